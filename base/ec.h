@@ -1,0 +1,29 @@
+/*
+ * secp256k1. One shared context, created and randomized by ec_init, then read-only. Any thread.
+ */
+#ifndef BASE_EC_H
+#define BASE_EC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+void ec_init(void);
+
+/*
+ * Verifies as Bitcoin always did (spec consensus 4.7): signature in lax DER without the hash type
+ * byte, S normalised first, key of 33 or 65 bytes incl. hybrid. False for anything unparsable.
+ */
+bool ec_verify_lax(const uint8_t *key, size_t key_len, const uint8_t *sig, size_t sig_len,
+                   const uint8_t digest[32]);
+/* True when the lax-DER signature's S is at most half the order (unparsable: false). */
+bool ec_sig_is_low_s(const uint8_t *sig, size_t sig_len);
+bool ec_pubkey_valid(const uint8_t *key, size_t key_len);
+
+bool ec_seckey_valid(const uint8_t secret[32]);
+/* 33 bytes when compressed, else 65; returns the length, 0 for an invalid secret. */
+size_t ec_pubkey_create(uint8_t out[65], const uint8_t secret[32], bool compressed);
+/* Deterministic (RFC 6979) low-S DER signature; returns its length (at most 72), 0 on failure. */
+size_t ec_sign_der(uint8_t out[72], const uint8_t secret[32], const uint8_t digest[32]);
+
+#endif

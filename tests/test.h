@@ -1,0 +1,37 @@
+/*
+ * What all test programs share. Vectors are read in place from the folder BSVPEER_VECTORS
+ * (default ../shared/vectors seen from the top of the sources); a test whose file is absent skips.
+ */
+#ifndef TESTS_TEST_H
+#define TESTS_TEST_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+
+struct json_object;
+
+/* Path of a vector file (heap), or NULL when neither it nor its .xz form exists. */
+char *vector_path(const char *name);
+/* Whole content, unpacked when the file is NAME.xz; calls skip() when absent. */
+void vector_read(const char *name, struct buf *out);
+/* Parsed JSON (caller puts it with json_object_put); calls skip() when absent. */
+struct json_object *vector_json(const char *name);
+/* Names below a vector folder that end in suffix (or suffix.xz), sorted; returns how many. */
+size_t vector_list(const char *folder, const char *suffix, char ***names);
+void vector_list_free(char **names, size_t n);
+/* Prints "NAME: n cases" and fails when n is 0: a file that is present must yield cases. */
+void vector_report(const char *name, size_t cases);
+
+/* Decodes hex or fails the test; caller clears. */
+struct buf unhex(const char *hex);
+/* A fresh empty directory (heap), removed with everything in it by test_dir_remove. */
+char *test_dir_make(void);
+void test_dir_remove(char *dir);
+
+#endif
