@@ -1,0 +1,136 @@
+/*
+ * The chain: header index, stored blocks, coins, and the chain thread that keeps the active chain
+ * at the best valid candidate. Facade for node and rpc.
+ *
+ * Threads: one chain thread owns the tip, the coins and all writes to the databases. Other threads
+ * use the functions marked "any thread"; "blocking" ones send a command and wait, so they must not
+ * be called on the loop or the chain thread. Handlers run on the chain thread, after its state is
+ * consistent and without locks; they must not block.
+ *
+ * A failure to read or write (disk full, damaged database) stops activation, judges nobody, and is
+ * reported through handlers.fatal; the node then shuts down with the text.
+ */
+#ifndef CHAIN_CHAIN_H
+#define CHAIN_CHAIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/pool.h"
+#include "chain/block_reader.h"
+#include "chain/coins.h"
+#include "chain/header_index.h"
+#include "chain/intake.h"
+#include "chain/params.h"
+#include "chain/verdict.h"
+
+struct chain;
+
+enum chain_rebuild { REBUILD_NONE, REBUILD_CHAINSTATE /* -reindex-chainstate */, REBUILD_ALL /* -reindex */ };
+
+struct chain_options {
+    struct chain_params params;        /* with overrides applied */
+    const char *data_dir;              /* of the network */
+    size_t dbcache_bytes;              /* coin cache and LevelDB caches together */
+    size_t block_memory_bytes;         /* received blocks waiting to be connected, segments in flight */
+    unsigned workers;                  /* pool threads; the chain thread helps */
+    uint64_t max_block_size;           /* 0: unlimited */
+    uint64_t max_stack_memory;         /* maxstackmemoryusageconsensus; 0: unlimited */
+    uint64_t preferred_file_size;
+    bool use_checkpoints, tx_index, check_consistency;
+    uint64_t prune_target_bytes;       /* 0: off; 1: manual */
+    int32_t prune_keep;                /* blocks kept below the tip, 288 */
+    enum chain_rebuild rebuild;
+    int64_t max_tip_age;               /* seconds */
+    int32_t check_blocks;              /* at start, -checkblocks (0: all) */
+    unsigned check_level;
+    int32_t stop_at_height;            /* 0: never */
+    int64_t coins_flush_interval_s, index_flush_interval_s; /* 0: defaults */
+};
+
+/* What readers see of the tip; consistent in itself. */
+struct chain_tip {
+    struct header_node *node; /* NULL before genesis */
+    int32_t height;
+    struct block_hash hash;
+    uint32_t time, median_time;
+    uint64_t chain_tx_count;
+};
+
+struct chain_handlers {
+    void *ctx;
+    void (*status)(void *ctx, const char *text);  /* start-up phases: "Loading block index..." */
+    void (*tip_changed)(void *ctx, const struct chain_tip *tip, bool initial_download);
+    void (*block_connected)(void *ctx, struct header_node *node);
+    void (*block_disconnected)(void *ctx, struct header_node *node);
+    /* A stored block was found invalid, or its bytes were corrupt; source as given to the intake. */
+    void (*block_judged)(void *ctx, const struct block_hash *hash, const struct verdict *v, uint64_t source);
+    /* The intake of a block ended (also after block_judged); stored = its data is on disk. */
+    void (*block_arrived)(void *ctx, struct header_node *node, uint64_t source, bool stored);
+    void (*intake_drained)(void *ctx, uint64_t source); /* pool thread */
+    void (*fatal)(void *ctx, const struct error *e);
+};
+
+/* Opens the databases, recovers from an unclean stop, starts the chain thread. Long; calls status. */
+enum err chain_open(struct chain **out, const struct chain_options *o, const struct chain_handlers *h, struct error *e) MUST_CHECK;
+/* After open: connects what is stored, reindexes and imports the files of -loadblock if asked (NULL-terminated, may be NULL). Returns at once. */
+void chain_start(struct chain *c, const char *const *load_files);
+/* Cancels checks, flushes, closes. NULL is fine. */
+enum err chain_close(struct chain *c, struct error *e);
+
+/* --- any thread --- */
+struct header_index *chain_headers(struct chain *c);
+const struct chain_params *chain_get_params(const struct chain *c);
+struct blockfiles *chain_blockfiles(struct chain *c);
+struct pool *chain_pool(struct chain *c);
+void chain_get_tip(struct chain *c, struct chain_tip *tip);
+bool chain_is_initial_download(struct chain *c); /* latches off, spec p2p 8 */
+bool chain_is_importing(struct chain *c);        /* -reindex or -loadblock under way */
+
+/* header_index_accept, and wakes the chain thread when it matters. */
+enum err chain_accept_headers(struct chain *c, const struct block_header *h, size_t n, size_t *accepted,
+                              struct header_node **last, struct verdict *v) MUST_CHECK;
+/* Starts the intake of a block whose header is accepted; NULL when it is stored already or too large (then *v). */
+struct block_intake *chain_block_begin(struct chain *c, struct header_node *node, uint64_t size,
+                                       const uint32_t *checksum, uint64_t source, struct verdict *v);
+/* Opens a stored block. ERR_NOTFOUND when not stored or pruned. */
+enum err chain_read_block(struct chain *c, const struct header_node *node, size_t segment_bytes,
+                          struct block_reader **out, struct error *e) MUST_CHECK;
+/* Whole block, at most limit bytes. */
+enum err chain_read_block_bytes(struct chain *c, const struct header_node *node, uint64_t limit, struct buf *out,
+                                struct error *e) MUST_CHECK;
+
+struct chain_progress {
+    double verification;         /* 0..1 */
+    double blocks_per_s, tx_per_s, inputs_per_s; /* since the last few seconds */
+    int64_t eta_s;               /* -1: unknown */
+    enum chain_limit { LIMIT_NONE, LIMIT_PEERS, LIMIT_DISK, LIMIT_CPU } limited_by;
+    struct coins_stats coins;
+    size_t blocks_waiting_bytes; /* received, not yet connected */
+};
+void chain_get_progress(struct chain *c, struct chain_progress *p);
+
+/* Time-out -1: for ever. False on time-out or stop. Blocking. */
+bool chain_wait_tip(struct chain *c, int32_t min_height, const struct block_hash *not_hash, int64_t timeout_ms, struct chain_tip *tip);
+
+/* --- blocking commands, any thread but loop and chain --- */
+
+/* Runs fn on the chain thread, between blocks, and waits. ERR_CANCELLED while stopping. */
+enum err chain_call(struct chain *c, void (*fn)(struct chain *c, void *ctx), void *ctx) MUST_CHECK;
+/* Only inside chain_call. */
+struct coins *chain_coins(struct chain *c);
+
+/* A whole block from RPC: header accepted, stored, activated. duplicate: was known and valid already. */
+enum err chain_submit_block(struct chain *c, const void *block, size_t size, struct verdict *v, bool *duplicate,
+                            struct header_node **node, struct error *e) MUST_CHECK;
+enum err chain_invalidate(struct chain *c, struct header_node *node, struct error *e) MUST_CHECK;
+enum err chain_reconsider(struct chain *c, struct header_node *node, struct error *e) MUST_CHECK;
+enum err chain_precious(struct chain *c, struct header_node *node, struct error *e) MUST_CHECK;
+/* Prunes up to a height (RPC); *last: height of the last block pruned. */
+enum err chain_prune(struct chain *c, int32_t height, int32_t *last, struct error *e) MUST_CHECK;
+/* verifychain: level 0 read, 1 check, 2 undo, 3 disconnect in memory, 4 reconnect; n blocks (0: all). */
+enum err chain_verify(struct chain *c, unsigned level, int32_t n, bool *good, struct error *e) MUST_CHECK;
+enum err chain_flush(struct chain *c, struct error *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * The index database (`index/`): header nodes, block file infos, flags, and the optional
+ * transaction index. Small, and every write that names data on disk is synced.
+ *
+ *   'b' height(be32) hash(32) -> 80-byte header, varint status, tx_count, checksum(le32),
+ *                                data file, offset, size, undo file, offset, size (varints)
+ *   'f' file(be32)            -> blockfile_info fields (varints)
+ *   'F' name                  -> flag value (1 byte)
+ *   't' txid(32)              -> block hash(32), varint offset, varint size
+ *   'V'                       -> format version (le32); an unknown one is refused with advice
+ *
+ * Chain thread, except index_db_find_tx (any thread).
+ */
+#ifndef CHAIN_INDEX_DB_H
+#define CHAIN_INDEX_DB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/kv.h"
+#include "chain/blockfile.h"
+#include "chain/header_index.h"
+
+struct index_db;
+
+/* Owns kv from now on. */
+enum err index_db_open(struct index_db **out, struct kv *kv, struct error *e) MUST_CHECK;
+void index_db_close(struct index_db *db); /* NULL is fine */
+
+/* Fills the index (which holds genesis only) and hands out the file infos (heap array). */
+enum err index_db_load(struct index_db *db, struct header_index *idx, struct blockfile_info **infos, size_t *n_infos,
+                       struct error *e) MUST_CHECK;
+/* Writes all dirty nodes and infos, the last batch synced. */
+enum err index_db_flush(struct index_db *db, struct header_index *idx, struct blockfiles *bf, struct error *e) MUST_CHECK;
+
+enum err index_db_get_flag(struct index_db *db, const char *name, bool *value, struct error *e) MUST_CHECK;
+enum err index_db_set_flag(struct index_db *db, const char *name, bool value, struct error *e) MUST_CHECK;
+
+/* Transaction index: where a confirmed transaction lies. Written no further than the coins' durable tip. */
+struct tx_location {
+    struct block_hash block;
+    uint64_t offset; /* in the block's bytes */
+    uint64_t size;
+};
+enum err index_db_find_tx(struct index_db *db, const struct txid *id, struct tx_location *loc, bool *found,
+                          struct error *e) MUST_CHECK;
+struct tx_index_batch;
+struct tx_index_batch *tx_index_batch_new(struct index_db *db);
+void tx_index_batch_free(struct tx_index_batch *b);
+void tx_index_batch_put(struct tx_index_batch *b, const struct txid *id, const struct tx_location *loc);
+size_t tx_index_batch_bytes(const struct tx_index_batch *b);
+enum err tx_index_batch_write(struct tx_index_batch *b, enum kv_sync sync, struct error *e) MUST_CHECK;
+
+#endif
