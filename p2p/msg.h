@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/ids.h"
+#include "p2p/netaddr.h"
 
 #define MSG_NAME_MAX 12
 #define MSG_HEADERS_MAX 2000       /* spec p2p 3: headers */
@@ -69,13 +70,6 @@ struct msg_locator {
     struct block_hash stop;
 };
 
-struct msg_netaddr {
-    uint32_t time; /* 0 in a version message, which carries none */
-    uint64_t services;
-    uint8_t ip[16]; /* IPv4 as ::ffff:a.b.c.d */
-    uint16_t port;
-};
-
 #define MSG_USER_AGENT_MAX 256
 #define MSG_ASSOCIATION_MAX 129
 
@@ -83,7 +77,7 @@ struct msg_version {
     int32_t version;
     uint64_t services;
     int64_t time;
-    struct msg_netaddr to, from;
+    struct peer_addr to, from; /* their time is not on the wire */
     uint64_t nonce;
     struct span user_agent;  /* borrowed, not sanitised */
     int32_t start_height;
@@ -118,7 +112,7 @@ enum err msg_u64_read(uint64_t *v, struct span payload) MUST_CHECK; /* ping, pon
 enum err msg_sendcmpct_read(bool *announce, uint64_t *version, struct span payload) MUST_CHECK;
 /* out holds MSG_HEADERS_MAX / MSG_ADDR_MAX entries. */
 enum err msg_headers_read(struct block_header *out, size_t *n, struct span payload) MUST_CHECK;
-enum err msg_addr_read(struct msg_netaddr *out, size_t *n, struct span payload) MUST_CHECK;
+enum err msg_addr_read(struct peer_addr *out, size_t *n, struct span payload) MUST_CHECK;
 /* *out is allocated for exactly what the payload holds (free() it); may be ERR_NOMEM. */
 enum err msg_inv_read(struct inv_item **out, size_t *n, struct span payload) MUST_CHECK;
 
@@ -128,7 +122,7 @@ void msg_reject_write(struct buf *b, const char *command, enum reject_code code,
                       const uint8_t *hash /* 32 bytes or NULL */);
 void msg_locator_write(struct buf *b, const struct msg_locator *m);
 void msg_headers_write(struct buf *b, const struct block_header *headers, size_t n);
-void msg_addr_write(struct buf *b, const struct msg_netaddr *addrs, size_t n);
+void msg_addr_write(struct buf *b, const struct peer_addr *addrs, size_t n);
 void msg_inv_write(struct buf *b, const struct inv_item *items, size_t n);
 
 /* Which limit of spec p2p 1.5 holds for a command. */

@@ -17,6 +17,7 @@
 
 #include "base/block.h"
 #include "base/err.h"
+#include "p2p/dns_seed.h"
 #include "p2p/msg.h"
 #include "p2p/peer.h"
 
@@ -32,7 +33,7 @@ struct net_strings {
 struct net_config {
     uint8_t magic[4];        /* on the wire, spec p2p 1.1 */
     uint16_t default_port;
-    enum net_chain { NET_MAIN, NET_TEST, NET_STN, NET_REGTEST } chain; /* seeds and regtest timing */
+    enum seed_net chain;     /* seeds, and the shorter intervals of regtest */
     uint8_t disk_magic[4];   /* peers.dat, banlist.dat */
     const char *datadir;     /* of the network; NULL: nothing is stored */
     const char *user_agent;  /* must contain BSV (spec p2p 2.4) */
