@@ -12,25 +12,13 @@
 #include "base/block.h"
 #include "base/ids.h"
 #include "base/u256.h"
+#include "script/flags.h"
 
 enum network { NETWORK_MAIN, NETWORK_TEST, NETWORK_STN, NETWORK_REGTEST };
 
 struct checkpoint {
     int32_t height;
     struct block_hash hash;
-};
-
-/* Heights at which rules begin. "first": first block under the rule; "last": last one without. */
-struct chain_heights {
-    int32_t p2sh;      /* last block without; the rule looks at the previous block (spec 4.3) */
-    int32_t bip34;     /* first */
-    int32_t bip66;     /* first */
-    int32_t bip65;     /* first */
-    int32_t csv;       /* first */
-    int32_t uahf;      /* last legacy block */
-    int32_t daa;       /* last block under the emergency adjustment */
-    int32_t genesis;   /* first */
-    int32_t chronicle; /* first */
 };
 
 struct chain_params {
@@ -44,7 +32,8 @@ struct chain_params {
     bool allow_min_difficulty; /* 20-minute rule */
     bool no_retargeting;
     int32_t halving_interval;
-    struct chain_heights heights;
+    struct script_heights heights;
+    int32_t bip34_height;         /* first block whose coinbase begins with its height */
     struct block_hash bip34_hash; /* zero: none, BIP30 is always enforced */
     struct u256 minimum_work;
     struct block_hash assume_valid; /* zero: none */

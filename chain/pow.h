@@ -1,0 +1,26 @@
+/*
+ * Proof of work and required difficulty in all eras, spec consensus 2.1 and 2.3.
+ * Pure functions over header nodes (header_index.h), any thread.
+ */
+#ifndef CHAIN_POW_H
+#define CHAIN_POW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/ids.h"
+#include "base/u256.h"
+#include "chain/params.h"
+
+struct header_node;
+
+/* Target of bits; false when negative, zero, overflowing or easier than the network allows. */
+bool pow_target(const struct chain_params *p, uint32_t bits, struct u256 *target);
+/* hash <= target of valid bits. */
+bool pow_hash_ok(const struct chain_params *p, const struct block_hash *hash, uint32_t bits);
+/* floor((~T)/(T+1)) + 1; zero for invalid bits (spec consensus 2.1). */
+struct u256 pow_work_of_bits(uint32_t bits);
+/* bits that the block after prev must have; time: its own time (20-minute rule). prev NULL: genesis. */
+uint32_t pow_required_bits(const struct chain_params *p, const struct header_node *prev, uint32_t time);
+
+#endif
