@@ -16,7 +16,10 @@ void ec_init(void);
  */
 bool ec_verify_lax(const uint8_t *key, size_t key_len, const uint8_t *sig, size_t sig_len,
                    const uint8_t digest[32]);
-/* True when the lax-DER signature's S is at most half the order (unparsable: false). */
+/*
+ * True when the lax-DER signature's S is at most half the order (unparsable: false). R or S that is
+ * too large makes this true: such a signature counts as zeros, here as in the reference.
+ */
 bool ec_sig_is_low_s(const uint8_t *sig, size_t sig_len);
 bool ec_pubkey_valid(const uint8_t *key, size_t key_len);
 

@@ -11,6 +11,7 @@
 #define BASE_ERR_H
 
 #include <stdarg.h>
+#include <stdatomic.h>
 
 enum err {
     OK = 0,
@@ -56,8 +57,15 @@ const char *err_name(enum err code);
  * site and evaluates to the condition. Neither is for peer input, disk content or lack of memory.
  */
 #define BUG_ON(cond) ((cond) ? bug_abort(#cond, __FILE__, __LINE__) : (void)0)
-#define WARN_BUG(cond) ((cond) ? (bug_warn(#cond, __FILE__, __LINE__), 1) : 0)
+#define WARN_BUG(cond)                                                             \
+    __extension__({                                                                \
+        static atomic_flag said_ = ATOMIC_FLAG_INIT;                               \
+        int bug_ = (cond) ? 1 : 0;                                                 \
+        if (bug_)                                                                  \
+            bug_warn(&said_, #cond, __FILE__, __LINE__);                           \
+        bug_;                                                                      \
+    })
 _Noreturn void bug_abort(const char *cond, const char *file, int line);
-void bug_warn(const char *cond, const char *file, int line);
+void bug_warn(atomic_flag *said, const char *cond, const char *file, int line);
 
 #endif

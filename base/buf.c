@@ -1,0 +1,163 @@
+#include "base/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "base/intmath.h"
+#include "base/mem.h"
+
+#define BUF_CAP_MIN 64
+
+void buf_init(struct buf *b)
+{
+    *b = (struct buf){ 0 };
+}
+
+void buf_clear(struct buf *b)
+{
+    free(b->data);
+    buf_init(b);
+}
+
+void buf_reset(struct buf *b)
+{
+    b->len = 0;
+}
+
+bool buf_try_reserve(struct buf *b, size_t more)
+{
+    size_t need;
+    if (!add_size(b->len, more, &need))
+        return false;
+    if (need <= b->cap && b->data)
+        return true;
+    /* Half as much again keeps appending linear without doubling the largest blocks. */
+    size_t cap = MAX_OF(need, BUF_CAP_MIN), roomy;
+    if (add_size(b->cap, b->cap / 2, &roomy) && roomy > cap)
+        cap = roomy;
+    uint8_t *p = (uint8_t *)try_realloc(b->data, cap, 1);
+    if (!p && cap > need)
+        p = (uint8_t *)try_realloc(b->data, cap = need, 1);
+    if (!p)
+        return false;
+    b->data = p;
+    b->cap = cap;
+    return true;
+}
+
+void buf_reserve(struct buf *b, size_t more)
+{
+    if (!buf_try_reserve(b, more)) {
+        fputs("out of memory\n", stderr); /* as the xmalloc family */
+        abort();
+    }
+}
+
+uint8_t *buf_extend(struct buf *b, size_t n)
+{
+    buf_reserve(b, n);
+    uint8_t *p = b->data + b->len;
+    b->len += n;
+    return p;
+}
+
+uint8_t *buf_take(struct buf *b, size_t *len)
+{
+    uint8_t *data = b->data;
+    if (len)
+        *len = b->len;
+    buf_init(b);
+    return data;
+}
+
+void buf_put(struct buf *b, const void *data, size_t len)
+{
+    if (len)
+        memcpy(buf_extend(b, len), data, len);
+}
+
+void buf_put_u8(struct buf *b, uint8_t v)
+{
+    *buf_extend(b, 1) = v;
+}
+
+void buf_put_le16(struct buf *b, uint16_t v)
+{
+    le16_put(buf_extend(b, 2), v);
+}
+
+void buf_put_be16(struct buf *b, uint16_t v)
+{
+    be16_put(buf_extend(b, 2), v);
+}
+
+void buf_put_le32(struct buf *b, uint32_t v)
+{
+    le32_put(buf_extend(b, 4), v);
+}
+
+void buf_put_le64(struct buf *b, uint64_t v)
+{
+    le64_put(buf_extend(b, 8), v);
+}
+
+size_t compact_size_len(uint64_t v)
+{
+    return v < 0xfd ? 1 : v <= 0xffff ? 3 : v <= 0xffffffff ? 5 : 9;
+}
+
+void buf_put_compact(struct buf *b, uint64_t v)
+{
+    size_t len = compact_size_len(v);
+    uint8_t *p = buf_extend(b, len);
+    if (len == 1) {
+        p[0] = (uint8_t)v;
+        return;
+    }
+    p[0] = len == 3 ? 0xfd : len == 5 ? 0xfe : 0xff;
+    for (size_t i = 1; i < len; i++)
+        p[i] = (uint8_t)(v >> 8 * (i - 1));
+}
+
+void buf_put_var_bytes(struct buf *b, const void *data, size_t len)
+{
+    buf_put_compact(b, len);
+    buf_put(b, data, len);
+}
+
+void buf_put_varint(struct buf *b, uint64_t v)
+{
+    /* Base 128, most significant first; each continuation also counts one, so no value has two forms. */
+    uint8_t digits[10];
+    int n = 0;
+    digits[n++] = v & 0x7f;
+    while (v > 0x7f) {
+        v = (v >> 7) - 1;
+        digits[n++] = (uint8_t)((v & 0x7f) | 0x80);
+    }
+    uint8_t *p = buf_extend(b, (size_t)n);
+    while (n > 0)
+        *p++ = digits[--n];
+}
+
+void buf_put_str(struct buf *b, const char *s)
+{
+    buf_put(b, s, strlen(s));
+}
+
+void buf_printf(struct buf *b, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    int len = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    if (WARN_BUG(len < 0))
+        return;
+    buf_reserve(b, (size_t)len + 1); /* vsnprintf adds a NUL, which is not counted */
+    va_start(ap, fmt);
+    vsnprintf((char *)b->data + b->len, (size_t)len + 1, fmt, ap);
+    va_end(ap);
+    b->len += (size_t)len;
+}

@@ -1,0 +1,150 @@
+#include "base/ec.h"
+
+#include <pthread.h>
+#include <secp256k1.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "base/rand.h"
+#include "base/reader.h"
+
+static secp256k1_context *context;
+
+static void create_context(void)
+{
+    uint8_t seed[32];
+    context = secp256k1_context_create(SECP256K1_CONTEXT_NONE);
+    BUG_ON(!context);
+    rand_bytes(seed, sizeof seed);
+    /* Blinds the multiplications with secrets; verification does not depend on it. */
+    BUG_ON(!secp256k1_context_randomize(context, seed));
+    secure_wipe(seed, sizeof seed);
+}
+
+void ec_init(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, create_context);
+}
+
+/*
+ * A length of lax DER: one byte, or 80 + k and k bytes, where zeros may lead. Four or more bytes
+ * that count are refused: no signature is that long. 0 with r->failed set when it is cut off.
+ */
+static size_t read_lax_length(struct reader *r)
+{
+    size_t first = read_u8(r), len = 0;
+    if (!(first & 0x80))
+        return first;
+    struct reader digits;
+    size_t n = first & 0x7f;
+    const uint8_t *p = read_bytes(r, n);
+    if (!p)
+        return 0;
+    for (reader_init(&digits, p, n); digits.left && *digits.p == 0;)
+        read_u8(&digits);
+    if (digits.left > 3) {
+        r->failed = true;
+        return 0;
+    }
+    while (digits.left)
+        len = len << 8 | read_u8(&digits);
+    return len;
+}
+
+/* An INTEGER as 32 bytes big-endian; negative ones are read as if unsigned. False when longer. */
+static bool read_lax_integer(struct reader *r, uint8_t out[32])
+{
+    if (read_u8(r) != 0x02)
+        r->failed = true;
+    size_t len = read_lax_length(r);
+    const uint8_t *p = read_bytes(r, len);
+    if (!p)
+        return true; /* the caller looks at r->failed */
+    while (len && *p == 0) {
+        p++;
+        len--;
+    }
+    if (len > 32)
+        return false;
+    memcpy(out + 32 - len, p, len);
+    return true;
+}
+
+/*
+ * Spec consensus 4.7 and 7.1: as the parser that Bitcoin used before BIP66 let signatures pass. The
+ * length of the sequence is not looked at and what follows S is ignored. False when this is no
+ * signature at all; an R or S that is too large makes a signature of zeros, which never verifies.
+ */
+static bool parse_lax(secp256k1_ecdsa_signature *out, const uint8_t *sig, size_t sig_len)
+{
+    static const uint8_t zero[64];
+    uint8_t rs[64] = { 0 };
+    struct reader r;
+    reader_init(&r, sig, sig_len);
+    if (read_u8(&r) != 0x30)
+        return false;
+    size_t skip = read_u8(&r);
+    if (skip & 0x80)
+        read_bytes(&r, skip & 0x7f);
+    bool fits = read_lax_integer(&r, rs);
+    fits = read_lax_integer(&r, rs + 32) && fits;
+    if (r.failed)
+        return false;
+    if (!fits || !secp256k1_ecdsa_signature_parse_compact(context, out, rs))
+        BUG_ON(!secp256k1_ecdsa_signature_parse_compact(context, out, zero));
+    return true;
+}
+
+bool ec_verify_lax(const uint8_t *key, size_t key_len, const uint8_t *sig, size_t sig_len,
+                   const uint8_t digest[32])
+{
+    secp256k1_pubkey pubkey;
+    secp256k1_ecdsa_signature s;
+    if (!parse_lax(&s, sig, sig_len) ||
+        !secp256k1_ec_pubkey_parse(context, &pubkey, key, key_len))
+        return false;
+    /* libsecp256k1 takes only the low one of S and n - S; Bitcoin takes both. */
+    secp256k1_ecdsa_signature_normalize(context, &s, &s);
+    return secp256k1_ecdsa_verify(context, &s, digest, &pubkey) == 1;
+}
+
+bool ec_sig_is_low_s(const uint8_t *sig, size_t sig_len)
+{
+    secp256k1_ecdsa_signature s;
+    return parse_lax(&s, sig, sig_len) &&
+           !secp256k1_ecdsa_signature_normalize(context, NULL, &s);
+}
+
+bool ec_pubkey_valid(const uint8_t *key, size_t key_len)
+{
+    secp256k1_pubkey pubkey;
+    return secp256k1_ec_pubkey_parse(context, &pubkey, key, key_len) == 1;
+}
+
+bool ec_seckey_valid(const uint8_t secret[32])
+{
+    return secp256k1_ec_seckey_verify(context, secret) == 1;
+}
+
+size_t ec_pubkey_create(uint8_t out[65], const uint8_t secret[32], bool compressed)
+{
+    secp256k1_pubkey pubkey;
+    if (!secp256k1_ec_pubkey_create(context, &pubkey, secret))
+        return 0;
+    size_t len = 65;
+    unsigned form = compressed ? SECP256K1_EC_COMPRESSED : SECP256K1_EC_UNCOMPRESSED;
+    secp256k1_ec_pubkey_serialize(context, out, &len, &pubkey, form);
+    return len;
+}
+
+size_t ec_sign_der(uint8_t out[72], const uint8_t secret[32], const uint8_t digest[32])
+{
+    secp256k1_ecdsa_signature s;
+    size_t len = 72;
+    if (!secp256k1_ecdsa_sign(context, &s, digest, secret, NULL, NULL) ||
+        !secp256k1_ecdsa_signature_serialize_der(context, out, &len, &s))
+        return 0;
+    return len;
+}
