@@ -19,6 +19,7 @@ enum job_priority { JOB_BLOCK, JOB_CANDIDATE, JOB_MEMPOOL, JOB_LOW, JOB_PRIORITI
 struct job_group {
     struct pool *pool;
     atomic_size_t pending;
+    atomic_uint lowest; /* lowest priority submitted so far */
 };
 
 struct job {
@@ -35,7 +36,11 @@ void pool_submit(struct pool *pool, enum job_priority priority, struct job *job)
 size_t pool_queued(struct pool *pool);
 
 void job_group_init(struct job_group *g, struct pool *pool);
-/* Returns when all jobs of the group have run; meanwhile runs queued jobs on this thread. */
+/*
+ * Returns when all jobs of the group have run; meanwhile runs queued jobs on this thread, but none
+ * of a priority below those of the group (a block must not wait for a long job of low priority).
+ * Without workers any job is run, so that those of no group get their turn too.
+ */
 void job_group_wait(struct job_group *g);
 /* Waits until at most `most` jobs of the group are pending, helping meanwhile. */
 void job_group_wait_until(struct job_group *g, size_t most);

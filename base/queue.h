@@ -17,7 +17,8 @@ struct queue_node {
     size_t bytes; /* charged to the queue's budget while queued */
 };
 
-/* 0 = no limit. wake (may be NULL) is called without the lock when the queue becomes non-empty. */
+/* 0 = no limit. A node larger than the byte limit passes when the queue is empty.
+ * wake (may be NULL) is called without the lock when the queue becomes non-empty. */
 struct queue *queue_new(size_t max_items, size_t max_bytes, void (*wake)(void *ctx), void *ctx);
 void queue_free(struct queue *q); /* must be empty */
 /* False when full or closed: the caller keeps the node. */

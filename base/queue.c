@@ -1,0 +1,181 @@
+#include <config.h>
+
+#include "base/queue.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+
+struct queue {
+    pthread_mutex_t lock;
+    pthread_cond_t filled, drained;
+    struct queue_node *head, *tail;
+    size_t items, bytes, max_items, max_bytes;
+    bool closed;
+    void (*wake)(void *ctx);
+    void *ctx;
+};
+
+struct queue *queue_new(size_t max_items, size_t max_bytes, void (*wake)(void *ctx), void *ctx)
+{
+    struct queue *q = xcalloc(1, sizeof(*q));
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_mutex_init(&q->lock, NULL);
+    pthread_cond_init(&q->filled, &attr);
+    pthread_cond_init(&q->drained, NULL);
+    pthread_condattr_destroy(&attr);
+    q->max_items = max_items;
+    q->max_bytes = max_bytes;
+    q->wake = wake;
+    q->ctx = ctx;
+    return q;
+}
+
+void queue_free(struct queue *q)
+{
+    if (!q)
+        return;
+    BUG_ON(q->head != NULL);
+    pthread_cond_destroy(&q->drained);
+    pthread_cond_destroy(&q->filled);
+    pthread_mutex_destroy(&q->lock);
+    free(q);
+}
+
+static bool has_room_locked(const struct queue *q, size_t bytes)
+{
+    if (q->items == 0)
+        return true;
+    if (q->max_items && q->items >= q->max_items)
+        return false;
+    return !q->max_bytes || (q->bytes <= q->max_bytes && bytes <= q->max_bytes - q->bytes);
+}
+
+/* Unlocks. After that the queue is not touched: the receiver may already have freed it. */
+static bool append_unlock(struct queue *q, struct queue_node *node)
+{
+    void (*wake)(void *) = q->head ? NULL : q->wake;
+    void *ctx = q->ctx;
+    node->next = NULL;
+    if (q->tail)
+        q->tail->next = node;
+    else
+        q->head = node;
+    q->tail = node;
+    q->items++;
+    q->bytes += node->bytes;
+    pthread_cond_signal(&q->filled);
+    pthread_mutex_unlock(&q->lock);
+    if (wake)
+        wake(ctx);
+    return true;
+}
+
+static bool refuse_unlock(struct queue *q)
+{
+    pthread_mutex_unlock(&q->lock);
+    return false;
+}
+
+bool queue_push(struct queue *q, struct queue_node *node)
+{
+    pthread_mutex_lock(&q->lock);
+    if (q->closed || !has_room_locked(q, node->bytes))
+        return refuse_unlock(q);
+    return append_unlock(q, node);
+}
+
+bool queue_push_wait(struct queue *q, struct queue_node *node)
+{
+    pthread_mutex_lock(&q->lock);
+    while (!q->closed && !has_room_locked(q, node->bytes))
+        pthread_cond_wait(&q->drained, &q->lock);
+    return q->closed ? refuse_unlock(q) : append_unlock(q, node);
+}
+
+bool queue_push_always(struct queue *q, struct queue_node *node)
+{
+    pthread_mutex_lock(&q->lock);
+    return q->closed ? refuse_unlock(q) : append_unlock(q, node);
+}
+
+static struct queue_node *pop_locked(struct queue *q)
+{
+    struct queue_node *node = q->head;
+    if (!node)
+        return NULL;
+    q->head = node->next;
+    if (!q->head)
+        q->tail = NULL;
+    q->items--;
+    q->bytes -= node->bytes;
+    node->next = NULL;
+    /* All: waiting senders differ in size, and the first may still not fit where another does. */
+    pthread_cond_broadcast(&q->drained);
+    return node;
+}
+
+struct queue_node *queue_pop(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    struct queue_node *node = pop_locked(q);
+    pthread_mutex_unlock(&q->lock);
+    return node;
+}
+
+static struct timespec deadline_after(int64_t timeout_ms)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += timeout_ms / 1000;
+    t.tv_nsec += timeout_ms % 1000 * 1000000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    return t;
+}
+
+struct queue_node *queue_pop_wait(struct queue *q, int64_t timeout_ms)
+{
+    struct timespec until = deadline_after(timeout_ms < 0 ? 0 : timeout_ms);
+    int rc = 0;
+    pthread_mutex_lock(&q->lock);
+    while (!q->head && !q->closed && rc != ETIMEDOUT)
+        rc = timeout_ms < 0 ? pthread_cond_wait(&q->filled, &q->lock)
+                            : pthread_cond_timedwait(&q->filled, &q->lock, &until);
+    struct queue_node *node = pop_locked(q);
+    pthread_mutex_unlock(&q->lock);
+    return node;
+}
+
+void queue_close(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    q->closed = true;
+    pthread_cond_broadcast(&q->filled);
+    pthread_cond_broadcast(&q->drained);
+    pthread_mutex_unlock(&q->lock);
+}
+
+size_t queue_items(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    size_t n = q->items;
+    pthread_mutex_unlock(&q->lock);
+    return n;
+}
+
+size_t queue_bytes(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    size_t n = q->bytes;
+    pthread_mutex_unlock(&q->lock);
+    return n;
+}
