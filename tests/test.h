@@ -22,7 +22,11 @@ char *vector_path(const char *name);
 void vector_read(const char *name, struct buf *out);
 /* Parsed JSON (caller puts it with json_object_put); calls skip() when absent. */
 struct json_object *vector_json(const char *name);
-/* Names below a vector folder that end in suffix (or suffix.xz), sorted; returns how many. */
+/*
+ * Files directly in a vector folder whose names end in suffix (or suffix.xz), sorted; returns how
+ * many (0 when the folder is absent). The names are what vector_read takes: with the folder,
+ * without .xz.
+ */
 size_t vector_list(const char *folder, const char *suffix, char ***names);
 void vector_list_free(char **names, size_t n);
 /* Prints "NAME: n cases" and fails when n is 0: a file that is present must yield cases. */
