@@ -63,6 +63,8 @@ struct header_node {
     uint64_t sequence;           /* order in which the data became complete; ties of work go to the lower */
     bool dirty;                  /* to be written by the next index flush */
     struct header_node *hash_next;
+    struct header_node *first_child, *next_sibling;
+    uint32_t candidate_slot;     /* place in the list of linked leaves + 1; 0: not in it */
 };
 
 struct header_index;
@@ -70,6 +72,8 @@ struct header_index;
 struct header_index *header_index_new(const struct chain_params *params);
 void header_index_free(struct header_index *idx);
 const struct chain_params *header_index_params(const struct header_index *idx);
+/* On after header_index_new; before other threads use the index. */
+void header_index_use_checkpoints(struct header_index *idx, bool on);
 
 /* Any thread. NULL when unknown. */
 struct header_node *header_index_find(struct header_index *idx, const struct block_hash *hash);
@@ -130,7 +134,7 @@ void header_index_prefer(struct header_index *idx, struct header_node *node);
 
 /* Every leaf of the tree (getchaintips). Any thread; fn runs under the read lock. */
 void header_index_each_leaf(struct header_index *idx, void (*fn)(void *ctx, struct header_node *node), void *ctx);
-/* Every node by rising height; fn runs under the read lock. */
+/* Every node, parents before children; fn runs under the read lock. */
 void header_index_each(struct header_index *idx, void (*fn)(void *ctx, struct header_node *node), void *ctx);
 
 /* Load from disk (index_db): nodes by rising height. Checks that the parent is known. */

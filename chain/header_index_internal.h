@@ -1,0 +1,61 @@
+/* What header_index.c (tree), header_active.c (active chain, status) and header_walk.c share. */
+#ifndef CHAIN_HEADER_INDEX_INTERNAL_H
+#define CHAIN_HEADER_INDEX_INTERNAL_H
+
+#include <pthread.h>
+
+#include "base/hash.h"
+#include "chain/header_index.h"
+
+#define SLAB_NODES 1024
+
+struct node_slab {
+    struct header_node nodes[SLAB_NODES];
+};
+
+struct node_list {
+    struct header_node **nodes;
+    size_t n, cap;
+};
+
+struct header_index {
+    pthread_rwlock_t lock;
+    const struct chain_params *params;
+    bool use_checkpoints;
+
+    /* Tree. */
+    struct node_slab **slabs;
+    size_t n_nodes, slabs_cap;
+    struct header_node **buckets; /* chains by hash, keyed by siphash */
+    size_t n_buckets;             /* a power of two */
+    struct siphash_key key;
+    struct header_node *genesis, *best;
+    int32_t highest_checkpoint;   /* height of the last checkpoint whose block is in; -1: none */
+    uint32_t work_bits;           /* the last bits whose work was computed, and that work */
+    struct u256 work_of_bits;
+
+    /* Active chain and candidates. */
+    struct header_node **active;  /* by height */
+    int32_t active_height;        /* -1: none */
+    size_t active_cap;
+    struct node_list leaves;      /* linked (all data back to genesis), not failed, no linked child */
+    struct node_list dirty;
+    uint64_t next_sequence, next_preferred;
+    bool pruned;                  /* some linked node may have lost its data */
+};
+
+/* Sequences of arrival count up from here, those of preferred blocks down. */
+#define SEQUENCE_FIRST (UINT64_C(1) << 32)
+
+void node_list_push(struct node_list *list, struct header_node *node);
+
+/* The lock is held for writing. */
+void header_mark_dirty_locked(struct header_index *idx, struct header_node *node);
+void header_try_link_locked(struct header_index *idx, struct header_node *node);
+void header_rebuild_leaves_locked(struct header_index *idx);
+void header_find_best_locked(struct header_index *idx);
+struct header_node *header_node_at(const struct header_index *idx, size_t i); /* in order of insertion */
+
+void header_link_skip(struct header_node *node);
+
+#endif
