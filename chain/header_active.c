@@ -261,16 +261,21 @@ static bool data_reaches_active(const struct header_index *idx, const struct hea
     return true;
 }
 
+/* Set by preciousblock; the latest preference has the lowest number. */
+static bool preferred(const struct header_node *node)
+{
+    return node->sequence > 0 && node->sequence < SEQUENCE_FIRST;
+}
+
 static bool better(const struct header_index *idx, const struct header_node *a, const struct header_node *b)
 {
     const int by_work = u256_cmp(&a->work, &b->work);
     if (by_work != 0)
         return by_work > 0;
-    if (a->sequence != b->sequence && (a->sequence < SEQUENCE_FIRST || b->sequence < SEQUENCE_FIRST) &&
-        a->sequence > 0 && b->sequence > 0)
-        return a->sequence < b->sequence; /* one of them was preferred by the operator */
+    if (preferred(a) != preferred(b))
+        return preferred(a);
     const bool a_active = is_active_locked(idx, a), b_active = is_active_locked(idx, b);
-    if (a_active != b_active)
+    if (a_active != b_active && !preferred(a))
         return a_active;
     return a->sequence < b->sequence;
 }
