@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-bool verdict_set(struct verdict *v, enum reject_code code, unsigned ban_score, const char *reason)
+bool verdict_set(struct verdict *v, enum verdict_code code, unsigned ban_score, const char *reason)
 {
     *v = (struct verdict){ .code = code, .ban_score = ban_score };
     snprintf(v->reason, sizeof(v->reason), "%s", reason);

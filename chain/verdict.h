@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 /* Codes of the `reject` message, spec p2p 3.1. */
-enum reject_code {
+enum verdict_code {
     REJECT_NONE = 0, /* valid */
     REJECT_MALFORMED = 0x01,
     REJECT_INVALID = 0x10,
@@ -24,7 +24,7 @@ enum reject_code {
 };
 
 struct verdict {
-    enum reject_code code;
+    enum verdict_code code;
     char reason[64];         /* "bad-txnmrklroot" */
     char detail[160];        /* for the log: which transaction, which script error */
     unsigned ban_score;      /* 0..100 */
@@ -35,7 +35,7 @@ struct verdict {
 static inline bool verdict_ok(const struct verdict *v) { return v->code == REJECT_NONE; }
 
 /* Sets code, score and reason; returns false, so that a check can `return verdict_set(...)`. */
-bool verdict_set(struct verdict *v, enum reject_code code, unsigned ban_score, const char *reason);
+bool verdict_set(struct verdict *v, enum verdict_code code, unsigned ban_score, const char *reason);
 /* The same, flagged as possible corruption of the message. */
 bool verdict_set_corrupt(struct verdict *v, unsigned ban_score, const char *reason);
 void verdict_detail(struct verdict *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
