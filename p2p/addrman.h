@@ -48,7 +48,8 @@ bool addrman_add(struct addrman *am, const struct peer_addr *pa, const struct ne
 
 enum addrman_count { ADDRMAN_COUNT_FAILURE, ADDRMAN_KEEP_COUNT };
 /* A dial starts. Count failures only while enough other groups are connected (spec p2p 7.1). */
-void addrman_attempt(struct addrman *am, const struct netaddr *a, enum addrman_count count, int64_t now);
+void addrman_attempt(struct addrman *am, const struct netaddr *a, enum addrman_count count,
+                     int64_t now);
 /* A handshake succeeded: goes to tried, or waits until the entry in its place was tested. */
 void addrman_good(struct addrman *am, const struct netaddr *a, int64_t now);
 /* A connection is or was up: refreshes the time, at most every 20 minutes. */
@@ -106,14 +107,15 @@ static inline size_t addrman_total(const struct addrman_stats *s) { return s->n_
 /*
  * File (peers.dat). Load: a missing file leaves the book empty; a file of another version, another
  * network or with damage is renamed to PATH.bad with a warning and the book starts empty. Both OK.
- * magic: the network's disk magic. Encode is for writing on another thread with file_replace.
+ * magic: the network's disk magic.
  */
 enum err addrman_load(struct addrman *am, const char *path, const uint8_t magic[4], int64_t now,
                       struct error *e) MUST_CHECK;
 enum err addrman_store(const struct addrman *am, const char *path, const uint8_t magic[4],
                        struct error *e) MUST_CHECK;
+/* The content without its checksum: state_file_commit writes it, on another thread if need be. */
 void addrman_encode(const struct addrman *am, const uint8_t magic[4], struct buf *out);
-/* Into an empty book; on failure it is empty again. */
+/* Replaces the book's content (with checksum); on ERR_CORRUPT of the entries it is empty after. */
 enum err addrman_decode(struct addrman *am, const void *data, size_t len, const uint8_t magic[4],
                         int64_t now, struct error *e) MUST_CHECK;
 

@@ -66,8 +66,7 @@ enum err anchors_store(const char *path, const uint8_t magic[4], const struct ne
     buf_put_u8(&b, (uint8_t)kept);
     for (size_t i = 0; i < kept; i++)
         netaddr_write(&b, chosen[i]);
-    state_file_finish(&b);
-    enum err rc = file_replace(path, b.data, b.len, e);
+    enum err rc = state_file_commit(path, &b, e);
     buf_clear(&b);
     return rc;
 }

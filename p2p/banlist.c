@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -341,7 +340,6 @@ void banlist_encode(const struct banlist *b, const uint8_t magic[4], struct buf 
     buf_put_le32(out, b->n);
     encode_list(b, &b->automatic, out);
     encode_list(b, &b->manual, out);
-    state_file_finish(out);
 }
 
 static bool decode_entry(struct reader *r, struct ban_entry *ban)
@@ -411,7 +409,7 @@ enum err banlist_store(const struct banlist *b, const char *path, const uint8_t 
     struct buf data;
     buf_init(&data);
     banlist_encode(b, magic, &data);
-    enum err rc = file_replace(path, data.data, data.len, e);
+    enum err rc = state_file_commit(path, &data, e);
     buf_clear(&data);
     return rc;
 }

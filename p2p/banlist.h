@@ -59,6 +59,7 @@ enum err banlist_load(struct banlist *b, const char *path, const uint8_t magic[4
                       struct error *e) MUST_CHECK;
 enum err banlist_store(const struct banlist *b, const char *path, const uint8_t magic[4],
                        struct error *e) MUST_CHECK;
+/* Without its checksum: see state_file_commit. */
 void banlist_encode(const struct banlist *b, const uint8_t magic[4], struct buf *out);
 enum err banlist_decode(struct banlist *b, const void *data, size_t len, const uint8_t magic[4],
                         int64_t now, struct error *e) MUST_CHECK;

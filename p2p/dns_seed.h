@@ -43,15 +43,15 @@ struct dns_seed_options {
     int64_t now;        /* seconds since 1970 */
 };
 
-/* Asks all hosts; the hosts array must stay. The resolver must outlive the seeder. */
+/* Asks all hosts. NULL: there is nobody to ask, no event comes. The resolver must outlive it. */
 struct dns_seeder *dns_seeder_start(struct resolver *r, const struct dns_seed_options *o,
                                     const struct dns_seed_events *ev);
-void dns_seeder_free(struct dns_seeder *s); /* from `done` too */
+void dns_seeder_free(struct dns_seeder *s); /* also in `done`, not in `found`; no event comes after */
 
 /* Makes one seed's answer fit for the address book: filter, shuffle, cap, ages. Returns how many. */
 size_t dns_seed_digest(const struct dns_seed_options *o, const struct netaddr *in, size_t n,
                        struct peer_addr out[DNS_SEED_MAX_PER_HOST]);
-/* The made-up source of a seed's results: unroutable, different for each host. */
+/* The made-up source of a seed's results: a group of its own for each host. */
 void dns_seed_source(const char *host, struct netaddr *out);
 
 /* Fixed list: number, and the i-th with an age of 7 to 14 days. */

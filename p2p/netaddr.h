@@ -42,7 +42,7 @@ enum netaddr_class {
     NETADDR_UNSPECIFIED,   /* ::, 0/8 */
     NETADDR_LOOPBACK,      /* ::1, 127/8 */
     NETADDR_LINK_LOCAL,    /* fe80::/10, 169.254/16: usable when the user names it */
-    NETADDR_PRIVATE,       /* fc00::/7, 10/8, 172.16/12, 192.168/16, 100.64/10, 198.18/15, fec0::/10 */
+    NETADDR_PRIVATE,       /* fc00::/7 fec0::/10 10/8 172.16/12 192.168/16 100.64/10 198.18/15 */
     NETADDR_DOCUMENTATION, /* 2001:db8::/32, 192.0.2/24, 198.51.100/24, 203.0.113/24 */
     NETADDR_MULTICAST,     /* ff00::/8, 224/4 */
     NETADDR_RESERVED,      /* 240/4, 2001:10::/28, 2001:20::/28, 100::/64, 192.0.0/24 */
@@ -61,7 +61,10 @@ bool netaddr_is_ipv4(const struct netaddr *a);
 enum network netaddr_network(const struct netaddr *a);
 /* Tunnelled addresses (6to4, Teredo, NAT64, SIIT) have the class of the IPv4 address inside. */
 enum netaddr_class netaddr_class(const struct netaddr *a);
-static inline bool netaddr_is_routable(const struct netaddr *a) { return netaddr_class(a) == NETADDR_GLOBAL; }
+static inline bool netaddr_is_routable(const struct netaddr *a)
+{
+    return netaddr_class(a) == NETADDR_GLOBAL;
+}
 /* 127/8, 0/8, ::1: disconnected but never banned by score (spec p2p 6). */
 bool netaddr_is_local(const struct netaddr *a);
 /* Can be dialled at all: not ::, 0.0.0.0, 255.255.255.255, 2001:db8::/32, multicast; port not 0. */
@@ -82,7 +85,7 @@ enum err netaddr_parse(struct netaddr *out, const char *text, uint16_t default_p
                        struct error *e) MUST_CHECK;
 /* Address without port; out->port is 0. */
 enum err netaddr_parse_ip(struct netaddr *out, const char *text, struct error *e) MUST_CHECK;
-/* "host:port", "host", "[v6]:port": copies the host without brackets; *port stays when none given. */
+/* "host:port", "host", "[v6]:port": copies the host without brackets; without port *port stays. */
 enum err netaddr_split_host_port(const char *text, char *host, size_t host_cap, uint16_t *port,
                                  struct error *e) MUST_CHECK;
 /* "[v6]:port" and "v4:port", or without port "v6" and "v4". Returns out. */

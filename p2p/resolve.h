@@ -20,7 +20,7 @@ struct resolver;
 
 /*
  * n addresses with the port asked for, each once; 0 with a reason in e when the lookup failed.
- * The callback may start further lookups; it must not free the resolver.
+ * The callback may start and cancel lookups; it must not free the resolver.
  */
 typedef void (*resolve_fn)(void *ctx, const char *host, const struct netaddr *addrs, size_t n,
                            const struct error *e);
@@ -32,5 +32,8 @@ void resolver_free(struct resolver *r);
 /* ERR_BUSY when RESOLVE_MAX_PENDING names are waiting, ERR_PARSE for an empty or overlong name. */
 enum err resolver_lookup(struct resolver *r, const char *host, uint16_t port, resolve_fn fn, void *ctx,
                          struct error *e) MUST_CHECK;
+
+/* No answer comes for lookups that were started with this ctx. */
+void resolver_cancel(struct resolver *r, const void *ctx);
 
 #endif

@@ -29,6 +29,12 @@ void state_file_finish(struct buf *b)
     buf_put(b, sum, sizeof sum);
 }
 
+enum err state_file_commit(const char *path, struct buf *b, struct error *e)
+{
+    state_file_finish(b);
+    return file_replace(path, b->data, b->len, e);
+}
+
 enum err state_file_open(struct reader *r, const void *data, size_t len,
                          const struct state_file_kind *kind, const uint8_t magic[4],
                          struct error *e)

@@ -26,9 +26,11 @@ struct state_file_kind {
     uint32_t version;
 };
 
-/* Writers: begin, append the payload, finish. b must be empty at begin. */
+/* Writers: begin with an empty buffer, append the payload, then finish (adds the checksum) or commit. */
 void state_file_begin(struct buf *b, const struct state_file_kind *kind, const uint8_t magic[4]);
 void state_file_finish(struct buf *b);
+/* Finishes and replaces the file; can run on a worker while the owner of the data goes on. */
+enum err state_file_commit(const char *path, struct buf *b, struct error *e) MUST_CHECK;
 /* Readers: checks the frame and gives the payload. ERR_CORRUPT with the reason. */
 enum err state_file_open(struct reader *r, const void *data, size_t len,
                          const struct state_file_kind *kind, const uint8_t magic[4],
