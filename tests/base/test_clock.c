@@ -1,0 +1,51 @@
+#include <config.h>
+
+#include "base/clock.h"
+
+#include <time.h>
+
+#include "tests/test.h"
+
+static void wall_clock_is_the_systems(void **state)
+{
+    (void)state;
+    int64_t before = (int64_t)time(NULL);
+    int64_t now = clock_now();
+    int64_t now_ms = clock_now_ms();
+    int64_t after = (int64_t)time(NULL) + 1;
+    assert_true(now >= before - 1 && now <= after);
+    assert_true(now_ms / 1000 >= before - 1 && now_ms / 1000 <= after);
+}
+
+static void mocked_clock_stands_still_until_zero_is_set(void **state)
+{
+    (void)state;
+    clock_set_mock(1600000000);
+    assert_int_equal(clock_now(), 1600000000);
+    assert_int_equal(clock_now_ms(), 1600000000000);
+    clock_set_mock(0);
+    assert_true(clock_now() >= (int64_t)time(NULL) - 1);
+}
+
+static void monotonic_clock_ignores_the_mock_and_advances(void **state)
+{
+    (void)state;
+    int64_t start_us = clock_mono_us(), start_ms = clock_mono_ms();
+    clock_set_mock(1);
+    const struct timespec pause = { 0, 5000000 };
+    nanosleep(&pause, NULL);
+    assert_true(clock_mono_us() - start_us >= 5000);
+    assert_true(clock_mono_ms() - start_ms >= 4);
+    assert_true(clock_mono_us() - start_us < 60000000);
+    clock_set_mock(0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wall_clock_is_the_systems),
+        cmocka_unit_test(mocked_clock_stands_still_until_zero_is_set),
+        cmocka_unit_test(monotonic_clock_ignores_the_mock_and_advances),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
