@@ -97,13 +97,18 @@ static bool parse_lax(secp256k1_ecdsa_signature *out, const uint8_t *sig, size_t
     return true;
 }
 
+/* An empty key may come without an address, which the library takes for a bug of its caller. */
+static bool parse_key(secp256k1_pubkey *out, const uint8_t *key, size_t key_len)
+{
+    return key_len && secp256k1_ec_pubkey_parse(context, out, key, key_len);
+}
+
 bool ec_verify_lax(const uint8_t *key, size_t key_len, const uint8_t *sig, size_t sig_len,
                    const uint8_t digest[32])
 {
     secp256k1_pubkey pubkey;
     secp256k1_ecdsa_signature s;
-    if (!parse_lax(&s, sig, sig_len) ||
-        !secp256k1_ec_pubkey_parse(context, &pubkey, key, key_len))
+    if (!parse_lax(&s, sig, sig_len) || !parse_key(&pubkey, key, key_len))
         return false;
     /* libsecp256k1 takes only the low one of S and n - S; Bitcoin takes both. */
     secp256k1_ecdsa_signature_normalize(context, &s, &s);
@@ -120,7 +125,7 @@ bool ec_sig_is_low_s(const uint8_t *sig, size_t sig_len)
 bool ec_pubkey_valid(const uint8_t *key, size_t key_len)
 {
     secp256k1_pubkey pubkey;
-    return secp256k1_ec_pubkey_parse(context, &pubkey, key, key_len) == 1;
+    return parse_key(&pubkey, key, key_len);
 }
 
 bool ec_seckey_valid(const uint8_t secret[32])

@@ -1,0 +1,428 @@
+#include "base/ec.h"
+
+#include <string.h>
+
+#include "base/hash.h"
+#include "tests/base/json_text.h"
+#include "tests/test.h"
+
+static int start_ec(void **state)
+{
+    (void)state;
+    ec_init();
+    ec_init(); /* more than once does no harm */
+    return 0;
+}
+
+/* Reads one DER integer of strict form: positive, no needless zero in front. */
+static bool strict_integer(const uint8_t **p, const uint8_t *end)
+{
+    if (end - *p < 3 || (*p)[0] != 2 || (*p)[1] == 0 || (*p)[1] > 0x7f || (*p)[1] > end - *p - 2)
+        return false;
+    const uint8_t *v = *p + 2;
+    size_t len = (*p)[1];
+    if (v[0] & 0x80 || (len > 1 && v[0] == 0 && !(v[1] & 0x80)))
+        return false;
+    *p = v + len;
+    return true;
+}
+
+static bool is_strict_der(const struct buf *sig)
+{
+    if (sig->len < 8 || sig->data[0] != 0x30 || sig->data[1] != sig->len - 2 || sig->len > 0x81)
+        return false;
+    const uint8_t *p = sig->data + 2, *end = sig->data + sig->len;
+    return strict_integer(&p, end) && strict_integer(&p, end) && p == end;
+}
+
+struct tally { bool low_s; size_t run, lax, lax_true; };
+
+/*
+ * Valid ones verify. Invalid ones in strict DER do not; where the set calls a high S invalid, that
+ * is looked at too. Invalid ones in another encoding (flags BerEncodedSignature, InvalidEncoding,
+ * InvalidTypesInSignature and part of the Modified ones) are counted: the lax parser may take them.
+ */
+static void wycheproof_case(struct json_object *test, const struct buf *key, struct tally *t)
+{
+    struct buf msg = unhex(json_str(test, "msg")), sig = unhex(json_str(test, "sig"));
+    uint8_t digest[32];
+    sha256(digest, msg.data, msg.len);
+    bool got = ec_verify_lax(key->data, key->len, sig.data, sig.len, digest);
+    bool valid = strcmp(json_str(test, "result"), "invalid") != 0;
+    if (t->low_s)
+        got = got && ec_sig_is_low_s(sig.data, sig.len);
+    if (valid || is_strict_der(&sig)) {
+        if (got != valid)
+            fail_msg("case %d: %s", (int)json_int(test, "tcId", 0), json_str(test, "comment"));
+        t->run++;
+    } else {
+        t->lax++;
+        t->lax_true += got;
+    }
+    buf_clear(&msg);
+    buf_clear(&sig);
+}
+
+static void run_wycheproof(const char *name, bool low_s)
+{
+    struct json_object *file = vector_json(name), *groups = json_get(file, "testGroups");
+    struct tally t = { .low_s = low_s };
+    for (size_t g = 0; g < json_object_array_length(groups); g++) {
+        struct json_object *group = json_object_array_get_idx(groups, g);
+        struct json_object *tests = json_get(group, "tests");
+        struct buf key = unhex(json_str(json_get(group, "publicKey"), "uncompressed"));
+        for (size_t i = 0; i < json_object_array_length(tests); i++)
+            wycheproof_case(json_object_array_get_idx(tests, i), &key, &t);
+        buf_clear(&key);
+    }
+    json_object_put(file);
+    print_message("%s: %zu of other encodings, %zu taken\n", name, t.lax, t.lax_true);
+    vector_report(name, t.run);
+}
+
+static void signatures_match_wycheproof(void **state)
+{
+    (void)state;
+    run_wycheproof("crypto/wycheproof/ecdsa_secp256k1_sha256_test.json", false);
+}
+
+static void signatures_match_wycheproof_for_bitcoin(void **state)
+{
+    (void)state;
+    run_wycheproof("crypto/wycheproof/ecdsa_secp256k1_sha256_bitcoin_test.json", true);
+}
+
+/* Hex of a number of at most 32 bytes as 32 bytes big-endian. */
+static bool number32(uint8_t out[32], const char *hex)
+{
+    size_t len = hex ? strlen(hex) : 0, got;
+    if (len == 0 || len > 64)
+        return false;
+    memset(out, 0, 32);
+    return hex_decode(out + 32 - len / 2, len / 2, hex, len, &got);
+}
+
+static void put_der_integer(struct buf *b, const uint8_t v[32])
+{
+    buf_put_u8(b, 2);
+    buf_put_u8(b, 33);
+    buf_put_u8(b, 0);
+    buf_put(b, v, 32);
+}
+
+/* R and S of 32 bytes each, with a zero in front whether it is needed or not. */
+static struct buf lax_der(const uint8_t r[32], const uint8_t s[32])
+{
+    struct buf b;
+    buf_init(&b);
+    buf_put_u8(&b, 0x30);
+    buf_put_u8(&b, 70);
+    put_der_integer(&b, r);
+    put_der_integer(&b, s);
+    return b;
+}
+
+/* Signs with the deterministic nonce and compares; false when the row is of another operation. */
+static bool sdk_signature(struct json_object *row)
+{
+    struct json_object *in = json_get(row, "input"), *want = json_get(row, "expected");
+    uint8_t secret[32], digest[32], der[72], key[65];
+    const char *der_hex = json_str(want, "der_hex"), *k = json_str(in, "k");
+    const char *message = json_str(in, "message_hex");
+    if (!message)
+        message = json_str(in, "signed_message_hex");
+    if (!k || strcmp(k, "drbg") != 0 || !number32(secret, json_str(in, "privkey_hex")) ||
+        !number32(digest, message))
+        return false;
+    size_t len = ec_sign_der(der, secret, digest);
+    assert_true(len > 0 && ec_sig_is_low_s(der, len));
+    size_t key_len = ec_pubkey_create(key, secret, true);
+    assert_true(ec_verify_lax(key, key_len, der, len, digest));
+    if (der_hex) {
+        struct buf sig = unhex(der_hex);
+        assert_int_equal(len, sig.len);
+        assert_memory_equal(der, sig.data, len);
+        buf_clear(&sig);
+    }
+    int64_t der_len = json_int(want, "der_length_bytes", -1);
+    assert_true(der_len < 0 || der_len == (int64_t)len);
+    if (number32(digest, json_str(in, "verify_message_hex")))
+        assert_false(ec_verify_lax(key, key_len, der, len, digest));
+    return true;
+}
+
+/* A signature given as two numbers; false when the row has none. */
+static bool sdk_numbers(struct json_object *row)
+{
+    struct json_object *in = json_get(row, "input");
+    uint8_t secret[32], digest[32], r[32], s[32], key[65];
+    if (!number32(r, json_str(in, "signature_r")) || !number32(s, json_str(in, "signature_s")) ||
+        !number32(secret, json_str(in, "privkey_hex")) ||
+        !number32(digest, json_str(in, "message_hex")))
+        return false;
+    struct buf sig = lax_der(r, s);
+    size_t key_len = ec_pubkey_create(key, secret, false);
+    bool want = json_object_get_boolean(json_get(json_get(row, "expected"), "verify"));
+    assert_int_equal(ec_verify_lax(key, key_len, sig.data, sig.len, digest), want);
+    buf_clear(&sig);
+    return true;
+}
+
+static void run_sdk(const char *name)
+{
+    struct json_object *file = vector_json(name), *rows = json_rows(file);
+    size_t n = json_object_array_length(rows), run = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct json_object *row = json_object_array_get_idx(rows, i);
+        run += sdk_signature(row) || sdk_numbers(row);
+    }
+    json_object_put(file);
+    print_message("%s: %zu rows of other operations\n", name, n - run);
+    vector_report(name, run);
+}
+
+static void ecdsa_matches_the_sdk(void **state)
+{
+    (void)state;
+    run_sdk("crypto/sdk/ecdsa.json");
+}
+
+static void der_signatures_match_the_sdk(void **state)
+{
+    (void)state;
+    run_sdk("crypto/sdk/signature.json");
+}
+
+static void known_public_keys_are_valid(void **state)
+{
+    (void)state;
+    const char *name = "keys/public-key.json";
+    struct json_object *file = vector_json(name), *rows = json_rows(file);
+    size_t n = 0;
+    for (size_t i = 0; i < json_object_array_length(rows); i++) {
+        struct json_object *row = json_object_array_get_idx(rows, i);
+        const char *hex = json_str(json_get(row, "input"), "pubkey_der_hex");
+        if (!hex || json_get(json_get(row, "expected"), "throws"))
+            continue;
+        struct buf key = unhex(hex);
+        assert_true(ec_pubkey_valid(key.data, key.len));
+        buf_clear(&key);
+        n++;
+    }
+    json_object_put(file);
+    vector_report(name, n);
+}
+
+/* One signature of our own and its numbers, for the tests that encode it in other ways. */
+struct sample { uint8_t key[65], digest[32], r[32], s[32], der[72]; size_t der_len; };
+
+static struct sample make_sample(void)
+{
+    struct sample x;
+    uint8_t secret[32];
+    memset(secret, 0x42, sizeof secret);
+    sha256(x.digest, "sample", 6);
+    assert_int_equal(ec_pubkey_create(x.key, secret, false), 65);
+    x.der_len = ec_sign_der(x.der, secret, x.digest);
+    assert_true(x.der_len >= 8);
+    const uint8_t *p = x.der + 2;
+    uint8_t *numbers[2] = { x.r, x.s };
+    for (int i = 0; i < 2; i++, p += 2 + p[1]) {
+        size_t len = p[1], zero = len == 33;
+        memset(numbers[i], 0, 32);
+        memcpy(numbers[i] + 32 - (len - zero), p + 2 + zero, len - zero);
+    }
+    return x;
+}
+
+static bool verify(const struct sample *x, const struct buf *sig)
+{
+    return ec_verify_lax(x->key, 65, sig->data, sig->len, x->digest);
+}
+
+/* prefix, R, middle, S, suffix: the numbers as their 32 bytes, the rest in hex. */
+static bool verify_encoded(const struct sample *x, const char *prefix, const char *middle,
+                           const char *suffix)
+{
+    struct buf parts[3] = { unhex(prefix), unhex(middle), unhex(suffix) }, sig;
+    buf_init(&sig);
+    buf_put(&sig, parts[0].data, parts[0].len);
+    buf_put(&sig, x->r, 32);
+    buf_put(&sig, parts[1].data, parts[1].len);
+    buf_put(&sig, x->s, 32);
+    buf_put(&sig, parts[2].data, parts[2].len);
+    bool ok = verify(x, &sig);
+    for (int i = 0; i < 3; i++)
+        buf_clear(&parts[i]);
+    buf_clear(&sig);
+    return ok;
+}
+
+static void lax_encodings_verify(void **state)
+{
+    (void)state;
+    struct sample x = make_sample();
+    static const struct { const char *prefix, *middle, *suffix; } cases[] = {
+        { "30440220", "0220", "" },             /* no zero before a high bit: not negative */
+        { "30000220", "0220", "" },             /* sequence length is not looked at */
+        { "3081ff0220", "0220", "" }, { "3084000000ff0220", "0220", "" },
+        { "3080" "0220", "0220", "" },          /* indefinite: no length bytes at all */
+        { "3044028120", "028120", "" }, { "304402820020", "02880000000000000020", "" },
+        { "3044022100", "022100", "" }, { "3044022400000000", "022400000000", "" },
+        { "30440220", "0220", "00" }, { "30440220", "0220", "deadbeef0201" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_true(verify_encoded(&x, cases[i].prefix, cases[i].middle, cases[i].suffix));
+}
+
+static void bad_encodings_do_not_verify(void **state)
+{
+    (void)state;
+    struct sample x = make_sample();
+    static const struct { const char *prefix, *middle; } cases[] = {
+        { "31440220", "0220" }, { "30440320", "0220" }, { "30440220", "0320" },
+        { "30ff0220", "0220" }, /* 127 bytes of length would follow */
+        { "30440221", "0220" }, { "30440220", "0221" }, { "304402847fffffff", "0220" },
+        { "3044028401000020", "0220" }, { "304402850100000020", "0220" }, { "3044028020", "0220" },
+        { "3044022101", "0220" }, /* R of 33 bytes that count */
+        { "30440220", "022101" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_false(verify_encoded(&x, cases[i].prefix, cases[i].middle, ""));
+}
+
+static void a_cut_signature_does_not_verify(void **state)
+{
+    (void)state;
+    struct sample x = make_sample();
+    assert_true(ec_verify_lax(x.key, 65, x.der, x.der_len, x.digest));
+    for (size_t len = 0; len < x.der_len; len++) {
+        assert_false(ec_verify_lax(x.key, 65, x.der, len, x.digest));
+        assert_false(ec_sig_is_low_s(x.der, len));
+    }
+    assert_false(ec_verify_lax(x.key, 65, NULL, 0, x.digest));
+}
+
+static const char order[] = "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141";
+
+static void high_s_verifies_and_is_told_apart(void **state)
+{
+    (void)state;
+    struct sample x = make_sample();
+    uint8_t n[32], high[32];
+    unsigned borrow = 0;
+    assert_true(number32(n, order));
+    for (int i = 31; i >= 0; i--) {
+        unsigned d = 256u + n[i] - x.s[i] - borrow;
+        high[i] = (uint8_t)d;
+        borrow = d < 256;
+    }
+    struct buf sig = lax_der(x.r, high);
+    assert_true(verify(&x, &sig));
+    assert_false(ec_sig_is_low_s(sig.data, sig.len));
+    buf_clear(&sig);
+    sig = lax_der(x.r, x.s);
+    assert_true(verify(&x, &sig));
+    assert_true(ec_sig_is_low_s(sig.data, sig.len));
+    buf_clear(&sig);
+}
+
+static void numbers_from_the_order_on_never_verify_but_count_as_low(void **state)
+{
+    (void)state;
+    struct sample x = make_sample();
+    uint8_t n[32];
+    assert_true(number32(n, order));
+    const uint8_t *const pairs[][2] = { { n, x.s }, { x.r, n } };
+    for (int i = 0; i < 2; i++) {
+        struct buf sig = lax_der(pairs[i][0], pairs[i][1]);
+        assert_false(verify(&x, &sig));
+        assert_true(ec_sig_is_low_s(sig.data, sig.len)); /* as the reference: a signature of zeros */
+        buf_clear(&sig);
+    }
+}
+
+static void hybrid_keys_verify_when_their_parity_is_right(void **state)
+{
+    (void)state;
+    struct sample x = make_sample();
+    unsigned odd = x.key[64] & 1;
+    x.key[0] = (uint8_t)(6 + odd);
+    assert_true(ec_pubkey_valid(x.key, 65));
+    assert_true(ec_verify_lax(x.key, 65, x.der, x.der_len, x.digest));
+    x.key[0] = (uint8_t)(7 - odd);
+    assert_false(ec_pubkey_valid(x.key, 65));
+    assert_false(ec_verify_lax(x.key, 65, x.der, x.der_len, x.digest));
+}
+
+static void keys_of_wrong_length_form_or_curve_are_refused(void **state)
+{
+    (void)state;
+    struct sample x = make_sample();
+    for (size_t len = 0; len < 65; len++)
+        assert_false(ec_pubkey_valid(x.key, len));
+    x.key[64] ^= 1;
+    assert_false(ec_pubkey_valid(x.key, 65));
+    assert_false(ec_verify_lax(x.key, 65, x.der, x.der_len, x.digest));
+    x.key[64] ^= 1;
+    x.key[0] = (uint8_t)(2 + (x.key[64] & 1));
+    assert_true(ec_pubkey_valid(x.key, 33));
+    assert_true(ec_verify_lax(x.key, 33, x.der, x.der_len, x.digest));
+    assert_false(ec_pubkey_valid(x.key, 32));
+    assert_false(ec_pubkey_valid(x.key, 65));
+    x.key[0] = 5;
+    assert_false(ec_pubkey_valid(x.key, 33));
+    assert_false(ec_pubkey_valid(NULL, 0));
+}
+
+static void secrets_are_between_one_and_the_order(void **state)
+{
+    (void)state;
+    uint8_t secret[32] = { 0 }, key[65], der[72], digest[32] = { 1 };
+    static const char g[] = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+    assert_false(ec_seckey_valid(secret));
+    assert_int_equal(ec_pubkey_create(key, secret, true), 0);
+    assert_int_equal(ec_sign_der(der, secret, digest), 0);
+    secret[31] = 1;
+    assert_true(ec_seckey_valid(secret));
+    assert_int_equal(ec_pubkey_create(key, secret, true), 33);
+    struct buf want = unhex(g);
+    assert_memory_equal(key, want.data, 33);
+    buf_clear(&want);
+    assert_true(number32(secret, order));
+    assert_false(ec_seckey_valid(secret));
+    secret[31]--;
+    assert_true(ec_seckey_valid(secret));
+}
+
+static void a_wrong_digest_does_not_verify(void **state)
+{
+    (void)state;
+    struct sample x = make_sample();
+    for (int bit = 0; bit < 256; bit += 37) {
+        x.digest[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_false(ec_verify_lax(x.key, 65, x.der, x.der_len, x.digest));
+        x.digest[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(signatures_match_wycheproof),
+        cmocka_unit_test(signatures_match_wycheproof_for_bitcoin),
+        cmocka_unit_test(ecdsa_matches_the_sdk),
+        cmocka_unit_test(der_signatures_match_the_sdk),
+        cmocka_unit_test(known_public_keys_are_valid),
+        cmocka_unit_test(lax_encodings_verify),
+        cmocka_unit_test(bad_encodings_do_not_verify),
+        cmocka_unit_test(a_cut_signature_does_not_verify),
+        cmocka_unit_test(high_s_verifies_and_is_told_apart),
+        cmocka_unit_test(numbers_from_the_order_on_never_verify_but_count_as_low),
+        cmocka_unit_test(hybrid_keys_verify_when_their_parity_is_right),
+        cmocka_unit_test(keys_of_wrong_length_form_or_curve_are_refused),
+        cmocka_unit_test(secrets_are_between_one_and_the_order),
+        cmocka_unit_test(a_wrong_digest_does_not_verify),
+    };
+    return cmocka_run_group_tests(tests, start_ec, NULL);
+}
