@@ -172,6 +172,7 @@ static void flatten(char *text, size_t len)
 }
 
 /* Formats at most cap - 1 characters and a newline, which takes the place of the NUL. */
+PRINTF_LIKE(3, 0)
 static size_t put_message(char *out, size_t cap, const char *fmt, va_list args)
 {
     int want = vsnprintf(out, cap, fmt, args);
