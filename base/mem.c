@@ -61,16 +61,13 @@ char *xstrndup(const char *s, size_t n)
 
 char *xasprintf(const char *fmt, ...)
 {
+    char *s;
     va_list ap;
     va_start(ap, fmt);
-    int len = vsnprintf(NULL, 0, fmt, ap);
+    int len = vasprintf(&s, fmt, ap);
     va_end(ap);
     if (len < 0)
         out_of_memory(); /* the only failure left for a format of our own */
-    char *s = (char *)xmalloc((size_t)len + 1);
-    va_start(ap, fmt);
-    vsnprintf(s, (size_t)len + 1, fmt, ap);
-    va_end(ap);
     return s;
 }
 
