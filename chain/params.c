@@ -187,7 +187,7 @@ static void decode_hash(uint8_t out[32], const char *hex)
     BUG_ON(hex && !hash_from_hex(out, hex));
 }
 
-static void decode_row(enum network n)
+static void decode_row(enum chain_network n)
 {
     const struct network_row *row = &rows[n];
     struct chain_params *p = &tables[n];
@@ -213,10 +213,10 @@ static void decode_row(enum network n)
 static void decode_all(void)
 {
     for (size_t i = 0; i < COUNT_OF(rows); i++)
-        decode_row((enum network)i);
+        decode_row((enum chain_network)i);
 }
 
-const struct chain_params *params_get(enum network network)
+const struct chain_params *params_get(enum chain_network network)
 {
     pthread_once(&once, decode_all);
     return &tables[network];

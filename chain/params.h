@@ -14,7 +14,7 @@
 #include "base/u256.h"
 #include "script/flags.h"
 
-enum network { NETWORK_MAIN, NETWORK_TEST, NETWORK_STN, NETWORK_REGTEST };
+enum chain_network { NETWORK_MAIN, NETWORK_TEST, NETWORK_STN, NETWORK_REGTEST };
 
 struct checkpoint {
     int32_t height;
@@ -22,7 +22,7 @@ struct checkpoint {
 };
 
 struct chain_params {
-    enum network network;
+    enum chain_network network;
     const char *name;          /* "main", "test", "stn", "regtest" as getblockchaininfo shows it */
     const char *data_subdir;   /* "" on main */
     uint8_t wire_magic[4], disk_magic[4];
@@ -49,7 +49,7 @@ struct chain_params {
 };
 
 /* Any thread after the first call; the table lives for ever. */
-const struct chain_params *params_get(enum network network);
+const struct chain_params *params_get(enum chain_network network);
 /* The 285-byte genesis block of the network. */
 #define GENESIS_BLOCK_SIZE 285
 void params_genesis_block(const struct chain_params *p, uint8_t out[GENESIS_BLOCK_SIZE]);
