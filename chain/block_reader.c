@@ -232,6 +232,7 @@ static enum err load_piece(struct block_reader *r, struct block_segment *s, size
         *data = r->bytes->data + r->offset;
         return OK;
     }
+    *data = NULL;
     buf_clear(&s->raw);
     if (!buf_try_reserve(&s->raw, len))
         return no_memory(e);
@@ -243,6 +244,7 @@ static enum err load_piece(struct block_reader *r, struct block_segment *s, size
 static enum err fill(struct block_reader *r, struct block_segment *s, size_t *used, struct error *e)
 {
     uint64_t left = r->size - r->offset;
+    *used = 0;
     for (uint64_t len = MIN_OF(left, r->bytes ? left : r->target);; len = MIN_OF(len * 2, left)) {
         const uint8_t *data;
         if (len > SIZE_MAX / 2)
