@@ -344,6 +344,7 @@ enum err bf_check_readable(struct blockfiles *bf, uint32_t number, struct error 
 static enum err reserve(struct blockfiles *bf, uint64_t total, struct block_pos *place, struct error *e)
 {
     enum err rc = OK;
+    *place = (struct block_pos){ .size = 0 };
     pthread_mutex_lock(&bf->lock);
     struct bf_slot *s = bf->current < bf->n_slots ? &bf->slots[bf->current] : NULL;
     bool fits = s && s->present && !s->info.pruned &&
