@@ -160,7 +160,7 @@ enum err coins_prefetch(struct coins *c, const struct outpoint *outpoints, size_
     if (c->disk_empty)
         return OK;
     struct outpoint *wanted;
-    size_t n_wanted;
+    size_t n_wanted = 0;
     enum err rc = collect(c, outpoints, n, &wanted, &n_wanted, e);
     if (!rc && n_wanted)
         rc = read_slices(c, wanted, n_wanted, pool, e);
