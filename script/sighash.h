@@ -50,13 +50,11 @@ enum sighash_form sighash_form_of(uint32_t hash_type, uint32_t flags);
 /*
  * Digest (internal order) of input `index` for this script code. For the original form the script
  * code is given after FindAndDelete; CODESEPARATORs are removed here. hash_type is written as given
- * (tests use all 32 bits). amount matters to the BIP143 form only. `tail` is appended to the code
- * (a locking script, when a Chronicle unlocking script checks a signature), usually empty.
+ * (tests use all 32 bits). amount matters to the BIP143 form only.
  * SCRIPT_OK, or SCRIPT_ERR_CANCELLED / SCRIPT_ERR_NOMEM.
  */
 struct sighash_request {
     struct span code;
-    struct span tail;
     size_t index;
     int64_t amount;
     uint32_t hash_type;
