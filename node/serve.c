@@ -1,0 +1,195 @@
+#include "node/serve.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/intmath.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "chain/blockfile.h"
+#include "chain/locator.h"
+#include "node/sync_internal.h"
+
+#define GETBLOCKS_MAX 500
+#define OLD_BRANCH_S (30 * 24 * 3600) /* a side branch is served this far behind the best header */
+#define HISTORICAL_S (7 * 24 * 3600)  /* past this a block counts as history for the upload target */
+#define GETDATA_QUEUE_MAX 65536       /* requests a peer may have open */
+
+/* --- headers and inventories --- */
+
+/* First block after what the locator names; an empty locator means the stop hash alone. */
+static struct header_node *locator_start(struct sync *s, const struct msg_locator *m)
+{
+    if (m->n == 0)
+        return header_index_find(s->headers, &m->stop);
+    struct header_node *fork = locator_fork(s->headers, (const struct block_hash *)m->hashes, m->n);
+    return header_index_at(s->headers, fork->height + 1);
+}
+
+void serve_getheaders(void *ctx, struct peer *p, const struct msg_locator *m)
+{
+    struct sync *s = ctx;
+    struct sync_peer *sp = sync_peer_of(p);
+    if (chain_is_importing(s->chain) || (chain_is_initial_download(s->chain) && !peer_is_whitelisted(p))) {
+        log_debug(LOGC_NET, "peer=%llu asks for headers while we are still syncing: ignored",
+                  (unsigned long long)peer_id(p));
+        return;
+    }
+    struct block_header *headers = xmalloc(MSG_HEADERS_MAX * sizeof(*headers));
+    size_t n = 0;
+    struct header_node *node = locator_start(s, m);
+    while (node && n < MSG_HEADERS_MAX) {
+        header_of_node(&headers[n++], node);
+        sp->best_sent = node;
+        if (m->n == 0 || block_hash_equal(&node->hash, &m->stop))
+            break;
+        node = header_index_at(s->headers, node->height + 1);
+    }
+    peer_send_headers(p, headers, n);
+    free(headers);
+}
+
+void serve_getblocks(void *ctx, struct peer *p, const struct msg_locator *m)
+{
+    struct sync *s = ctx;
+    struct sync_peer *sp = sync_peer_of(p);
+    if (m->n == 0)
+        return;
+    struct inv_item *items = xmalloc(GETBLOCKS_MAX * sizeof(*items));
+    size_t n = 0;
+    for (struct header_node *node = locator_start(s, m); node && n < GETBLOCKS_MAX;
+         node = header_index_at(s->headers, node->height + 1)) {
+        if (block_hash_equal(&node->hash, &m->stop) || !(atomic_load(&node->status) & HS_HAVE_DATA))
+            break;
+        items[n].type = INV_BLOCK;
+        memcpy(items[n++].hash.b, node->hash.b, sizeof(node->hash.b));
+    }
+    if (n == GETBLOCKS_MAX)
+        memcpy(sp->continue_hash.b, items[n - 1].hash.b, sizeof(sp->continue_hash.b));
+    if (n)
+        peer_send_inv(p, MSG_INV, items, n);
+    free(items);
+}
+
+/* --- blocks --- */
+
+/* On the active chain, or a fully valid branch that ended not long ago (spec p2p 5). */
+static bool may_serve(struct sync *s, struct header_node *node)
+{
+    const uint32_t status = atomic_load(&node->status);
+    if (!(status & HS_HAVE_DATA))
+        return false;
+    if (header_index_is_active(s->headers, node))
+        return true;
+    const struct header_node *best = header_index_best(s->headers);
+    return (status & HS_SCRIPTS_OK) && (int64_t)best->time - (int64_t)node->time < OLD_BRANCH_S;
+}
+
+static void send_block(struct sync_peer *sp, struct header_node *node)
+{
+    struct sync *s = sp->sync;
+    struct header_data data;
+    struct error e;
+    int fd;
+    uint8_t checksum[4];
+    header_index_get_data(s->headers, node, &data);
+    if (data.data.size == 0 || blockfiles_open_fd(chain_blockfiles(s->chain), &data.data, &fd, &e)) {
+        LOG_LIMITED(LOG_WARN, "block at height %d cannot be served: %s", node->height,
+                    data.data.size ? e.text : "pruned meanwhile");
+        return;
+    }
+    le32_put(checksum, data.wire_checksum);
+    peer_send_file(sp->peer, MSG_BLOCK, fd, data.data.offset, data.data.size, checksum);
+}
+
+/* After the last of 500 announced blocks the peer learns of the tip and goes on (spec p2p 3). */
+static void continue_inventory(struct sync_peer *sp, const struct block_hash *hash)
+{
+    const struct header_node *tip = header_index_tip(sp->sync->headers);
+    if (!block_hash_equal(hash, &sp->continue_hash) || !tip)
+        return;
+    struct inv_item item = { .type = INV_BLOCK };
+    memcpy(item.hash.b, tip->hash.b, sizeof(item.hash.b));
+    peer_send_inv(sp->peer, MSG_INV, &item, 1);
+    sp->continue_hash = (struct block_hash){ { 0 } };
+}
+
+static void serve_block(struct sync_peer *sp, const struct inv_item *item)
+{
+    struct sync *s = sp->sync;
+    struct block_hash hash;
+    memcpy(hash.b, item->hash.b, sizeof(hash.b));
+    struct header_node *node = header_index_find(s->headers, &hash);
+    if (!node || !may_serve(s, node))
+        return; /* silence, as the reference (spec p2p 5); unknown and pruned look the same */
+    const bool historical = (int64_t)node->time < clock_now() - HISTORICAL_S;
+    if (historical && net_upload_target_reached(s->net) && !peer_is_whitelisted(sp->peer)) {
+        peer_disconnect(sp->peer, "upload target reached");
+        return;
+    }
+    send_block(sp, node);
+    continue_inventory(sp, &hash);
+}
+
+static void drop_requests(struct sync_peer *sp)
+{
+    free(sp->getdata);
+    sp->getdata = NULL;
+    sp->getdata_n = sp->getdata_at = 0;
+}
+
+/* Answers in order until the send queue is full; then the peer is not read until it has drained. */
+static void work_off(struct sync_peer *sp)
+{
+    struct inv_item *missing = NULL;
+    size_t n_missing = 0;
+    while (sp->getdata_at < sp->getdata_n && peer_has_send_room(sp->peer) && peer_state(sp->peer) == PEER_READY) {
+        const struct inv_item *item = &sp->getdata[sp->getdata_at++];
+        if (item->type == INV_BLOCK || item->type == INV_CMPCT_BLOCK) {
+            serve_block(sp, item);
+        } else if (item->type == INV_TX) {
+            if (!missing)
+                missing = xmalloc((sp->getdata_n - sp->getdata_at + 1) * sizeof(*missing));
+            missing[n_missing++] = *item;
+        }
+    }
+    if (n_missing)
+        peer_send_inv(sp->peer, MSG_NOTFOUND, missing, n_missing);
+    free(missing);
+    if (sp->getdata_at == sp->getdata_n) {
+        drop_requests(sp);
+        peer_resume_reading(sp->peer);
+    } else {
+        peer_pause_reading(sp->peer);
+    }
+}
+
+void serve_getdata(void *ctx, struct peer *p, const struct inv_item *items, size_t n)
+{
+    (void)ctx;
+    struct sync_peer *sp = sync_peer_of(p);
+    const size_t open = sp->getdata_n - sp->getdata_at;
+    if (open + n > GETDATA_QUEUE_MAX) {
+        peer_misbehave(p, 20, "too many requests at once");
+        return;
+    }
+    struct inv_item *all = xmalloc((open + n) * sizeof(*all) + 1);
+    if (open)
+        memcpy(all, sp->getdata + sp->getdata_at, open * sizeof(*all));
+    if (n)
+        memcpy(all + open, items, n * sizeof(*all));
+    drop_requests(sp);
+    sp->getdata = all;
+    sp->getdata_n = open + n;
+    work_off(sp);
+}
+
+void serve_send_room(void *ctx, struct peer *p)
+{
+    (void)ctx;
+    struct sync_peer *sp = sync_peer_of(p);
+    if (sp && sp->getdata_n)
+        work_off(sp);
+}

@@ -1,0 +1,96 @@
+/*
+ * Download and relay: what the node does with its peers, headers first (spec p2p 8).
+ *
+ * Everything here runs on the loop thread. The chain speaks through events (events.h), the network
+ * through net_handlers; both are filled in by node.c. State of a peer hangs on peer_user().
+ */
+#ifndef NODE_SYNC_H
+#define NODE_SYNC_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "chain/chain.h"
+#include "p2p/net.h"
+
+struct sync;
+struct presync;
+
+#define SYNC_INFLIGHT_MAX 16   /* blocks asked from one peer at a time */
+#define SYNC_REORG_HEADERS 144 /* a chain this much weaker than ours is stored without proof of more */
+
+struct sync_options {
+    uint32_t window;              /* blockdownloadwindow: blocks ahead of the tip, 1024 */
+    int64_t stall_timeout_ms;     /* blockstallingtimeout, 10 s */
+    uint64_t stall_min_speed;     /* bytes a second, blockstallingmindownloadspeed */
+    int64_t slow_fetch_ms;        /* blockdownloadslowfetchtimeout, 30 s */
+    unsigned max_parallel_fetch;  /* blockdownloadmaxparallelfetch, 3 */
+    unsigned pending_headers_max; /* maxpendingresponses_getheaders, 0: off */
+};
+
+/* One peer as download and relay see it. */
+struct sync_peer {
+    uint64_t id;
+    struct peer *peer;
+    struct sync *sync;
+
+    /* Headers. */
+    struct header_node *best_known;  /* best header we believe it has */
+    struct header_node *last_common; /* last block both have */
+    struct block_hash unknown_hash;  /* announced, not connected yet; zero: none */
+    struct header_node *best_sent;   /* best header we announced to it */
+    struct presync *presync;
+    unsigned unconnecting;           /* headers messages in a row whose parent we lack */
+    bool headers_asked;              /* the initial getheaders went out */
+    int64_t headers_deadline;        /* monotonic ms; 0: not waiting */
+
+    /* Blocks. */
+    struct header_node *inflight[SYNC_INFLIGHT_MAX];
+    unsigned n_inflight;
+    int64_t head_since;              /* when the oldest request became the oldest, monotonic ms */
+    int64_t stalling_since;          /* the window waits for this peer, 0: no */
+    int64_t busy_until;              /* reject 0x44: asked to wait */
+    uint64_t speed_bytes;            /* bytes received at the last sample */
+    int64_t speed_at;
+    uint64_t speed;                  /* bytes a second over the last sample */
+
+    /* The block that arrives. */
+    uint8_t head[BLOCK_HEADER_SIZE];
+    size_t head_len;
+    uint64_t stream_size;
+    bool has_checksum;
+    uint32_t checksum;
+    struct block_intake *intake;
+    struct header_node *arriving;
+
+    /* Serving. */
+    struct inv_item *getdata;        /* requests not answered yet */
+    size_t getdata_n, getdata_at;
+    struct block_hash continue_hash; /* last of 500 invs; asking for it brings the tip */
+};
+
+struct sync *sync_new(struct chain *chain, const struct sync_options *o);
+void sync_free(struct sync *s);
+/* Once the network exists; starts the timer. */
+void sync_start(struct sync *s, struct net *net, struct event_base *base);
+void sync_stop(struct sync *s);
+
+/* net_handlers */
+void sync_on_ready(void *ctx, struct peer *p);
+void sync_on_close(void *ctx, struct peer *p);
+void sync_on_headers(void *ctx, struct peer *p, const struct block_header *headers, size_t n);
+void sync_on_inv(void *ctx, struct peer *p, const struct inv_item *items, size_t n);
+void sync_on_reject(void *ctx, struct peer *p, const struct msg_reject *m);
+enum stream_choice sync_stream_begin(void *ctx, struct peer *p, enum msg_id id, uint64_t size, const uint8_t *checksum);
+enum stream_flow sync_stream_data(void *ctx, struct peer *p, const uint8_t *data, size_t len);
+void sync_stream_end(void *ctx, struct peer *p, enum stream_end how);
+void sync_fill_info(void *ctx, struct peer *p, struct peer_info *info);
+
+/* Events of the chain. */
+void sync_block_arrived(struct sync *s, struct header_node *node, uint64_t source, bool stored);
+void sync_block_judged(struct sync *s, const struct block_hash *hash, const struct verdict *v, uint64_t source);
+void sync_tip_changed(struct sync *s, const struct chain_tip *tip, bool initial_download);
+void sync_intake_drained(struct sync *s, uint64_t source);
+
+#endif

@@ -1,0 +1,269 @@
+/*
+ * Which blocks to ask whom for: a window that moves with the tip, several peers at once, a second
+ * source for what is slow, and an end to what stalls (spec p2p 8, attacks C5).
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/intmath.h"
+#include "base/log.h"
+#include "node/sync_internal.h"
+
+#define SPEED_SAMPLE_MS 5000
+#define BLOCK_TIMEOUT_BASE_MS (10 * 60 * 1000)
+#define IBD_TIMEOUT_PERCENT 600
+#define TIMEOUT_PERCENT 100
+#define TIMEOUT_PERCENT_PER_PEER 50
+#define WALK_MAX 128 /* headers looked at in one step along a peer's chain */
+
+/* --- bookkeeping --- */
+
+void blocks_release(struct sync_peer *sp, struct header_node *node)
+{
+    for (unsigned i = 0; i < sp->n_inflight; i++) {
+        if (sp->inflight[i] != node)
+            continue;
+        sp->n_inflight--;
+        memmove(&sp->inflight[i], &sp->inflight[i + 1], (sp->n_inflight - i) * sizeof(sp->inflight[0]));
+        if (i == 0) {
+            sp->head_since = clock_mono_ms();
+            sp->stalling_since = 0;
+        }
+        break;
+    }
+    flights_release(sp->sync->flights, node, sp->id);
+}
+
+void blocks_release_all(struct sync_peer *sp)
+{
+    while (sp->n_inflight > 0)
+        blocks_release(sp, sp->inflight[sp->n_inflight - 1]);
+}
+
+static bool ask(struct sync_peer *sp, struct header_node *node, int64_t now)
+{
+    if (sp->n_inflight == SYNC_INFLIGHT_MAX || !flights_ask(sp->sync->flights, node, sp->id, now))
+        return false;
+    if (sp->n_inflight == 0)
+        sp->head_since = now;
+    sp->inflight[sp->n_inflight++] = node;
+    return true;
+}
+
+static void send_getdata(struct sync_peer *sp, struct header_node *const *nodes, size_t n)
+{
+    struct inv_item items[SYNC_INFLIGHT_MAX];
+    for (size_t i = 0; i < n; i++) {
+        items[i].type = INV_BLOCK;
+        memcpy(items[i].hash.b, nodes[i]->hash.b, sizeof(items[i].hash.b));
+    }
+    if (n)
+        peer_send_inv(sp->peer, MSG_GETDATA, items, n);
+}
+
+/* --- choosing --- */
+
+struct pick {
+    struct header_node *nodes[SYNC_INFLIGHT_MAX];
+    size_t n, want;
+    uint64_t staller; /* the peer whose block keeps the window from moving; 0: nobody */
+    bool window_full;
+};
+
+static bool has_data(const struct header_node *node)
+{
+    return atomic_load(&node->status) & HS_HAVE_DATA;
+}
+
+/* Brings last_common up to date; NULL when the peer has nothing for us. */
+static struct header_node *common_block(struct sync_peer *sp)
+{
+    struct sync *s = sp->sync;
+    const struct header_node *tip = header_index_tip(s->headers);
+    if (!sp->best_known || !tip || u256_cmp(&sp->best_known->work, &tip->work) < 0 ||
+        u256_cmp(&sp->best_known->work, &chain_get_params(s->chain)->minimum_work) < 0)
+        return NULL;
+    if (!sp->last_common)
+        sp->last_common = header_index_at(s->headers, MIN_OF(sp->best_known->height, tip->height));
+    sp->last_common = header_last_common(sp->last_common, sp->best_known);
+    return sp->last_common == sp->best_known ? NULL : sp->last_common;
+}
+
+/* One block on the way from last_common to best_known, oldest first. False: look no further. */
+static bool consider(struct sync_peer *sp, struct header_node *node, int32_t window_end, struct pick *pick)
+{
+    if (atomic_load(&node->status) & HS_FAILED_MASK)
+        return false; /* the peer is on a chain that breaks the rules */
+    if (has_data(node)) {
+        if (sp->last_common == node->prev)
+            sp->last_common = node;
+        return true;
+    }
+    const struct flight *flight = flights_find(sp->sync->flights, node);
+    if (flight) {
+        if (!pick->staller && !flight->arrived)
+            pick->staller = flight->peers[0];
+        return true;
+    }
+    if (node->height > window_end) {
+        pick->window_full = true;
+        return false;
+    }
+    pick->nodes[pick->n++] = node;
+    return pick->n < pick->want;
+}
+
+static void pick_blocks(struct sync_peer *sp, struct pick *pick)
+{
+    struct header_node *at = common_block(sp);
+    if (!at)
+        return;
+    /* Not further ahead of the tip either: what is stored but not connected stays bounded. */
+    const struct header_node *tip = header_index_tip(sp->sync->headers);
+    const int32_t window_end = MIN_OF(at->height, tip->height) + (int32_t)sp->sync->options.window;
+    const int32_t last = MIN_OF(sp->best_known->height, window_end + 1);
+    struct header_node *run[WALK_MAX];
+    while (at->height < last) {
+        const int32_t n = MIN_OF(last - at->height, WALK_MAX);
+        run[n - 1] = header_ancestor(sp->best_known, at->height + n);
+        for (int32_t i = n - 1; i > 0; i--)
+            run[i - 1] = run[i]->prev;
+        for (int32_t i = 0; i < n; i++)
+            if (!consider(sp, run[i], window_end, pick))
+                return;
+        at = run[n - 1];
+    }
+}
+
+static bool may_download_from(const struct sync_peer *sp, int64_t now)
+{
+    const struct sync *s = sp->sync;
+    if (!peer_serves_blocks(sp->peer) || now < sp->busy_until || chain_is_importing(s->chain))
+        return false;
+    return peer_is_preferred(sp->peer) || s->n_preferred == 0 || !chain_is_initial_download(s->chain);
+}
+
+static void note_staller(struct sync *s, const struct pick *pick, int64_t now)
+{
+    struct peer *p = pick->staller ? net_peer_by_id(s->net, pick->staller) : NULL;
+    if (!p || !pick->window_full || pick->n > 0)
+        return;
+    struct sync_peer *slow = sync_peer_of(p);
+    if (slow->stalling_since == 0)
+        slow->stalling_since = now;
+}
+
+static void plan_peer(struct sync_peer *sp, void *ctx)
+{
+    const int64_t now = *(const int64_t *)ctx;
+    /* Ask in batches: a peer with at least half of its places taken can wait. */
+    if (sp->n_inflight > SYNC_INFLIGHT_MAX / 2 || !may_download_from(sp, now))
+        return;
+    struct pick pick = { .want = SYNC_INFLIGHT_MAX - sp->n_inflight };
+    pick_blocks(sp, &pick);
+    note_staller(sp->sync, &pick, now);
+    size_t asked = 0;
+    for (size_t i = 0; i < pick.n; i++)
+        if (ask(sp, pick.nodes[i], now))
+            pick.nodes[asked++] = pick.nodes[i];
+    send_getdata(sp, pick.nodes, asked);
+}
+
+void blocks_plan(struct sync *s)
+{
+    int64_t now = clock_mono_ms();
+    if (s->net)
+        sync_each(s, plan_peer, &now);
+}
+
+/* --- what takes too long --- */
+
+void blocks_sample_speed(struct sync_peer *sp, int64_t now)
+{
+    const int64_t span = now - sp->speed_at;
+    if (span < SPEED_SAMPLE_MS)
+        return;
+    const uint64_t bytes = peer_bytes_received(sp->peer);
+    sp->speed = (bytes - sp->speed_bytes) * 1000 / (uint64_t)span;
+    sp->speed_bytes = bytes;
+    sp->speed_at = now;
+}
+
+static bool is_slow(const struct sync_peer *sp)
+{
+    return sp->speed < sp->sync->options.stall_min_speed;
+}
+
+struct second_source {
+    struct sync_peer *not_this;
+    struct header_node *node;
+    int64_t now;
+    bool found;
+};
+
+static void try_second_source(struct sync_peer *sp, void *ctx)
+{
+    struct second_source *want = ctx;
+    if (want->found || sp == want->not_this || !may_download_from(sp, want->now) || !sp->best_known)
+        return;
+    if (header_ancestor(sp->best_known, want->node->height) != want->node || !ask(sp, want->node, want->now))
+        return;
+    send_getdata(sp, &want->node, 1);
+    want->found = true;
+}
+
+/* A block that trickles in is asked from others too; the first complete copy wins. */
+static void refetch_slow(struct sync_peer *sp, int64_t now)
+{
+    struct sync *s = sp->sync;
+    if (!is_slow(sp))
+        return;
+    for (unsigned i = 0; i < sp->n_inflight; i++) {
+        const struct flight *fl = flights_find(s->flights, sp->inflight[i]);
+        if (!fl || fl->n_peers >= s->options.max_parallel_fetch)
+            continue;
+        int64_t newest = 0;
+        for (unsigned k = 0; k < fl->n_peers; k++)
+            newest = MAX_OF(newest, fl->since[k]);
+        if (now - newest < s->options.slow_fetch_ms)
+            continue;
+        struct second_source want = { .not_this = sp, .node = sp->inflight[i], .now = now };
+        sync_each(s, try_second_source, &want);
+    }
+}
+
+struct downloader_count { unsigned n; };
+
+static void count_downloader(struct sync_peer *sp, void *ctx)
+{
+    struct downloader_count *count = ctx;
+    count->n += sp->n_inflight > 0;
+}
+
+static int64_t block_timeout_ms(struct sync *s)
+{
+    struct downloader_count count = { 0 };
+    sync_each(s, count_downloader, &count);
+    const int64_t base = chain_is_initial_download(s->chain) ? IBD_TIMEOUT_PERCENT : TIMEOUT_PERCENT;
+    const int64_t others = count.n > 1 ? (int64_t)count.n - 1 : 0;
+    return BLOCK_TIMEOUT_BASE_MS * (base + TIMEOUT_PERCENT_PER_PEER * others) / 100;
+}
+
+void blocks_check_timeouts(struct sync_peer *sp, int64_t now)
+{
+    struct sync *s = sp->sync;
+    if (sp->n_inflight == 0)
+        return;
+    if (sp->stalling_since && now - sp->stalling_since > s->options.stall_timeout_ms) {
+        if (is_slow(sp)) {
+            peer_disconnect(sp->peer, "stalling block download");
+            return;
+        }
+        sp->stalling_since = 0; /* it delivers: the block is large */
+    }
+    if (now - sp->head_since > block_timeout_ms(s)) {
+        peer_disconnect(sp->peer, "block download timeout");
+        return;
+    }
+    refetch_slow(sp, now);
+}

@@ -1,0 +1,126 @@
+/*
+ * A block as it streams in from a peer: the first 80 bytes tell which one it is; then the bytes go
+ * to the chain's intake, and the peer is not read while the intake has too much to do.
+ */
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "base/intmath.h"
+#include "base/log.h"
+#include "node/sync_internal.h"
+
+#define UNSOLICITED_AHEAD_MAX 288 /* blocks past the tip that nobody asked for */
+
+enum stream_choice sync_stream_begin(void *ctx, struct peer *p, enum msg_id id, uint64_t size, const uint8_t *checksum)
+{
+    struct sync *s = ctx;
+    struct sync_peer *sp = sync_peer_of(p);
+    if (id != MSG_BLOCK || size < BLOCK_HEADER_SIZE || chain_is_importing(s->chain))
+        return STREAM_SKIP;
+    sp->head_len = 0;
+    sp->stream_size = size;
+    sp->has_checksum = checksum != NULL;
+    sp->checksum = checksum ? le32_get(checksum) : 0;
+    sp->arriving = NULL;
+    return STREAM_TAKE;
+}
+
+static bool was_asked(const struct sync_peer *sp, const struct header_node *node)
+{
+    for (unsigned i = 0; i < sp->n_inflight; i++)
+        if (sp->inflight[i] == node)
+            return true;
+    return false;
+}
+
+/* Unasked blocks are taken when they could become the tip soon (spec p2p 3: block). */
+static bool worth_taking(struct sync_peer *sp, const struct header_node *node)
+{
+    const struct header_node *tip = header_index_tip(sp->sync->headers);
+    if (was_asked(sp, node))
+        return true;
+    return tip && u256_cmp(&node->work, &tip->work) > 0 && node->height <= tip->height + UNSOLICITED_AHEAD_MAX;
+}
+
+static struct header_node *node_of_head(struct sync_peer *sp)
+{
+    struct reader r;
+    struct block_header h;
+    struct block_hash hash;
+    reader_init(&r, sp->head, sizeof(sp->head));
+    block_header_read(&r, &h);
+    block_header_hash(&hash, &h);
+    struct header_node *node = header_index_find(sp->sync->headers, &hash);
+    if (node)
+        return node;
+    sync_on_headers(sp->sync, sp->peer, &h, 1); /* judged like any announced header */
+    return header_index_find(sp->sync->headers, &hash);
+}
+
+static enum stream_flow open_intake(struct sync_peer *sp)
+{
+    struct sync *s = sp->sync;
+    struct verdict v;
+    struct header_node *node = node_of_head(sp);
+    if (!node || atomic_load(&node->status) & (HS_HAVE_DATA | HS_FAILED_MASK) || !worth_taking(sp, node))
+        return STREAM_STOP;
+    const struct flight *fl = flights_find(s->flights, node);
+    if (fl && fl->arrived)
+        return STREAM_STOP;
+    sp->intake = chain_block_begin(s->chain, node, sp->stream_size, sp->has_checksum ? &sp->checksum : NULL, sp->id, &v);
+    if (!sp->intake) {
+        if (!verdict_ok(&v))
+            log_warn("block at height %d refused: %s %s", node->height, v.reason, v.detail);
+        return STREAM_STOP;
+    }
+    sp->arriving = node;
+    return STREAM_MORE;
+}
+
+static enum stream_flow feed(struct sync_peer *sp, const uint8_t *data, size_t len)
+{
+    if (len == 0)
+        return STREAM_MORE;
+    return intake_feed(sp->intake, data, len) > INTAKE_QUEUE_MAX ? STREAM_PAUSE : STREAM_MORE;
+}
+
+enum stream_flow sync_stream_data(void *ctx, struct peer *p, const uint8_t *data, size_t len)
+{
+    (void)ctx;
+    struct sync_peer *sp = sync_peer_of(p);
+    if (sp->intake)
+        return feed(sp, data, len);
+    const size_t head = MIN_OF(len, sizeof(sp->head) - sp->head_len);
+    memcpy(sp->head + sp->head_len, data, head);
+    sp->head_len += head;
+    if (sp->head_len < sizeof(sp->head))
+        return STREAM_MORE;
+    if (open_intake(sp) == STREAM_STOP)
+        return STREAM_STOP;
+    feed(sp, sp->head, sizeof(sp->head));
+    return feed(sp, data + head, len - head);
+}
+
+void sync_stream_end(void *ctx, struct peer *p, enum stream_end how)
+{
+    struct sync *s = ctx;
+    struct sync_peer *sp = sync_peer_of(p);
+    if (sp->intake && how == STREAM_COMPLETE) {
+        flights_set_arrived(s->flights, sp->arriving);
+        blocks_release(sp, sp->arriving);
+    } else if (sp->intake) {
+        intake_abort(sp->intake);
+    } else if (sp->head_len == sizeof(sp->head)) {
+        /* Dropped: we have it, or it is refused. Either way nothing more is expected. */
+        struct block_hash hash;
+        sha256d(hash.b, sp->head, sizeof(sp->head));
+        struct header_node *node = header_index_find(s->headers, &hash);
+        if (node)
+            blocks_release(sp, node);
+    }
+    sp->intake = NULL;
+    sp->arriving = NULL;
+    sp->head_len = 0;
+    blocks_plan(s);
+}
