@@ -7,6 +7,7 @@
 #include "base/ec.h"
 #include "base/mem.h"
 #include "script/build.h"
+#include "script/encoding.h"
 #include "script/sigcache.h"
 
 enum script_err op_hash(struct interp *ip)
@@ -37,35 +38,11 @@ enum script_err op_codeseparator(struct interp *ip)
 
 /* ---- encodings (spec consensus 4.7) ---- */
 
-/* A DER integer of len bytes at p: positive and without needless zeros. */
-static bool der_integer_is_strict(const uint8_t *p, size_t len)
-{
-    if (len == 0 || (p[0] & 0x80))
-        return false;
-    return len == 1 || p[0] != 0 || (p[1] & 0x80);
-}
-
-/* BIP66, hash type byte included: 30 len 02 rlen R 02 slen S type. */
-static bool sig_is_strict_der(struct span sig)
-{
-    const uint8_t *p = sig.data;
-
-    if (sig.len < 9 || sig.len > 73 || p[0] != 0x30 || p[1] != sig.len - 3 || p[2] != 0x02)
-        return false;
-    size_t r_len = p[3];
-    if (r_len + 7 >= sig.len || p[4 + r_len] != 0x02)
-        return false;
-    size_t s_len = p[5 + r_len];
-    return r_len + s_len + 7 == sig.len && der_integer_is_strict(p + 4, r_len) &&
-           der_integer_is_strict(p + 6 + r_len, s_len);
-}
-
 static enum script_err check_hash_type(const struct interp *ip, uint8_t type)
 {
-    uint8_t base = type & 0x1f;
     bool forkid_on = ip->flags & SCRIPT_SIGHASH_FORKID;
 
-    if (base < SIGHASH_ALL || base > SIGHASH_SINGLE)
+    if (!script_hash_type_is_defined(type))
         return SCRIPT_ERR_SIG_HASHTYPE;
     if ((type & SIGHASH_FORKID) && !forkid_on)
         return SCRIPT_ERR_ILLEGAL_FORKID;
@@ -80,7 +57,8 @@ static enum script_err check_sig_encoding(const struct interp *ip, struct span s
 {
     if (sig.len == 0)
         return SCRIPT_OK;
-    if ((ip->flags & (SCRIPT_DERSIG | SCRIPT_LOW_S | SCRIPT_STRICTENC)) && !sig_is_strict_der(sig))
+    if ((ip->flags & (SCRIPT_DERSIG | SCRIPT_LOW_S | SCRIPT_STRICTENC)) && 
+        !script_sig_is_strict_der(sig))
         return SCRIPT_ERR_SIG_DER;
     if ((ip->flags & SCRIPT_LOW_S) && !ip->malleable && !ec_sig_is_low_s(sig.data, sig.len - 1))
         return SCRIPT_ERR_SIG_HIGH_S;
@@ -91,12 +69,9 @@ static enum script_err check_sig_encoding(const struct interp *ip, struct span s
 
 static enum script_err check_key_encoding(const struct interp *ip, struct span key)
 {
-    bool compressed = key.len == 33 && (key.data[0] == 0x02 || key.data[0] == 0x03);
-    bool plain = key.len == 65 && key.data[0] == 0x04;
-
-    if ((ip->flags & SCRIPT_STRICTENC) && !compressed && !plain)
+    if ((ip->flags & SCRIPT_STRICTENC) && !script_key_is_strict(key))
         return SCRIPT_ERR_PUBKEYTYPE;
-    if ((ip->flags & SCRIPT_COMPRESSED_PUBKEYTYPE) && !compressed)
+    if ((ip->flags & SCRIPT_COMPRESSED_PUBKEYTYPE) && !script_key_is_compressed(key))
         return SCRIPT_ERR_NONCOMPRESSED_PUBKEY;
     return SCRIPT_OK;
 }

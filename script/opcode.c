@@ -135,7 +135,8 @@ const struct opcode_info opcode_table[256] = {
 
     [0xba] = UNDEFINED, UNDEFINED, UNDEFINED, UNDEFINED, UNDEFINED, UNDEFINED, /* to 0xbf */
     UNDEFINED_10, UNDEFINED_10, UNDEFINED_10, UNDEFINED_10, UNDEFINED_10, UNDEFINED_10,
-    UNDEFINED, UNDEFINED, UNDEFINED, UNDEFINED, /* to 0xff */
+    UNDEFINED, UNDEFINED, UNDEFINED, /* to 0xfe */
+    ROW(0xff, "OP_INVALIDOPCODE", op_bad, 0),
 };
 
 const char *opcode_name(uint8_t code)
