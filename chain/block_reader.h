@@ -14,7 +14,10 @@
 #include <stdint.h>
 
 #include "base/block.h"
+#include "base/buf.h"
 #include "base/err.h"
+#include "base/mem.h"
+#include "base/pool.h"
 #include "base/tx.h"
 #include "chain/blockfile.h"
 
@@ -35,6 +38,7 @@ struct block_segment {
     uint64_t first;       /* index of txs[0] in the block */
     uint64_t offset;      /* of txs[0] from the start of the block */
     bool last;            /* nothing follows */
+    size_t cap_txs;
     struct arena arena;
     struct buf raw;       /* owned bytes, or empty when bytes is set */
     struct block_bytes *bytes;
@@ -47,10 +51,15 @@ struct block_reader;
 /* From disk at pos, or from bytes when not NULL (pos unused). */
 enum err block_reader_open(struct block_reader **out, struct blockfiles *bf, const struct block_pos *pos,
                            struct block_bytes *bytes, size_t target_bytes, struct error *e) MUST_CHECK;
+/* Transaction ids are then computed in slices on the pool as well; NULL: on the caller's thread alone. */
+void block_reader_set_pool(struct block_reader *r, struct pool *pool);
 void block_reader_close(struct block_reader *r); /* NULL is fine; segments live on */
 const struct block_header *block_reader_header(const struct block_reader *r);
 uint64_t block_reader_tx_count(const struct block_reader *r);
-/* Next segment, caller unrefs; *out NULL after the last. Stored bytes that do not parse: ERR_CORRUPT. */
+/*
+ * Next segment, caller unrefs; *out NULL after the last. Stored bytes that do not parse: ERR_CORRUPT.
+ * After an error the reader stays where it was. May run as a pool job.
+ */
 enum err block_reader_next(struct block_reader *r, struct block_segment **out, struct error *e) MUST_CHECK;
 
 #endif

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "chain/header_index.h"
@@ -39,10 +40,22 @@ struct blockfile_info {
     bool dirty;                    /* changed since the last index flush */
 };
 
-/* infos: what index_db loaded. Cuts files to the recorded sizes and removes left-over temporaries. */
+/*
+ * infos: what index_db loaded. Cuts files to the recorded sizes, removes left-over temporaries, the
+ * files of pruned numbers, and files with numbers above the recorded ones (made after the last
+ * index flush). A recorded file that is missing or short, and whole block files beside empty infos:
+ * ERR_CORRUPT with the remedy. For -reindex, pass what blockfiles_list finds.
+ */
 enum err blockfiles_open(struct blockfiles **out, const struct blockfiles_options *o,
                          const struct blockfile_info *infos, size_t n, struct error *e) MUST_CHECK;
 void blockfiles_close(struct blockfiles *bf); /* NULL is fine */
+
+/*
+ * The block files that lie in a directory, by rising number, with their sizes on disk (heap array).
+ * Undo sizes are 0: undo is made again. blockfiles_note_block then counts the blocks found in them.
+ */
+enum err blockfiles_list(const char *dir, struct blockfile_info **infos, size_t *n, struct error *e) MUST_CHECK;
+void blockfiles_note_block(struct blockfiles *bf, uint32_t file, int32_t height);
 
 /* Writes a whole block; not yet synced. */
 enum err blockfiles_write(struct blockfiles *bf, const void *block, size_t size, int32_t height,
@@ -62,13 +75,13 @@ enum err blockfiles_write_undo(struct blockfiles *bf, uint32_t data_file, const 
 enum err blockfiles_read_undo(struct blockfiles *bf, const struct block_pos *pos, const struct block_hash *hash,
                               struct buf *content, struct error *e) MUST_CHECK;
 
-/* Part of a block. A range outside the record is ERR_RANGE; missing or short file ERR_CORRUPT. */
+/* Part of a block. A range outside the record is ERR_RANGE; missing or short file ERR_CORRUPT; pruned ERR_NOTFOUND. */
 enum err blockfiles_read(struct blockfiles *bf, const struct block_pos *pos, uint64_t offset, void *out, size_t len,
                          struct error *e) MUST_CHECK;
 /* A descriptor of the file for serving (caller closes it); the payload starts at pos->offset. */
 enum err blockfiles_open_fd(struct blockfiles *bf, const struct block_pos *pos, int *fd, struct error *e) MUST_CHECK;
 
-/* fdatasync of every file written since the last call, and of the directory when files were made. */
+/* fdatasync of every file written since the last call, and of the directory when files were made. A failure stays. */
 enum err blockfiles_sync(struct blockfiles *bf, struct error *e) MUST_CHECK;
 /* Hands out changed infos (for the index batch); they stay dirty until blockfiles_clean. */
 size_t blockfiles_each_dirty(struct blockfiles *bf, void (*fn)(void *ctx, const struct blockfile_info *info), void *ctx);

@@ -26,6 +26,7 @@ struct coin {
 #define COIN_KEY_MAX (1 + 32 + 10)
 
 void coin_write(struct buf *b, const struct coin *c);
+size_t coin_size(const struct coin *c); /* bytes that coin_write puts */
 /* Borrows the script from the input. ERR_CORRUPT with the reason. */
 enum err coin_read(const void *data, size_t len, struct coin *c, struct error *e) MUST_CHECK;
 size_t coin_key(uint8_t out[COIN_KEY_MAX], const struct outpoint *o);

@@ -1,8 +1,9 @@
 /*
  * The unspent outputs: a cache with a byte budget over the coins database (architecture 4.4).
  *
- * Chain thread only, except coins_prefetch_*, which reads the database on pool threads. A coin
- * handed out borrows the cache's memory until the next call that changes the cache.
+ * Chain thread only, except coins_prefetch, which reads the database on pool threads. A coin
+ * handed out borrows the cache's memory until the next call that changes the cache (all but
+ * coins_get and the statistics; coins_add may be given a borrowed script).
  *
  * Crash consistency: coins_flush writes all dirty entries in synced batches under a transition
  * marker; coins_open finds a marker that an interrupted flush left and reports it, so that the
@@ -37,11 +38,12 @@ struct coins_stats {
     uint64_t hits, misses;
 };
 
-/* kv: an open store, owned by coins from now on. budget_bytes: soft limit of the cache. */
+/* kv: an open store, owned by coins from now on, also after an error. budget_bytes: soft limit of the cache. */
 enum err coins_open(struct coins **out, struct kv *kv, size_t budget_bytes, struct coins_state *state,
                     struct error *e) MUST_CHECK;
 void coins_close(struct coins *c); /* without a flush; NULL is fine */
 void coins_set_budget(struct coins *c, size_t bytes);
+/* Time to flush: dirty entries fill the cache. (Clean ones make way by themselves.) */
 bool coins_over_budget(const struct coins *c);
 void coins_get_stats(const struct coins *c, struct coins_stats *out);
 
@@ -59,7 +61,7 @@ enum err coins_add(struct coins *c, const struct outpoint *o, const struct coin 
 
 /*
  * Reads the coins of the outpoints that are not cached on the pool's threads and puts them in;
- * returns when done. Missing ones are remembered as missing only for this call.
+ * returns when done. Missing ones are not remembered. Few of them, or pool NULL: on this thread.
  */
 enum err coins_prefetch(struct coins *c, const struct outpoint *outpoints, size_t n, struct pool *pool,
                         struct error *e) MUST_CHECK;
@@ -67,6 +69,8 @@ enum err coins_prefetch(struct coins *c, const struct outpoint *outpoints, size_
 /*
  * Writes everything dirty; the database then stands at new_best. The caller has synced block and
  * undo files and the header index before. Keeps clean entries while the budget allows.
+ * After an error the cache is as before and the flush may be repeated with the same new_best or a
+ * descendant; the database may be in transition until one succeeds.
  */
 enum err coins_flush(struct coins *c, const struct block_hash *new_best, struct error *e) MUST_CHECK;
 
