@@ -147,62 +147,61 @@ void sha512(uint8_t out[64], const void *data, size_t len)
     SHA512_Final(out, &c);
 }
 
-/* Key blocks of HMAC (RFC 2104): the key (its digest when longer than a block) xor two constants. */
-static void hmac_key_blocks(uint8_t *ipad, uint8_t *opad, size_t block, const void *key, size_t len)
+/* The digest of two pieces in a row, which may hold keys. */
+typedef void (*hash_two_fn)(uint8_t *out, const void *a, size_t a_len, const void *b, size_t b_len);
+
+static void sha256_two(uint8_t *out, const void *a, size_t a_len, const void *b, size_t b_len)
 {
-    memset(ipad, 0, block);
-    if (len)
-        memcpy(ipad, key, len);
-    for (size_t i = 0; i < block; i++) {
+    SHA256_CTX c;
+    SHA256_Init(&c);
+    SHA256_Update(&c, a, a_len);
+    SHA256_Update(&c, b, b_len);
+    SHA256_Final(out, &c);
+    secure_wipe(&c, sizeof c);
+}
+
+static void sha512_two(uint8_t *out, const void *a, size_t a_len, const void *b, size_t b_len)
+{
+    SHA512_CTX c;
+    SHA512_Init(&c);
+    SHA512_Update(&c, a, a_len);
+    SHA512_Update(&c, b, b_len);
+    SHA512_Final(out, &c);
+    secure_wipe(&c, sizeof c);
+}
+
+struct hmac_hash {
+    hash_two_fn hash;
+    size_t block, size; /* bytes of a block and of the digest */
+};
+
+/* RFC 2104. A key longer than a block is replaced by its digest. */
+static void hmac(const struct hmac_hash *h, uint8_t *out, struct span key, struct span data)
+{
+    uint8_t ipad[SHA512_BLOCK] = { 0 }, opad[SHA512_BLOCK], digest[64];
+    if (key.len > h->block)
+        h->hash(ipad, key.data, key.len, NULL, 0);
+    else if (key.len)
+        memcpy(ipad, key.data, key.len);
+    for (size_t i = 0; i < h->block; i++) {
         opad[i] = ipad[i] ^ 0x5c;
         ipad[i] ^= 0x36;
     }
+    h->hash(digest, ipad, h->block, data.data, data.len);
+    h->hash(out, opad, h->block, digest, h->size);
+    secure_wipe(ipad, sizeof ipad);
+    secure_wipe(opad, sizeof opad);
+    secure_wipe(digest, sizeof digest);
 }
 
 void hmac_sha256(uint8_t out[32], const void *key, size_t key_len, const void *data, size_t len)
 {
-    uint8_t ipad[SHA256_BLOCK], opad[SHA256_BLOCK], digest[32];
-    if (key_len > SHA256_BLOCK) {
-        sha256(digest, key, key_len);
-        hmac_key_blocks(ipad, opad, SHA256_BLOCK, digest, sizeof digest);
-    } else {
-        hmac_key_blocks(ipad, opad, SHA256_BLOCK, key, key_len);
-    }
-    SHA256_CTX c;
-    SHA256_Init(&c);
-    SHA256_Update(&c, ipad, sizeof ipad);
-    SHA256_Update(&c, data, len);
-    SHA256_Final(digest, &c);
-    SHA256_Init(&c);
-    SHA256_Update(&c, opad, sizeof opad);
-    SHA256_Update(&c, digest, sizeof digest);
-    SHA256_Final(out, &c);
-    secure_wipe(ipad, sizeof ipad);
-    secure_wipe(opad, sizeof opad);
-    secure_wipe(digest, sizeof digest);
-    secure_wipe(&c, sizeof c);
+    static const struct hmac_hash h = { sha256_two, SHA256_BLOCK, 32 };
+    hmac(&h, out, span_of(key, key_len), span_of(data, len));
 }
 
 void hmac_sha512(uint8_t out[64], const void *key, size_t key_len, const void *data, size_t len)
 {
-    uint8_t ipad[SHA512_BLOCK], opad[SHA512_BLOCK], digest[64];
-    if (key_len > SHA512_BLOCK) {
-        sha512(digest, key, key_len);
-        hmac_key_blocks(ipad, opad, SHA512_BLOCK, digest, sizeof digest);
-    } else {
-        hmac_key_blocks(ipad, opad, SHA512_BLOCK, key, key_len);
-    }
-    SHA512_CTX c;
-    SHA512_Init(&c);
-    SHA512_Update(&c, ipad, sizeof ipad);
-    SHA512_Update(&c, data, len);
-    SHA512_Final(digest, &c);
-    SHA512_Init(&c);
-    SHA512_Update(&c, opad, sizeof opad);
-    SHA512_Update(&c, digest, sizeof digest);
-    SHA512_Final(out, &c);
-    secure_wipe(ipad, sizeof ipad);
-    secure_wipe(opad, sizeof opad);
-    secure_wipe(digest, sizeof digest);
-    secure_wipe(&c, sizeof c);
+    static const struct hmac_hash h = { sha512_two, SHA512_BLOCK, 64 };
+    hmac(&h, out, span_of(key, key_len), span_of(data, len));
 }

@@ -143,7 +143,7 @@ uint64_t net_send_queue_total(const struct net *net);
 bool net_upload_target_reached(const struct net *net);
 
 /* --- behind the RPCs: any thread --- */
-#define NET_NAME_MAX 80
+#define NET_NAME_MAX 96 /* = NETADDR_TEXT_MAX */
 
 struct peer_msg_bytes {
     const char *command; /* static */

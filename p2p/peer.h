@@ -22,8 +22,8 @@ struct peer;
 
 enum peer_kind {
     PEER_INBOUND,
-    PEER_OUTBOUND, /* chosen by us from the address manager, or -connect */
-    PEER_MANUAL,   /* -addnode, addnode add and onetry, -connect */
+    PEER_OUTBOUND, /* chosen by us from the address manager, or of -connect */
+    PEER_MANUAL,   /* -addnode, addnode add and onetry */
     PEER_FEELER,   /* checks that an address answers */
     PEER_ONESHOT,  /* -seednode: asked for addresses once */
 };
@@ -94,7 +94,7 @@ void peer_send_reject(struct peer *p, enum msg_id about, enum reject_code code, 
 uint64_t peer_send_queue_memory(const struct peer *p);
 uint64_t peer_send_queue_total(const struct peer *p);
 /* False: stop producing answers, on_send_room will tell when to go on. */
-bool peer_has_send_room(const struct peer *p);
+bool peer_has_send_room(struct peer *p);
 
 /* --- back-pressure: no further message of the peer is handled until resumed --- */
 void peer_pause_reading(struct peer *p);

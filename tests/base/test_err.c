@@ -1,7 +1,11 @@
 #include "base/err.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/test.h"
 
@@ -76,6 +80,22 @@ static void warn_bug_tells_whether_the_condition_held(void **state)
         assert_true(WARN_BUG(i < 3));
 }
 
+static void a_broken_fact_stops_the_process(void **state)
+{
+    (void)state;
+    int status;
+    BUG_ON(*state != NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        signal(SIGABRT, SIG_DFL);
+        BUG_ON(child == 0);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -86,6 +106,7 @@ int main(void)
         cmocka_unit_test(errno_becomes_text_and_a_full_disk_its_own_code),
         cmocka_unit_test(every_code_has_a_name),
         cmocka_unit_test(warn_bug_tells_whether_the_condition_held),
+        cmocka_unit_test(a_broken_fact_stops_the_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

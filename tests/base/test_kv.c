@@ -3,9 +3,14 @@
 
 #include "base/kv.h"
 
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -285,6 +290,58 @@ static void compaction_changes_nothing_visible(void **state)
     expect(f, "y", "2");
 }
 
+struct reader {
+    struct fixture *f;
+    atomic_bool stop;
+    unsigned reads, torn;
+};
+
+/* "x" and "y" are always written together, so a snapshot that shows them different is torn. */
+static void *read_pairs(void *arg)
+{
+    struct reader *r = (struct reader *)arg;
+    struct buf value;
+    bool found;
+    buf_init(&value);
+    while (!atomic_load(&r->stop)) {
+        struct kv_iter *it = kv_iter_new(r->f->kv);
+        kv_iter_seek(it, "x", 1);
+        char first = kv_iter_valid(it) ? (char)kv_iter_value(it).data[0] : 0;
+        kv_iter_seek(it, "y", 1);
+        char second = kv_iter_valid(it) ? (char)kv_iter_value(it).data[0] : 0;
+        kv_iter_free(it);
+        r->torn += first != second;
+        r->torn += kv_get(r->f->kv, "x", 1, &value, &found, NULL) != OK || !found;
+        r->reads++;
+    }
+    buf_clear(&value);
+    return NULL;
+}
+
+static void readers_on_other_threads_see_whole_batches(void **state)
+{
+    struct fixture *f = (struct fixture *)*state;
+    struct reader readers[2];
+    pthread_t threads[2];
+    char text[2] = "a";
+    put(f, "x", text);
+    store(f, "y", text);
+    for (int i = 0; i < 2; i++) {
+        readers[i] = (struct reader){ .f = f };
+        assert_int_equal(pthread_create(&threads[i], NULL, read_pairs, &readers[i]), 0);
+    }
+    for (int n = 0; n < 3000; n++) {
+        text[0] = (char)('a' + n % 26);
+        put(f, "x", text);
+        store(f, "y", text);
+    }
+    for (int i = 0; i < 2; i++) {
+        atomic_store(&readers[i].stop, true);
+        pthread_join(threads[i], NULL);
+        assert_int_equal(readers[i].torn, 0);
+    }
+}
+
 /* The memory engine. */
 
 static void failing_writes_change_nothing_and_keep_the_batch(void **state)
@@ -411,6 +468,55 @@ static void a_store_can_be_open_once(void **state)
     expect(f, "still", "works");
 }
 
+/* A child holds the lock that LevelDB takes, as another daemon would. */
+static void another_process_with_the_store_open_makes_it_busy(void **state)
+{
+    struct fixture *f = (struct fixture *)*state;
+    int ready[2], done[2];
+    char byte;
+    close_store(f);
+    char *path = path_join(f->path, "LOCK");
+    assert_int_equal(pipe(ready), 0);
+    assert_int_equal(pipe(done), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+        int fd = open(path, O_RDWR);
+        bool held = fd >= 0 && fcntl(fd, F_SETLK, &lock) == 0;
+        close(done[1]);
+        held = held && write(ready[1], "x", 1) == 1 && read(done[0], &byte, 1) == 0;
+        _exit(!held);
+    }
+    close(ready[1]);
+    close(done[0]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    enum err rc = kv_open_leveldb(&f->kv, f->path, &options, &f->e);
+    close(done[1]);
+    close(ready[0]);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(rc, ERR_BUSY);
+    assert_non_null(strstr(f->e.text, "another process"));
+    free(path);
+}
+
+static void a_store_of_somebody_else_is_an_io_error_that_says_so(void **state)
+{
+    struct fixture *f = (struct fixture *)*state;
+    if (geteuid() == 0)
+        skip(); /* root may read everything */
+    close_store(f);
+    assert_int_equal(chmod(f->path, 0500), 0);
+    char *path = path_join(f->path, "LOCK");
+    assert_int_equal(chmod(path, 0), 0);
+    assert_int_equal(kv_open_leveldb(&f->kv, f->path, &options, &f->e), ERR_IO);
+    assert_non_null(strstr(f->e.text, "may not use"));
+    assert_int_equal(chmod(f->path, 0700), 0);
+    free(path);
+}
+
 static void a_file_in_place_of_the_store_is_an_io_error(void **state)
 {
     struct fixture *f = (struct fixture *)*state;
@@ -491,6 +597,7 @@ int main(void)
         ON_BOTH(iterator_sees_the_state_at_its_creation),
         ON_BOTH(a_hundred_thousand_keys_are_kept_in_order),
         ON_BOTH(compaction_changes_nothing_visible),
+        ON_BOTH(readers_on_other_threads_see_whole_batches),
         ON_MEM(failing_writes_change_nothing_and_keep_the_batch),
         ON_MEM(power_cut_goes_back_to_the_last_synced_batch),
         ON_MEM(a_synced_batch_carries_all_before_it),
@@ -499,6 +606,8 @@ int main(void)
         ON_LEVELDB(content_survives_closing),
         ON_LEVELDB(opening_what_must_exist_says_when_it_does_not),
         ON_LEVELDB(a_store_can_be_open_once),
+        ON_LEVELDB(another_process_with_the_store_open_makes_it_busy),
+        ON_LEVELDB(a_store_of_somebody_else_is_an_io_error_that_says_so),
         ON_LEVELDB(a_file_in_place_of_the_store_is_an_io_error),
         ON_LEVELDB(damaged_table_is_corrupt_not_missing),
         ON_LEVELDB(damaged_manifest_is_corrupt_at_opening),

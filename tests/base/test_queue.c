@@ -153,16 +153,24 @@ static void *push_one(void *arg)
     return NULL;
 }
 
+/* A full queue, and a thread that waits to push into it. */
+static pthread_t start_blocked_push(struct push_arg *p, struct item *first)
+{
+    pthread_t thread;
+    *p = (struct push_arg){ .q = queue_new(1, 0, NULL, NULL), .result = -1 };
+    assert_true(queue_push(p->q, &first->node));
+    assert_int_equal(pthread_create(&thread, NULL, push_one, p), 0);
+    pause_ms(20);
+    assert_int_equal(p->result, -1);
+    return thread;
+}
+
 static void waiting_push_goes_on_when_there_is_room(void **state)
 {
     (void)state;
     struct item first = { 0 };
-    struct push_arg p = { .q = queue_new(1, 0, NULL, NULL), .result = -1 };
-    pthread_t thread;
-    assert_true(queue_push(p.q, &first.node));
-    assert_int_equal(pthread_create(&thread, NULL, push_one, &p), 0);
-    pause_ms(20);
-    assert_int_equal(p.result, -1);
+    struct push_arg p;
+    pthread_t thread = start_blocked_push(&p, &first);
     assert_ptr_equal(queue_pop(p.q), &first.node);
     pthread_join(thread, NULL);
     assert_int_equal(p.result, 1);
@@ -174,11 +182,8 @@ static void closing_ends_a_waiting_push(void **state)
 {
     (void)state;
     struct item first = { 0 };
-    struct push_arg p = { .q = queue_new(1, 0, NULL, NULL), .result = -1 };
-    pthread_t thread;
-    assert_true(queue_push(p.q, &first.node));
-    assert_int_equal(pthread_create(&thread, NULL, push_one, &p), 0);
-    pause_ms(10);
+    struct push_arg p;
+    pthread_t thread = start_blocked_push(&p, &first);
     queue_close(p.q);
     pthread_join(thread, NULL);
     assert_int_equal(p.result, 0);

@@ -137,7 +137,7 @@ static void varints_read_back_what_was_written(void **state)
 static void varints_above_64_bits_fail(void **state)
 {
     (void)state;
-    static const char *const bad[] = { "80fefefefefefefeff00", "ffffffffffffffffff7f",
+    static const char *const bad[] = { "80fefefefefefefefeff00", "ffffffffffffffffff7f",
                                        "8080808080808080808080", "80", "" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct buf b;

@@ -1,0 +1,564 @@
+/* Composition of the network: configuration, timers, the work list, calls from other threads. */
+#include "p2p/net.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rand.h"
+#include "p2p/net_internal.h"
+
+#define TICK_MS 500
+#define STORE_INTERVAL_MS 900000 /* spec p2p 7.3 */
+#define COLLISION_INTERVAL_MS 60000
+#define UPLOAD_CYCLE_S 86400
+
+/* --- peers --- */
+
+void net_add_peer(struct net *net, struct peer *p)
+{
+    if (net->n_peers == net->cap_peers) {
+        net->cap_peers = net->cap_peers == 0 ? 32 : net->cap_peers * 2;
+        net->peers = xrealloc(net->peers, net->cap_peers * sizeof(struct peer *));
+    }
+    net->peers[net->n_peers++] = p;
+}
+
+static void remove_peer(struct net *net, struct peer *p)
+{
+    for (size_t i = 0; i < net->n_peers; i++) {
+        if (net->peers[i] != p)
+            continue;
+        net->peers[i] = net->peers[--net->n_peers];
+        break;
+    }
+    peer_free(p);
+}
+
+void net_kick(struct peer *p)
+{
+    if (p->in_work)
+        return;
+    p->in_work = true;
+    p->next_work = p->net->work;
+    p->net->work = p;
+    event_active(p->net->work_ev, 0, 0);
+}
+
+static void note_loop_thread(struct net *net)
+{
+    if (atomic_load(&net->loop_known))
+        return;
+    net->loop_thread = pthread_self();
+    atomic_store(&net->loop_known, true);
+}
+
+static void on_work(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct net *net = arg;
+    note_loop_thread(net);
+    struct peer *list = net->work;
+    net->work = NULL;
+    while (list != NULL) {
+        struct peer *p = list;
+        list = p->next_work;
+        p->in_work = false;
+        if (p->state != PEER_CLOSING && p->tcp_up) {
+            peer_continue(p);
+            peer_flush(p);
+        }
+        if (p->state == PEER_CLOSING && !p->in_work)
+            remove_peer(net, p);
+    }
+}
+
+struct peer *net_peer_by_id(struct net *net, uint64_t id)
+{
+    for (size_t i = 0; i < net->n_peers; i++)
+        if (net->peers[i]->id == id)
+            return net->peers[i]->state == PEER_CLOSING ? NULL : net->peers[i];
+    return NULL;
+}
+
+void net_each_peer(struct net *net, void (*fn)(struct peer *p, void *ctx), void *ctx)
+{
+    for (size_t i = 0; i < net->n_peers; i++)
+        if (net->peers[i]->announced && net->peers[i]->state == PEER_READY)
+            fn(net->peers[i], ctx);
+}
+
+size_t net_ready_count(const struct net *net)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < net->n_peers; i++)
+        n += net->peers[i]->announced && net->peers[i]->state == PEER_READY;
+    return n;
+}
+
+/* -connect has no limit of its own, so its peers take no automatic slot */
+size_t net_count_kind(const struct net *net, enum peer_kind kind)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < net->n_peers; i++) {
+        const struct peer *p = net->peers[i];
+        n += p->kind == kind && p->state != PEER_CLOSING;
+    }
+    return n;
+}
+
+bool net_is_whitelisted(const struct net *net, const struct netaddr *a)
+{
+    for (size_t i = 0; i < net->n_whitelist; i++)
+        if (subnet_contains(&net->whitelist[i], a))
+            return true;
+    return false;
+}
+
+void net_disconnect_banned(struct net *net)
+{
+    for (size_t i = 0; i < net->n_peers; i++) {
+        struct peer *p = net->peers[i];
+        if (!p->whitelisted && p->kind != PEER_MANUAL &&
+            banlist_is_banned(net->bans, &p->addr, clock_now()))
+            peer_disconnect(p, "banned");
+    }
+}
+
+void net_request_extra_outbound(struct net *net)
+{
+    net->extra_outbound = 1;
+}
+
+void net_release_extra_outbound(struct net *net)
+{
+    net->extra_outbound = 0;
+    for (size_t i = 0; i < net->n_peers; i++)
+        if (net->peers[i]->extra)
+            peer_disconnect(net->peers[i], "extra connection no longer needed");
+}
+
+uint16_t net_listen_port(const struct net *net)
+{
+    return net->n_listeners > 0 ? net->listeners[0].addr.port : 0;
+}
+
+uint64_t net_send_queue_total(const struct net *net)
+{
+    return net->send_memory + net->send_files;
+}
+
+void net_count_sent(struct net *net, size_t n)
+{
+    int64_t now = clock_now();
+    net->bytes_sent += n;
+    if (now - net->upload.cycle_start_s >= UPLOAD_CYCLE_S || now < net->upload.cycle_start_s)
+        net->upload = (struct upload){ .cycle_start_s = now };
+    net->upload.sent += n;
+}
+
+bool net_upload_target_reached(const struct net *net)
+{
+    return net->c.max_upload_target > 0 && net->upload.sent >= net->c.max_upload_target;
+}
+
+/* --- files --- */
+
+static char *data_path(const struct net *net, const char *name)
+{
+    return net->c.datadir != NULL ? path_join(net->c.datadir, name) : NULL;
+}
+
+static enum err load_files(struct net *net, struct error *e)
+{
+    if (net->c.datadir == NULL)
+        return OK;
+    int64_t now = clock_now();
+    char *peers = data_path(net, "peers.dat"), *bans = data_path(net, "banlist.dat");
+    char *anchors = data_path(net, "anchors.dat");
+    enum err rc = addrman_load(net->book, peers, net->c.disk_magic, now, e);
+    if (rc == OK)
+        rc = banlist_load(net->bans, bans, net->c.disk_magic, now, e);
+    if (rc == OK)
+        net->n_anchors = anchors_take(anchors, net->c.disk_magic, net->anchors);
+    free(peers);
+    free(bans);
+    free(anchors);
+    return rc;
+}
+
+static void report(enum err rc, const struct error *e)
+{
+    if (rc != OK)
+        log_error("%s", e->text);
+}
+
+static void store_bans(struct net *net)
+{
+    struct error e;
+    char *path = data_path(net, "banlist.dat");
+    if (path != NULL && banlist_take_dirty(net->bans))
+        report(banlist_store(net->bans, path, net->c.disk_magic, &e), &e);
+    free(path);
+}
+
+void net_store_files(struct net *net)
+{
+    struct error e;
+    char *path = data_path(net, "peers.dat");
+    if (path != NULL)
+        report(addrman_store(net->book, path, net->c.disk_magic, &e), &e);
+    free(path);
+    banlist_sweep(net->bans, clock_now());
+    store_bans(net);
+}
+
+static void store_anchors(struct net *net)
+{
+    struct netaddr a[ANCHORS_MAX];
+    struct error e;
+    size_t n = 0;
+    for (size_t i = 0; i < net->n_peers && n < ANCHORS_MAX; i++)
+        if (net->peers[i]->kind == PEER_OUTBOUND && net->peers[i]->state == PEER_READY)
+            a[n++] = net->peers[i]->addr;
+    char *path = data_path(net, "anchors.dat");
+    if (path != NULL && net->active)
+        report(anchors_store(path, net->c.disk_magic, a, n, &e), &e);
+    free(path);
+}
+
+/* --- timers --- */
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct net *net = arg;
+    int64_t now = clock_mono_ms();
+    note_loop_thread(net);
+    for (size_t i = 0; i < net->n_peers; i++)
+        peer_tick(net->peers[i], now);
+    for (size_t i = 0; i < net->n_listeners; i++)
+        event_add(net->listeners[i].ev, NULL); /* after it was taken off for lack of descriptors */
+    outbound_tick(net, now);
+    if (now >= net->next_collision_ms) {
+        net->next_collision_ms = now + COLLISION_INTERVAL_MS;
+        addrman_resolve_collisions(net->book, clock_now());
+    }
+    if (now >= net->next_store_ms) {
+        net->next_store_ms = now + STORE_INTERVAL_MS;
+        net_store_files(net);
+    }
+}
+
+/* --- calls from other threads --- */
+
+struct net_call_item {
+    struct queue_node node;
+    void (*fn)(struct net *net, void *ctx);
+    void *ctx;
+    bool waits;
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    enum { CALL_PENDING, CALL_DONE, CALL_DROPPED } state;
+};
+
+static void finish_call(struct net_call_item *c, bool ran)
+{
+    if (!c->waits) {
+        free(c);
+        return;
+    }
+    pthread_mutex_lock(&c->lock);
+    c->state = ran ? CALL_DONE : CALL_DROPPED;
+    pthread_cond_signal(&c->cond);
+    pthread_mutex_unlock(&c->lock);
+}
+
+static void run_calls(struct net *net, bool run)
+{
+    struct queue_node *node;
+    while ((node = queue_pop(net->calls)) != NULL) {
+        struct net_call_item *c = (struct net_call_item *)node;
+        if (run || !c->waits) /* a posted call frees its ctx, so it always runs */
+            c->fn(net, c->ctx);
+        finish_call(c, run);
+    }
+}
+
+static void on_call(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    note_loop_thread(arg);
+    run_calls(arg, true);
+}
+
+static void wake_calls(void *ctx)
+{
+    struct net *net = ctx;
+    event_active(net->call_ev, 0, 0);
+}
+
+static bool on_loop_thread(struct net *net)
+{
+    return atomic_load(&net->loop_known) && pthread_equal(net->loop_thread, pthread_self());
+}
+
+bool net_call(struct net *net, void (*fn)(struct net *net, void *ctx), void *ctx)
+{
+    if (on_loop_thread(net)) {
+        if (net->stopped)
+            return false;
+        fn(net, ctx);
+        return true;
+    }
+    struct net_call_item c = { .fn = fn, .ctx = ctx, .waits = true, .state = CALL_PENDING };
+    pthread_mutex_init(&c.lock, NULL);
+    pthread_cond_init(&c.cond, NULL);
+    bool ran = false;
+    if (queue_push_wait(net->calls, &c.node)) {
+        pthread_mutex_lock(&c.lock);
+        while (c.state == CALL_PENDING)
+            pthread_cond_wait(&c.cond, &c.lock);
+        ran = c.state == CALL_DONE;
+        pthread_mutex_unlock(&c.lock);
+    }
+    pthread_cond_destroy(&c.cond);
+    pthread_mutex_destroy(&c.lock);
+    return ran;
+}
+
+bool net_post(struct net *net, void (*fn)(struct net *net, void *ctx), void *ctx)
+{
+    struct net_call_item *c = xcalloc(1, sizeof(*c));
+    c->fn = fn;
+    c->ctx = ctx;
+    if (queue_push_always(net->calls, &c->node))
+        return true;
+    free(c);
+    return false;
+}
+
+/* --- configuration --- */
+
+static void copy_strings(struct net_strings *s)
+{
+    char **v = xcalloc(s->n + 1, sizeof(*v));
+    for (size_t i = 0; i < s->n; i++)
+        v[i] = xstrdup(s->v[i]);
+    s->v = (const char *const *)v;
+}
+
+static void free_strings(struct net_strings *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        free((char *)s->v[i]);
+    free((void *)s->v);
+}
+
+static const size_t string_lists[] = {
+    offsetof(struct net_config, bind), offsetof(struct net_config, whitebind),
+    offsetof(struct net_config, whitelist), offsetof(struct net_config, connect),
+    offsetof(struct net_config, addnode), offsetof(struct net_config, seednode),
+    offsetof(struct net_config, externalip), offsetof(struct net_config, banned_agents),
+    offsetof(struct net_config, allowed_agents),
+};
+#define N_STRING_LISTS (sizeof(string_lists) / sizeof(string_lists[0]))
+
+static struct net_strings *string_list(struct net_config *c, size_t i)
+{
+    return (struct net_strings *)((char *)c + string_lists[i]);
+}
+
+static void copy_config(struct net *net, const struct net_config *from)
+{
+    static const char *const default_banned[] = { "abc", "cash", "bch" }; /* spec p2p 2.4 */
+    struct net_config *c = &net->c;
+    *c = *from;
+    if (c->banned_agents.n == 0)
+        c->banned_agents = (struct net_strings){ default_banned, 3 };
+    for (size_t i = 0; i < N_STRING_LISTS; i++)
+        copy_strings(string_list(c, i));
+    c->user_agent = xstrdup(from->user_agent != NULL ? from->user_agent : "");
+    c->datadir = from->datadir != NULL ? xstrdup(from->datadir) : NULL;
+    c->proxy = from->proxy != NULL ? xstrdup(from->proxy) : NULL;
+}
+
+static void default_u64(uint64_t *v, uint64_t d) { *v = *v == 0 ? d : *v; }
+static void default_i64(int64_t *v, int64_t d) { *v = *v == 0 ? d : *v; }
+static void default_uint(unsigned *v, unsigned d) { *v = *v == 0 ? d : *v; }
+
+static void fill_defaults(struct net_config *c)
+{
+    c->port = c->port == 0 ? c->default_port : c->port;
+    default_uint(&c->max_connections, 125);
+    default_uint(&c->max_outbound, 8);
+    default_uint(&c->max_addnode, 8);
+    default_i64(&c->connect_timeout_ms, 5000);
+    default_i64(&c->handshake_timeout_s, 60);
+    default_i64(&c->inactivity_timeout_s, 1200);
+    c->ban_score = c->ban_score == 0 ? 100 : c->ban_score;
+    default_i64(&c->ban_time_s, 86400);
+    c->max_protocol_payload = c->max_protocol_payload == 0 ? 2097152 : c->max_protocol_payload;
+    default_u64(&c->max_receive_buffer, 500000000);
+    default_u64(&c->max_send_buffer, 500000000);
+    default_u64(&c->memory_budget, UINT64_C(256) << 20);
+}
+
+static enum err parse_addresses(struct net *net, struct error *e)
+{
+    const struct net_config *c = &net->c;
+    net->whitelist = xcalloc(c->whitelist.n + 1, sizeof(*net->whitelist));
+    for (size_t i = 0; i < c->whitelist.n; i++)
+        if (subnet_parse(&net->whitelist[net->n_whitelist++], c->whitelist.v[i], e) != OK)
+            return error_prefix(e, ERR_RANGE, "whitelist=%s", c->whitelist.v[i]);
+    for (size_t i = 0; i < c->externalip.n; i++) {
+        struct netaddr a;
+        if (netaddr_parse(&a, c->externalip.v[i], c->port, e) != OK)
+            return error_prefix(e, ERR_RANGE, "externalip=%s", c->externalip.v[i]);
+        local_add(net, &a, 4);
+    }
+    for (size_t i = 0; i < c->bind.n + c->whitebind.n; i++) {
+        struct netaddr a;
+        const char *text = i < c->bind.n ? c->bind.v[i] : c->whitebind.v[i - c->bind.n];
+        if (netaddr_parse(&a, text, c->port, e) != OK)
+            return error_prefix(e, ERR_RANGE, "%s=%s", i < c->bind.n ? "bind" : "whitebind", text);
+    }
+    if (c->proxy == NULL)
+        return OK;
+    if (netaddr_parse(&net->proxy, c->proxy, SOCKS5_DEFAULT_PORT, e) != OK)
+        return error_prefix(e, ERR_RANGE, "proxy=%s", c->proxy);
+    net->has_proxy = true;
+    return OK;
+}
+
+static void add_nodes(struct net *net)
+{
+    net->added = xcalloc(net->c.addnode.n + 1, sizeof(*net->added));
+    for (size_t i = 0; i < net->c.addnode.n; i++)
+        net->added[net->n_added++].name = xstrdup(net->c.addnode.v[i]);
+}
+
+static void make_events(struct net *net)
+{
+    net->tick_ev = event_new(net->base, -1, EV_PERSIST, on_tick, net);
+    net->work_ev = event_new(net->base, -1, 0, on_work, net);
+    net->call_ev = event_new(net->base, -1, 0, on_call, net);
+    net->calls = queue_new(0, 0, wake_calls, net);
+}
+
+enum err net_new(struct net **out, const struct net_config *c, const struct net_handlers *h,
+                 struct event_base *base, struct error *e)
+{
+    struct net *net = xcalloc(1, sizeof(*net));
+    net->base = base;
+    net->h = *h;
+    net->active = true;
+    atomic_init(&net->loop_known, false);
+    copy_config(net, c);
+    fill_defaults(&net->c);
+    net->networks = c->only_ipv4 == c->only_ipv6 ? NETWORK_ALL
+                    : c->only_ipv4 ? (unsigned)NETWORK_IPV4 : (unsigned)NETWORK_IPV6;
+    net->limits = (struct msg_limits){ .block = c->excessive_block_size,
+                                       .protocol = net->c.max_protocol_payload };
+    net->read_buf = xmalloc(READ_CHUNK);
+    net->header_buf = xcalloc(MSG_HEADERS_MAX, sizeof(*net->header_buf));
+    net->addr_buf = xcalloc(MSG_ADDR_MAX, sizeof(*net->addr_buf));
+    rand_bytes(&net->hash_key, sizeof(net->hash_key));
+    net->book = addrman_new(NULL);
+    net->bans = banlist_new(0);
+    addrman_set_networks(net->book, net->networks);
+    make_events(net);
+    add_nodes(net);
+    enum err rc = parse_addresses(net, e);
+    if (rc == OK)
+        rc = load_files(net, e);
+    if (rc != OK) {
+        net->stopped = true;
+        net_free(net);
+        return rc;
+    }
+    *out = net;
+    return OK;
+}
+
+/* --- start and stop --- */
+
+enum err net_start(struct net *net, struct error *e)
+{
+    (void)signal(SIGPIPE, SIG_IGN); /* writev and sendfile have no flag for it */
+    int64_t now = clock_mono_ms();
+    net->started_ms = now;
+    net->next_store_ms = now + STORE_INTERVAL_MS;
+    net->next_collision_ms = now + COLLISION_INTERVAL_MS;
+    net->upload.cycle_start_s = clock_now();
+    net->resolver = resolver_new(net->base, e);
+    if (net->resolver == NULL)
+        return ERR_IO;
+    if (net->c.listen) {
+        enum err rc = listen_start(net, e);
+        if (rc != OK)
+            return rc;
+        if (net->c.discover && net->c.externalip.n == 0)
+            local_discover(net);
+    }
+    outbound_start(net);
+    struct timeval tv = { .tv_usec = TICK_MS * 1000 };
+    event_add(net->tick_ev, &tv);
+    event_active(net->tick_ev, 0, 0);
+    return OK;
+}
+
+void net_stop(struct net *net)
+{
+    if (net->stopped)
+        return;
+    net->stopped = true;
+    event_del(net->tick_ev);
+    listen_stop(net);
+    outbound_stop(net);
+    store_anchors(net);
+    for (size_t i = 0; i < net->n_peers; i++)
+        peer_disconnect(net->peers[i], "shutting down");
+    while (net->n_peers > 0)
+        remove_peer(net, net->peers[0]);
+    net->work = NULL;
+    event_del(net->work_ev);
+    queue_close(net->calls);
+    run_calls(net, false);
+    event_del(net->call_ev);
+    net_store_files(net);
+}
+
+void net_free(struct net *net)
+{
+    if (net == NULL)
+        return;
+    net_stop(net);
+    event_free(net->tick_ev);
+    event_free(net->work_ev);
+    event_free(net->call_ev);
+    queue_free(net->calls);
+    addrman_free(net->book);
+    banlist_free(net->bans);
+    free(net->peers);
+    free(net->read_buf);
+    free(net->header_buf);
+    free(net->addr_buf);
+    free(net->whitelist);
+    for (size_t i = 0; i < net->n_added; i++)
+        free(net->added[i].name);
+    free(net->added);
+    for (size_t i = 0; i < N_STRING_LISTS; i++)
+        free_strings(string_list(&net->c, i));
+    free((char *)net->c.user_agent);
+    free((char *)net->c.datadir);
+    free((char *)net->c.proxy);
+    free(net);
+}

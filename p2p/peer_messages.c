@@ -1,0 +1,198 @@
+/* Handlers of the messages after the handshake: keep-alive, and decoding for node. */
+#include "p2p/net_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+static enum msg_result result_of(enum err rc)
+{
+    if (rc == OK)
+        return MSG_DONE;
+    return rc == ERR_RANGE ? MSG_TOO_LARGE : MSG_MALFORMED;
+}
+
+enum msg_result on_ping(struct peer *p, struct span payload)
+{
+    uint64_t nonce;
+    if (payload.len < 8 && p->version <= 60000)
+        return MSG_DONE; /* spec p2p 1.7: without nonce, no answer */
+    enum err rc = msg_u64_read(&nonce, payload);
+    if (rc != OK)
+        return result_of(rc);
+    peer_send(p, MSG_PONG, payload.data, 8);
+    return MSG_DONE;
+}
+
+enum msg_result on_pong(struct peer *p, struct span payload)
+{
+    uint64_t nonce;
+    if (msg_u64_read(&nonce, payload) != OK || p->ping_nonce == 0 || nonce != p->ping_nonce)
+        return MSG_DONE; /* spec p2p 3: ignored */
+    p->ping_nonce = 0;
+    p->ping_us = clock_mono_us() - p->ping_sent_us;
+    if (p->ping_min_us < 0 || p->ping_us < p->ping_min_us)
+        p->ping_min_us = p->ping_us;
+    return MSG_DONE;
+}
+
+enum msg_result on_sendheaders(struct peer *p, struct span payload)
+{
+    (void)payload;
+    if (p->sendheaders)
+        peer_misbehave(p, 1, "sendheaders repeated");
+    p->sendheaders = true;
+    return MSG_DONE;
+}
+
+enum msg_result on_sendcmpct(struct peer *p, struct span payload)
+{
+    bool announce;
+    uint64_t version;
+    enum err rc = msg_sendcmpct_read(&announce, &version, payload);
+    if (rc != OK)
+        return result_of(rc);
+    if (version == 1) { /* spec p2p 3: only version 1 counts */
+        p->compact_version = version;
+        p->compact_high = announce;
+    }
+    return MSG_DONE;
+}
+
+enum msg_result on_feefilter(struct peer *p, struct span payload)
+{
+    uint64_t v;
+    enum err rc = msg_u64_read(&v, payload);
+    if (rc != OK)
+        return result_of(rc);
+    int64_t fee = (int64_t)v;
+    if (fee < 0)
+        return MSG_DONE;
+    p->fee_filter = fee;
+    if (p->net->h.on_fee_filter != NULL)
+        p->net->h.on_fee_filter(p->net->h.ctx, p, fee);
+    return MSG_DONE;
+}
+
+enum msg_result on_reject(struct peer *p, struct span payload)
+{
+    struct msg_reject m;
+    enum err rc = msg_reject_read(&m, payload);
+    if (rc != OK)
+        return result_of(rc);
+    char command[MSG_NAME_MAX * 4 + 1], reason[111 * 4 + 1];
+    log_sanitize(command, sizeof(command), m.command.data, m.command.len);
+    log_sanitize(reason, sizeof(reason), m.reason.data, m.reason.len);
+    log_debug(LOGC_NET, "peer %llu: rejects %s, code %02x: %s", (unsigned long long)p->id, command,
+              m.code, reason);
+    if (p->net->h.on_reject != NULL)
+        p->net->h.on_reject(p->net->h.ctx, p, &m);
+    return MSG_DONE;
+}
+
+typedef void (*inv_fn)(void *ctx, struct peer *p, const struct inv_item *items, size_t n);
+
+static bool items_are(const struct inv_item *items, size_t n, uint32_t last_type)
+{
+    for (size_t i = 0; i < n; i++)
+        if (items[i].type < INV_TX || items[i].type > last_type)
+            return false;
+    return true;
+}
+
+/* spec p2p 1.9: which types a message may carry; any other disconnects */
+static enum msg_result take_items(struct peer *p, struct span payload, enum inv_type last, inv_fn fn)
+{
+    struct inv_item *items;
+    size_t n;
+    enum err rc = msg_inv_read(&items, &n, payload);
+    if (rc == ERR_NOMEM) {
+        peer_disconnect(p, "no memory for its message");
+        return MSG_DONE;
+    }
+    if (rc != OK)
+        return result_of(rc);
+    if (!items_are(items, n, last))
+        peer_disconnect(p, "illegal inventory type");
+    else if (n > 0 && fn != NULL)
+        fn(p->net->h.ctx, p, items, n);
+    free(items);
+    return MSG_DONE;
+}
+
+enum msg_result on_inv(struct peer *p, struct span payload)
+{
+    return take_items(p, payload, INV_BLOCK, p->net->h.on_inv);
+}
+
+enum msg_result on_getdata(struct peer *p, struct span payload)
+{
+    return take_items(p, payload, INV_DATAREF_TX, p->net->h.on_getdata);
+}
+
+enum msg_result on_notfound(struct peer *p, struct span payload)
+{
+    return take_items(p, payload, INV_DATAREF_TX, p->net->h.on_notfound);
+}
+
+static enum msg_result take_locator(struct peer *p, struct span payload,
+                                    void (*fn)(void *, struct peer *, const struct msg_locator *))
+{
+    struct msg_locator m;
+    enum err rc = msg_locator_read(&m, payload);
+    if (rc == OK && fn != NULL)
+        fn(p->net->h.ctx, p, &m);
+    return result_of(rc);
+}
+
+enum msg_result on_getheaders(struct peer *p, struct span payload)
+{
+    return take_locator(p, payload, p->net->h.on_getheaders);
+}
+
+enum msg_result on_getblocks(struct peer *p, struct span payload)
+{
+    return take_locator(p, payload, p->net->h.on_getblocks);
+}
+
+enum msg_result on_headers(struct peer *p, struct span payload)
+{
+    size_t n;
+    enum err rc = msg_headers_read(p->net->header_buf, &n, payload);
+    if (rc == OK && p->net->h.on_headers != NULL)
+        p->net->h.on_headers(p->net->h.ctx, p, p->net->header_buf, n);
+    return result_of(rc);
+}
+
+enum msg_result on_tx(struct peer *p, struct span payload)
+{
+    struct txid id;
+    memcpy(id.b, p->frame.digest, sizeof(id.b));
+    if (p->net->h.on_tx != NULL)
+        p->net->h.on_tx(p->net->h.ctx, p, payload, &id);
+    return MSG_DONE;
+}
+
+enum msg_result on_mempool(struct peer *p, struct span payload)
+{
+    if (payload.len >= 8)
+        return MSG_DONE; /* spec p2p 3: the form with an age is for configured peers only */
+    if (!p->whitelisted)
+        peer_disconnect(p, "mempool request");
+    else if (p->net->h.on_mempool != NULL)
+        p->net->h.on_mempool(p->net->h.ctx, p);
+    return MSG_DONE;
+}
+
+/* spec p2p 3: we do not offer NODE_BLOOM */
+enum msg_result on_filter(struct peer *p, struct span payload)
+{
+    (void)payload;
+    if (p->version >= 70011)
+        peer_misbehave(p, 100, "bloom filter without the service");
+    else
+        peer_disconnect(p, "bloom filter without the service");
+    return MSG_DONE;
+}
