@@ -234,8 +234,7 @@ void addrman_get_stats(const struct addrman *am, struct addrman_stats *s)
 {
     *s = (struct addrman_stats){
         .n_new = am->n_new, .n_tried = am->n_tried, .n_collisions = am->n_collisions,
+        .n_ipv4 = am->n_ipv4, .n_ipv6 = am->n - am->n_ipv4,
         .offered = am->offered, .stored = am->stored,
     };
-    for (uint32_t k = 0; k < am->n; k++)
-        *(netaddr_is_ipv4(&am->entries[am->order[k]].pa.addr) ? &s->n_ipv4 : &s->n_ipv6) += 1;
 }

@@ -68,6 +68,7 @@ struct addrman_query {
     enum addrman_table table;
     uint64_t services;  /* all of these bits are required */
     int64_t interval_s; /* not tried for so long; 0: ADDRMAN_DIAL_INTERVAL_S */
+    uint16_t prefer_port; /* other ports only when no address with this one qualifies; 0: any */
     /* Caller's filter (own address, group connected already ...); NULL: none. */
     bool (*accept)(void *ctx, const struct addrman_choice *c);
     void *ctx;

@@ -54,7 +54,7 @@ struct addrman {
     uint32_t n;
     uint32_t *index;
     struct am_table fresh, tried;
-    size_t n_new, n_tried;
+    size_t n_new, n_tried, n_ipv4;
     int64_t last_good;             /* any success; failures count once after each */
     struct netaddr collisions[AM_MAX_COLLISIONS]; /* waiting for a place in tried */
     size_t n_collisions;

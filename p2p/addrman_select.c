@@ -31,6 +31,8 @@ static bool qualifies(const struct addrman *am, const struct am_entry *x,
                       const struct addrman_query *q, int64_t now)
 {
     struct addrman_choice c;
+    if (q->prefer_port && x->pa.addr.port != q->prefer_port)
+        return false;
     if (!rested(x, q, now) || (x->pa.services & q->services) != q->services ||
         !(netaddr_network(&x->pa.addr) & am->networks))
         return false;
@@ -78,8 +80,8 @@ static const struct am_entry *pick(const struct addrman *am, const struct am_tab
     return NULL;
 }
 
-bool addrman_select(struct addrman *am, const struct addrman_query *q, int64_t now,
-                    struct addrman_choice *out)
+static const struct am_entry *pick_any(const struct addrman *am, const struct addrman_query *q,
+                                       int64_t now)
 {
     const struct am_table *first = &am->fresh, *second = NULL;
     if (q->table == ADDRMAN_ANY) {
@@ -90,6 +92,17 @@ bool addrman_select(struct addrman *am, const struct addrman_query *q, int64_t n
     const struct am_entry *x = pick(am, first, q, now);
     if (!x && second)
         x = pick(am, second, q, now);
+    return x;
+}
+
+bool addrman_select(struct addrman *am, const struct addrman_query *q, int64_t now,
+                    struct addrman_choice *out)
+{
+    struct addrman_query any_port = *q;
+    const struct am_entry *x = pick_any(am, q, now);
+    any_port.prefer_port = 0;
+    if (!x && q->prefer_port)
+        x = pick_any(am, &any_port, now);
     if (x)
         fill_choice(x, out);
     return x != NULL;

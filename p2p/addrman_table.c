@@ -49,7 +49,7 @@ void am_reset(struct addrman *am)
     table_reset(&am->tried);
     memset(am->index, 0xff, AM_INDEX_SIZE * sizeof *am->index);
     am->n = 0;
-    am->n_new = am->n_tried = am->n_collisions = 0;
+    am->n_new = am->n_tried = am->n_ipv4 = am->n_collisions = 0;
     am->last_good = 1; /* so that "never counted" lies before it */
     am->free = AM_NONE;
     link_free(am, 0);
@@ -132,6 +132,7 @@ uint32_t am_create(struct addrman *am, const struct peer_addr *pa, const struct 
     x->pa.addr.scope_id = 0;
     *head = i;
     am->order[am->n++] = i;
+    am->n_ipv4 += netaddr_is_ipv4(&x->pa.addr);
     return i;
 }
 
@@ -145,6 +146,7 @@ void am_delete(struct addrman *am, uint32_t i)
     uint32_t last = am->order[--am->n];
     am->order[x->order] = last;
     am->entries[last].order = x->order;
+    am->n_ipv4 -= netaddr_is_ipv4(&x->pa.addr);
     x->chain = am->free;
     am->free = i;
 }

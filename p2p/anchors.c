@@ -50,8 +50,8 @@ size_t anchors_take(const char *path, const uint8_t magic[4], struct netaddr out
     return load.n;
 }
 
-enum err anchors_store(const char *path, const uint8_t magic[4], const struct netaddr *addrs, size_t n,
-                       struct error *e)
+enum err anchors_store(const char *path, const uint8_t magic[4], const struct netaddr *addrs,
+                       size_t n, struct error *e)
 {
     const struct netaddr *chosen[ANCHORS_MAX];
     struct buf b;

@@ -15,10 +15,10 @@
 
 #define ANCHORS_MAX 2
 
-/* Number of anchors read (0: no file, or a bad one, which is logged); the file is gone afterwards. */
+/* Number of anchors read (0: no file, or a bad one, which is logged); the file is gone after. */
 size_t anchors_take(const char *path, const uint8_t magic[4], struct netaddr out[ANCHORS_MAX]);
 /* Takes the first ANCHORS_MAX routable ones; with none left the file is removed. */
-enum err anchors_store(const char *path, const uint8_t magic[4], const struct netaddr *addrs, size_t n,
-                       struct error *e) MUST_CHECK;
+enum err anchors_store(const char *path, const uint8_t magic[4], const struct netaddr *addrs,
+                       size_t n, struct error *e) MUST_CHECK;
 
 #endif

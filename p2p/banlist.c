@@ -210,14 +210,17 @@ static void replace(struct banlist *b, uint32_t i, const struct ban_entry *ban)
     b->dirty = true;
 }
 
-bool banlist_ban_peer(struct banlist *b, const struct netaddr *a, int64_t seconds, int64_t now)
+bool banlist_ban_at_once(struct banlist *b, const struct netaddr *a, int64_t seconds, int64_t now)
 {
     struct ban_entry ban = { .created = now, .reason = BAN_MISBEHAVING };
-    if (netaddr_is_local(a) || seconds <= 0) /* spec p2p 6 */
+    if (seconds <= 0)
         return false;
     if (__builtin_add_overflow(now, seconds, &ban.until))
         ban.until = INT64_MAX;
-    netgroup_ban_subnet(&ban.net, a);
+    if (netaddr_is_local(a))
+        subnet_of(&ban.net, a, 128);
+    else
+        netgroup_ban_subnet(&ban.net, a);
     uint32_t i = find(b, &ban.net);
     if (i == NONE)
         return insert(b, &ban, now);
@@ -226,6 +229,11 @@ bool banlist_ban_peer(struct banlist *b, const struct netaddr *a, int64_t second
     if (b->slots[i].ban.until < ban.until)
         replace(b, i, &ban);
     return true;
+}
+
+bool banlist_ban_peer(struct banlist *b, const struct netaddr *a, int64_t seconds, int64_t now)
+{
+    return !netaddr_is_local(a) && banlist_ban_at_once(b, a, seconds, now); /* spec p2p 6 */
 }
 
 enum err banlist_add(struct banlist *b, const struct subnet *net, int64_t until, int64_t now,

@@ -34,6 +34,8 @@ void banlist_free(struct banlist *b);
 
 /* A peer misbehaved. Local addresses (127/8, 0/8, ::1) are not banned: returns false. */
 bool banlist_ban_peer(struct banlist *b, const struct netaddr *a, int64_t seconds, int64_t now);
+/* For the two faults that ban at once and local addresses too (spec p2p 1.6): those by host. */
+bool banlist_ban_at_once(struct banlist *b, const struct netaddr *a, int64_t seconds, int64_t now);
 /* As given by the operator. ERR_EXISTS if that very subnet is banned, ERR_RANGE if until has passed
  * or the list is full of manual bans. */
 enum err banlist_add(struct banlist *b, const struct subnet *net, int64_t until, int64_t now,

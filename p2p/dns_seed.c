@@ -21,7 +21,9 @@ static const char *const test_hosts[] = {
     "testnet-seed.bitcoinsv.io", "testnet-seed.bitcoincloud.net",
     "testnet-seed.bitcoinseed.directory",
 };
-static const char *const stn_hosts[] = { "stn-seed.bitcoinsv.io", "stn-seed.bitcoinseed.directory" };
+static const char *const stn_hosts[] = {
+    "stn-seed.bitcoinsv.io", "stn-seed.bitcoinseed.directory",
+};
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 

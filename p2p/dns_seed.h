@@ -46,9 +46,10 @@ struct dns_seed_options {
 /* Asks all hosts. NULL: there is nobody to ask, no event comes. The resolver must outlive it. */
 struct dns_seeder *dns_seeder_start(struct resolver *r, const struct dns_seed_options *o,
                                     const struct dns_seed_events *ev);
-void dns_seeder_free(struct dns_seeder *s); /* also in `done`, not in `found`; no event comes after */
+/* Also in `done`, not in `found`; no event comes after. */
+void dns_seeder_free(struct dns_seeder *s);
 
-/* Makes one seed's answer fit for the address book: filter, shuffle, cap, ages. Returns how many. */
+/* Makes one seed's answer fit for the address book: filter, draw, ages. Returns how many. */
 size_t dns_seed_digest(const struct dns_seed_options *o, const struct netaddr *in, size_t n,
                        struct peer_addr out[DNS_SEED_MAX_PER_HOST]);
 /* The made-up source of a seed's results: a group of its own for each host. */

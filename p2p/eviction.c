@@ -92,7 +92,7 @@ static size_t protect(struct entry *x, size_t n, int (*order)(const void *, cons
     return compact(x, n);
 }
 
-/* The oldest of each of the highest groups by keyed hash: distinct groups (D7), unguessable ones. */
+/* The oldest of each of the highest groups by keyed hash: distinct ones (D7), not to be guessed. */
 static size_t protect_groups(struct entry *x, size_t n, size_t count)
 {
     qsort(x, n, sizeof *x, by_group);

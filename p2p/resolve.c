@@ -138,7 +138,8 @@ static void *run(void *arg)
         collect(l, list);
         freeaddrinfo(list);
     } else {
-        (void)error_set(&l->error, ERR_NOTFOUND, "cannot resolve %s: %s", l->host, gai_strerror(rc));
+        (void)error_set(&l->error, ERR_NOTFOUND, "cannot resolve %s: %s", l->host,
+                        gai_strerror(rc));
     }
     post(l);
     return NULL;
@@ -243,8 +244,8 @@ void resolver_free(struct resolver *r)
     free(r);
 }
 
-enum err resolver_lookup(struct resolver *r, const char *host, uint16_t port, resolve_fn fn, void *ctx,
-                         struct error *e)
+enum err resolver_lookup(struct resolver *r, const char *host, uint16_t port, resolve_fn fn,
+                         void *ctx, struct error *e)
 {
     size_t len = strlen(host);
     if (len == 0 || len > NAME_MAX_LEN)

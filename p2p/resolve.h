@@ -30,8 +30,8 @@ struct resolver *resolver_new(struct event_base *base, struct error *e);
 /* Answers still under way are dropped without calling back. */
 void resolver_free(struct resolver *r);
 /* ERR_BUSY when RESOLVE_MAX_PENDING names are waiting, ERR_PARSE for an empty or overlong name. */
-enum err resolver_lookup(struct resolver *r, const char *host, uint16_t port, resolve_fn fn, void *ctx,
-                         struct error *e) MUST_CHECK;
+enum err resolver_lookup(struct resolver *r, const char *host, uint16_t port, resolve_fn fn,
+                         void *ctx, struct error *e) MUST_CHECK;
 
 /* No answer comes for lookups that were started with this ctx. */
 void resolver_cancel(struct resolver *r, const void *ctx);

@@ -1,6 +1,6 @@
 /*
- * SOCKS5 client (RFC 1928, RFC 1929): bytes in, bytes out, no sockets (attacks D11). Every length is
- * checked before it is used, nothing is read past the proxy's reply, and a reply has a fixed
+ * SOCKS5 client (RFC 1928, RFC 1929): bytes in, bytes out, no sockets (attacks D11). Every length
+ * is checked before it is used, nothing is read past the proxy's reply, and a reply has a fixed
  * upper size. Not thread safe; the connection that dials owns it.
  */
 #ifndef P2P_SOCKS5_H
@@ -44,7 +44,7 @@ enum err socks5_start_name(struct socks5 *s, const char *host, uint16_t port, co
 /*
  * Takes bytes from the proxy: *used says how many (the rest is the peer's once state is
  * SOCKS5_DONE), what is to be sent is appended to out. ERR_PROTO for a broken proxy, ERR_AUTH
- * when it refuses us, ERR_IO with its reason when the target cannot be reached; state is then FAILED.
+ * when it refuses us, ERR_IO with its reason when the target cannot be reached; then it is FAILED.
  */
 enum err socks5_feed(struct socks5 *s, const void *data, size_t len, size_t *used, struct buf *out,
                      struct error *e) MUST_CHECK;

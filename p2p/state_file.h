@@ -26,7 +26,7 @@ struct state_file_kind {
     uint32_t version;
 };
 
-/* Writers: begin with an empty buffer, append the payload, then finish (adds the checksum) or commit. */
+/* Writers: begin with an empty buffer, append the payload, finish (adds the checksum) or commit. */
 void state_file_begin(struct buf *b, const struct state_file_kind *kind, const uint8_t magic[4]);
 void state_file_finish(struct buf *b);
 /* Finishes and replaces the file; can run on a worker while the owner of the data goes on. */

@@ -12,7 +12,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void feed_all(struct socks5 *s, const uint8_t *data, size_t size, size_t piece, struct buf *out)
+static void feed_all(struct socks5 *s, const uint8_t *data, size_t size, size_t piece,
+                     struct buf *out)
 {
     while (size > 0) {
         size_t n = size < piece ? size : piece, used = SIZE_MAX;

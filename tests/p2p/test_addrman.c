@@ -65,7 +65,7 @@ static unsigned filled(const struct am_table *t)
 /* Every invariant of addrman_internal.h. */
 static void check(const struct addrman *am)
 {
-    size_t fresh = 0, tried = 0, places = 0, slots = 0;
+    size_t fresh = 0, tried = 0, places = 0, slots = 0, ipv4 = 0;
     for (uint32_t k = 0; k < am->n; k++) {
         uint32_t i = am->order[k];
         const struct am_entry *x = &am->entries[i];
@@ -77,6 +77,7 @@ static void check(const struct addrman *am)
         if (x->tried)
             assert_int_equal(am->tried.slots[am_tried_slot(am, &x->pa.addr)], i);
         fresh += !x->tried;
+        ipv4 += netaddr_is_ipv4(&x->pa.addr);
         tried += x->tried;
         places += x->places;
     }
@@ -84,6 +85,7 @@ static void check(const struct addrman *am)
         slots += am->fresh.fill[b];
     assert_int_equal(slots, places);
     assert_int_equal(am->n_new, fresh);
+    assert_int_equal(am->n_ipv4, ipv4);
     assert_int_equal(am->n_tried, tried);
     assert_true(am->n <= ADDRMAN_MAX_ENTRIES);
 }
@@ -92,7 +94,8 @@ static void only_routable_addresses_with_a_port_are_taken(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "10.0.0.1", "127.0.0.1", "::1", "fe80::1", "fc00::1", "2001:db8::1", "224.0.0.1", "240.0.0.1",
+        "10.0.0.1", "127.0.0.1", "::1", "fe80::1", "fc00::1", "2001:db8::1", "224.0.0.1",
+        "240.0.0.1",
         "64:ff9b::10.0.0.1", "2002:a00:1::1", "8.8.8.8:0", "ff02::1", "100.64.0.1", "0.0.0.0",
     };
     struct addrman *am = addrman_new(secret);
@@ -310,7 +313,11 @@ static void waiting_newcomers_are_bounded(void **state)
 static void bad_entries_are_known_by_the_rules(void **state)
 {
     (void)state;
-    static const struct { int64_t time, last_try, last_success; uint32_t attempts; bool bad; } rows[] = {
+    static const struct {
+        int64_t time, last_try, last_success;
+        uint32_t attempts;
+        bool bad;
+    } rows[] = {
         { NOW, 0, 0, 0, false },
         { NOW + 600, 0, 0, 0, false },
         { NOW + 601, 0, 0, 0, true },
@@ -473,6 +480,25 @@ static void filters_of_the_caller_are_kept(void **state)
     assert_true(calls > 0);
     q.services = 0x40;
     assert_false(addrman_select(am, &q, NOW, &c));
+    addrman_free(am);
+}
+
+static void other_ports_come_only_when_the_preferred_one_is_used_up(void **state)
+{
+    (void)state;
+    struct addrman *am = addrman_new(NULL);
+    struct addrman_query q = { .prefer_port = 8333 };
+    for (uint32_t i = 0; i < 60; i++) {
+        struct netaddr a = numbered(i, i);
+        a.port = i < 20 ? 8333 : 9000;
+        add_from(am, &a, &a);
+    }
+    for (unsigned i = 0, n = am->n; i < n; i++) {
+        struct addrman_choice c;
+        assert_true(addrman_select(am, &q, NOW, &c));
+        assert_int_equal(c.pa.addr.port, i < 20 ? 8333 : 9000);
+        addrman_attempt(am, &c.pa.addr, ADDRMAN_KEEP_COUNT, NOW);
+    }
     addrman_free(am);
 }
 
@@ -750,6 +776,7 @@ int main(void)
         cmocka_unit_test(a_victim_is_dialled_once_per_interval),
         cmocka_unit_test(no_target_comes_twice_within_the_interval),
         cmocka_unit_test(filters_of_the_caller_are_kept),
+        cmocka_unit_test(other_ports_come_only_when_the_preferred_one_is_used_up),
         cmocka_unit_test(feelers_take_new_addresses_only),
         cmocka_unit_test(tried_and_new_are_chosen_evenly_whatever_their_size),
         cmocka_unit_test(an_answer_has_23_percent_and_at_most_a_message),

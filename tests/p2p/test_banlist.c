@@ -71,6 +71,21 @@ static void local_addresses_are_never_banned_by_score(void **state)
     banlist_free(b);
 }
 
+static void a_ban_at_once_hits_local_hosts_too_but_not_their_64(void **state)
+{
+    (void)state;
+    struct banlist *b = banlist_new(0);
+    struct netaddr local = addr("::1"), other = addr("2a01:1:2:3::5");
+    struct subnet s = net("::1");
+    assert_true(banlist_ban_at_once(b, &local, DAY, NOW));
+    assert_true(banlist_has(b, &s, NOW));
+    assert_false(banned(b, "::2", NOW));
+    assert_true(banlist_ban_at_once(b, &other, DAY, NOW));
+    assert_true(banned(b, "2a01:1:2:3::6", NOW));
+    assert_false(banlist_ban_at_once(b, &other, 0, NOW));
+    banlist_free(b);
+}
+
 static void bans_end(void **state)
 {
     (void)state;
@@ -305,6 +320,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(automatic_bans_cover_the_64_of_ipv6_and_one_ipv4),
         cmocka_unit_test(local_addresses_are_never_banned_by_score),
+        cmocka_unit_test(a_ban_at_once_hits_local_hosts_too_but_not_their_64),
         cmocka_unit_test(bans_end),
         cmocka_unit_test(setban_takes_any_subnet_as_given),
         cmocka_unit_test(a_second_automatic_ban_extends_and_never_shortens),

@@ -95,7 +95,8 @@ static void one_seed_cannot_give_more_than_its_cap(void **state)
         in[i] = addr("8.8.8.8");
         in[i].ip[13] = (uint8_t)i;
     }
-    assert_int_equal(dns_seed_digest(&options, in, RESOLVE_MAX_RESULTS, out), DNS_SEED_MAX_PER_HOST);
+    assert_int_equal(dns_seed_digest(&options, in, RESOLVE_MAX_RESULTS, out),
+                     DNS_SEED_MAX_PER_HOST);
     for (size_t i = 0; i < DNS_SEED_MAX_PER_HOST; i++) {
         late += out[i].addr.ip[13] >= DNS_SEED_MAX_PER_HOST;
         for (size_t k = 0; k < i; k++)
@@ -111,7 +112,8 @@ static void seeds_are_sources_in_groups_of_their_own(void **state)
     dns_seed_source("seed.bitcoinsv.io", &a);
     dns_seed_source("seed.bitcoinseed.directory", &b);
     dns_seed_source("seed.bitcoinsv.io", &again);
-    struct netgroup ga = netgroup_of(&a, NETGROUP_DIVERSITY), gb = netgroup_of(&b, NETGROUP_DIVERSITY);
+    struct netgroup ga = netgroup_of(&a, NETGROUP_DIVERSITY);
+    struct netgroup gb = netgroup_of(&b, NETGROUP_DIVERSITY);
     assert_false(netgroup_equal(&ga, &gb));
     assert_true(netaddr_equal(&a, &again));
 }

@@ -145,7 +145,7 @@ static void input_order_does_not_matter(void **state)
     assert_int_equal(a, b);
 }
 
-/* attacks D7: 200 peers of one attacker in few groups; a newcomer from elsewhere gets in and stays. */
+/* attacks D7: 200 peers of one attacker in few groups; a newcomer from elsewhere stays. */
 static void a_newcomer_pushes_out_an_attacker_not_himself(void **state)
 {
     (void)state;

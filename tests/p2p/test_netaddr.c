@@ -39,7 +39,8 @@ static const struct { const char *text; enum netaddr_class class; } classes[] = 
     { "fe80::1", NETADDR_LINK_LOCAL }, { "febf:ffff::", NETADDR_LINK_LOCAL },
     { "fec0::1", NETADDR_PRIVATE }, { "fc00::", NETADDR_PRIVATE },
     { "fdff:ffff::1", NETADDR_PRIVATE }, { "fbff::1", NETADDR_GLOBAL },
-    { "fe00::1", NETADDR_GLOBAL }, { "ff00::", NETADDR_MULTICAST }, { "ff02::1", NETADDR_MULTICAST },
+    { "fe00::1", NETADDR_GLOBAL }, { "ff00::", NETADDR_MULTICAST },
+    { "ff02::1", NETADDR_MULTICAST },
     { "2001:db8::1", NETADDR_DOCUMENTATION }, { "2001:db7:ffff::1", NETADDR_GLOBAL },
     { "2001:db9::", NETADDR_GLOBAL }, { "2001:10::1", NETADDR_RESERVED },
     { "2001:1f:ffff::", NETADDR_RESERVED }, { "2001:20::1", NETADDR_RESERVED },
@@ -110,7 +111,8 @@ static void local_is_what_score_never_bans(void **state)
 static void what_the_user_names_can_be_dialled_but_nonsense_cannot(void **state)
 {
     (void)state;
-    static const char *const good[] = { "127.0.0.1", "::1", "fe80::1", "10.0.0.1", "8.8.8.8", "fc00::1" };
+    static const char *const good[] = { "127.0.0.1", "::1", "fe80::1", "10.0.0.1", "8.8.8.8",
+                                        "fc00::1" };
     static const char *const bad[] = { "::", "0.0.0.0", "255.255.255.255", "2001:db8::1", "ff02::1",
                                        "224.0.0.1", "8.8.8.8:0" };
     for (size_t i = 0; i < COUNT(good); i++) {
@@ -152,9 +154,9 @@ static void broken_text_is_refused(void **state)
     (void)state;
     static const char *const rows[] = {
         "", ":", "[]", "[::1", "::1]", "[::1]x", "[::1]:", "[::1]:65536", "[::1]:-1", "1.2.3.4:",
-        "1.2.3.4:65536", "1.2.3.4: 1", "1.2.3", "1.2.3.4.5", "01.2.3.4.", "256.1.1.1", "[1.2.3.4]:1",
-        "seed.bitcoinsv.io", "::g", "1::2::3", "fe80::1%", "fe80::1%no-such-if0", "1.2.3.4%lo", "fe80::1%0",
-        "12345:::", ":8333", "0x1.2.3.4",
+        "1.2.3.4:65536", "1.2.3.4: 1", "1.2.3", "1.2.3.4.5", "01.2.3.4.", "256.1.1.1",
+        "[1.2.3.4]:1",        "seed.bitcoinsv.io", "::g", "1::2::3", "fe80::1%", "fe80::1%no-such-if0", "1.2.3.4%lo",
+        "fe80::1%0",        "12345:::", ":8333", "0x1.2.3.4",
     };
     struct netaddr a;
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -200,7 +202,8 @@ static void host_and_port_are_split_for_names_too(void **state)
     (void)state;
     char host[64];
     uint16_t port = 1;
-    assert_int_equal(netaddr_split_host_port("node.example:18444", host, sizeof host, &port, NULL), OK);
+    assert_int_equal(netaddr_split_host_port("node.example:18444", host, sizeof host, &port, NULL),
+                     OK);
     assert_string_equal(host, "node.example");
     assert_int_equal(port, 18444);
     assert_int_equal(netaddr_split_host_port("node.example", host, sizeof host, &port, NULL), OK);
@@ -270,7 +273,8 @@ static void broken_subnets_are_refused(void **state)
     (void)state;
     static const char *const rows[] = {
         "", "/", "/8", "1.2.3.4/", "1.2.3.4/33", "1.2.3.4/-1", "::/129", "1.2.3.4/255.0.255.0",
-        "1.2.3.4/ffff::", "::/255.0.0.0", "::1/ffff::1", "name/8", "1.2.3.4/8/8", "1.2.3.4/8 ", "[::1]/8",
+        "1.2.3.4/ffff::", "::/255.0.0.0", "::1/ffff::1", "name/8", "1.2.3.4/8/8", "1.2.3.4/8 ",
+        "[::1]/8",
     };
     struct subnet s;
     for (size_t i = 0; i < COUNT(rows); i++)

@@ -85,7 +85,8 @@ static void prefixes_of_different_kind_never_meet(void **state)
 {
     (void)state;
     struct netaddr v4 = addr("32.1.4.112"), v6 = addr("2001:470::1");
-    struct netgroup a = netgroup_of(&v4, NETGROUP_DIVERSITY), b = netgroup_of(&v6, NETGROUP_DIVERSITY);
+    struct netgroup a = netgroup_of(&v4, NETGROUP_DIVERSITY);
+    struct netgroup b = netgroup_of(&v6, NETGROUP_DIVERSITY);
     struct netgroup c = netgroup_of(&v4, NETGROUP_BAN), d = netgroup_of(&v6, NETGROUP_BAN);
     assert_false(netgroup_equal(&a, &b));
     assert_false(netgroup_equal(&c, &d));
@@ -97,7 +98,8 @@ static void the_hash_depends_on_the_key(void **state)
     (void)state;
     struct siphash_key k1 = { 1, 2 }, k2 = { 1, 3 };
     struct netaddr a = addr("8.8.8.8"), b = addr("8.8.1.1");
-    struct netgroup ga = netgroup_of(&a, NETGROUP_DIVERSITY), gb = netgroup_of(&b, NETGROUP_DIVERSITY);
+    struct netgroup ga = netgroup_of(&a, NETGROUP_DIVERSITY);
+    struct netgroup gb = netgroup_of(&b, NETGROUP_DIVERSITY);
     assert_true(netgroup_hash(&ga, &k1) == netgroup_hash(&gb, &k1));
     assert_false(netgroup_hash(&ga, &k1) == netgroup_hash(&ga, &k2));
 }
