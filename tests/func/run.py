@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""Runs the functional tests: every test_*.py here, two files at a time.
+
+usage: run.py [--build DIR] [--long] [--jobs N] [--totals FILE] [FILE or part of its name]...
+
+Prints one line a case and a summary; appends "passed failed skipped" to the totals file; exit code
+1 when anything failed. A file that ends without having said so counts as failed.
+"""
+import argparse
+import concurrent.futures
+import glob
+import os
+import re
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+LINE = re.compile(r"^\[  (PASSED|FAILED|SKIPPED) *\] ", re.M)
+
+
+def run_file(path, environment, timeout):
+    started = time.monotonic()
+    with subprocess.Popen([sys.executable, path], cwd=HERE, env=environment,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace") as process:
+        try:
+            output = process.communicate(timeout=timeout)[0]
+            code = process.returncode
+        except subprocess.TimeoutExpired:
+            process.terminate()  # the frame's handlers stop what it started
+            output = process.communicate()[0] + f"no end after {timeout} s\n"
+            code = 124
+    return code, output, time.monotonic() - started
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build")
+    parser.add_argument("--long", action="store_true")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--timeout", type=float)
+    parser.add_argument("--totals")
+    parser.add_argument("names", nargs="*")
+    arguments = parser.parse_args()
+
+    environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
+    if arguments.build:
+        environment["BSVPEER_BUILD"] = os.path.abspath(arguments.build)
+    if arguments.long:
+        environment["BSVPEER_LONG"] = "1"
+    timeout = arguments.timeout or (7200 if environment.get("BSVPEER_LONG") == "1" else 420)
+    files = sorted(glob.glob(os.path.join(HERE, "test_*.py")))
+    if arguments.names:
+        files = [f for f in files if any(n in os.path.basename(f) or n == f for n in arguments.names)]
+
+    counts = {"PASSED": 0, "FAILED": 0, "SKIPPED": 0}
+    failed_names = []
+    started = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as workers:
+        jobs = {workers.submit(run_file, f, environment, timeout): f for f in files}
+        for job in concurrent.futures.as_completed(jobs):
+            name = os.path.basename(jobs[job])
+            code, output, seconds = job.result()
+            words = LINE.findall(output)
+            print(f"{name} ({seconds:.1f} s)")
+            print("".join("  " + line + "\n" for line in output.splitlines()), end="", flush=True)
+            for word in words:
+                counts[word] += 1
+            if code != 0 and "FAILED" not in words:
+                counts["FAILED"] += 1
+                print(f"  [  FAILED  ] {name}: exit code {code}")
+            if code != 0:
+                failed_names.append(name)
+    print(f"-- functional tests: {counts['PASSED']} passed, {counts['FAILED']} failed, "
+          f"{counts['SKIPPED']} skipped ({time.monotonic() - started:.1f} s)")
+    if failed_names:
+        print("   failed: " + " ".join(sorted(failed_names)))
+    if arguments.totals:
+        with open(arguments.totals, "a", encoding="ascii") as totals:
+            totals.write(f"{counts['PASSED']} {counts['FAILED']} {counts['SKIPPED']}\n")
+    return 1 if counts["FAILED"] or not counts["PASSED"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
