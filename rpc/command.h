@@ -1,0 +1,147 @@
+/*
+ * The command table: one row a method is the single source for parameter checks, help, the manual
+ * page, and which arguments the client sends as JSON. Adding a method is one row and one function
+ * in a cmd_<group>.c, and one test.
+ *
+ * A handler gets its parameters checked against the row, writes the result as one JSON value to
+ * call->out, and returns rpc_done() or rpc_fail(...). What it wrote before failing is taken back.
+ */
+#ifndef RPC_COMMAND_H
+#define RPC_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/cancel.h"
+#include "rpc/json_write.h"
+
+struct chain;
+struct config;
+struct json_object;
+struct net;
+struct rpc_call;
+struct rpc_table;
+
+/* Spec rpc 1.5. */
+enum rpc_code {
+    RPC_PARSE_ERROR = -32700, RPC_INTERNAL_ERROR = -32603, RPC_INVALID_PARAMS = -32602,
+    RPC_METHOD_NOT_FOUND = -32601, RPC_INVALID_REQUEST = -32600,
+    RPC_MISC_ERROR = -1, RPC_TYPE_ERROR = -3, RPC_NOT_FOUND = -5, RPC_OUT_OF_MEMORY = -7,
+    RPC_INVALID_PARAMETER = -8, RPC_NOT_CONNECTED = -9, RPC_IN_INITIAL_DOWNLOAD = -10,
+    RPC_DATABASE_ERROR = -20, RPC_DESERIALIZATION_ERROR = -22, RPC_NODE_ALREADY_ADDED = -23,
+    RPC_NODE_NOT_ADDED = -24, RPC_VERIFY_ERROR = -25, RPC_REJECTED = -26,
+    RPC_ALREADY_IN_CHAIN = -27, RPC_IN_WARMUP = -28, RPC_NODE_NOT_CONNECTED = -29,
+    RPC_INVALID_SUBNET = -30, RPC_P2P_DISABLED = -31,
+};
+
+/* What commands may use; filled by node, outlives the server. Pointers may be NULL in tests. */
+struct rpc_env {
+    struct chain *chain;
+    struct net *net;
+    const struct config *config;
+    const struct rpc_table *table;
+    int64_t start_time;          /* seconds since 1970 */
+    bool mock_time_allowed;      /* regtest */
+    void (*stop)(void *node);    /* asks the node to stop; any thread */
+    void *node;
+    struct cancel *cancel;       /* set while stopping */
+};
+
+/* The two ways a handler can end; made by rpc_done and rpc_fail alone. */
+struct rpc_result { enum { RPC_DONE, RPC_FAILED } end; };
+
+typedef struct rpc_result (*rpc_fn)(struct rpc_call *call);
+
+enum rpc_type {
+    RPC_ANY,    /* the handler looks itself */
+    RPC_TEXT, RPC_INT, RPC_NUMBER, RPC_BOOL, RPC_AMOUNT,
+    RPC_HASH,   /* 64 hex digits */
+    RPC_HEX,    /* any even number of hex digits */
+    RPC_OBJECT, RPC_ARRAY,
+};
+enum rpc_need { RPC_REQUIRED, RPC_OPTIONAL };
+enum rpc_cli { RPC_CLI_TEXT, RPC_CLI_JSON }; /* how the client sends it */
+
+struct rpc_param {
+    const char *name;   /* further names after '|' */
+    enum rpc_type type;
+    enum rpc_need need;
+    enum rpc_cli cli;
+    const char *help;
+};
+
+enum rpc_where {
+    RPC_ON_HTTP,   /* on the HTTP thread: short, never waits, small result */
+    RPC_ON_WORKER,
+    RPC_ON_WAITER, /* waits for events: a thread of its own */
+};
+
+enum rpc_flag {
+    RPC_HIDDEN = 1,
+    RPC_ANY_PARAMS = 2,      /* no names and no limit of their number */
+    RPC_ANY_PARAMS_JSON = 4, /* with the one above: the client sends them as JSON */
+};
+
+#define RPC_PARAMS_MAX 8
+
+struct rpc_command {
+    const char *name, *category;
+    enum rpc_where where;
+    unsigned flags;
+    rpc_fn fn;
+    const char *help;    /* what it does */
+    const char *result;  /* what comes back */
+    const char *example; /* arguments as typed to the client, "" for none */
+    struct rpc_param params[RPC_PARAMS_MAX + 1]; /* ends with name NULL */
+};
+
+struct rpc_group { const struct rpc_command *rows; size_t n; };
+
+struct rpc_call {
+    struct rpc_env *env;
+    const struct rpc_command *command;
+    struct json_object *argv[RPC_PARAMS_MAX]; /* NULL: null or not given */
+    size_t argc;              /* given, holes included */
+    struct json_object *params; /* as received (array or object), for RPC_ANY_PARAMS */
+    struct json_writer *out;
+    enum rpc_code code;       /* of a failure */
+    struct buf message;
+};
+
+struct rpc_result rpc_done(void);
+struct rpc_result rpc_failed(const struct rpc_call *call); /* when a helper has called rpc_fail */
+struct rpc_result rpc_fail(struct rpc_call *call, enum rpc_code code, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* From an error below: out of memory -7, not found -5, anything else -1. */
+struct rpc_result rpc_fail_error(struct rpc_call *call, const struct error *e);
+
+/* Parameters by position. A null or missing one gives the default. */
+bool rpc_has(const struct rpc_call *call, size_t i);
+const char *rpc_text(const struct rpc_call *call, size_t i, const char *def);
+int64_t rpc_int(const struct rpc_call *call, size_t i, int64_t def);
+bool rpc_bool(const struct rpc_call *call, size_t i, bool def);
+void rpc_hash(const struct rpc_call *call, size_t i, uint8_t out[32]); /* must be given */
+void rpc_hex(const struct rpc_call *call, size_t i, struct buf *out);  /* appends */
+
+/* --- table --- */
+extern const struct rpc_group *const rpc_groups[]; /* NULL-terminated; commands.c */
+
+struct rpc_table *rpc_table_new(void);
+void rpc_table_free(struct rpc_table *t);
+const struct rpc_command *rpc_table_find(const struct rpc_table *t, const char *name); /* or NULL */
+/* Rows sorted by name. */
+size_t rpc_table_count(const struct rpc_table *t);
+const struct rpc_command *rpc_table_at(const struct rpc_table *t, size_t i);
+
+size_t rpc_param_count(const struct rpc_command *c);
+/* Position of a name (or one of its further names), SIZE_MAX when there is none. */
+size_t rpc_param_find(const struct rpc_command *c, const char *name);
+
+/* "getblock "blockhash" ( verbosity )" */
+void rpc_help_line(const struct rpc_command *c, struct buf *out);
+void rpc_help_text(const struct rpc_command *c, struct buf *out);
+/* All visible commands under their categories. */
+void rpc_help_list(const struct rpc_table *t, struct buf *out);
+
+#endif

@@ -1,0 +1,250 @@
+#include "rpc/dispatch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <json-c/json.h>
+
+#include "base/ids.h"
+#include "base/log.h"
+#include "rpc/json_read.h"
+
+int rpc_http_status(enum rpc_code code)
+{
+    if (code == 0)
+        return 200;
+    if (code == RPC_INVALID_REQUEST)
+        return 400;
+    return code == RPC_METHOD_NOT_FOUND ? 404 : 500;
+}
+
+static void write_error_object(struct json_writer *w, enum rpc_code code, const char *message,
+                               size_t len)
+{
+    jw_object_open(w);
+    jw_put_i64(w, "code", code);
+    jw_key(w, "message");
+    jw_text_n(w, message, len);
+    jw_object_close(w);
+}
+
+void rpc_write_error(struct json_writer *w, enum rpc_code code, const char *message, size_t len,
+                     struct json_object *id)
+{
+    jw_object_open(w);
+    jw_key(w, "result");
+    jw_null(w);
+    jw_key(w, "error");
+    write_error_object(w, code, message, len);
+    jw_key(w, "id");
+    jw_value(w, id);
+    jw_object_close(w);
+}
+
+/* --- parameters ----------------------------------------------------------------------------- */
+
+static struct rpc_result fail_with_help(struct rpc_call *call)
+{
+    call->code = RPC_MISC_ERROR;
+    buf_reset(&call->message);
+    rpc_help_text(call->command, &call->message);
+    return (struct rpc_result){ RPC_FAILED };
+}
+
+/* Named parameters become positions; *known stays true when every name is one. */
+static struct rpc_result take_named(struct rpc_call *call, struct json_object *params)
+{
+    struct json_object_iterator it = json_object_iter_begin(params);
+    struct json_object_iterator end = json_object_iter_end(params);
+    for (; !json_object_iter_equal(&it, &end); json_object_iter_next(&it)) {
+        const char *name = json_object_iter_peek_name(&it);
+        size_t at = rpc_param_find(call->command, name);
+        if (at == SIZE_MAX)
+            return rpc_fail(call, RPC_INVALID_PARAMETER, "Unknown named parameter %.200s", name);
+        call->argv[at] = json_object_iter_peek_value(&it);
+        if (at >= call->argc)
+            call->argc = at + 1;
+    }
+    return rpc_done();
+}
+
+static struct rpc_result take_positional(struct rpc_call *call, struct json_object *params)
+{
+    size_t n = json_object_array_length(params);
+    if (n > rpc_param_count(call->command))
+        return fail_with_help(call);
+    for (size_t i = 0; i < n; i++)
+        call->argv[i] = json_object_array_get_idx(params, i);
+    call->argc = n;
+    return rpc_done();
+}
+
+static bool type_matches(enum rpc_type want, enum json_type have)
+{
+    switch (want) {
+    case RPC_ANY:
+        return true;
+    case RPC_TEXT:
+    case RPC_HASH:
+    case RPC_HEX:
+        return have == json_type_string;
+    case RPC_INT:
+        return have == json_type_int;
+    case RPC_NUMBER:
+        return have == json_type_int || have == json_type_double;
+    case RPC_AMOUNT:
+        return have == json_type_int || have == json_type_double || have == json_type_string;
+    case RPC_BOOL:
+        return have == json_type_boolean;
+    case RPC_OBJECT:
+        return have == json_type_object;
+    case RPC_ARRAY:
+        return have == json_type_array;
+    }
+    return false;
+}
+
+static struct rpc_result fail_type(struct rpc_call *call, enum rpc_type want)
+{
+    static const char *const words[] = {
+        [RPC_ANY] = "value", [RPC_TEXT] = "string", [RPC_INT] = "integer", [RPC_NUMBER] = "number",
+        [RPC_BOOL] = "boolean", [RPC_AMOUNT] = "number or string", [RPC_HASH] = "string",
+        [RPC_HEX] = "string", [RPC_OBJECT] = "object", [RPC_ARRAY] = "array",
+    };
+    const char *article = want == RPC_INT || want == RPC_OBJECT || want == RPC_ARRAY ? "an" : "a";
+    return rpc_fail(call, RPC_MISC_ERROR, "JSON value is not %s %s as expected", article,
+                    words[want]);
+}
+
+static bool all_hex(const char *text, size_t len)
+{
+    return len && strspn(text, "0123456789abcdefABCDEF") == len;
+}
+
+/* Spec rpc 1.3: hashes are 64 hex digits; the messages name the parameter. */
+static struct rpc_result check_hex(struct rpc_call *call, const struct rpc_param *p,
+                                   struct json_object *v)
+{
+    const char *text = json_object_get_string(v);
+    size_t len = (size_t)json_object_get_string_len(v);
+    int name_len = (int)strcspn(p->name, "|");
+    if (p->type == RPC_HEX && (len % 2 || (len && !all_hex(text, len))))
+        return rpc_fail(call, RPC_INVALID_PARAMETER,
+                        "%.*s must be hexadecimal string (not '%.100s')", name_len, p->name, text);
+    if (p->type == RPC_HASH && !all_hex(text, len))
+        return rpc_fail(call, RPC_INVALID_PARAMETER,
+                        "%.*s must be hexadecimal string (not '%.100s')", name_len, p->name, text);
+    if (p->type == RPC_HASH && len != 64)
+        return rpc_fail(call, RPC_INVALID_PARAMETER, "%.*s must be of length 64 (not %zu)",
+                        name_len, p->name, len);
+    return rpc_done();
+}
+
+static struct rpc_result check_param(struct rpc_call *call, size_t i)
+{
+    const struct rpc_param *p = &call->command->params[i];
+    struct json_object *v = call->argv[i];
+    int64_t amount;
+    if (!v)
+        return p->need == RPC_REQUIRED && p->type != RPC_ANY ? fail_type(call, p->type) : rpc_done();
+    if (!type_matches(p->type, json_object_get_type(v))) {
+        if (p->type == RPC_INT && json_object_get_type(v) == json_type_double)
+            return rpc_fail(call, RPC_MISC_ERROR, "JSON integer out of range");
+        return fail_type(call, p->type);
+    }
+    if (p->type == RPC_AMOUNT && !json_get_amount(v, &amount))
+        return rpc_fail(call, RPC_TYPE_ERROR, "Invalid amount");
+    if (p->type == RPC_HASH || p->type == RPC_HEX)
+        return check_hex(call, p, v);
+    return rpc_done();
+}
+
+static struct rpc_result take_params(struct rpc_call *call, struct json_object *params)
+{
+    call->params = params;
+    if (call->command->flags & RPC_ANY_PARAMS)
+        return rpc_done();
+    struct rpc_result r = rpc_done();
+    if (json_object_get_type(params) == json_type_object)
+        r = take_named(call, params);
+    else if (params)
+        r = take_positional(call, params);
+    if (r.end == RPC_FAILED)
+        return r;
+    for (size_t i = 0; i < rpc_param_count(call->command); i++) {
+        if (i >= call->argc && call->command->params[i].need == RPC_REQUIRED)
+            return fail_with_help(call);
+        r = check_param(call, i);
+        if (r.end == RPC_FAILED)
+            return r;
+    }
+    return rpc_done();
+}
+
+/* --- running -------------------------------------------------------------------------------- */
+
+static struct rpc_result run_call(struct rpc_call *call, struct json_object *request,
+                                  const char *warmup)
+{
+    struct json_object *method, *params = NULL;
+    if (!json_object_object_get_ex(request, "method", &method) || !method)
+        return rpc_fail(call, RPC_INVALID_REQUEST, "Missing method");
+    if (json_object_get_type(method) != json_type_string)
+        return rpc_fail(call, RPC_INVALID_REQUEST, "Method must be a string");
+    json_object_object_get_ex(request, "params", &params);
+    enum json_type type = json_object_get_type(params);
+    if (params && type != json_type_array && type != json_type_object)
+        return rpc_fail(call, RPC_INVALID_REQUEST, "Params must be an array or object");
+    if (warmup)
+        return rpc_fail(call, RPC_IN_WARMUP, "%s", warmup);
+    call->command = rpc_table_find(call->env->table, json_object_get_string(method));
+    if (!call->command)
+        return rpc_fail(call, RPC_METHOD_NOT_FOUND, "Method not found");
+    log_debug(LOGC_RPC, "rpc %s", call->command->name);
+    struct rpc_result r = take_params(call, params);
+    return r.end == RPC_FAILED ? r : call->command->fn(call);
+}
+
+enum rpc_code rpc_run(struct rpc_env *env, struct json_object *request, const char *warmup,
+                      struct json_writer *w, bool *broken)
+{
+    struct rpc_call call = { .env = env, .out = w };
+    struct json_object *id = NULL;
+    struct jw_mark start = jw_mark(w);
+    buf_init(&call.message);
+    struct rpc_result r;
+    *broken = false;
+    if (json_object_get_type(request) != json_type_object) {
+        r = rpc_fail(&call, RPC_INVALID_REQUEST, "Invalid Request object");
+    } else {
+        json_object_object_get_ex(request, "id", &id);
+        jw_object_open(w);
+        jw_key(w, "result");
+        r = run_call(&call, request, warmup);
+    }
+    if (r.end == RPC_DONE) {
+        jw_key(w, "error");
+        jw_null(w);
+        jw_key(w, "id");
+        jw_value(w, id);
+        jw_object_close(w);
+        call.code = 0;
+    } else if (jw_rewind(w, &start)) {
+        rpc_write_error(w, call.code, (const char *)call.message.data, call.message.len, id);
+    } else {
+        *broken = true;
+    }
+    buf_clear(&call.message);
+    return call.code;
+}
+
+enum rpc_where rpc_place(const struct rpc_env *env, struct json_object *request)
+{
+    struct json_object *method;
+    if (json_object_get_type(request) != json_type_object ||
+        !json_object_object_get_ex(request, "method", &method) ||
+        json_object_get_type(method) != json_type_string)
+        return RPC_ON_HTTP; /* an error, given at once */
+    const struct rpc_command *c = rpc_table_find(env->table, json_object_get_string(method));
+    return c ? c->where : RPC_ON_HTTP;
+}

@@ -1,0 +1,29 @@
+/*
+ * JSON-RPC without HTTP: takes a parsed request, checks it against the table, runs the handler and
+ * writes the reply object (spec rpc 1.3). Any thread; the writer belongs to the caller.
+ */
+#ifndef RPC_DISPATCH_H
+#define RPC_DISPATCH_H
+
+#include "rpc/command.h"
+#include "rpc/json_write.h"
+
+/* HTTP status of a reply with this error code (spec rpc 1.2); 0 gives 200. */
+int rpc_http_status(enum rpc_code code);
+
+/* {"result":null,"error":{"code":..,"message":..},"id":..}; id NULL: null. */
+void rpc_write_error(struct json_writer *w, enum rpc_code code, const char *message, size_t len,
+                     struct json_object *id);
+
+/*
+ * One request. Returns the error code, 0 on success. warmup: text of the start-up phase, NULL when
+ * the node is ready. When the handler failed after part of the result had left through the
+ * writer's sink, *broken is set: the reply cannot be saved, the connection must be cut.
+ */
+enum rpc_code rpc_run(struct rpc_env *env, struct json_object *request, const char *warmup,
+                      struct json_writer *w, bool *broken);
+
+/* Where a request wants to run; what is no request is refused at once. */
+enum rpc_where rpc_place(const struct rpc_env *env, struct json_object *request);
+
+#endif

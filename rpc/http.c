@@ -1,0 +1,761 @@
+/*
+ * One connection is one state machine (enum http_conn_state) over a plain socket. Reading goes
+ * into a buffer of our own and is parsed in place; writing is tried at once and only what the
+ * system does not take waits for an event. That keeps a small request at three system calls.
+ */
+#include "rpc/http_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <event2/thread.h>
+
+#include "base/clock.h"
+#include "base/intmath.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#define READ_PIECE 16384u
+#define IN_MAX 65536u        /* read ahead of what is being handled */
+#define OUT_MAX (1u << 20)   /* no further request of a connection while it has this much unread */
+#define SPOOL_ABOVE (32u << 20)
+#define BODY_MEMORY_MAX (UINT64_C(256) << 20) /* of all bodies; further ones are spooled */
+#define SPOOL_BODIES 2       /* full-size bodies that may lie in files at once */
+#define LINGER_MS 2000
+#define SWEEP_MS 500
+#define CONNECTIONS_DEFAULT 256
+
+static void conn_read_cb(evutil_socket_t fd, short what, void *arg);
+static void conn_write_cb(evutil_socket_t fd, short what, void *arg);
+
+/* --- connections ---------------------------------------------------------------------------- */
+
+static void conn_touch(struct http_conn *c)
+{
+    c->deadline_ms = clock_mono_ms() + c->server->o.idle_timeout_ms;
+}
+
+static void conn_set_reading(struct http_conn *c, bool on)
+{
+    if (c->reading == on)
+        return;
+    c->reading = on;
+    if (on)
+        event_add(c->read_event, NULL);
+    else
+        event_del(c->read_event);
+}
+
+static void conn_set_writing(struct http_conn *c, bool on)
+{
+    if (c->writing == on)
+        return;
+    c->writing = on;
+    if (on)
+        event_add(c->write_event, NULL);
+    else
+        event_del(c->write_event);
+}
+
+static void body_forget(struct http_conn *c)
+{
+    struct http_request *r = c->request;
+    if (r->spool_fd >= 0)
+        c->server->spool_bytes -= r->body_size;
+    else
+        c->server->memory_bytes -= r->body_size;
+}
+
+static void conn_drop_request(struct http_conn *c)
+{
+    if (!c->request)
+        return;
+    body_forget(c);
+    http_request_detach(c->request);
+    c->request = NULL;
+}
+
+static void conn_free(struct http_conn *c)
+{
+    struct http_server *s = c->server;
+    conn_drop_request(c);
+    *(c->prev ? &c->prev->next : &s->conns) = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    s->n_conns--;
+    if (c->read_event)
+        event_free(c->read_event);
+    if (c->write_event)
+        event_free(c->write_event);
+    if (c->delay)
+        event_free(c->delay);
+    evbuffer_free(c->out);
+    buf_clear(&c->in);
+    close(c->fd);
+    free(c);
+}
+
+void http_conn_kill(struct http_conn *c)
+{
+    if (c->processing)
+        c->dead = true;
+    else
+        conn_free(c);
+}
+
+static void conn_add(struct http_server *s, int fd, const struct sockaddr *peer, socklen_t peer_len)
+{
+    struct http_conn *c = xcalloc(1, sizeof *c);
+    c->server = s;
+    c->fd = fd;
+    buf_init(&c->in);
+    if (peer)
+        memcpy(&c->peer, peer, MIN_OF((size_t)peer_len, sizeof c->peer));
+    c->out = evbuffer_new();
+    c->read_event = event_new(s->base, fd, EV_READ | EV_PERSIST, conn_read_cb, c);
+    c->write_event = event_new(s->base, fd, EV_WRITE | EV_PERSIST, conn_write_cb, c);
+    BUG_ON(!c->out || !c->read_event || !c->write_event);
+    c->next = s->conns;
+    if (c->next)
+        c->next->prev = c;
+    s->conns = c;
+    s->n_conns++;
+    conn_touch(c);
+    conn_set_reading(c, true);
+}
+
+/* The connection that has waited longest for its next request makes room. */
+static bool evict_idle(struct http_server *s)
+{
+    struct http_conn *oldest = NULL;
+    for (struct http_conn *c = s->conns; c; c = c->next)
+        if (c->state == CONN_HEAD && !c->processing && (!oldest || c->deadline_ms < oldest->deadline_ms))
+            oldest = c;
+    if (oldest)
+        conn_free(oldest);
+    return oldest != NULL;
+}
+
+static void accept_cb(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    struct http_server *s = ((struct http_listener *)arg)->server;
+    for (int i = 0; i < 16; i++) {
+        struct sockaddr_storage peer = { 0 };
+        socklen_t len = sizeof peer;
+        int got = accept4(fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (got < 0) {
+            if (errno == EMFILE || errno == ENFILE)
+                LOG_LIMITED(LOG_WARN, "HTTP: no file descriptor for a new connection");
+            return;
+        }
+        if (s->n_conns >= s->o.max_connections && !evict_idle(s)) {
+            close(got);
+            continue;
+        }
+        int one = 1;
+        setsockopt(got, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        conn_add(s, got, (struct sockaddr *)&peer, len);
+    }
+}
+
+/* --- writing -------------------------------------------------------------------------------- */
+
+static void conn_linger(struct http_conn *c)
+{
+    shutdown(c->fd, SHUT_WR);
+    c->state = CONN_LINGER;
+    buf_reset(&c->in);
+    c->in_at = 0;
+    c->deadline_ms = clock_mono_ms() + LINGER_MS;
+    conn_set_reading(c, true);
+}
+
+static void conn_sent(struct http_conn *c, size_t n)
+{
+    if (n && c->request)
+        http_request_sent(c->request, n);
+    conn_touch(c);
+}
+
+/* Writes what lies in out; true when all of it is gone. */
+static bool conn_drain(struct http_conn *c)
+{
+    while (evbuffer_get_length(c->out)) {
+        int n = evbuffer_write(c->out, c->fd);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            conn_set_writing(c, true);
+            return false;
+        }
+        if (n <= 0) {
+            http_conn_kill(c);
+            return false;
+        }
+        conn_sent(c, (size_t)n);
+    }
+    conn_set_writing(c, false);
+    return true;
+}
+
+/* What the system takes of two pieces at once; -1: the connection is broken. */
+static ssize_t send_now(int fd, const void *a, size_t a_len, const void *b, size_t b_len)
+{
+    struct iovec v[2] = { { (void *)(uintptr_t)a, a_len }, { (void *)(uintptr_t)b, b_len } };
+    struct msghdr m = { .msg_iov = v, .msg_iovlen = b_len ? 2 : 1 };
+    ssize_t n = sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0)
+        return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? 0 : -1;
+    return n;
+}
+
+void http_conn_send(struct http_conn *c, const void *a, size_t a_len, const void *b, size_t b_len)
+{
+    if (c->dead)
+        return;
+    if (!evbuffer_get_length(c->out) && a_len) {
+        ssize_t n = send_now(c->fd, a, a_len, b, b_len);
+        if (n < 0) {
+            http_conn_kill(c);
+            return;
+        }
+        conn_sent(c, (size_t)n);
+        size_t from_a = MIN_OF((size_t)n, a_len), from_b = (size_t)n - from_a;
+        a = (const uint8_t *)a + from_a;
+        a_len -= from_a;
+        b = b_len ? (const uint8_t *)b + from_b : b;
+        b_len -= from_b;
+    }
+    if (a_len)
+        BUG_ON(evbuffer_add(c->out, a, a_len));
+    if (b_len)
+        BUG_ON(evbuffer_add(c->out, b, b_len));
+    if (!c->writing)
+        conn_drain(c);
+}
+
+/* Everything that is to be said has been queued; close when it is out. */
+static void conn_finish(struct http_conn *c)
+{
+    c->state = CONN_FLUSH;
+    if (!evbuffer_get_length(c->out))
+        conn_linger(c);
+}
+
+static void conn_write_cb(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct http_conn *c = arg;
+    if (!conn_drain(c))
+        return;
+    if (c->state == CONN_FLUSH)
+        conn_linger(c);
+    else
+        http_conn_process(c);
+}
+
+void http_conn_reply_done(struct http_conn *c)
+{
+    bool keep = c->request->keep_alive && !atomic_load(&c->server->stopping);
+    conn_drop_request(c);
+    conn_touch(c);
+    if (c->dead)
+        return;
+    if (!keep) {
+        conn_finish(c);
+        return;
+    }
+    c->state = CONN_HEAD;
+    if (!c->processing)
+        http_conn_process(c);
+}
+
+/* --- refusals ------------------------------------------------------------------------------- */
+
+/* Answers without looking at a body and closes: what follows on the wire is unknown ground. */
+static void conn_refuse(struct http_conn *c, const struct http_decision *d)
+{
+    char head[1024], framing[48];
+    size_t len = d->body ? strlen(d->body) : 0;
+    snprintf(framing, sizeof framing, "Content-Length: %zu\r\n", len);
+    size_t n = http_format_head(head, sizeof head, d->status, d->body ? "text/plain" : NULL,
+                                d->fields, framing, false);
+    http_conn_send(c, head, n, d->body, len);
+    conn_drop_request(c);
+    if (!c->dead)
+        conn_finish(c);
+}
+
+static void conn_refuse_status(struct http_conn *c, int status)
+{
+    conn_refuse(c, &(struct http_decision){ .status = status });
+}
+
+static void delay_cb(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct http_conn *c = arg;
+    c->processing = true;
+    conn_refuse(c, &c->refusal);
+    c->processing = false;
+    if (c->dead)
+        conn_free(c);
+}
+
+static void conn_refuse_later(struct http_conn *c, const struct http_decision *d)
+{
+    struct timeval wait = { d->delay_ms / 1000, (d->delay_ms % 1000) * 1000 };
+    c->refusal = *d;
+    c->state = CONN_DELAY;
+    c->deadline_ms = 0;
+    conn_set_reading(c, false);
+    c->delay = evtimer_new(c->server->base, delay_cb, c);
+    BUG_ON(!c->delay);
+    event_add(c->delay, &wait);
+}
+
+/* --- bodies --------------------------------------------------------------------------------- */
+
+static bool spool_open(struct http_conn *c)
+{
+    struct http_request *r = c->request;
+    const char *dir = c->server->o.spool_dir ? c->server->o.spool_dir : "/tmp";
+    r->spool_fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (r->spool_fd < 0) { /* file systems without O_TMPFILE */
+        char *path = xasprintf("%s/.rpc-body-XXXXXX", dir);
+        r->spool_fd = mkostemp(path, O_CLOEXEC);
+        if (r->spool_fd >= 0)
+            unlink(path);
+        free(path);
+    }
+    if (r->spool_fd < 0)
+        log_warn("HTTP: no temporary file in %s: %s", dir, strerror(errno));
+    return r->spool_fd >= 0;
+}
+
+static bool spool_write(struct http_request *r, const void *data, size_t len)
+{
+    const uint8_t *p = data;
+    while (len) {
+        ssize_t n = write(r->spool_fd, p, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        p += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+/* Moves the body so far to a file. */
+static bool spool_begin(struct http_conn *c)
+{
+    struct http_request *r = c->request;
+    struct http_server *s = c->server;
+    if (s->spool_bytes + r->body_size > SPOOL_BODIES * s->o.max_body || !spool_open(c))
+        return false;
+    s->memory_bytes -= r->body_size;
+    s->spool_bytes += r->body_size;
+    if (!spool_write(r, r->body.data, r->body.len))
+        return false;
+    buf_clear(&r->body);
+    return true;
+}
+
+/* 0, or the status to refuse with. */
+static int body_add(struct http_conn *c, const void *data, size_t len)
+{
+    struct http_request *r = c->request;
+    struct http_server *s = c->server;
+    if (len > s->o.max_body - r->body_size)
+        return 413;
+    bool spool = r->body_size + len > s->o.spool_above || s->memory_bytes + len > BODY_MEMORY_MAX;
+    if (r->spool_fd < 0 && spool && !spool_begin(c))
+        return 503;
+    if (r->spool_fd >= 0) {
+        if (s->spool_bytes + len > SPOOL_BODIES * s->o.max_body || !spool_write(r, data, len))
+            return 503;
+        s->spool_bytes += len;
+    } else {
+        if (!buf_try_reserve(&r->body, len))
+            return 503;
+        buf_put(&r->body, data, len);
+        s->memory_bytes += len;
+    }
+    r->body_size += len;
+    return 0;
+}
+
+static bool body_map(struct http_request *r)
+{
+    if (r->spool_fd < 0)
+        return true;
+    r->map = mmap(NULL, (size_t)r->body_size, PROT_READ, MAP_PRIVATE, r->spool_fd, 0);
+    if (r->map == MAP_FAILED)
+        r->map = NULL;
+    return r->map != NULL;
+}
+
+/* Takes what has arrived; *done when the body is complete. Returns 0 or a status. */
+static int body_take_chunks(struct http_conn *c, bool *done)
+{
+    const char *p = (const char *)c->in.data + c->in_at, *end = (const char *)c->in.data + c->in.len;
+    const char *data;
+    size_t n;
+    while (p < end && c->chunks.state != CHUNK_DONE) {
+        if (http_chunks_next(&c->chunks, &p, end, &data, &n))
+            return 400;
+        int status = n ? body_add(c, data, n) : 0;
+        if (status)
+            return status;
+    }
+    c->in_at = (size_t)(p - (const char *)c->in.data);
+    *done = c->chunks.state == CHUNK_DONE;
+    return 0;
+}
+
+static int body_take(struct http_conn *c, bool *done)
+{
+    struct http_request *r = c->request;
+    if (r->head.chunked)
+        return body_take_chunks(c, done);
+    size_t have = c->in.len - c->in_at;
+    size_t n = (size_t)MIN_OF((uint64_t)have, r->head.length - r->body_size);
+    int status = n ? body_add(c, c->in.data + c->in_at, n) : 0;
+    c->in_at += n;
+    *done = r->body_size == r->head.length;
+    return status;
+}
+
+/* --- requests ------------------------------------------------------------------------------- */
+
+static void conn_start_handler(struct http_conn *c)
+{
+    struct http_request *r = c->request;
+    if (!body_map(r)) {
+        conn_refuse_status(c, 503);
+        return;
+    }
+    c->state = CONN_HANDLER;
+    c->deadline_ms = 0;
+    atomic_fetch_add(&r->refs, 1);
+    c->server->handlers.on_request(c->server->handlers.ctx, r);
+}
+
+static void conn_accept_request(struct http_conn *c)
+{
+    struct http_request *r = c->request;
+    c->state = CONN_BODY;
+    http_chunks_init(&c->chunks);
+    if (r->head.has_length && r->head.length > c->server->o.max_body) {
+        conn_refuse_status(c, 413);
+        return;
+    }
+    bool body_follows = r->head.chunked || r->head.length > c->in.len - c->in_at;
+    if (r->head.expect_continue && body_follows && r->head.minor >= 1) {
+        static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+        http_conn_send(c, go_on, sizeof go_on - 1, NULL, 0);
+    }
+}
+
+/* A whole head lies at in_at: size bytes of it. */
+static void conn_take_head(struct http_conn *c, size_t size)
+{
+    struct http_request *r = http_request_new(c);
+    c->request = r;
+    r->head_text = xmalloc(size + 1);
+    memcpy(r->head_text, c->in.data + c->in_at, size);
+    r->head_text[size] = 0;
+    c->in_at += size;
+    int status;
+    if (http_head_parse(&r->head, r->head_text, size, &status)) {
+        conn_refuse_status(c, status);
+        return;
+    }
+    r->keep_alive = r->head.keep_alive;
+    struct http_decision d = c->server->handlers.on_head(c->server->handlers.ctx, r);
+    r->extra_fields = d.fields;
+    if (!d.status)
+        conn_accept_request(c);
+    else if (d.delay_ms)
+        conn_refuse_later(c, &d);
+    else
+        conn_refuse(c, &d);
+}
+
+/* One step; false when more input or time is needed. */
+static bool conn_step(struct http_conn *c)
+{
+    size_t have = c->in.len - c->in_at;
+    if (c->state == CONN_HEAD) {
+        if (!have || evbuffer_get_length(c->out) > OUT_MAX)
+            return false;
+        size_t size = http_head_size((const char *)c->in.data + c->in_at, have);
+        if (size > HTTP_HEAD_MAX || (!size && have >= HTTP_HEAD_MAX)) {
+            conn_refuse_status(c, 431);
+            return false;
+        }
+        if (size)
+            conn_take_head(c, size);
+        return size != 0;
+    }
+    if (c->state == CONN_BODY) {
+        bool done = false;
+        int status = body_take(c, &done);
+        if (status)
+            conn_refuse_status(c, status);
+        else if (done)
+            conn_start_handler(c);
+        return done && !status;
+    }
+    return false;
+}
+
+void http_conn_process(struct http_conn *c)
+{
+    c->processing = true;
+    while (!c->dead && conn_step(c))
+        ;
+    c->processing = false;
+    if (c->dead) {
+        conn_free(c);
+        return;
+    }
+    if (c->in_at == c->in.len)
+        buf_reset(&c->in);
+    else if (c->in_at) {
+        memmove(c->in.data, c->in.data + c->in_at, c->in.len - c->in_at);
+        c->in.len -= c->in_at;
+    }
+    c->in_at = 0;
+    if (c->in.cap > IN_MAX && !c->in.len)
+        buf_clear(&c->in);
+    if (c->eof && (c->state == CONN_HEAD || c->state == CONN_BODY)) {
+        conn_finish(c); /* nothing more will come */
+        return;
+    }
+    if (c->state != CONN_DELAY && c->state != CONN_FLUSH)
+        conn_set_reading(c, !c->eof && c->in.len < IN_MAX);
+}
+
+static void linger_read(struct http_conn *c)
+{
+    char sink[READ_PIECE];
+    ssize_t n = recv(c->fd, sink, sizeof sink, MSG_DONTWAIT);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        conn_free(c);
+}
+
+static void conn_read_cb(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    struct http_conn *c = arg;
+    if (c->state == CONN_LINGER) {
+        linger_read(c);
+        return;
+    }
+    buf_reserve(&c->in, READ_PIECE);
+    ssize_t n = recv(fd, c->in.data + c->in.len, READ_PIECE, MSG_DONTWAIT);
+    if (n < 0) {
+        if (errno != EAGAIN && errno != EINTR)
+            conn_free(c);
+        return;
+    }
+    c->eof = n == 0;
+    /* a head has one time limit from its first byte; a body may take long but not stand still */
+    if ((c->state == CONN_HEAD && !c->in.len) || c->state == CONN_BODY)
+        conn_touch(c);
+    c->in.len += (size_t)n;
+    http_conn_process(c);
+}
+
+/* --- server --------------------------------------------------------------------------------- */
+
+static void begin_stop(struct http_server *s, int64_t now)
+{
+    s->stop_deadline_ms = now + s->stop_grace_ms;
+    for (size_t i = 0; i < s->n_listeners; i++)
+        event_del(s->listeners[i].event);
+}
+
+static bool conn_idle(const struct http_conn *c)
+{
+    return c->state != CONN_HANDLER && !evbuffer_get_length(c->out);
+}
+
+static void sweep_cb(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct http_server *s = arg;
+    int64_t now = clock_mono_ms();
+    bool stopping = atomic_load(&s->stopping);
+    if (stopping && !s->stop_deadline_ms)
+        begin_stop(s, now);
+    for (struct http_conn *c = s->conns, *next; c; c = next) {
+        next = c->next;
+        bool unread = evbuffer_get_length(c->out) != 0;
+        if ((stopping && conn_idle(c)) ||
+            (c->deadline_ms && now > c->deadline_ms && (c->state != CONN_HANDLER || unread)))
+            conn_free(c);
+    }
+    if (stopping && (!s->conns || now > s->stop_deadline_ms))
+        event_base_loopbreak(s->base);
+}
+
+static void wake_cb(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct http_server *s = arg;
+    http_server_deliver(s);
+    if (atomic_load(&s->stopping))
+        sweep_cb(-1, 0, s);
+}
+
+static void *server_main(void *arg)
+{
+    struct http_server *s = arg;
+    s->loop_thread = pthread_self();
+    event_base_loop(s->base, EVLOOP_NO_EXIT_ON_EMPTY);
+    return NULL;
+}
+
+enum err http_server_new(struct http_server **out, const struct http_options *o,
+                         const struct http_handlers *h, struct error *e)
+{
+    if (evthread_use_pthreads())
+        return error_set(e, ERR_NOMEM, "HTTP: libevent has no threads");
+    struct http_server *s = xcalloc(1, sizeof *s);
+    s->o = *o;
+    s->handlers = *h;
+    s->o.spool_above = o->spool_above ? o->spool_above : SPOOL_ABOVE;
+    s->o.max_connections = o->max_connections ? o->max_connections : CONNECTIONS_DEFAULT;
+    atomic_init(&s->stopping, false);
+    pthread_mutex_init(&s->ready_lock, NULL);
+    s->base = event_base_new();
+    if (s->base) {
+        s->sweep = event_new(s->base, -1, EV_PERSIST, sweep_cb, s);
+        s->wake = event_new(s->base, -1, 0, wake_cb, s);
+    }
+    if (!s->sweep || !s->wake) {
+        http_server_free(s);
+        return error_set(e, ERR_NOMEM, "HTTP: no event loop");
+    }
+    *out = s;
+    return OK;
+}
+
+static enum err listen_failed(int fd, const char *what, struct error *e)
+{
+    enum err rc = error_set_errno(e, errno, "RPC: %s", what);
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+enum err http_server_listen(struct http_server *s, const struct sockaddr *addr, unsigned addr_len,
+                            struct error *e)
+{
+    int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
+    if (fd < 0)
+        return listen_failed(fd, "socket", e);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (addr->sa_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+    if (bind(fd, addr, addr_len))
+        return listen_failed(fd, "bind", e);
+    if (listen(fd, 128))
+        return listen_failed(fd, "listen", e);
+    s->listeners = xrealloc(s->listeners, (s->n_listeners + 1) * sizeof *s->listeners);
+    s->listeners[s->n_listeners++] = (struct http_listener){ .server = s, .fd = fd };
+    return OK;
+}
+
+uint16_t http_server_port(const struct http_server *s, size_t n)
+{
+    struct sockaddr_storage a = { 0 };
+    socklen_t len = sizeof a;
+    if (n >= s->n_listeners || getsockname(s->listeners[n].fd, (struct sockaddr *)&a, &len))
+        return 0;
+    if (a.ss_family == AF_INET6)
+        return ntohs(((struct sockaddr_in6 *)&a)->sin6_port);
+    return ntohs(((struct sockaddr_in *)&a)->sin_port);
+}
+
+void http_server_adopt(struct http_server *s, int fd)
+{
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    conn_add(s, fd, NULL, 0);
+}
+
+enum err http_server_start(struct http_server *s, struct error *e)
+{
+    for (size_t i = 0; i < s->n_listeners; i++) {
+        struct http_listener *l = &s->listeners[i];
+        l->event = event_new(s->base, l->fd, EV_READ | EV_PERSIST, accept_cb, l);
+        if (!l->event)
+            return error_set(e, ERR_NOMEM, "HTTP: no event");
+        event_add(l->event, NULL);
+    }
+    struct timeval period = { 0, SWEEP_MS * 1000 };
+    event_add(s->sweep, &period);
+    s->started = true;
+    int rc = pthread_create(&s->thread, NULL, server_main, s);
+    if (rc) {
+        s->started = false;
+        return error_set_errno(e, rc, "HTTP: thread");
+    }
+    return OK;
+}
+
+void http_server_stop(struct http_server *s, int64_t grace_ms)
+{
+    if (!s->started)
+        return;
+    s->stop_grace_ms = grace_ms;
+    atomic_store(&s->stopping, true);
+    event_active(s->wake, EV_READ, 0);
+    pthread_join(s->thread, NULL);
+    s->started = false;
+    while (s->conns)
+        conn_free(s->conns);
+}
+
+void http_server_free(struct http_server *s)
+{
+    if (!s)
+        return;
+    BUG_ON(s->started);
+    while (s->conns)
+        conn_free(s->conns);
+    http_server_deliver(s); /* releases what was answered too late */
+    for (size_t i = 0; i < s->n_listeners; i++) {
+        if (s->listeners[i].event)
+            event_free(s->listeners[i].event);
+        close(s->listeners[i].fd);
+    }
+    free(s->listeners);
+    if (s->sweep)
+        event_free(s->sweep);
+    if (s->wake)
+        event_free(s->wake);
+    if (s->base)
+        event_base_free(s->base);
+    pthread_mutex_destroy(&s->ready_lock);
+    free(s);
+}

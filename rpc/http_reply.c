@@ -1,0 +1,275 @@
+/*
+ * Small replies given on the loop thread are written to the socket at once: no allocation, no trip
+ * through the event loop. Everything else passes through the request's pending buffer.
+ */
+#include "rpc/http_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/event.h>
+
+#include "base/mem.h"
+
+#define HEAD_OUT_MAX 1024
+
+struct http_request *http_request_new(struct http_conn *c)
+{
+    struct http_request *r = xcalloc(1, sizeof *r);
+    atomic_init(&r->refs, 1);
+    atomic_init(&r->gone, false);
+    r->server = c->server;
+    r->conn = c;
+    r->peer = c->peer;
+    r->spool_fd = -1;
+    buf_init(&r->body);
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_cond_init(&r->room, NULL);
+    return r;
+}
+
+void http_request_unref(struct http_request *r)
+{
+    if (atomic_fetch_sub(&r->refs, 1) != 1)
+        return;
+    if (r->map)
+        munmap(r->map, (size_t)r->body_size);
+    if (r->spool_fd >= 0)
+        close(r->spool_fd);
+    if (r->pending)
+        evbuffer_free(r->pending);
+    buf_clear(&r->body);
+    if (r->head_text)
+        secure_wipe(r->head_text, strlen(r->head_text));
+    free(r->head_text);
+    pthread_mutex_destroy(&r->lock);
+    pthread_cond_destroy(&r->room);
+    free(r);
+}
+
+const char *http_request_method(const struct http_request *r) { return r->head.method; }
+const char *http_request_path(const struct http_request *r) { return r->head.path; }
+const char *http_request_field(const struct http_request *r, const char *name)
+{
+    return http_head_field(&r->head, name);
+}
+
+const struct sockaddr *http_request_peer(const struct http_request *r)
+{
+    return (const struct sockaddr *)&r->peer;
+}
+
+struct span http_request_body(const struct http_request *r)
+{
+    return r->map ? span_of(r->map, (size_t)r->body_size) : buf_span(&r->body);
+}
+
+bool http_request_gone(const struct http_request *r)
+{
+    return atomic_load_explicit(&r->gone, memory_order_relaxed);
+}
+
+size_t http_format_head(char *out, size_t cap, int status, const char *type, const char *fields,
+                        const char *framing, bool keep_alive)
+{
+    int n = snprintf(out, cap, "HTTP/1.1 %d %s\r\n%s%s%s%s%s%s\r\n", status,
+                     http_status_text(status), type ? "Content-Type: " : "", type ? type : "",
+                     type ? "\r\n" : "", fields ? fields : "", framing,
+                     keep_alive ? "" : "Connection: close\r\n");
+    return n < 0 || (size_t)n >= cap ? 0 : (size_t)n;
+}
+
+static bool on_loop(const struct http_server *s)
+{
+    return pthread_equal(pthread_self(), s->loop_thread);
+}
+
+/* Hands output to the loop. The request's lock is not held. */
+static void notify(struct http_request *r)
+{
+    struct http_server *s = r->server;
+    bool first = false;
+    pthread_mutex_lock(&s->ready_lock);
+    if (!r->queued) {
+        r->queued = true;
+        atomic_fetch_add(&r->refs, 1);
+        first = !s->ready;
+        r->ready_next = s->ready;
+        s->ready = r;
+    }
+    pthread_mutex_unlock(&s->ready_lock);
+    if (first)
+        event_active(s->wake, EV_READ, 0);
+}
+
+static void queue_output(struct http_request *r, const void *a, size_t a_len, const void *b,
+                         size_t b_len)
+{
+    if (!r->pending)
+        r->pending = evbuffer_new();
+    BUG_ON(!r->pending || evbuffer_add(r->pending, a, a_len) ||
+           (b_len && evbuffer_add(r->pending, b, b_len)));
+    r->unsent += a_len + b_len;
+}
+
+/* From the loop straight to the connection, from elsewhere by way of pending. */
+static void output(struct http_request *r, const void *a, size_t a_len, const void *b, size_t b_len)
+{
+    if (on_loop(r->server)) {
+        if (r->conn)
+            http_conn_send(r->conn, a, a_len, b, b_len);
+        return;
+    }
+    pthread_mutex_lock(&r->lock);
+    queue_output(r, a, a_len, b, b_len);
+    pthread_mutex_unlock(&r->lock);
+    notify(r);
+}
+
+/* Ends the reply and drops the handler's reference. */
+static void conclude(struct http_request *r, bool abort_it)
+{
+    if (on_loop(r->server)) {
+        struct http_conn *c = r->conn;
+        if (c && abort_it)
+            http_conn_kill(c);
+        else if (c)
+            http_conn_reply_done(c);
+    } else {
+        pthread_mutex_lock(&r->lock);
+        r->finished = true;
+        r->aborted = abort_it;
+        pthread_mutex_unlock(&r->lock);
+        notify(r);
+    }
+    http_request_unref(r);
+}
+
+void http_reply(struct http_request *r, int status, const char *type, const void *body, size_t len)
+{
+    char head[HEAD_OUT_MAX], framing[48];
+    snprintf(framing, sizeof framing, "Content-Length: %zu\r\n", len);
+    size_t n = http_format_head(head, sizeof head, status, type, r->extra_fields,
+                                framing, r->keep_alive);
+    output(r, head, n, body, len);
+    conclude(r, false);
+}
+
+void http_reply_start(struct http_request *r, int status, const char *type)
+{
+    char head[HEAD_OUT_MAX];
+    r->streaming = true;
+    r->chunked = r->head.minor >= 1;
+    if (!r->chunked)
+        r->keep_alive = false; /* the end of the connection is the end of the body */
+    size_t n = http_format_head(head, sizeof head, status, type, r->extra_fields,
+                                r->chunked ? "Transfer-Encoding: chunked\r\n" : "", r->keep_alive);
+    output(r, head, n, NULL, 0);
+}
+
+static enum err wait_for_room(struct http_request *r)
+{
+    if (on_loop(r->server))
+        return OK;
+    pthread_mutex_lock(&r->lock);
+    while (r->unsent > HTTP_UNSENT_MAX && !http_request_gone(r))
+        pthread_cond_wait(&r->room, &r->lock);
+    pthread_mutex_unlock(&r->lock);
+    return OK;
+}
+
+enum err http_reply_write(struct http_request *r, const void *data, size_t len)
+{
+    if (http_request_gone(r))
+        return ERR_CANCELLED;
+    if (!len)
+        return OK;
+    if (r->chunked) {
+        char size[24];
+        int n = snprintf(size, sizeof size, "%zx\r\n", len);
+        struct evbuffer *piece = evbuffer_new();
+        BUG_ON(!piece || evbuffer_add(piece, size, (size_t)n) || evbuffer_add(piece, data, len) ||
+               evbuffer_add(piece, "\r\n", 2));
+        output(r, evbuffer_pullup(piece, -1), evbuffer_get_length(piece), NULL, 0);
+        evbuffer_free(piece);
+    } else {
+        output(r, data, len, NULL, 0);
+    }
+    enum err rc = wait_for_room(r);
+    return http_request_gone(r) ? ERR_CANCELLED : rc;
+}
+
+void http_reply_finish(struct http_request *r)
+{
+    if (r->chunked)
+        output(r, "0\r\n\r\n", 5, NULL, 0);
+    conclude(r, false);
+}
+
+void http_reply_abort(struct http_request *r) { conclude(r, true); }
+
+/* --- loop side ------------------------------------------------------------------------------ */
+
+void http_request_sent(struct http_request *r, size_t n)
+{
+    pthread_mutex_lock(&r->lock);
+    r->unsent -= n < r->unsent ? n : r->unsent;
+    if (r->unsent <= HTTP_UNSENT_MAX)
+        pthread_cond_signal(&r->room);
+    pthread_mutex_unlock(&r->lock);
+}
+
+void http_request_detach(struct http_request *r)
+{
+    atomic_store(&r->gone, true);
+    r->conn = NULL;
+    pthread_mutex_lock(&r->lock);
+    pthread_cond_broadcast(&r->room);
+    pthread_mutex_unlock(&r->lock);
+    http_request_unref(r);
+}
+
+static void deliver_one(struct http_request *r)
+{
+    struct http_conn *c = r->conn;
+    pthread_mutex_lock(&r->lock);
+    bool finished = r->finished, aborted = r->aborted;
+    if (c && r->pending)
+        evbuffer_add_buffer(c->out, r->pending);
+    pthread_mutex_unlock(&r->lock);
+    if (!c)
+        return;
+    if (aborted) {
+        http_conn_kill(c);
+        return;
+    }
+    http_conn_send(c, NULL, 0, NULL, 0);
+    if (finished && r->conn)
+        http_conn_reply_done(c);
+}
+
+/* One at a time: a request may be made ready again while it is being delivered. */
+static struct http_request *take_ready(struct http_server *s)
+{
+    pthread_mutex_lock(&s->ready_lock);
+    struct http_request *r = s->ready;
+    if (r) {
+        s->ready = r->ready_next;
+        r->queued = false;
+    }
+    pthread_mutex_unlock(&s->ready_lock);
+    return r;
+}
+
+void http_server_deliver(struct http_server *s)
+{
+    struct http_request *r;
+    while ((r = take_ready(s))) {
+        deliver_one(r);
+        http_request_unref(r);
+    }
+}

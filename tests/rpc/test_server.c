@@ -1,0 +1,233 @@
+#include "rpc/server.h"
+
+#include <stdatomic.h>
+
+#include "tests/rpc/http_client.h"
+
+struct fixture {
+    struct rpc_server *server;
+    struct rpc_auth *auth;
+    struct rpc_env env;
+    uint16_t port;
+    char *field;
+    atomic_uint stops;
+};
+
+static void note_stop(void *node) { atomic_fetch_add(&((struct fixture *)node)->stops, 1); }
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    struct rpc_server_options o = { .threads = 2, .queue_depth = 4, .max_block_size = 1000000,
+                                    .cors_domain = "http://good.example" };
+    f->auth = rpc_auth_new();
+    rpc_auth_add_password(f->auth, "u", "p");
+    f->field = rpc_auth_field("u:p");
+    f->env = (struct rpc_env){ .stop = note_stop, .node = f };
+    assert_int_equal(rpc_server_new(&f->server, &o, &f->env, f->auth, NULL), OK);
+    assert_int_equal(rpc_server_listen(f->server, "[::1]:0", 0, NULL), OK);
+    assert_int_equal(rpc_server_start(f->server, NULL), OK);
+    rpc_server_set_status(f->server, NULL);
+    f->port = rpc_server_port(f->server, 0);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    rpc_server_stop(f->server);
+    rpc_server_free(f->server);
+    rpc_auth_free(f->auth);
+    free(f->field);
+    free(f);
+    return 0;
+}
+
+static void post(struct fixture *f, int fd, const char *body)
+{
+    struct buf b;
+    buf_init(&b);
+    buf_printf(&b, "POST / HTTP/1.1\r\nAuthorization: %s\r\nContent-Length: %zu\r\n\r\n", f->field, strlen(body));
+    buf_put_str(&b, body);
+    client_send(fd, b.data, b.len);
+    buf_clear(&b);
+}
+
+static void expect(struct fixture *f, const char *body, int status, const char *answer)
+{
+    int fd = client_connect(f->port);
+    struct client_reply r;
+    post(f, fd, body);
+    assert_true(client_read(fd, &r));
+    assert_string_equal(r.body, answer);
+    assert_int_equal(r.status, status);
+    free(r.body);
+    close(fd);
+}
+
+static void answers_are_json_with_a_newline_and_the_exact_type(void **state)
+{
+    struct fixture *f = *state;
+    int fd = client_connect(f->port);
+    struct client_reply r;
+    post(f, fd, "{\"method\":\"echo\",\"params\":[1],\"id\":9}");
+    assert_true(client_read(fd, &r));
+    assert_string_equal(r.body, "{\"result\":[1],\"error\":null,\"id\":9}\n");
+    assert_non_null(strstr(r.head, "Content-Type: application/json\n"));
+    free(r.body);
+    close(fd);
+}
+
+static void errors_have_their_status(void **state)
+{
+    struct fixture *f = *state;
+    expect(f, "{\"method\":\"x\",\"id\":1}", 404, "{\"result\":null,\"error\":{\"code\":-32601,\"message\":\"Method not found\"},\"id\":1}\n");
+    expect(f, "{\"id\":1}", 400, "{\"result\":null,\"error\":{\"code\":-32600,\"message\":\"Missing method\"},\"id\":1}\n");
+    expect(f, "{bad", 500, "{\"result\":null,\"error\":{\"code\":-32700,\"message\":\"Parse error\"},\"id\":null}\n");
+    expect(f, "\"text\"", 500, "{\"result\":null,\"error\":{\"code\":-32700,\"message\":\"Top-level object parse error\"},\"id\":null}\n");
+    expect(f, "", 500, "{\"result\":null,\"error\":{\"code\":-32700,\"message\":\"Parse error\"},\"id\":null}\n");
+}
+
+static void batches_are_answered_in_order_with_status_200(void **state)
+{
+    struct fixture *f = *state;
+    expect(f, "[]", 200, "[]\n");
+    expect(f, "[{\"method\":\"echo\",\"params\":[1],\"id\":1},{\"method\":\"zz\",\"id\":2},5,{\"method\":\"echo\",\"id\":3}]", 200,
+           "[{\"result\":[1],\"error\":null,\"id\":1},"
+           "{\"result\":null,\"error\":{\"code\":-32601,\"message\":\"Method not found\"},\"id\":2},"
+           "{\"result\":null,\"error\":{\"code\":-32600,\"message\":\"Invalid Request object\"},\"id\":null},"
+           "{\"result\":[],\"error\":null,\"id\":3}]\n");
+}
+
+static void a_long_answer_is_streamed(void **state)
+{
+    struct fixture *f = *state;
+    int fd = client_connect(f->port);
+    struct buf b;
+    struct client_reply r;
+    buf_init(&b);
+    buf_put_str(&b, "[{\"method\":\"echo\",\"params\":[\"");
+    for (int i = 0; i < 300000; i++)
+        buf_put_u8(&b, 'a');
+    buf_put_str(&b, "\"]},{\"method\":\"echo\",\"params\":[\"end\"],\"id\":4}]");
+    buf_put_u8(&b, 0);
+    post(f, fd, (const char *)b.data);
+    assert_true(client_read(fd, &r));
+    assert_true(r.chunked);
+    assert_non_null(strstr(r.body, "{\"result\":[\"end\"],\"error\":null,\"id\":4}]\n"));
+    free(r.body);
+    buf_clear(&b);
+    close(fd);
+}
+
+static int status_of(struct fixture *f, const char *request)
+{
+    int fd = client_connect(f->port);
+    struct client_reply r;
+    client_say(fd, request);
+    assert_true(client_read(fd, &r));
+    free(r.body);
+    close(fd);
+    return r.status;
+}
+
+static void paths_methods_and_credentials_are_checked_before_the_body(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(status_of(f, "POST /x HTTP/1.1\r\nContent-Length: 100\r\n\r\n"), 404);
+    assert_int_equal(status_of(f, "GET / HTTP/1.1\r\n\r\n"), 405);
+    assert_int_equal(status_of(f, "POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\n"), 401);
+    double start = client_now();
+    assert_int_equal(status_of(f, "POST / HTTP/1.1\r\nAuthorization: Basic eDp5\r\nContent-Length: 100\r\n\r\n"), 401);
+    assert_true(client_now() - start > 0.24);
+    assert_int_equal(status_of(f, "OPTIONS / HTTP/1.1\r\nOrigin: http://evil.example\r\n\r\n"), 405);
+}
+
+static void the_allowed_origin_gets_cors_fields_and_no_other(void **state)
+{
+    struct fixture *f = *state;
+    int fd = client_connect(f->port);
+    struct client_reply r;
+    client_say(fd, "OPTIONS / HTTP/1.1\r\nOrigin: http://good.example\r\nAccess-Control-Request-Method: POST\r\n\r\n");
+    assert_true(client_read(fd, &r));
+    assert_int_equal(r.status, 200);
+    assert_non_null(strstr(r.head, "Access-Control-Allow-Origin: http://good.example\n"));
+    assert_non_null(strstr(r.head, "Access-Control-Allow-Headers: authorization,content-type\n"));
+    free(r.body);
+    close(fd);
+    fd = client_connect(f->port);
+    post(f, fd, "{\"method\":\"echo\"}");
+    assert_true(client_read(fd, &r));
+    assert_null(strstr(r.head, "Access-Control"));
+    free(r.body);
+    close(fd);
+}
+
+static void warm_up_is_reported_until_it_ends(void **state)
+{
+    struct fixture *f = *state;
+    rpc_server_set_status(f->server, "Verifying blocks...");
+    expect(f, "{\"method\":\"uptime\"}", 500, "{\"result\":null,\"error\":{\"code\":-28,\"message\":\"Verifying blocks...\"},\"id\":null}\n");
+    rpc_server_set_status(f->server, NULL);
+    expect(f, "{\"method\":\"echo\"}", 200, "{\"result\":[],\"error\":null,\"id\":null}\n");
+}
+
+static void stop_reaches_the_node_and_is_answered(void **state)
+{
+    struct fixture *f = *state;
+    expect(f, "{\"method\":\"stop\",\"id\":1}", 200, "{\"result\":\"Bitcoin server stopping\",\"error\":null,\"id\":1}\n");
+    assert_int_equal(atomic_load(&f->stops), 1);
+}
+
+/* Worker requests sent faster than two workers take them: some are refused, none is lost. */
+static void a_full_queue_is_answered_with_the_references_text(void **state)
+{
+    struct fixture *f = *state;
+    enum { N = 64 };
+    int fd[N];
+    unsigned full = 0, good = 0;
+    struct client_reply r;
+    struct buf b;
+    buf_init(&b);
+    buf_put_u8(&b, '[');
+    for (int i = 0; i < 3000; i++)
+        buf_printf(&b, "%s{\"method\":\"help\"}", i ? "," : "");
+    buf_put_str(&b, "]");
+    buf_put_u8(&b, 0);
+    for (int i = 0; i < N; i++) {
+        fd[i] = client_connect(f->port);
+        post(f, fd[i], (const char *)b.data);
+    }
+    for (int i = 0; i < N; i++) {
+        assert_true(client_read(fd[i], &r));
+        if (r.status == 500) {
+            assert_string_equal(r.body, "Work queue depth exceeded");
+            full++;
+        }
+        good += r.status == 200;
+        free(r.body);
+        close(fd[i]);
+    }
+    assert_int_equal(full + good, N);
+    assert_true(full > 0 && good > 0);
+    buf_clear(&b);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(answers_are_json_with_a_newline_and_the_exact_type),
+        T(errors_have_their_status),
+        T(batches_are_answered_in_order_with_status_200),
+        T(a_long_answer_is_streamed),
+        T(paths_methods_and_credentials_are_checked_before_the_body),
+        T(the_allowed_origin_gets_cors_fields_and_no_other),
+        T(warm_up_is_reported_until_it_ends),
+        T(stop_reaches_the_node_and_is_answered),
+        T(a_full_queue_is_answered_with_the_references_text),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
