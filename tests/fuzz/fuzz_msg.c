@@ -1,0 +1,141 @@
+/*
+ * Every decoder of the message table; the first byte chooses. What decodes is written and decoded
+ * again to the same bytes.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "p2p/msg.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Decodes; on success writes the canonical form. False when refused. */
+typedef bool (*rewrite_fn)(struct buf *out, struct span in);
+
+static bool version(struct buf *out, struct span in)
+{
+    struct msg_version m;
+    if (msg_version_read(&m, in) != OK)
+        return false;
+    if (m.user_agent.len > MSG_USER_AGENT_MAX || m.association.len > MSG_ASSOCIATION_MAX)
+        abort();
+    msg_version_write(out, &m);
+    return true;
+}
+
+static bool protoconf(struct buf *out, struct span in)
+{
+    struct msg_protoconf m;
+    char policies[651] = { 0 };
+    if (msg_protoconf_read(&m, in) != OK || m.n_fields < 2)
+        return false;
+    if (m.stream_policies.len > 650)
+        abort();
+    if (m.stream_policies.len > 0)
+        memcpy(policies, m.stream_policies.data, m.stream_policies.len);
+    msg_protoconf_write(out, m.max_recv_payload, policies);
+    return true;
+}
+
+static bool reject(struct buf *out, struct span in)
+{
+    struct msg_reject m;
+    char command[13] = { 0 }, reason[112] = { 0 };
+    if (msg_reject_read(&m, in) != OK)
+        return false;
+    if (m.command.len > 12 || m.reason.len > 111)
+        abort();
+    if (m.command.len > 0)
+        memcpy(command, m.command.data, m.command.len);
+    if (m.reason.len > 0)
+        memcpy(reason, m.reason.data, m.reason.len);
+    msg_reject_write(out, command, (enum reject_code)m.code, reason, m.has_hash ? m.hash.b : NULL);
+    return true;
+}
+
+static bool locator(struct buf *out, struct span in)
+{
+    struct msg_locator m;
+    if (msg_locator_read(&m, in) != OK)
+        return false;
+    msg_locator_write(out, &m);
+    return true;
+}
+
+static bool headers(struct buf *out, struct span in)
+{
+    static struct block_header h[MSG_HEADERS_MAX];
+    size_t n;
+    if (msg_headers_read(h, &n, in) != OK)
+        return false;
+    if (n > MSG_HEADERS_MAX)
+        abort();
+    msg_headers_write(out, h, n);
+    return true;
+}
+
+static bool addr(struct buf *out, struct span in)
+{
+    static struct peer_addr a[MSG_ADDR_MAX];
+    size_t n;
+    if (msg_addr_read(a, &n, in) != OK)
+        return false;
+    if (n > MSG_ADDR_MAX)
+        abort();
+    msg_addr_write(out, a, n);
+    return true;
+}
+
+static bool inv(struct buf *out, struct span in)
+{
+    struct inv_item *items;
+    size_t n;
+    if (msg_inv_read(&items, &n, in) != OK)
+        return false;
+    if (n > in.len / MSG_INV_ITEM_SIZE)
+        abort();
+    msg_inv_write(out, items, n);
+    free(items);
+    return true;
+}
+
+static bool number(struct buf *out, struct span in)
+{
+    uint64_t v;
+    if (msg_u64_read(&v, in) != OK)
+        return false;
+    buf_put_le64(out, v);
+    return true;
+}
+
+static bool sendcmpct(struct buf *out, struct span in)
+{
+    bool announce;
+    uint64_t v;
+    if (msg_sendcmpct_read(&announce, &v, in) != OK)
+        return false;
+    buf_put_u8(out, announce);
+    buf_put_le64(out, v);
+    return true;
+}
+
+static const rewrite_fn rewriters[] = { version, protoconf, reject, locator, headers,
+                                        addr, inv, number, sendcmpct };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 1)
+        return 0;
+    rewrite_fn rewrite = rewriters[data[0] % (sizeof(rewriters) / sizeof(rewriters[0]))];
+    struct buf once, twice;
+    buf_init(&once);
+    buf_init(&twice);
+    if (rewrite(&once, span_of(data + 1, size - 1))) {
+        if (!rewrite(&twice, buf_span(&once)) || once.len != twice.len ||
+            !mem_equal_var(once.data, twice.data, once.len))
+            abort();
+    }
+    buf_clear(&once);
+    buf_clear(&twice);
+    return 0;
+}
