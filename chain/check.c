@@ -147,8 +147,7 @@ bool tx_is_final(const struct tx *tx, int32_t height, int64_t time_cutoff)
 
 /* --- blocks alone --- */
 
-/* The script push of a height as the coinbase must begin with it; returns its length. */
-static size_t height_push(uint8_t out[6], int32_t height)
+size_t coinbase_height_push(uint8_t out[COINBASE_HEIGHT_PUSH_MAX], int32_t height)
 {
     if (height == 0) {
         out[0] = 0x00; /* OP_0 */
@@ -171,8 +170,8 @@ bool check_coinbase_height(const struct block_rules *r, const struct tx *coinbas
 {
     if (r->height < r->params->bip34_height)
         return true;
-    uint8_t push[6];
-    const size_t len = height_push(push, r->height);
+    uint8_t push[COINBASE_HEIGHT_PUSH_MAX];
+    const size_t len = coinbase_height_push(push, r->height);
     const struct span script = coinbase->in[0].script;
     return (script.len >= len && mem_equal_var(script.data, push, len)) ||
            verdict_set(v, REJECT_INVALID, 100, "bad-cb-height");

@@ -45,6 +45,9 @@ bool tx_has_duplicate_inputs(const struct tx *tx);
 
 /* 3.5 */
 bool tx_is_final(const struct tx *tx, int32_t height, int64_t time_cutoff);
+/* The push of a height that a coinbase begins with (BIP34); returns its length. */
+#define COINBASE_HEIGHT_PUSH_MAX 6
+size_t coinbase_height_push(uint8_t out[COINBASE_HEIGHT_PUSH_MAX], int32_t height);
 /* BIP34 prefix, 3.2 item 6; true when the rule is not in force at the height. */
 bool check_coinbase_height(const struct block_rules *r, const struct tx *coinbase, struct verdict *v);
 /* 3.2 item 4: legacy sigops of the block so far against its size. */
