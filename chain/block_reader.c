@@ -261,17 +261,48 @@ static enum err fill(struct block_reader *r, struct block_segment *s, size_t *us
     }
 }
 
-enum err block_reader_next(struct block_reader *r, struct block_segment **out, struct error *e)
+static struct block_segment *segment_new(const struct block_reader *r)
 {
-    *out = NULL;
-    if (r->txs_done == r->tx_count)
-        return r->offset == r->size ? OK : corrupt(r, "bytes after the last transaction", e);
     struct block_segment *s = xcalloc(1, sizeof(*s));
     atomic_init(&s->refs, 1);
     arena_init(&s->arena);
     buf_init(&s->raw);
     s->first = r->txs_done;
     s->offset = r->offset;
+    return s;
+}
+
+enum err block_segment_parse(struct block_segment **out, struct block_bytes *bytes, struct block_header *header,
+                             size_t *extra, struct error *e)
+{
+    struct block_reader r = { .bytes = bytes, .size = bytes->len, .target = SIZE_MAX };
+    enum err rc = read_head(&r, e);
+    if (rc)
+        return ERR_PARSE;
+    struct block_segment *s = segment_new(&r);
+    s->bytes = block_bytes_ref(bytes);
+    size_t used;
+    rc = parse_txs(&r, s, bytes->data + r.offset, bytes->len - (size_t)r.offset, &used, e);
+    if (!rc && s->n_txs < r.tx_count)
+        rc = error_set(e, ERR_PARSE, "transaction %zu of %llu does not parse", s->n_txs, (unsigned long long)r.tx_count);
+    if (rc) {
+        block_segment_unref(s);
+        return rc;
+    }
+    compute_ids(s, used, NULL);
+    s->last = true;
+    *header = r.header;
+    *extra = bytes->len - (size_t)r.offset - used;
+    *out = s;
+    return OK;
+}
+
+enum err block_reader_next(struct block_reader *r, struct block_segment **out, struct error *e)
+{
+    *out = NULL;
+    if (r->txs_done == r->tx_count)
+        return r->offset == r->size ? OK : corrupt(r, "bytes after the last transaction", e);
+    struct block_segment *s = segment_new(r);
     size_t used;
     enum err rc = fill(r, s, &used, e);
     bool last = r->txs_done + s->n_txs == r->tx_count;

@@ -47,6 +47,13 @@ void block_segment_ref(struct block_segment *s);
 void block_segment_unref(struct block_segment *s); /* NULL is fine */
 size_t block_segment_memory(const struct block_segment *s);
 
+/*
+ * A whole block in memory as one segment, ids computed on this thread. *extra: bytes after the last
+ * transaction. ERR_PARSE when it is no block, ERR_NOMEM. A block of no transactions gives *out with none.
+ */
+enum err block_segment_parse(struct block_segment **out, struct block_bytes *bytes, struct block_header *header,
+                             size_t *extra, struct error *e) MUST_CHECK;
+
 struct block_reader;
 /* From disk at pos, or from bytes when not NULL (pos unused). */
 enum err block_reader_open(struct block_reader **out, struct blockfiles *bf, const struct block_pos *pos,

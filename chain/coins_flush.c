@@ -36,13 +36,18 @@ static int compare_entries(const void *a, const void *b, void *ctx)
     const struct coin_entry *x = coins_map_at(m, *(const uint32_t *)a);
     const struct coin_entry *y = coins_map_at(m, *(const uint32_t *)b);
     int order = memcmp(x->txid.b, y->txid.b, 32);
-    return order ? order : (x->index > y->index) - (x->index < y->index);
+    if (order)
+        return order;
+    uint8_t a_key[COIN_KEY_MAX] = { 0 }, b_key[COIN_KEY_MAX] = { 0 };
+    struct outpoint a_point = coins_outpoint_of(x), b_point = coins_outpoint_of(y);
+    coin_key(a_key, &a_point);
+    coin_key(b_key, &b_point);
+    return memcmp(a_key, b_key, sizeof(a_key));
 }
 
 /*
  * Counting sort by the first two bytes, then each bucket by comparison: four bytes per entry is all
- * the memory this takes. Within a transaction the order is by number, which is that of the keys:
- * a longer varint begins with a larger byte.
+ * the memory this takes.
  */
 static bool sort_dirty(struct flush *f)
 {

@@ -6,7 +6,12 @@
  * claimed size) and one pool job does the work; above, each piece is a pool job that hashes and
  * writes it, one at a time and in order, so memory per intake stays under INTAKE_QUEUE_MAX.
  *
- * intake_feed and intake_abort: one thread (the loop). done is called on a pool thread.
+ * Verdicts (all about the bytes, not the header): "checksum" with score 0; with score 100 "error
+ * parsing message" (malformed or cut short), "bad-blk-length" (no transactions, or bytes after the
+ * last one), "bad-txnmrklroot", "bad-txns-duplicate", "bad-blk-header" (not the announced header).
+ *
+ * intake_feed and intake_abort: one thread (the loop). done and drained are called on a pool
+ * thread, or inside intake_feed when the pool has no workers.
  */
 #ifndef CHAIN_INTAKE_H
 #define CHAIN_INTAKE_H
@@ -38,8 +43,9 @@ struct intake_options {
     struct blockfiles *files;
     struct pool *pool;
     void (*done)(void *ctx, struct intake_result *result); /* owns result->segment */
-    void (*drained)(void *ctx, uint64_t source);           /* queue fell below half: read on; may be NULL */
+    void (*drained)(void *ctx, uint64_t source);           /* queue was full and fell below half: read on; may be NULL */
     void *ctx;
+    uint64_t stream_min;                                   /* 0: BLOCKFILE_STREAM_MIN; tests set it lower */
 };
 
 struct block_intake;
@@ -50,9 +56,14 @@ struct block_intake;
  */
 struct block_intake *intake_new(const struct intake_options *o, struct header_node *node, uint64_t size,
                                 const uint32_t *checksum, uint64_t source);
-/* Copies. Returns the bytes queued and not yet worked off. The last byte starts the end of the work. */
+/*
+ * Copies; len at most what is missing. Returns the bytes queued and not yet worked off: from
+ * INTAKE_QUEUE_MAX on, stop until drained is called. With the last byte the intake belongs to the
+ * pool and the pointer is dead. done may come before that (bytes that are no block, full disk);
+ * then the rest is ignored, and the owner feeds on or aborts.
+ */
 size_t intake_feed(struct block_intake *in, const void *data, size_t len);
-/* Forgets an unfinished intake; done is not called after this returns unless the last byte was fed before. */
+/* Forgets an intake whose last byte was not fed; neither done nor drained is called after this returns. */
 void intake_abort(struct block_intake *in);
 /* Bytes held by all intakes of this process (ledger). */
 size_t intake_memory_bytes(void);
