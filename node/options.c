@@ -7,12 +7,12 @@
 #define G (K * M)
 #define MIB (UINT64_C(1) << 20)
 
-/* Kinds of rows, to keep one option on one line where it can be. */
+/* Kinds of rows, to keep one option on one line where it can be; high 0: no upper limit. */
 #define SWITCH(option, value, text) { .name = option, .type = OPTION_BOOL, .def = value, .help = text, .category = CATEGORY }
 #define NUMBER(option, value, low, high, what, text) \
-    { .name = option, .type = OPTION_INT, .def = value, .min = low, .max = high, .arg = what, .help = text, .category = CATEGORY }
+    { .name = option, .type = OPTION_INT, .def = value, .min = low, .max = (high) ? (high) : INT64_MAX, .arg = what, .help = text, .category = CATEGORY }
 #define SIZE(option, value, low, high, each, text) \
-    { .name = option, .type = OPTION_SIZE, .def = value, .min = low, .max = high, .unit = each, .arg = "<size>", .help = text, .category = CATEGORY }
+    { .name = option, .type = OPTION_SIZE, .def = value, .min = low, .max = (high) ? (high) : INT64_MAX, .unit = each, .arg = "<size>", .help = text, .category = CATEGORY }
 #define TEXT(option, value, what, text) \
     { .name = option, .type = OPTION_STRING, .def = value, .arg = what, .help = text, .category = CATEGORY }
 #define LIST(option, what, text) \

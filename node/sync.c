@@ -139,6 +139,19 @@ void sync_on_close(void *ctx, struct peer *p)
     free(sp);
 }
 
+int32_t sync_height(void *ctx)
+{
+    struct sync *s = ctx;
+    const struct header_node *tip = header_index_tip(s->headers);
+    return tip ? tip->height : 0;
+}
+
+bool sync_in_initial_download(void *ctx)
+{
+    struct sync *s = ctx;
+    return chain_is_initial_download(s->chain);
+}
+
 /* --- small messages --- */
 
 void sync_on_inv(void *ctx, struct peer *p, const struct inv_item *items, size_t n)

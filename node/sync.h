@@ -77,6 +77,8 @@ void sync_start(struct sync *s, struct net *net, struct event_base *base);
 void sync_stop(struct sync *s);
 
 /* net_handlers */
+int32_t sync_height(void *ctx);
+bool sync_in_initial_download(void *ctx);
 void sync_on_ready(void *ctx, struct peer *p);
 void sync_on_close(void *ctx, struct peer *p);
 void sync_on_headers(void *ctx, struct peer *p, const struct block_header *headers, size_t n);

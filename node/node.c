@@ -1,0 +1,325 @@
+#include "node/node.h"
+
+#include <event2/event.h>
+#include <event2/thread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/intmath.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/file.h"
+#include "node/events.h"
+#include "node/notify.h"
+#include "node/progress.h"
+#include "node/rpc_setup.h"
+#include "node/serve.h"
+#include "node/sync.h"
+
+#define SIGNALS 3
+
+struct node {
+    const struct settings *settings;
+    struct event_base *base;
+    struct event *signals[SIGNALS];
+    struct node_events *events;
+    struct rpc_env env;
+    struct rpc_auth *auth;
+    struct rpc_server *server;
+    struct chain *chain;
+    struct net *net;
+    struct sync *sync;
+    struct progress *progress;
+    void (*ready)(void *ctx);
+    void *ready_ctx;
+    struct error fatal; /* written once by the chain thread before it posts EVENT_STOP */
+};
+
+/* --- from other threads --- */
+
+static void on_block_arrived(void *ctx, struct header_node *node, uint64_t source, bool stored)
+{
+    struct node *n = ctx;
+    node_events_post(n->events, &(struct node_event){ .kind = EVENT_BLOCK_ARRIVED, .node = node, .source = source, .flag = stored });
+}
+
+static void on_block_judged(void *ctx, const struct block_hash *hash, const struct verdict *v, uint64_t source)
+{
+    struct node *n = ctx;
+    node_events_post(n->events, &(struct node_event){ .kind = EVENT_BLOCK_JUDGED, .hash = *hash, .verdict = *v, .source = source });
+}
+
+static void on_tip_changed(void *ctx, const struct chain_tip *tip, bool initial_download)
+{
+    struct node *n = ctx;
+    node_events_post(n->events, &(struct node_event){ .kind = EVENT_TIP_CHANGED, .tip = *tip, .flag = initial_download });
+}
+
+static void on_intake_drained(void *ctx, uint64_t source)
+{
+    struct node *n = ctx;
+    node_events_post(n->events, &(struct node_event){ .kind = EVENT_INTAKE_DRAINED, .source = source });
+}
+
+static void on_fatal(void *ctx, const struct error *e)
+{
+    struct node *n = ctx;
+    if (!n->fatal.code)
+        n->fatal = *e;
+    node_events_post(n->events, &(struct node_event){ .kind = EVENT_STOP });
+}
+
+static void on_status(void *ctx, const char *text)
+{
+    struct node *n = ctx;
+    log_info("%s", text);
+    if (n->server)
+        rpc_server_set_status(n->server, text);
+}
+
+static void request_stop(void *ctx)
+{
+    struct node *n = ctx;
+    node_events_post(n->events, &(struct node_event){ .kind = EVENT_STOP });
+}
+
+/* --- on the loop --- */
+
+static void tip_changed(struct node *n, const struct node_event *ev)
+{
+    const int64_t stop_at = config_int(n->settings->config, "stopatheight");
+    sync_tip_changed(n->sync, &ev->tip, ev->flag);
+    if (!ev->flag)
+        notify_block(config_string(n->settings->config, "blocknotify"), &ev->tip.hash);
+    if (stop_at > 0 && ev->tip.height >= stop_at) {
+        log_info("height %d reached: stopping (-stopatheight)", ev->tip.height);
+        event_base_loopbreak(n->base);
+    }
+}
+
+static void on_event(void *ctx, const struct node_event *ev)
+{
+    struct node *n = ctx;
+    switch (ev->kind) {
+    case EVENT_BLOCK_ARRIVED:
+        sync_block_arrived(n->sync, ev->node, ev->source, ev->flag);
+        break;
+    case EVENT_BLOCK_JUDGED:
+        sync_block_judged(n->sync, &ev->hash, &ev->verdict, ev->source);
+        break;
+    case EVENT_TIP_CHANGED:
+        tip_changed(n, ev);
+        break;
+    case EVENT_INTAKE_DRAINED:
+        sync_intake_drained(n->sync, ev->source);
+        break;
+    case EVENT_STOP:
+        event_base_loopbreak(n->base);
+        break;
+    }
+}
+
+static void on_signal(evutil_socket_t number, short what, void *arg)
+{
+    (void)what;
+    struct node *n = arg;
+    if (number == SIGHUP) {
+        log_reopen();
+        return;
+    }
+    log_info("signal %d: stopping", (int)number);
+    /* The next one ends the process at once; the databases survive that. */
+    for (size_t i = 0; i < SIGNALS; i++) {
+        event_free(n->signals[i]);
+        n->signals[i] = NULL;
+    }
+    event_base_loopbreak(n->base);
+}
+
+/* --- opening, in order --- */
+
+static enum err open_loop(struct node *n, struct error *e)
+{
+    static const int numbers[SIGNALS] = { SIGINT, SIGTERM, SIGHUP };
+    if (evthread_use_pthreads() || !(n->base = event_base_new()))
+        return error_set(e, ERR_NOMEM, "event loop could not be made");
+    n->events = node_events_new(n->base, on_event, n);
+    for (size_t i = 0; i < SIGNALS; i++) {
+        n->signals[i] = evsignal_new(n->base, numbers[i], on_signal, n);
+        event_add(n->signals[i], NULL);
+    }
+    signal(SIGPIPE, SIG_IGN);
+    return OK;
+}
+
+static enum err open_rpc(struct node *n, struct error *e)
+{
+    n->env = (struct rpc_env){
+        .config = n->settings->config,
+        .start_time = clock_now(),
+        .mock_time_allowed = n->settings->params.network == NETWORK_REGTEST,
+        .stop = request_stop,
+        .node = n,
+    };
+    const enum err rc = rpc_setup(n->settings, &n->env, &n->auth, &n->server, e);
+    if (!rc && n->server)
+        rpc_server_set_status(n->server, "Starting...");
+    return rc;
+}
+
+static enum err open_chain(struct node *n, struct error *e)
+{
+    struct chain_options o;
+    const struct chain_handlers handlers = {
+        .ctx = n,
+        .status = on_status,
+        .tip_changed = on_tip_changed,
+        .block_judged = on_block_judged,
+        .block_arrived = on_block_arrived,
+        .intake_drained = on_intake_drained,
+        .fatal = on_fatal,
+    };
+    enum err rc = settings_chain(n->settings, &o, e);
+    if (!rc)
+        rc = chain_open(&n->chain, &o, &handlers, e);
+    n->env.chain = n->chain;
+    return rc;
+}
+
+static enum err open_sync(struct node *n, struct error *e)
+{
+    struct sync_options o;
+    (void)e;
+    settings_sync(n->settings, &o);
+    n->sync = sync_new(n->chain, &o);
+    return OK;
+}
+
+static enum err open_net(struct node *n, struct error *e)
+{
+    struct net_config c;
+    const struct net_handlers handlers = {
+        .ctx = n->sync,
+        .height = sync_height,
+        .in_initial_sync = sync_in_initial_download,
+        .on_ready = sync_on_ready,
+        .on_close = sync_on_close,
+        .on_headers = sync_on_headers,
+        .on_inv = sync_on_inv,
+        .on_getdata = serve_getdata,
+        .on_getheaders = serve_getheaders,
+        .on_getblocks = serve_getblocks,
+        .on_reject = sync_on_reject,
+        .on_send_room = serve_send_room,
+        .stream_begin = sync_stream_begin,
+        .stream_data = sync_stream_data,
+        .stream_end = sync_stream_end,
+        .fill_info = sync_fill_info,
+    };
+    settings_net(n->settings, &c);
+    enum err rc = net_new(&n->net, &c, &handlers, n->base, e);
+    if (rc)
+        return rc;
+    n->env.net = n->net;
+    sync_start(n->sync, n->net, n->base);
+    return net_start(n->net, e);
+}
+
+/* -invalidateblock: before anything is connected. */
+static enum err invalidate_listed(struct node *n, struct error *e)
+{
+    const char *const *hashes;
+    const size_t count = config_list(n->settings->config, "invalidateblock", &hashes);
+    enum err rc = OK;
+    for (size_t i = 0; !rc && i < count; i++) {
+        struct block_hash hash;
+        if (!hash_from_hex(hash.b, hashes[i]))
+            return error_set(e, ERR_PARSE, "-invalidateblock=%s: must be 64 hex digits", hashes[i]);
+        struct header_node *node = header_index_find(chain_headers(n->chain), &hash);
+        if (node)
+            rc = chain_invalidate(n->chain, node, e);
+        else
+            log_warn("-invalidateblock=%s: no such block", hashes[i]);
+    }
+    return rc;
+}
+
+static enum err start_chain(struct node *n, struct error *e)
+{
+    const char *const *files;
+    const size_t count = config_list(n->settings->config, "loadblock", &files);
+    const char **list = xcalloc(count + 1, sizeof(*list));
+    for (size_t i = 0; i < count; i++)
+        list[i] = files[i];
+    const enum err rc = invalidate_listed(n, e);
+    if (!rc)
+        chain_start(n->chain, list);
+    free(list);
+    return rc;
+}
+
+/* Each step undoes nothing: node_close copes with what was not opened. */
+static enum err node_open(struct node *n, struct error *e)
+{
+    static enum err (*const steps[])(struct node *n, struct error *e) = {
+        open_loop, open_rpc, open_chain, open_sync, open_net, start_chain,
+    };
+    enum err rc = OK;
+    for (size_t i = 0; !rc && i < COUNT_OF(steps); i++)
+        rc = steps[i](n, e);
+    return rc;
+}
+
+static enum err node_close(struct node *n, struct error *e)
+{
+    if (n->net)
+        net_stop(n->net);
+    sync_stop(n->sync);
+    progress_free(n->progress);
+    rpc_server_stop(n->server);
+    const enum err rc = n->chain ? chain_close(n->chain, e) : OK;
+    rpc_server_free(n->server);
+    rpc_auth_free(n->auth);
+    net_free(n->net);
+    sync_free(n->sync);
+    for (size_t i = 0; i < SIGNALS; i++)
+        if (n->signals[i])
+            event_free(n->signals[i]);
+    node_events_free(n->events);
+    if (n->base)
+        event_base_free(n->base);
+    return rc;
+}
+
+enum err node_run(const struct settings *s, void (*ready)(void *ctx), void *ctx, struct error *e)
+{
+    struct node *n = xcalloc(1, sizeof(*n));
+    n->settings = s;
+    enum err rc = node_open(n, e);
+    if (!rc) {
+        const bool live = config_bool(s->config, "progress");
+        n->progress = progress_new(n->chain, n->net, n->base, live ? PROGRESS_LIVE_LINE : PROGRESS_LOG_ONLY);
+        if (n->server)
+            rpc_server_set_status(n->server, NULL);
+        log_info("ready");
+        if (ready)
+            ready(ctx);
+        event_base_dispatch(n->base);
+        log_info("stopping");
+    }
+    if (!rc && n->fatal.code) {
+        rc = n->fatal.code;
+        *e = n->fatal;
+    }
+    struct error close_error;
+    const enum err close_rc = node_close(n, &close_error);
+    if (!rc && close_rc) {
+        rc = close_rc;
+        *e = close_error;
+    }
+    if (path_remove(s->cookie_path, NULL))
+        log_warn("%s could not be removed", s->cookie_path);
+    free(n);
+    return rc;
+}

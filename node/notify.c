@@ -1,0 +1,50 @@
+#include "node/notify.h"
+
+#include <spawn.h>
+#include <string.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+
+extern char **environ;
+
+static char *fill_in(const char *command, const char *value)
+{
+    struct buf b;
+    size_t len;
+    buf_init(&b);
+    for (const char *at = command; *at;) {
+        const bool place = at[0] == '%' && at[1] == 's';
+        if (place)
+            buf_put_str(&b, value);
+        else
+            buf_put_u8(&b, (uint8_t)*at);
+        at += place ? 2 : 1;
+    }
+    buf_put_u8(&b, 0);
+    return (char *)buf_take(&b, &len);
+}
+
+/* Children that ended since the last event. */
+static void reap(void)
+{
+    while (waitpid(-1, NULL, WNOHANG) > 0) {
+    }
+}
+
+void notify_block(const char *command, const struct block_hash *hash)
+{
+    char hex[HASH_HEX_SIZE];
+    if (!command || !*command)
+        return;
+    reap();
+    char *line = fill_in(command, hash_to_hex(hex, hash->b));
+    char *const argv[] = { "/bin/sh", "-c", line, NULL };
+    pid_t pid;
+    const int failed = posix_spawn(&pid, argv[0], NULL, NULL, argv, environ);
+    if (failed)
+        log_warn("-blocknotify: %s: %s", line, strerror(failed));
+    free(line);
+}

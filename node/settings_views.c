@@ -1,0 +1,139 @@
+/* From options to what chain, network and download want to know. */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/intmath.h"
+#include "node/settings.h"
+
+#define MIB (UINT64_C(1) << 20)
+
+static unsigned script_threads(const struct settings *s)
+{
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    const int64_t par = config_int(s->config, "par");
+    const int64_t threads = par > 0 ? par : MAX_OF(1, cores + par);
+    return (unsigned)(threads - 1); /* the chain thread is one of them */
+}
+
+enum err settings_chain(const struct settings *s, struct chain_options *o, struct error *e)
+{
+    const struct config *c = s->config;
+    const int64_t prune = config_int(c, "prune");
+    if (prune > 1 && prune < 550)
+        return error_set(e, ERR_RANGE, "-prune=%lld: must be 0 (off), 1 (by RPC) or at least 550 MiB", (long long)prune);
+    *o = (struct chain_options){
+        .params = s->params,
+        .data_dir = s->net_dir,
+        .dbcache_bytes = s->dbcache_bytes,
+        .block_memory_bytes = MAX_OF(s->memory_bytes / 16, 64 * MIB),
+        .workers = script_threads(s),
+        .max_block_size = config_size(c, "excessiveblocksize"),
+        .max_stack_memory = config_size(c, "maxstackmemoryusageconsensus"),
+        .preferred_file_size = config_size(c, "preferredblockfilesize"),
+        .use_checkpoints = config_bool(c, "checkpoints"),
+        .tx_index = config_bool(c, "txindex"),
+        .check_consistency = config_bool(c, "checkblockindex"),
+        .prune_target_bytes = prune > 1 ? (uint64_t)prune * MIB : (uint64_t)prune,
+        .prune_keep = (int32_t)config_int(c, "pruneminblockstokeep"),
+        .rebuild = config_bool(c, "reindex")              ? REBUILD_ALL
+                   : config_bool(c, "reindex-chainstate") ? REBUILD_CHAINSTATE
+                                                          : REBUILD_NONE,
+        .max_tip_age = config_int(c, "maxtipage"),
+        .check_blocks = (int32_t)config_int(c, "checkblocks"),
+        .check_level = (unsigned)config_int(c, "checklevel"),
+        .stop_at_height = (int32_t)config_int(c, "stopatheight"),
+    };
+    return OK;
+}
+
+static struct net_strings strings(const struct config *c, const char *name)
+{
+    struct net_strings out;
+    out.n = config_list(c, name, &out.v);
+    return out;
+}
+
+static bool has_value(const struct config *c, const char *name, const char *value)
+{
+    const char *const *values;
+    const size_t n = config_list(c, name, &values);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(values[i], value) == 0)
+            return true;
+    return false;
+}
+
+static enum seed_net seeds_of(const struct settings *s)
+{
+    static const enum seed_net seeds[] = {
+        [NETWORK_MAIN] = SEEDS_MAIN, [NETWORK_TEST] = SEEDS_TEST,
+        [NETWORK_STN] = SEEDS_STN, [NETWORK_REGTEST] = SEEDS_REGTEST,
+    };
+    return seeds[s->params.network];
+}
+
+void settings_net(const struct settings *s, struct net_config *n)
+{
+    const struct config *c = s->config;
+    const bool pruned = config_int(c, "prune") != 0;
+    *n = (struct net_config){
+        .default_port = s->params.p2p_port,
+        .chain = seeds_of(s),
+        .datadir = s->net_dir,
+        .user_agent = s->user_agent,
+        .services = SERVICE_BITCOIN_CASH | (pruned ? 0 : SERVICE_NETWORK),
+        .listen = config_bool(c, "listen"),
+        .port = (uint16_t)config_int(c, "port"),
+        .bind = strings(c, "bind"),
+        .whitebind = strings(c, "whitebind"),
+        .whitelist = strings(c, "whitelist"),
+        .connect = strings(c, "connect"),
+        .connect_none = has_value(c, "connect", "0"),
+        .addnode = strings(c, "addnode"),
+        .seednode = strings(c, "seednode"),
+        .externalip = strings(c, "externalip"),
+        .only_ipv4 = has_value(c, "onlynet", "ipv4"),
+        .only_ipv6 = has_value(c, "onlynet", "ipv6"),
+        .proxy = config_string(c, "proxy"),
+        .dns = config_bool(c, "dns"),
+        .dnsseed = config_bool(c, "dnsseed"),
+        .forcednsseed = config_bool(c, "forcednsseed"),
+        .fixedseeds = config_bool(c, "fixedseeds"),
+        .discover = config_bool(c, "discover"),
+        .max_connections = (unsigned)config_int(c, "maxconnections"),
+        .max_outbound = (unsigned)config_int(c, "maxoutboundconnections"),
+        .max_addnode = (unsigned)config_int(c, "maxaddnodeconnections"),
+        .max_from_addr = (unsigned)config_int(c, "maxconnectionsfromaddr"),
+        .connect_timeout_ms = config_int(c, "timeout"),
+        .handshake_timeout_s = config_int(c, "p2phandshaketimeout"),
+        .inactivity_timeout_s = config_int(c, "p2ptimeout"),
+        .ban_score = (int)config_int(c, "banscore"),
+        .ban_time_s = config_int(c, "bantime"),
+        .banned_agents = strings(c, "banclientua"),
+        .allowed_agents = strings(c, "allowclientua"),
+        .max_protocol_payload = (uint32_t)config_size(c, "maxprotocolrecvpayloadlength"),
+        .excessive_block_size = config_size(c, "excessiveblocksize"),
+        .max_receive_buffer = config_size(c, "maxreceivebuffer"),
+        .max_send_buffer = config_size(c, "maxsendbuffer"),
+        .memory_budget = MAX_OF(s->memory_bytes / 16, 64 * MIB),
+        .max_upload_target = config_size(c, "maxuploadtarget"),
+        .relay_tx = !config_bool(c, "blocksonly"),
+    };
+    if (n->connect_none)
+        n->connect.n = 0;
+    memcpy(n->magic, s->params.wire_magic, sizeof(n->magic));
+    memcpy(n->disk_magic, s->params.disk_magic, sizeof(n->disk_magic));
+}
+
+void settings_sync(const struct settings *s, struct sync_options *o)
+{
+    const struct config *c = s->config;
+    *o = (struct sync_options){
+        .window = (uint32_t)config_int(c, "blockdownloadwindow"),
+        .stall_timeout_ms = 1000 * config_int(c, "blockstallingtimeout"),
+        .stall_min_speed = config_size(c, "blockstallingmindownloadspeed"),
+        .slow_fetch_ms = 1000 * config_int(c, "blockdownloadslowfetchtimeout"),
+        .max_parallel_fetch = (unsigned)config_int(c, "blockdownloadmaxparallelfetch"),
+        .pending_headers_max = (unsigned)config_int(c, "maxpendingresponses_getheaders"),
+    };
+}
