@@ -4,7 +4,8 @@
  * Addresses heard of are in the "new" table (1024 buckets of 64), those we connected to in "tried"
  * (256 of 64). Buckets are chosen by a secret key, the group of the address and, for new, the
  * group of its source, so that one source or one group reaches only few buckets. A tried entry
- * is not pushed out before a feeler has tested it. There is one entry per IP. Memory is bounded by
+ * is not pushed out before a feeler has tested it. A target is drawn by group rather than by
+ * address, as addresses inside a group are cheap. There is one entry per IP. Memory is bounded by
  * the tables (about 10 MB). Loop thread only; times are seconds since 1970.
  */
 #ifndef P2P_ADDRMAN_H

@@ -53,6 +53,7 @@ struct addrman {
     uint32_t *order;               /* used entries, in random order as far as samples were drawn */
     uint32_t n;
     uint32_t *index;
+    uint32_t *groups;              /* entries of each group, by keyed hash: AM_INDEX_SIZE cells */
     struct am_table fresh, tried;
     size_t n_new, n_tried, n_ipv4;
     int64_t last_good;             /* any success; failures count once after each */
@@ -69,6 +70,8 @@ uint32_t am_find(const struct addrman *am, const struct netaddr *a);
 uint32_t am_create(struct addrman *am, const struct peer_addr *pa, const struct netaddr *source);
 /* For entries in no table. */
 void am_delete(struct addrman *am, uint32_t i);
+/* How many entries share the address's group; rarely more when two groups share a cell. */
+uint32_t am_group_size(const struct addrman *am, const struct netaddr *a);
 uint32_t am_new_slot(const struct addrman *am, const struct netaddr *a,
                      const struct netaddr *source);
 uint32_t am_new_slot_in(const struct addrman *am, const struct netaddr *a, uint32_t bucket);

@@ -1,8 +1,9 @@
 /*
  * Choice of a dial target. A bucket is drawn uniformly among those that are not empty, then an
- * entry among those in it that qualify: filling buckets gains an attacker nothing (D1), and time
- * stamps play no role. Each miss by chance raises the odds, each bucket without candidates is
- * left out, so the search ends.
+ * entry among those in it that qualify, and it is kept with a chance of one in the size of its
+ * group: addresses inside one group are cheap, groups are not (D1, D4), and time stamps play no
+ * role. Each miss for failed attempts raises the odds, each bucket without candidates is left out,
+ * so the search ends.
  */
 #include "p2p/addrman_internal.h"
 
@@ -51,6 +52,15 @@ static const struct am_entry *pick_in_bucket(const struct addrman *am, const uin
     return n ? found[rand_below(n)] : NULL;
 }
 
+/* Beyond this size a group gains again, so that a search stays short. */
+#define GROUP_WEIGHT_MAX 64
+
+static bool speaks_for_its_group(const struct addrman *am, const struct am_entry *x)
+{
+    uint32_t size = am_group_size(am, &x->pa.addr);
+    return rand_below(size < GROUP_WEIGHT_MAX ? size : GROUP_WEIGHT_MAX) == 0;
+}
+
 static bool lucky(double chance)
 {
     return (double)rand_below(UINT64_C(1) << 30) < chance * (double)(UINT64_C(1) << 30);
@@ -73,6 +83,8 @@ static const struct am_entry *pick(const struct addrman *am, const struct am_tab
             buckets[k] = buckets[--n];
             continue;
         }
+        if (!speaks_for_its_group(am, x))
+            continue;
         if (lucky(factor * am_chance(x, now)))
             return x;
         factor *= 1.2;

@@ -48,6 +48,7 @@ void am_reset(struct addrman *am)
     table_reset(&am->fresh);
     table_reset(&am->tried);
     memset(am->index, 0xff, AM_INDEX_SIZE * sizeof *am->index);
+    memset(am->groups, 0, AM_INDEX_SIZE * sizeof *am->groups);
     am->n = 0;
     am->n_new = am->n_tried = am->n_ipv4 = am->n_collisions = 0;
     am->last_good = 1; /* so that "never counted" lies before it */
@@ -72,6 +73,7 @@ struct addrman *addrman_new(const uint8_t *secret)
     am->entries = xcalloc(am->cap, sizeof *am->entries);
     am->order = xcalloc(am->cap, sizeof *am->order);
     am->index = xcalloc(AM_INDEX_SIZE, sizeof *am->index);
+    am->groups = xcalloc(AM_INDEX_SIZE, sizeof *am->groups);
     table_init(&am->fresh, ADDRMAN_NEW_BUCKETS);
     table_init(&am->tried, ADDRMAN_TRIED_BUCKETS);
     am_reset(am);
@@ -88,10 +90,22 @@ void addrman_free(struct addrman *am)
     free(am->tried.slots);
     free(am->tried.fill);
     free(am->index);
+    free(am->groups);
     free(am->order);
     free(am->entries);
     secure_wipe(am->secret, sizeof am->secret);
     free(am);
+}
+
+static uint32_t *group_cell(const struct addrman *am, const struct netaddr *a)
+{
+    struct netgroup g = netgroup_of(a, NETGROUP_DIVERSITY);
+    return &am->groups[netgroup_hash(&g, &am->index_key) % AM_INDEX_SIZE];
+}
+
+uint32_t am_group_size(const struct addrman *am, const struct netaddr *a)
+{
+    return *group_cell(am, a);
 }
 
 static uint32_t *index_head(const struct addrman *am, const struct netaddr *a)
@@ -133,6 +147,7 @@ uint32_t am_create(struct addrman *am, const struct peer_addr *pa, const struct 
     *head = i;
     am->order[am->n++] = i;
     am->n_ipv4 += netaddr_is_ipv4(&x->pa.addr);
+    ++*group_cell(am, &x->pa.addr);
     return i;
 }
 
@@ -147,6 +162,7 @@ void am_delete(struct addrman *am, uint32_t i)
     am->order[x->order] = last;
     am->entries[last].order = x->order;
     am->n_ipv4 -= netaddr_is_ipv4(&x->pa.addr);
+    --*group_cell(am, &x->pa.addr);
     x->chain = am->free;
     am->free = i;
 }

@@ -83,6 +83,10 @@ static void check(const struct addrman *am)
     }
     for (unsigned b = 0; b < ADDRMAN_NEW_BUCKETS; b++)
         slots += am->fresh.fill[b];
+    size_t grouped = 0;
+    for (unsigned k = 0; k < AM_INDEX_SIZE; k++)
+        grouped += am->groups[k];
+    assert_int_equal(grouped, am->n);
     assert_int_equal(slots, places);
     assert_int_equal(am->n_new, fresh);
     assert_int_equal(am->n_ipv4, ipv4);
@@ -545,6 +549,29 @@ static void tried_and_new_are_chosen_evenly_whatever_their_size(void **state)
     addrman_free(am);
 }
 
+/* attacks D4: sixty addresses of one group against one each of twenty groups */
+static void a_group_gains_nothing_by_many_addresses(void **state)
+{
+    (void)state;
+    struct addrman *am = addrman_new(NULL);
+    struct addrman_choice c;
+    unsigned crowd = 0;
+    for (uint32_t i = 0; i < 60; i++) {
+        struct netaddr a = numbered(77, i), source = numbered(i + 1000, 0);
+        add_from(am, &a, &source);
+    }
+    for (uint32_t i = 0; i < 20; i++) {
+        struct netaddr a = numbered(200 + i, 1);
+        add_from(am, &a, &a);
+    }
+    for (int i = 0; i < 4000; i++) {
+        assert_true(addrman_select(am, &any, NOW, &c));
+        crowd += c.pa.addr.ip[3] == 77;
+    }
+    assert_true(crowd < 600); /* by address it would be 3000; one in 21 is 190 */
+    addrman_free(am);
+}
+
 static void fill(struct addrman *am, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
@@ -779,6 +806,7 @@ int main(void)
         cmocka_unit_test(other_ports_come_only_when_the_preferred_one_is_used_up),
         cmocka_unit_test(feelers_take_new_addresses_only),
         cmocka_unit_test(tried_and_new_are_chosen_evenly_whatever_their_size),
+        cmocka_unit_test(a_group_gains_nothing_by_many_addresses),
         cmocka_unit_test(an_answer_has_23_percent_and_at_most_a_message),
         cmocka_unit_test(answers_stay_for_each_listening_address_and_differ_between_them),
         cmocka_unit_test(bad_entries_are_not_told),
