@@ -26,6 +26,7 @@
 #include "chain/verdict.h"
 
 struct chain;
+struct index_db;
 
 enum chain_rebuild { REBUILD_NONE, REBUILD_CHAINSTATE /* -reindex-chainstate */, REBUILD_ALL /* -reindex */ };
 
@@ -118,6 +119,8 @@ bool chain_wait_tip(struct chain *c, int32_t min_height, const struct block_hash
 
 /* Runs fn on the chain thread, between blocks, and waits. ERR_CANCELLED while stopping. */
 enum err chain_call(struct chain *c, void (*fn)(struct chain *c, void *ctx), void *ctx) MUST_CHECK;
+/* For index_db_find_tx, with -txindex. Any thread. */
+struct index_db *chain_index_db(struct chain *c);
 /* Only inside chain_call. */
 struct coins *chain_coins(struct chain *c);
 

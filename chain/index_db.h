@@ -7,6 +7,7 @@
  *   'f' file(be32)            -> blockfile_info fields (varints)
  *   'F' name                  -> flag value (1 byte)
  *   't' txid(32)              -> block hash(32), varint offset, varint size
+ *   'T'                       -> hash(32) of the last block in the transaction index
  *   'V'                       -> format version (le32); an unknown one is refused with advice
  *
  * Chain thread, except index_db_find_tx (any thread).
@@ -37,6 +38,9 @@ enum err index_db_flush(struct index_db *db, struct header_index *idx, struct bl
 enum err index_db_get_flag(struct index_db *db, const char *name, bool *value, struct error *e) MUST_CHECK;
 enum err index_db_set_flag(struct index_db *db, const char *name, bool value, struct error *e) MUST_CHECK;
 
+/* The block whose transactions are the last in the index. */
+enum err index_db_get_tx_tip(struct index_db *db, struct block_hash *tip, bool *found, struct error *e) MUST_CHECK;
+
 /* Transaction index: where a confirmed transaction lies. Written no further than the coins' durable tip. */
 struct tx_location {
     struct block_hash block;
@@ -49,6 +53,7 @@ struct tx_index_batch;
 struct tx_index_batch *tx_index_batch_new(struct index_db *db);
 void tx_index_batch_free(struct tx_index_batch *b);
 void tx_index_batch_put(struct tx_index_batch *b, const struct txid *id, const struct tx_location *loc);
+void tx_index_batch_set_tip(struct tx_index_batch *b, const struct block_hash *tip);
 size_t tx_index_batch_bytes(const struct tx_index_batch *b);
 enum err tx_index_batch_write(struct tx_index_batch *b, enum kv_sync sync, struct error *e) MUST_CHECK;
 
