@@ -41,6 +41,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--timeout", type=float)
     parser.add_argument("--totals")
+    parser.add_argument("--files", nargs="+", help="these instead of the test_*.py here")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
 
@@ -50,9 +51,9 @@ def main():
     if arguments.long:
         environment["BSVPEER_LONG"] = "1"
     timeout = arguments.timeout or (7200 if environment.get("BSVPEER_LONG") == "1" else 420)
-    files = sorted(glob.glob(os.path.join(HERE, "test_*.py")))
+    files = arguments.files or sorted(glob.glob(os.path.join(HERE, "test_*.py")))
     if arguments.names:
-        files = [f for f in files if any(n in os.path.basename(f) or n == f for n in arguments.names)]
+        files = [f for f in files if any(n in os.path.basename(f) for n in arguments.names)]
 
     counts = {"PASSED": 0, "FAILED": 0, "SKIPPED": 0}
     failed_names = []

@@ -1,0 +1,86 @@
+"""Independent clients from npm talk to a node over ::1 (issue 2, "What must be shown" 5)."""
+import json
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "func"))
+
+from framework import ADDRESS, BUILD, Skip, case, check, equal, main, vector  # noqa: E402
+from blocks import GENESIS_HASH_HEX, MAIN_GENESIS_HASH_HEX  # noqa: E402
+
+PLACE = os.path.join(BUILD, "npm")
+MAGIC = {"regtest": "0xfabfb5da", "main": "0xe8f3e1e3"}
+IMPORT = ("-minimumchainwork=00", "-maxtipage=2000000000")
+
+
+def run_script(name, *args):
+    """The JSON a script prints. Scripts run in the folder that has the modules."""
+    if not os.path.isdir(os.path.join(PLACE, "node_modules")):
+        raise Skip("npm packages are not installed: tests/npm/run installs them")
+    done = subprocess.run(["node", "--no-deprecation", name] + [str(a) for a in args], cwd=PLACE,
+                          capture_output=True, text=True, timeout=60, check=False)
+    equal(done.returncode, 0, f"exit code of {name}; {done.stderr[-600:]} {done.stdout[-600:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def hashes(node, count):
+    return [node.rpc.getblockhash(h) for h in range(1, count + 1)]
+
+
+def mainnet_node(t):
+    node = t.node("-loadblock=" + vector("blocks/mainnet_0_319.blk"), *IMPORT, network="main")
+    t.wait(lambda: node.rpc.getblockcount() == 319, 60, "import of 319 blocks")
+    return node
+
+
+@case()
+def bsv_p2p_gets_headers_and_a_block_of_regtest(t):
+    node = t.node()
+    node.rpc.generatetoaddress(12, ADDRESS)
+    want = hashes(node, 12)
+    got = run_script("client.js", node.port, "REGTEST", GENESIS_HASH_HEX, want[6])
+    equal(got["problems"], [])
+    equal(got["headers"], want)
+    equal(got["block"], want[6])
+    equal(got["size"], node.rpc.getblock(want[6])["size"])
+    check(got["ping"], "ping answered")
+
+
+@case(timeout=120)
+def bsv_p2p_gets_headers_and_a_block_of_the_main_network(t):
+    node = mainnet_node(t)
+    want = hashes(node, 319)
+    got = run_script("client.js", node.port, "BSV", MAIN_GENESIS_HASH_HEX, want[169])
+    equal(got["problems"], [])
+    equal(got["headers"], want)
+    equal(got["block"], want[169])
+
+
+@case()
+def bitcoin_protocol_peer_is_served(t):
+    node = t.node()
+    node.rpc.generatetoaddress(5, ADDRESS)
+    want = hashes(node, 5)
+    got = run_script("scripted_peer.js", node.port, MAGIC["regtest"], GENESIS_HASH_HEX, want[2])
+    equal(got["first"][:2], ["version", "verack"])
+    equal(got["headers"], [GENESIS_HASH_HEX_INTERNAL] + [bytes.fromhex(h)[::-1].hex() for h in want[:4]])
+    equal(got["transactions"], 1)
+    check(got["pong"], "ping answered")
+    check(got["asked"], "an unknown block makes the node ask for headers")
+
+
+@case(timeout=120)
+def bitcoin_protocol_peer_reads_a_block_with_several_transactions(t):
+    node = mainnet_node(t)
+    want = node.rpc.getblockhash(170)
+    got = run_script("scripted_peer.js", node.port, MAGIC["main"], MAIN_GENESIS_HASH_HEX, want)
+    equal(len(got["headers"]), 319)
+    equal(got["transactions"], 2)
+
+
+GENESIS_HASH_HEX_INTERNAL = bytes.fromhex(GENESIS_HASH_HEX)[::-1].hex()
+
+if __name__ == "__main__":
+    main()
