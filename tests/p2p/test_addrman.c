@@ -716,6 +716,75 @@ static void every_changed_byte_is_noticed(void **state)
     addrman_free(back);
 }
 
+static void put_record(struct buf *b, const char *address, unsigned places, unsigned written)
+{
+    struct netaddr a = addr(address);
+    buf_put_le64(b, (uint64_t)NOW);
+    buf_put_le64(b, 1);
+    netaddr_write(b, &a);
+    netaddr_write(b, &a);
+    buf_put_le64(b, 0);
+    buf_put_le64(b, 0);
+    buf_put_le32(b, 0);
+    buf_put_u8(b, (uint8_t)places);
+    for (unsigned i = 0; i < written; i++)
+        buf_put_le16(b, (uint16_t)i);
+}
+
+static enum err decode_records(struct addrman *am, uint32_t n, const struct buf *records)
+{
+    static const struct state_file_kind kind = { "ADDR", 1 };
+    struct buf b;
+    buf_init(&b);
+    state_file_begin(&b, &kind, magic);
+    buf_put(&b, secret, sizeof secret);
+    buf_put_le32(&b, n);
+    buf_put(&b, records->data, records->len);
+    state_file_finish(&b);
+    enum err rc = addrman_decode(am, b.data, b.len, magic, NOW, NULL);
+    buf_clear(&b);
+    return rc;
+}
+
+static void records_that_cannot_be_are_damage_even_with_a_good_checksum(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *address;
+        unsigned places, written;
+        uint32_t count;
+        enum err rc;
+    } rows[] = {
+        { "8.8.8.8", 0, 0, 1, OK },
+        { "8.8.8.8", 8, 8, 1, OK }, /* places that are not its own are passed over */
+        { "8.8.8.8", 9, 9, 1, ERR_CORRUPT },
+        { "8.8.8.8", 255, 255, 1, ERR_CORRUPT },
+        { "8.8.8.8", 4, 3, 1, ERR_CORRUPT },
+        { "8.8.8.8", 3, 4, 1, ERR_CORRUPT },
+        { "8.8.8.8", 0, 0, 2, ERR_CORRUPT },
+        { "8.8.8.8", 0, 0, UINT32_MAX, ERR_CORRUPT },
+        { "8.8.8.8", 0, 0, 0, ERR_CORRUPT },
+        { "8.8.8.8:0", 0, 0, 1, ERR_CORRUPT },
+        { "10.0.0.1", 0, 0, 1, ERR_CORRUPT },
+    };
+    struct addrman *am = addrman_new(NULL);
+    struct buf b;
+    buf_init(&b);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        buf_reset(&b);
+        put_record(&b, rows[i].address, rows[i].places, rows[i].written);
+        assert_int_equal(decode_records(am, rows[i].count, &b), rows[i].rc);
+        assert_int_equal(am->n, rows[i].rc == OK);
+        check(am);
+    }
+    buf_reset(&b); /* one address twice */
+    put_record(&b, "8.8.8.8:1", 0, 0);
+    put_record(&b, "8.8.8.8:2", 0, 0);
+    assert_int_equal(decode_records(am, 2, &b), ERR_CORRUPT);
+    buf_clear(&b);
+    addrman_free(am);
+}
+
 static void times_of_a_file_from_the_future_are_cut(void **state)
 {
     (void)state;
@@ -813,6 +882,7 @@ int main(void)
         cmocka_unit_test(the_file_brings_everything_back),
         cmocka_unit_test(a_damaged_file_is_kept_aside_and_the_book_starts_empty),
         cmocka_unit_test(every_changed_byte_is_noticed),
+        cmocka_unit_test(records_that_cannot_be_are_damage_even_with_a_good_checksum),
         cmocka_unit_test(times_of_a_file_from_the_future_are_cut),
         cmocka_unit_test(a_flood_keeps_memory_flat_and_counters_may_wrap),
         cmocka_unit_test(invariants_hold_through_random_use),

@@ -141,6 +141,23 @@ static void a_second_automatic_ban_extends_and_never_shortens(void **state)
     banlist_free(b);
 }
 
+static void a_manual_ban_stays_one_when_the_host_misbehaves_too(void **state)
+{
+    (void)state;
+    struct banlist *b = banlist_new(2);
+    struct ban_entry *list;
+    assert_int_equal(add(b, "8.8.8.8/32", NOW + 100), OK);
+    assert_true(ban(b, "8.8.8.8", DAY));
+    assert_int_equal(banlist_list(b, NOW, &list), 1);
+    assert_int_equal(list[0].reason, BAN_MANUAL);
+    assert_int_equal(list[0].until, NOW + DAY);
+    free(list);
+    ban(b, "1.1.1.1", DAY);
+    ban(b, "2.2.2.2", DAY); /* pushes out 1.1.1.1 */
+    assert_true(banned(b, "8.8.8.8", NOW));
+    banlist_free(b);
+}
+
 static void the_list_is_sorted_with_reasons_and_without_expired(void **state)
 {
     (void)state;
@@ -324,6 +341,7 @@ int main(void)
         cmocka_unit_test(bans_end),
         cmocka_unit_test(setban_takes_any_subnet_as_given),
         cmocka_unit_test(a_second_automatic_ban_extends_and_never_shortens),
+        cmocka_unit_test(a_manual_ban_stays_one_when_the_host_misbehaves_too),
         cmocka_unit_test(the_list_is_sorted_with_reasons_and_without_expired),
         cmocka_unit_test(a_million_distinct_ipv6_bans_stay_bounded_and_fast),
         cmocka_unit_test(expired_bans_make_room_before_live_ones),

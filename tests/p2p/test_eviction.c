@@ -80,6 +80,20 @@ static void the_most_crowded_group_gives_up_its_youngest(void **state)
     assert_int_equal(got, 49);
 }
 
+static void the_longer_connected_half_stays_even_in_a_crowd(void **state)
+{
+    (void)state;
+    struct eviction_candidate c[60];
+    uint64_t got;
+    make_peers(c, 60);
+    for (size_t i = 0; i < 20; i++) { /* the oldest share one /16 */
+        uint8_t ip[4] = { 99, 1, (uint8_t)i, 1 };
+        netaddr_from_ipv4(&c[i].addr, ip, 8333);
+    }
+    assert_true(eviction_select(c, 60, &key, &got));
+    assert_true(got >= 50);
+}
+
 static void whitelisted_peers_never_leave(void **state)
 {
     (void)state;
@@ -180,6 +194,7 @@ int main(void)
         cmocka_unit_test(nobody_leaves_when_all_are_protected),
         cmocka_unit_test(the_youngest_leaves_when_all_groups_are_equal),
         cmocka_unit_test(the_most_crowded_group_gives_up_its_youngest),
+        cmocka_unit_test(the_longer_connected_half_stays_even_in_a_crowd),
         cmocka_unit_test(whitelisted_peers_never_leave),
         cmocka_unit_test(each_property_protects),
         cmocka_unit_test(an_unmeasured_ping_is_no_low_ping),
