@@ -86,9 +86,21 @@ static void request_stop(void *ctx)
 
 /* --- on the loop --- */
 
+/* While syncing the progress line tells enough. */
+static void log_tip(const struct node_event *ev)
+{
+    char hex[HASH_HEX_SIZE];
+    hash_to_hex(hex, ev->tip.hash.b);
+    if (!ev->flag)
+        log_info("new tip: height %d, %s", ev->tip.height, hex);
+    else
+        log_debug(LOGC_CHAIN, "tip: height %d, %s", ev->tip.height, hex);
+}
+
 static void tip_changed(struct node *n, const struct node_event *ev)
 {
     const int64_t stop_at = config_int(n->settings->config, "stopatheight");
+    log_tip(ev);
     sync_tip_changed(n->sync, &ev->tip, ev->flag);
     if (!ev->flag)
         notify_block(config_string(n->settings->config, "blocknotify"), &ev->tip.hash);
