@@ -271,8 +271,8 @@ const char *test_chain_submit(struct test_chain *t, const struct built_block *b)
         fail_msg("submit: %s", e.text);
     if (duplicate && verdict_ok(&v))
         return "duplicate";
-    t->last_judged = v;
-    return verdict_ok(&v) ? "" : t->last_judged.reason;
+    t->last_verdict = v;
+    return verdict_ok(&v) ? "" : t->last_verdict.reason;
 }
 
 void test_chain_grow(struct test_chain *t, int32_t n)

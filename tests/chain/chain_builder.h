@@ -80,7 +80,8 @@ struct test_chain {
     int32_t height;             /* of the last of them */
     /* Handlers count. */
     _Atomic int connected, disconnected, judged, fatal;
-    struct verdict last_judged;
+    struct verdict last_judged;  /* by the handler */
+    struct verdict last_verdict; /* of test_chain_submit */
     struct error last_error;
 };
 

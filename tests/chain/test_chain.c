@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "chain/index_db.h"
 #include "tests/chain/chain_builder.h"
 
 static void a_new_chain_stands_at_genesis(void **state)
@@ -50,12 +51,369 @@ static void the_chain_is_the_same_after_a_restart(void **state)
     test_chain_close(&t);
 }
 
+/* Two branches from block 3 of a grown chain: `a` is longer by one than the grown one. */
+static void make_branch(struct test_chain *t, int32_t from, struct built_block *out, int n)
+{
+    const struct built_block *prev = &t->blocks[from];
+    for (int i = 0; i < n; i++) {
+        builder_block(&t->options.params, &(struct block_spec){ .prev = prev }, &out[i]);
+        prev = &out[i];
+    }
+}
+
+static void clear_branch(struct built_block *b, int n)
+{
+    for (int i = 0; i < n; i++)
+        built_block_clear(&b[i]);
+}
+
+static void the_branch_with_more_work_wins_and_the_other_can_come_back(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    struct chain_params p = test_params(1000);
+    struct built_block a[4], b[3];
+    test_chain_open(&t, &p, 2);
+    test_chain_grow(&t, 6);
+    struct hash256 old_coins = test_chain_coins(&t);
+    make_branch(&t, 3, a, 4);
+    for (int i = 0; i < 3; i++) /* as much work as the tip: the first seen stays */
+        assert_string_equal(test_chain_submit(&t, &a[i]), "");
+    assert_int_equal(t.disconnected, 0);
+    assert_string_equal(test_chain_submit(&t, &a[3]), "");
+    assert_int_equal(t.disconnected, 3);
+    assert_int_equal(test_chain_tip_height(&t), 7);
+    assert_true(test_chain_has_coin(&t, &a[3].coinbase, NULL));
+    assert_false(test_chain_has_coin(&t, &t.blocks[6].coinbase, NULL));
+    struct hash256 branch_coins = test_chain_coins(&t);
+    assert_memory_not_equal(old_coins.b, branch_coins.b, 32);
+    builder_block(&p, &(struct block_spec){ .prev = &t.blocks[6] }, &b[0]);
+    builder_block(&p, &(struct block_spec){ .prev = &b[0] }, &b[1]);
+    assert_string_equal(test_chain_submit(&t, &b[0]), "");
+    assert_string_equal(test_chain_submit(&t, &b[1]), "");
+    assert_int_equal(test_chain_tip_height(&t), 8);
+    assert_int_equal(t.disconnected, 7);
+    struct error e;
+    assert_int_equal(chain_invalidate(t.chain, test_chain_node(&t, &b[0]), &e), OK);
+    assert_int_equal(test_chain_tip_height(&t), 7); /* the other branch has more than what is left */
+    assert_int_equal(chain_invalidate(t.chain, test_chain_node(&t, &a[0]), &e), OK);
+    struct hash256 back = test_chain_coins(&t);
+    assert_memory_equal(old_coins.b, back.b, 32);
+    clear_branch(a, 4);
+    clear_branch(b, 2);
+    test_chain_close(&t);
+}
+
+static void invalidate_and_reconsider_return_to_the_same_coins(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    struct error e;
+    struct chain_params p = test_params(1000);
+    test_chain_open(&t, &p, 1);
+    test_chain_grow(&t, 10);
+    struct hash256 before = test_chain_coins(&t);
+    struct header_node *node = test_chain_node(&t, &t.blocks[4]);
+    assert_int_equal(chain_invalidate(t.chain, node, &e), OK);
+    assert_int_equal(test_chain_tip_height(&t), 3);
+    assert_int_equal(chain_reconsider(t.chain, node, &e), OK);
+    assert_int_equal(test_chain_tip_height(&t), 10);
+    struct hash256 after = test_chain_coins(&t);
+    assert_memory_equal(before.b, after.b, 32);
+    assert_int_equal(chain_invalidate(t.chain, test_chain_node(&t, &t.blocks[0]), &e), ERR_RANGE);
+    test_chain_close(&t);
+}
+
+static void an_invalidated_block_stays_so_over_a_restart(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    struct error e;
+    struct chain_params p = test_params(1000);
+    test_chain_open(&t, &p, 0);
+    test_chain_grow(&t, 4);
+    assert_int_equal(chain_invalidate(t.chain, test_chain_node(&t, &t.blocks[3]), &e), OK);
+    test_chain_reopen(&t);
+    assert_int_equal(test_chain_tip_height(&t), 2);
+    assert_int_equal(chain_reconsider(t.chain, test_chain_node(&t, &t.blocks[3]), &e), OK);
+    assert_int_equal(test_chain_tip_height(&t), 4);
+    test_chain_close(&t);
+}
+
+static void precious_prefers_a_branch_of_equal_work(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    struct error e;
+    struct chain_params p = test_params(1000);
+    struct built_block a[1];
+    struct chain_tip tip;
+    test_chain_open(&t, &p, 1);
+    test_chain_grow(&t, 3);
+    make_branch(&t, 2, a, 1);
+    assert_string_equal(test_chain_submit(&t, &a[0]), "");
+    assert_int_equal(chain_precious(t.chain, test_chain_node(&t, &a[0]), &e), OK);
+    chain_get_tip(t.chain, &tip);
+    assert_memory_equal(tip.hash.b, a[0].hash.b, 32);
+    assert_int_equal(chain_precious(t.chain, test_chain_node(&t, &t.blocks[3]), &e), OK);
+    chain_get_tip(t.chain, &tip);
+    assert_memory_equal(tip.hash.b, t.blocks[3].hash.b, 32);
+    clear_branch(a, 1);
+    test_chain_close(&t);
+}
+
+static void a_longer_branch_with_a_bad_block_leads_back_to_the_old_tip(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    struct chain_params p = test_params(1000);
+    struct built_block a[2], bad, after;
+    struct chain_tip tip;
+    test_chain_open(&t, &p, 2);
+    test_chain_grow(&t, 5);
+    struct hash256 before = test_chain_coins(&t);
+    make_branch(&t, 2, a, 2);
+    builder_block(&p, &(struct block_spec){ .prev = &a[1], .extra_reward = 1 }, &bad);
+    builder_block(&p, &(struct block_spec){ .prev = &bad }, &after);
+    assert_string_equal(test_chain_submit(&t, &a[0]), "");
+    assert_string_equal(test_chain_submit(&t, &a[1]), "");
+    assert_string_equal(test_chain_submit(&t, &bad), ""); /* of equal work: not looked at yet */
+    assert_string_equal(test_chain_submit(&t, &after), "");
+    assert_int_equal(t.judged, 1);
+    assert_string_equal(t.last_judged.reason, "bad-cb-amount");
+    chain_get_tip(t.chain, &tip);
+    assert_memory_equal(tip.hash.b, t.blocks[5].hash.b, 32);
+    struct hash256 coins = test_chain_coins(&t);
+    assert_memory_equal(before.b, coins.b, 32);
+    clear_branch(a, 2);
+    built_block_clear(&bad);
+    built_block_clear(&after);
+    test_chain_close(&t);
+}
+
+static void a_deep_reorganisation_leaves_the_coins_of_a_fresh_replay(void **state)
+{
+    (void)state;
+    enum { DEEP = 144 };
+    struct test_chain t, fresh;
+    struct chain_params p = test_params(1000);
+    struct built_block a[DEEP + 1];
+    test_chain_open(&t, &p, 2);
+    test_chain_grow(&t, DEEP);
+    make_branch(&t, 0, a, DEEP + 1);
+    test_chain_open(&fresh, &p, 0);
+    for (int i = 0; i <= DEEP; i++) {
+        assert_string_equal(test_chain_submit(&t, &a[i]), "");
+        assert_string_equal(test_chain_submit(&fresh, &a[i]), "");
+    }
+    assert_int_equal(t.disconnected, DEEP);
+    struct hash256 one = test_chain_coins(&t), other = test_chain_coins(&fresh);
+    assert_memory_equal(one.b, other.b, 32);
+    clear_branch(a, DEEP + 1);
+    test_chain_close(&t);
+    test_chain_close(&fresh);
+}
+
+static void blocks_that_arrive_before_their_parents_connect_with_them(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    struct chain_params p = test_params(1000);
+    struct built_block a[3];
+    test_chain_open(&t, &p, 2);
+    make_branch(&t, 0, a, 3);
+    struct block_header headers[3] = { a[0].header, a[1].header, a[2].header };
+    struct header_node *last;
+    struct verdict v;
+    size_t accepted;
+    assert_int_equal(chain_accept_headers(t.chain, headers, 3, &accepted, &last, &v), OK);
+    assert_int_equal(accepted, 3);
+    assert_string_equal(test_chain_submit(&t, &a[2]), "");
+    assert_string_equal(test_chain_submit(&t, &a[1]), "");
+    assert_int_equal(test_chain_tip_height(&t), 0);
+    assert_string_equal(test_chain_submit(&t, &a[0]), "");
+    assert_int_equal(test_chain_tip_height(&t), 3);
+    clear_branch(a, 3);
+    test_chain_close(&t);
+}
+
+static void a_block_above_the_size_limit_connects_once_the_limit_is_raised(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    struct chain_params p = test_params(1);
+    struct built_block big;
+    uint8_t script[1000] = { 0x00, 0x6a };
+    test_chain_open(&t, &p, 1);
+    builder_block(&p, &(struct block_spec){ .prev = &t.blocks[0], .script = span_of(script, sizeof(script)) }, &big);
+    t.options.max_block_size = 1000;
+    test_chain_reopen(&t);
+    assert_string_equal(test_chain_submit(&t, &big), "bad-blk-length");
+    assert_false(atomic_load(&test_chain_node(&t, &big)->status) & HS_FAILED_MASK);
+    t.options.max_block_size = 0;
+    test_chain_reopen(&t);
+    assert_string_equal(test_chain_submit(&t, &big), "");
+    assert_int_equal(test_chain_tip_height(&t), 1);
+    /* Lowered again: a stored block above it is judged anew when the limit allows. */
+    struct error e;
+    assert_int_equal(chain_invalidate(t.chain, test_chain_node(&t, &big), &e), OK);
+    t.options.max_block_size = 1000;
+    test_chain_reopen(&t);
+    assert_int_equal(chain_reconsider(t.chain, test_chain_node(&t, &big), &e), OK);
+    assert_int_equal(test_chain_tip_height(&t), 0);
+    assert_true(atomic_load(&test_chain_node(&t, &big)->status) & HS_FAILED_LIMIT);
+    t.options.max_block_size = 0;
+    test_chain_reopen(&t);
+    struct chain_tip tip;
+    assert_true(chain_wait_tip(t.chain, 1, NULL, 5000, &tip));
+    built_block_clear(&big);
+    test_chain_close(&t);
+}
+
+static void waiting_for_a_tip_ends_with_it_or_with_the_time(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    struct chain_tip tip;
+    struct chain_params p = test_params(1000);
+    test_chain_open(&t, &p, 0);
+    assert_false(chain_wait_tip(t.chain, 1, NULL, 10, &tip));
+    test_chain_grow(&t, 1);
+    assert_true(chain_wait_tip(t.chain, 1, NULL, -1, &tip));
+    assert_false(chain_wait_tip(t.chain, 0, &t.blocks[1].hash, 10, &tip));
+    test_chain_close(&t);
+}
+
+static void verifying_finds_a_good_chain_good_at_every_level(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    struct chain_params p = test_params(1000);
+    struct error e;
+    test_chain_open(&t, &p, 2);
+    test_chain_grow(&t, 7);
+    struct hash256 before = test_chain_coins(&t);
+    for (unsigned level = 0; level <= 4; level++) {
+        bool good = false;
+        assert_int_equal(chain_verify(t.chain, level, 0, &good, &e), OK);
+        assert_true(good);
+        struct hash256 after = test_chain_coins(&t);
+        assert_memory_equal(before.b, after.b, 32);
+    }
+    test_chain_close(&t);
+}
+
+static void reindex_finds_the_same_chain_in_the_block_files(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    struct chain_tip tip;
+    struct chain_params p = test_params(1000);
+    const enum chain_rebuild kinds[] = { REBUILD_CHAINSTATE, REBUILD_ALL };
+    test_chain_open(&t, &p, 2);
+    test_chain_grow(&t, 12);
+    struct hash256 before = test_chain_coins(&t);
+    for (size_t i = 0; i < 2; i++) {
+        t.options.rebuild = kinds[i];
+        test_chain_reopen(&t);
+        assert_true(chain_wait_tip(t.chain, 12, NULL, 10000, &tip));
+        struct hash256 after = test_chain_coins(&t);
+        assert_memory_equal(before.b, after.b, 32);
+    }
+    t.options.rebuild = REBUILD_NONE;
+    test_chain_reopen(&t);
+    assert_int_equal(test_chain_tip_height(&t), 12);
+    test_chain_grow(&t, 1);
+    test_chain_close(&t);
+}
+
+static void the_transaction_index_follows_the_chain_and_can_be_added_later(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    struct error e;
+    struct chain_params p = test_params(1000);
+    struct tx_location loc;
+    bool found = false;
+    test_chain_open(&t, &p, 1);
+    test_chain_grow(&t, 5);
+    t.options.tx_index = true;
+    test_chain_reopen(&t);
+    test_chain_grow(&t, 2);
+    for (int32_t h = 1; h <= 7; h++) {
+        for (int i = 0; i < 500 && !found; i++) {
+            assert_int_equal(chain_flush(t.chain, &e), OK);
+            assert_int_equal(index_db_find_tx(chain_index_db(t.chain), &t.blocks[h].coinbase.txid, &loc, &found, &e), OK);
+        }
+        assert_true(found);
+        found = false;
+        assert_memory_equal(loc.block.b, t.blocks[h].hash.b, 32);
+        assert_int_equal(loc.offset, 81);
+        assert_int_equal(loc.size, t.blocks[h].raw.len - 81);
+    }
+    test_chain_reopen(&t);
+    assert_int_equal(index_db_find_tx(chain_index_db(t.chain), &t.blocks[7].coinbase.txid, &loc, &found, &e), OK);
+    assert_true(found);
+    test_chain_close(&t);
+}
+
+static void pruning_keeps_what_a_reorganisation_may_need(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    struct error e;
+    struct chain_params p = test_params(1000);
+    int32_t last;
+    test_chain_open(&t, &p, 1);
+    t.options.prune_target_bytes = 1;
+    t.options.preferred_file_size = 4000; /* a file holds about twenty of these blocks */
+    test_chain_reopen(&t);
+    test_chain_grow(&t, 400);
+    assert_int_equal(chain_prune(t.chain, 1000000, &last, &e), OK);
+    assert_true(last > 50 && last <= 112);
+    assert_false(atomic_load(&test_chain_node(&t, &t.blocks[last])->status) & HS_HAVE_DATA);
+    for (int32_t h = 400 - 288; h <= 400; h++)
+        assert_true(atomic_load(&test_chain_node(&t, &t.blocks[h])->status) & HS_HAVE_UNDO);
+    struct buf raw = { 0 };
+    assert_int_equal(chain_read_block_bytes(t.chain, test_chain_node(&t, &t.blocks[1]), 1000, &raw, &e), ERR_NOTFOUND);
+    test_chain_reopen(&t);
+    assert_int_equal(test_chain_tip_height(&t), 400);
+    test_chain_grow(&t, 1);
+    test_chain_close(&t);
+}
+
+static void closing_without_a_start_and_twice_open_are_fine(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    struct error e;
+    struct chain_params p = test_params(1000);
+    test_chain_open(&t, &p, 2);
+    assert_int_equal(chain_close(t.chain, &e), OK);
+    assert_int_equal(chain_open(&t.chain, &t.options, NULL, &e), OK);
+    test_chain_close(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_chain_stands_at_genesis),
         cmocka_unit_test(submitted_blocks_become_the_tip),
         cmocka_unit_test(the_chain_is_the_same_after_a_restart),
+        cmocka_unit_test(the_branch_with_more_work_wins_and_the_other_can_come_back),
+        cmocka_unit_test(invalidate_and_reconsider_return_to_the_same_coins),
+        cmocka_unit_test(an_invalidated_block_stays_so_over_a_restart),
+        cmocka_unit_test(precious_prefers_a_branch_of_equal_work),
+        cmocka_unit_test(a_longer_branch_with_a_bad_block_leads_back_to_the_old_tip),
+        cmocka_unit_test(a_deep_reorganisation_leaves_the_coins_of_a_fresh_replay),
+        cmocka_unit_test(blocks_that_arrive_before_their_parents_connect_with_them),
+        cmocka_unit_test(a_block_above_the_size_limit_connects_once_the_limit_is_raised),
+        cmocka_unit_test(waiting_for_a_tip_ends_with_it_or_with_the_time),
+        cmocka_unit_test(verifying_finds_a_good_chain_good_at_every_level),
+        cmocka_unit_test(reindex_finds_the_same_chain_in_the_block_files),
+        cmocka_unit_test(the_transaction_index_follows_the_chain_and_can_be_added_later),
+        cmocka_unit_test(pruning_keeps_what_a_reorganisation_may_need),
+        cmocka_unit_test(closing_without_a_start_and_twice_open_are_fine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

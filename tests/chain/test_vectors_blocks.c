@@ -1,0 +1,139 @@
+/* Real and published chains: every block connects in its place. */
+#include <config.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "chain/chain_internal.h"
+#include "tests/chain/chain_builder.h"
+
+/* Submits every record of a file; returns how many. Each must be taken. */
+static size_t submit_records(struct test_chain *t, const struct buf *file)
+{
+    size_t n = 0;
+    struct reader r;
+    reader_init(&r, file->data, file->len);
+    while (r.left > 0) {
+        struct built_block b = { 0 };
+        read_le32(&r);
+        uint32_t size = read_le32(&r);
+        const uint8_t *data = read_bytes(&r, size);
+        assert_false(r.failed);
+        b.raw = (struct buf){ (uint8_t *)(uintptr_t)data, size, size };
+        const char *reason = test_chain_submit(t, &b);
+        if (n == 0 && strcmp(reason, "duplicate") == 0)
+            reason = ""; /* genesis */
+        if (reason[0])
+            fail_msg("record %zu: %s %s", n, reason, t->last_verdict.detail);
+        n++;
+    }
+    return n;
+}
+
+static struct test_chain *open_main(int32_t maturity)
+{
+    struct test_chain *t = xcalloc(1, sizeof(*t));
+    struct chain_params p = *params_get(NETWORK_MAIN);
+    p.minimum_work = u256_from_u64(0);
+    test_chain_open(t, &p, 2);
+    t->chain->env.coinbase_maturity = maturity;
+    return t;
+}
+
+static void close_main(struct test_chain *t)
+{
+    test_chain_close(t);
+    free(t);
+}
+
+static void the_first_320_blocks_of_the_main_network_connect(void **state)
+{
+    (void)state;
+    struct buf file = { 0 };
+    vector_read("blocks/mainnet_0_319.blk", &file);
+    struct test_chain *t = open_main(COINBASE_MATURITY);
+    size_t n = submit_records(t, &file);
+    vector_report("blocks/mainnet_0_319.blk", n);
+    assert_int_equal(test_chain_tip_height(t), (int)n - 1);
+    /* The first payment: block 170 spends the coinbase of block 9. */
+    struct error e;
+    struct hash256 before = test_chain_coins(t);
+    struct header_node *node = header_index_at(chain_headers(t->chain), 170);
+    assert_int_equal(chain_invalidate(t->chain, node, &e), OK);
+    assert_int_equal(test_chain_tip_height(t), 169);
+    assert_int_equal(chain_reconsider(t->chain, node, &e), OK);
+    struct hash256 after = test_chain_coins(t);
+    assert_memory_equal(before.b, after.b, 32);
+    buf_clear(&file);
+    close_main(t);
+}
+
+static void loadblock_imports_the_same_chain(void **state)
+{
+    (void)state;
+    char *path = vector_path("blocks/mainnet_0_319.blk");
+    if (!path)
+        skip();
+    struct error e;
+    struct chain_tip tip;
+    struct buf file = { 0 };
+    struct test_chain *t = open_main(COINBASE_MATURITY);
+    vector_read("blocks/mainnet_0_319.blk", &file);
+    submit_records(t, &file);
+    struct hash256 direct = test_chain_coins(t);
+    struct test_chain *u = open_main(COINBASE_MATURITY);
+    assert_int_equal(chain_close(u->chain, &e), OK);
+    char *copy = path_join(u->dir, "copy.blk"); /* a vector may be packed */
+    assert_int_equal(file_replace(copy, file.data, file.len, &e), OK);
+    assert_int_equal(chain_open(&u->chain, &u->options, NULL, &e), OK);
+    chain_start(u->chain, (const char *const[]){ copy, NULL });
+    assert_true(chain_wait_tip(u->chain, test_chain_tip_height(t), NULL, 20000, &tip));
+    for (int i = 0; i < 2000 && chain_is_importing(u->chain); i++)
+        usleep(1000);
+    assert_false(chain_is_importing(u->chain));
+    struct hash256 imported = test_chain_coins(u);
+    assert_memory_equal(direct.b, imported.b, 32);
+    buf_clear(&file);
+    free(copy);
+    free(path);
+    close_main(t);
+    close_main(u);
+}
+
+static void the_synthetic_branches_reorganise_with_a_maturity_of_one(void **state)
+{
+    (void)state;
+    char **names;
+    size_t n = vector_list("blocks/reorg-synthetic", ".blk", &names);
+    if (n == 0)
+        skip();
+    struct test_chain *t = open_main(1);
+    size_t records = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct buf file = { 0 };
+        vector_read(names[i], &file);
+        size_t cases = submit_records(t, &file);
+        vector_report(names[i], cases);
+        records += cases;
+        buf_clear(&file);
+    }
+    assert_true(records > 5);
+    struct chain_tip tip;
+    chain_get_tip(t->chain, &tip);
+    const struct header_node *best = header_index_best(chain_headers(t->chain));
+    assert_ptr_equal(tip.node, best);
+    vector_list_free(names, n);
+    close_main(t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_320_blocks_of_the_main_network_connect),
+        cmocka_unit_test(loadblock_imports_the_same_chain),
+        cmocka_unit_test(the_synthetic_branches_reorganise_with_a_maturity_of_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

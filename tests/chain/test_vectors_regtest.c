@@ -1,0 +1,146 @@
+/* The published regtest chains: each connects from genesis, and they reorganise both ways. */
+#include <config.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/chain/chain_builder.h"
+
+static const char folder[] = "regtest-chains";
+
+/* Every record is new or known, none is refused. Returns how many. */
+static size_t submit_all(struct test_chain *t, const struct buf *file)
+{
+    size_t n = 0;
+    struct reader r;
+    reader_init(&r, file->data, file->len);
+    while (r.left > 0) {
+        struct built_block b = { 0 };
+        read_le32(&r);
+        uint32_t size = read_le32(&r);
+        const uint8_t *data = read_bytes(&r, size);
+        assert_false(r.failed);
+        b.raw = (struct buf){ (uint8_t *)(uintptr_t)data, size, size };
+        const char *reason = test_chain_submit(t, &b);
+        if (reason[0] && strcmp(reason, "duplicate") != 0)
+            fail_msg("record %zu: %s %s", n, reason, t->last_verdict.detail);
+        n++;
+    }
+    return n;
+}
+
+static void every_chain_connects_from_genesis(void **state)
+{
+    (void)state;
+    char **names;
+    size_t n = vector_list(folder, ".blk", &names);
+    if (n == 0)
+        skip();
+    for (size_t i = 0; i < n; i++) {
+        struct test_chain t;
+        struct buf file = { 0 };
+        test_chain_open(&t, params_get(NETWORK_REGTEST), 2);
+        vector_read(names[i], &file);
+        size_t blocks = submit_all(&t, &file);
+        vector_report(names[i], blocks);
+        assert_true(test_chain_tip_height(&t) > 100);
+        assert_int_equal(t.judged, 0);
+        buf_clear(&file);
+        test_chain_close(&t);
+    }
+    vector_list_free(names, n);
+}
+
+static struct hash256 coins_of(const char *name, struct block_hash *tip_hash)
+{
+    struct test_chain t;
+    struct buf file = { 0 };
+    struct chain_tip tip;
+    test_chain_open(&t, params_get(NETWORK_REGTEST), 0);
+    vector_read(name, &file);
+    submit_all(&t, &file);
+    chain_get_tip(t.chain, &tip);
+    *tip_hash = tip.hash;
+    struct hash256 coins = test_chain_coins(&t);
+    buf_clear(&file);
+    test_chain_close(&t);
+    return coins;
+}
+
+static void expect(struct test_chain *t, const struct block_hash *tip_hash, const struct hash256 *coins)
+{
+    struct chain_tip tip;
+    chain_get_tip(t->chain, &tip);
+    assert_memory_equal(tip.hash.b, tip_hash->b, 32);
+    struct hash256 now = test_chain_coins(t);
+    assert_memory_equal(now.b, coins->b, 32);
+}
+
+/* After both files the chain stands at the longer one; invalidating leads to the other and back. */
+static void reorganise(const char *shorter, const char *longer)
+{
+    struct test_chain t;
+    struct buf one = { 0 }, two = { 0 };
+    struct block_hash short_tip, long_tip;
+    struct error e;
+    struct hash256 short_coins = coins_of(shorter, &short_tip), long_coins = coins_of(longer, &long_tip);
+    test_chain_open(&t, params_get(NETWORK_REGTEST), 2);
+    vector_read(shorter, &one);
+    vector_read(longer, &two);
+    submit_all(&t, &one);
+    expect(&t, &short_tip, &short_coins);
+    submit_all(&t, &two);
+    assert_true(t.disconnected > 0);
+    expect(&t, &long_tip, &long_coins);
+    struct header_index *idx = chain_headers(t.chain);
+    struct header_node *a = header_index_find(idx, &short_tip), *b = header_index_find(idx, &long_tip);
+    struct header_node *fork = header_last_common(a, b);
+    struct header_node *first = header_ancestor(b, fork->height + 1);
+    assert_int_equal(chain_invalidate(t.chain, first, &e), OK);
+    expect(&t, &short_tip, &short_coins);
+    assert_int_equal(chain_reconsider(t.chain, first, &e), OK);
+    expect(&t, &long_tip, &long_coins);
+    buf_clear(&one);
+    buf_clear(&two);
+    test_chain_close(&t);
+}
+
+/* The file with this in its name, or NULL. */
+static char *find(char **names, size_t n, const char *part)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strstr(names[i], part))
+            return names[i];
+    return NULL;
+}
+
+static void branches_reorganise_in_both_directions(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {
+        { "115_3677f4", "116_1ccd26" }, { "116_1ccd26", "117_155d19" }, { "115_3677f4", "117_28c2d3" },
+        { "reorg_node1", "reorg_node2" },
+    };
+    char **names;
+    size_t n = vector_list(folder, ".blk", &names), done = 0;
+    if (n == 0)
+        skip();
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        const char *shorter = find(names, n, pairs[i][0]), *longer = find(names, n, pairs[i][1]);
+        if (!shorter || !longer)
+            continue;
+        reorganise(shorter, longer);
+        done++;
+    }
+    vector_report(folder, done);
+    vector_list_free(names, n);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_chain_connects_from_genesis),
+        cmocka_unit_test(branches_reorganise_in_both_directions),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
