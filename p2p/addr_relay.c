@@ -151,7 +151,7 @@ enum msg_result on_addr(struct peer *p, struct span payload)
         if (!only_own || netaddr_same_ip(&pa->addr, &p->addr))
             take_addr(p, pa, may_relay, now);
     }
-    if (p->kind == PEER_ONESHOT)
+    if (p->kind == PEER_ONESHOT && n > 1) /* a single one is the peer's own */
         peer_disconnect(p, "addresses received");
     return MSG_DONE;
 }

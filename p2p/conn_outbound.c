@@ -311,7 +311,7 @@ static void seed_tick(struct net *net, int64_t now)
         if (c->forcednsseed || book_size(net) == 0)
             seed_by_dns(net);
         else if (age > DNS_SEED_WAIT_S * 1000) {
-            if (net_count_kind(net, PEER_OUTBOUND) < GOOD_PEERS_FOR_NO_SEEDS)
+            if (net_ready_count(net) < GOOD_PEERS_FOR_NO_SEEDS)
                 seed_by_dns(net);
             net->seeded_dns = true;
         }

@@ -9,8 +9,10 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/pool.h"
 #include "base/rand.h"
 #include "p2p/net_internal.h"
+#include "p2p/state_file.h"
 
 #define TICK_MS 500
 #define STORE_INTERVAL_MS 900000 /* spec p2p 7.3 */
@@ -198,24 +200,50 @@ static void report(enum err rc, const struct error *e)
         log_error("%s", e->text);
 }
 
-static void store_bans(struct net *net)
+/* Writing waits for the disk, so a thread of its own does it; one after the other, in order. */
+struct store_job {
+    struct job job;
+    char *path;
+    struct buf content;
+};
+
+static void run_store(struct job *job)
 {
+    struct store_job *s = (struct store_job *)job;
     struct error e;
-    char *path = data_path(net, "banlist.dat");
-    if (path != NULL && banlist_take_dirty(net->bans))
-        report(banlist_store(net->bans, path, net->c.disk_magic, &e), &e);
-    free(path);
+    report(state_file_commit(s->path, &s->content, &e), &e);
+    buf_clear(&s->content);
+    free(s->path);
+    free(s);
 }
 
-void net_store_files(struct net *net)
+static struct store_job *store_job_new(const struct net *net, const char *name)
 {
-    struct error e;
-    char *path = data_path(net, "peers.dat");
-    if (path != NULL)
-        report(addrman_store(net->book, path, net->c.disk_magic, &e), &e);
-    free(path);
+    struct store_job *s = xcalloc(1, sizeof(*s));
+    s->job.run = run_store;
+    s->path = data_path(net, name);
+    buf_init(&s->content);
+    return s;
+}
+
+void net_store_bans(struct net *net)
+{
     banlist_sweep(net->bans, clock_now());
-    store_bans(net);
+    if (net->c.datadir == NULL || !banlist_take_dirty(net->bans))
+        return;
+    struct store_job *s = store_job_new(net, "banlist.dat");
+    banlist_encode(net->bans, net->c.disk_magic, &s->content);
+    pool_submit(net->files, JOB_LOW, &s->job);
+}
+
+static void store_files(struct net *net)
+{
+    net_store_bans(net);
+    if (net->c.datadir == NULL)
+        return;
+    struct store_job *s = store_job_new(net, "peers.dat");
+    addrman_encode(net->book, net->c.disk_magic, &s->content);
+    pool_submit(net->files, JOB_LOW, &s->job);
 }
 
 static void store_anchors(struct net *net)
@@ -252,7 +280,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     }
     if (now >= net->next_store_ms) {
         net->next_store_ms = now + STORE_INTERVAL_MS;
-        net_store_files(net);
+        store_files(net);
     }
 }
 
@@ -451,6 +479,7 @@ static void make_events(struct net *net)
     net->work_ev = event_new(net->base, -1, 0, on_work, net);
     net->call_ev = event_new(net->base, -1, 0, on_call, net);
     net->calls = queue_new(0, 0, wake_calls, net);
+    net->files = pool_new(1, "netfiles");
 }
 
 enum err net_new(struct net **out, const struct net_config *c, const struct net_handlers *h,
@@ -533,7 +562,9 @@ void net_stop(struct net *net)
     queue_close(net->calls);
     run_calls(net, false);
     event_del(net->call_ev);
-    net_store_files(net);
+    store_files(net);
+    pool_free(net->files); /* waits for what is being written */
+    net->files = NULL;
 }
 
 void net_free(struct net *net)
@@ -541,6 +572,7 @@ void net_free(struct net *net)
     if (net == NULL)
         return;
     net_stop(net);
+    pool_free(net->files);
     event_free(net->tick_ev);
     event_free(net->work_ev);
     event_free(net->call_ev);

@@ -118,7 +118,8 @@ enum err net_new(struct net **out, const struct net_config *c, const struct net_
                  struct event_base *base, struct error *e) MUST_CHECK;
 /* Loop (or before it runs). Fails only when listening was asked for and no address could be bound. */
 enum err net_start(struct net *net, struct error *e) MUST_CHECK;
-/* Loop (or after it ended). Closes all peers (on_close is called), stores the address files. */
+/* Loop (or after it ended), but not from inside a net handler. Closes all peers (on_close is
+ * called), stores the address files. */
 void net_stop(struct net *net);
 void net_free(struct net *net); /* after net_stop; NULL is fine */
 

@@ -80,7 +80,6 @@ struct peer {
     size_t charged;          /* of net->receive_memory */
     struct send_queue out;
     bool room_wanted;        /* node was told there is no room */
-    const char *close_reason;
 
     /* work list of net_kick */
     struct peer *next_work;
@@ -187,6 +186,7 @@ struct net {
     struct resolver *resolver;
     struct lookup *lookups;  /* under way */
     struct dns_seeder *seeder;
+    struct pool *files;      /* one thread that writes peers.dat and banlist.dat */
     struct addrman *book;
     struct banlist *bans;
     unsigned networks;       /* mask of enum network */
@@ -287,7 +287,8 @@ bool net_is_whitelisted(const struct net *net, const struct netaddr *a);
 void net_count_sent(struct net *net, size_t n);
 /* Peers inside a ban leave, but for whitelisted and manual ones. */
 void net_disconnect_banned(struct net *net);
-void net_store_files(struct net *net);
+/* Has the ban list written if it changed, in the background. */
+void net_store_bans(struct net *net);
 
 /* --- message handlers, named in the table of msg.c --- */
 enum msg_result on_version(struct peer *p, struct span payload);

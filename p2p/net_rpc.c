@@ -291,7 +291,7 @@ static void do_ban(struct net *net, void *ctx)
     for (size_t i = 0; i < net->n_peers; i++)
         if (subnet_contains(&s, &net->peers[i]->addr))
             peer_disconnect(net->peers[i], "banned by the operator");
-    net_store_files(net); /* spec p2p 6: at once */
+    net_store_bans(net); /* spec p2p 6: at once */
 }
 
 enum err net_ban_add(struct net *net, const char *subnet, int64_t until, struct error *e)
@@ -309,7 +309,7 @@ static void do_unban(struct net *net, void *ctx)
         return;
     if (!banlist_remove(net->bans, &s))
         a->rc = error_set(a->e, ERR_NOTFOUND, "%s is not banned", a->text);
-    net_store_files(net);
+    net_store_bans(net);
 }
 
 enum err net_ban_remove(struct net *net, const char *subnet, struct error *e)
@@ -322,7 +322,7 @@ static void do_clear(struct net *net, void *ctx)
 {
     (void)ctx;
     banlist_clear(net->bans);
-    net_store_files(net);
+    net_store_bans(net);
 }
 
 enum err net_ban_clear(struct net *net)

@@ -138,7 +138,6 @@ void peer_disconnect(struct peer *p, const char *reason)
         return;
     log_debug(LOGC_NET, "peer %llu %s: disconnected: %s", (unsigned long long)p->id, p->name, reason);
     p->state = PEER_CLOSING;
-    p->close_reason = reason;
     net_kick(p);
 }
 

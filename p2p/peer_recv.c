@@ -223,7 +223,9 @@ void peer_take_bytes(struct peer *p, const uint8_t *data, size_t len)
     if (done < len && p->state != PEER_CLOSING)
         buf_put(&p->backlog, data + done, len - done);
     charge(p);
-    if (total_memory(p->net) > p->net->c.memory_budget)
+    if (p->charged > p->net->c.max_receive_buffer)
+        peer_disconnect(p, "receive buffer full");
+    else if (total_memory(p->net) > p->net->c.memory_budget)
         shed_memory(p->net);
 }
 

@@ -584,6 +584,68 @@ static void a_peer_that_does_not_read_costs_little_memory(void **state)
     scene_close(&s);
 }
 
+static void the_memory_of_all_half_received_messages_has_a_limit(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct wire more[3];
+    static uint8_t part[900000];
+    struct net_config c = fixture_config();
+    struct net_status st;
+    c.memory_budget = 3u << 20;
+    scene_open_with(&s, c);
+    wire_handshake(&s.w);
+    for (size_t i = 0; i < 3; i++) {
+        wire_connect(&more[i], s.base, net_listen_port(s.side.net));
+        wire_handshake(&more[i]);
+        wire_send_header(&more[i], "inv", 2000000);
+        wire_send_raw(&more[i], part, i == 1 ? sizeof(part) : sizeof(part) / 2);
+    }
+    run_for(s.base, 300);
+    for (size_t i = 0; i < 3; i++)
+        wire_send_raw(&more[i], part, sizeof(part));
+    run_for(s.base, 300);
+    assert_int_equal(net_get_status(s.side.net, &st), OK);
+    assert_true(st.counts.inbound < 4); /* whoever held most has gone */
+    assert_true(s.side.net->receive_memory <= c.memory_budget);
+    assert_alive(&s);
+    for (size_t i = 0; i < 3; i++)
+        wire_close(&more[i]);
+    scene_close(&s);
+}
+
+static void a_payload_that_trickles_in_ends_the_connection(void **state)
+{
+    (void)state;
+    struct scene s;
+    scene_open(&s);
+    wire_handshake(&s.w);
+    wire_send_header(&s.w, "inv", 2000000);
+    wire_send_raw(&s.w, "some bytes", 10);
+    run_for(s.base, 50);
+    s.side.peer->message_start_ms -= 130000;
+    wire_expect_close(&s.w);
+    scene_close(&s);
+}
+
+static void a_silent_peer_and_an_unanswered_ping_end_the_connection(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct net_config c = fixture_config();
+    c.inactivity_timeout_s = 1;
+    scene_open_with(&s, c);
+    wire_handshake(&s.w);
+    int64_t start = clock_mono_ms();
+    for (int i = 0; i < 8; i++) { /* talking does not help when the ping is not answered */
+        wire_send(&s.w, "addr", "\0", 1);
+        wire_expect_silence(&s.w, 100);
+    }
+    wire_expect_close(&s.w);
+    assert_true(clock_mono_ms() - start < 3000);
+    scene_close(&s);
+}
+
 static void a_paused_peer_is_not_handled_until_resumed(void **state)
 {
     (void)state;
@@ -802,6 +864,9 @@ int main(void)
         cmocka_unit_test(fee_filter_and_compact_choice_are_remembered),
         cmocka_unit_test(extended_framing_is_accepted_for_small_payloads),
         cmocka_unit_test(a_peer_that_does_not_read_costs_little_memory),
+        cmocka_unit_test(the_memory_of_all_half_received_messages_has_a_limit),
+        cmocka_unit_test(a_payload_that_trickles_in_ends_the_connection),
+        cmocka_unit_test(a_silent_peer_and_an_unanswered_ping_end_the_connection),
         cmocka_unit_test(a_paused_peer_is_not_handled_until_resumed),
         cmocka_unit_test(a_crowd_without_handshakes_does_not_lock_others_out),
         cmocka_unit_test(connections_from_one_address_can_be_limited),

@@ -168,6 +168,14 @@ static bool next_within(struct wire *w, int64_t ms)
     return true;
 }
 
+bool wire_poll(struct wire *w)
+{
+    if (cut(w))
+        return true;
+    fill(w);
+    return cut(w);
+}
+
 bool wire_next(struct wire *w)
 {
     return next_within(w, 2000);
