@@ -32,31 +32,35 @@ struct ntt {
     const struct cancel *cancel;
 };
 
-static uint64_t mod_add(uint64_t a, uint64_t b)
+/*
+ * Conditions become masks: they hold at random, and a branch on them would be mispredicted half of
+ * the time, which costs three times the arithmetic.
+ */
+static inline uint64_t when(int condition, uint64_t value)
 {
-    uint64_t sum = a + b;
-
-    return sum < a || sum >= PRIME ? sum - PRIME : sum;
+    return value & (0 - (uint64_t)condition);
 }
 
-static uint64_t mod_sub(uint64_t a, uint64_t b)
+static inline uint64_t mod_sub(uint64_t a, uint64_t b)
 {
-    return a >= b ? a - b : a - b + PRIME;
+    return a - b - when(a < b, EPSILON); /* + p is - EPSILON modulo 2^64 */
+}
+
+static inline uint64_t mod_add(uint64_t a, uint64_t b)
+{
+    return mod_sub(a, PRIME - b);
 }
 
 /* With hi = 2^32 x + y: 2^64 is EPSILON and 2^96 is -1 modulo p. */
-static uint64_t mod_mul(uint64_t a, uint64_t b)
+static inline uint64_t mod_mul(uint64_t a, uint64_t b)
 {
     u128 product = (u128)a * b;
     uint64_t lo = (uint64_t)product, hi = (uint64_t)(product >> 64);
-    uint64_t t = lo - (hi >> 32);
-
-    if (lo < hi >> 32)
-        t -= EPSILON;
+    uint64_t t = lo - (hi >> 32) - when(lo < hi >> 32, EPSILON);
     uint64_t add = (hi & EPSILON) * EPSILON, r = t + add;
-    if (r < add)
-        r += EPSILON;
-    return r >= PRIME ? r - PRIME : r;
+
+    r += when(r < add, EPSILON);
+    return r - when(r >= PRIME, PRIME);
 }
 
 static uint64_t mod_pow(uint64_t a, uint64_t e)
