@@ -104,7 +104,8 @@ enum err miner_solve(const struct chain_params *p, struct buf *block, uint64_t *
     block_header_read(&r, &header);
     if (r.failed)
         return error_set(e, ERR_PARSE, "a block of %zu bytes has no header", block->len);
-    for (uint64_t nonce = header.nonce; !*found && *tries > 0 && nonce <= UINT32_MAX; nonce++, --*tries) {
+    uint64_t nonce = header.nonce;
+    for (; !*found && *tries > 0 && nonce <= UINT32_MAX; nonce++, --*tries) {
         if (cancelled(cancel))
             return error_set(e, ERR_CANCELLED, "mining was stopped");
         struct block_hash hash;
@@ -112,6 +113,8 @@ enum err miner_solve(const struct chain_params *p, struct buf *block, uint64_t *
         sha256d(hash.b, block->data, BLOCK_HEADER_SIZE);
         *found = pow_hash_ok(p, &hash, header.bits);
     }
+    if (!*found)
+        le32_put(block->data + NONCE_OFFSET, (uint32_t)nonce); /* the next call goes on here */
     return OK;
 }
 

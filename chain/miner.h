@@ -36,8 +36,9 @@ struct miner_job {
  */
 enum err miner_make_block(const struct miner_job *job, struct buf *block, struct error *e) MUST_CHECK;
 /*
- * Looks for a nonce, at most *tries of them (reduced by those used). found = false: the tries are
- * used up, or all 2^32 nonces are (then make another block). ERR_CANCELLED.
+ * Looks for a nonce from the one in the block on, at most *tries of them (reduced by those used).
+ * found = false: the tries are used up, or all 2^32 nonces are (then make another block).
+ * ERR_CANCELLED.
  */
 enum err miner_solve(const struct chain_params *p, struct buf *block, uint64_t *tries, const struct cancel *cancel,
                      bool *found, struct error *e) MUST_CHECK;
