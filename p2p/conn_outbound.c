@@ -17,7 +17,6 @@
 #define ADDNODE_PAUSE_MS 60000
 #define ADDNODE_PAUSE_REGTEST_MS 1000
 #define FEELER_MEAN_MS 120000.0
-#define PORT_TRIES 50        /* only then a port other than the network's own */
 #define GOOD_PEERS_FOR_NO_SEEDS 2
 
 /* --- names --- */
@@ -176,7 +175,6 @@ static void addnode_tick(struct net *net, int64_t now)
 
 struct choice {
     const struct net *net;
-    unsigned tries;
     bool feeler;
 };
 
@@ -195,14 +193,11 @@ static bool accept_choice(void *ctx, const struct addrman_choice *c)
 {
     struct choice *ch = ctx;
     const struct netaddr *a = &c->pa.addr;
-    ch->tries++;
     if (!netaddr_is_dialable(a) || net_is_local_addr(ch->net, a) || is_connected_ip(ch->net, a))
         return false;
     if (banlist_is_banned(ch->net->bans, a, clock_now()))
         return false;
-    if (!ch->feeler && group_is_taken(ch->net, a))
-        return false;
-    return a->port == ch->net->c.default_port || ch->tries > PORT_TRIES;
+    return ch->feeler || !group_is_taken(ch->net, a);
 }
 
 static bool dial_anchor(struct net *net, bool extra)
@@ -223,6 +218,7 @@ static void dial_from_book(struct net *net, enum peer_kind kind, bool extra)
 {
     struct choice ch = { .net = net, .feeler = kind == PEER_FEELER };
     struct addrman_query q = { .table = ADDRMAN_ANY, .services = SERVICE_NETWORK,
+                               .prefer_port = net->c.default_port,
                                .accept = accept_choice, .ctx = &ch };
     struct addrman_choice c;
     int64_t now = clock_now();

@@ -149,19 +149,12 @@ static void ban_addr(struct peer *p)
 
 void peer_ban_now(struct peer *p, const char *reason)
 {
-    int64_t now = clock_now();
     LOG_LIMITED(LOG_INFO, "peer %llu %s banned: %s", (unsigned long long)p->id, p->name, reason);
     peer_disconnect(p, reason);
-    if (!netaddr_is_local(&p->addr)) {
-        ban_addr(p);
-        return;
-    }
     /* spec p2p 1.6: these two bans hit local addresses as well */
-    struct subnet s;
-    struct error e;
-    subnet_of(&s, &p->addr, 128);
-    if (banlist_add(p->net->bans, &s, now + p->net->c.ban_time_s, now, &e) != OK)
-        log_debug(LOGC_NET, "ban of %s: %s", p->name, e.text);
+    banlist_ban_at_once(p->net->bans, &p->addr, p->net->c.ban_time_s, clock_now());
+    if (!netaddr_is_local(&p->addr))
+        net_disconnect_banned(p->net);
 }
 
 void peer_misbehave(struct peer *p, int score, const char *reason)
