@@ -56,6 +56,7 @@ enum err coins_open(struct coins **out, struct kv *kv, size_t budget_bytes, stru
     struct coins *c = xcalloc(1, sizeof(*c));
     c->kv = kv;
     c->budget = budget_bytes;
+    c->batch_bytes = COINS_BATCH_BYTES;
     buf_init(&c->value);
     enum err rc = coins_map_init(&c->map, e);
     if (!rc)

@@ -118,7 +118,7 @@ static enum err write_synced(struct flush *f, struct error *e)
 static enum err write_all(struct flush *f, struct error *e)
 {
     struct coins *c = f->c;
-    bool in_parts = c->dirty_bytes > COINS_BATCH_BYTES;
+    bool in_parts = c->dirty_bytes > c->batch_bytes;
     if (in_parts) {
         put_transition(f);
         c->in_transition = true;
@@ -128,7 +128,7 @@ static enum err write_all(struct flush *f, struct error *e)
     }
     for (size_t i = 0; i < c->dirty; i++) {
         put_entry(f, coins_map_at(&c->map, f->order[i]));
-        if (!in_parts || kv_batch_bytes(f->batch) < COINS_BATCH_BYTES)
+        if (!in_parts || kv_batch_bytes(f->batch) < c->batch_bytes)
             continue;
         enum err rc = write_synced(f, e);
         if (rc)

@@ -16,6 +16,7 @@ struct coins {
     struct kv *kv;
     struct coins_map map;
     size_t budget;
+    size_t batch_bytes;           /* of a flush: COINS_BATCH_BYTES, tests set it lower */
     size_t dirty, dirty_bytes;
     uint64_t hits, misses;
     bool disk_empty;              /* surely no coin in the database: lookups need not ask */
