@@ -26,7 +26,6 @@ struct sync_options {
     uint64_t stall_min_speed;     /* bytes a second, blockstallingmindownloadspeed */
     int64_t slow_fetch_ms;        /* blockdownloadslowfetchtimeout, 30 s */
     unsigned max_parallel_fetch;  /* blockdownloadmaxparallelfetch, 3 */
-    unsigned pending_headers_max; /* maxpendingresponses_getheaders, 0: off */
 };
 
 /* One peer as download and relay see it. */
