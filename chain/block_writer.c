@@ -88,6 +88,7 @@ static enum err put_in_place(struct block_writer *w, int32_t height, struct bloc
         bf->n_slots--;
     } else {
         s->info.data_size = s->allocated[BF_BLOCK] = w->frame_len + w->size;
+        s->written[BF_BLOCK] = s->synced[BF_BLOCK] = s->info.data_size;
         bf_add_block_locked(s, height);
         *pos = (struct block_pos){ .file = s->info.file, .offset = w->frame_len, .size = w->size };
     }

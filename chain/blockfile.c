@@ -132,6 +132,8 @@ static enum err load_infos(struct blockfiles *bf, const struct blockfile_info *i
         struct bf_slot *s = &bf->slots[infos[i].file];
         s->info = infos[i];
         s->present = true;
+        for (enum bf_kind kind = BF_BLOCK; kind < BF_KINDS; kind++)
+            s->written[kind] = s->synced[kind] = *bf_used(s, kind);
         if (!infos[i].pruned && infos[i].data_size < bf->preferred_size)
             bf->current = infos[i].file;
     }
@@ -304,9 +306,19 @@ void bf_add_block_locked(struct bf_slot *s, int32_t height)
     bf_changed_locked(s);
 }
 
-uint64_t *bf_used(struct bf_slot *s, enum bf_kind kind)
+static uint64_t *info_size(struct blockfile_info *info, enum bf_kind kind)
 {
-    return kind == BF_BLOCK ? &s->info.data_size : &s->info.undo_size;
+    return kind == BF_BLOCK ? &info->data_size : &info->undo_size;
+}
+
+uint64_t *bf_used(struct bf_slot *s, enum bf_kind kind) { return info_size(&s->info, kind); }
+
+void bf_written_locked(struct bf_slot *s, enum bf_kind kind, uint64_t end)
+{
+    if (end > s->written[kind])
+        s->written[kind] = end;
+    s->unsynced[kind] = true;
+    bf_changed_locked(s);
 }
 
 /* Never past the preferred size: such a file takes no further block. */
@@ -392,7 +404,7 @@ enum err blockfiles_write(struct blockfiles *bf, const void *block, size_t size,
     rc = write_record(bf, &place, block, size, e);
     pthread_mutex_lock(&bf->lock);
     struct bf_slot *s = &bf->slots[place.file];
-    s->unsynced[BF_BLOCK] = true;
+    bf_written_locked(s, BF_BLOCK, rc ? 0 : place.offset + place.size);
     if (!rc)
         bf_add_block_locked(s, height);
     else if (s->info.data_size == place.offset + place.size)
@@ -448,12 +460,20 @@ enum err blockfiles_open_fd(struct blockfiles *bf, const struct block_pos *pos, 
 static enum err sync_file(struct blockfiles *bf, uint32_t number, enum bf_kind kind, struct error *e)
 {
     struct bf_fd *fd;
+    pthread_mutex_lock(&bf->lock);
+    uint64_t end = bf->slots[number].written[kind];
+    pthread_mutex_unlock(&bf->lock);
     enum err rc = bf_fds_get(bf->fds, kind, number, FILE_WRITE, &fd, e);
     if (rc)
         return rc;
     rc = file_sync(bf_fd_file(fd), e);
     bf_fds_put(bf->fds, fd);
-    return rc;
+    if (rc)
+        return rc;
+    pthread_mutex_lock(&bf->lock);
+    bf->slots[number].synced[kind] = end;
+    pthread_mutex_unlock(&bf->lock);
+    return OK;
 }
 
 /* True while there was one; takes its mark. */
@@ -508,8 +528,13 @@ size_t blockfiles_each_dirty(struct blockfiles *bf, void (*fn)(void *ctx, const 
         struct bf_slot *s = &bf->slots[i];
         if (!s->present || !s->info.dirty)
             continue;
-        s->handed_out = true;
-        fn(ctx, &s->info);
+        /* Space that is reserved, or written since the last sync, may be gone after a crash. */
+        struct blockfile_info info = s->info;
+        for (enum bf_kind kind = BF_BLOCK; kind < BF_KINDS; kind++)
+            *info_size(&info, kind) = s->synced[kind];
+        s->handed_out = s->info.pruned || (s->synced[BF_BLOCK] == s->info.data_size &&
+                                           s->synced[BF_UNDO] == s->info.undo_size);
+        fn(ctx, &info);
         n++;
     }
     pthread_mutex_unlock(&bf->lock);

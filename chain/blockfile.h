@@ -83,7 +83,10 @@ enum err blockfiles_open_fd(struct blockfiles *bf, const struct block_pos *pos, 
 
 /* fdatasync of every file written since the last call, and of the directory when files were made. A failure stays. */
 enum err blockfiles_sync(struct blockfiles *bf, struct error *e) MUST_CHECK;
-/* Hands out changed infos (for the index batch); they stay dirty until blockfiles_clean. */
+/*
+ * Hands out changed infos (for the index batch) with the sizes as of the last sync; they stay dirty
+ * until blockfiles_clean, and longer when there is more than was synced.
+ */
 size_t blockfiles_each_dirty(struct blockfiles *bf, void (*fn)(void *ctx, const struct blockfile_info *info), void *ctx);
 void blockfiles_clean(struct blockfiles *bf);
 void blockfiles_each(struct blockfiles *bf, void (*fn)(void *ctx, const struct blockfile_info *info), void *ctx);

@@ -39,7 +39,7 @@ static void end_write(struct blockfiles *bf, uint32_t number, uint64_t offset, u
 {
     pthread_mutex_lock(&bf->lock);
     struct bf_slot *s = &bf->slots[number];
-    s->unsynced[BF_UNDO] = true;
+    bf_written_locked(s, BF_UNDO, rc ? 0 : offset + total);
     if (rc && s->info.undo_size == offset + total)
         s->info.undo_size = offset;
     pthread_mutex_unlock(&bf->lock);

@@ -428,16 +428,39 @@ static void infos_stay_dirty_until_they_are_clean_or_change_again(void **state)
 {
     struct fixture *f = *state;
     write_block(f, 100, 1);
+    assert_int_equal(blockfiles_sync(f->bf, NULL), OK);
     f->n_infos = 0;
     assert_int_equal(blockfiles_each_dirty(f->bf, keep_info, f), 1);
     assert_int_equal(blockfiles_each_dirty(f->bf, keep_info, f), 1);
     blockfiles_clean(f->bf);
     assert_int_equal(blockfiles_each_dirty(f->bf, keep_info, f), 0);
     write_block(f, 100, 2);
+    assert_int_equal(blockfiles_sync(f->bf, NULL), OK);
     assert_int_equal(blockfiles_each_dirty(f->bf, keep_info, f), 1);
     write_block(f, 100, 3); /* between the batch and its success */
     blockfiles_clean(f->bf);
     assert_int_equal(blockfiles_each_dirty(f->bf, keep_info, f), 1);
+}
+
+/* What is written after the sync may be lost, and a file shorter than the index says is damage. */
+static void infos_name_no_more_than_was_synced(void **state)
+{
+    struct fixture *f = *state;
+    write_block(f, 100, 1);
+    assert_int_equal(blockfiles_sync(f->bf, NULL), OK);
+    f->n_infos = 0;
+    assert_int_equal(blockfiles_each_dirty(f->bf, keep_info, f), 1);
+    uint64_t synced = f->infos[0].data_size;
+    blockfiles_clean(f->bf);
+    write_block(f, 100, 2);
+    f->n_infos = 0;
+    assert_int_equal(blockfiles_each_dirty(f->bf, keep_info, f), 1);
+    assert_int_equal(f->infos[0].data_size, synced);
+    blockfiles_clean(f->bf); /* more is there: it stays dirty */
+    assert_int_equal(blockfiles_sync(f->bf, NULL), OK);
+    f->n_infos = 0;
+    assert_int_equal(blockfiles_each_dirty(f->bf, keep_info, f), 1);
+    assert_true(f->infos[0].data_size > synced);
 }
 
 static void a_pruned_file_is_removed_and_reads_say_so(void **state)
@@ -545,6 +568,7 @@ int main(void)
         TEST(an_undo_record_is_bound_to_its_block),
         TEST(every_flipped_byte_of_an_undo_record_is_seen),
         TEST(infos_stay_dirty_until_they_are_clean_or_change_again),
+        TEST(infos_name_no_more_than_was_synced),
         TEST(a_pruned_file_is_removed_and_reads_say_so),
         TEST(many_files_are_read_with_few_descriptors),
         TEST(threads_write_side_by_side),
