@@ -276,6 +276,11 @@ static void describe_number(const struct option_row *row, int64_t v, char out[32
     buf_clear(&b);
 }
 
+static int64_t upper_limit(const struct option_row *row)
+{
+    return row->max ? row->max : INT64_MAX;
+}
+
 static void describe_allowed(const struct option_row *row, struct buf *out)
 {
     static const char *const what[] = {
@@ -290,8 +295,8 @@ static void describe_allowed(const struct option_row *row, struct buf *out)
     else if ((row->min || row->max) && row->type != OPTION_BOOL && row->type != OPTION_STRING) {
         char low[32], high[32];
         describe_number(row, row->min, low);
-        describe_number(row, row->max, high);
-        if (row->max == INT64_MAX)
+        describe_number(row, upper_limit(row), high);
+        if (upper_limit(row) == INT64_MAX)
             buf_printf(out, ", at least %s", low);
         else
             buf_printf(out, " from %s to %s", low, high);
@@ -326,7 +331,7 @@ static enum err value_check(const struct option_row *row, const char *text, stru
         return word_in_list(row->arg, text) ? OK : bad_value(row, text, ERR_RANGE, e);
     if (!parse_number(row, text, &v))
         return bad_value(row, text, ERR_PARSE, e);
-    if ((row->min || row->max) && row->type != OPTION_BOOL && (v < row->min || v > row->max))
+    if ((row->min || row->max) && row->type != OPTION_BOOL && (v < row->min || v > upper_limit(row)))
         return bad_value(row, text, ERR_RANGE, e);
     return OK;
 }

@@ -42,7 +42,7 @@ struct option_row {
     enum option_type type;
     unsigned flags;
     const char *def;      /* default, written as a user would; NULL: none (0, false, NULL) */
-    int64_t min, max;     /* in bytes, satoshis or units; both 0: not limited */
+    int64_t min, max;     /* in bytes, satoshis or units; both 0: not limited, max 0: none */
     uint64_t unit;        /* OPTION_SIZE: bytes a plain number counts; 0 is 1 */
     const char *category; /* heading in the help */
     const char *arg;      /* "<n>", "<path>" ..., or the words of OPTION_CHOICE */

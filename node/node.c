@@ -171,6 +171,7 @@ static enum err open_rpc(struct node *n, struct error *e)
         .config = n->settings->config,
         .start_time = clock_now(),
         .mock_time_allowed = n->settings->params.network == NETWORK_REGTEST,
+        .user_agent = n->settings->user_agent,
         .stop = request_stop,
         .node = n,
     };

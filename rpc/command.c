@@ -42,6 +42,11 @@ struct rpc_result rpc_fail_error(struct rpc_call *call, const struct error *e)
     return rpc_fail(call, code, "%s", e->text[0] ? e->text : err_name(e->code));
 }
 
+bool rpc_client_gone(const struct rpc_call *call)
+{
+    return call->out->failed || (call->client_gone && call->client_gone(call->client));
+}
+
 bool rpc_has(const struct rpc_call *call, size_t i) { return call->argv[i] != NULL; }
 
 const char *rpc_text(const struct rpc_call *call, size_t i, const char *def)

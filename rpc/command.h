@@ -44,6 +44,7 @@ struct rpc_env {
     const struct rpc_table *table;
     int64_t start_time;          /* seconds since 1970 */
     bool mock_time_allowed;      /* regtest */
+    const char *user_agent;      /* as peers see it */
     void (*stop)(void *node);    /* asks the node to stop; any thread */
     void *node;
     struct cancel *cancel;       /* set while stopping */
@@ -106,6 +107,8 @@ struct rpc_call {
     size_t argc;              /* given, holes included */
     struct json_object *params; /* as received (array or object), for RPC_ANY_PARAMS */
     struct json_writer *out;
+    bool (*client_gone)(void *ctx); /* NULL: not known */
+    void *client;
     enum rpc_code code;       /* of a failure */
     struct buf message;
 };
@@ -115,6 +118,9 @@ struct rpc_result rpc_failed(const struct rpc_call *call); /* when a helper has 
 struct rpc_result rpc_fail(struct rpc_call *call, enum rpc_code code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* From an error below: out of memory -7, not found -5, anything else -1. */
 struct rpc_result rpc_fail_error(struct rpc_call *call, const struct error *e);
+
+/* Work for this call is in vain: long handlers look now and then. */
+bool rpc_client_gone(const struct rpc_call *call);
 
 /* Parameters by position. A null or missing one gives the default. */
 bool rpc_has(const struct rpc_call *call, size_t i);

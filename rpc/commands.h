@@ -4,6 +4,15 @@
 
 #include "rpc/command.h"
 
-extern const struct rpc_group rpc_control_commands; /* cmd_control.c */
+extern const struct rpc_group rpc_control_commands;
+extern const struct rpc_group rpc_chain_commands;
+extern const struct rpc_group rpc_chain_control_commands;
+extern const struct rpc_group rpc_block_commands;
+extern const struct rpc_group rpc_coins_commands;
+extern const struct rpc_group rpc_stats_commands;
+extern const struct rpc_group rpc_mining_commands;
+extern const struct rpc_group rpc_raw_commands;
+extern const struct rpc_group rpc_info_commands;
+extern const struct rpc_group rpc_net_commands;
 
 #endif

@@ -205,22 +205,22 @@ static struct rpc_result run_call(struct rpc_call *call, struct json_object *req
     return r.end == RPC_FAILED ? r : call->command->fn(call);
 }
 
-enum rpc_code rpc_run(struct rpc_env *env, struct json_object *request, const char *warmup,
-                      struct json_writer *w, bool *broken)
+enum rpc_code rpc_run(struct rpc_run *run, struct json_object *request)
 {
-    struct rpc_call call = { .env = env, .out = w };
+    struct json_writer *w = run->out;
+    struct rpc_call call = { .env = run->env, .out = w, .client_gone = run->client_gone, .client = run->client };
     struct json_object *id = NULL;
     struct jw_mark start = jw_mark(w);
     buf_init(&call.message);
     struct rpc_result r;
-    *broken = false;
+    run->broken = false;
     if (json_object_get_type(request) != json_type_object) {
         r = rpc_fail(&call, RPC_INVALID_REQUEST, "Invalid Request object");
     } else {
         json_object_object_get_ex(request, "id", &id);
         jw_object_open(w);
         jw_key(w, "result");
-        r = run_call(&call, request, warmup);
+        r = run_call(&call, request, run->warmup);
     }
     if (r.end == RPC_DONE) {
         jw_key(w, "error");
@@ -232,7 +232,7 @@ enum rpc_code rpc_run(struct rpc_env *env, struct json_object *request, const ch
     } else if (jw_rewind(w, &start)) {
         rpc_write_error(w, call.code, (const char *)call.message.data, call.message.len, id);
     } else {
-        *broken = true;
+        run->broken = true;
     }
     buf_clear(&call.message);
     return call.code;

@@ -18,10 +18,17 @@ void rpc_write_error(struct json_writer *w, enum rpc_code code, const char *mess
 /*
  * One request. Returns the error code, 0 on success. warmup: text of the start-up phase, NULL when
  * the node is ready. When the handler failed after part of the result had left through the
- * writer's sink, *broken is set: the reply cannot be saved, the connection must be cut.
+ * writer's sink, broken is set: the reply cannot be saved, the connection must be cut.
  */
-enum rpc_code rpc_run(struct rpc_env *env, struct json_object *request, const char *warmup,
-                      struct json_writer *w, bool *broken);
+struct rpc_run {
+    struct rpc_env *env;
+    const char *warmup;
+    struct json_writer *out;
+    bool (*client_gone)(void *ctx); /* may be NULL */
+    void *client;
+    bool broken;
+};
+enum rpc_code rpc_run(struct rpc_run *run, struct json_object *request);
 
 /* Where a request wants to run; what is no request is refused at once. */
 enum rpc_where rpc_place(const struct rpc_env *env, struct json_object *request);

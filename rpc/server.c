@@ -83,15 +83,14 @@ static const char *warmup_text(struct rpc_server *s, char text[STATUS_MAX])
     return text;
 }
 
-static bool run_batch(struct rpc_server *s, struct json_object *batch, const char *warmup,
-                      struct json_writer *w)
+static bool client_gone(void *ctx) { return http_request_gone(ctx); }
+
+static void run_batch(struct rpc_run *run, struct json_object *batch)
 {
-    bool broken = false;
-    jw_array_open(w);
-    for (size_t i = 0; i < json_object_array_length(batch) && !broken && !w->failed; i++)
-        rpc_run(s->env, json_object_array_get_idx(batch, i), warmup, w, &broken);
-    jw_array_close(w);
-    return !broken;
+    jw_array_open(run->out);
+    for (size_t i = 0; i < json_object_array_length(batch) && !run->broken && !run->out->failed; i++)
+        rpc_run(run, json_object_array_get_idx(batch, i));
+    jw_array_close(run->out);
 }
 
 /* Runs a parsed request and replies; out is scratch. */
@@ -99,21 +98,21 @@ static void answer(struct rpc_server *s, struct http_request *http, struct json_
                    struct buf *out)
 {
     char text[STATUS_MAX];
-    const char *warmup = warmup_text(s, text);
     struct reply reply = { .http = http };
     struct json_writer w;
+    struct rpc_run run = { .env = s->env, .warmup = warmup_text(s, text), .out = &w,
+                           .client_gone = client_gone, .client = http };
     int status = 200;
-    bool broken = false;
     buf_reset(out);
     jw_init(&w, out, reply_sink, &reply);
     if (json_object_get_type(request) == json_type_array)
-        broken = !run_batch(s, request, warmup, &w);
+        run_batch(&run, request);
     else
-        status = rpc_http_status(rpc_run(s->env, request, warmup, &w, &broken));
+        status = rpc_http_status(rpc_run(&run, request));
     buf_put_u8(out, '\n');
     if (reply.started)
         jw_flush(&w);
-    if (broken || w.failed)
+    if (run.broken || w.failed)
         http_reply_abort(http);
     else if (reply.started)
         http_reply_finish(http);

@@ -11,6 +11,7 @@ static const struct option_row rows[] = {
     { "daemon", OPTION_BOOL, 0, "0", 0, 0, 0, "General", NULL, "Run in the background", "bg" },
     { "listen", OPTION_BOOL, 0, "1", 0, 0, 0, "Net", NULL, "Accept connections", NULL },
     { "port", OPTION_INT, 0, NULL, 1, 65535, 0, "Net", "<n>", "Port", NULL },
+    { "tries", OPTION_INT, 0, "5", 2, 0, 0, "Net", "<n>", "Tries", NULL },
     { "addnode", OPTION_STRING, OPTION_MULTI, NULL, 0, 0, 0, "Net", "<addr>", "Peer", NULL },
     { "dbcache", OPTION_SIZE, 0, "2048", 4 << 20, INT64_C(16384) << 20, 1 << 20, "General", "<size>", "Cache", NULL },
     { "fee", OPTION_AMOUNT, 0, "0.00000100", 0, 100000000, 0, "General", "<amount>", "Fee", NULL },
@@ -139,6 +140,7 @@ static void bad_values_are_refused_in_one_line_that_names_option_and_limits(void
         { "-fee=0.000000001", "option fee=0.000000001: allowed is an amount such as 0.00000100 from 0.00000000 to 1.00000000" },
         { "-fee=1.", "option fee=1.: allowed is an amount such as 0.00000100 from 0.00000000 to 1.00000000" },
         { "-onlynet=ipx", "option onlynet=ipx: allowed is one of ipv4|ipv6" },
+        { "-tries=1", "option tries=1: allowed is a whole number, at least 2" },
         { "-daemon=maybe", "option daemon=maybe: allowed is 0 or 1" },
         { "-notify=", "option notify=: allowed is a text" },
     };
@@ -210,6 +212,13 @@ static void the_dump_lists_what_was_given_in_table_order(void **state)
     assert_int_equal(ARGS(f, "-addnode=x", "-rpcpassword=secret", "-port=9", "-addnode=y"), OK);
     config_each(f->c, note_value, all);
     assert_string_equal(all, "port=9;addnode=x;addnode=y;");
+}
+
+static void no_upper_limit_is_none(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(ARGS(f, "-tries=9000000000"), OK);
+    assert_int_equal(config_int(f->c, "tries"), INT64_C(9000000000));
 }
 
 static void a_rule_gives_way_to_the_user(void **state)
@@ -292,6 +301,7 @@ int main(void)
         T(sections_are_ignored_with_a_warning),
         T(secrets_show_neither_in_errors_nor_in_the_dump),
         T(the_dump_lists_what_was_given_in_table_order),
+        T(no_upper_limit_is_none),
         T(a_rule_gives_way_to_the_user),
         T(no_is_not_cut_from_names_that_begin_with_it),
         T(a_missing_file_is_told_apart),

@@ -44,12 +44,12 @@ static const char *run_in(struct fixture *f, const char *request, const char *wa
 {
     struct json_object *v;
     struct json_writer w;
-    bool broken;
     assert_int_equal(json_read(request, strlen(request), &v, NULL), OK);
     buf_reset(&f->out);
     jw_init(&w, &f->out, NULL, NULL);
-    f->code = rpc_run(&f->env, v, warmup, &w, &broken);
-    assert_false(broken);
+    struct rpc_run run = { .env = &f->env, .warmup = warmup, .out = &w };
+    f->code = rpc_run(&run, v);
+    assert_false(run.broken);
     json_object_put(v);
     buf_put_u8(&f->out, 0);
     return (const char *)f->out.data;

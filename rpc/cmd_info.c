@@ -1,0 +1,177 @@
+/* Overviews that draw on chain, network and options: getinfo, getnetworkinfo, getsettings. */
+#include <config.h>
+
+#include "rpc/commands.h"
+
+#include "base/config.h"
+#include "base/intmath.h"
+#include "chain/chain.h"
+#include "p2p/net.h"
+#include "rpc/block_json.h"
+
+/* Policy of transactions that the reference reports; none is accepted yet, so these are its defaults. */
+#define TXN_PROPAGATION_MS 250
+#define MIN_CONSOLIDATION_FACTOR 20
+#define MAX_CONSOLIDATION_SCRIPT 150
+#define MIN_CONSOLIDATION_CONFIRMATIONS 6
+
+/* Spec rpc 2, getnetworkinfo: 100000000 + major*10^6 + minor*10^4 + revision*100. */
+static int64_t version_number(void)
+{
+    int64_t part[3] = { 0 };
+    size_t at = 0;
+    for (const char *p = PACKAGE_VERSION; *p && at < 3; p++) {
+        if (*p == '.')
+            at++;
+        else if (*p >= '0' && *p <= '9')
+            part[at] = part[at] * 10 + (*p - '0');
+        else
+            break;
+    }
+    return 100000000 + part[0] * 1000000 + part[1] * 10000 + part[2] * 100;
+}
+
+static struct rpc_result no_network(struct rpc_call *call)
+{
+    return rpc_fail(call, RPC_P2P_DISABLED, "Error: Peer-to-peer functionality missing or disabled");
+}
+
+/* --- getnetworkinfo ------------------------------------------------------------------------- */
+
+static void put_families(struct json_writer *w, const struct net_status *s)
+{
+    jw_key(w, "networks");
+    jw_array_open(w);
+    for (size_t i = 0; i < COUNT_OF(s->families); i++) {
+        jw_object_open(w);
+        jw_put_text(w, "name", s->families[i].name);
+        jw_put_bool(w, "limited", s->families[i].limited);
+        jw_put_bool(w, "reachable", s->families[i].reachable);
+        jw_put_text(w, "proxy", s->families[i].proxy);
+        jw_put_bool(w, "proxy_randomize_credentials", false);
+        jw_object_close(w);
+    }
+    jw_array_close(w);
+}
+
+static void put_policy(struct json_writer *w)
+{
+    jw_put_amount(w, "relayfee", 0); /* spec rpc 2: always 0 */
+    jw_put_i64(w, "minconsolidationfactor", MIN_CONSOLIDATION_FACTOR);
+    jw_put_i64(w, "maxconsolidationinputscriptsize", MAX_CONSOLIDATION_SCRIPT);
+    jw_put_i64(w, "minconfconsolidationinput", MIN_CONSOLIDATION_CONFIRMATIONS);
+    jw_put_i64(w, "minconsolidationinputmaturity", MIN_CONSOLIDATION_CONFIRMATIONS);
+    jw_put_bool(w, "acceptnonstdconsolidationinput", false);
+}
+
+static void put_local_addresses(struct json_writer *w, const struct net_status *s)
+{
+    jw_key(w, "localaddresses");
+    jw_array_open(w);
+    for (size_t i = 0; i < s->n_local; i++) {
+        jw_object_open(w);
+        jw_put_text(w, "address", s->local[i].addr);
+        jw_put_u64(w, "port", s->local[i].port);
+        jw_put_i64(w, "score", s->local[i].score);
+        jw_object_close(w);
+    }
+    jw_array_close(w);
+}
+
+static struct rpc_result cmd_getnetworkinfo(struct rpc_call *call)
+{
+    struct json_writer *w = call->out;
+    struct net_status s;
+    if (!call->env->net || net_get_status(call->env->net, &s))
+        return no_network(call);
+    jw_object_open(w);
+    jw_put_i64(w, "version", version_number());
+    jw_put_text(w, "subversion", call->env->user_agent ? call->env->user_agent : "");
+    jw_put_i64(w, "protocolversion", MSG_PROTOCOL_VERSION);
+    jw_key(w, "localservices");
+    jw_hex_u64(w, s.services);
+    jw_put_bool(w, "localrelay", s.relay_tx);
+    jw_put_i64(w, "timeoffset", s.time_offset);
+    jw_put_i64(w, "txnpropagationfreq", TXN_PROPAGATION_MS);
+    jw_put_i64(w, "txnpropagationqlen", 0);
+    jw_put_bool(w, "networkactive", s.active);
+    jw_put_u64(w, "connections", s.counts.total);
+    jw_put_u64(w, "addresscount", s.counts.addresses);
+    jw_put_text(w, "streampolicies", "Default");
+    put_families(w, &s);
+    put_policy(w);
+    put_local_addresses(w, &s);
+    jw_put_text(w, "warnings", "");
+    jw_object_close(w);
+    return rpc_done();
+}
+
+/* --- getinfo -------------------------------------------------------------------------------- */
+
+static struct rpc_result cmd_getinfo(struct rpc_call *call)
+{
+    struct json_writer *w = call->out;
+    const struct config *config = call->env->config;
+    struct chain *c = call->env->chain;
+    struct net_status s = { .active = false };
+    struct chain_tip tip;
+    const char *proxy = config_string(config, "proxy");
+    if (call->env->net && net_get_status(call->env->net, &s))
+        return no_network(call);
+    chain_get_tip(c, &tip);
+    jw_object_open(w);
+    jw_put_i64(w, "version", version_number());
+    jw_put_i64(w, "protocolversion", MSG_PROTOCOL_VERSION);
+    jw_put_bool(w, "initcomplete", !chain_is_initial_download(c));
+    jw_put_i64(w, "blocks", tip.height);
+    jw_put_i64(w, "timeoffset", s.time_offset);
+    jw_put_u64(w, "connections", s.counts.total);
+    jw_put_text(w, "proxy", proxy ? proxy : "");
+    jw_put_double(w, "difficulty", tip.node ? block_difficulty(tip.node->bits) : 1.0);
+    jw_put_bool(w, "testnet", chain_get_params(c)->network == NETWORK_TEST);
+    jw_put_bool(w, "stn", chain_get_params(c)->network == NETWORK_STN);
+    jw_put_amount(w, "paytxfee", 0);
+    jw_put_amount(w, "relayfee", 0);
+    jw_put_text(w, "errors", "");
+    jw_put_u64(w, "maxblocksize", config_size(config, "excessiveblocksize"));
+    jw_put_u64(w, "maxminedblocksize", config_size(config, "blockmaxsize"));
+    jw_put_u64(w, "maxstackmemoryusagepolicy", config_size(config, "maxstackmemoryusagepolicy"));
+    jw_put_u64(w, "maxstackmemoryusageconsensus", config_size(config, "maxstackmemoryusageconsensus"));
+    jw_object_close(w);
+    return rpc_done();
+}
+
+static struct rpc_result cmd_getsettings(struct rpc_call *call)
+{
+    static const char *const sizes[] = { "excessiveblocksize", "blockmaxsize", "maxstackmemoryusagepolicy",
+                                         "maxstackmemoryusageconsensus", "dbcache", "memory" };
+    struct json_writer *w = call->out;
+    const struct config *config = call->env->config;
+    jw_object_open(w);
+    for (size_t i = 0; i < COUNT_OF(sizes); i++)
+        jw_put_u64(w, sizes[i], config_size(config, sizes[i]));
+    jw_put_i64(w, "par", config_int(config, "par"));
+    jw_put_amount(w, "minminingtxfee", config_amount(config, "minminingtxfee"));
+    jw_object_close(w);
+    return rpc_done();
+}
+
+static const struct rpc_command rows[] = {
+    { .name = "getinfo", .category = "control", .where = RPC_ON_WORKER, .fn = cmd_getinfo,
+      .help = "State of the node in one object.",
+      .result = "{version, protocolversion, initcomplete, blocks, timeoffset, connections, proxy, difficulty, testnet, "
+                "stn, paytxfee, relayfee, errors, maxblocksize, maxminedblocksize, maxstackmemoryusagepolicy, "
+                "maxstackmemoryusageconsensus}",
+      .example = "" },
+    { .name = "getsettings", .category = "control", .where = RPC_ON_WORKER, .fn = cmd_getsettings,
+      .help = "Limits and policies in force.",
+      .result = "{excessiveblocksize, blockmaxsize, maxstackmemoryusagepolicy, maxstackmemoryusageconsensus, dbcache, "
+                "memory, par, minminingtxfee}",
+      .example = "" },
+    { .name = "getnetworkinfo", .category = "network", .where = RPC_ON_WORKER, .fn = cmd_getnetworkinfo,
+      .help = "State of the connection to the network.",
+      .result = "{version, subversion, protocolversion, localservices, localrelay, timeoffset, networkactive, "
+                "connections, addresscount, networks:[...], relayfee, localaddresses:[...], warnings, ...}",
+      .example = "" },
+};
+const struct rpc_group rpc_info_commands = { rows, COUNT_OF(rows) };

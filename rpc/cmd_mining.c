@@ -1,0 +1,195 @@
+/* Commands that hand blocks to the chain: submitblock, submitheader, generatetoaddress. */
+#include "rpc/commands.h"
+
+#include "base/address.h"
+#include "base/block_stream.h"
+#include "base/clock.h"
+#include "base/intmath.h"
+#include "base/mem.h"
+#include "chain/chain.h"
+#include "chain/miner.h"
+#include "rpc/block_json.h"
+#include "script/template.h"
+
+#define DEFAULT_TRIES 1000000
+#define GENERATE_MAX 1000000
+
+/* --- submitblock ---------------------------------------------------------------------------- */
+
+static bool is_block(struct span raw, struct block_hash *hash)
+{
+    struct block_stream s;
+    block_stream_init(&s);
+    if (block_stream_feed(&s, raw.data, raw.len) || !block_stream_done(&s))
+        return false;
+    block_header_hash(hash, &s.header);
+    return true;
+}
+
+/* BIP 22: what is known of a block before it is looked at again; NULL: nothing that matters. */
+static const char *known_answer(struct chain *c, const struct block_hash *hash)
+{
+    struct header_data d;
+    struct header_node *node = header_index_find(chain_headers(c), hash);
+    if (!node)
+        return NULL;
+    header_index_get_data(chain_headers(c), node, &d);
+    if (d.status & HS_SCRIPTS_OK)
+        return "duplicate";
+    if (d.status & HS_FAILED_MASK)
+        return "duplicate-invalid";
+    return d.status & HS_HAVE_DATA ? "duplicate-inconclusive" : NULL;
+}
+
+static struct rpc_result submit(struct rpc_call *call, struct span raw)
+{
+    struct chain *c = call->env->chain;
+    struct block_hash hash;
+    struct header_node *node = NULL;
+    struct verdict v = { 0 };
+    struct error e = { 0 };
+    bool duplicate = false;
+    if (!is_block(raw, &hash))
+        return rpc_fail(call, RPC_DESERIALIZATION_ERROR, "Block decode failed");
+    const char *answer = known_answer(c, &hash);
+    if (!answer && chain_submit_block(c, raw.data, raw.len, &v, &duplicate, &node, &e))
+        return rpc_fail_error(call, &e);
+    if (!answer && !verdict_ok(&v))
+        answer = v.reason;
+    else if (!answer && duplicate)
+        answer = "duplicate";
+    else if (!answer && !header_index_is_active(chain_headers(c), node))
+        answer = "inconclusive"; /* stored, but another branch has more work */
+    if (answer)
+        jw_text(call->out, answer);
+    else
+        jw_null(call->out);
+    return rpc_done();
+}
+
+static struct rpc_result cmd_submitblock(struct rpc_call *call)
+{
+    struct buf raw;
+    buf_init(&raw);
+    rpc_hex(call, 0, &raw);
+    struct rpc_result result = submit(call, buf_span(&raw));
+    buf_clear(&raw);
+    return result;
+}
+
+static struct rpc_result cmd_submitheader(struct rpc_call *call)
+{
+    struct buf raw;
+    struct block_header h;
+    struct header_node *last = NULL;
+    struct verdict v = { 0 };
+    size_t accepted = 0;
+    buf_init(&raw);
+    rpc_hex(call, 0, &raw);
+    struct reader r;
+    reader_init(&r, raw.data, raw.len);
+    block_header_read(&r, &h);
+    bool good = reader_done(&r);
+    buf_clear(&raw);
+    if (!good)
+        return rpc_fail(call, RPC_DESERIALIZATION_ERROR, "Block header decode failed");
+    enum err rc = chain_accept_headers(call->env->chain, &h, 1, &accepted, &last, &v);
+    if (rc == ERR_NOTFOUND)
+        return rpc_fail(call, RPC_VERIFY_ERROR, "Must submit previous header first");
+    if (rc)
+        return rpc_fail(call, RPC_MISC_ERROR, "%s", err_name(rc));
+    if (!verdict_ok(&v))
+        return rpc_fail(call, RPC_VERIFY_ERROR, "%s", v.reason);
+    jw_null(call->out);
+    return rpc_done();
+}
+
+/* --- generatetoaddress ---------------------------------------------------------------------- */
+
+static bool address_script(const struct chain_params *p, const char *text, struct buf *script)
+{
+    uint8_t version, hash[20];
+    if (!address_decode(text, &version, hash))
+        return false;
+    if (version == p->address_version)
+        script_make_p2pkh(buf_extend(script, SCRIPT_P2PKH_SIZE), hash);
+    else if (version == p->script_address_version)
+        script_make_p2sh(buf_extend(script, SCRIPT_P2SH_SIZE), hash);
+    else
+        return false;
+    return true;
+}
+
+/* One block on the tip. found = false: the tries are used up. */
+static enum err generate_one(struct rpc_call *call, struct span script, uint64_t *tries, bool *found,
+                             struct block_hash *hash, struct error *e)
+{
+    struct chain *c = call->env->chain;
+    struct miner_job job = { .params = chain_get_params(c), .prev = header_index_tip(chain_headers(c)),
+                             .script = script, .now = clock_now() };
+    struct header_node *node = NULL;
+    struct verdict v = { 0 };
+    bool duplicate;
+    struct buf block;
+    buf_init(&block);
+    enum err rc = miner_mine(&job, tries, call->env->cancel, &block, found, e);
+    if (!rc && *found)
+        rc = chain_submit_block(c, block.data, block.len, &v, &duplicate, &node, e);
+    if (!rc && *found && !verdict_ok(&v))
+        rc = error_set(e, ERR_PROTO, "the block made was refused: %s", v.reason);
+    if (!rc && *found)
+        *hash = node->hash;
+    buf_clear(&block);
+    return rc;
+}
+
+static struct rpc_result generate(struct rpc_call *call, int64_t n, uint64_t tries, struct span script)
+{
+    struct error e = { 0 };
+    jw_array_open(call->out);
+    for (int64_t i = 0; i < n && !rpc_client_gone(call); i++) {
+        struct block_hash hash;
+        bool found;
+        if (generate_one(call, script, &tries, &found, &hash, &e))
+            return rpc_fail_error(call, &e);
+        if (!found)
+            break;
+        jw_hash(call->out, hash.b);
+    }
+    jw_array_close(call->out);
+    return rpc_done();
+}
+
+static struct rpc_result cmd_generatetoaddress(struct rpc_call *call)
+{
+    int64_t n = rpc_int(call, 0, 0), tries = rpc_int(call, 2, DEFAULT_TRIES);
+    struct buf script;
+    buf_init(&script);
+    struct rpc_result result;
+    if (n < 0 || n > GENERATE_MAX || tries < 0)
+        result = rpc_fail(call, RPC_INVALID_PARAMETER, "nblocks must be 0 to %d, maxtries not negative", GENERATE_MAX);
+    else if (!address_script(chain_get_params(call->env->chain), rpc_text(call, 1, ""), &script))
+        result = rpc_fail(call, RPC_NOT_FOUND, "Error: Invalid address");
+    else
+        result = generate(call, n, (uint64_t)tries, buf_span(&script));
+    buf_clear(&script);
+    return result;
+}
+
+static const struct rpc_command rows[] = {
+    { .name = "submitblock", .category = "mining", .where = RPC_ON_WORKER, .fn = cmd_submitblock,
+      .help = "Hands over a block. Blocks too large for a request come by P2P or -loadblock.",
+      .result = "null, or a text that says why it was not taken (BIP 22)", .example = "0100...",
+      .params = { { "hexdata", RPC_HEX, RPC_REQUIRED, RPC_CLI_TEXT, "The block" },
+                  { "parameters", RPC_OBJECT, RPC_OPTIONAL, RPC_CLI_JSON, "Not used" } } },
+    { .name = "submitheader", .category = "mining", .where = RPC_ON_WORKER, .fn = cmd_submitheader,
+      .help = "Hands over a block header whose parent is known.", .result = "null", .example = "0100...",
+      .params = { { "hexdata", RPC_HEX, RPC_REQUIRED, RPC_CLI_TEXT, "The header, 80 bytes" } } },
+    { .name = "generatetoaddress", .category = "generating", .where = RPC_ON_WORKER, .fn = cmd_generatetoaddress,
+      .help = "Makes blocks at once whose reward goes to an address (regtest).", .result = "[\"hash\", ...]",
+      .example = "11 \"mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn\"",
+      .params = { { "nblocks", RPC_INT, RPC_REQUIRED, RPC_CLI_JSON, "How many" },
+                  { "address", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "Where the reward goes" },
+                  { "maxtries", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON, "Nonces to try at most (default 1000000)" } } },
+};
+const struct rpc_group rpc_mining_commands = { rows, COUNT_OF(rows) };
