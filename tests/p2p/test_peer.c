@@ -687,6 +687,51 @@ static void a_crowd_without_handshakes_does_not_lock_others_out(void **state)
     scene_close(&s);
 }
 
+static void when_all_slots_are_taken_a_newcomer_takes_one_of_the_crowd(void **state)
+{
+    (void)state;
+    enum { SLOTS = 31 };
+    struct scene s;
+    static struct wire crowd[SLOTS];
+    struct wire late;
+    struct net_config c = fixture_config();
+    struct net_status st;
+    c.max_connections = SLOTS + 9;
+    scene_open_with(&s, c);
+    wire_handshake(&s.w);
+    for (size_t i = 1; i < SLOTS; i++) {
+        wire_connect(&crowd[i], s.base, net_listen_port(s.side.net));
+        wire_handshake(&crowd[i]);
+    }
+    assert_int_equal(net_get_status(s.side.net, &st), OK);
+    assert_int_equal(st.counts.inbound, SLOTS);
+    wire_connect(&late, s.base, net_listen_port(s.side.net));
+    wire_handshake(&late);
+    event_base_loop(s.base, EVLOOP_NONBLOCK);
+    assert_int_equal(net_get_status(s.side.net, &st), OK);
+    assert_int_equal(st.counts.inbound, SLOTS);
+    for (size_t i = 1; i < SLOTS; i++)
+        wire_close(&crowd[i]);
+    wire_close(&late);
+    scene_close(&s);
+}
+
+static void who_comes_by_a_whitebind_socket_is_whitelisted(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct net_config c = fixture_config();
+    s.base = event_base_new();
+    c.listen = true;
+    c.whitebind = (struct net_strings){ bind_any, 1 };
+    side_open(&s.side, s.base, &c);
+    wire_connect(&s.w, s.base, net_listen_port(s.side.net));
+    wire_handshake(&s.w);
+    assert_true(peer_is_whitelisted(s.side.peer));
+    assert_true(peer_is_preferred(s.side.peer));
+    scene_close(&s);
+}
+
 static void connections_from_one_address_can_be_limited(void **state)
 {
     (void)state;
@@ -869,6 +914,8 @@ int main(void)
         cmocka_unit_test(a_silent_peer_and_an_unanswered_ping_end_the_connection),
         cmocka_unit_test(a_paused_peer_is_not_handled_until_resumed),
         cmocka_unit_test(a_crowd_without_handshakes_does_not_lock_others_out),
+        cmocka_unit_test(when_all_slots_are_taken_a_newcomer_takes_one_of_the_crowd),
+        cmocka_unit_test(who_comes_by_a_whitebind_socket_is_whitelisted),
         cmocka_unit_test(connections_from_one_address_can_be_limited),
         cmocka_unit_test(unasked_addresses_of_an_inbound_peer_are_not_stored),
         cmocka_unit_test(an_answer_to_getaddr_is_stored_and_later_lists_are_rationed),
