@@ -2,17 +2,10 @@
 #include "p2p/msg.h"
 
 #include "base/mem.h"
-#include "base/reader.h"
+#include "p2p/msg_internal.h"
 
 #define HEADER_ENTRY_MIN (BLOCK_HEADER_SIZE + 1)
 #define ADDR_ENTRY_SIZE 30
-
-static enum err reader_err(const struct reader *r)
-{
-    if (!r->failed)
-        return OK;
-    return r->too_large ? ERR_RANGE : ERR_PARSE;
-}
 
 enum err msg_headers_read(struct block_header *out, size_t *n, struct span payload)
 {
@@ -21,7 +14,7 @@ enum err msg_headers_read(struct block_header *out, size_t *n, struct span paylo
     uint64_t count = read_compact(&r);
     *n = 0;
     if (r.failed)
-        return reader_err(&r);
+        return msg_reader_result(&r);
     if (count > MSG_HEADERS_MAX)
         return ERR_RANGE;
     if (count > r.left / HEADER_ENTRY_MIN)
@@ -32,7 +25,7 @@ enum err msg_headers_read(struct block_header *out, size_t *n, struct span paylo
     }
     if (!r.failed)
         *n = (size_t)count;
-    return reader_err(&r);
+    return msg_reader_result(&r);
 }
 
 void msg_headers_write(struct buf *b, const struct block_header *headers, size_t n)
@@ -53,7 +46,7 @@ enum err msg_addr_read(struct peer_addr *out, size_t *n, struct span payload)
     uint64_t count = read_compact(&r);
     *n = 0;
     if (r.failed)
-        return reader_err(&r);
+        return msg_reader_result(&r);
     if (count > MSG_ADDR_MAX)
         return ERR_RANGE;
     if (count > r.left / ADDR_ENTRY_SIZE)
@@ -62,7 +55,7 @@ enum err msg_addr_read(struct peer_addr *out, size_t *n, struct span payload)
         peer_addr_read(&r, &out[i], PEER_ADDR_30);
     if (!r.failed)
         *n = (size_t)count;
-    return reader_err(&r);
+    return msg_reader_result(&r);
 }
 
 void msg_addr_write(struct buf *b, const struct peer_addr *addrs, size_t n)
@@ -80,7 +73,7 @@ enum err msg_inv_read(struct inv_item **out, size_t *n, struct span payload)
     *n = 0;
     size_t count = read_count(&r, MSG_INV_ITEM_SIZE);
     if (r.failed)
-        return reader_err(&r);
+        return msg_reader_result(&r);
     if (count == 0)
         return OK;
     struct inv_item *items = try_alloc(count, sizeof(*items));
@@ -115,7 +108,7 @@ enum err msg_locator_read(struct msg_locator *m, struct span payload)
     read_copy(&r, m->stop.b, 32);
     if (r.failed)
         m->n = 0;
-    return reader_err(&r);
+    return msg_reader_result(&r);
 }
 
 void msg_locator_write(struct buf *b, const struct msg_locator *m)

@@ -3,17 +3,10 @@
 
 #include <string.h>
 
-#include "base/reader.h"
+#include "p2p/msg_internal.h"
 
 #define STREAM_POLICIES_MAX 650 /* spec p2p 3: protoconf */
 #define REJECT_REASON_MAX 111
-
-static enum err reader_err(const struct reader *r)
-{
-    if (!r->failed)
-        return OK;
-    return r->too_large ? ERR_RANGE : ERR_PARSE;
-}
 
 /* A text or id with a cap of its own: above it the message is refused as "size too large". */
 static struct span read_capped(struct reader *r, size_t cap)
@@ -54,7 +47,7 @@ enum err msg_version_read(struct msg_version *m, struct span payload)
     peer_addr_read(&r, &m->to, PEER_ADDR_26);
     if (!r.failed)
         version_read_optional(m, &r);
-    return reader_err(&r);
+    return msg_reader_result(&r);
 }
 
 void msg_version_write(struct buf *b, const struct msg_version *m)
@@ -80,7 +73,7 @@ enum err msg_protoconf_read(struct msg_protoconf *m, struct span payload)
         m->max_recv_payload = read_le32(&r);
     if (m->n_fields >= 2)
         m->stream_policies = read_capped(&r, STREAM_POLICIES_MAX);
-    return reader_err(&r);
+    return msg_reader_result(&r);
 }
 
 void msg_protoconf_write(struct buf *b, uint32_t max_recv_payload, const char *policies)
@@ -107,7 +100,7 @@ enum err msg_reject_read(struct msg_reject *m, struct span payload)
         read_copy(&r, m->hash.b, 32);
         m->has_hash = true;
     }
-    return reader_err(&r);
+    return msg_reader_result(&r);
 }
 
 void msg_reject_write(struct buf *b, const char *command, enum reject_code code, const char *reason,
@@ -125,7 +118,7 @@ enum err msg_u64_read(uint64_t *v, struct span payload)
     struct reader r;
     reader_init(&r, payload.data, payload.len);
     *v = read_le64(&r);
-    return reader_err(&r);
+    return msg_reader_result(&r);
 }
 
 enum err msg_sendcmpct_read(bool *announce, uint64_t *version, struct span payload)
@@ -134,5 +127,5 @@ enum err msg_sendcmpct_read(bool *announce, uint64_t *version, struct span paylo
     reader_init(&r, payload.data, payload.len);
     *announce = read_u8(&r) != 0;
     *version = read_le64(&r);
-    return reader_err(&r);
+    return msg_reader_result(&r);
 }

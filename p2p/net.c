@@ -373,98 +373,7 @@ bool net_post(struct net *net, void (*fn)(struct net *net, void *ctx), void *ctx
     return false;
 }
 
-/* --- configuration --- */
-
-static void copy_strings(struct net_strings *s)
-{
-    char **v = xcalloc(s->n + 1, sizeof(*v));
-    for (size_t i = 0; i < s->n; i++)
-        v[i] = xstrdup(s->v[i]);
-    s->v = (const char *const *)v;
-}
-
-static void free_strings(struct net_strings *s)
-{
-    for (size_t i = 0; i < s->n; i++)
-        free((char *)s->v[i]);
-    free((void *)s->v);
-}
-
-static const size_t string_lists[] = {
-    offsetof(struct net_config, bind), offsetof(struct net_config, whitebind),
-    offsetof(struct net_config, whitelist), offsetof(struct net_config, connect),
-    offsetof(struct net_config, addnode), offsetof(struct net_config, seednode),
-    offsetof(struct net_config, externalip), offsetof(struct net_config, banned_agents),
-    offsetof(struct net_config, allowed_agents),
-};
-#define N_STRING_LISTS (sizeof(string_lists) / sizeof(string_lists[0]))
-
-static struct net_strings *string_list(struct net_config *c, size_t i)
-{
-    return (struct net_strings *)((char *)c + string_lists[i]);
-}
-
-static void copy_config(struct net *net, const struct net_config *from)
-{
-    static const char *const default_banned[] = { "abc", "cash", "bch" }; /* spec p2p 2.4 */
-    struct net_config *c = &net->c;
-    *c = *from;
-    if (c->banned_agents.n == 0)
-        c->banned_agents = (struct net_strings){ default_banned, 3 };
-    for (size_t i = 0; i < N_STRING_LISTS; i++)
-        copy_strings(string_list(c, i));
-    c->user_agent = xstrdup(from->user_agent != NULL ? from->user_agent : "");
-    c->datadir = from->datadir != NULL ? xstrdup(from->datadir) : NULL;
-    c->proxy = from->proxy != NULL ? xstrdup(from->proxy) : NULL;
-}
-
-static void default_u64(uint64_t *v, uint64_t d) { *v = *v == 0 ? d : *v; }
-static void default_i64(int64_t *v, int64_t d) { *v = *v == 0 ? d : *v; }
-static void default_uint(unsigned *v, unsigned d) { *v = *v == 0 ? d : *v; }
-
-static void fill_defaults(struct net_config *c)
-{
-    c->port = c->port == 0 ? c->default_port : c->port;
-    default_uint(&c->max_connections, 125);
-    default_uint(&c->max_outbound, 8);
-    default_uint(&c->max_addnode, 8);
-    default_i64(&c->connect_timeout_ms, 5000);
-    default_i64(&c->handshake_timeout_s, 60);
-    default_i64(&c->inactivity_timeout_s, 1200);
-    c->ban_score = c->ban_score == 0 ? 100 : c->ban_score;
-    default_i64(&c->ban_time_s, 86400);
-    c->max_protocol_payload = c->max_protocol_payload == 0 ? 2097152 : c->max_protocol_payload;
-    default_u64(&c->max_receive_buffer, 500000000);
-    default_u64(&c->max_send_buffer, 500000000);
-    default_u64(&c->memory_budget, UINT64_C(256) << 20);
-}
-
-static enum err parse_addresses(struct net *net, struct error *e)
-{
-    const struct net_config *c = &net->c;
-    net->whitelist = xcalloc(c->whitelist.n + 1, sizeof(*net->whitelist));
-    for (size_t i = 0; i < c->whitelist.n; i++)
-        if (subnet_parse(&net->whitelist[net->n_whitelist++], c->whitelist.v[i], e) != OK)
-            return error_prefix(e, ERR_RANGE, "whitelist=%s", c->whitelist.v[i]);
-    for (size_t i = 0; i < c->externalip.n; i++) {
-        struct netaddr a;
-        if (netaddr_parse(&a, c->externalip.v[i], c->port, e) != OK)
-            return error_prefix(e, ERR_RANGE, "externalip=%s", c->externalip.v[i]);
-        local_add(net, &a, 4);
-    }
-    for (size_t i = 0; i < c->bind.n + c->whitebind.n; i++) {
-        struct netaddr a;
-        const char *text = i < c->bind.n ? c->bind.v[i] : c->whitebind.v[i - c->bind.n];
-        if (netaddr_parse(&a, text, c->port, e) != OK)
-            return error_prefix(e, ERR_RANGE, "%s=%s", i < c->bind.n ? "bind" : "whitebind", text);
-    }
-    if (c->proxy == NULL)
-        return OK;
-    if (netaddr_parse(&net->proxy, c->proxy, SOCKS5_DEFAULT_PORT, e) != OK)
-        return error_prefix(e, ERR_RANGE, "proxy=%s", c->proxy);
-    net->has_proxy = true;
-    return OK;
-}
+/* --- creation --- */
 
 static void add_nodes(struct net *net)
 {
@@ -490,8 +399,7 @@ enum err net_new(struct net **out, const struct net_config *c, const struct net_
     net->h = *h;
     net->active = true;
     atomic_init(&net->loop_known, false);
-    copy_config(net, c);
-    fill_defaults(&net->c);
+    net_config_copy(&net->c, c);
     net->networks = c->only_ipv4 == c->only_ipv6 ? NETWORK_ALL
                     : c->only_ipv4 ? (unsigned)NETWORK_IPV4 : (unsigned)NETWORK_IPV6;
     net->limits = (struct msg_limits){ .block = c->excessive_block_size,
@@ -505,7 +413,7 @@ enum err net_new(struct net **out, const struct net_config *c, const struct net_
     addrman_set_networks(net->book, net->networks);
     make_events(net);
     add_nodes(net);
-    enum err rc = parse_addresses(net, e);
+    enum err rc = net_config_parse(net, e);
     if (rc == OK)
         rc = load_files(net, e);
     if (rc != OK) {
@@ -587,10 +495,6 @@ void net_free(struct net *net)
     for (size_t i = 0; i < net->n_added; i++)
         free(net->added[i].name);
     free(net->added);
-    for (size_t i = 0; i < N_STRING_LISTS; i++)
-        free_strings(string_list(&net->c, i));
-    free((char *)net->c.user_agent);
-    free((char *)net->c.datadir);
-    free((char *)net->c.proxy);
+    net_config_clear(&net->c);
     free(net);
 }

@@ -278,6 +278,13 @@ struct peer *net_peer_by_dest(struct net *net, const char *dest);
 struct peer *net_peer_by_addr(struct net *net, const struct netaddr *a);
 bool net_is_local_addr(const struct net *net, const struct netaddr *a);
 
+/* --- net_config.c --- */
+/* Deep copy with the defaults filled in. */
+void net_config_copy(struct net_config *c, const struct net_config *from);
+void net_config_clear(struct net_config *c);
+/* Reads the addresses in the configuration; ERR_RANGE names the option that is wrong. */
+enum err net_config_parse(struct net *net, struct error *e) MUST_CHECK;
+
 /* --- net.c --- */
 void net_add_peer(struct net *net, struct peer *p);
 /* Puts the peer on the list that is worked off before the loop polls again. */

@@ -114,6 +114,16 @@ static void any_slicing_gives_the_same_messages(void **state)
     buf_clear(&all);
 }
 
+/* Feeds the 24 bytes of the header and chooses how the payload is taken. */
+static void feed_header(struct frame *f, const struct buf *in, enum frame_mode mode)
+{
+    size_t used;
+    frame_init(f, magic);
+    assert_int_equal(frame_feed(f, in->data, in->len, &used), FRAME_HEADER);
+    assert_int_equal(used, FRAME_HEADER_SIZE);
+    frame_take(f, mode);
+}
+
 static void a_payload_in_one_piece_is_not_copied(void **state)
 {
     (void)state;
@@ -123,10 +133,7 @@ static void a_payload_in_one_piece_is_not_copied(void **state)
     size_t used;
     buf_init(&in);
     put_message(&in, "ping", payload, sizeof(payload));
-    frame_init(&f, magic);
-    assert_int_equal(frame_feed(&f, in.data, in.len, &used), FRAME_HEADER);
-    assert_int_equal(used, 24);
-    frame_take(&f, FRAME_COLLECT);
+    feed_header(&f, &in, FRAME_COLLECT);
     assert_int_equal(frame_feed(&f, in.data + 24, in.len - 24, &used), FRAME_MESSAGE);
     assert_ptr_equal(f.data.data, in.data + 24);
     assert_int_equal(frame_memory(&f), 0);
@@ -177,10 +184,8 @@ static void a_wrong_checksum_is_told_and_the_next_message_is_fine(void **state)
     put_message(&in, "ping", "12345678", 8);
     in.data[20] ^= 1;
     put_message(&in, "pong", "12345678", 8);
-    frame_init(&f, magic);
-    assert_int_equal(frame_feed(&f, in.data, in.len, &used), FRAME_HEADER);
-    frame_take(&f, FRAME_COLLECT);
-    at = used;
+    feed_header(&f, &in, FRAME_COLLECT);
+    at = FRAME_HEADER_SIZE;
     assert_int_equal(frame_feed(&f, in.data + at, in.len - at, &used), FRAME_MESSAGE);
     assert_false(f.checksum_ok);
     at += used;
@@ -226,9 +231,7 @@ static void a_stream_gives_pieces_and_an_end(void **state)
     size_t used;
     buf_init(&in);
     put_message(&in, "block", payload, sizeof(payload));
-    frame_init(&f, magic);
-    assert_int_equal(frame_feed(&f, in.data, 24, &used), FRAME_HEADER);
-    frame_take(&f, FRAME_STREAM);
+    feed_header(&f, &in, FRAME_STREAM);
     assert_int_equal(frame_feed(&f, NULL, 0, &used), FRAME_MORE);
     assert_int_equal(frame_feed(&f, in.data + 24, 20, &used), FRAME_DATA);
     assert_int_equal(f.data.len, 20);
@@ -251,9 +254,7 @@ static void a_stream_can_be_dropped_in_the_middle(void **state)
     buf_init(&in);
     put_message(&in, "block", payload, sizeof(payload));
     put_message(&in, "ping", payload, 8);
-    frame_init(&f, magic);
-    assert_int_equal(frame_feed(&f, in.data, 24, &used), FRAME_HEADER);
-    frame_take(&f, FRAME_STREAM);
+    feed_header(&f, &in, FRAME_STREAM);
     assert_int_equal(frame_feed(&f, in.data + 24, 20, &used), FRAME_DATA);
     frame_take(&f, FRAME_SKIP);
     assert_int_equal(frame_feed(&f, in.data + 44, in.len - 44, &used), FRAME_END);

@@ -33,6 +33,20 @@ static void scene_open(struct scene *s)
     scene_open_with(s, fixture_config());
 }
 
+/* The other way round: the net connects to the scripted peer, whose turn it is after version. */
+static void scene_open_dialled(struct scene *s)
+{
+    char target[32];
+    const char *const connect[] = { target };
+    struct net_config c = fixture_config();
+    s->base = event_base_new();
+    snprintf(target, sizeof(target), "[::1]:%u", (unsigned)wire_listen(&s->w, s->base));
+    c.connect = (struct net_strings){ connect, 1 };
+    side_open(&s->side, s->base, &c);
+    wire_accept(&s->w);
+    wire_expect(&s->w, "version");
+}
+
 static void scene_close(struct scene *s)
 {
     wire_close(&s->w);
@@ -124,15 +138,7 @@ static void a_connector_sends_version_then_verack_protoconf_getaddr(void **state
 {
     (void)state;
     struct scene s;
-    char target[32];
-    const char *const connect[] = { target };
-    struct net_config c = fixture_config();
-    s.base = event_base_new();
-    snprintf(target, sizeof(target), "[::1]:%u", (unsigned)wire_listen(&s.w, s.base));
-    c.connect = (struct net_strings){ connect, 1 };
-    side_open(&s.side, s.base, &c);
-    wire_accept(&s.w);
-    wire_expect(&s.w, "version");
+    scene_open_dialled(&s);
     wire_expect_silence(&s.w, 300);
     struct msg_version m = wire_version();
     wire_send_version(&s.w, &m);
@@ -787,16 +793,8 @@ static void an_answer_to_getaddr_is_stored_and_later_lists_are_rationed(void **s
 {
     (void)state;
     struct scene s;
-    char target[32];
-    const char *const connect[] = { target };
-    struct net_config c = fixture_config();
     struct msg_version m = wire_version();
-    s.base = event_base_new();
-    snprintf(target, sizeof(target), "[::1]:%u", (unsigned)wire_listen(&s.w, s.base));
-    c.connect = (struct net_strings){ connect, 1 };
-    side_open(&s.side, s.base, &c);
-    wire_accept(&s.w);
-    wire_expect(&s.w, "version");
+    scene_open_dialled(&s);
     wire_send_version(&s.w, &m);
     wire_send(&s.w, "verack", NULL, 0);
     wire_expect_later(&s.w, "getaddr");
