@@ -241,24 +241,38 @@ static void clear_failure(struct header_index *idx, struct header_node *node)
     header_mark_dirty_locked(idx, node);
 }
 
+/* Other branches that failed with an ancestor of the cleared node are whole again too. */
+static void clear_stale_parent_marks(struct header_index *idx)
+{
+    for (size_t i = 0; i < idx->n_nodes; i++) { /* parents come before children */
+        struct header_node *node = header_node_at(idx, i);
+        if ((atomic_load(&node->status) & HS_FAILED_PARENT) && !failed(node->prev)) {
+            atomic_fetch_and(&node->status, ~(uint32_t)HS_FAILED_PARENT);
+            header_mark_dirty_locked(idx, node);
+        }
+    }
+}
+
 void header_index_reconsider(struct header_index *idx, struct header_node *node)
 {
     pthread_rwlock_wrlock(&idx->lock);
     for (struct header_node *at = node; at; at = at->prev)
         clear_failure(idx, at);
     each_descendant(idx, node, clear_failure);
+    clear_stale_parent_marks(idx);
     header_rebuild_leaves_locked(idx);
     header_find_best_locked(idx);
     pthread_rwlock_unlock(&idx->lock);
 }
 
-/* After pruning a branch may have lost blocks between itself and the active chain. */
-static bool data_reaches_active(const struct header_index *idx, const struct header_node *node)
+/* The last node up to this one that can be reached from the active chain: pruning may have taken blocks between. */
+static struct header_node *reachable_part(const struct header_index *idx, struct header_node *node)
 {
+    struct header_node *reachable = node;
     for (; node && !is_active_locked(idx, node); node = node->prev)
         if (!(atomic_load(&node->status) & HS_HAVE_DATA))
-            return false;
-    return true;
+            reachable = node->prev;
+    return reachable;
 }
 
 /* Set by preciousblock; the latest preference has the lowest number. */
@@ -286,7 +300,11 @@ struct header_node *header_index_best_candidate(struct header_index *idx)
     struct header_node *best = NULL;
     for (size_t i = 0; i < idx->leaves.n; i++) {
         struct header_node *node = idx->leaves.nodes[i];
-        if ((!best || better(idx, node, best)) && (!idx->pruned || data_reaches_active(idx, node)))
+        if (best && !better(idx, node, best))
+            continue;
+        if (idx->pruned)
+            node = reachable_part(idx, node);
+        if (!best || (node && better(idx, node, best)))
             best = node;
     }
     pthread_rwlock_unlock(&idx->lock);

@@ -22,10 +22,13 @@ size_t locator_make(struct header_index *idx, struct header_node *node, struct b
 
 struct header_node *locator_fork(struct header_index *idx, const struct block_hash *hashes, size_t n)
 {
-    for (size_t i = 0; i < MIN_OF(n, (size_t)LOCATOR_IN_MAX); i++) {
+    struct header_node *tip = header_index_tip(idx);
+    for (size_t i = 0; tip && i < MIN_OF(n, (size_t)LOCATOR_IN_MAX); i++) {
         struct header_node *node = header_index_find(idx, &hashes[i]);
         if (node && header_index_is_active(idx, node))
             return node;
+        if (node && header_ancestor(node, tip->height) == tip)
+            return tip; /* who asks is ahead of us on our own chain */
     }
     return header_index_genesis(idx);
 }

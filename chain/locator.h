@@ -11,7 +11,7 @@
 
 /* Fills hashes, newest first; returns how many. node NULL: genesis alone. */
 size_t locator_make(struct header_index *idx, struct header_node *node, struct block_hash out[LOCATOR_MAX]);
-/* Newest block of the active chain that the locator names; genesis when none is known. */
+/* Newest block of the active chain that the locator names or builds on; genesis when none is known. */
 struct header_node *locator_fork(struct header_index *idx, const struct block_hash *hashes, size_t n);
 
 #endif
