@@ -156,11 +156,21 @@ static struct header_node *best_candidate(struct chain *c)
 
 /* --- moving the tip --- */
 
+void activate_publish(struct chain *c)
+{
+    if (header_index_tip(c->index) == c->tip)
+        return;
+    header_index_set_tip(c->index, c->tip);
+    chain_publish_tip(c);
+}
+
+/* Others see a reorganisation when its new branch is the better one, not the way to it. */
 static void set_tip(struct chain *c, struct header_node *tip)
 {
+    const struct header_node *seen = header_index_tip(c->index);
     c->tip = tip;
-    header_index_set_tip(c->index, tip);
-    chain_publish_tip(c);
+    if (!seen || u256_cmp(&tip->work, &seen->work) > 0)
+        activate_publish(c);
 }
 
 enum err activate_disconnect_tip(struct chain *c, struct error *e)
@@ -310,7 +320,9 @@ enum err activate_step(struct chain *c, bool *did, struct error *e)
         *did = true;
         rc = move_once(c, target, e);
     } while (!rc && c->tip != start && u256_cmp(&c->tip->work, &start->work) <= 0);
-    if (c->tip != start)
+    if (!rc)
+        activate_publish(c);
+    if (!rc && c->tip != start)
         tell_tip(c);
     return rc;
 }

@@ -109,17 +109,24 @@ static enum err wipe_for_rebuild(struct chain *c, struct error *e)
     return rc;
 }
 
+static enum err open_store(struct chain *c, const char *name, const struct kv_options *o, struct kv **out,
+                           struct error *e)
+{
+    if (c->o.open_store)
+        return c->o.open_store(c->o.store_ctx, name, o, out, e);
+    char *path = path_join(c->data_dir, name);
+    enum err rc = kv_open_leveldb(out, path, o, e);
+    free(path);
+    return rc;
+}
+
 static enum err open_index(struct chain *c, struct error *e)
 {
-    char *path = path_join(c->data_dir, "index");
     struct kv_options o = { .cache_bytes = INDEX_CACHE_BYTES, .write_buffer_bytes = INDEX_CACHE_BYTES,
                             .bloom_filter = c->o.tx_index };
     struct kv *kv;
-    enum err rc = kv_open_leveldb(&kv, path, &o, e);
-    if (!rc)
-        rc = index_db_open(&c->db, kv, e);
-    free(path);
-    return rc;
+    enum err rc = open_store(c, "index", &o, &kv, e);
+    return rc ? rc : index_db_open(&c->db, kv, e);
 }
 
 static enum err load_index(struct chain *c, struct blockfile_info **infos, size_t *n, bool *reindexing,
@@ -163,14 +170,10 @@ static enum err open_coins(struct chain *c, struct coins_state *state, struct er
     size_t buffer = clamp(c->o.dbcache_bytes / 16, MIB, 64 * MIB);
     struct kv_options o = { .cache_bytes = cache, .write_buffer_bytes = buffer, .bloom_filter = true };
     size_t budget = clamp(c->o.dbcache_bytes, 3 * (cache + buffer), SIZE_MAX) - cache - buffer;
-    char *path = path_join(c->data_dir, "coins");
     struct kv *kv;
     say(c, "Opening coins database...");
-    enum err rc = kv_open_leveldb(&kv, path, &o, e);
-    if (!rc)
-        rc = coins_open(&c->coins, kv, budget, state, e);
-    free(path);
-    return rc;
+    enum err rc = open_store(c, "coins", &o, &kv, e);
+    return rc ? rc : coins_open(&c->coins, kv, budget, state, e);
 }
 
 enum err chain_store_genesis(struct chain *c, struct header_node *node, struct error *e)

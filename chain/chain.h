@@ -48,6 +48,9 @@ struct chain_options {
     unsigned check_level;
     int32_t stop_at_height;            /* 0: never */
     int64_t coins_flush_interval_s, index_flush_interval_s; /* 0: defaults */
+    /* Opens the databases "index" and "coins". NULL: LevelDB in data_dir; tests bring their own. */
+    enum err (*open_store)(void *ctx, const char *name, const struct kv_options *o, struct kv **out, struct error *e);
+    void *store_ctx;
 };
 
 /* What readers see of the tip; consistent in itself. */

@@ -99,8 +99,9 @@ static enum err do_invalidate(struct chain *c, struct chain_job *job)
     enum err rc = OK;
     if (!job->node->prev)
         return error_set(&job->error, ERR_RANGE, "the genesis block cannot be invalidated");
-    while (!rc && header_index_is_active(c->index, job->node))
+    while (!rc && header_ancestor(c->tip, job->node->height) == job->node)
         rc = activate_disconnect_tip(c, &job->error);
+    activate_publish(c);
     if (rc)
         return rc;
     ahead_clear(c);

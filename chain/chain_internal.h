@@ -177,6 +177,8 @@ void chain_block_found(struct chain *c, struct intake_result *result);
 /* One step towards the best candidate: at most a reorganisation or a block. did: something changed. */
 enum err activate_step(struct chain *c, bool *did, struct error *e) MUST_CHECK;
 enum err activate_disconnect_tip(struct chain *c, struct error *e) MUST_CHECK;
+/* Shows the present tip to other threads; steps do it themselves. */
+void activate_publish(struct chain *c);
 void ahead_clear(struct chain *c);
 bool activate_scripts_needed(struct chain *c, struct header_node *node);
 
