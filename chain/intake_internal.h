@@ -16,9 +16,9 @@ struct intake_piece {
     bool last;
 };
 
-/* A large block goes through two passes side by side; each takes the pieces in order, one at a time. */
-enum intake_pass_kind { PASS_PARSE /* structure, ids, Merkle tree, disk */, PASS_CHECKSUM };
-#define INTAKE_PASSES 2
+/* A large block goes through all passes side by side; each takes the pieces in order, one at a time. */
+enum intake_pass_kind { PASS_PARSE /* structure, ids, Merkle tree */, PASS_CHECKSUM, PASS_WRITE };
+#define INTAKE_PASSES 3
 
 struct intake_pass {
     struct job job; /* first: the job leads back to the pass */
@@ -50,10 +50,10 @@ struct block_intake {
     bool was_full;
     struct intake_pass passes[INTAKE_PASSES];
 
-    /* Of the passes alone, one thread at a time: */
+    /* Each of one pass alone, and of the end: */
     struct block_stream stream;
-    struct block_writer *writer;
     struct sha256 sum;
+    struct block_writer *writer;
 };
 
 void intake_ref(struct block_intake *in);

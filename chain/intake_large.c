@@ -1,7 +1,8 @@
 /*
- * Large blocks. The bytes are cut into pieces of PIECE_BYTES; each piece goes through both passes,
- * which run at the same time, because the block is hashed twice (per transaction and as a whole)
- * and one core would need as long for that as the wire. A piece is freed behind the slower pass.
+ * Large blocks. The bytes are cut into pieces of PIECE_BYTES; each piece goes through three passes,
+ * which run at the same time: the block is hashed twice (per transaction and as a whole) and copied
+ * to the page cache, and any of these takes a good part of a second for 1 GB. A piece is freed
+ * behind the slowest pass.
  */
 #include <config.h>
 
@@ -52,23 +53,16 @@ static bool has_failed(struct block_intake *in)
     return failed;
 }
 
-static void give_up(struct block_intake *in, struct intake_result *r)
-{
-    block_writer_abort(in->writer);
-    in->writer = NULL;
-    intake_report(in, r);
-}
-
 static void give_up_parse(struct block_intake *in, bool after_end)
 {
     struct intake_result r = intake_result_of(in);
     verdict_set_corrupt(&r.verdict, 100, after_end ? "bad-blk-length" : "error parsing message");
     verdict_detail(&r.verdict, "transaction %llu of %llu", (unsigned long long)in->stream.txs_done,
                    (unsigned long long)in->stream.tx_count);
-    give_up(in, &r);
+    intake_report(in, &r);
 }
 
-/* The header is judged as soon as it is there, before anything goes to disk. */
+/* The header is judged as soon as it is there. */
 static bool header_fits(const struct block_intake *in)
 {
     if (in->stream.state == BS_HEADER)
@@ -78,32 +72,38 @@ static bool header_fits(const struct block_intake *in)
     return block_hash_equal(&hash, &in->node->hash);
 }
 
-static enum err store_piece(struct block_intake *in, const struct buf *data, struct error *e)
-{
-    enum err rc = OK;
-    if (!in->writer)
-        rc = block_writer_begin(&in->writer, in->o.files, in->size, e);
-    return rc ? rc : block_writer_put(in->writer, data->data, data->len, e);
-}
-
 static void parse_piece(struct block_intake *in, const struct intake_piece *p)
 {
     if (block_stream_feed(&in->stream, p->data.data, p->data.len)) {
         give_up_parse(in, in->stream.tx_count && in->stream.txs_done == in->stream.tx_count);
-        return;
-    }
-    struct intake_result r = intake_result_of(in);
-    if (!header_fits(in)) {
+    } else if (!header_fits(in)) {
+        struct intake_result r = intake_result_of(in);
         verdict_set_corrupt(&r.verdict, 100, "bad-blk-header");
-        give_up(in, &r);
-        return;
-    }
-    r.err = store_piece(in, &p->data, &r.error);
-    if (r.err)
-        give_up(in, &r);
-    else if (p->last && !block_stream_done(&in->stream))
+        intake_report(in, &r);
+    } else if (p->last && !block_stream_done(&in->stream)) {
         give_up_parse(in, false);
+    }
 }
+
+static void sum_piece(struct block_intake *in, const struct intake_piece *p)
+{
+    sha256_update(&in->sum, p->data.data, p->data.len);
+}
+
+static void write_piece(struct block_intake *in, const struct intake_piece *p)
+{
+    struct intake_result r = intake_result_of(in);
+    if (!in->writer)
+        r.err = block_writer_begin(&in->writer, in->o.files, in->size, &r.error);
+    if (!r.err)
+        r.err = block_writer_put(in->writer, p->data.data, p->data.len, &r.error);
+    if (r.err)
+        intake_report(in, &r);
+}
+
+static void (*const work[INTAKE_PASSES])(struct block_intake *, const struct intake_piece *) = {
+    [PASS_PARSE] = parse_piece, [PASS_CHECKSUM] = sum_piece, [PASS_WRITE] = write_piece,
+};
 
 static void finish(struct block_intake *in)
 {
@@ -114,19 +114,12 @@ static void finish(struct block_intake *in)
     r.tx_count = (uint32_t)in->stream.tx_count;
     if (intake_check_sum(in, r.wire_checksum, &r.verdict) &&
         intake_check_tree(in, &in->stream.header, &in->stream.merkle, &r.verdict)) {
-        struct block_writer *w = in->writer;
-        in->writer = NULL;
-        r.err = block_writer_finish(w, in->node->height, &r.pos, &r.error);
+        r.err = block_writer_finish(in->writer, in->node->height, &r.pos, &r.error);
+    } else {
+        block_writer_abort(in->writer);
     }
-    give_up(in, &r); /* reports, with nothing left to give up when it was stored */
-}
-
-static void work(struct intake_pass *pass, const struct intake_piece *p)
-{
-    if (pass->kind == PASS_PARSE)
-        parse_piece(pass->in, p);
-    else
-        sha256_update(&pass->in->sum, p->data.data, p->data.len);
+    in->writer = NULL;
+    intake_report(in, &r);
 }
 
 /* Takes the pass to the next piece. True when there is one. */
@@ -172,11 +165,12 @@ static void run_pass(struct job *job)
     struct block_intake *in = pass->in;
     struct intake_piece *p = pass->at, *done;
     if (!has_failed(in))
-        work(pass, p);
+        work[pass->kind](in, p);
     pthread_mutex_lock(&in->lock);
     bool more = step_locked(pass, p, &done);
-    bool all = in->passes[PASS_PARSE].finished && in->passes[PASS_CHECKSUM].finished;
-    bool end = all && !in->failed && !in->aborted;
+    bool end = !in->failed && !in->aborted;
+    for (unsigned i = 0; i < INTAKE_PASSES; i++)
+        end &= in->passes[i].finished;
     bool drained = drained_locked(in);
     pthread_mutex_unlock(&in->lock);
     if (done)
@@ -194,7 +188,7 @@ static void run_pass(struct job *job)
 
 /* --- feeding --- */
 
-/* Queues the collected piece for both passes and wakes those that wait. Returns the bytes queued. */
+/* Queues the collected piece for all passes and wakes those that wait. Returns the bytes queued. */
 static size_t push_piece(struct block_intake *in, bool last)
 {
     struct intake_piece *p = xcalloc(1, sizeof(*p));
