@@ -90,8 +90,11 @@ void bignum_write_le(const struct bignum *a, uint8_t *out)
 {
     size_t size = bignum_size_le(a);
 
-    for (size_t i = 0; i < size; i++)
-        out[i] = i / 8 < a->n ? (uint8_t)(a->limb[i / 8] >> 8 * (i % 8)) : 0;
+    if (size == 0)
+        return;
+    out[size - 1] = 0; /* the sign may need a byte of its own */
+    for (size_t i = 0; i < size && i / 8 < a->n; i++)
+        out[i] = (uint8_t)(a->limb[i / 8] >> 8 * (i % 8));
     if (a->negative)
         out[size - 1] |= 0x80;
 }
