@@ -280,7 +280,7 @@ void peer_continue(struct peer *p)
         }
         charge(p);
     } else if (p->paused == 0 && p->state != PEER_CLOSING && frame_in_payload(&p->frame)) {
-        handle_bytes(p, NULL, 0); /* an end that waits for no byte */
+        (void)handle_bytes(p, p->net->read_buf, 0); /* an end that waits for no byte */
     }
     if (p->paused == 0 && p->state != PEER_CLOSING && p->tcp_up)
         set_reading(p, true);

@@ -37,6 +37,11 @@ static bool protoconf(struct buf *out, struct span in)
     return true;
 }
 
+static bool has_nul(struct span s)
+{
+    return s.len > 0 && memchr(s.data, 0, s.len) != NULL;
+}
+
 static bool reject(struct buf *out, struct span in)
 {
     struct msg_reject m;
@@ -45,6 +50,8 @@ static bool reject(struct buf *out, struct span in)
         return false;
     if (m.command.len > 12 || m.reason.len > 111)
         abort();
+    if (has_nul(m.command) || has_nul(m.reason))
+        return false; /* the encoder takes texts */
     if (m.command.len > 0)
         memcpy(command, m.command.data, m.command.len);
     if (m.reason.len > 0)
