@@ -25,6 +25,7 @@
 
 #define READ_CHUNK (256u << 10)       /* one read of a socket; fits the second level cache */
 #define SEND_SOFT_LIMIT (1u << 20)    /* queued memory at which a peer's requests wait (C8) */
+#define SEND_FILES_MAX 8               /* file parts queued for a peer: each holds a descriptor (C8) */
 #define PING_INTERVAL_MS 120000       /* spec p2p 2.5 */
 #define ADDR_KNOWN_SLOTS 4096
 #define ADDR_QUEUE_MAX 1000           /* spec p2p 3: getaddr */
@@ -47,6 +48,7 @@ struct send_queue {
     struct send_item *head, *tail;
     uint64_t memory;     /* bytes of data not sent */
     uint64_t file_bytes; /* bytes of file parts not sent */
+    unsigned files;      /* items with an open file */
 };
 
 struct peer {

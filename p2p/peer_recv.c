@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "base/intmath.h"
 #include "base/log.h"
 
 #define CSUM_FLOOD_COUNT 100        /* spec p2p 1.6 */
@@ -89,6 +90,18 @@ static bool arrives_too_early(struct peer *p)
     return true;
 }
 
+/* A one-shot connection only fetches addresses: node has no state for it, so nothing reaches node. */
+static bool is_listened_to(const struct peer *p)
+{
+    static const enum msg_id taken[] = { MSG_VERSION, MSG_VERACK, MSG_PROTOCONF, MSG_PING, MSG_PONG, MSG_ADDR };
+    if (p->kind != PEER_ONESHOT)
+        return true;
+    for (size_t i = 0; i < COUNT_OF(taken); i++)
+        if (p->row->id == taken[i])
+            return true;
+    return false;
+}
+
 static void on_header(struct peer *p)
 {
     struct frame *f = &p->frame;
@@ -100,7 +113,7 @@ static void on_header(struct peer *p)
         peer_ban_now(p, "message larger than its limit");
         return;
     }
-    if (!f->command_ok || arrives_too_early(p) || p->state == PEER_CLOSING) {
+    if (!f->command_ok || arrives_too_early(p) || p->state == PEER_CLOSING || !is_listened_to(p)) {
         frame_take(f, FRAME_SKIP);
         return;
     }

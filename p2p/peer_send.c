@@ -43,6 +43,7 @@ static void queue_item(struct peer *p, struct send_item *it)
     p->out.tail = it;
     p->out.memory += it->len;
     p->out.file_bytes += it->file_left;
+    p->out.files += it->fd >= 0;
     p->net->send_memory += it->len;
     p->net->send_files += it->file_left;
     check_room(p);
@@ -68,8 +69,10 @@ static void item_free(struct peer *p, struct send_item *it)
     p->net->send_memory -= left;
     p->out.file_bytes -= it->file_left;
     p->net->send_files -= it->file_left;
-    if (it->fd >= 0)
+    if (it->fd >= 0) {
+        p->out.files--;
         close(it->fd);
+    }
     free(it->data);
     free(it);
 }
@@ -234,7 +237,8 @@ static void announce_room(struct peer *p)
     struct net *net = p->net;
     if (p->out.memory <= SEND_SOFT_LIMIT / 2)
         peer_clear_pause(p, PAUSE_SEND);
-    bool room = p->out.memory <= SEND_SOFT_LIMIT / 2 && p->out.file_bytes <= net->c.max_send_buffer / 2;
+    bool room = p->out.memory <= SEND_SOFT_LIMIT / 2 && p->out.file_bytes <= net->c.max_send_buffer / 2 &&
+                p->out.files <= SEND_FILES_MAX / 2;
     if (!p->room_wanted || !room || p->state != PEER_READY)
         return;
     p->room_wanted = false;
@@ -293,7 +297,8 @@ uint64_t peer_send_queue_total(const struct peer *p)
 
 bool peer_has_send_room(struct peer *p)
 {
-    bool room = p->out.memory <= SEND_SOFT_LIMIT && p->out.file_bytes <= p->net->c.max_send_buffer;
+    bool room = p->out.memory <= SEND_SOFT_LIMIT && p->out.file_bytes <= p->net->c.max_send_buffer &&
+                p->out.files < SEND_FILES_MAX;
     if (!room)
         p->room_wanted = true;
     return room;
