@@ -95,6 +95,8 @@ void test_chain_close(struct test_chain *t); /* removes the directory */
 const char *test_chain_submit(struct test_chain *t, const struct built_block *b);
 /* n blocks with a coinbase alone on top of the last one made so. */
 void test_chain_grow(struct test_chain *t, int32_t n);
+/* The next block has these transactions and must be taken. */
+void test_chain_add(struct test_chain *t, const struct built_tx *txs, size_t n);
 struct header_node *test_chain_node(struct test_chain *t, const struct built_block *b);
 int32_t test_chain_tip_height(struct test_chain *t);
 /* Hash over all coins. */
