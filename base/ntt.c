@@ -4,12 +4,14 @@
  * digits: the sum of up to 2^31 products of two digits stays below p, so one prime is enough for
  * any length that fits in memory.
  *
- * Forward transforms leave their result in bit-reversed order and the inverse takes it so; both
- * recurse into halves, which keeps the working set in the caches from some depth on.
+ * A block of 2^l values is a polynomial modulo x^(2^l) - c. One level of the transform splits it
+ * into residues modulo x^(2^(l-1)) - s and + s with s^2 = c: all butterflies of a block multiply by
+ * the same s, a root that depends on the number of the block alone. Forward transforms leave their
+ * result in bit-reversed order and the inverse takes it so; both recurse into halves, which keeps
+ * the working set in the caches from some depth on.
  */
 #include "base/ntt.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,14 +24,18 @@ typedef unsigned __int128 u128;
 #define GENERATOR 7
 
 #define DIGITS_PER_LIMB 4
-#define MAX_LEVELS 33
-#define ROOTS_PER_LEVEL 2048  /* further roots are products with these */
-#define CANCEL_MIN_LEVEL 16   /* smaller parts take less than a millisecond or two */
+#define MAX_LEVEL 32
+#define LOW_BITS 12         /* of a block number: roots of those and of the rest are multiplied */
+#define SMALL_LEVEL 12      /* 32 kB: done level by level */
+#define CANCEL_MIN_LEVEL 16 /* smaller parts take less than a few milliseconds */
 
-/* roots[l][i] = w^i where w has order 2^l */
-struct ntt {
-    uint64_t *roots[MAX_LEVELS + 1];
-    const struct cancel *cancel;
+/*
+ * Root of block k: the product over the set bits j of k of a root of order 2^(j + 2). For the
+ * inverse transform these are inverse roots.
+ */
+struct roots {
+    uint64_t low[1 << LOW_BITS];
+    uint64_t *high; /* of k >> LOW_BITS */
 };
 
 /*
@@ -80,101 +86,119 @@ static uint64_t root_of_order(unsigned level)
     return mod_pow(GENERATOR, (PRIME - 1) >> level);
 }
 
-static void roots_free(struct ntt *t)
-{
-    for (unsigned l = 0; l <= MAX_LEVELS; l++)
-        free(t->roots[l]);
-}
+enum direction { FORWARD, INVERSE };
 
-/* Tables for levels 1..levels; for the inverse transform of inverse roots. */
-static bool roots_make(struct ntt *t, unsigned levels, bool inverse)
+/* table[a] = root of block a << shift for all a below 2^bits. */
+static void fill_table(uint64_t *table, unsigned bits, unsigned shift, enum direction dir)
 {
-    memset(t->roots, 0, sizeof(t->roots));
-    for (unsigned l = 1; l <= levels; l++) {
-        size_t half = (size_t)1 << (l - 1), n = half < ROOTS_PER_LEVEL ? half : ROOTS_PER_LEVEL;
-        uint64_t w = root_of_order(l), power = 1;
-        if (inverse)
+    table[0] = 1;
+    for (unsigned j = 0; j < bits; j++) {
+        uint64_t w = root_of_order(j + shift + 2);
+        if (dir == INVERSE)
             w = mod_pow(w, PRIME - 2);
-        t->roots[l] = (uint64_t *)try_alloc(n, sizeof(uint64_t));
-        if (!t->roots[l]) {
-            roots_free(t);
-            return false;
-        }
-        for (size_t i = 0; i < n; i++) {
-            t->roots[l][i] = power;
-            power = mod_mul(power, w);
-        }
+        for (size_t i = 0; i < (size_t)1 << j; i++)
+            table[((size_t)1 << j) + i] = mod_mul(table[i], w);
     }
-    return true;
 }
 
-/* w^i for i = ROOTS_PER_LEVEL, the step from one block of roots to the next. */
-static uint64_t block_step(const struct ntt *t, unsigned level)
+static struct roots *roots_new(unsigned level, enum direction dir)
 {
-    return mod_mul(t->roots[level][ROOTS_PER_LEVEL - 1], t->roots[level][1]);
+    unsigned high_bits = level > LOW_BITS ? level - LOW_BITS : 0;
+    struct roots *t = (struct roots *)try_alloc(1, sizeof(*t));
+
+    if (!t)
+        return NULL;
+    t->high = (uint64_t *)try_alloc((size_t)1 << high_bits, sizeof(*t->high));
+    if (!t->high) {
+        free(t);
+        return NULL;
+    }
+    fill_table(t->low, LOW_BITS, 0, dir);
+    fill_table(t->high, high_bits, LOW_BITS, dir);
+    return t;
 }
 
-/* One level of butterflies, forward: sum above, difference times root below. */
-static void split_level(const struct ntt *t, uint64_t *x, unsigned level)
+static void roots_free(struct roots *t)
+{
+    free(t->high);
+    free(t);
+}
+
+static uint64_t root_of_block(const struct roots *t, size_t k)
+{
+    return mod_mul(t->low[k & ((1 << LOW_BITS) - 1)], t->high[k >> LOW_BITS]);
+}
+
+static void split_block(uint64_t *x, size_t half, uint64_t s)
+{
+    for (size_t i = 0; i < half; i++) {
+        uint64_t a = x[i], b = mod_mul(x[i + half], s);
+        x[i] = mod_add(a, b);
+        x[i + half] = mod_sub(a, b);
+    }
+}
+
+static void join_block(uint64_t *x, size_t half, uint64_t inverse_s)
+{
+    for (size_t i = 0; i < half; i++) {
+        uint64_t a = x[i], b = x[i + half];
+        x[i] = mod_add(a, b);
+        x[i + half] = mod_mul(mod_sub(a, b), inverse_s);
+    }
+}
+
+/* Block k of 2^level values, all its levels; depth d has 2^d blocks. */
+static void forward_small(const struct roots *t, uint64_t *x, unsigned level, size_t k)
+{
+    for (unsigned d = 0; d < level; d++) {
+        uint64_t base = root_of_block(t, k << d);
+        for (size_t j = 0; j < (size_t)1 << d; j++)
+            split_block(x + (j << (level - d)), (size_t)1 << (level - 1 - d),
+                        mod_mul(base, t->low[j]));
+    }
+}
+
+static void inverse_small(const struct roots *t, uint64_t *x, unsigned level, size_t k)
+{
+    for (unsigned d = level; d-- > 0;) {
+        uint64_t base = root_of_block(t, k << d);
+        for (size_t j = 0; j < (size_t)1 << d; j++)
+            join_block(x + (j << (level - d)), (size_t)1 << (level - 1 - d),
+                       mod_mul(base, t->low[j]));
+    }
+}
+
+/* A cancelled transform leaves garbage; whoever called it looks at the token again. */
+static void forward(const struct roots *t, uint64_t *x, unsigned level, size_t k,
+                    const struct cancel *cancel)
 {
     size_t half = (size_t)1 << (level - 1);
-    const uint64_t *root = t->roots[level];
-    uint64_t base = 1, step = half > ROOTS_PER_LEVEL ? block_step(t, level) : 0;
 
-    for (size_t from = 0; from < half; from += ROOTS_PER_LEVEL) {
-        size_t n = half - from < ROOTS_PER_LEVEL ? half : ROOTS_PER_LEVEL;
-        uint64_t *lo = x + from, *hi = lo + half;
-        for (size_t i = 0; i < n; i++) {
-            uint64_t w = from == 0 ? root[i] : mod_mul(base, root[i]);
-            uint64_t a = lo[i], b = hi[i];
-            lo[i] = mod_add(a, b);
-            hi[i] = mod_mul(mod_sub(a, b), w);
-        }
-        base = mod_mul(base, step);
+    if (level <= SMALL_LEVEL) {
+        forward_small(t, x, level, k);
+        return;
     }
+    if (level >= CANCEL_MIN_LEVEL && cancelled(cancel))
+        return;
+    split_block(x, half, root_of_block(t, k));
+    forward(t, x, level - 1, 2 * k, cancel);
+    forward(t, x + half, level - 1, 2 * k + 1, cancel);
 }
 
-/* The same backwards: root first, then sum and difference. */
-static void join_level(const struct ntt *t, uint64_t *x, unsigned level)
+static void inverse(const struct roots *t, uint64_t *x, unsigned level, size_t k,
+                    const struct cancel *cancel)
 {
     size_t half = (size_t)1 << (level - 1);
-    const uint64_t *root = t->roots[level];
-    uint64_t base = 1, step = half > ROOTS_PER_LEVEL ? block_step(t, level) : 0;
 
-    for (size_t from = 0; from < half; from += ROOTS_PER_LEVEL) {
-        size_t n = half - from < ROOTS_PER_LEVEL ? half : ROOTS_PER_LEVEL;
-        uint64_t *lo = x + from, *hi = lo + half;
-        for (size_t i = 0; i < n; i++) {
-            uint64_t w = from == 0 ? root[i] : mod_mul(base, root[i]);
-            uint64_t a = lo[i], b = mod_mul(hi[i], w);
-            lo[i] = mod_add(a, b);
-            hi[i] = mod_sub(a, b);
-        }
-        base = mod_mul(base, step);
+    if (level <= SMALL_LEVEL) {
+        inverse_small(t, x, level, k);
+        return;
     }
-}
-
-static bool stopped(const struct ntt *t, unsigned level)
-{
-    return level >= CANCEL_MIN_LEVEL && cancelled(t->cancel);
-}
-
-static void forward(const struct ntt *t, uint64_t *x, unsigned level)
-{
-    if (level == 0 || stopped(t, level))
+    if (level >= CANCEL_MIN_LEVEL && cancelled(cancel))
         return;
-    split_level(t, x, level);
-    forward(t, x, level - 1);
-    forward(t, x + ((size_t)1 << (level - 1)), level - 1);
-}
-
-static void inverse(const struct ntt *t, uint64_t *x, unsigned level)
-{
-    if (level == 0 || stopped(t, level))
-        return;
-    inverse(t, x, level - 1);
-    inverse(t, x + ((size_t)1 << (level - 1)), level - 1);
-    join_level(t, x, level);
+    inverse(t, x, level - 1, 2 * k, cancel);
+    inverse(t, x + half, level - 1, 2 * k + 1, cancel);
+    join_block(x, half, root_of_block(t, k));
 }
 
 static void load_digits(uint64_t *x, size_t size, const uint64_t *a, size_t an)
@@ -201,20 +225,6 @@ static void store_digits(uint64_t *r, size_t rn, const uint64_t *x, uint64_t sca
     }
 }
 
-/* x = transform of a times transform of b; y is work space. Cancellation is seen by the caller. */
-static void convolve(const struct ntt *t, uint64_t *x, uint64_t *y, unsigned level)
-{
-    size_t size = (size_t)1 << level;
-
-    forward(t, x, level);
-    if (y != x)
-        forward(t, y, level);
-    if (stopped(t, CANCEL_MIN_LEVEL))
-        return;
-    for (size_t i = 0; i < size; i++)
-        x[i] = mod_mul(x[i], y[i]);
-}
-
 static unsigned level_for(size_t digits)
 {
     unsigned level = 1;
@@ -224,29 +234,27 @@ static unsigned level_for(size_t digits)
     return level;
 }
 
-static enum err multiply(uint64_t *r, const uint64_t *a, size_t an, const uint64_t *b, size_t bn,
-                         uint64_t *x, uint64_t *y, unsigned level, const struct cancel *cancel)
+/* x and y hold digits (y may be x); x = their product, scaled by 2^level. */
+static enum err convolve(uint64_t *x, uint64_t *y, unsigned level, const struct cancel *cancel)
 {
-    size_t size = (size_t)1 << level;
-    struct ntt t = { .cancel = cancel };
+    struct roots *t = roots_new(level, FORWARD);
 
-    if (!roots_make(&t, level, false))
+    if (!t)
         return ERR_NOMEM;
-    load_digits(x, size, a, an);
+    forward(t, x, level, 0, cancel);
     if (y != x)
-        load_digits(y, size, b, bn);
-    convolve(&t, x, y, level);
-    roots_free(&t);
+        forward(t, y, level, 0, cancel);
+    roots_free(t);
     if (cancelled(cancel))
         return ERR_CANCELLED;
-    if (!roots_make(&t, level, true))
+    for (size_t i = 0; i < (size_t)1 << level; i++)
+        x[i] = mod_mul(x[i], y[i]);
+    t = roots_new(level, INVERSE);
+    if (!t)
         return ERR_NOMEM;
-    inverse(&t, x, level);
-    roots_free(&t);
-    if (cancelled(cancel))
-        return ERR_CANCELLED;
-    store_digits(r, an + bn, x, mod_pow(size % PRIME, PRIME - 2));
-    return OK;
+    inverse(t, x, level, 0, cancel);
+    roots_free(t);
+    return cancelled(cancel) ? ERR_CANCELLED : OK;
 }
 
 enum err ntt_mul(uint64_t *r, const uint64_t *a, size_t an, const uint64_t *b, size_t bn,
@@ -255,14 +263,20 @@ enum err ntt_mul(uint64_t *r, const uint64_t *a, size_t an, const uint64_t *b, s
     unsigned level = level_for(DIGITS_PER_LIMB * (an + bn));
     enum err rc = ERR_NOMEM;
 
-    if (level > MAX_LEVELS - 1)
+    if (level > MAX_LEVEL)
         return ERR_NOMEM;
     uint64_t *x = (uint64_t *)try_alloc((size_t)1 << level, sizeof(*x));
     uint64_t *y = x; /* a square needs one transform less */
     if (a != b || an != bn)
         y = (uint64_t *)try_alloc((size_t)1 << level, sizeof(*y));
-    if (x && y)
-        rc = multiply(r, a, an, b, bn, x, y, level, cancel);
+    if (x && y) {
+        load_digits(x, (size_t)1 << level, a, an);
+        if (y != x)
+            load_digits(y, (size_t)1 << level, b, bn);
+        rc = convolve(x, y, level, cancel);
+    }
+    if (!rc)
+        store_digits(r, an + bn, x, mod_pow(((uint64_t)1 << level) % PRIME, PRIME - 2));
     if (y != x)
         free(y);
     free(x);
