@@ -13,9 +13,9 @@ struct bf_fd {
     enum bf_kind kind;
     uint32_t number;
     bool writable;
-    bool kept;      /* in the table; else closed when the last user puts it back */
+    bool kept; /* in the table; else closed when the last user puts it back */
     unsigned users;
-    uint64_t used;  /* tick of the last get */
+    uint64_t used; /* tick of the last get */
 };
 
 struct bf_fds {
@@ -91,8 +91,8 @@ static struct bf_fd **place_locked(struct bf_fds *fds)
     return best;
 }
 
-static enum err open_locked(struct bf_fds *fds, enum bf_kind kind, uint32_t number, enum file_mode mode,
-                            struct bf_fd **out, struct error *e)
+static enum err open_locked(struct bf_fds *fds, enum bf_kind kind, uint32_t number,
+                            enum file_mode mode, struct bf_fd **out, struct error *e)
 {
     struct file file;
     char *path = bf_path(fds->dir, bf_prefix(kind), number);
@@ -103,7 +103,9 @@ static enum err open_locked(struct bf_fds *fds, enum bf_kind kind, uint32_t numb
     if (rc)
         return rc;
     struct bf_fd *fd = xcalloc(1, sizeof(*fd));
-    *fd = (struct bf_fd){ .file = file, .kind = kind, .number = number, .writable = mode != FILE_READ };
+    *fd = (struct bf_fd){
+        .file = file, .kind = kind, .number = number, .writable = mode != FILE_READ
+    };
     struct bf_fd **place = place_locked(fds);
     if (place)
         *place = fd;
@@ -112,8 +114,8 @@ static enum err open_locked(struct bf_fds *fds, enum bf_kind kind, uint32_t numb
     return OK;
 }
 
-enum err bf_fds_get(struct bf_fds *fds, enum bf_kind kind, uint32_t number, enum file_mode mode, struct bf_fd **out,
-                    struct error *e)
+enum err bf_fds_get(struct bf_fds *fds, enum bf_kind kind, uint32_t number, enum file_mode mode,
+                    struct bf_fd **out, struct error *e)
 {
     enum err rc = OK;
     pthread_mutex_lock(&fds->lock);

@@ -59,7 +59,8 @@ void block_segment_unref(struct block_segment *s)
 /* Bytes that several segments share count for each of them: while one lives, they live. */
 size_t block_segment_memory(const struct block_segment *s)
 {
-    return sizeof(*s) + s->arena.total + s->raw.cap + s->cap_txs * sizeof(*s->txs) + (s->bytes ? s->bytes->len : 0);
+    return sizeof(*s) + s->arena.total + s->raw.cap + s->cap_txs * sizeof(*s->txs) +
+           (s->bytes ? s->bytes->len : 0);
 }
 
 struct block_reader {
@@ -68,18 +69,18 @@ struct block_reader {
     struct block_bytes *bytes; /* or NULL: read from pos */
     struct pool *pool;
     size_t target;
-    uint64_t size;     /* of the block */
+    uint64_t size; /* of the block */
     struct block_header header;
     uint64_t tx_count, txs_done;
-    uint64_t offset;   /* of the next transaction */
+    uint64_t offset; /* of the next transaction */
 };
 
 static enum err corrupt(const struct block_reader *r, const char *what, struct error *e)
 {
     if (r->bytes)
         return error_set(e, ERR_CORRUPT, "block in memory: %s", what);
-    return error_set(e, ERR_CORRUPT, "block at %llu in blk%05u.dat: %s", (unsigned long long)r->pos.offset,
-                     r->pos.file, what);
+    return error_set(e, ERR_CORRUPT, "block at %llu in blk%05u.dat: %s",
+                     (unsigned long long)r->pos.offset, r->pos.file, what);
 }
 
 static enum err read_head(struct block_reader *r, struct error *e)
@@ -100,8 +101,9 @@ static enum err read_head(struct block_reader *r, struct error *e)
     return OK;
 }
 
-enum err block_reader_open(struct block_reader **out, struct blockfiles *bf, const struct block_pos *pos,
-                           struct block_bytes *bytes, size_t target_bytes, struct error *e)
+enum err block_reader_open(struct block_reader **out, struct blockfiles *bf,
+                           const struct block_pos *pos, struct block_bytes *bytes,
+                           size_t target_bytes, struct error *e)
 {
     struct block_reader *r = xcalloc(1, sizeof(*r));
     r->bf = bf;
@@ -166,8 +168,8 @@ static struct tx *next_tx(struct block_segment *s, uint64_t most)
  * Parses whole transactions from data until target bytes are used or all are read. A transaction
  * that is cut by the end of data is left for the next segment; *used says how far it went.
  */
-static enum err parse_txs(struct block_reader *r, struct block_segment *s, const uint8_t *data, size_t len,
-                          size_t *used, struct error *e)
+static enum err parse_txs(struct block_reader *r, struct block_segment *s, const uint8_t *data,
+                          size_t len, size_t *used, struct error *e)
 {
     struct reader in;
     reader_init(&in, data, len);
@@ -215,7 +217,9 @@ static void compute_ids(struct block_segment *s, size_t bytes, struct pool *pool
     job_group_init(&group, pool);
     for (size_t i = 0; i < slices; i++) {
         size_t from = s->n_txs * i / slices, to = s->n_txs * (i + 1) / slices;
-        jobs[i] = (struct hash_job){ .job = { .run = hash_txs, .group = &group }, .txs = s->txs + from, .n = to - from };
+        jobs[i] = (struct hash_job){ .job = { .run = hash_txs, .group = &group },
+                                     .txs = s->txs + from,
+                                     .n = to - from };
         pool_submit(pool, JOB_BLOCK, &jobs[i].job);
     }
     job_group_wait(&group);
@@ -223,8 +227,8 @@ static void compute_ids(struct block_segment *s, size_t bytes, struct pool *pool
 
 /* --- segments --- */
 
-static enum err load_piece(struct block_reader *r, struct block_segment *s, size_t len, const uint8_t **data,
-                           struct error *e)
+static enum err load_piece(struct block_reader *r, struct block_segment *s, size_t len,
+                           const uint8_t **data, struct error *e)
 {
     if (r->bytes) {
         if (!s->bytes)
@@ -272,8 +276,8 @@ static struct block_segment *segment_new(const struct block_reader *r)
     return s;
 }
 
-enum err block_segment_parse(struct block_segment **out, struct block_bytes *bytes, struct block_header *header,
-                             size_t *extra, struct error *e)
+enum err block_segment_parse(struct block_segment **out, struct block_bytes *bytes,
+                             struct block_header *header, size_t *extra, struct error *e)
 {
     struct block_reader r = { .bytes = bytes, .size = bytes->len, .target = SIZE_MAX };
     enum err rc = read_head(&r, e);
@@ -284,7 +288,8 @@ enum err block_segment_parse(struct block_segment **out, struct block_bytes *byt
     size_t used;
     rc = parse_txs(&r, s, bytes->data + r.offset, bytes->len - (size_t)r.offset, &used, e);
     if (!rc && s->n_txs < r.tx_count)
-        rc = error_set(e, ERR_PARSE, "transaction %zu of %llu does not parse", s->n_txs, (unsigned long long)r.tx_count);
+        rc = error_set(e, ERR_PARSE, "transaction %zu of %llu does not parse", s->n_txs,
+                       (unsigned long long)r.tx_count);
     if (rc) {
         block_segment_unref(s);
         return rc;

@@ -1,4 +1,5 @@
-/* Large blocks: each in a file of its own, under a temporary name until it is complete and synced. */
+/* Large blocks: each in a file of its own, under a temporary name until it is complete and synced.
+ */
 #include <config.h>
 
 #include <errno.h>
@@ -36,7 +37,8 @@ static char *temp_path(struct blockfiles *bf)
     return path_join(bf->dir, name);
 }
 
-enum err block_writer_begin(struct block_writer **out, struct blockfiles *bf, uint64_t size, struct error *e)
+enum err block_writer_begin(struct block_writer **out, struct blockfiles *bf, uint64_t size,
+                            struct error *e)
 {
     uint8_t frame[BF_FRAME_MAX];
     struct block_writer *w = xcalloc(1, sizeof(*w));
@@ -59,7 +61,8 @@ enum err block_writer_begin(struct block_writer **out, struct blockfiles *bf, ui
 enum err block_writer_put(struct block_writer *w, const void *data, size_t len, struct error *e)
 {
     if (len > w->size - w->written)
-        return error_set(e, ERR_RANGE, "a block of %llu bytes goes on after its end", (unsigned long long)w->size);
+        return error_set(e, ERR_RANGE, "a block of %llu bytes goes on after its end",
+                         (unsigned long long)w->size);
     enum err rc = file_pwrite(&w->file, data, len, w->frame_len + w->written, e);
     if (rc)
         return rc;
@@ -67,14 +70,17 @@ enum err block_writer_put(struct block_writer *w, const void *data, size_t len, 
     count_temp(w, len, 0);
     if (w->written - w->started >= WRITEBACK_STEP) {
         /* A hint: failure shows at the sync. */
-        (void)!sync_file_range(w->file.fd, (off_t)w->started, (off_t)(w->written - w->started), SYNC_FILE_RANGE_WRITE);
+        (void)!sync_file_range(w->file.fd, (off_t)w->started, (off_t)(w->written - w->started),
+                               SYNC_FILE_RANGE_WRITE);
         w->started = w->written;
     }
     return OK;
 }
 
-/* The file takes the next number; the rename happens under the lock so that numbers leave no gap. */
-static enum err put_in_place(struct block_writer *w, int32_t height, struct block_pos *pos, struct error *e)
+/* The file takes the next number; the rename happens under the lock so that numbers leave no gap.
+ */
+static enum err put_in_place(struct block_writer *w, int32_t height, struct block_pos *pos,
+                             struct error *e)
 {
     struct blockfiles *bf = w->bf;
     enum err rc = OK;
@@ -97,12 +103,13 @@ static enum err put_in_place(struct block_writer *w, int32_t height, struct bloc
     return rc;
 }
 
-enum err block_writer_finish(struct block_writer *w, int32_t height, struct block_pos *pos, struct error *e)
+enum err block_writer_finish(struct block_writer *w, int32_t height, struct block_pos *pos,
+                             struct error *e)
 {
     enum err rc = OK;
     if (w->written != w->size)
-        rc = error_set(e, ERR_RANGE, "a block of %llu bytes ended after %llu", (unsigned long long)w->size,
-                       (unsigned long long)w->written);
+        rc = error_set(e, ERR_RANGE, "a block of %llu bytes ended after %llu",
+                       (unsigned long long)w->size, (unsigned long long)w->written);
     if (!rc)
         rc = file_sync(&w->file, e);
     if (!rc)

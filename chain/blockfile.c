@@ -16,7 +16,8 @@
 #include "chain/blockfile_internal.h"
 
 #define PREFERRED_DEFAULT (128u << 20)
-#define UNKNOWN_MAX (64u << 20) /* files of an index without entries: larger ones are not ours to remove */
+/* Files that an index without entries does not know: more than this is not ours to remove. */
+#define UNKNOWN_MAX (64u << 20)
 
 static const uint64_t allocate_step[BF_KINDS] = { [BF_BLOCK] = 16u << 20, [BF_UNDO] = 1u << 20 };
 
@@ -42,7 +43,9 @@ static struct blockfile_info *listed(struct listing *l, uint32_t number)
         if (l->infos[i].file == number)
             return &l->infos[i];
     l->infos = xrealloc(l->infos, (l->n + 1) * sizeof(*l->infos));
-    l->infos[l->n] = (struct blockfile_info){ .file = number, .height_first = 1, .height_last = 0, .dirty = true };
+    l->infos[l->n] = (struct blockfile_info){
+        .file = number, .height_first = 1, .height_last = 0, .dirty = true
+    };
     return &l->infos[l->n++];
 }
 
@@ -58,7 +61,8 @@ static void list_name(void *ctx, const char *name)
         l->temps[l->n_temps++] = path_join(l->dir, name);
         return;
     }
-    if (sscanf(name, "%3[a-z]%7u.dat%n", prefix, &number, &end) != 2 || (size_t)end != len || number >= BF_MAX_FILES)
+    if (sscanf(name, "%3[a-z]%7u.dat%n", prefix, &number, &end) != 2 || (size_t)end != len ||
+        number >= BF_MAX_FILES)
         return;
     enum bf_kind kind = strcmp(prefix, "rev") == 0 ? BF_UNDO : BF_BLOCK;
     if (strcmp(prefix, bf_prefix(kind)) != 0)
@@ -122,11 +126,13 @@ static bool grow_slots(struct blockfiles *bf, uint32_t n)
     return true;
 }
 
-static enum err load_infos(struct blockfiles *bf, const struct blockfile_info *infos, size_t n, struct error *e)
+static enum err load_infos(struct blockfiles *bf, const struct blockfile_info *infos, size_t n,
+                           struct error *e)
 {
     for (size_t i = 0; i < n; i++) {
         if (infos[i].file >= BF_MAX_FILES)
-            return error_set(e, ERR_CORRUPT, "the index names block file %u; " BF_REINDEX, infos[i].file);
+            return error_set(e, ERR_CORRUPT, "the index names block file %u; " BF_REINDEX,
+                             infos[i].file);
         if (!grow_slots(bf, infos[i].file + 1))
             return error_set(e, ERR_NOMEM, "no memory for the table of block files");
         struct bf_slot *s = &bf->slots[infos[i].file];
@@ -141,7 +147,8 @@ static enum err load_infos(struct blockfiles *bf, const struct blockfile_info *i
 }
 
 /* Cuts what a crash left beyond the recorded end. */
-static enum err cut_file(struct blockfiles *bf, enum bf_kind kind, struct bf_slot *s, struct error *e)
+static enum err cut_file(struct blockfiles *bf, enum bf_kind kind, struct bf_slot *s,
+                         struct error *e)
 {
     struct bf_fd *fd;
     uint64_t used = *bf_used(s, kind), size;
@@ -182,8 +189,8 @@ static enum err remove_files(struct blockfiles *bf, uint32_t number, struct erro
 }
 
 /*
- * Files made after the last index flush are nobody's. But when the index knows no file at all it may
- * be the index that was lost, and whole block files are too dear to remove.
+ * Files made after the last index flush are nobody's. But when the index knows no file at all it
+ * may be the index that was lost, and whole block files are too dear to remove.
  */
 static enum err remove_unknown(struct blockfiles *bf, const struct listing *l, struct error *e)
 {
@@ -191,7 +198,8 @@ static enum err remove_unknown(struct blockfiles *bf, const struct listing *l, s
     for (size_t i = 0; i < l->n; i++)
         total += l->infos[i].data_size;
     if (bf->n_slots == 0 && total > UNKNOWN_MAX)
-        return error_set(e, ERR_CORRUPT, "%s holds block files that the index does not know; " BF_REINDEX, bf->dir);
+        return error_set(e, ERR_CORRUPT,
+                         "%s holds block files that the index does not know; " BF_REINDEX, bf->dir);
     enum err rc = OK;
     for (size_t i = 0; i < l->n && !rc; i++)
         if (l->infos[i].file >= bf->n_slots)
@@ -311,7 +319,10 @@ static uint64_t *info_size(struct blockfile_info *info, enum bf_kind kind)
     return kind == BF_BLOCK ? &info->data_size : &info->undo_size;
 }
 
-uint64_t *bf_used(struct bf_slot *s, enum bf_kind kind) { return info_size(&s->info, kind); }
+uint64_t *bf_used(struct bf_slot *s, enum bf_kind kind)
+{
+    return info_size(&s->info, kind);
+}
 
 void bf_written_locked(struct bf_slot *s, enum bf_kind kind, uint64_t end)
 {
@@ -322,7 +333,8 @@ void bf_written_locked(struct bf_slot *s, enum bf_kind kind, uint64_t end)
 }
 
 /* Never past the preferred size: such a file takes no further block. */
-void bf_allocate(struct blockfiles *bf, enum bf_kind kind, uint32_t number, const struct file *f, uint64_t end)
+void bf_allocate(struct blockfiles *bf, enum bf_kind kind, uint32_t number, const struct file *f,
+                 uint64_t end)
 {
     pthread_mutex_lock(&bf->lock);
     uint64_t *allocated = &bf->slots[number].allocated[kind], from = *allocated, to = from;
@@ -353,7 +365,8 @@ enum err bf_check_readable(struct blockfiles *bf, uint32_t number, struct error 
 
 /* --- blocks --- */
 
-static enum err reserve(struct blockfiles *bf, uint64_t total, struct block_pos *place, struct error *e)
+static enum err reserve(struct blockfiles *bf, uint64_t total, struct block_pos *place,
+                        struct error *e)
 {
     enum err rc = OK;
     *place = (struct block_pos){ .size = 0 };
@@ -365,7 +378,8 @@ static enum err reserve(struct blockfiles *bf, uint64_t total, struct block_pos 
         s = bf_add_slot_locked(bf);
     if (s) {
         bf->current = s->info.file;
-        *place = (struct block_pos){ .file = s->info.file, .offset = s->info.data_size, .size = total };
+        *place =
+            (struct block_pos){ .file = s->info.file, .offset = s->info.data_size, .size = total };
         s->info.data_size += total;
         bf_changed_locked(s);
     } else {
@@ -375,8 +389,8 @@ static enum err reserve(struct blockfiles *bf, uint64_t total, struct block_pos 
     return rc;
 }
 
-static enum err write_record(struct blockfiles *bf, const struct block_pos *place, const void *block, size_t size,
-                             struct error *e)
+static enum err write_record(struct blockfiles *bf, const struct block_pos *place,
+                             const void *block, size_t size, struct error *e)
 {
     uint8_t frame[BF_FRAME_MAX];
     size_t frame_len = bf_frame(bf, frame, size);
@@ -392,8 +406,8 @@ static enum err write_record(struct blockfiles *bf, const struct block_pos *plac
     return rc;
 }
 
-enum err blockfiles_write(struct blockfiles *bf, const void *block, size_t size, int32_t height, struct block_pos *pos,
-                          struct error *e)
+enum err blockfiles_write(struct blockfiles *bf, const void *block, size_t size, int32_t height,
+                          struct block_pos *pos, struct error *e)
 {
     uint8_t frame[BF_FRAME_MAX];
     size_t frame_len = bf_frame(bf, frame, size);
@@ -410,7 +424,8 @@ enum err blockfiles_write(struct blockfiles *bf, const void *block, size_t size,
     else if (s->info.data_size == place.offset + place.size)
         s->info.data_size = place.offset;
     pthread_mutex_unlock(&bf->lock);
-    *pos = (struct block_pos){ .file = place.file, .offset = place.offset + frame_len, .size = size };
+    *pos =
+        (struct block_pos){ .file = place.file, .offset = place.offset + frame_len, .size = size };
     return rc;
 }
 
@@ -422,8 +437,8 @@ void blockfiles_note_block(struct blockfiles *bf, uint32_t file, int32_t height)
     pthread_mutex_unlock(&bf->lock);
 }
 
-enum err blockfiles_read(struct blockfiles *bf, const struct block_pos *pos, uint64_t offset, void *out, size_t len,
-                         struct error *e)
+enum err blockfiles_read(struct blockfiles *bf, const struct block_pos *pos, uint64_t offset,
+                         void *out, size_t len, struct error *e)
 {
     if (offset > pos->size || len > pos->size - offset)
         return error_set(e, ERR_RANGE, "%zu bytes at %llu lie outside a block of %llu bytes", len,
@@ -439,7 +454,8 @@ enum err blockfiles_read(struct blockfiles *bf, const struct block_pos *pos, uin
     return rc;
 }
 
-enum err blockfiles_open_fd(struct blockfiles *bf, const struct block_pos *pos, int *fd, struct error *e)
+enum err blockfiles_open_fd(struct blockfiles *bf, const struct block_pos *pos, int *fd,
+                            struct error *e)
 {
     enum err rc = bf_check_readable(bf, pos->file, e);
     if (rc)
@@ -457,7 +473,8 @@ enum err blockfiles_open_fd(struct blockfiles *bf, const struct block_pos *pos, 
 
 /* --- sync --- */
 
-static enum err sync_file(struct blockfiles *bf, uint32_t number, enum bf_kind kind, struct error *e)
+static enum err sync_file(struct blockfiles *bf, uint32_t number, enum bf_kind kind,
+                          struct error *e)
 {
     struct bf_fd *fd;
     pthread_mutex_lock(&bf->lock);
@@ -520,7 +537,8 @@ enum err blockfiles_sync(struct blockfiles *bf, struct error *e)
 
 /* --- infos --- */
 
-size_t blockfiles_each_dirty(struct blockfiles *bf, void (*fn)(void *ctx, const struct blockfile_info *info), void *ctx)
+size_t blockfiles_each_dirty(struct blockfiles *bf,
+                             void (*fn)(void *ctx, const struct blockfile_info *info), void *ctx)
 {
     size_t n = 0;
     pthread_mutex_lock(&bf->lock);
@@ -551,7 +569,8 @@ void blockfiles_clean(struct blockfiles *bf)
     pthread_mutex_unlock(&bf->lock);
 }
 
-void blockfiles_each(struct blockfiles *bf, void (*fn)(void *ctx, const struct blockfile_info *info), void *ctx)
+void blockfiles_each(struct blockfiles *bf,
+                     void (*fn)(void *ctx, const struct blockfile_info *info), void *ctx)
 {
     pthread_mutex_lock(&bf->lock);
     for (uint32_t i = 0; i < bf->n_slots; i++)
@@ -588,7 +607,8 @@ enum err blockfiles_remove_pruned(struct blockfiles *bf, struct error *e)
     for (uint32_t i = 0;; i++) {
         pthread_mutex_lock(&bf->lock);
         bool end = i >= bf->n_slots;
-        bool remove = !end && bf->slots[i].present && bf->slots[i].info.pruned && !bf->slots[i].removed;
+        bool remove =
+            !end && bf->slots[i].present && bf->slots[i].info.pruned && !bf->slots[i].removed;
         pthread_mutex_unlock(&bf->lock);
         if (end)
             return OK;

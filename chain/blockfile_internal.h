@@ -22,8 +22,8 @@ struct bf_fd; /* borrowed between get and put */
 struct bf_fds *bf_fds_new(const char *dir);
 void bf_fds_free(struct bf_fds *fds);
 /* FILE_READ, FILE_WRITE or FILE_CREATE. A file that is missing: ERR_CORRUPT with the remedy. */
-enum err bf_fds_get(struct bf_fds *fds, enum bf_kind kind, uint32_t number, enum file_mode mode, struct bf_fd **out,
-                    struct error *e) MUST_CHECK;
+enum err bf_fds_get(struct bf_fds *fds, enum bf_kind kind, uint32_t number, enum file_mode mode,
+                    struct bf_fd **out, struct error *e) MUST_CHECK;
 const struct file *bf_fd_file(const struct bf_fd *fd);
 void bf_fds_put(struct bf_fds *fds, struct bf_fd *fd);
 void bf_fds_drop(struct bf_fds *fds, enum bf_kind kind, uint32_t number);
@@ -33,12 +33,12 @@ const char *bf_prefix(enum bf_kind kind);
 /* --- table --- */
 struct bf_slot {
     struct blockfile_info info;
-    bool present;              /* the number is in use */
-    bool handed_out;           /* info was given to the index since it changed last */
-    bool removed;              /* pruned and its files are gone */
+    bool present;    /* the number is in use */
+    bool handed_out; /* info was given to the index since it changed last */
+    bool removed;    /* pruned and its files are gone */
     bool unsynced[BF_KINDS];
-    uint64_t written[BF_KINDS];  /* end of the last write that is complete */
-    uint64_t synced[BF_KINDS];   /* the same when the file was synced last: what the index may name */
+    uint64_t written[BF_KINDS]; /* end of the last write that is complete */
+    uint64_t synced[BF_KINDS]; /* the same when the file was synced last: what the index may name */
     uint64_t allocated[BF_KINDS]; /* file size reserved so far */
 };
 
@@ -50,7 +50,7 @@ struct blockfiles {
     struct bf_fds *fds;
     struct bf_slot *slots; /* by file number */
     uint32_t n_slots;
-    uint32_t current;      /* small blocks go here */
+    uint32_t current;                  /* small blocks go here */
     uint64_t temp_counter, temp_bytes; /* large blocks under way */
     bool dir_unsynced;
     struct error sync_error; /* sticky: after a failed sync nobody knows what is on the disk */
@@ -65,7 +65,8 @@ uint64_t *bf_used(struct bf_slot *s, enum bf_kind kind);
 /* A write that ends there is complete (or failed: what is written stays as it was). */
 void bf_written_locked(struct bf_slot *s, enum bf_kind kind, uint64_t end);
 /* Reserves file space ahead in steps; a file system or disk that will not is no failure. */
-void bf_allocate(struct blockfiles *bf, enum bf_kind kind, uint32_t number, const struct file *f, uint64_t end);
+void bf_allocate(struct blockfiles *bf, enum bf_kind kind, uint32_t number, const struct file *f,
+                 uint64_t end);
 /* Says why a record cannot be read: ERR_NOTFOUND when pruned. */
 enum err bf_check_readable(struct blockfiles *bf, uint32_t number, struct error *e) MUST_CHECK;
 

@@ -33,7 +33,8 @@ static enum err read_state(struct coins *c, struct coins_state *s, struct error 
     if (rc || !found)
         return rc;
     if (c->value.len != COINS_TRANSITION_SIZE || c->value.data[0] > 1 || s->has_best)
-        return error_set(e, ERR_CORRUPT, "coins database: the record of an interrupted flush is damaged");
+        return error_set(e, ERR_CORRUPT,
+                         "coins database: the record of an interrupted flush is damaged");
     s->in_transition = true;
     s->has_old = c->value.data[0];
     memcpy(s->old_best.b, c->value.data + 1, 32);
@@ -51,7 +52,8 @@ static enum err find_out_if_empty(struct coins *c, struct error *e)
     return rc;
 }
 
-enum err coins_open(struct coins **out, struct kv *kv, size_t budget_bytes, struct coins_state *state, struct error *e)
+enum err coins_open(struct coins **out, struct kv *kv, size_t budget_bytes,
+                    struct coins_state *state, struct error *e)
 {
     struct coins *c = xcalloc(1, sizeof(*c));
     c->kv = kv;
@@ -102,7 +104,8 @@ void coins_set_budget(struct coins *c, size_t bytes)
     coins_before_change(c);
 }
 
-/* While clean entries take more than a quarter, the next change drops them and no flush is needed. */
+/* While clean entries take more than a quarter, the next change drops them and no flush is needed.
+ */
 bool coins_over_budget(const struct coins *c)
 {
     return used_bytes(c) > c->budget && clean_bytes(c) <= c->budget / 4;
@@ -175,8 +178,9 @@ static bool fill_entry(struct coins *c, struct coin_entry *ce, const struct coin
 {
     ce->value = coin->value;
     ce->height = (uint32_t)coin->height;
-    ce->flags = (uint8_t)((ce->flags & ~(CE_COINBASE | CE_CONFISCATED | CE_SPENT)) |
-                          (coin->coinbase ? CE_COINBASE : 0) | (coin->confiscated ? CE_CONFISCATED : 0));
+    ce->flags =
+        (uint8_t)((ce->flags & ~(CE_COINBASE | CE_CONFISCATED | CE_SPENT)) |
+                  (coin->coinbase ? CE_COINBASE : 0) | (coin->confiscated ? CE_CONFISCATED : 0));
     return coin_entry_set_script(&c->map, ce, coin->script);
 }
 
@@ -185,8 +189,9 @@ static enum err no_memory(struct error *e)
     return error_set(e, ERR_NOMEM, "no memory for the coin cache");
 }
 
-enum err coins_insert(struct coins *c, const struct outpoint *o, uint32_t hash, const struct coin *coin,
-                      struct coin_entry **out, uint32_t *number, struct error *e)
+enum err coins_insert(struct coins *c, const struct outpoint *o, uint32_t hash,
+                      const struct coin *coin, struct coin_entry **out, uint32_t *number,
+                      struct error *e)
 {
     struct coin_entry *ce = coins_map_insert(&c->map, o, hash, number);
     if (!ce)
@@ -201,8 +206,8 @@ enum err coins_insert(struct coins *c, const struct outpoint *o, uint32_t hash, 
 }
 
 /* The entry of o, read from the database if need be; NULL when there is no such coin. */
-static enum err find_entry(struct coins *c, const struct outpoint *o, uint32_t hash, struct coin_entry **ce,
-                           uint32_t *number, struct error *e)
+static enum err find_entry(struct coins *c, const struct outpoint *o, uint32_t hash,
+                           struct coin_entry **ce, uint32_t *number, struct error *e)
 {
     *ce = coins_map_find(&c->map, o, hash, number);
     if (*ce) {
@@ -227,7 +232,8 @@ static enum err find_entry(struct coins *c, const struct outpoint *o, uint32_t h
     return rc;
 }
 
-enum err coins_get(struct coins *c, const struct outpoint *o, struct coin *coin, bool *found, struct error *e)
+enum err coins_get(struct coins *c, const struct outpoint *o, struct coin *coin, bool *found,
+                   struct error *e)
 {
     struct coin_entry *ce;
     uint32_t number;
@@ -266,7 +272,8 @@ static struct span take_spent_script(struct coins *c, struct coin_entry *ce)
     return span_of(c->spent_inline, len);
 }
 
-enum err coins_spend(struct coins *c, const struct outpoint *o, struct coin *coin, bool *found, struct error *e)
+enum err coins_spend(struct coins *c, const struct outpoint *o, struct coin *coin, bool *found,
+                     struct error *e)
 {
     coins_before_change(c);
     uint32_t hash = coins_map_hash(&c->map, o), number;
@@ -288,7 +295,8 @@ enum err coins_spend(struct coins *c, const struct outpoint *o, struct coin *coi
 }
 
 /* Everything that can fail comes first: after ERR_NOMEM the cache is as before. */
-static enum err replace_entry(struct coins *c, struct coin_entry *ce, const struct coin *coin, struct error *e)
+static enum err replace_entry(struct coins *c, struct coin_entry *ce, const struct coin *coin,
+                              struct error *e)
 {
     struct coin_entry filled = *ce;
     filled.script_len = 0;
@@ -301,8 +309,8 @@ static enum err replace_entry(struct coins *c, struct coin_entry *ce, const stru
     return OK;
 }
 
-enum err coins_add(struct coins *c, const struct outpoint *o, const struct coin *coin, enum coins_add_mode mode,
-                   struct error *e)
+enum err coins_add(struct coins *c, const struct outpoint *o, const struct coin *coin,
+                   enum coins_add_mode mode, struct error *e)
 {
     uint32_t hash = coins_map_hash(&c->map, o), number;
     struct coin_entry *ce = coins_map_find(&c->map, o, hash, NULL);
@@ -342,7 +350,8 @@ void coins_iter_free(struct coins_iter *it)
     free(it);
 }
 
-bool coins_iter_next(struct coins_iter *it, struct outpoint *o, struct coin *coin, enum err *err, struct error *e)
+bool coins_iter_next(struct coins_iter *it, struct outpoint *o, struct coin *coin, enum err *err,
+                     struct error *e)
 {
     if (it->started)
         kv_iter_next(it->it);
@@ -354,7 +363,8 @@ bool coins_iter_next(struct coins_iter *it, struct outpoint *o, struct coin *coi
     if (key.len == 0 || key.data[0] != 'c')
         return false;
     if (!coin_key_read(key.data, key.len, o))
-        *err = error_set(e, ERR_CORRUPT, "coins database: a key of %zu bytes is not an outpoint", key.len);
+        *err = error_set(e, ERR_CORRUPT, "coins database: a key of %zu bytes is not an outpoint",
+                         key.len);
     else
         *err = coin_read(value.data, value.len, coin, e);
     return *err == OK;

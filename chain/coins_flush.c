@@ -74,7 +74,8 @@ static bool sort_dirty(struct flush *f)
     /* start[b] is now the end of bucket b. */
     for (unsigned b = 0, from = 0; b < BUCKETS; from = start[b++])
         if (start[b] - from > 1)
-            qsort_r(f->order + from, start[b] - from, sizeof(*f->order), compare_entries, (void *)m);
+            qsort_r(f->order + from, start[b] - from, sizeof(*f->order), compare_entries,
+                    (void *)m);
     free(start);
     return true;
 }
@@ -153,7 +154,7 @@ static void after_success(struct coins *c, const struct block_hash *new_best)
             struct outpoint o = coins_outpoint_of(ce);
             coins_remove_entry(c, ce, i, coins_map_hash(&c->map, &o));
         } else {
-            ce->flags &= (uint8_t)~(CE_DIRTY | CE_FRESH);
+            ce->flags &= (uint8_t) ~(CE_DIRTY | CE_FRESH);
         }
     }
 }

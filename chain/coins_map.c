@@ -26,7 +26,7 @@ struct coins_chunk {
     struct coin_entry *entries; /* NULL: given back */
     uint16_t free_head;         /* chained through entry.index; CHUNK_END: full */
     uint16_t live;
-    bool open;                  /* in the list of chunks with room */
+    bool open; /* in the list of chunks with room */
     uint32_t next_open;
 };
 
@@ -83,11 +83,17 @@ static uint64_t slot_make(uint32_t number, uint32_t hash)
 {
     return (uint64_t)hash << 32 | ((uint64_t)number + 1);
 }
-static uint32_t slot_hash(uint64_t slot) { return (uint32_t)(slot >> 32); }
-static uint32_t slot_number(uint64_t slot) { return (uint32_t)slot - 1; }
+static uint32_t slot_hash(uint64_t slot)
+{
+    return (uint32_t)(slot >> 32);
+}
+static uint32_t slot_number(uint64_t slot)
+{
+    return (uint32_t)slot - 1;
+}
 
-struct coin_entry *coins_map_find(const struct coins_map *m, const struct outpoint *o, uint32_t hash,
-                                  uint32_t *number)
+struct coin_entry *coins_map_find(const struct coins_map *m, const struct outpoint *o,
+                                  uint32_t hash, uint32_t *number)
 {
     size_t mask = m->n_slots - 1;
     for (size_t i = hash & mask; m->slots[i]; i = (i + 1) & mask) {
@@ -195,7 +201,7 @@ static void give_entry(struct coins_map *m, uint32_t number)
     c->free_head = (uint16_t)(number & (CHUNK_ENTRIES - 1));
     if (!c->open)
         open_push(m, i);
-    /* The chunk that is filled next keeps its memory, so that add and spend in turn do not thrash. */
+    /* The chunk that is filled next keeps its memory: add and spend in turn do not thrash. */
     if (--c->live == 0 && m->open_chunk != i) {
         free(c->entries);
         c->entries = NULL;
@@ -262,8 +268,9 @@ size_t coins_map_bytes(const struct coins_map *m)
 
 size_t coins_map_system_bytes(const struct coins_map *m)
 {
-    return m->n_slots * sizeof(*m->slots) + m->live_chunks * CHUNK_ENTRIES * sizeof(struct coin_entry) +
-           m->heap_bytes + m->cap_chunks * sizeof(struct coins_chunk);
+    return m->n_slots * sizeof(*m->slots) +
+           m->live_chunks * CHUNK_ENTRIES * sizeof(struct coin_entry) + m->heap_bytes +
+           m->cap_chunks * sizeof(struct coins_chunk);
 }
 
 static struct coin_script *heap_script(const struct coin_entry *ce)

@@ -52,9 +52,9 @@ struct coins_chunk;
 
 struct coins_map {
     struct siphash_key key;
-    uint64_t *slots;     /* entry number + 1 in the low half, hash in the high half; 0: free */
-    size_t n_slots;      /* power of two */
-    size_t count;        /* entries in use */
+    uint64_t *slots; /* entry number + 1 in the low half, hash in the high half; 0: free */
+    size_t n_slots;  /* power of two */
+    size_t count;    /* entries in use */
     struct coins_chunk *chunks;
     size_t n_chunks, cap_chunks;
     uint32_t open_chunk; /* first of the list of chunks with room */
@@ -70,9 +70,10 @@ static inline uint32_t coins_map_hash(const struct coins_map *m, const struct ou
     return (uint32_t)siphash_36(&m->key, o->txid.b, o->index);
 }
 /* NULL when absent; *number (may be NULL) names the entry for coins_map_remove. */
-struct coin_entry *coins_map_find(const struct coins_map *m, const struct outpoint *o, uint32_t hash,
-                                  uint32_t *number);
-/* The outpoint must be absent. The entry has CE_USED, an empty script, and nothing else. NULL: no memory. */
+struct coin_entry *coins_map_find(const struct coins_map *m, const struct outpoint *o,
+                                  uint32_t hash, uint32_t *number);
+/* The outpoint must be absent. The entry has CE_USED, an empty script, and nothing else. NULL: no
+ * memory. */
 struct coin_entry *coins_map_insert(struct coins_map *m, const struct outpoint *o, uint32_t hash,
                                     uint32_t *number);
 /* The script must have been taken or freed. */
@@ -89,8 +90,10 @@ size_t coins_map_bytes(const struct coins_map *m);
 size_t coins_map_system_bytes(const struct coins_map *m);
 
 struct span coin_entry_script(const struct coin_entry *ce);
-bool coin_entry_set_script(struct coins_map *m, struct coin_entry *ce, struct span script) MUST_CHECK; /* was empty */
-/* Empties the script; a heap script is handed out (caller frees and it is no longer counted), else NULL. */
+bool coin_entry_set_script(struct coins_map *m, struct coin_entry *ce,
+                           struct span script) MUST_CHECK; /* was empty */
+/* Empties the script; a heap script is handed out (caller frees and it is no longer counted), else
+ * NULL. */
 struct coin_script *coin_entry_take_script(struct coins_map *m, struct coin_entry *ce);
 size_t coin_entry_bytes(const struct coin_entry *ce); /* entry and heap script */
 

@@ -36,8 +36,8 @@ static int compare_outpoints(const void *a, const void *b)
 }
 
 /* Lists the outpoints to look up, sorted, each once. */
-static enum err collect(struct coins *c, const struct outpoint *outpoints, size_t n, struct outpoint **out,
-                        size_t *n_out, struct error *e)
+static enum err collect(struct coins *c, const struct outpoint *outpoints, size_t n,
+                        struct outpoint **out, size_t *n_out, struct error *e)
 {
     *out = NULL;
     size_t count = 0, cap = 0;
@@ -91,7 +91,8 @@ static void run_slice(struct job *job)
     buf_clear(&value);
 }
 
-static enum err insert(struct coins *c, const struct outpoint *o, const struct coin *coin, struct error *e)
+static enum err insert(struct coins *c, const struct outpoint *o, const struct coin *coin,
+                       struct error *e)
 {
     struct coin_entry *ce;
     uint32_t number;
@@ -122,8 +123,8 @@ static enum err insert_slice(struct coins *c, const struct slice *s, struct erro
     return OK;
 }
 
-static enum err read_slices(struct coins *c, const struct outpoint *wanted, size_t n, struct pool *pool,
-                            struct error *e)
+static enum err read_slices(struct coins *c, const struct outpoint *wanted, size_t n,
+                            struct pool *pool, struct error *e)
 {
     size_t most = pool ? (pool_workers(pool) + 1) * (size_t)SLICES_PER_WORKER : 1;
     size_t n_slices = MIN_OF(most, MAX_OF(n / SLICE_MIN, 1));
@@ -153,8 +154,8 @@ static enum err read_slices(struct coins *c, const struct outpoint *wanted, size
     return rc;
 }
 
-enum err coins_prefetch(struct coins *c, const struct outpoint *outpoints, size_t n, struct pool *pool,
-                        struct error *e)
+enum err coins_prefetch(struct coins *c, const struct outpoint *outpoints, size_t n,
+                        struct pool *pool, struct error *e)
 {
     coins_before_change(c);
     if (c->disk_empty)

@@ -71,8 +71,8 @@ static struct block_intake *intake_of(struct job *job)
     return (struct block_intake *)(void *)((char *)job - offsetof(struct block_intake, job));
 }
 
-struct block_intake *intake_new(const struct intake_options *o, struct header_node *node, uint64_t size,
-                                const uint32_t *checksum, uint64_t source)
+struct block_intake *intake_new(const struct intake_options *o, struct header_node *node,
+                                uint64_t size, const uint32_t *checksum, uint64_t source)
 {
     struct block_intake *in = xcalloc(1, sizeof(*in));
     atomic_init(&in->refs, 1);
@@ -125,8 +125,8 @@ bool intake_check_sum(const struct block_intake *in, uint32_t sum, struct verdic
 }
 
 /* Spec consensus 3.2 item 2: the root first, then the tree that a duplicate was hidden in. */
-bool intake_check_tree(const struct block_intake *in, const struct block_header *header, const struct merkle *merkle,
-                       struct verdict *v)
+bool intake_check_tree(const struct block_intake *in, const struct block_header *header,
+                       const struct merkle *merkle, struct verdict *v)
 {
     struct block_hash hash;
     block_header_hash(&hash, header);
@@ -197,7 +197,8 @@ static void report_no_memory(struct job *job)
 {
     struct block_intake *in = intake_of(job);
     struct intake_result r = intake_result_of(in);
-    r.err = error_set(&r.error, ERR_NOMEM, "no memory for a block of %llu bytes", (unsigned long long)in->size);
+    r.err = error_set(&r.error, ERR_NOMEM, "no memory for a block of %llu bytes",
+                      (unsigned long long)in->size);
     intake_report(in, &r);
     intake_unref(in);
 }

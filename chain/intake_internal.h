@@ -16,7 +16,8 @@ struct intake_piece {
     bool last;
 };
 
-/* A large block goes through all passes side by side; each takes the pieces in order, one at a time. */
+/* A large block goes through all passes side by side; each takes the pieces in order, one at a
+ * time. */
 enum intake_pass_kind { PASS_PARSE /* structure, ids, Merkle tree */, PASS_CHECKSUM, PASS_WRITE };
 #define INTAKE_PASSES 3
 
@@ -24,8 +25,8 @@ struct intake_pass {
     struct job job; /* first: the job leads back to the pass */
     struct block_intake *in;
     enum intake_pass_kind kind;
-    bool running;   /* a job is queued or works */
-    bool finished;  /* has seen the last piece */
+    bool running;            /* a job is queued or works */
+    bool finished;           /* has seen the last piece */
     struct intake_piece *at; /* next to work on; NULL: waits */
 };
 
@@ -39,12 +40,12 @@ struct block_intake {
     struct buf raw;    /* collected: the small block, or the piece being filled */
     size_t counted;    /* of raw, in the ledger */
 
-    struct job job;    /* the small block's, or the clean-up's */
+    struct job job; /* the small block's, or the clean-up's */
 
     pthread_mutex_t lock; /* the rest, unless said otherwise */
     pthread_cond_t reported;
     bool aborted, failed; /* failed: done was called or is about to be */
-    unsigned reporting; /* calls of done and drained under way */
+    unsigned reporting;   /* calls of done and drained under way */
     struct intake_piece *head, *tail;
     size_t queued;
     bool was_full;
@@ -70,8 +71,8 @@ struct intake_result intake_result_of(const struct block_intake *in);
 /* Calls done unless aborted or reported already. */
 void intake_report(struct block_intake *in, struct intake_result *result);
 /* Merkle root, duplicates, header; false with the verdict. */
-bool intake_check_tree(const struct block_intake *in, const struct block_header *header, const struct merkle *merkle,
-                       struct verdict *v);
+bool intake_check_tree(const struct block_intake *in, const struct block_header *header,
+                       const struct merkle *merkle, struct verdict *v);
 bool intake_check_sum(const struct block_intake *in, uint32_t sum, struct verdict *v);
 
 void intake_large_init(struct block_intake *in);

@@ -20,7 +20,9 @@ static void run_pass(struct job *job);
 void intake_large_init(struct block_intake *in)
 {
     for (unsigned i = 0; i < INTAKE_PASSES; i++)
-        in->passes[i] = (struct intake_pass){ .job = { .run = run_pass }, .in = in, .kind = (enum intake_pass_kind)i };
+        in->passes[i] = (struct intake_pass){ .job = { .run = run_pass },
+                                              .in = in,
+                                              .kind = (enum intake_pass_kind)i };
     block_stream_init(&in->stream);
     sha256_init(&in->sum);
 }
@@ -102,7 +104,9 @@ static void write_piece(struct block_intake *in, const struct intake_piece *p)
 }
 
 static void (*const work[INTAKE_PASSES])(struct block_intake *, const struct intake_piece *) = {
-    [PASS_PARSE] = parse_piece, [PASS_CHECKSUM] = sum_piece, [PASS_WRITE] = write_piece,
+    [PASS_PARSE] = parse_piece,
+    [PASS_CHECKSUM] = sum_piece,
+    [PASS_WRITE] = write_piece,
 };
 
 static void finish(struct block_intake *in)
@@ -123,7 +127,8 @@ static void finish(struct block_intake *in)
 }
 
 /* Takes the pass to the next piece. True when there is one. */
-static bool step_locked(struct intake_pass *pass, struct intake_piece *p, struct intake_piece **done)
+static bool step_locked(struct intake_pass *pass, struct intake_piece *p,
+                        struct intake_piece **done)
 {
     struct block_intake *in = pass->in;
     pass->at = p->next;
@@ -142,7 +147,8 @@ static bool step_locked(struct intake_pass *pass, struct intake_piece *p, struct
 
 static bool drained_locked(struct block_intake *in)
 {
-    bool drained = in->was_full && in->queued < INTAKE_QUEUE_MAX / 2 && !in->aborted && in->o.drained;
+    bool drained =
+        in->was_full && in->queued < INTAKE_QUEUE_MAX / 2 && !in->aborted && in->o.drained;
     if (drained)
         in->was_full = false;
     in->reporting += drained;

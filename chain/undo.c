@@ -71,7 +71,8 @@ enum err undo_reader_init(struct undo_reader *r, struct buf *content, struct err
     r->count = read_varint(&in);
     enum err rc = OK;
     if (in.failed || r->count > in.left / UNDO_COIN_MIN)
-        rc = error_set(e, ERR_CORRUPT, "undo record: count does not fit its %zu bytes", r->content.len);
+        rc = error_set(e, ERR_CORRUPT, "undo record: count does not fit its %zu bytes",
+                       r->content.len);
     else if (!(r->offsets = try_alloc((size_t)r->count + 1, sizeof(*r->offsets))))
         rc = error_set(e, ERR_NOMEM, "no memory to read the undo record of a block");
     else

@@ -10,7 +10,8 @@
 
 #define CHECKSUM_SIZE 32
 
-static void checksum(uint8_t out[CHECKSUM_SIZE], const struct block_hash *hash, const void *content, size_t len)
+static void checksum(uint8_t out[CHECKSUM_SIZE], const struct block_hash *hash, const void *content,
+                     size_t len)
 {
     struct sha256 ctx;
     sha256_init(&ctx);
@@ -19,7 +20,8 @@ static void checksum(uint8_t out[CHECKSUM_SIZE], const struct block_hash *hash, 
     sha256d_final(&ctx, out);
 }
 
-static enum err reserve(struct blockfiles *bf, uint32_t number, uint64_t total, uint64_t *offset, struct error *e)
+static enum err reserve(struct blockfiles *bf, uint32_t number, uint64_t total, uint64_t *offset,
+                        struct error *e)
 {
     enum err rc = bf_check_readable(bf, number, e);
     if (rc)
@@ -35,7 +37,8 @@ static enum err reserve(struct blockfiles *bf, uint32_t number, uint64_t total, 
     return OK;
 }
 
-static void end_write(struct blockfiles *bf, uint32_t number, uint64_t offset, uint64_t total, enum err rc)
+static void end_write(struct blockfiles *bf, uint32_t number, uint64_t offset, uint64_t total,
+                      enum err rc)
 {
     pthread_mutex_lock(&bf->lock);
     struct bf_slot *s = &bf->slots[number];
@@ -45,8 +48,9 @@ static void end_write(struct blockfiles *bf, uint32_t number, uint64_t offset, u
     pthread_mutex_unlock(&bf->lock);
 }
 
-enum err blockfiles_write_undo(struct blockfiles *bf, uint32_t data_file, const struct block_hash *hash,
-                               const void *content, size_t len, struct block_pos *pos, struct error *e)
+enum err blockfiles_write_undo(struct blockfiles *bf, uint32_t data_file,
+                               const struct block_hash *hash, const void *content, size_t len,
+                               struct block_pos *pos, struct error *e)
 {
     uint8_t frame[BF_FRAME_MAX], sum[CHECKSUM_SIZE];
     size_t frame_len = bf_frame(bf, frame, len);
@@ -72,14 +76,16 @@ enum err blockfiles_write_undo(struct blockfiles *bf, uint32_t data_file, const 
     return rc;
 }
 
-static enum err corrupt(const struct file *f, const struct block_pos *pos, const char *what, struct error *e)
+static enum err corrupt(const struct file *f, const struct block_pos *pos, const char *what,
+                        struct error *e)
 {
     return error_set(e, ERR_CORRUPT, "%s: undo record at %llu: %s; " BF_REINDEX, f->path,
                      (unsigned long long)pos->offset, what);
 }
 
 /* The size comes from the index: it must agree with the frame before memory is taken for it. */
-static enum err check_frame(struct blockfiles *bf, const struct file *f, const struct block_pos *pos, struct error *e)
+static enum err check_frame(struct blockfiles *bf, const struct file *f,
+                            const struct block_pos *pos, struct error *e)
 {
     uint8_t expected[BF_FRAME_MAX], found[BF_FRAME_MAX];
     size_t len = bf_frame(bf, expected, pos->size);
@@ -89,7 +95,8 @@ static enum err check_frame(struct blockfiles *bf, const struct file *f, const s
     enum err rc = file_size(f, &size, e);
     if (rc)
         return rc;
-    if (pos->offset > size || pos->size > size - pos->offset || size - pos->offset - pos->size < CHECKSUM_SIZE)
+    if (pos->offset > size || pos->size > size - pos->offset ||
+        size - pos->offset - pos->size < CHECKSUM_SIZE)
         return corrupt(f, pos, "the file ends early", e);
     rc = file_pread(f, found, len, pos->offset - len, e);
     if (!rc && memcmp(found, expected, len) != 0)
@@ -97,8 +104,8 @@ static enum err check_frame(struct blockfiles *bf, const struct file *f, const s
     return rc;
 }
 
-static enum err read_content(const struct file *f, const struct block_pos *pos, const struct block_hash *hash,
-                             struct buf *content, struct error *e)
+static enum err read_content(const struct file *f, const struct block_pos *pos,
+                             const struct block_hash *hash, struct buf *content, struct error *e)
 {
     uint8_t stored[CHECKSUM_SIZE], sum[CHECKSUM_SIZE];
     size_t len = (size_t)pos->size;
@@ -111,11 +118,12 @@ static enum err read_content(const struct file *f, const struct block_pos *pos, 
     if (rc)
         return rc;
     checksum(sum, hash, content->data, len);
-    return memcmp(sum, stored, sizeof(sum)) == 0 ? OK : corrupt(f, pos, "checksum does not match", e);
+    return memcmp(sum, stored, sizeof(sum)) == 0 ? OK
+                                                 : corrupt(f, pos, "checksum does not match", e);
 }
 
-enum err blockfiles_read_undo(struct blockfiles *bf, const struct block_pos *pos, const struct block_hash *hash,
-                              struct buf *content, struct error *e)
+enum err blockfiles_read_undo(struct blockfiles *bf, const struct block_pos *pos,
+                              const struct block_hash *hash, struct buf *content, struct error *e)
 {
     struct bf_fd *fd;
     enum err rc = bf_check_readable(bf, pos->file, e);

@@ -41,7 +41,9 @@ static struct made_block make(size_t n, size_t repeat, size_t script_len, uint32
         merkle_add(&tree, id);
     }
     size_t last_len = txs.len - last;
-    struct block_header h = { .version = 1, .time = seed, .merkle_root = merkle_root(&tree, &(bool){ false }) };
+    struct block_header h = { .version = 1,
+                              .time = seed,
+                              .merkle_root = merkle_root(&tree, &(bool){ false }) };
     buf_init(&m.raw);
     buf_reserve(&m.raw, txs.len + repeat * last_len + 100);
     block_header_write(&m.raw, &h);

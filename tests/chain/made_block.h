@@ -12,7 +12,8 @@ struct made_block {
 
 /* n transactions, each with one output of script_len bytes; the bytes depend on seed. */
 struct made_block made_block_new(size_t n, size_t script_len, uint32_t seed);
-/* The same with the last transaction twice, so that the root is that of the n given ones (n odd). */
+/* The same with the last transaction twice, so that the root is that of the n given ones (n odd).
+ */
 struct made_block made_block_mutated(size_t n, size_t script_len, uint32_t seed);
 void made_block_clear(struct made_block *b);
 /* First 4 bytes of SHA256d, as in the message header. */

@@ -41,7 +41,8 @@ static struct block_pos store(struct fixture *f, const struct buf *raw)
     return pos;
 }
 
-/* Walks a reader to its end: whole transactions, in order, without gaps, the ids right. Returns the segments. */
+/* Walks a reader to its end: whole transactions, in order, without gaps, the ids right. Returns the
+ * segments. */
 static unsigned walk(struct block_reader *r, const struct made_block *m, size_t n)
 {
     unsigned segments = 0;
@@ -143,7 +144,8 @@ static void a_segment_outlives_its_reader(void **state)
     block_reader_close(r);
     block_segment_unref(s);
     assert_int_equal(s->n_txs, 20);
-    assert_memory_equal(s->txs[19].raw.data, m.raw.data + m.raw.len - s->txs[19].raw.len, s->txs[19].raw.len);
+    assert_memory_equal(s->txs[19].raw.data, m.raw.data + m.raw.len - s->txs[19].raw.len,
+                        s->txs[19].raw.len);
     block_segment_unref(s);
     made_block_clear(&m);
 }
@@ -192,7 +194,8 @@ static void a_record_cut_short_or_with_bytes_behind_is_corrupt(void **state)
         assert_int_equal(block_reader_open(&r, f->files, &p, NULL, 100, NULL), OK);
         do {
             rc = block_reader_next(r, &s, NULL);
-            block_segment_unref(s); /* NULL after an error and at the end; s is only compared from here */
+            block_segment_unref(
+                s); /* NULL after an error and at the end; s is only compared from here */
         } while (!rc && s);
         assert_int_equal(rc, ERR_CORRUPT);
         block_reader_close(r);
@@ -226,15 +229,21 @@ static void a_missing_file_is_corrupt_with_the_remedy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(segments_from_disk_cover_the_block_for_every_target, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(segments_from_memory_cover_the_block_for_every_target, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(segments_from_disk_cover_the_block_for_every_target, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(segments_from_memory_cover_the_block_for_every_target,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(ids_computed_on_a_pool_are_the_same, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_segment_outlives_its_reader, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_transaction_larger_than_the_target_is_a_segment, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(damaged_bytes_are_corrupt_and_name_the_place, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_record_cut_short_or_with_bytes_behind_is_corrupt, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_transaction_larger_than_the_target_is_a_segment, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(damaged_bytes_are_corrupt_and_name_the_place, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_record_cut_short_or_with_bytes_behind_is_corrupt, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(an_impossible_count_is_refused_at_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_missing_file_is_corrupt_with_the_remedy, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_missing_file_is_corrupt_with_the_remedy, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -191,9 +191,9 @@ static void a_restart_cuts_what_the_index_does_not_know(void **state)
     struct fixture *f = *state;
     struct block_pos a = write_block(f, 300, 1);
     take_infos(f);
-    write_block(f, 400, 2);                    /* never reached the index */
+    write_block(f, 400, 2); /* never reached the index */
     for (uint32_t i = 0; i < 8; i++)
-        write_block(f, 4000, 3 + i);           /* nor did these files */
+        write_block(f, 4000, 3 + i); /* nor did these files */
     make_file(f, "blk-17.tmp", 1000);
     make_file(f, "peers.dat", 10);
     assert_true(there(f, "blk00002.dat"));

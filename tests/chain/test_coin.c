@@ -7,8 +7,14 @@
 
 static const struct coin samples[] = {
     { .value = 0, .height = 0 },
-    { .value = 5000000000, .height = 1, .coinbase = true, .script = { (const uint8_t *)"\x51", 1 } },
-    { .value = MAX_MONEY, .height = INT32_MAX, .confiscated = true, .script = { (const uint8_t *)"abcdef", 6 } },
+    { .value = 5000000000,
+      .height = 1,
+      .coinbase = true,
+      .script = { (const uint8_t *)"\x51", 1 } },
+    { .value = MAX_MONEY,
+      .height = INT32_MAX,
+      .confiscated = true,
+      .script = { (const uint8_t *)"abcdef", 6 } },
     { .value = 127, .height = 31, .coinbase = true, .confiscated = true },
     { .value = 128, .height = 32 },
     { .value = 16511, .height = 4127 },
@@ -44,7 +50,10 @@ static void the_value_bytes_are_those_of_the_header(void **state)
     (void)state;
     struct buf b;
     buf_init(&b);
-    coin_write(&b, &(struct coin){ .value = 1, .height = 2, .coinbase = true, .script = { (const uint8_t *)"\x6a", 1 } });
+    coin_write(&b, &(struct coin){ .value = 1,
+                                   .height = 2,
+                                   .coinbase = true,
+                                   .script = { (const uint8_t *)"\x6a", 1 } });
     assert_int_equal(b.len, 3);
     assert_memory_equal(b.data, "\x09\x01\x6a", 3);
     buf_clear(&b);

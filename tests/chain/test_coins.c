@@ -80,13 +80,16 @@ static void add_as(struct world *w, unsigned i, enum coins_add_mode mode)
         .fill = (uint8_t)next_random(w),
     };
     memset(script, m.fill, m.script_len);
-    struct coin coin = { .value = m.value, .height = m.height, .coinbase = m.coinbase, .script = { script, m.script_len } };
+    struct coin coin = { .value = m.value,
+                         .height = m.height,
+                         .coinbase = m.coinbase,
+                         .script = { script, m.script_len } };
     struct outpoint o = point(i);
     assert_int_equal(coins_add(w->c, &o, &coin, mode, NULL), OK);
     w->now[i] = m;
 }
 
-/* New is said only of a coin that is not there; the cache may know of one that is still to be deleted. */
+/* New is said only of a coin that is not there; the cache may know one still to be deleted. */
 static void add(struct world *w, unsigned i)
 {
     add_as(w, i, w->now[i].there || next_random(w) % 4 == 0 ? COINS_ADD_OVERWRITE : COINS_ADD_NEW);
@@ -128,11 +131,15 @@ static void random_steps(struct world *w, unsigned n, struct pool *pool)
     for (unsigned k = 0; k < n; k++) {
         unsigned i = (unsigned)(next_random(w) % POINTS);
         switch (next_random(w) % 8) {
-        case 0: case 1: case 2:
+        case 0:
+        case 1:
+        case 2:
             if (!w->now[i].there || next_random(w) % 16 == 0)
                 add(w, i);
             break;
-        case 3: case 4: case 5:
+        case 3:
+        case 4:
+        case 5:
             spend(w, i);
             break;
         case 6:
@@ -580,7 +587,10 @@ static void a_damaged_coin_is_an_error_and_not_a_missing_coin(void **state)
 static void a_damaged_marker_is_refused(void **state)
 {
     (void)state;
-    static const struct { const char *key; size_t len; } rows[] = { { "B", 31 }, { "T", 64 }, { "T", 0 } };
+    static const struct {
+        const char *key;
+        size_t len;
+    } rows[] = { { "B", 31 }, { "T", 64 }, { "T", 0 } };
     uint8_t zeros[65] = { 0 };
     for (size_t i = 0; i < 3; i++) {
         struct kv *kv = kv_open_mem();
@@ -616,8 +626,8 @@ static void adding_and_spending_260000_coins_is_quick(void **state)
         if (coins_spend(w->c, &points[i], &coin, &found, NULL) || !found)
             fail();
     int64_t spent = clock_mono_us();
-    print_message("%d coins: added in %lld us, spent in %lld us, %zu bytes\n", N, (long long)(added - start),
-                  (long long)(spent - added), s.cache_bytes);
+    print_message("%d coins: added in %lld us, spent in %lld us, %zu bytes\n", N,
+                  (long long)(added - start), (long long)(spent - added), s.cache_bytes);
     assert_true(spent - start < 2000000);
     assert_true(s.cache_bytes < (size_t)N * 120);
     free(points);

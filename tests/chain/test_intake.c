@@ -52,13 +52,20 @@ static struct fixture *set_up(unsigned workers)
 {
     struct fixture *f = xcalloc(1, sizeof(*f));
     f->dir = test_dir_make();
-    struct blockfiles_options o = { .dir = f->dir, .magic = { 1, 2, 3, 4 }, .preferred_size = 1 << 20 };
+    struct blockfiles_options o = { .dir = f->dir,
+                                    .magic = { 1, 2, 3, 4 },
+                                    .preferred_size = 1 << 20 };
     assert_int_equal(blockfiles_open(&f->files, &o, NULL, 0, NULL), OK);
     f->pool = pool_new(workers, "test");
     pthread_mutex_init(&f->lock, NULL);
     pthread_cond_init(&f->changed, NULL);
     f->o = (struct intake_options){
-        .files = f->files, .pool = f->pool, .done = on_done, .drained = on_drained, .ctx = f, .stream_min = LARGE_MIN,
+        .files = f->files,
+        .pool = f->pool,
+        .done = on_done,
+        .drained = on_drained,
+        .ctx = f,
+        .stream_min = LARGE_MIN,
     };
     return f;
 }
@@ -90,9 +97,11 @@ static void wait_result(struct fixture *f)
 }
 
 /* Feeds in pieces of the given size and stops while the queue is full, as a peer's reader does. */
-static void feed_all(struct fixture *f, const struct made_block *m, const uint32_t *checksum, size_t piece)
+static void feed_all(struct fixture *f, const struct made_block *m, const uint32_t *checksum,
+                     size_t piece)
 {
-    struct block_intake *in = intake_new(&f->o, (struct header_node *)&m->node, m->raw.len, checksum, 77);
+    struct block_intake *in =
+        intake_new(&f->o, (struct header_node *)&m->node, m->raw.len, checksum, 77);
     for (size_t at = 0; at < m->raw.len; at += piece) {
         pthread_mutex_lock(&f->lock);
         unsigned drained = f->drained;
@@ -306,7 +315,8 @@ static void garbage_in_a_large_block_is_reported_before_its_end(void **state)
     (void)state;
     struct fixture *f = set_up(2);
     struct made_block m = made_block_new(50, 100000, 1);
-    m.raw.data[85] = 0xff; /* the first count of inputs: more than a block can hold, in a wrong form */
+    m.raw.data[85] =
+        0xff; /* the first count of inputs: more than a block can hold, in a wrong form */
     memset(m.raw.data + 86, 0, 8);
     struct block_intake *in = intake_new(&f->o, &m.node, m.raw.len, NULL, 5);
     intake_feed(in, m.raw.data, 2 << 20);

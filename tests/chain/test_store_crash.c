@@ -1,8 +1,8 @@
 /*
  * Block files and coins on the real file system, in a child that ends at its n-th write, sync,
  * rename or open, for every n. The child works in rounds: a block and its undo record, then the
- * index (here a file with the infos and positions, replaced atomically), then a flush of coins. What
- * the index and the coins say afterwards must be there, whole.
+ * index (here a file with the infos and positions, replaced atomically), then a flush of coins.
+ * What the index and the coins say afterwards must be there, whole.
  */
 #include <config.h>
 
@@ -19,8 +19,15 @@
 #include "tests/fault/preload.h"
 #include "tests/test.h"
 
-enum { ROUNDS = 4, BLOCK_SIZE = 3000, LARGE_SIZE = 70000, UNDO_SIZE = 500, COINS_A_ROUND = 400, SCRIPT = 100,
-       BATCH = 20000 /* several to a flush */ };
+enum {
+    ROUNDS = 4,
+    BLOCK_SIZE = 3000,
+    LARGE_SIZE = 70000,
+    UNDO_SIZE = 500,
+    COINS_A_ROUND = 400,
+    SCRIPT = 100,
+    BATCH = 20000 /* several to a flush */
+};
 
 /* What the index keeps of a round. */
 struct entry {
@@ -65,7 +72,9 @@ static enum err open_stores(struct stores *s, const char *dir, struct error *e)
     *s = (struct stores){ .dir = xstrdup(dir) };
     load_index(s);
     char *blocks = path_join(dir, "blocks"), *coins = path_join(dir, "coins");
-    struct blockfiles_options o = { .dir = blocks, .magic = { 1, 2, 3, 4 }, .preferred_size = 8000 };
+    struct blockfiles_options o = { .dir = blocks,
+                                    .magic = { 1, 2, 3, 4 },
+                                    .preferred_size = 8000 };
     struct kv_options ko = { .cache_bytes = 1 << 20, .write_buffer_bytes = 1 << 20 };
     struct kv *kv;
     enum err rc = blockfiles_open(&s->files, &o, s->index.infos, s->index.n_infos, e);
@@ -119,7 +128,8 @@ static enum err store_blocks(struct stores *s, uint32_t round, struct error *e)
             rc = block_writer_finish(w, (int32_t)round, &entry->large, e);
     }
     if (!rc)
-        rc = blockfiles_write_undo(s->files, entry->block.file, &hash, data, UNDO_SIZE, &entry->undo, e);
+        rc = blockfiles_write_undo(s->files, entry->block.file, &hash, data, UNDO_SIZE,
+                                   &entry->undo, e);
     free(data);
     return rc ? rc : blockfiles_sync(s->files, e);
 }
@@ -198,7 +208,8 @@ static void assert_indexed_rounds(struct stores *s)
         buf_init(&undo);
         assert_bytes(s, &s->index.entries[round].block, BLOCK_SIZE, round);
         assert_bytes(s, &s->index.entries[round].large, LARGE_SIZE, round);
-        assert_int_equal(blockfiles_read_undo(s->files, &s->index.entries[round].undo, &hash, &undo, NULL), OK);
+        assert_int_equal(
+            blockfiles_read_undo(s->files, &s->index.entries[round].undo, &hash, &undo, NULL), OK);
         assert_int_equal(undo.len, UNDO_SIZE);
         buf_clear(&undo);
     }

@@ -8,7 +8,9 @@ static struct coin sample(unsigned i, uint8_t script[300])
 {
     memset(script, (int)(i & 0xff), 300);
     return (struct coin){
-        .value = (int64_t)i * 1000003, .height = (int32_t)(i * 7), .coinbase = i % 5 == 0,
+        .value = (int64_t)i * 1000003,
+        .height = (int32_t)(i * 7),
+        .coinbase = i % 5 == 0,
         .script = { script, i % 300 },
     };
 }

@@ -33,9 +33,12 @@ static const char *const op_names[OPS] = {
     "open", "write", "pwrite", "fsync", "fdatasync", "rename", "ftruncate", "any",
 };
 
-static const struct { const char *name; int number; } errno_names[] = {
-    { "EIO", EIO }, { "ENOSPC", ENOSPC }, { "EDQUOT", EDQUOT }, { "EACCES", EACCES },
-    { "EMFILE", EMFILE }, { "EROFS", EROFS }, { "ENOMEM", ENOMEM },
+static const struct {
+    const char *name;
+    int number;
+} errno_names[] = {
+    { "EIO", EIO },       { "ENOSPC", ENOSPC }, { "EDQUOT", EDQUOT }, { "EACCES", EACCES },
+    { "EMFILE", EMFILE }, { "EROFS", EROFS },   { "ENOMEM", ENOMEM },
 };
 
 enum fault_kind { FAULT_NONE, FAULT_ERRNO, FAULT_EXIT, FAULT_TORN };
@@ -82,7 +85,8 @@ __attribute__((constructor)) static void read_settings(void)
     if (!setting || !*setting)
         return;
     char op[16], what[16];
-    if (sscanf(setting, "%15[a-z]:%lu:%15[A-Za-z0-9]", op, &fault.first, what) != 3 || fault.first == 0)
+    if (sscanf(setting, "%15[a-z]:%lu:%15[A-Za-z0-9]", op, &fault.first, what) != 3 ||
+        fault.first == 0)
         bad_setting(setting);
     fault.op = OPS;
     for (unsigned i = 0; i < OPS; i++)
@@ -153,13 +157,13 @@ static bool fails(enum op op)
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 /* The first call of each wrapper looks its function up; the lookup gives every thread the same. */
-#define CALL_REAL(name, ...)                                        \
-    ({                                                              \
-        static _Atomic(__typeof__(&name)) real_;                    \
-        __typeof__(&name) fn_ = atomic_load(&real_);                \
-        if (!fn_)                                                   \
-            atomic_store(&real_, fn_ = REAL(name));                 \
-        fn_(__VA_ARGS__);                                           \
+#define CALL_REAL(name, ...)                         \
+    ({                                               \
+        static _Atomic(__typeof__(&name)) real_;     \
+        __typeof__(&name) fn_ = atomic_load(&real_); \
+        if (!fn_)                                    \
+            atomic_store(&real_, fn_ = REAL(name));  \
+        fn_(__VA_ARGS__);                            \
     })
 
 static bool open_fails(const char *path)

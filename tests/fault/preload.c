@@ -33,7 +33,8 @@ static void set_or_unset(const char *name, const char *value)
         unsetenv(name);
 }
 
-int fault_run(const char *arg1, const char *arg2, const char *setting, const char *path, const char *count_file)
+int fault_run(const char *arg1, const char *arg2, const char *setting, const char *path,
+              const char *count_file)
 {
     pid_t pid = fork();
     assert_true(pid >= 0);

@@ -9,9 +9,12 @@
 
 #define FAULT_KILLED 137 /* exit status of a child that a crash setting ended */
 
-/* Skips the test when the library is not there or this build cannot have one preloaded (sanitizers). */
+/* Skips the test when the library is not there or this build cannot have one preloaded
+ * (sanitizers). */
 void fault_need(void);
-/* argv[1..2] of the child are the two arguments; the settings may be NULL. Returns its exit status. */
-int fault_run(const char *arg1, const char *arg2, const char *setting, const char *path, const char *count_file);
+/* argv[1..2] of the child are the two arguments; the settings may be NULL. Returns its exit status.
+ */
+int fault_run(const char *arg1, const char *arg2, const char *setting, const char *path,
+              const char *count_file);
 
 #endif

@@ -10,7 +10,8 @@
 #include "tests/fault/preload.h"
 #include "tests/test.h"
 
-/* The child: ten 4-byte writes, each synced, then a rename. Exits with the number of what worked, or errno. */
+/* The child: ten 4-byte writes, each synced, then a rename. Exits with the number of what worked,
+ * or errno. */
 static int child(const char *dir)
 {
     char *path = path_join(dir, "victim"), *to = path_join(dir, "renamed");
@@ -88,7 +89,8 @@ static void other_paths_and_other_kinds_of_files_do_not_count(void **state)
     fault_need();
     char *dir = test_dir_make();
     assert_int_equal(fault_run("child", dir, "pwrite:1:EIO", "elsewhere", NULL), 100);
-    assert_int_equal(fault_run("child", dir, "write:1:EIO", "victim", NULL), 100); /* standard output */
+    assert_int_equal(fault_run("child", dir, "write:1:EIO", "victim", NULL),
+                     100); /* standard output */
     test_dir_remove(dir);
 }
 
@@ -102,8 +104,9 @@ static void calls_are_counted(void **state)
     buf_init(&b);
     assert_int_equal(file_read_all(file, 1000, &b, NULL), OK);
     buf_put_u8(&b, 0);
-    assert_string_equal((char *)b.data,
-                        "open 1\nwrite 0\npwrite 10\nfsync 0\nfdatasync 10\nrename 1\nftruncate 0\nany 22\n");
+    assert_string_equal(
+        (char *)b.data,
+        "open 1\nwrite 0\npwrite 10\nfsync 0\nfdatasync 10\nrename 1\nftruncate 0\nany 22\n");
     buf_clear(&b);
     free(file);
     test_dir_remove(dir);

@@ -24,7 +24,8 @@ static void check_key(const uint8_t *data, size_t size)
 {
     struct outpoint o;
     uint8_t key[COIN_KEY_MAX];
-    if (coin_key_read(data, size, &o) && (coin_key(key, &o) != size || memcmp(key, data, size) != 0))
+    if (coin_key_read(data, size, &o) &&
+        (coin_key(key, &o) != size || memcmp(key, data, size) != 0))
         abort();
 }
 
