@@ -282,7 +282,7 @@ class Node:
                 raise AssertionError(f"bsvpeerd ended with {self.process.returncode}: "
                                      f"{self.errors().strip()}")
             try:
-                return self.rpc.getblockcount()
+                return self.rpc.uptime()
             except (OSError, http.client.HTTPException):
                 pass
             except RpcError as error:

@@ -42,7 +42,7 @@ BROKEN = [
     (["-bind=[::1"], ["bind"]),
     (["-whitelist=hello"], ["whitelist"]),
     (["-whitelist=::1/200"], ["whitelist"]),
-    (["-whitebind=::1"], ["whitebind"]),
+    (["-whitebind=hello"], ["whitebind"]),
     (["-proxy=a b c"], ["proxy"]),
     (["-externalip=hello"], ["externalip"]),
     (["-rpcallowip=300.1.1.1"], ["rpcallowip"]),
@@ -58,7 +58,6 @@ BROKEN = [
     (["-chronicleactivationheight=10", "-genesisactivationheight=20"], ["chronicleactivationheight"]),
     (["-datadir=/nonexistent/place"], ["datadir", "/nonexistent/place"]),
     (["-conf=missing.conf"], ["conf", "missing.conf"]),
-    (["-loadblock=/nonexistent/file.blk"], ["loadblock", "/nonexistent/file.blk"]),
     (["hello"], ["hello"]),
 ]
 
