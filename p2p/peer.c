@@ -166,6 +166,8 @@ void peer_misbehave(struct peer *p, int score, const char *reason)
               p->score, score, reason);
     if (p->score < p->net->c.ban_score || p->whitelisted || p->kind == PEER_MANUAL)
         return;
+    p->room_wanted = false;
+    peer_flush(p); /* it shall see the reject that says why */
     peer_disconnect(p, reason);
     LOG_LIMITED(LOG_INFO, "peer %llu %s misbehaved: %s", (unsigned long long)p->id, p->name, reason);
     ban_addr(p);
