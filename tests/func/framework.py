@@ -427,7 +427,7 @@ class Test:
             print(f"--- node{i + 1} {' '.join(node.options)}")
             if os.path.exists(node.errors_path):
                 print(node.errors()[-1500:], end="")
-            print("\n".join(node.log().splitlines()[-25:]))
+            print("\n".join(node.log().splitlines()[-int(os.environ.get("BSVPEER_LOG_LINES", "25")):]))
 
 
 class CaseTimeout(BaseException):
