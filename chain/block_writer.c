@@ -95,6 +95,7 @@ static enum err put_in_place(struct block_writer *w, int32_t height, struct bloc
     } else {
         s->info.data_size = s->allocated[BF_BLOCK] = w->frame_len + w->size;
         s->written[BF_BLOCK] = s->synced[BF_BLOCK] = s->info.data_size;
+        s->linked[BF_BLOCK] = bf->dir_unsynced = true;
         bf_add_block_locked(s, height);
         *pos = (struct block_pos){ .file = s->info.file, .offset = w->frame_len, .size = w->size };
     }

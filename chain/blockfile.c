@@ -139,7 +139,7 @@ static enum err load_infos(struct blockfiles *bf, const struct blockfile_info *i
         s->info = infos[i];
         s->present = true;
         for (enum bf_kind kind = BF_BLOCK; kind < BF_KINDS; kind++)
-            s->written[kind] = s->synced[kind] = *bf_used(s, kind);
+            s->linked[kind] = (s->written[kind] = s->synced[kind] = *bf_used(s, kind)) > 0;
         if (!infos[i].pruned && infos[i].data_size < bf->preferred_size)
             bf->current = infos[i].file;
     }
@@ -228,6 +228,19 @@ static enum err check_files(struct blockfiles *bf, struct error *e)
     return OK;
 }
 
+static enum err make_dir(const char *dir, struct error *e)
+{
+    if (path_exists(dir))
+        return OK;
+    enum err rc = path_make_dirs(dir, e);
+    if (rc)
+        return rc;
+    char *parent = path_join(dir, "..");
+    rc = path_sync_dir(parent, e);
+    free(parent);
+    return rc;
+}
+
 enum err blockfiles_open(struct blockfiles **out, const struct blockfiles_options *o,
                          const struct blockfile_info *infos, size_t n, struct error *e)
 {
@@ -238,7 +251,7 @@ enum err blockfiles_open(struct blockfiles **out, const struct blockfiles_option
     bf->preferred_size = o->preferred_size ? o->preferred_size : PREFERRED_DEFAULT;
     bf->fds = bf_fds_new(o->dir);
     struct listing l = { .n = 0 };
-    enum err rc = path_make_dirs(o->dir, e);
+    enum err rc = make_dir(o->dir, e);
     if (!rc)
         rc = list_dir(&l, o->dir, e);
     if (!rc)
@@ -293,7 +306,6 @@ struct bf_slot *bf_add_slot_locked(struct blockfiles *bf)
     struct bf_slot *s = &bf->slots[number];
     s->present = true;
     s->info = (struct blockfile_info){ .file = number, .height_first = 1, .height_last = 0 };
-    bf->dir_unsynced = true;
     return s;
 }
 
@@ -418,11 +430,12 @@ enum err blockfiles_write(struct blockfiles *bf, const void *block, size_t size,
     rc = write_record(bf, &place, block, size, e);
     pthread_mutex_lock(&bf->lock);
     struct bf_slot *s = &bf->slots[place.file];
-    bf_written_locked(s, BF_BLOCK, rc ? 0 : place.offset + place.size);
-    if (!rc)
+    if (!rc) {
+        bf_written_locked(s, BF_BLOCK, place.offset + place.size);
         bf_add_block_locked(s, height);
-    else if (s->info.data_size == place.offset + place.size)
+    } else if (s->info.data_size == place.offset + place.size) {
         s->info.data_size = place.offset;
+    }
     pthread_mutex_unlock(&bf->lock);
     *pos =
         (struct block_pos){ .file = place.file, .offset = place.offset + frame_len, .size = size };
@@ -493,7 +506,10 @@ static enum err sync_file(struct blockfiles *bf, uint32_t number, enum bf_kind k
     return OK;
 }
 
-/* True while there was one; takes its mark. */
+/*
+ * True while there was one; takes its mark. Only now is it sure that a new file has its name in the
+ * directory: it was opened before the write that set the mark.
+ */
 static bool take_unsynced(struct blockfiles *bf, uint32_t *number, enum bf_kind kind)
 {
     bool found = false;
@@ -502,6 +518,8 @@ static bool take_unsynced(struct blockfiles *bf, uint32_t *number, enum bf_kind 
         struct bf_slot *s = &bf->slots[*number];
         found = s->unsynced[kind] && !s->info.pruned;
         s->unsynced[kind] = false;
+        if (found && !s->linked[kind])
+            bf->dir_unsynced = s->linked[kind] = true;
     }
     pthread_mutex_unlock(&bf->lock);
     return found;

@@ -37,6 +37,7 @@ struct bf_slot {
     bool handed_out; /* info was given to the index since it changed last */
     bool removed;    /* pruned and its files are gone */
     bool unsynced[BF_KINDS];
+    bool linked[BF_KINDS]; /* its name was there at a sync of the directory */
     uint64_t written[BF_KINDS]; /* end of the last write that is complete */
     uint64_t synced[BF_KINDS]; /* the same when the file was synced last: what the index may name */
     uint64_t allocated[BF_KINDS]; /* file size reserved so far */
@@ -62,7 +63,7 @@ void bf_changed_locked(struct bf_slot *s);
 void bf_add_block_locked(struct bf_slot *s, int32_t height);
 /* Size of the kind's file in use. */
 uint64_t *bf_used(struct bf_slot *s, enum bf_kind kind);
-/* A write that ends there is complete (or failed: what is written stays as it was). */
+/* A write that ends there is complete. */
 void bf_written_locked(struct bf_slot *s, enum bf_kind kind, uint64_t end);
 /* Reserves file space ahead in steps; a file system or disk that will not is no failure. */
 void bf_allocate(struct blockfiles *bf, enum bf_kind kind, uint32_t number, const struct file *f,

@@ -28,8 +28,6 @@ static enum err reserve(struct blockfiles *bf, uint32_t number, uint64_t total, 
         return rc;
     pthread_mutex_lock(&bf->lock);
     struct bf_slot *s = &bf->slots[number];
-    if (s->info.undo_size == 0)
-        bf->dir_unsynced = true;
     *offset = s->info.undo_size;
     s->info.undo_size += total;
     bf_changed_locked(s);
@@ -42,8 +40,9 @@ static void end_write(struct blockfiles *bf, uint32_t number, uint64_t offset, u
 {
     pthread_mutex_lock(&bf->lock);
     struct bf_slot *s = &bf->slots[number];
-    bf_written_locked(s, BF_UNDO, rc ? 0 : offset + total);
-    if (rc && s->info.undo_size == offset + total)
+    if (!rc)
+        bf_written_locked(s, BF_UNDO, offset + total);
+    else if (s->info.undo_size == offset + total)
         s->info.undo_size = offset;
     pthread_mutex_unlock(&bf->lock);
 }

@@ -545,6 +545,9 @@ static void a_failed_write_gives_its_place_back(void **state)
     struct error e;
     assert_int_not_equal(blockfiles_write(f->bf, "abc", 3, 1, &pos, &e), OK);
     assert_int_equal(mkdir(f->dir, 0700), 0);
+    assert_int_equal(blockfiles_sync(f->bf, NULL), OK); /* there is no file, and nothing to sync */
+    take_infos(f);
+    assert_int_equal(f->infos[0].data_size, 0);
     pos = write_block(f, 100, 1);
     assert_int_equal(pos.offset, 8);
     assert_block(f, &pos, 100, 1);
