@@ -137,7 +137,10 @@ static enum err deliver(struct import_file *f, struct header_node *node, const s
     j->result.node = node;
     j->result.source = SOURCE_IMPORT;
     j->result.pos = (struct block_pos){ .file = f->number, .offset = r->offset, .size = r->size };
-    pool_submit(c->pool, JOB_CANDIDATE, &j->job);
+    if (pool_workers(c->pool) > 0)
+        pool_submit(c->pool, JOB_CANDIDATE, &j->job);
+    else
+        reindex_run(&j->job); /* nobody else would, as no one waits for it */
     return OK;
 }
 

@@ -1,0 +1,245 @@
+/* The index database: what is written comes back, what is damaged is named. */
+#include <config.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/kv.h"
+#include "base/mem.h"
+#include "chain/index_db.h"
+#include "tests/chain/header_util.h"
+#include "tests/test.h"
+
+static void record_info(void *ctx, const struct blockfile_info *info)
+{
+    *(struct blockfile_info *)ctx = *info;
+}
+
+/* Copies all records of a store, so that closing one database does not lose them. */
+static struct kv *copy_of(struct kv *from)
+{
+    struct kv *to = kv_open_mem();
+    struct kv_batch *b = kv_batch_new(to);
+    struct kv_iter *it = kv_iter_new(from);
+    for (kv_iter_seek(it, "", 0); kv_iter_valid(it); kv_iter_next(it)) {
+        struct span key = kv_iter_key(it), value = kv_iter_value(it);
+        kv_batch_put(b, key.data, key.len, value.data, value.len);
+    }
+    kv_iter_free(it);
+    assert_int_equal(kv_write(to, b, KV_SYNC, NULL), OK);
+    kv_batch_free(b);
+    return to;
+}
+
+static struct blockfiles *open_files(const char *dir)
+{
+    struct blockfiles *bf;
+    struct blockfiles_options o = { .dir = dir, .magic = { 1, 2, 3, 4 } };
+    assert_int_equal(blockfiles_open(&bf, &o, NULL, 0, NULL), OK);
+    return bf;
+}
+
+static void nodes_and_files_come_back_as_they_were(void **state)
+{
+    (void)state;
+    char *dir = test_dir_make();
+    struct blockfiles *bf = open_files(dir);
+    const struct chain_params *p = params_get(NETWORK_REGTEST);
+    struct header_index *idx = header_index_new(p);
+    struct block_header *h = headers_mine(&p->genesis_hash, p->genesis.time + 1, 0, 20);
+    struct header_node *last = headers_accept(idx, h, 20);
+    struct kv *kv = kv_open_mem(), *copy;
+    struct index_db *db;
+    struct error e;
+    struct block_pos pos;
+    assert_int_equal(index_db_open(&db, kv, &e), OK);
+    assert_int_equal(blockfiles_write(bf, "a block", 7, 20, &pos, &e), OK);
+    header_index_set_data(idx, last, &pos, 3, 0x01020304);
+    header_index_set_undo(idx, last, &(struct block_pos){ .file = 0, .offset = 9, .size = UINT64_C(1) << 40 });
+    header_index_set_status(idx, last, HS_SCRIPTS_OK, 0);
+    header_index_fail(idx, last->prev, HS_FAILED_LIMIT);
+    assert_int_equal(blockfiles_sync(bf, &e), OK);
+    assert_int_equal(index_db_flush(db, idx, bf, &e), OK);
+    copy = copy_of(kv);
+    index_db_close(db);
+
+    struct header_index *again = header_index_new(p);
+    struct blockfile_info *infos, want = { 0 };
+    size_t n;
+    assert_int_equal(index_db_open(&db, copy, &e), OK);
+    assert_int_equal(index_db_load(db, again, &infos, &n, &e), OK);
+    assert_int_equal(header_index_count(again), 21);
+    struct header_node *found = header_index_find(again, &last->hash);
+    assert_non_null(found);
+    struct header_data a, b;
+    header_index_get_data(idx, last, &a);
+    header_index_get_data(again, found, &b);
+    assert_int_equal(a.data.file, b.data.file);
+    assert_int_equal(a.data.offset, b.data.offset);
+    assert_int_equal(a.data.size, b.data.size);
+    assert_int_equal(b.undo.size, UINT64_C(1) << 40);
+    assert_int_equal(a.status, b.status);
+    assert_int_equal(b.tx_count, 3);
+    assert_int_equal(b.wire_checksum, 0x01020304);
+    assert_true(atomic_load(&found->prev->status) & HS_FAILED_LIMIT);
+    blockfiles_each(bf, record_info, &want);
+    assert_int_equal(n, 1);
+    assert_int_equal(infos[0].data_size, want.data_size);
+    assert_int_equal(infos[0].blocks, 1);
+    assert_int_equal(infos[0].height_last, 20);
+    free(infos);
+    index_db_close(db);
+    header_index_free(again);
+    header_index_free(idx);
+    free(h);
+    blockfiles_close(bf);
+    test_dir_remove(dir);
+}
+
+static void a_flush_that_fails_says_so(void **state)
+{
+    (void)state;
+    char *dir = test_dir_make();
+    struct blockfiles *bf = open_files(dir);
+    const struct chain_params *p = params_get(NETWORK_REGTEST);
+    struct header_index *idx = header_index_new(p);
+    struct block_header *h = headers_mine(&p->genesis_hash, p->genesis.time + 1, 0, 3);
+    struct kv *kv = kv_open_mem();
+    struct index_db *db;
+    struct error e;
+    headers_accept(idx, h, 3);
+    assert_int_equal(index_db_open(&db, kv, &e), OK);
+    kv_mem_fail_writes(kv, 1);
+    assert_int_equal(index_db_flush(db, idx, bf, &e), ERR_IO);
+    index_db_close(db);
+    header_index_free(idx);
+    free(h);
+    blockfiles_close(bf);
+    test_dir_remove(dir);
+}
+
+static void flags_are_false_until_set(void **state)
+{
+    (void)state;
+    struct index_db *db;
+    bool value = true;
+    assert_int_equal(index_db_open(&db, kv_open_mem(), NULL), OK);
+    assert_int_equal(index_db_get_flag(db, "reindexing", &value, NULL), OK);
+    assert_false(value);
+    assert_int_equal(index_db_set_flag(db, "reindexing", true, NULL), OK);
+    assert_int_equal(index_db_get_flag(db, "reindexing", &value, NULL), OK);
+    assert_true(value);
+    assert_int_equal(index_db_get_flag(db, "reindex", &value, NULL), OK);
+    assert_false(value);
+    assert_int_equal(index_db_set_flag(db, "reindexing", false, NULL), OK);
+    assert_int_equal(index_db_get_flag(db, "reindexing", &value, NULL), OK);
+    assert_false(value);
+    index_db_close(db);
+}
+
+static void an_unknown_format_is_refused_with_advice(void **state)
+{
+    (void)state;
+    struct kv *kv = kv_open_mem();
+    struct kv_batch *b = kv_batch_new(kv);
+    struct index_db *db;
+    struct error e;
+    kv_batch_put(b, "V", 1, "\x09\x00\x00\x00", 4);
+    assert_int_equal(kv_write(kv, b, KV_SYNC, NULL), OK);
+    kv_batch_free(b);
+    assert_int_equal(index_db_open(&db, kv, &e), ERR_CORRUPT);
+    assert_non_null(strstr(e.text, "-reindex"));
+}
+
+/* Every record cut short, and every header with a bit flipped, is told apart from a good one. */
+static void damaged_records_are_errors_and_no_headers(void **state)
+{
+    (void)state;
+    char *dir = test_dir_make();
+    struct blockfiles *bf = open_files(dir);
+    const struct chain_params *p = params_get(NETWORK_REGTEST);
+    struct header_index *idx = header_index_new(p);
+    struct block_header *h = headers_mine(&p->genesis_hash, p->genesis.time + 1, 0, 1);
+    struct header_node *node = headers_accept(idx, h, 1);
+    struct kv *kv = kv_open_mem();
+    struct index_db *db;
+    uint8_t key[37] = { 'b' };
+    struct buf value = { 0 };
+    bool found;
+    assert_int_equal(index_db_open(&db, kv, NULL), OK);
+    assert_int_equal(index_db_flush(db, idx, bf, NULL), OK);
+    be32_put(key + 1, 1);
+    memcpy(key + 5, node->hash.b, 32);
+    assert_int_equal(kv_get(kv, key, sizeof(key), &value, &found, NULL), OK);
+    assert_true(found);
+    for (size_t i = 0; i < value.len + 80; i++) {
+        struct kv_batch *b = kv_batch_new(kv);
+        struct buf bad = { 0 };
+        size_t len = i < value.len ? i : value.len;
+        buf_put(&bad, value.data, len);
+        if (i >= value.len)
+            bad.data[i - value.len] ^= 0x10; /* of the header */
+        kv_batch_put(b, key, sizeof(key), bad.data, bad.len);
+        assert_int_equal(kv_write(kv, b, KV_SYNC, NULL), OK);
+        kv_batch_free(b);
+        buf_clear(&bad);
+        struct header_index *fresh = header_index_new(p);
+        struct blockfile_info *infos;
+        size_t n;
+        struct error e;
+        assert_int_equal(index_db_load(db, fresh, &infos, &n, &e), ERR_CORRUPT);
+        assert_non_null(strstr(e.text, "-reindex"));
+        header_index_free(fresh);
+    }
+    buf_clear(&value);
+    index_db_close(db);
+    header_index_free(idx);
+    free(h);
+    blockfiles_close(bf);
+    test_dir_remove(dir);
+}
+
+static void transactions_are_found_where_they_were_put(void **state)
+{
+    (void)state;
+    struct index_db *db;
+    struct tx_location loc = { .block = { { 1, 2, 3 } }, .offset = UINT64_C(5) << 32, .size = 250 }, got;
+    struct txid id = { { 7 } }, other = { { 8 } };
+    struct block_hash tip;
+    bool found;
+    assert_int_equal(index_db_open(&db, kv_open_mem(), NULL), OK);
+    assert_int_equal(index_db_get_tx_tip(db, &tip, &found, NULL), OK);
+    assert_false(found);
+    struct tx_index_batch *b = tx_index_batch_new(db);
+    tx_index_batch_put(b, &id, &loc);
+    tx_index_batch_set_tip(b, &loc.block);
+    assert_true(tx_index_batch_bytes(b) > 60);
+    assert_int_equal(index_db_find_tx(db, &id, &got, &found, NULL), OK);
+    assert_false(found);
+    assert_int_equal(tx_index_batch_write(b, KV_SYNC, NULL), OK);
+    tx_index_batch_free(b);
+    assert_int_equal(index_db_find_tx(db, &id, &got, &found, NULL), OK);
+    assert_true(found);
+    assert_memory_equal(got.block.b, loc.block.b, 32);
+    assert_int_equal(got.offset, loc.offset);
+    assert_int_equal(got.size, loc.size);
+    assert_int_equal(index_db_find_tx(db, &other, &got, &found, NULL), OK);
+    assert_false(found);
+    assert_int_equal(index_db_get_tx_tip(db, &tip, &found, NULL), OK);
+    assert_true(found);
+    assert_memory_equal(tip.b, loc.block.b, 32);
+    index_db_close(db);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nodes_and_files_come_back_as_they_were),
+        cmocka_unit_test(a_flush_that_fails_says_so),
+        cmocka_unit_test(flags_are_false_until_set),
+        cmocka_unit_test(an_unknown_format_is_refused_with_advice),
+        cmocka_unit_test(damaged_records_are_errors_and_no_headers),
+        cmocka_unit_test(transactions_are_found_where_they_were_put),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
