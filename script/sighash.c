@@ -125,7 +125,21 @@ static struct span raw_output(const struct tx_out *out)
 
 /* ---- BIP143 form ---- */
 
-static void hash_all_prevouts(const struct tx *tx, uint8_t out[32])
+typedef void (*put_input_fn)(uint8_t *out, const struct tx_in *in);
+
+static void put_prevout(uint8_t *out, const struct tx_in *in)
+{
+    put_outpoint(out, &in->prevout);
+}
+
+static void put_sequence(uint8_t *out, const struct tx_in *in)
+{
+    le32_put(out, in->sequence);
+}
+
+/* SHA256d of one field of `size` bytes of every input. */
+static enum script_err hash_inputs(const struct tx *tx, put_input_fn put, size_t size,
+                                   const struct cancel *cancel, uint8_t out[32])
 {
     struct sha256 h;
     uint8_t batch[BLANK_BATCH * 36];
@@ -133,42 +147,45 @@ static void hash_all_prevouts(const struct tx *tx, uint8_t out[32])
     sha256_init(&h);
     for (size_t i = 0; i < tx->n_in;) {
         size_t n = MIN_OF(tx->n_in - i, (size_t)BLANK_BATCH);
+        if (cancelled(cancel))
+            return SCRIPT_ERR_CANCELLED;
         for (size_t k = 0; k < n; k++)
-            put_outpoint(batch + 36 * k, &tx->in[i + k].prevout);
-        sha256_update(&h, batch, 36 * n);
+            put(batch + size * k, &tx->in[i + k]);
+        sha256_update(&h, batch, size * n);
         i += n;
     }
     sha256d_final(&h, out);
+    return SCRIPT_OK;
 }
 
-static void hash_all_sequences(const struct tx *tx, uint8_t out[32])
+static enum script_err hash_all_outputs(const struct tx *tx, const struct cancel *cancel,
+                                        uint8_t out[32])
 {
+    struct span outputs = raw_outputs(tx);
     struct sha256 h;
-    uint8_t batch[BLANK_BATCH * 4];
 
     sha256_init(&h);
-    for (size_t i = 0; i < tx->n_in;) {
-        size_t n = MIN_OF(tx->n_in - i, (size_t)BLANK_BATCH);
-        for (size_t k = 0; k < n; k++)
-            le32_put(batch + 4 * k, tx->in[i + k].sequence);
-        sha256_update(&h, batch, 4 * n);
-        i += n;
-    }
+    enum script_err err = feed(&h, outputs.data, outputs.len, cancel);
     sha256d_final(&h, out);
+    return err;
 }
 
-static void fill_bip143(struct sighash_cache *c)
+static enum script_err fill_bip143(struct sighash_cache *c, const struct cancel *cancel)
 {
-    struct span outputs = raw_outputs(c->tx);
+    enum script_err err = SCRIPT_OK;
 
     pthread_mutex_lock(&c->lock);
     if (!(atomic_load_explicit(&c->ready, memory_order_relaxed) & READY_BIP143)) {
-        hash_all_prevouts(c->tx, c->hash_prevouts);
-        hash_all_sequences(c->tx, c->hash_sequence);
-        sha256d(c->hash_outputs, outputs.data, outputs.len);
-        atomic_fetch_or_explicit(&c->ready, READY_BIP143, memory_order_release);
+        err = hash_inputs(c->tx, put_prevout, 36, cancel, c->hash_prevouts);
+        if (!err)
+            err = hash_inputs(c->tx, put_sequence, 4, cancel, c->hash_sequence);
+        if (!err)
+            err = hash_all_outputs(c->tx, cancel, c->hash_outputs);
+        if (!err)
+            atomic_fetch_or_explicit(&c->ready, READY_BIP143, memory_order_release);
     }
     pthread_mutex_unlock(&c->lock);
+    return err;
 }
 
 /* hashOutputs of the hash type: all, the one beside the input, or zero. */
@@ -196,9 +213,12 @@ enum script_err sighash_bip143(struct sighash_cache *c, const struct sighash_req
     bool all = base_type(r->hash_type) != SIGHASH_NONE && base_type(r->hash_type) != SIGHASH_SINGLE;
     uint8_t head[4 + 32 + 32 + 36 + 9] = { 0 }, tail[8 + 4 + 32 + 4 + 4];
     struct sha256 h;
+    enum script_err err = SCRIPT_OK;
 
     if (!(atomic_load_explicit(&c->ready, memory_order_acquire) & READY_BIP143))
-        fill_bip143(c);
+        err = fill_bip143(c, r->cancel);
+    if (err)
+        return err;
     le32_put(head, (uint32_t)tx->version);
     if (!alone)
         memcpy(head + 4, c->hash_prevouts, 32);
@@ -207,7 +227,7 @@ enum script_err sighash_bip143(struct sighash_cache *c, const struct sighash_req
     put_outpoint(head + 68, &in->prevout);
     sha256_init(&h);
     sha256_update(&h, head, 104 + put_compact(head + 104, r->code.len));
-    enum script_err err = feed(&h, r->code.data, r->code.len, r->cancel);
+    err = feed(&h, r->code.data, r->code.len, r->cancel);
     if (err)
         return err;
     le64_put(tail, (uint64_t)r->amount);
@@ -254,7 +274,8 @@ static void start_hash(struct sha256 *h, const struct tx *tx, uint64_t n_inputs)
     sha256_update(h, head, 4 + put_compact(head + 4, n_inputs));
 }
 
-static struct sighash_prefix *make_prefix(const struct tx *tx, enum other_sequences seq)
+static struct sighash_prefix *make_prefix(const struct tx *tx, enum other_sequences seq,
+                                          const struct cancel *cancel)
 {
     size_t n = tx->n_in / PREFIX_STEP + 1;
     struct sighash_prefix *p;
@@ -268,24 +289,33 @@ static struct sighash_prefix *make_prefix(const struct tx *tx, enum other_sequen
     for (size_t i = 0; i < n; i++) {
         p->state[i] = h;
         if (i + 1 < n && feed_blank_inputs(&h, tx, i * PREFIX_STEP, (i + 1) * PREFIX_STEP, seq,
-                                           NULL))
-            break; /* does not happen without a cancel token */
+                                           cancel)) {
+            free(p);
+            return NULL;
+        }
     }
     return p;
 }
 
-/* The table for these sequences, made on first use; NULL when memory is short. */
-static const struct sighash_prefix *prefix_get(struct sighash_cache *c, enum other_sequences seq)
+/*
+ * The table for these sequences, made on first use. NULL when memory is short or the work was
+ * cancelled: digests then do without.
+ */
+static const struct sighash_prefix *prefix_get(struct sighash_cache *c, enum other_sequences seq,
+                                               const struct cancel *cancel)
 {
     unsigned bit = READY_PREFIX << seq;
+    const struct sighash_prefix *made;
 
     if (!(atomic_load_explicit(&c->ready, memory_order_acquire) & bit)) {
         pthread_mutex_lock(&c->lock);
         if (!c->prefix[seq])
-            c->prefix[seq] = make_prefix(c->tx, seq);
-        if (c->prefix[seq])
+            c->prefix[seq] = make_prefix(c->tx, seq, cancel);
+        made = c->prefix[seq];
+        if (made)
             atomic_fetch_or_explicit(&c->ready, bit, memory_order_release);
         pthread_mutex_unlock(&c->lock);
+        return made;
     }
     return c->prefix[seq];
 }
@@ -298,7 +328,7 @@ static enum script_err feed_before(struct sha256 *h, struct sighash_cache *c, si
     size_t from = 0;
 
     if (c->tx->n_in >= PREFIX_MIN_INPUTS)
-        p = prefix_get(c, seq);
+        p = prefix_get(c, seq, cancel);
     if (p) {
         from = index / PREFIX_STEP * PREFIX_STEP;
         *h = p->state[index / PREFIX_STEP];

@@ -94,8 +94,8 @@ static bool match_multisig(struct span s, struct script_match *m)
 }
 
 /*
- * 00 6a in every era, whatever follows it; a bare 6a with pushes only in the era when it could not
- * be spent (spec consensus 5.1).
+ * 00 6a and then pushes only, in every era; a bare 6a so in the era when it could not be spent (spec
+ * consensus 5.1).
  */
 static bool match_null_data(struct span s, enum script_era era)
 {
@@ -107,8 +107,7 @@ static bool match_null_data(struct span s, enum script_era era)
         skip = 1;
     else
         return false;
-    /* from Genesis on nothing after RETURN is looked at; before, only pushes are standard */
-    return era != SCRIPT_ERA_ORIGINAL || script_is_push_only(span_of(s.data + skip, s.len - skip));
+    return script_is_push_only(span_of(s.data + skip, s.len - skip));
 }
 
 void script_classify(struct span s, enum script_era era, struct script_match *m)

@@ -30,6 +30,8 @@ static void standard_outputs_have_their_types(void **state)
     expect_type(K33 " CHECKSIG", SCRIPT_ERA_CHRONICLE, "pubkey");
     expect_type("1 " K33 " " K33 " 2 CHECKMULTISIG", SCRIPT_ERA_GENESIS, "multisig");
     expect_type("0 RETURN 'data'", SCRIPT_ERA_GENESIS, "nulldata");
+    expect_type("0 RETURN", SCRIPT_ERA_ORIGINAL, "nulldata");
+    expect_type("0 RETURN NOP", SCRIPT_ERA_GENESIS, "nonstandard");
     expect_type("", SCRIPT_ERA_GENESIS, "nonstandard");
     expect_type("DUP HASH160 " H20 " EQUALVERIFY CHECKSIG NOP", SCRIPT_ERA_GENESIS,
                 "nonstandard");
