@@ -176,10 +176,12 @@ static bool feed_again(struct presync *p, const struct block_header *h, struct v
     if (!block_hash_equal(&h->prev, &p->seen) || !pow_hash_ok(p->params, &hash, h->bits))
         return refuse(p, v, 20, "non-contiguous headers");
     const struct u256 work = pow_work_of_bits(h->bits);
+    /* The first pass ended with the header that reached the work; its message may go on past it. */
+    const bool shown_before = u256_cmp(&p->seen_work, &p->needed) < 0;
     p->seen = hash;
     p->seen_height++;
     p->seen_work = u256_add(&p->seen_work, &work);
-    if (committed_height(p, p->seen_height) &&
+    if (shown_before && committed_height(p, p->seen_height) &&
         (p->bits_used >= p->bits.len || p->bits.data[p->bits_used++] != commitment(p, &hash)))
         return refuse(p, v, 100, "headers differ from those shown before");
     p->held[p->n_held++] = *h;
@@ -230,12 +232,22 @@ bool presync_feed(struct presync *p, const struct block_header *h, size_t n, boo
     return good;
 }
 
+static const struct block_hash *front_of(const struct presync *p)
+{
+    return p->state == PRESYNC_WORK ? &p->last->hash : &p->seen;
+}
+
+bool presync_continues(const struct presync *p, const struct block_header *first)
+{
+    return block_hash_equal(&first->prev, front_of(p));
+}
+
 size_t presync_locator(const struct presync *p, struct block_hash *out, size_t cap)
 {
     struct block_hash known[LOCATOR_MAX];
     const size_t n_known = locator_make(p->idx, p->start, known);
     size_t n = 0;
-    const struct block_hash *front = p->state == PRESYNC_WORK ? &p->last->hash : &p->seen;
+    const struct block_hash *front = front_of(p);
     if (cap > 0 && !block_hash_equal(front, &p->start->hash))
         out[n++] = *front;
     for (size_t i = 0; i < n_known && n < cap; i++)

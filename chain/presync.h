@@ -39,6 +39,8 @@ bool presync_feed(struct presync *p, const struct block_header *h, size_t n, boo
                   const struct block_header **out, size_t *n_out, struct verdict *v);
 /* Locator for the next getheaders: the last header seen, then start's locator. Returns the count. */
 size_t presync_locator(const struct presync *p, struct block_hash *out, size_t cap);
+/* Whether this header is the one that is waited for next. */
+bool presync_continues(const struct presync *p, const struct block_header *first);
 size_t presync_memory_bytes(const struct presync *p);
 int32_t presync_height(const struct presync *p); /* progress */
 

@@ -109,6 +109,16 @@ void flights_set_arrived(struct flights *f, const struct header_node *node)
     find_or_add(f, node)->arrived = true;
 }
 
+void flights_clear_arrived(struct flights *f, const struct header_node *node)
+{
+    struct flight *fl = flights_find(f, node);
+    if (!fl)
+        return;
+    fl->arrived = false;
+    if (fl->n_peers == 0)
+        flights_remove(f, node);
+}
+
 /* Entries behind the gap that would not be found any more move into it. */
 void flights_remove(struct flights *f, const struct header_node *node)
 {

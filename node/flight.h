@@ -32,6 +32,8 @@ bool flights_ask(struct flights *f, const struct header_node *node, uint64_t pee
 /* Forgets that this peer was asked; the entry goes when nobody is left and nothing arrived. */
 void flights_release(struct flights *f, const struct header_node *node, uint64_t peer);
 void flights_set_arrived(struct flights *f, const struct header_node *node);
+/* What arrived could not be used: whoever else was asked still brings it. */
+void flights_clear_arrived(struct flights *f, const struct header_node *node);
 void flights_remove(struct flights *f, const struct header_node *node);
 size_t flights_count(const struct flights *f);
 

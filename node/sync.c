@@ -154,6 +154,12 @@ bool sync_in_initial_download(void *ctx)
 
 /* --- small messages --- */
 
+/* The answers to come reach up to the peer's tip; a second row of them would be fetched for nothing. */
+static bool headers_are_coming(const struct sync_peer *sp)
+{
+    return sp->presync || (sp->headers_deadline && sp->sync->header_peer == sp->id);
+}
+
 void sync_on_inv(void *ctx, struct peer *p, const struct inv_item *items, size_t n)
 {
     struct sync *s = ctx;
@@ -173,7 +179,8 @@ void sync_on_inv(void *ctx, struct peer *p, const struct inv_item *items, size_t
     /* One getheaders for one message, whatever its length (attacks C8). */
     if (last_unknown && !chain_is_importing(s->chain)) {
         memcpy(sp->unknown_hash.b, last_unknown->hash.b, sizeof(sp->unknown_hash.b));
-        headers_ask_from(sp, header_index_best(s->headers), &sp->unknown_hash);
+        if (!headers_are_coming(sp))
+            headers_ask_from(sp, header_index_best(s->headers), &sp->unknown_hash);
     }
     blocks_plan(s);
 }
@@ -209,7 +216,10 @@ void sync_fill_info(void *ctx, struct peer *p, struct peer_info *info)
 void sync_block_arrived(struct sync *s, struct header_node *node, uint64_t source, bool stored)
 {
     struct peer *p = source ? net_peer_by_id(s->net, source) : NULL;
-    flights_remove(s->flights, node);
+    if (stored)
+        flights_remove(s->flights, node);
+    else
+        flights_clear_arrived(s->flights, node); /* the others who were asked go on (attacks C4) */
     if (p && stored)
         peer_note_block(p);
     blocks_plan(s);

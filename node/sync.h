@@ -40,7 +40,8 @@ struct sync_peer {
     struct block_hash unknown_hash;  /* announced, not connected yet; zero: none */
     struct header_node *best_sent;   /* best header we announced to it */
     struct presync *presync;
-    unsigned unconnecting;           /* headers messages in a row whose parent we lack */
+    unsigned unconnecting;           /* headers messages in a row that brought us no further */
+    int64_t gap_asked;               /* when the headers before them were asked for, monotonic ms */
     bool headers_asked;              /* the initial getheaders went out */
     int64_t headers_deadline;        /* monotonic ms; 0: not waiting */
 

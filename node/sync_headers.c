@@ -16,7 +16,9 @@
 #define RECENT_S (24 * 3600)        /* best header younger than this: ask every peer */
 #define UNCONNECTING_ANNOUNCE_MAX 8 /* shorter messages count as announcements */
 #define UNCONNECTING_SCORE_EVERY 10
-#define PRESYNC_PEERS_MAX 8
+#define UNCONNECTING_MAX 40         /* so many in a row: the peer follows another chain */
+#define GAP_ASK_AGAIN_MS 60000      /* one getheaders for a gap (attacks C2) */
+#define PRESYNC_PEERS_MAX 8         /* of the peers we chose, and as many of the others */
 
 /* --- asking --- */
 
@@ -25,7 +27,8 @@ static void send_getheaders(struct sync_peer *sp, const struct block_hash *hashe
     peer_send_getheaders(sp->peer, hashes->b, n, stop);
     const int64_t behind = clock_now() - (int64_t)header_index_best(sp->sync->headers)->time;
     const int64_t expected = MAX_OF(behind, 0) / BLOCK_SPACING_S;
-    sp->headers_deadline = clock_mono_ms() + HEADERS_BASE_TIMEOUT_MS + expected * HEADERS_MS_EACH;
+    if (!sp->headers_deadline) /* what a peer sends does not put off an answer it owes */
+        sp->headers_deadline = clock_mono_ms() + HEADERS_BASE_TIMEOUT_MS + expected * HEADERS_MS_EACH;
 }
 
 void headers_ask_from(struct sync_peer *sp, struct header_node *from, const struct block_hash *stop)
@@ -57,13 +60,22 @@ void headers_start(struct sync_peer *sp)
     headers_ask_from(sp, best->prev ? best->prev : best, NULL);
 }
 
+static void drop_presync(struct sync_peer *sp)
+{
+    presync_free(sp->presync);
+    sp->presync = NULL;
+}
+
 /* The header peer is silent: another one takes over, unless this one is all we have. */
 void headers_check_timeout(struct sync_peer *sp, int64_t now)
 {
     struct sync *s = sp->sync;
-    if (!sp->headers_deadline || now < sp->headers_deadline || s->header_peer != sp->id)
+    if (!sp->headers_deadline || now < sp->headers_deadline)
         return;
     sp->headers_deadline = 0;
+    drop_presync(sp); /* the place is free for another peer */
+    if (s->header_peer != sp->id)
+        return;
     s->header_peer = 0;
     if (best_header_recent(s))
         return;
@@ -124,12 +136,38 @@ static struct u256 claimed_work(const struct header_node *start, const struct bl
     return work;
 }
 
+/* In the end the peer is left, but its address is not banned: it may be an honest node of another chain. */
+static void count_unconnecting(struct sync_peer *sp)
+{
+    sp->unconnecting++;
+    if (sp->unconnecting >= UNCONNECTING_MAX && !peer_is_whitelisted(sp->peer)) {
+        LOG_LIMITED(LOG_INFO, "peer=%llu is on the wrong chain: its headers do not connect to ours",
+                    (unsigned long long)sp->id);
+        peer_disconnect(sp->peer, "wrong chain: its headers do not connect to ours");
+    } else if (sp->unconnecting % UNCONNECTING_SCORE_EVERY == 0) {
+        peer_misbehave(sp->peer, 20, "headers that do not connect");
+    }
+}
+
 static void on_unconnecting(struct sync_peer *sp, const struct block_header *last)
 {
+    const int64_t now = clock_mono_ms();
     block_header_hash(&sp->unknown_hash, last);
-    headers_ask_from(sp, header_index_best(sp->sync->headers), NULL);
-    if (++sp->unconnecting % UNCONNECTING_SCORE_EVERY == 0)
-        peer_misbehave(sp->peer, 20, "headers that do not connect");
+    if (sp->unconnecting == 0 || now - sp->gap_asked > GAP_ASK_AGAIN_MS) {
+        sp->gap_asked = now;
+        headers_ask_from(sp, header_index_best(sp->sync->headers), NULL);
+    }
+    count_unconnecting(sp);
+}
+
+/* A whole message of what the peer has shown us before: it answers in a circle (attacks C2). */
+static bool is_repeated(const struct sync_peer *sp, const struct block_header *last)
+{
+    struct block_hash hash;
+    block_header_hash(&hash, last);
+    struct header_node *node = header_index_find(sp->sync->headers, &hash);
+    return node && sp->best_known && node->height <= sp->best_known->height &&
+           header_ancestor(sp->best_known, node->height) == node;
 }
 
 static bool contiguous(const struct block_header *h, size_t n)
@@ -146,6 +184,8 @@ static bool contiguous(const struct block_header *h, size_t n)
 static void judge(struct sync_peer *sp, const struct verdict *v)
 {
     log_debug(LOGC_NET, "peer=%llu headers: %s", (unsigned long long)sp->id, v->reason);
+    if (v->code == REJECT_CHECKPOINT)
+        LOG_LIMITED(LOG_INFO, "peer=%llu is on the wrong chain: %s", (unsigned long long)sp->id, v->reason);
     if (v->ban_score)
         peer_misbehave(sp->peer, (int)v->ban_score, v->reason);
 }
@@ -160,12 +200,6 @@ static void store_headers(struct sync_peer *sp, const struct block_header *h, si
         headers_note(sp, last);
     if (rc || !verdict_ok(&v))
         judge(sp, &v);
-}
-
-static void drop_presync(struct sync_peer *sp)
-{
-    presync_free(sp->presync);
-    sp->presync = NULL;
 }
 
 static void continue_presync(struct sync_peer *sp, const struct block_header *h, size_t n)
@@ -192,19 +226,25 @@ static void continue_presync(struct sync_peer *sp, const struct block_header *h,
     send_getheaders(sp, locator, n_locator, NULL);
 }
 
-struct presync_count { unsigned n; };
+struct presync_count {
+    bool preferred;
+    unsigned n;
+};
 
 static void count_presync(struct sync_peer *sp, void *ctx)
 {
     struct presync_count *count = ctx;
-    count->n += sp->presync != NULL;
+    count->n += sp->presync && peer_is_preferred(sp->peer) == count->preferred;
 }
 
-/* A chain that may be long but has not shown enough work: two passes, for a few peers at a time. */
+/*
+ * A chain that may be long but has not shown enough work: two passes, for a few peers at a time.
+ * Those who connected to us cannot take the places of those we chose.
+ */
 static void begin_presync(struct sync_peer *sp, struct header_node *start, const struct block_header *h, size_t n,
                           const struct u256 *needed)
 {
-    struct presync_count count = { 0 };
+    struct presync_count count = { .preferred = peer_is_preferred(sp->peer) };
     sync_each(sp->sync, count_presync, &count);
     if (count.n >= PRESYNC_PEERS_MAX)
         return;
@@ -239,8 +279,12 @@ static void receive(struct sync_peer *sp, const struct block_header *h, size_t n
         on_unconnecting(sp, &h[n - 1]);
         return;
     }
-    sp->unconnecting = 0;
     const bool full = n == MSG_HEADERS_MAX;
+    if (full && is_repeated(sp, &h[n - 1])) {
+        count_unconnecting(sp);
+        return;
+    }
+    sp->unconnecting = 0;
     const struct u256 needed = work_threshold(s), claimed = claimed_work(start, h, n);
     if (u256_cmp(&claimed, &needed) < 0) {
         if (full)
@@ -254,10 +298,20 @@ static void receive(struct sync_peer *sp, const struct block_header *h, size_t n
     store_headers(sp, h, n);
 }
 
+/* A new tip that an honest peer announces between its answers is no part of them. */
+static bool is_announcement(const struct sync_peer *sp, const struct block_header *h, size_t n)
+{
+    return sp->presync && n > 0 && n < UNCONNECTING_ANNOUNCE_MAX && !presync_continues(sp->presync, &h[0]);
+}
+
 void sync_on_headers(void *ctx, struct peer *p, const struct block_header *h, size_t n)
 {
     struct sync *s = ctx;
     struct sync_peer *sp = sync_peer_of(p);
+    if (is_announcement(sp, h, n)) {
+        block_header_hash(&sp->unknown_hash, &h[n - 1]);
+        return;
+    }
     sp->headers_deadline = 0;
     if (chain_is_importing(s->chain))
         return;
@@ -266,7 +320,7 @@ void sync_on_headers(void *ctx, struct peer *p, const struct block_header *h, si
     else if (n > 0)
         receive(sp, h, n);
     headers_resolve_unknown(sp);
-    if (n < MSG_HEADERS_MAX && s->header_peer == sp->id && !sp->presync)
-        s->header_peer = 0; /* it has told all it knows: others may be asked */
+    if (s->header_peer == sp->id && !sp->presync && (n < MSG_HEADERS_MAX || !sp->headers_deadline))
+        s->header_peer = 0; /* it has told all it knows, or what it told is no use: others are asked */
     blocks_plan(s);
 }
