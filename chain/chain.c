@@ -385,10 +385,10 @@ bool chain_is_initial_download(struct chain *c)
     return false;
 }
 
-enum err chain_accept_headers(struct chain *c, const struct block_header *h, size_t n, size_t *accepted,
-                              struct header_node **last, struct verdict *v)
+enum err chain_accept_headers(struct chain *c, const struct block_header *h, const struct block_hash *hashes, size_t n,
+                              size_t *accepted, struct header_node **last, struct verdict *v)
 {
-    return header_index_accept(c->index, h, n, clock_now(), accepted, last, v);
+    return header_index_accept(c->index, h, hashes, n, clock_now(), accepted, last, v);
 }
 
 struct block_intake *chain_block_begin(struct chain *c, struct header_node *node, uint64_t size,

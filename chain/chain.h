@@ -92,9 +92,9 @@ void chain_get_tip(struct chain *c, struct chain_tip *tip);
 bool chain_is_initial_download(struct chain *c); /* latches off, spec p2p 8 */
 bool chain_is_importing(struct chain *c);        /* -reindex or -loadblock under way */
 
-/* header_index_accept, and wakes the chain thread when it matters. */
-enum err chain_accept_headers(struct chain *c, const struct block_header *h, size_t n, size_t *accepted,
-                              struct header_node **last, struct verdict *v) MUST_CHECK;
+/* header_index_accept by the clock. hashes: of the headers when the caller has them, or NULL. */
+enum err chain_accept_headers(struct chain *c, const struct block_header *h, const struct block_hash *hashes, size_t n,
+                              size_t *accepted, struct header_node **last, struct verdict *v) MUST_CHECK;
 /* Starts the intake of a block whose header is accepted; NULL when it is stored already or too large (then *v). */
 struct block_intake *chain_block_begin(struct chain *c, struct header_node *node, uint64_t size,
                                        const uint32_t *checksum, uint64_t source, struct verdict *v);

@@ -294,7 +294,7 @@ enum err chain_submit_block(struct chain *c, const void *block, size_t size, str
             verdict_set(v, REJECT_DUPLICATE, 0, "duplicate-invalid");
         return OK;
     }
-    enum err rc = chain_accept_headers(c, &h, 1, &accepted, node, v);
+    enum err rc = chain_accept_headers(c, &h, NULL, 1, &accepted, node, v);
     if (!verdict_ok(v) || rc == ERR_NOTFOUND)
         return OK;
     return rc ? error_set(e, rc, "the header could not be taken") : wait_submit(c, *node, block, size, v, e);

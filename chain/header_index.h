@@ -58,13 +58,12 @@ struct header_node {
     /* Guarded by the index lock: */
     uint32_t tx_count;           /* 0 until HS_TX_CHECKED */
     uint32_t wire_checksum;      /* first 4 bytes of SHA256d of the block, little-endian; 0 unknown */
+    uint32_t candidate_slot;     /* place in the list of linked leaves + 1; 0: not in it */
     uint64_t chain_tx_count;     /* transactions up to here; 0 until all ancestors have data */
     struct block_pos data, undo;
     uint64_t sequence;           /* order in which the data became complete; ties of work go to the lower */
     bool dirty;                  /* to be written by the next index flush */
-    struct header_node *hash_next;
     struct header_node *first_child, *next_sibling;
-    uint32_t candidate_slot;     /* place in the list of linked leaves + 1; 0: not in it */
 };
 
 struct header_index;
@@ -88,10 +87,13 @@ struct header_node *header_index_genesis(struct header_index *idx);
  * one). Stops at the first that breaks a rule: *v tells how and *accepted how many before it are
  * in. now: seconds, judges time-too-new. *last is the node of the last accepted or already known
  * header. ERR_NOTFOUND: parent of the first is unknown (verdict "prev-blk-not-found", score 10).
+ * hashes: of the headers when the caller has them, or NULL.
  */
-enum err header_index_accept(struct header_index *idx, const struct block_header *headers, size_t n,
-                             int64_t now, size_t *accepted, struct header_node **last,
-                             struct verdict *v) MUST_CHECK;
+enum err header_index_accept(struct header_index *idx, const struct block_header *headers,
+                             const struct block_hash *hashes, size_t n, int64_t now, size_t *accepted,
+                             struct header_node **last, struct verdict *v) MUST_CHECK;
+/* Fills hashes; false when a header does not follow the one before it (those up to there are filled). */
+bool headers_hash(struct block_hash *hashes, const struct block_header *headers, size_t n);
 
 /* Pure walks, any thread, no lock. */
 struct header_node *header_ancestor(struct header_node *node, int32_t height);

@@ -6,11 +6,15 @@
 
 #include "base/hash.h"
 #include "chain/header_index.h"
+#include "chain/pow.h"
 
-#define SLAB_NODES 1024
+#define SLAB_BYTES (2u << 20) /* one large page of memory */
+#define SLAB_NODES (SLAB_BYTES / sizeof(struct header_node))
 
-struct node_slab {
-    struct header_node nodes[SLAB_NODES];
+/* A place in the hash table. */
+struct hash_slot {
+    uint32_t tag;    /* low half of the keyed hash; its low bits say where to look first */
+    uint32_t number; /* of the node in order of insertion, + 1; 0: free */
 };
 
 struct node_list {
@@ -24,15 +28,14 @@ struct header_index {
     bool use_checkpoints;
 
     /* Tree. */
-    struct node_slab **slabs;
+    struct header_node **slabs;   /* SLAB_NODES each */
     size_t n_nodes, slabs_cap;
-    struct header_node **buckets; /* chains by hash, keyed by siphash */
-    size_t n_buckets;             /* a power of two */
+    struct hash_slot *slots;      /* open addressing, at most half full */
+    size_t n_slots;               /* a power of two */
     struct siphash_key key;
     struct header_node *genesis, *best;
     int32_t highest_checkpoint;   /* height of the last checkpoint whose block is in; -1: none */
-    uint32_t work_bits;           /* the last bits whose work was computed, and that work */
-    struct u256 work_of_bits;
+    struct pow_bits bits;         /* of the header before */
 
     /* Active chain and candidates. */
     struct header_node **active;  /* by height */

@@ -156,7 +156,7 @@ static enum err import_one(struct import_file *f, const struct record *r, const 
     struct header_node *node;
     struct verdict v;
     *accepted_header = false;
-    enum err rc = chain_accept_headers(f->import->chain, h, 1, &accepted, &node, &v);
+    enum err rc = chain_accept_headers(f->import->chain, h, NULL, 1, &accepted, &node, &v);
     if (rc == ERR_NOTFOUND)
         return OK;
     if (rc)

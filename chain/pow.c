@@ -16,13 +16,24 @@ bool pow_target(const struct chain_params *p, uint32_t bits, struct u256 *target
     return !negative && !overflow && !u256_is_zero(target) && u256_cmp(target, &p->pow_limit) <= 0;
 }
 
+bool pow_bits_met(const struct pow_bits *b, const struct block_hash *hash)
+{
+    const struct u256 value = u256_from_le(hash->b);
+    return b->valid && u256_cmp(&value, &b->target) <= 0;
+}
+
+void pow_bits_init(struct pow_bits *b, const struct chain_params *p, uint32_t bits)
+{
+    b->bits = bits;
+    b->valid = pow_target(p, bits, &b->target);
+    b->work = pow_work_of_bits(bits);
+}
+
 bool pow_hash_ok(const struct chain_params *p, const struct block_hash *hash, uint32_t bits)
 {
-    struct u256 target;
-    if (!pow_target(p, bits, &target))
-        return false;
-    const struct u256 value = u256_from_le(hash->b);
-    return u256_cmp(&value, &target) <= 0;
+    struct pow_bits b = { .bits = bits };
+    b.valid = pow_target(p, bits, &b.target);
+    return pow_bits_met(&b, hash);
 }
 
 struct u256 pow_work_of_bits(uint32_t bits)

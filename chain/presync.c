@@ -33,6 +33,7 @@ struct presync {
     struct header_node *window; /* ring by height; pass 1 */
     struct header_node *last;   /* in the window, or start; pass 1 */
     struct buf bits;            /* one commitment a byte: at most 1 for 600 headers */
+    struct pow_bits pow;        /* of the header before */
 
     /* Pass 2. */
     struct block_hash seen;
@@ -106,13 +107,12 @@ static struct header_node *window_slot(struct presync *p, int32_t height)
     return &p->window[height % PRESYNC_WINDOW];
 }
 
-/* The slot's old node goes; the one after it loses its way back. */
+/* The slot's old node goes; the one after it loses its way back. p->pow is of h. */
 static void window_push(struct presync *p, const struct block_header *h, const struct block_hash *hash)
 {
     const int32_t height = p->last->height + 1;
     if (height - PRESYNC_WINDOW > p->start->height)
         window_slot(p, height + 1)->prev = NULL;
-    const struct u256 work = pow_work_of_bits(h->bits);
     struct header_node *node = window_slot(p, height);
     *node = (struct header_node){
         .hash = *hash,
@@ -121,9 +121,17 @@ static void window_push(struct presync *p, const struct block_header *h, const s
         .version = h->version,
         .time = h->time,
         .bits = h->bits,
-        .work = u256_add(&p->last->work, &work),
+        .max_time = MAX_OF(p->last->max_time, h->time),
+        .work = u256_add(&p->last->work, &p->pow.work),
     };
     p->last = node;
+}
+
+static const struct pow_bits *bits_of(struct presync *p, const struct block_header *h)
+{
+    if (p->pow.bits != h->bits)
+        pow_bits_init(&p->pow, p->params, h->bits);
+    return &p->pow;
 }
 
 static bool feed_work(struct presync *p, const struct block_header *h, int64_t now, struct verdict *v)
@@ -132,7 +140,7 @@ static bool feed_work(struct presync *p, const struct block_header *h, int64_t n
     block_header_hash(&hash, h);
     if (!block_hash_equal(&h->prev, &p->last->hash))
         return refuse(p, v, 20, "non-contiguous headers");
-    if (!header_check_pow(p->params, h, &hash, v) || !header_check_context(p->params, p->last, h, now, v)) {
+    if (!header_check_pow(bits_of(p, h), &hash, v) || !header_check_context(p->params, p->last, h, now, v)) {
         p->state = PRESYNC_FAILED;
         return false;
     }
@@ -173,14 +181,13 @@ static bool feed_again(struct presync *p, const struct block_header *h, struct v
 {
     struct block_hash hash;
     block_header_hash(&hash, h);
-    if (!block_hash_equal(&h->prev, &p->seen) || !pow_hash_ok(p->params, &hash, h->bits))
+    if (!block_hash_equal(&h->prev, &p->seen) || !pow_bits_met(bits_of(p, h), &hash))
         return refuse(p, v, 20, "non-contiguous headers");
-    const struct u256 work = pow_work_of_bits(h->bits);
     /* The first pass ended with the header that reached the work; its message may go on past it. */
     const bool shown_before = u256_cmp(&p->seen_work, &p->needed) < 0;
     p->seen = hash;
     p->seen_height++;
-    p->seen_work = u256_add(&p->seen_work, &work);
+    p->seen_work = u256_add(&p->seen_work, &p->pow.work);
     if (shown_before && committed_height(p, p->seen_height) &&
         (p->bits_used >= p->bits.len || p->bits.data[p->bits_used++] != commitment(p, &hash)))
         return refuse(p, v, 100, "headers differ from those shown before");

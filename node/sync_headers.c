@@ -170,17 +170,6 @@ static bool is_repeated(const struct sync_peer *sp, const struct block_header *l
            header_ancestor(sp->best_known, node->height) == node;
 }
 
-static bool contiguous(const struct block_header *h, size_t n)
-{
-    for (size_t i = 1; i < n; i++) {
-        struct block_hash hash;
-        block_header_hash(&hash, &h[i - 1]);
-        if (!block_hash_equal(&hash, &h[i].prev))
-            return false;
-    }
-    return true;
-}
-
 static void judge(struct sync_peer *sp, const struct verdict *v)
 {
     log_debug(LOGC_NET, "peer=%llu headers: %s", (unsigned long long)sp->id, v->reason);
@@ -190,12 +179,13 @@ static void judge(struct sync_peer *sp, const struct verdict *v)
         peer_misbehave(sp->peer, (int)v->ban_score, v->reason);
 }
 
-static void store_headers(struct sync_peer *sp, const struct block_header *h, size_t n)
+/* hashes: of the headers, or NULL. */
+static void store_headers(struct sync_peer *sp, const struct block_header *h, const struct block_hash *hashes, size_t n)
 {
     struct verdict v;
     struct header_node *last;
     size_t accepted;
-    const enum err rc = chain_accept_headers(sp->sync->chain, h, n, &accepted, &last, &v);
+    const enum err rc = chain_accept_headers(sp->sync->chain, h, hashes, n, &accepted, &last, &v);
     if (last)
         headers_note(sp, last);
     if (rc || !verdict_ok(&v))
@@ -214,7 +204,7 @@ static void continue_presync(struct sync_peer *sp, const struct block_header *h,
         return;
     }
     if (n_out)
-        store_headers(sp, out, n_out);
+        store_headers(sp, out, NULL, n_out);
     if (presync_get_state(sp->presync) == PRESYNC_DONE) {
         drop_presync(sp);
         if (full && sp->best_known)
@@ -255,10 +245,10 @@ static void begin_presync(struct sync_peer *sp, struct header_node *start, const
 }
 
 /* While we check a full message the peer can already send the next one. */
-static void ask_for_next(struct sync_peer *sp, const struct block_header *last)
+static void ask_for_next(struct sync_peer *sp, const struct block_hash *last)
 {
     struct block_hash hashes[LOCATOR_MAX + 1];
-    block_header_hash(&hashes[0], last);
+    hashes[0] = *last;
     const size_t n = locator_make(sp->sync->headers, header_index_best(sp->sync->headers), hashes + 1);
     send_getheaders(sp, hashes, n + 1, NULL);
 }
@@ -266,12 +256,13 @@ static void ask_for_next(struct sync_peer *sp, const struct block_header *last)
 static void receive(struct sync_peer *sp, const struct block_header *h, size_t n)
 {
     struct sync *s = sp->sync;
+    struct block_hash hashes[MSG_HEADERS_MAX];
     struct header_node *start = header_index_find(s->headers, &h[0].prev);
     if (!start && n < UNCONNECTING_ANNOUNCE_MAX) {
         on_unconnecting(sp, &h[n - 1]);
         return;
     }
-    if (!contiguous(h, n)) {
+    if (!headers_hash(hashes, h, n)) {
         peer_misbehave(sp->peer, 20, "non-contiguous headers");
         return;
     }
@@ -294,8 +285,8 @@ static void receive(struct sync_peer *sp, const struct block_header *h, size_t n
         return;
     }
     if (full)
-        ask_for_next(sp, &h[n - 1]);
-    store_headers(sp, h, n);
+        ask_for_next(sp, &hashes[n - 1]);
+    store_headers(sp, h, hashes, n);
 }
 
 /* A new tip that an honest peer announces between its answers is no part of them. */

@@ -93,7 +93,7 @@ static struct rpc_result cmd_submitheader(struct rpc_call *call)
     buf_clear(&raw);
     if (!good)
         return rpc_fail(call, RPC_DESERIALIZATION_ERROR, "Block header decode failed");
-    enum err rc = chain_accept_headers(call->env->chain, &h, 1, &accepted, &last, &v);
+    enum err rc = chain_accept_headers(call->env->chain, &h, NULL, 1, &accepted, &last, &v);
     if (rc == ERR_NOTFOUND)
         return rpc_fail(call, RPC_VERIFY_ERROR, "Must submit previous header first");
     if (rc)

@@ -168,7 +168,7 @@ static void step_add(struct header_model *m, int parent, uint8_t seconds)
     size_t accepted;
     if (m->n == NODES_MAX)
         return;
-    EXPECT(header_index_accept(m->idx, &h, 1, NOW, &accepted, &last, &v) == OK);
+    EXPECT(header_index_accept(m->idx, &h, NULL, 1, NOW, &accepted, &last, &v) == OK);
     if (is_failed(m, parent)) {
         EXPECT(accepted == 0 && strcmp(v.reason, "bad-prevblk") == 0 && v.ban_score == 100);
         return;
@@ -182,7 +182,7 @@ static void step_add_again(struct header_model *m, int i)
     struct verdict v;
     struct header_node *last;
     size_t accepted;
-    EXPECT(header_index_accept(m->idx, &m->nodes[i].header, 1, NOW, &accepted, &last, &v) == OK);
+    EXPECT(header_index_accept(m->idx, &m->nodes[i].header, NULL, 1, NOW, &accepted, &last, &v) == OK);
     if (is_failed(m, i))
         EXPECT(accepted == 0 && v.code == REJECT_DUPLICATE);
     else
@@ -196,7 +196,7 @@ static void step_orphan(struct header_model *m, uint8_t salt)
     struct verdict v;
     struct header_node *last;
     size_t accepted;
-    EXPECT(header_index_accept(m->idx, &h, 1, NOW, &accepted, &last, &v) == ERR_NOTFOUND);
+    EXPECT(header_index_accept(m->idx, &h, NULL, 1, NOW, &accepted, &last, &v) == ERR_NOTFOUND);
     EXPECT(accepted == 0 && !last && v.ban_score == 10 && strcmp(v.reason, "prev-blk-not-found") == 0);
 }
 

@@ -79,7 +79,7 @@ struct header_node *headers_accept(struct header_index *idx, const struct block_
     struct verdict v;
     struct header_node *last;
     size_t accepted;
-    assert_int_equal(header_index_accept(idx, h, n, INT64_MAX / 2, &accepted, &last, &v), OK);
+    assert_int_equal(header_index_accept(idx, h, NULL, n, INT64_MAX / 2, &accepted, &last, &v), OK);
     if (!verdict_ok(&v))
         fail_msg("header %zu of %zu: %s", accepted, n, v.reason);
     assert_int_equal(accepted, n);
@@ -111,6 +111,7 @@ struct header_node *bare_chain_add(struct bare_chain *c, uint32_t time, uint32_t
     node->prev = prev;
     node->height = c->first_height + (int32_t)c->n++;
     node->time = time;
+    node->max_time = prev && prev->max_time > time ? prev->max_time : time;
     node->bits = bits;
     node->work = prev ? u256_add(&prev->work, &work) : work;
     return node;

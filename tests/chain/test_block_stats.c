@@ -132,7 +132,7 @@ static void block_without_data_is_not_found(void **state)
     size_t accepted;
     test_chain_open(&t, params_get(NETWORK_REGTEST), 0);
     builder_block(&t.options.params, &(struct block_spec){ .prev = &t.blocks[0] }, &b);
-    assert_int_equal(chain_accept_headers(t.chain, &b.header, 1, &accepted, &node, &v), OK);
+    assert_int_equal(chain_accept_headers(t.chain, &b.header, NULL, 1, &accepted, &node, &v), OK);
     assert_int_equal(block_stats_compute(&s, t.chain, node, NULL, &e), ERR_NOTFOUND);
     built_block_clear(&b);
     test_chain_close(&t);
@@ -151,7 +151,7 @@ static struct header_index *counted_chain(int32_t height)
         struct verdict v;
         size_t accepted = 0;
         for (; accepted == 0; h.nonce++)
-            assert_int_equal(header_index_accept(idx, &h, 1, INT64_MAX / 2, &accepted, &last, &v), OK);
+            assert_int_equal(header_index_accept(idx, &h, NULL, 1, INT64_MAX / 2, &accepted, &last, &v), OK);
         node = last;
         header_index_set_data(idx, node, &pos, (uint32_t)i + 1, 0);
     }

@@ -226,7 +226,7 @@ static void blocks_that_arrive_before_their_parents_connect_with_them(void **sta
     struct header_node *last;
     struct verdict v;
     size_t accepted;
-    assert_int_equal(chain_accept_headers(t.chain, headers, 3, &accepted, &last, &v), OK);
+    assert_int_equal(chain_accept_headers(t.chain, headers, NULL, 3, &accepted, &last, &v), OK);
     assert_int_equal(accepted, 3);
     assert_string_equal(test_chain_submit(&t, &a[2]), "");
     assert_string_equal(test_chain_submit(&t, &a[1]), "");
