@@ -10,7 +10,6 @@
 #include "chain/presync.h"
 #include "node/sync_internal.h"
 
-#define TIMER_MS 500
 #define STALE_TIP_MS (30 * 60 * 1000) /* attacks D9 */
 
 struct sync *sync_new(struct chain *chain, const struct sync_options *o)
@@ -92,7 +91,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 void sync_start(struct sync *s, struct net *net, struct event_base *base)
 {
-    const struct timeval every = { .tv_usec = TIMER_MS * 1000 };
+    const struct timeval every = { .tv_usec = SYNC_TIMER_MS * 1000 };
     s->net = net;
     s->timer = event_new(base, -1, EV_PERSIST, on_timer, s);
     event_add(s->timer, &every);
@@ -251,6 +250,9 @@ void sync_tip_changed(struct sync *s, const struct chain_tip *tip, bool initial_
 void sync_intake_drained(struct sync *s, uint64_t source)
 {
     struct peer *p = net_peer_by_id(s->net, source);
-    if (p)
-        peer_resume_reading(p);
+    if (!p)
+        return;
+    if (sync_peer_of(p))
+        sync_peer_of(p)->intake_full = false;
+    peer_resume_reading(p);
 }

@@ -54,6 +54,9 @@ struct sync_peer {
     uint64_t speed_bytes;            /* bytes received at the last sample */
     int64_t speed_at;
     uint64_t speed;                  /* bytes a second over the last sample */
+    uint64_t tick_bytes;             /* bytes received at the last turn of the timer */
+    bool silent;                     /* next to nothing came since */
+    bool intake_full;                /* not read because our own work on its block is behind */
 
     /* The block that arrives. */
     uint8_t head[BLOCK_HEADER_SIZE];

@@ -14,6 +14,8 @@
 #define IBD_TIMEOUT_PERCENT 600
 #define TIMEOUT_PERCENT 100
 #define TIMEOUT_PERCENT_PER_PEER 50
+#define SILENT_MS 400     /* near the tip: no progress for this long, and another peer is asked too */
+#define SILENT_WAIT_MS 30000 /* who was replaced is not asked for this long */
 #define WALK_MAX 128 /* headers looked at in one step along a peer's chain */
 
 /* --- bookkeeping --- */
@@ -143,10 +145,11 @@ static bool may_download_from(const struct sync_peer *sp, int64_t now)
     return peer_is_preferred(sp->peer) || s->n_preferred == 0 || !chain_is_initial_download(s->chain);
 }
 
-static void note_staller(struct sync *s, const struct pick *pick, int64_t now)
+static void note_staller(struct sync_peer *asker, const struct pick *pick, int64_t now)
 {
+    struct sync *s = asker->sync;
     struct peer *p = pick->staller ? net_peer_by_id(s->net, pick->staller) : NULL;
-    if (!p || !pick->window_full || pick->n > 0)
+    if (!p || pick->staller == asker->id || !pick->window_full || pick->n > 0)
         return;
     struct sync_peer *slow = sync_peer_of(p);
     if (slow->stalling_since == 0)
@@ -161,7 +164,7 @@ static void plan_peer(struct sync_peer *sp, void *ctx)
         return;
     struct pick pick = { .want = SYNC_INFLIGHT_MAX - sp->n_inflight };
     pick_blocks(sp, &pick);
-    note_staller(sp->sync, &pick, now);
+    note_staller(sp, &pick, now);
     size_t asked = 0;
     for (size_t i = 0; i < pick.n; i++)
         if (ask(sp, pick.nodes[i], now))
@@ -181,9 +184,12 @@ void blocks_plan(struct sync *s)
 void blocks_sample_speed(struct sync_peer *sp, int64_t now)
 {
     const int64_t span = now - sp->speed_at;
+    const uint64_t bytes = peer_bytes_received(sp->peer);
+    const uint64_t expected = sp->sync->options.stall_min_speed * SYNC_TIMER_MS / 1000;
+    sp->silent = !sp->intake_full && bytes - sp->tick_bytes < expected;
+    sp->tick_bytes = bytes;
     if (span < SPEED_SAMPLE_MS)
         return;
-    const uint64_t bytes = peer_bytes_received(sp->peer);
     sp->speed = (bytes - sp->speed_bytes) * 1000 / (uint64_t)span;
     sp->speed_bytes = bytes;
     sp->speed_at = now;
@@ -195,40 +201,102 @@ static bool is_slow(const struct sync_peer *sp)
 }
 
 struct second_source {
-    struct sync_peer *not_this;
+    const struct flight *flight;
     struct header_node *node;
     int64_t now;
-    bool found;
+    struct sync_peer *best; /* a peer that we chose goes before one that came to us */
 };
+
+static bool was_asked(const struct flight *fl, const struct sync_peer *sp)
+{
+    for (unsigned i = 0; i < fl->n_peers; i++)
+        if (fl->peers[i] == sp->id)
+            return true;
+    return false;
+}
 
 static void try_second_source(struct sync_peer *sp, void *ctx)
 {
     struct second_source *want = ctx;
-    if (want->found || sp == want->not_this || !may_download_from(sp, want->now) || !sp->best_known)
+    if (sp->n_inflight == SYNC_INFLIGHT_MAX || !may_download_from(sp, want->now) || !sp->best_known ||
+        was_asked(want->flight, sp) || header_ancestor(sp->best_known, want->node->height) != want->node)
         return;
-    if (header_ancestor(sp->best_known, want->node->height) != want->node || !ask(sp, want->node, want->now))
+    if (!want->best || (!peer_is_preferred(want->best->peer) && peer_is_preferred(sp->peer)))
+        want->best = sp;
+}
+
+static unsigned longest_asked(const struct flight *fl)
+{
+    unsigned at = 0;
+    for (unsigned i = 1; i < fl->n_peers; i++)
+        if (fl->since[i] < fl->since[at])
+            at = i;
+    return at;
+}
+
+static int64_t last_asked(const struct flight *fl)
+{
+    int64_t newest = 0;
+    for (unsigned i = 0; i < fl->n_peers; i++)
+        newest = MAX_OF(newest, fl->since[i]);
+    return newest;
+}
+
+/* Near the tip the places rotate, so that any number of silent peers costs half a second each (attacks C5). */
+static void replace_longest(struct sync *s, const struct flight *fl, struct header_node *node, int64_t now)
+{
+    struct peer *p = net_peer_by_id(s->net, fl->peers[longest_asked(fl)]);
+    if (!p)
         return;
-    send_getdata(sp, &want->node, 1);
-    want->found = true;
+    struct sync_peer *silent = sync_peer_of(p);
+    silent->busy_until = now + SILENT_WAIT_MS;
+    blocks_release(silent, node);
+}
+
+static void ask_second_source(struct sync *s, struct header_node *node, const struct flight *fl, int64_t now,
+                              bool near_tip)
+{
+    struct second_source want = { .flight = fl, .node = node, .now = now };
+    const bool full = fl->n_peers >= s->options.max_parallel_fetch;
+    if (full && !near_tip)
+        return;
+    sync_each(s, try_second_source, &want);
+    if (!want.best)
+        return;
+    if (full)
+        replace_longest(s, fl, node, now);
+    if (ask(want.best, node, now))
+        send_getdata(want.best, &node, 1);
+}
+
+static bool makes_progress(struct sync *s, const struct flight *fl)
+{
+    for (unsigned i = 0; i < fl->n_peers; i++) {
+        struct peer *p = net_peer_by_id(s->net, fl->peers[i]);
+        const struct sync_peer *sp = p ? sync_peer_of(p) : NULL;
+        if (sp && sp->arriving == fl->node && !sp->silent)
+            return true;
+    }
+    return false;
 }
 
 /* A block that trickles in is asked from others too; the first complete copy wins. */
 static void refetch_slow(struct sync_peer *sp, int64_t now)
 {
     struct sync *s = sp->sync;
-    if (!is_slow(sp))
+    const bool near_tip = !chain_is_initial_download(s->chain);
+    const int64_t patience = near_tip ? MIN_OF(SILENT_MS, s->options.slow_fetch_ms) : s->options.slow_fetch_ms;
+    if (near_tip ? !sp->silent : !is_slow(sp))
         return;
-    for (unsigned i = 0; i < sp->n_inflight; i++) {
-        const struct flight *fl = flights_find(s->flights, sp->inflight[i]);
-        if (!fl || fl->n_peers >= s->options.max_parallel_fetch)
+    struct header_node *nodes[SYNC_INFLIGHT_MAX];
+    const unsigned n = sp->n_inflight;
+    memcpy(nodes, sp->inflight, n * sizeof(nodes[0])); /* places change on the way */
+    for (unsigned i = 0; i < n; i++) {
+        const struct flight *fl = flights_find(s->flights, nodes[i]);
+        if (!fl || fl->n_peers == 0 || fl->arrived || now - last_asked(fl) < patience)
             continue;
-        int64_t newest = 0;
-        for (unsigned k = 0; k < fl->n_peers; k++)
-            newest = MAX_OF(newest, fl->since[k]);
-        if (now - newest < s->options.slow_fetch_ms)
-            continue;
-        struct second_source want = { .not_this = sp, .node = sp->inflight[i], .now = now };
-        sync_each(s, try_second_source, &want);
+        if (!near_tip || !makes_progress(s, fl))
+            ask_second_source(s, nodes[i], fl, now, near_tip);
     }
 }
 
@@ -254,6 +322,10 @@ void blocks_check_timeouts(struct sync_peer *sp, int64_t now)
     struct sync *s = sp->sync;
     if (sp->n_inflight == 0)
         return;
+    if (sp->intake_full) { /* we are slow, not the peer (attacks C5) */
+        sp->stalling_since = 0;
+        sp->head_since = now;
+    }
     if (sp->stalling_since && now - sp->stalling_since > s->options.stall_timeout_ms) {
         if (is_slow(sp)) {
             peer_disconnect(sp->peer, "stalling block download");
@@ -262,8 +334,11 @@ void blocks_check_timeouts(struct sync_peer *sp, int64_t now)
         sp->stalling_since = 0; /* it delivers: the block is large */
     }
     if (now - sp->head_since > block_timeout_ms(s)) {
-        peer_disconnect(sp->peer, "block download timeout");
-        return;
+        if (!sp->arriving || is_slow(sp)) {
+            peer_disconnect(sp->peer, "block download timeout");
+            return;
+        }
+        sp->head_since = now; /* as above: gigabytes take their time */
     }
     refetch_slow(sp, now);
 }

@@ -34,12 +34,17 @@ static bool was_asked(const struct sync_peer *sp, const struct header_node *node
     return false;
 }
 
-/* Unasked blocks are taken when they could become the tip soon (spec p2p 3: block). */
+/*
+ * Unasked blocks are taken when they could become the tip soon (spec p2p 3: block), unless they are
+ * so large that they go to disk as they come: nobody fills it with what we did not ask for (attacks C6).
+ */
 static bool worth_taking(struct sync_peer *sp, const struct header_node *node)
 {
     const struct header_node *tip = header_index_tip(sp->sync->headers);
     if (was_asked(sp, node))
         return true;
+    if (sp->stream_size >= BLOCKFILE_STREAM_MIN && !peer_is_whitelisted(sp->peer))
+        return false;
     return tip && u256_cmp(&node->work, &tip->work) > 0 && node->height <= tip->height + UNSOLICITED_AHEAD_MAX;
 }
 
@@ -71,7 +76,7 @@ static enum stream_flow open_intake(struct sync_peer *sp)
     sp->intake = chain_block_begin(s->chain, node, sp->stream_size, sp->has_checksum ? &sp->checksum : NULL, sp->id, &v);
     if (!sp->intake) {
         if (!verdict_ok(&v))
-            log_warn("block at height %d refused: %s %s", node->height, v.reason, v.detail);
+            LOG_LIMITED(LOG_WARN, "block at height %d refused: %s %s", node->height, v.reason, v.detail);
         return STREAM_STOP;
     }
     sp->arriving = node;
@@ -82,7 +87,8 @@ static enum stream_flow feed(struct sync_peer *sp, const uint8_t *data, size_t l
 {
     if (len == 0)
         return STREAM_MORE;
-    return intake_feed(sp->intake, data, len) > INTAKE_QUEUE_MAX ? STREAM_PAUSE : STREAM_MORE;
+    sp->intake_full = intake_feed(sp->intake, data, len) > INTAKE_QUEUE_MAX;
+    return sp->intake_full ? STREAM_PAUSE : STREAM_MORE;
 }
 
 enum stream_flow sync_stream_data(void *ctx, struct peer *p, const uint8_t *data, size_t len)
@@ -120,6 +126,7 @@ void sync_stream_end(void *ctx, struct peer *p, enum stream_end how)
             blocks_release(sp, node);
     }
     sp->intake = NULL;
+    sp->intake_full = false;
     sp->arriving = NULL;
     sp->head_len = 0;
     blocks_plan(s);

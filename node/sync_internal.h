@@ -6,6 +6,8 @@
 #include "node/flight.h"
 #include "node/sync.h"
 
+#define SYNC_TIMER_MS 500
+
 struct sync {
     struct chain *chain;
     struct header_index *headers;

@@ -2,11 +2,12 @@
 (spec attacks, rule 4; rows A7, C1, C2, C4, C5, C8)."""
 import os
 import resource
+import struct
 import time
 
-from framework import ADDRESS, case, check, equal, is_in, main, wait_until
+from framework import ADDRESS, case, check, equal, main, wait_until
 from blocks import Chain, GENESIS_HASH_HEX, from_display
-from p2p import (ChainServer, MSG_BLOCK, headers_payload, inventory, locator_payload, version_payload)
+from p2p import (ChainServer, Closed, MSG_BLOCK, frame, headers_payload, inventory, locator_payload)
 
 GENESIS = from_display(GENESIS_HASH_HEX)
 
@@ -55,6 +56,124 @@ def requests_of_a_peer_that_does_not_read_hold_few_files(t):
         command, _ = peer.receive()
         got += command == "block"
     equal(node.log().count("cannot be served"), 0)
+
+
+def near_tip(t, *options):
+    """A node past initial download with one block, and the chain it has; six more blocks are to come."""
+    chain = fresh_chain(7)
+    node = t.node(*options)
+    first = t.peer(node)
+    first.send("headers", headers_payload([chain.at(1).header]))
+    first.wait_for("getdata")
+    first.send("block", chain.at(1).serialize())
+    wait_until(lambda: node.rpc.getblockcount() == 1, 10, "first block")
+    first.close()
+    wait_until(lambda: node.rpc.getconnectioncount() == 0, 10, "gone")
+    return node, chain
+
+
+def announced_block_arrives(t, stall):
+    """C5: eight peers announce and are asked first, then one that delivers."""
+    node, chain = near_tip(t)
+    for _ in range(8):
+        stall(node, chain)
+    started = time.monotonic()
+    honest = ChainServer(t.peer(node), chain)
+    honest.announce()
+    wait_until(lambda: node.tip() == chain.tip_hex, 15, "tip")
+    took = time.monotonic() - started
+    check(took < 5, f"{took:.1f} s from the honest announcement to the tip")
+    check(not honest.ended, "the honest peer stays")
+
+
+@case()
+def eight_stalling_peers_do_not_hold_back_a_new_block(t):
+    def stall(node, chain):
+        peer = t.peer(node)
+        peer.send("headers", headers_payload(chain.headers()))
+        peer.ping()
+    announced_block_arrives(t, stall)
+
+
+@case()
+def eight_trickling_peers_do_not_hold_back_a_new_block(t):
+    """As above, but each begins its blocks and then sends nearly nothing."""
+    def trickle(node, chain):
+        peer = t.peer(node)
+        peer.send("headers", headers_payload(chain.headers()))
+        peer.ping()
+        data = chain.at(2).serialize()
+        peer.send_raw(frame("block", data)[:150])
+    announced_block_arrives(t, trickle)
+
+
+@case()
+def mutated_blocks_of_others_do_not_slow_the_download(t):
+    """C4: with every block comes a spoilt copy from another connection; the honest peer is asked once."""
+    node, chain = near_tip(t)
+    chain.grow(60)
+    spoilt = [b.serialize()[:-5] + b"\x52" + b.serialize()[-4:] for b in chain.all_blocks()]
+    def slowly(block):
+        time.sleep(0.02)
+        return block.serialize()
+    honest = ChainServer(t.peer(node), chain, change=slowly)
+    honest.announce()
+    started = time.monotonic()
+    attackers = 0
+    for data in spoilt[1:]:
+        attacker = t.peer(node)
+        try:
+            attacker.send("block", data)
+            attacker.ping(2)
+        except (Closed, AssertionError):
+            pass
+        attacker.close()
+        attackers += 1
+    wait_until(lambda: node.tip() == chain.tip_hex, 10, "tip")
+    check(time.monotonic() - started < 10, "time to tip")
+    equal(len(honest.asked), len(set(honest.asked)), "no block is asked twice from the honest peer")
+    check(not honest.ended, "the honest peer stays")
+
+
+@case()
+def spoilt_copy_first_then_the_honest_one(t):
+    """A3, A7, C4: the entry of the attacker goes, and the block is asked from the honest peer."""
+    node, chain = near_tip(t)
+    attacker = ChainServer(t.peer(node), chain,
+                           change=lambda b: b.serialize()[:-5] + b"\x52" + b.serialize()[-4:])
+    attacker.announce()
+    wait_until(lambda: attacker.ended, 10, "the attacker is left")
+    honest = ChainServer(t.peer(node), chain)
+    honest.announce()
+    wait_until(lambda: node.tip() == chain.tip_hex, 5, "tip")
+    equal(node.rpc.listbanned(), [], "a local address is not banned by score")
+
+
+@case()
+def unasked_large_blocks_do_not_reach_the_disk(t):
+    """C6: beyond 32 MiB only what was asked for is written while it arrives."""
+    node, chain = near_tip(t)
+    asked = t.peer(node)
+    asked.send("headers", headers_payload([chain.at(2).header]))
+    asked.wait_for("getdata")
+    start = chain.at(2).serialize()[:80] + b"\x02" + chain.at(2).txs[0].serialize()
+    big = struct.pack("<i", 1) + b"\x01" + bytes(36) + b"\xfe" + struct.pack("<I", 60 << 20)
+    attacker = t.peer(node)
+    for peer in (attacker, asked):
+        peer.send_raw(frame("block", b"", length=64 << 20) + start + big)
+        for _ in range(40):
+            peer.send_raw(bytes(1 << 20))
+    blocks = node.file("blocks")
+
+    def temporary():
+        return [x for x in os.listdir(blocks) if x.endswith(".tmp")]
+    wait_until(lambda: len(temporary()) == 1, 10, "the block that was asked for")
+    time.sleep(0.5)
+    equal(len(temporary()), 1, "and no other")
+    node.kill()
+    equal(len(temporary()), 1, "left by the kill")
+    node.start()
+    equal(temporary(), [], "removed at the start")
 
 
 if __name__ == "__main__":
