@@ -5,6 +5,7 @@
 // the pong, and how the node reacted to an inventory with an unknown block.
 const net = require('net')
 const protocol = require('bitcoin-protocol')
+const { defaultMessages } = require('bitcoin-protocol/src/messages')
 
 const [port, magicText, from, wanted] = process.argv.slice(2)
 const magic = Number(magicText)
@@ -27,8 +28,8 @@ const raw = {
 }
 const own = {}
 for (const name of ['protoconf', 'sendcmpct', 'feefilter', 'authch', 'extmsg', 'sendhdrsen']) own[name] = raw
-const decoding = protocol.defaultMessages(Object.assign({ version: raw }, own))
-const encoding = protocol.defaultMessages(own)
+const decoding = defaultMessages(Object.assign({ version: raw }, own))
+const encoding = defaultMessages(own)
 
 const address = { services: Buffer.alloc(8), address: '::1', port: Number(port) }
 const version = {
@@ -60,7 +61,7 @@ function finish (code) {
 }
 
 const steps = {
-  version () { send('verack'); send('protoconf', Buffer.from('020000200007', 'hex').subarray(0, 5)) },
+  version () { send('verack'); send('protoconf', Buffer.from('020000200007' + '44656661756c74', 'hex')) },
   verack () {
     if (ready) return
     ready = true
