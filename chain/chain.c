@@ -115,9 +115,13 @@ static enum err open_store(struct chain *c, const char *name, const struct kv_op
     if (c->o.open_store)
         return c->o.open_store(c->o.store_ctx, name, o, out, e);
     char *path = path_join(c->data_dir, name);
-    enum err rc = kv_open_leveldb(out, path, o, e);
+    struct error why = { 0 };
+    enum err rc = kv_open_leveldb(out, path, o, &why);
     free(path);
-    return rc;
+    if (!rc)
+        return OK;
+    return error_set(e, rc, "%s%s%s", why.text, rc == ERR_CORRUPT ? "; restart with " : "",
+                     rc != ERR_CORRUPT ? "" : strcmp(name, "coins") == 0 ? "-reindex-chainstate" : "-reindex");
 }
 
 static enum err open_index(struct chain *c, struct error *e)
