@@ -12,7 +12,8 @@ static unsigned script_threads(const struct settings *s)
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     const int64_t par = config_int(s->config, "par");
     const int64_t threads = par > 0 ? par : MAX_OF(1, cores + par);
-    return (unsigned)(threads - 1); /* the chain thread is one of them */
+    /* The chain thread is one of them; one more is there always, since blocks arrive through it. */
+    return (unsigned)MAX_OF(threads - 1, 1);
 }
 
 enum err settings_chain(const struct settings *s, struct chain_options *o, struct error *e)
