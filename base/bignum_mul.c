@@ -1,6 +1,6 @@
 /*
- * Products by length of the shorter factor: schoolbook, Karatsuba, transform. Factors of unequal
- * length are multiplied in pieces as long as the shorter one.
+ * Products by length of the shorter factor: schoolbook, Karatsuba, transform. The longer factor is
+ * cut into pieces as long as the shorter one, or as fill a transform.
  */
 #include "base/limbs.h"
 
@@ -95,17 +95,17 @@ static void add_at(uint64_t *r, size_t rn, size_t offset, const uint64_t *piece,
     }
 }
 
-/* an > bn: a in pieces of bn limbs, the last one shorter. */
+/* a in pieces of `step` limbs, the last one shorter. */
 static enum err mul_pieces(uint64_t *r, const uint64_t *a, size_t an, const uint64_t *b, size_t bn,
-                           const struct cancel *cancel)
+                           size_t step, const struct cancel *cancel)
 {
-    uint64_t *piece = (uint64_t *)try_alloc(2 * bn, sizeof(*piece));
+    uint64_t *piece = (uint64_t *)try_alloc(step + bn, sizeof(*piece));
     enum err rc = piece ? OK : ERR_NOMEM;
 
     if (!rc)
         memset(r, 0, (an + bn) * sizeof(*r));
-    for (size_t from = 0; from < an && !rc; from += bn) {
-        size_t n = an - from < bn ? an - from : bn;
+    for (size_t from = 0; from < an && !rc; from += step) {
+        size_t n = an - from < step ? an - from : step;
         rc = limbs_mul(piece, a + from, n, b, bn, cancel);
         if (!rc)
             add_at(r, an + bn, from, piece, n + bn);
@@ -125,9 +125,12 @@ enum err limbs_mul(uint64_t *r, const uint64_t *a, size_t an, const uint64_t *b,
         limbs_mul_base(r, a, an, b, bn);
         return OK;
     }
-    if (bn >= TRANSFORM_MIN && an / 2 <= bn)
-        return ntt_mul(r, a, an, b, bn, cancel);
+    if (bn >= TRANSFORM_MIN) {
+        size_t step = ntt_piece(bn);
+        return an <= step ? ntt_mul(r, a, an, b, bn, cancel)
+                          : mul_pieces(r, a, an, b, bn, step, cancel);
+    }
     if (an == bn)
         return mul_equal(r, a, b, an);
-    return mul_pieces(r, a, an, b, bn, cancel);
+    return mul_pieces(r, a, an, b, bn, bn, cancel);
 }

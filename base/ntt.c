@@ -257,6 +257,11 @@ static enum err convolve(uint64_t *x, uint64_t *y, unsigned level, const struct 
     return cancelled(cancel) ? ERR_CANCELLED : OK;
 }
 
+size_t ntt_piece(size_t bn)
+{
+    return (((size_t)1 << level_for(DIGITS_PER_LIMB * 2 * bn)) / DIGITS_PER_LIMB) - bn;
+}
+
 enum err ntt_mul(uint64_t *r, const uint64_t *a, size_t an, const uint64_t *b, size_t bn,
                  const struct cancel *cancel)
 {

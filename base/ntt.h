@@ -15,4 +15,10 @@
 enum err ntt_mul(uint64_t *r, const uint64_t *a, size_t an, const uint64_t *b, size_t bn,
                  const struct cancel *cancel) MUST_CHECK;
 
+/*
+ * The longest factor whose product with one of bn limbs takes no larger transform than the product
+ * of two of bn limbs does: at least bn. Longer factors are best cut into pieces of this length.
+ */
+size_t ntt_piece(size_t bn);
+
 #endif

@@ -58,6 +58,17 @@ static void products_equal_the_schoolbook_form(void **state)
                                   (enum pattern)(p % PATTERNS));
 }
 
+static void a_long_factor_is_cut_into_pieces(void **state)
+{
+    (void)state;
+    check_product(20000, 2600, RANDOM, ONES);
+    check_product(2600, 20011, ONES, ONES);
+    check_product(5600, 5000, SPARSE, RANDOM);
+    check_product(3200, 100, RANDOM, RANDOM);
+    assert_true(ntt_piece(2600) >= 2600);
+    assert_int_equal(ntt_piece(4096), 4096);
+}
+
 static void transform_equals_the_schoolbook_form(void **state)
 {
     static const size_t lengths[] = { 1, 2, 3, 7, 64, 300, 1025, 4097 };
@@ -176,6 +187,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products_equal_the_schoolbook_form),
+        cmocka_unit_test(a_long_factor_is_cut_into_pieces),
         cmocka_unit_test(transform_equals_the_schoolbook_form),
         cmocka_unit_test(square_takes_one_transform),
         cmocka_unit_test(quotients_equal_the_schoolbook_form),
