@@ -98,6 +98,9 @@ enum config_help { CONFIG_HELP_USER, CONFIG_HELP_ALL };
 /* Text for -help, by category in table order, folded at 79 columns. */
 void config_help(const struct option_row *rows, size_t n, enum config_help what, struct buf *out);
 
+/* The same as sections of a manual page (".SS category" and tagged paragraphs). */
+void config_man(const struct option_row *rows, size_t n, enum config_help what, struct buf *out);
+
 /* Decimal coins ("0.1", "-2") to satoshis; at most eight decimals, no exponent. */
 bool amount_parse(const char *text, int64_t *satoshis);
 

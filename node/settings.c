@@ -1,6 +1,7 @@
 #include "node/settings.h"
 
 #include <config.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,6 +15,7 @@
 #define GIB (UINT64_C(1) << 30)
 #define MIB (UINT64_C(1) << 20)
 #define DBCACHE_MAX (8 * GIB)
+#define MEMORY_MIN (64 * MIB)
 #define BLOCK_SIZE_MIN 1000000 /* spec rpc 6.1: excessiveblocksize is 0 or above this */
 #define USER_AGENT_MAX 256
 
@@ -177,14 +179,24 @@ static uint64_t machine_memory(void)
     return pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : 4 * GIB;
 }
 
+/* What was chosen for the user shows in getsettings like what the user chose. */
+static void show_size(struct settings *s, const char *option, uint64_t bytes)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%lluB", (unsigned long long)bytes);
+    config_set_rule(s->config, option, text);
+}
+
 static void choose_memory(struct settings *s)
 {
     const uint64_t machine = machine_memory();
     const bool limited = config_is_set(s->config, "memory");
-    s->memory_bytes = limited ? config_size(s->config, "memory") : machine / 2;
+    s->memory_bytes = limited ? config_size(s->config, "memory") : MAX_OF(machine / 2, MEMORY_MIN);
     s->dbcache_bytes = limited ? s->memory_bytes / 2 : MIN_OF(machine / 4, DBCACHE_MAX);
     if (config_is_set(s->config, "dbcache"))
         s->dbcache_bytes = config_size(s->config, "dbcache");
+    show_size(s, "memory", s->memory_bytes);
+    show_size(s, "dbcache", s->dbcache_bytes);
 }
 
 static enum err make_user_agent(struct settings *s, struct error *e)

@@ -18,6 +18,7 @@
 #include "rpc/auth.h"
 #include "rpc/cli_format.h"
 #include "rpc/cli_http.h"
+#include "rpc/cli_man.h"
 #include "rpc/cli_request.h"
 #include "rpc/json_read.h"
 
@@ -26,6 +27,7 @@
 
 static const struct option_row option_rows[] = {
     { "help", OPTION_BOOL, 0, "0", 0, 0, 0, "Options", NULL, "Print this text and exit", "?|h" },
+    { "help-man", OPTION_BOOL, OPTION_HIDDEN, "0", 0, 0, 0, "Options", NULL, "Print the manual page and exit", NULL },
     { "version", OPTION_BOOL, 0, "0", 0, 0, 0, "Options", NULL, "Print the version and exit", NULL },
     { "conf", OPTION_STRING, 0, NULL, 0, 0, 0, "Options", "<file>",
       "Configuration file, relative to the data directory (default: bsvpeer.conf, else bitcoin.conf)", NULL },
@@ -364,19 +366,37 @@ static void print_help(void)
     buf_clear(&out);
 }
 
+static void print_man(const struct rpc_table *t)
+{
+    struct buf out;
+    buf_init(&out);
+    cli_man(t, option_rows, COUNT_OF(option_rows), &out);
+    fwrite(out.data, 1, out.len, stdout);
+    buf_clear(&out);
+}
+
+/* -help, -version, -help-man: true when one was asked for. */
+static bool print_text(struct cli *c)
+{
+    if (config_bool(c->config, "version"))
+        puts("bsvpeer-cli " PACKAGE_VERSION);
+    else if (config_bool(c->config, "help-man"))
+        print_man(c->table);
+    else if (config_bool(c->config, "help"))
+        print_help();
+    else
+        return false;
+    return true;
+}
+
 static int run(struct cli *c, int argc, char *const *argv)
 {
     struct error e = { 0 };
     int first;
     if (config_parse_args(c->config, argc, argv, &first, &e))
         return complain(e.text);
-    if (config_bool(c->config, "help") || config_bool(c->config, "version")) {
-        if (config_bool(c->config, "version"))
-            puts("bsvpeer-cli " PACKAGE_VERSION);
-        else
-            print_help();
+    if (print_text(c))
         return EXIT_SUCCESS;
-    }
     if (argc == 1) {
         print_help();
         return complain("too few parameters (need at least command)");

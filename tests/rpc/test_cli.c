@@ -306,6 +306,23 @@ static void help_and_version_go_to_standard_output(void **state)
     assert_int_equal(strncmp(f->out, "bsvpeer-cli ", 12), 0);
 }
 
+static void the_manual_page_names_every_visible_command(void **state)
+{
+    struct fixture *f = *state;
+    struct rpc_table *t = rpc_table_new();
+    assert_int_equal(RUN(f, "", "-help-man"), 0);
+    assert_int_equal(strncmp(f->out, ".TH BSVPEER\\-CLI 1", 18), 0);
+    assert_non_null(strstr(f->out, "\\fB\\-rpcconnect\\fR=<host[:port]>\n"));
+    for (size_t i = 0; i < rpc_table_count(t); i++) {
+        const struct rpc_command *c = rpc_table_at(t, i);
+        char heading[64];
+        snprintf(heading, sizeof heading, ".SS \"%s\"\n", c->name);
+        if (!strstr(f->out, heading) != !!(c->flags & RPC_HIDDEN))
+            fail_msg("%s", c->name);
+    }
+    rpc_table_free(t);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -323,6 +340,7 @@ int main(void)
         T(rpcwait_waits_for_the_end_of_the_warm_up),
         T(failures_of_the_client_itself_exit_with_one),
         T(help_and_version_go_to_standard_output),
+        T(the_manual_page_names_every_visible_command),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
