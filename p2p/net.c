@@ -15,6 +15,7 @@
 #include "p2p/state_file.h"
 
 #define TICK_MS 500
+#define READERS 2
 #define STORE_INTERVAL_MS 900000 /* spec p2p 7.3 */
 #define COLLISION_INTERVAL_MS 60000
 #define UPLOAD_CYCLE_S 86400
@@ -389,6 +390,7 @@ static void make_events(struct net *net)
     net->call_ev = event_new(net->base, -1, 0, on_call, net);
     net->calls = queue_new(0, 0, wake_calls, net);
     net->files = pool_new(1, "netfiles");
+    net->readers = pool_new(READERS, "netread");
 }
 
 enum err net_new(struct net **out, const struct net_config *c, const struct net_handlers *h,
@@ -472,7 +474,8 @@ void net_stop(struct net *net)
     event_del(net->call_ev);
     store_files(net);
     pool_free(net->files); /* waits for what is being written */
-    net->files = NULL;
+    pool_free(net->readers);
+    net->files = net->readers = NULL;
 }
 
 void net_free(struct net *net)
@@ -481,6 +484,7 @@ void net_free(struct net *net)
         return;
     net_stop(net);
     pool_free(net->files);
+    pool_free(net->readers);
     event_free(net->tick_ev);
     event_free(net->work_ev);
     event_free(net->call_ev);

@@ -42,6 +42,7 @@ struct send_item {
     size_t len, off;
     int fd;              /* -1: none */
     uint64_t file_off, file_left;
+    uint64_t file_ready; /* up to here the file is in the page cache, see file_warm.c */
 };
 
 struct send_queue {
@@ -81,6 +82,7 @@ struct peer {
     size_t backlog_off;
     size_t charged;          /* of net->receive_memory */
     struct send_queue out;
+    bool warming;            /* a reader thread fetches the next piece of out.head */
     bool room_wanted;        /* node was told there is no room */
 
     /* work list of net_kick */
@@ -189,6 +191,7 @@ struct net {
     struct lookup *lookups;  /* under way */
     struct dns_seeder *seeder;
     struct pool *files;      /* one thread that writes peers.dat and banlist.dat */
+    struct pool *readers;    /* read blocks into the page cache */
     struct addrman *book;
     struct banlist *bans;
     unsigned networks;       /* mask of enum network */
@@ -238,6 +241,10 @@ void peer_flush(struct peer *p);
 void peer_send_clear(struct peer *p);
 /* Bytes as they are, before or beside messages (proxy). */
 void peer_send_raw(struct peer *p, const void *data, size_t len);
+
+/* --- file_warm.c --- */
+/* Sees to it that one to two pieces from file_off on will be in the page cache; moves file_ready. */
+void file_warm_ahead(struct peer *p, struct send_item *it, size_t piece);
 
 /* --- peer_handshake.c --- */
 void peer_send_version(struct peer *p);

@@ -6,7 +6,6 @@
 #include "p2p/net_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
@@ -150,8 +149,7 @@ void peer_send_file(struct peer *p, enum msg_id id, int fd, uint64_t offset, uin
     it->fd = fd;
     it->file_off = offset;
     it->file_left = len;
-    (void)posix_fadvise(fd, (off_t)offset, (off_t)(len < 2 * FILE_CHUNK ? len : 2 * FILE_CHUNK),
-                        POSIX_FADV_WILLNEED);
+    it->file_ready = offset;
     p->msg_sent[id] += n + len;
     queue_item(p, it);
 }
@@ -201,7 +199,13 @@ static ssize_t write_file(struct peer *p)
 {
     struct send_item *it = p->out.head;
     off_t off = (off_t)it->file_off;
-    size_t want = it->file_left < FILE_CHUNK ? (size_t)it->file_left : FILE_CHUNK;
+    file_warm_ahead(p, it, FILE_CHUNK);
+    size_t want = it->file_ready - it->file_off < FILE_CHUNK ? (size_t)(it->file_ready - it->file_off)
+                                                             : FILE_CHUNK;
+    if (want == 0) {
+        errno = EINPROGRESS; /* net_kick comes when the disk has delivered */
+        return -1;
+    }
     ssize_t sent = sendfile(p->fd, it->fd, &off, want);
     if (sent == 0) {
         errno = EIO; /* the file is shorter than the message promised */
@@ -215,8 +219,6 @@ static ssize_t write_file(struct peer *p)
     p->net->send_files -= (uint64_t)sent;
     if (it->file_left == 0)
         pop_head(p);
-    else /* the disk works ahead while the socket drains */
-        (void)posix_fadvise(it->fd, (off_t)(it->file_off + FILE_CHUNK), FILE_CHUNK, POSIX_FADV_WILLNEED);
     return sent;
 }
 
@@ -249,13 +251,13 @@ static void announce_room(struct peer *p)
 void peer_flush(struct peer *p)
 {
     size_t turn = 0;
-    bool blocked = false;
+    bool waits_for_disk = false;
     while (p->out.head != NULL && turn < FILE_CHUNK && p->state != PEER_CLOSING) {
         bool memory = p->out.head->off < p->out.head->len;
         ssize_t n = memory ? write_memory(p) : write_file(p);
         if (n < 0) {
-            blocked = errno == EAGAIN || errno == EINTR;
-            if (!blocked)
+            waits_for_disk = errno == EINPROGRESS;
+            if (errno != EAGAIN && errno != EINTR && !waits_for_disk)
                 peer_disconnect(p, strerror(errno));
             break;
         }
@@ -269,7 +271,7 @@ void peer_flush(struct peer *p)
     }
     if (p->state == PEER_CLOSING)
         return;
-    set_writing(p, p->out.head != NULL);
+    set_writing(p, p->out.head != NULL && !waits_for_disk);
     if (turn > 0)
         announce_room(p);
 }

@@ -1,6 +1,7 @@
 /* Two networks over [::1]: joining, exchange, large payloads, bans, and the calls behind RPCs. */
 #include "tests/p2p/net_fixture.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,6 +136,54 @@ static void a_block_streams_from_a_file_while_memory_stays_flat(void **state)
     assert_int_equal(peer_send_queue_total(p.a.peer), 0);
     assert_int_equal(net_send_queue_total(p.a.net), 0);
     pair_close(&p);
+}
+
+static void a_block_that_is_not_in_memory_is_fetched_beside_the_loop(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_join(&p);
+    uint8_t sum[4];
+    size_t size = 24u << 20;
+    int fd = make_file(11, size, sum);
+    assert_int_equal(fdatasync(fd), 0);
+    assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+    peer_send_file(p.a.peer, MSG_BLOCK, fd, 11, size, sum);
+    peer_send_headers(p.a.peer, NULL, 0);
+    assert_true(run_until(p.base, stream_done, &p.b, 20000));
+    assert_stream_is(&p.b, size, sum);
+    assert_true(run_until(p.base, got_headers, &p.b, 5000));
+    pair_close(&p);
+}
+
+static void a_file_shorter_than_promised_ends_the_connection(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_join(&p);
+    uint8_t sum[4];
+    int fd = make_file(0, 5000, sum);
+    peer_send_file(p.a.peer, MSG_BLOCK, fd, 0, 9000000, sum);
+    assert_true(run_until(p.base, lost_peer, &p.b, 5000));
+    assert_int_equal(p.b.stream_aborted, 1);
+    assert_int_equal(p.b.stream_got, 5000);
+    pair_close(&p);
+}
+
+static void a_stop_while_a_block_is_being_fetched_is_clean(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_join(&p);
+    uint8_t sum[4];
+    int fd = make_file(0, 24u << 20, sum);
+    assert_int_equal(fdatasync(fd), 0);
+    assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+    peer_send_file(p.a.peer, MSG_BLOCK, fd, 0, 24u << 20, sum);
+    event_base_loop(p.base, EVLOOP_NONBLOCK);
+    pair_close(&p);
+    assert_int_equal(p.b.stream_ended, 0);
+    assert_int_equal(p.b.stream_aborted, p.b.stream_begun);
 }
 
 static void a_paused_stream_stops_and_goes_on_where_it_was(void **state)
@@ -389,6 +438,9 @@ int main(void)
         cmocka_unit_test(inventories_and_transactions_arrive),
         cmocka_unit_test(an_inventory_longer_than_a_message_is_split),
         cmocka_unit_test(a_block_streams_from_a_file_while_memory_stays_flat),
+        cmocka_unit_test(a_block_that_is_not_in_memory_is_fetched_beside_the_loop),
+        cmocka_unit_test(a_file_shorter_than_promised_ends_the_connection),
+        cmocka_unit_test(a_stop_while_a_block_is_being_fetched_is_clean),
         cmocka_unit_test(a_paused_stream_stops_and_goes_on_where_it_was),
         cmocka_unit_test(a_block_nobody_wants_is_read_over),
         cmocka_unit_test(a_stream_cut_off_by_the_peer_is_reported),
