@@ -1,8 +1,11 @@
 /* The chain as a whole: opening, choosing the tip, reorganising, coming back after a stop. */
 #include <config.h>
 
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "chain/index_db.h"
 #include "tests/chain/chain_builder.h"
 
@@ -382,6 +385,51 @@ static void pruning_keeps_what_a_reorganisation_may_need(void **state)
     test_chain_close(&t);
 }
 
+/* Overwrites a byte of a stored block in its file. */
+static void damage(struct test_chain *t, const struct built_block *b)
+{
+    struct header_data data;
+    struct error e;
+    struct file file;
+    header_index_get_data(chain_headers(t->chain), test_chain_node(t, b), &data);
+    char *path = blockfiles_path(chain_blockfiles(t->chain), "blk", data.data.file);
+    assert_int_equal(file_open(&file, path, FILE_WRITE, &e), OK);
+    assert_int_equal(file_pwrite(&file, "\x99", 1, data.data.offset + 130, &e), OK);
+    file_close(&file);
+    free(path);
+}
+
+/* attacks A6, A7, K2 */
+static void a_damaged_file_stops_the_chain_and_judges_no_block(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    struct chain_params p = test_params(1000);
+    struct built_block a[3];
+    struct error e;
+    test_chain_open(&t, &p, 1);
+    make_branch(&t, 0, a, 3);
+    struct block_header headers[3] = { a[0].header, a[1].header, a[2].header };
+    struct header_node *last;
+    struct verdict v;
+    size_t accepted;
+    assert_int_equal(chain_accept_headers(t.chain, headers, NULL, 3, &accepted, &last, &v), OK);
+    assert_string_equal(test_chain_submit(&t, &a[1]), "");
+    assert_string_equal(test_chain_submit(&t, &a[2]), "");
+    test_chain_reopen(&t); /* they are no longer in memory */
+    damage(&t, &a[1]);
+    assert_string_equal(test_chain_submit(&t, &a[0]), "");
+    for (int i = 0; i < 5000 && !t.fatal; i++)
+        usleep(1000);
+    assert_int_equal(t.fatal, 1);
+    assert_int_equal(t.last_error.code, ERR_CORRUPT);
+    assert_int_equal(t.judged, 0);
+    assert_int_equal(atomic_load(&test_chain_node(&t, &a[1])->status) & HS_FAILED_MASK, 0);
+    assert_int_equal(chain_flush(t.chain, &e), ERR_IO); /* nothing more is written */
+    clear_branch(a, 3);
+    test_chain_close(&t);
+}
+
 static void closing_without_a_start_and_twice_open_are_fine(void **state)
 {
     (void)state;
@@ -413,6 +461,7 @@ int main(void)
         cmocka_unit_test(reindex_finds_the_same_chain_in_the_block_files),
         cmocka_unit_test(the_transaction_index_follows_the_chain_and_can_be_added_later),
         cmocka_unit_test(pruning_keeps_what_a_reorganisation_may_need),
+        cmocka_unit_test(a_damaged_file_stops_the_chain_and_judges_no_block),
         cmocka_unit_test(closing_without_a_start_and_twice_open_are_fine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
