@@ -2,7 +2,8 @@
  * Makes chains for tests and for contrib/bench, without a node: a file for -loadblock with signed
  * P2PKH spends on regtest, or a file of bare headers. The same options give the same bytes.
  *
- *   gen_chain -out=FILE [-inputs=N] [-pertx=K] [-txs=N] [-big=BYTES] [-signatures=FILE] [-seed=N]
+ *   gen_chain -out=FILE [-inputs=N] [-pertx=K] [-txs=N] [-big=BYTES] [-tail=N] [-signatures=FILE]
+ *             [-seed=N]
  *   gen_chain -out=FILE -headers=N
  *
  * The chain: coinbases to one key until enough have matured, blocks with one fan-out transaction
@@ -56,6 +57,8 @@ static const struct option_row option_rows[] = {
       .help = "Transactions of each block", .category = "Options" },
     { .name = "big", .type = OPTION_SIZE, .def = "0", .max = INT64_C(4200000000), .arg = "<size>",
       .help = "Data in one last block; 0: no such block", .category = "Options" },
+    { .name = "tail", .type = OPTION_INT, .def = "0", .max = 1000000, .arg = "<n>",
+      .help = "Empty blocks after the others; 2,100 are more than two weeks of work", .category = "Options" },
     { .name = "signatures", .type = OPTION_STRING, .arg = "<file>", .help = "File for the signatures",
       .category = "Options" },
     { .name = "seed", .type = OPTION_INT, .def = "1", .min = 1, .max = INT64_MAX, .arg = "<n>",
@@ -445,6 +448,14 @@ static void add_big(struct gen *g, uint64_t bytes)
 
 /* --- chains --------------------------------------------------------------------------------- */
 
+static void add_empty(struct gen *g, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        block_begin(g, 0);
+        block_end(g);
+    }
+}
+
 static void make_chain(struct gen *g, const struct config *c)
 {
     size_t inputs = (size_t)config_int(c, "inputs"), per_tx = (size_t)config_int(c, "pertx");
@@ -453,16 +464,14 @@ static void make_chain(struct gen *g, const struct config *c)
     size_t needed = inputs + data_tx_count(big);
     size_t fan_outs = (needed + FAN_OUT_MAX - 1) / FAN_OUT_MAX;
     /* The fan-out in block MATURITY + i + 1 spends the reward of block i + 1. */
-    for (int i = 0; i < MATURITY; i++) {
-        block_begin(g, 0);
-        block_end(g);
-    }
+    add_empty(g, MATURITY);
     for (size_t i = 0; i < fan_outs; i++)
         add_fan_out(g, MIN_OF((size_t)FAN_OUT_MAX, needed - i * FAN_OUT_MAX));
     for (size_t done = 0; done < inputs; done += per_block)
         add_spends(g, MIN_OF(per_block, inputs - done), per_tx);
     if (big)
         add_big(g, big);
+    add_empty(g, config_int(c, "tail"));
 }
 
 static void make_headers(struct gen *g, int64_t n)
