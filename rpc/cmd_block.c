@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <json-c/json.h>
+
 #include "base/hash.h"
 #include "base/intmath.h"
 #include "base/mem.h"
@@ -201,6 +203,19 @@ static struct rpc_result cmd_getblockheader(struct rpc_call *call)
     return rpc_done();
 }
 
+/* Everything but the extended form comes from memory. */
+static bool is_short_header_call(struct json_object *params)
+{
+    struct json_object *v = NULL;
+    if (json_object_get_type(params) == json_type_array)
+        v = json_object_array_length(params) > 1 ? json_object_array_get_idx(params, 1) : NULL;
+    else if (params && !json_object_object_get_ex(params, "verbosity", &v))
+        json_object_object_get_ex(params, "verbose", &v);
+    enum json_type type = json_object_get_type(v);
+    return type == json_type_null || type == json_type_boolean ||
+           (type == json_type_int && json_object_get_int(v) < 2);
+}
+
 #define HEADER_FIELDS \
     "hash, confirmations, size, height, version, versionHex, merkleroot, num_tx, time, mediantime, nonce, bits, " \
     "difficulty, chainwork, previousblockhash, nextblockhash, status:{...}"
@@ -214,6 +229,7 @@ static const struct rpc_command rows[] = {
       .params = { { "blockhash", RPC_HASH, RPC_REQUIRED, RPC_CLI_TEXT, "Hash of the block" },
                   { "verbosity|verbose", RPC_ANY, RPC_OPTIONAL, RPC_CLI_TEXT, "How much to show (default 1)" } } },
     { .name = "getblockheader", .category = "blockchain", .where = RPC_ON_WORKER, .fn = cmd_getblockheader,
+      .is_short = is_short_header_call,
       .help = "The header of a block. Verbosity 0: hex; 1: an object; 2 (DECODE_HEADER_EXTENDED): with the coinbase "
               "and its Merkle proof.",
       .result = "\"hex\" or {" HEADER_FIELDS "}",

@@ -92,6 +92,7 @@ struct rpc_command {
     enum rpc_where where;
     unsigned flags;
     rpc_fn fn;
+    bool (*is_short)(struct json_object *params); /* these calls of a worker's command may run on HTTP; NULL: none */
     const char *help;    /* what it does */
     const char *result;  /* what comes back */
     const char *example; /* arguments as typed to the client, "" for none */

@@ -183,6 +183,13 @@ static void commands_are_placed_by_their_row(void **state)
     static const struct { const char *request; enum rpc_where where; } cases[] = {
         { "{\"method\":\"uptime\"}", RPC_ON_HTTP }, { "{\"method\":\"getmemoryinfo\"}", RPC_ON_WORKER },
         { "{\"method\":\"nothing\"}", RPC_ON_HTTP }, { "{}", RPC_ON_HTTP },
+        { "{\"method\":\"waitfornewblock\"}", RPC_ON_WAITER },
+        { "{\"method\":\"getblockheader\",\"params\":[\"x\"]}", RPC_ON_HTTP },
+        { "{\"method\":\"getblockheader\",\"params\":[\"x\",false]}", RPC_ON_HTTP },
+        { "{\"method\":\"getblockheader\",\"params\":[\"x\",2]}", RPC_ON_WORKER },
+        { "{\"method\":\"getblockheader\",\"params\":[\"x\",\"DECODE_HEADER_EXTENDED\"]}", RPC_ON_WORKER },
+        { "{\"method\":\"getblockheader\",\"params\":{\"verbose\":2}}", RPC_ON_WORKER },
+        { "{\"method\":\"getblockheader\"}", RPC_ON_HTTP },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct json_object *v;

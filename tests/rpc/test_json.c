@@ -151,6 +151,15 @@ static void depth_is_limited_exactly(void **state)
     assert_int_equal(json_check(text, sizeof text, NULL), ERR_PARSE);
 }
 
+static void a_text_that_json_c_cannot_hold_is_refused_with_the_way_out(void **state)
+{
+    (void)state;
+    struct error e = { 0 };
+    struct json_object *v;
+    assert_int_equal(json_read("[]", JSON_READ_MAX + 1, &v, &e), ERR_RANGE); /* judged by its length alone */
+    assert_non_null(strstr(e.text, "-loadblock"));
+}
+
 static void amounts_are_read_from_the_text_of_the_number(void **state)
 {
     (void)state;
@@ -338,6 +347,7 @@ int main(void)
         cmocka_unit_test(texts_that_json_c_would_take_are_refused),
         cmocka_unit_test(values_of_all_kinds_come_through),
         cmocka_unit_test(depth_is_limited_exactly),
+        cmocka_unit_test(a_text_that_json_c_cannot_hold_is_refused_with_the_way_out),
         cmocka_unit_test(amounts_are_read_from_the_text_of_the_number),
         cmocka_unit_test(commas_and_nesting_come_by_themselves),
         cmocka_unit_test(numbers_have_the_references_formats),
