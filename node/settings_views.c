@@ -119,6 +119,7 @@ void settings_net(const struct settings *s, struct net_config *n)
         .memory_budget = MAX_OF(s->memory_bytes / 16, 64 * MIB),
         .max_upload_target = config_size(c, "maxuploadtarget"),
         .relay_tx = !config_bool(c, "blocksonly"),
+        .log_addresses = config_bool(c, "logips"),
     };
     if (n->connect_none)
         n->connect.n = 0;

@@ -63,7 +63,7 @@ static struct peer *dial(struct net *net, const struct netaddr *a, const struct 
 
 static void proxy_failed(struct peer *p, const struct error *e)
 {
-    log_debug(LOGC_PROXY, "peer %llu %s: %s", (unsigned long long)p->id, p->name, e->text);
+    log_debug(LOGC_PROXY, "peer %llu %s: %s", (unsigned long long)p->id, peer_log_name(p), e->text);
     peer_disconnect(p, "proxy");
 }
 

@@ -69,6 +69,7 @@ struct net_config {
     uint64_t memory_budget;              /* all receive and send queues together, [256 MiB] */
     uint64_t max_upload_target;          /* bytes a day, 0: none */
     bool relay_tx;                       /* relay flag of our version message */
+    bool log_addresses;                  /* -logips: addresses of peers may stand in the log */
 };
 
 /* What to do with a streamed payload. */

@@ -109,7 +109,7 @@ void peer_become_ready(struct peer *p)
     if (p->kind == PEER_ONESHOT || p->state != PEER_READY)
         return;
     log_debug(LOGC_NET, "peer %llu %s: version %d, agent %s, height %d", (unsigned long long)p->id,
-              p->name, (int)p->their_version, p->user_agent, (int)p->start_height);
+              peer_log_name(p), (int)p->their_version, p->user_agent, (int)p->start_height);
     p->announced = true;
     if (h->on_ready != NULL)
         h->on_ready(h->ctx, p);
@@ -136,7 +136,7 @@ void peer_disconnect(struct peer *p, const char *reason)
 {
     if (p->state == PEER_CLOSING)
         return;
-    log_debug(LOGC_NET, "peer %llu %s: disconnected: %s", (unsigned long long)p->id, p->name, reason);
+    log_debug(LOGC_NET, "peer %llu %s: disconnected: %s", (unsigned long long)p->id, peer_log_name(p), reason);
     p->state = PEER_CLOSING;
     net_kick(p);
 }
@@ -149,7 +149,7 @@ static void ban_addr(struct peer *p)
 
 void peer_ban_now(struct peer *p, const char *reason)
 {
-    LOG_LIMITED(LOG_INFO, "peer %llu %s banned: %s", (unsigned long long)p->id, p->name, reason);
+    LOG_LIMITED(LOG_INFO, "peer %llu %s banned: %s", (unsigned long long)p->id, peer_log_name(p), reason);
     peer_disconnect(p, reason);
     /* spec p2p 1.6: these two bans hit local addresses as well */
     banlist_ban_at_once(p->net->bans, &p->addr, p->net->c.ban_time_s, clock_now());
@@ -162,14 +162,14 @@ void peer_misbehave(struct peer *p, int score, const char *reason)
     if (score <= 0 || p->state == PEER_CLOSING)
         return;
     p->score = score > INT32_MAX - p->score ? INT32_MAX : p->score + score;
-    log_debug(LOGC_NET, "peer %llu %s: score %d (+%d): %s", (unsigned long long)p->id, p->name,
+    log_debug(LOGC_NET, "peer %llu %s: score %d (+%d): %s", (unsigned long long)p->id, peer_log_name(p),
               p->score, score, reason);
     if (p->score < p->net->c.ban_score || p->whitelisted || p->kind == PEER_MANUAL)
         return;
     p->room_wanted = false;
     peer_flush(p); /* it shall see the reject that says why */
     peer_disconnect(p, reason);
-    LOG_LIMITED(LOG_INFO, "peer %llu %s misbehaved: %s", (unsigned long long)p->id, p->name, reason);
+    LOG_LIMITED(LOG_INFO, "peer %llu %s misbehaved: %s", (unsigned long long)p->id, peer_log_name(p), reason);
     ban_addr(p);
 }
 
@@ -262,6 +262,8 @@ bool peer_is_inbound(const struct peer *p) { return p->kind == PEER_INBOUND; }
 bool peer_is_whitelisted(const struct peer *p) { return p->whitelisted; }
 bool peer_serves_blocks(const struct peer *p) { return (p->services & SERVICE_NETWORK) != 0; }
 const char *peer_name(const struct peer *p) { return p->name; }
+
+const char *peer_log_name(const struct peer *p) { return p->net->c.log_addresses ? p->name : "-"; }
 uint64_t peer_services(const struct peer *p) { return p->services; }
 int32_t peer_version(const struct peer *p) { return p->version; }
 int32_t peer_start_height(const struct peer *p) { return p->start_height; }

@@ -46,7 +46,8 @@ bool peer_is_whitelisted(const struct peer *p);
 /* (outbound or whitelisted), not one-shot or feeler, has NODE_NETWORK (spec p2p 8). */
 bool peer_is_preferred(const struct peer *p);
 bool peer_serves_blocks(const struct peer *p); /* NODE_NETWORK */
-const char *peer_name(const struct peer *p);   /* "[::1]:8333", for logs and RPC */
+const char *peer_name(const struct peer *p);   /* "[::1]:8333", for RPC */
+const char *peer_log_name(const struct peer *p); /* the same with -logips, else "-" */
 uint64_t peer_services(const struct peer *p);
 int32_t peer_version(const struct peer *p);      /* min(ours, theirs) */
 int32_t peer_start_height(const struct peer *p); /* its claim in version */
