@@ -40,7 +40,7 @@ static void conn_write_cb(evutil_socket_t fd, short what, void *arg);
 
 /* --- connections ---------------------------------------------------------------------------- */
 
-static void conn_touch(struct http_conn *c)
+void http_conn_touch(struct http_conn *c)
 {
     c->deadline_ms = clock_mono_ms() + c->server->o.idle_timeout_ms;
 }
@@ -130,7 +130,7 @@ static void conn_add(struct http_server *s, int fd, const struct sockaddr *peer,
         c->next->prev = c;
     s->conns = c;
     s->n_conns++;
-    conn_touch(c);
+    http_conn_touch(c);
     conn_set_reading(c, true);
 }
 
@@ -185,7 +185,7 @@ static void conn_sent(struct http_conn *c, size_t n)
 {
     if (n && c->request)
         http_request_sent(c->request, n);
-    conn_touch(c);
+    http_conn_touch(c);
 }
 
 /* Writes what lies in out; true when all of it is gone. */
@@ -209,8 +209,7 @@ static bool conn_drain(struct http_conn *c)
     return true;
 }
 
-/* What the system takes of two pieces at once; -1: the connection is broken. */
-static ssize_t send_now(int fd, const void *a, size_t a_len, const void *b, size_t b_len)
+ssize_t http_send_now(int fd, const void *a, size_t a_len, const void *b, size_t b_len)
 {
     struct iovec v[2] = { { (void *)(uintptr_t)a, a_len }, { (void *)(uintptr_t)b, b_len } };
     struct msghdr m = { .msg_iov = v, .msg_iovlen = b_len ? 2 : 1 };
@@ -225,7 +224,7 @@ void http_conn_send(struct http_conn *c, const void *a, size_t a_len, const void
     if (c->dead)
         return;
     if (!evbuffer_get_length(c->out) && a_len) {
-        ssize_t n = send_now(c->fd, a, a_len, b, b_len);
+        ssize_t n = http_send_now(c->fd, a, a_len, b, b_len);
         if (n < 0) {
             http_conn_kill(c);
             return;
@@ -270,7 +269,7 @@ void http_conn_reply_done(struct http_conn *c)
 {
     bool keep = c->request->keep_alive && !atomic_load(&c->server->stopping);
     conn_drop_request(c);
-    conn_touch(c);
+    http_conn_touch(c);
     if (c->dead)
         return;
     if (!keep) {
@@ -452,6 +451,7 @@ static void conn_start_handler(struct http_conn *c)
     }
     c->state = CONN_HANDLER;
     c->deadline_ms = 0;
+    r->fd = evbuffer_get_length(c->out) ? -1 : c->fd; /* not past what an earlier reply left */
     atomic_fetch_add(&r->refs, 1);
     c->server->handlers.on_request(c->server->handlers.ctx, r);
 }
@@ -578,7 +578,7 @@ static void conn_read_cb(evutil_socket_t fd, short what, void *arg)
     c->eof = n == 0;
     /* a head has one time limit from its first byte; a body may take long but not stand still */
     if ((c->state == CONN_HEAD && !c->in.len) || c->state == CONN_BODY)
-        conn_touch(c);
+        http_conn_touch(c);
     c->in.len += (size_t)n;
     http_conn_process(c);
 }

@@ -1,6 +1,8 @@
 /*
- * Small replies given on the loop thread are written to the socket at once: no allocation, no trip
- * through the event loop. Everything else passes through the request's pending buffer.
+ * Replies are written to the socket at once, whichever thread gives them: the client need not wait
+ * for the loop to wake up. Only what the system does not take passes through the request's pending
+ * buffer. While a request is being answered nobody else writes to its connection, so the bytes
+ * stay in order as long as a thread writes itself only when nothing is pending.
  */
 #include "rpc/http_internal.h"
 
@@ -13,6 +15,7 @@
 #include <event2/buffer.h>
 #include <event2/event.h>
 
+#include "base/intmath.h"
 #include "base/mem.h"
 
 #define HEAD_OUT_MAX 1024
@@ -26,6 +29,7 @@ struct http_request *http_request_new(struct http_conn *c)
     r->conn = c;
     r->peer = c->peer;
     r->spool_fd = -1;
+    r->fd = -1;
     buf_init(&r->body);
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->room, NULL);
@@ -111,12 +115,28 @@ static void queue_output(struct http_request *r, const void *a, size_t a_len, co
 {
     if (!r->pending)
         r->pending = evbuffer_new();
-    BUG_ON(!r->pending || evbuffer_add(r->pending, a, a_len) ||
+    BUG_ON(!r->pending || (a_len && evbuffer_add(r->pending, a, a_len)) ||
            (b_len && evbuffer_add(r->pending, b, b_len)));
     r->unsent += a_len + b_len;
 }
 
-/* From the loop straight to the connection, from elsewhere by way of pending. */
+/* Writes what it can; true when all of it is gone. The request's lock is held. */
+static bool output_direct(struct http_request *r, const void **a, size_t *a_len, const void **b, size_t *b_len)
+{
+    if (r->fd < 0 || r->unsent)
+        return false;
+    ssize_t n = http_send_now(r->fd, *a, *a_len, *b, *b_len);
+    if (n < 0)
+        return false; /* the loop will meet the same error and clean up */
+    size_t from_a = MIN_OF((size_t)n, *a_len), from_b = (size_t)n - from_a;
+    *a = (const uint8_t *)*a + from_a;
+    *a_len -= from_a;
+    *b = *b_len ? (const uint8_t *)*b + from_b : *b;
+    *b_len -= from_b;
+    return *a_len == 0 && *b_len == 0;
+}
+
+/* From the loop to the connection, from elsewhere to the socket or by way of pending. */
 static void output(struct http_request *r, const void *a, size_t a_len, const void *b, size_t b_len)
 {
     if (on_loop(r->server)) {
@@ -125,9 +145,12 @@ static void output(struct http_request *r, const void *a, size_t a_len, const vo
         return;
     }
     pthread_mutex_lock(&r->lock);
-    queue_output(r, a, a_len, b, b_len);
+    bool gone = output_direct(r, &a, &a_len, &b, &b_len);
+    if (!gone)
+        queue_output(r, a, a_len, b, b_len);
     pthread_mutex_unlock(&r->lock);
-    notify(r);
+    if (!gone)
+        notify(r);
 }
 
 /* Ends the reply and drops the handler's reference. */
@@ -228,6 +251,7 @@ void http_request_detach(struct http_request *r)
     atomic_store(&r->gone, true);
     r->conn = NULL;
     pthread_mutex_lock(&r->lock);
+    r->fd = -1;
     pthread_cond_broadcast(&r->room);
     pthread_mutex_unlock(&r->lock);
     http_request_unref(r);
@@ -238,6 +262,8 @@ static void deliver_one(struct http_request *r)
     struct http_conn *c = r->conn;
     pthread_mutex_lock(&r->lock);
     bool finished = r->finished, aborted = r->aborted;
+    if (c && !evbuffer_get_length(c->out))
+        http_conn_touch(c); /* from now on the client has to read */
     if (c && r->pending)
         evbuffer_add_buffer(c->out, r->pending);
     pthread_mutex_unlock(&r->lock);
