@@ -11,7 +11,7 @@
 
 #include "base/mem.h"
 
-#define SLICE_INPUTS 16
+#define SLICE_INPUTS 8 /* about half a millisecond: what the last workers of a block may be apart */
 #define SLICE_BYTES (64u << 10) /* of scripts: long ones make a slice of their own */
 
 struct script_check {

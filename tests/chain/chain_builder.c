@@ -275,6 +275,25 @@ const char *test_chain_submit(struct test_chain *t, const struct built_block *b)
     return verdict_ok(&v) ? "" : t->last_verdict.reason;
 }
 
+size_t test_chain_submit_records(struct test_chain *t, const struct buf *file)
+{
+    size_t n = 0;
+    struct reader r;
+    reader_init(&r, file->data, file->len);
+    while (r.left > 0) {
+        read_le32(&r);
+        uint32_t size = read_le32(&r);
+        const uint8_t *data = read_bytes(&r, size);
+        assert_false(r.failed);
+        struct built_block b = { .raw = { (uint8_t *)(uintptr_t)data, size, size } };
+        const char *reason = test_chain_submit(t, &b);
+        if (reason[0] && strcmp(reason, "duplicate") != 0)
+            fail_msg("record %zu: %s %s", n, reason, t->last_verdict.detail);
+        n++;
+    }
+    return n;
+}
+
 void test_chain_add(struct test_chain *t, const struct built_tx *txs, size_t n)
 {
     t->blocks = xrealloc(t->blocks, (size_t)(t->height + 2) * sizeof(*t->blocks));

@@ -93,6 +93,8 @@ void test_chain_reopen(struct test_chain *t);
 void test_chain_close(struct test_chain *t); /* removes the directory */
 /* Submits; the reason of refusal, or "" when the block is good. The text lives in t. */
 const char *test_chain_submit(struct test_chain *t, const struct built_block *b);
+/* Submits every record of a file (magic, length, block); each must be good or known. Returns how many. */
+size_t test_chain_submit_records(struct test_chain *t, const struct buf *file);
 /* n blocks with a coinbase alone on top of the last one made so. */
 void test_chain_grow(struct test_chain *t, int32_t n);
 /* The next block has these transactions and must be taken. */

@@ -2,35 +2,11 @@
 #include <config.h>
 
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "chain/chain_internal.h"
 #include "tests/chain/chain_builder.h"
-
-/* Submits every record of a file; returns how many. Each must be taken. */
-static size_t submit_records(struct test_chain *t, const struct buf *file)
-{
-    size_t n = 0;
-    struct reader r;
-    reader_init(&r, file->data, file->len);
-    while (r.left > 0) {
-        struct built_block b = { 0 };
-        read_le32(&r);
-        uint32_t size = read_le32(&r);
-        const uint8_t *data = read_bytes(&r, size);
-        assert_false(r.failed);
-        b.raw = (struct buf){ (uint8_t *)(uintptr_t)data, size, size };
-        const char *reason = test_chain_submit(t, &b);
-        if (n == 0 && strcmp(reason, "duplicate") == 0)
-            reason = ""; /* genesis */
-        if (reason[0])
-            fail_msg("record %zu: %s %s", n, reason, t->last_verdict.detail);
-        n++;
-    }
-    return n;
-}
 
 static struct test_chain *open_main(int32_t maturity)
 {
@@ -54,7 +30,7 @@ static void the_first_320_blocks_of_the_main_network_connect(void **state)
     struct buf file = { 0 };
     vector_read("blocks/mainnet_0_319.blk", &file);
     struct test_chain *t = open_main(COINBASE_MATURITY);
-    size_t n = submit_records(t, &file);
+    size_t n = test_chain_submit_records(t, &file);
     vector_report("blocks/mainnet_0_319.blk", n);
     assert_int_equal(test_chain_tip_height(t), (int)n - 1);
     /* The first payment: block 170 spends the coinbase of block 9. */
@@ -81,7 +57,7 @@ static void loadblock_imports_the_same_chain(void **state)
     struct buf file = { 0 };
     struct test_chain *t = open_main(COINBASE_MATURITY);
     vector_read("blocks/mainnet_0_319.blk", &file);
-    submit_records(t, &file);
+    test_chain_submit_records(t, &file);
     struct hash256 direct = test_chain_coins(t);
     struct test_chain *u = open_main(COINBASE_MATURITY);
     assert_int_equal(chain_close(u->chain, &e), OK);
@@ -114,7 +90,7 @@ static void the_synthetic_branches_reorganise_with_a_maturity_of_one(void **stat
     for (size_t i = 0; i < n; i++) {
         struct buf file = { 0 };
         vector_read(names[i], &file);
-        size_t cases = submit_records(t, &file);
+        size_t cases = test_chain_submit_records(t, &file);
         vector_report(names[i], cases);
         records += cases;
         buf_clear(&file);

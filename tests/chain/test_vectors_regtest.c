@@ -8,27 +8,6 @@
 
 static const char folder[] = "regtest-chains";
 
-/* Every record is new or known, none is refused. Returns how many. */
-static size_t submit_all(struct test_chain *t, const struct buf *file)
-{
-    size_t n = 0;
-    struct reader r;
-    reader_init(&r, file->data, file->len);
-    while (r.left > 0) {
-        struct built_block b = { 0 };
-        read_le32(&r);
-        uint32_t size = read_le32(&r);
-        const uint8_t *data = read_bytes(&r, size);
-        assert_false(r.failed);
-        b.raw = (struct buf){ (uint8_t *)(uintptr_t)data, size, size };
-        const char *reason = test_chain_submit(t, &b);
-        if (reason[0] && strcmp(reason, "duplicate") != 0)
-            fail_msg("record %zu: %s %s", n, reason, t->last_verdict.detail);
-        n++;
-    }
-    return n;
-}
-
 static void every_chain_connects_from_genesis(void **state)
 {
     (void)state;
@@ -41,7 +20,7 @@ static void every_chain_connects_from_genesis(void **state)
         struct buf file = { 0 };
         test_chain_open(&t, params_get(NETWORK_REGTEST), 2);
         vector_read(names[i], &file);
-        size_t blocks = submit_all(&t, &file);
+        size_t blocks = test_chain_submit_records(&t, &file);
         vector_report(names[i], blocks);
         assert_true(test_chain_tip_height(&t) > 100);
         assert_int_equal(t.judged, 0);
@@ -58,7 +37,7 @@ static struct hash256 coins_of(const char *name, struct block_hash *tip_hash)
     struct chain_tip tip;
     test_chain_open(&t, params_get(NETWORK_REGTEST), 0);
     vector_read(name, &file);
-    submit_all(&t, &file);
+    test_chain_submit_records(&t, &file);
     chain_get_tip(t.chain, &tip);
     *tip_hash = tip.hash;
     struct hash256 coins = test_chain_coins(&t);
@@ -87,9 +66,9 @@ static void reorganise(const char *shorter, const char *longer)
     test_chain_open(&t, params_get(NETWORK_REGTEST), 2);
     vector_read(shorter, &one);
     vector_read(longer, &two);
-    submit_all(&t, &one);
+    test_chain_submit_records(&t, &one);
     expect(&t, &short_tip, &short_coins);
-    submit_all(&t, &two);
+    test_chain_submit_records(&t, &two);
     assert_true(t.disconnected > 0);
     expect(&t, &long_tip, &long_coins);
     struct header_index *idx = chain_headers(t.chain);
