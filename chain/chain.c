@@ -228,8 +228,9 @@ static void forget_limits(struct chain *c)
 {
     struct node_array limited = { .status = HS_FAILED_LIMIT };
     header_index_each(c->index, collect_status, &limited);
-    for (size_t i = 0; i < limited.n; i++)
-        header_index_reconsider(c->index, limited.nodes[i]);
+    for (size_t i = 0; i < limited.n; i++) /* one below a block that failed otherwise stays as it is */
+        if (!(atomic_load(&limited.nodes[i]->status) & HS_FAILED_PARENT))
+            header_index_reconsider(c->index, limited.nodes[i]);
     free(limited.nodes);
 }
 

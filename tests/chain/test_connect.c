@@ -244,6 +244,57 @@ static void a_script_over_the_operators_memory_limit_is_no_final_verdict(void **
     test_chain_close(&f.t);
 }
 
+/*
+ * Scripts of an ancestor of the assumed-valid block are skipped only when the best header is more
+ * than two weeks of work above it (spec consensus 3.3): 2,017 blocks here.
+ */
+static const char *assume_valid_run(size_t above)
+{
+    static char reason[64];
+    struct funded f;
+    struct built_tx txs[TXS];
+    struct built_block b;
+    struct error e;
+    fund(&f, 1);
+    make_spends(&f, 2, 3, txs);
+    builder_block(&f.t.options.params, &(struct block_spec){ .prev = &f.t.blocks[102], .txs = txs, .n_txs = TXS }, &b);
+    f.t.options.params.assume_valid = b.hash;
+    test_chain_reopen(&f.t);
+    struct block_header *headers = xcalloc(above + 1, sizeof(*headers));
+    headers[0] = b.header;
+    struct built_block at = b, next;
+    for (size_t i = 1; i <= above; i++) {
+        builder_block(&f.t.options.params, &(struct block_spec){ .prev = &at }, &next);
+        headers[i] = next.header;
+        if (i > 1)
+            built_block_clear(&at);
+        at = next;
+    }
+    size_t accepted;
+    struct header_node *last;
+    struct verdict v;
+    assert_int_equal(chain_accept_headers(f.t.chain, headers, NULL, above + 1, &accepted, &last, &v), OK);
+    assert_int_equal(accepted, above + 1);
+    snprintf(reason, sizeof(reason), "%s", test_chain_submit(&f.t, &b));
+    if (!reason[0]) { /* it can be taken back like any other */
+        assert_int_equal(chain_invalidate(f.t.chain, test_chain_node(&f.t, &b), &e), OK);
+        assert_int_equal(test_chain_tip_height(&f.t), 102);
+    }
+    built_block_clear(&at);
+    built_block_clear(&b);
+    clear_spends(txs);
+    free(headers);
+    test_chain_close(&f.t);
+    return reason;
+}
+
+static void scripts_below_the_assumed_valid_block_are_skipped_only_under_enough_work(void **state)
+{
+    (void)state;
+    assert_string_equal(assume_valid_run(2016), "blk-bad-inputs");
+    assert_string_equal(assume_valid_run(2017), "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +304,7 @@ int main(void)
         cmocka_unit_test(a_bad_script_comes_before_a_later_missing_input_and_after_an_earlier_one),
         cmocka_unit_test(an_input_spent_twice_in_a_block_is_refused_and_changes_nothing),
         cmocka_unit_test(a_chain_of_spends_inside_a_block_can_be_taken_back),
+        cmocka_unit_test(scripts_below_the_assumed_valid_block_are_skipped_only_under_enough_work),
         cmocka_unit_test(a_script_over_the_operators_memory_limit_is_no_final_verdict),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
