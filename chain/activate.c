@@ -173,11 +173,22 @@ static void set_tip(struct chain *c, struct header_node *tip)
         activate_publish(c);
 }
 
+/* A long way is gone in bounded memory: every tip on it is a good place to flush at. */
+static enum err make_room(struct chain *c, struct error *e)
+{
+    if (cancelled(&c->cancel))
+        return error_set(e, ERR_CANCELLED, "the node is shutting down");
+    return coins_over_budget(c->coins) ? flush_all(c, e) : OK;
+}
+
 enum err activate_disconnect_tip(struct chain *c, struct error *e)
 {
     struct header_node *node = c->tip;
     ahead_clear(c);
-    enum err rc = disconnect_block(&c->env, node, e);
+    enum err rc = make_room(c, e);
+    if (rc)
+        return rc;
+    rc = disconnect_block(&c->env, node, e);
     if (rc) {
         c->torn = true;
         return rc;
@@ -252,7 +263,9 @@ static enum err connect_next(struct chain *c, struct header_node *target, struct
     struct header_node *node = header_ancestor(target, c->tip->height + 1);
     struct header_data data;
     header_index_get_data(c->index, node, &data);
-    enum err rc = flush_for_block(c, data.data.size, e);
+    enum err rc = make_room(c, e);
+    if (!rc)
+        rc = flush_for_block(c, data.data.size, e);
     if (rc)
         return rc;
     ahead_fill(c, target);

@@ -89,8 +89,11 @@ static enum err activate_all(struct chain *c, struct error *e)
 {
     bool did = c->active;
     enum err rc = OK;
-    while (did && !rc)
+    while (did && !rc) {
         rc = activate_step(c, &did, e);
+        if (!rc)
+            rc = flush_if_due(c, e);
+    }
     return rc;
 }
 

@@ -217,6 +217,48 @@ static void a_deep_reorganisation_leaves_the_coins_of_a_fresh_replay(void **stat
     test_chain_close(&fresh);
 }
 
+/* attacks A16: with a cache too small for the way, the coins are flushed on it. */
+static void a_reorganisation_larger_than_the_cache_goes_in_steps(void **state)
+{
+    (void)state;
+    enum { DEEP = 60, OUTPUTS = 40, SCRIPT = 9000 };
+    struct test_chain t;
+    struct chain_params p = test_params(1);
+    static uint8_t script[SCRIPT];
+    memset(script, 0x51, sizeof(script));
+    test_chain_open(&t, &p, 2);
+    t.options.dbcache_bytes = 4 << 20;
+    test_chain_reopen(&t);
+    test_chain_grow(&t, 101 + DEEP);
+    struct built_block a[DEEP + 1];
+    const struct built_block *prev = &t.blocks[101];
+    struct error e;
+    struct hash256 before = test_chain_coins(&t);
+    for (int i = 0; i <= DEEP; i++) {
+        struct out_spec out[OUTPUTS];
+        struct in_spec in = { .prevout = t.blocks[i + 1].coinbase };
+        struct built_tx tx;
+        for (int k = 0; k < OUTPUTS; k++)
+            out[k] = (struct out_spec){ 1, span_of(script, sizeof(script)) };
+        builder_tx(&(struct tx_spec){ .in = &in, .n_in = 1, .out = out, .n_out = OUTPUTS }, &tx);
+        builder_block(&p, &(struct block_spec){ .prev = prev, .txs = &tx, .n_txs = 1 }, &a[i]);
+        built_tx_clear(&tx);
+        assert_string_equal(test_chain_submit(&t, &a[i]), "");
+        prev = &a[i];
+    }
+    assert_int_equal(test_chain_tip_height(&t), 101 + DEEP + 1);
+    struct header_node *first = test_chain_node(&t, &a[0]);
+    struct hash256 with = test_chain_coins(&t);
+    assert_int_equal(chain_invalidate(t.chain, first, &e), OK);
+    struct hash256 after = test_chain_coins(&t);
+    assert_memory_equal(before.b, after.b, 32);
+    assert_int_equal(chain_reconsider(t.chain, first, &e), OK);
+    after = test_chain_coins(&t);
+    assert_memory_equal(with.b, after.b, 32);
+    clear_branch(a, DEEP + 1);
+    test_chain_close(&t);
+}
+
 static void blocks_that_arrive_before_their_parents_connect_with_them(void **state)
 {
     (void)state;
@@ -454,6 +496,7 @@ int main(void)
         cmocka_unit_test(precious_prefers_a_branch_of_equal_work),
         cmocka_unit_test(a_longer_branch_with_a_bad_block_leads_back_to_the_old_tip),
         cmocka_unit_test(a_deep_reorganisation_leaves_the_coins_of_a_fresh_replay),
+        cmocka_unit_test(a_reorganisation_larger_than_the_cache_goes_in_steps),
         cmocka_unit_test(blocks_that_arrive_before_their_parents_connect_with_them),
         cmocka_unit_test(a_block_above_the_size_limit_connects_once_the_limit_is_raised),
         cmocka_unit_test(waiting_for_a_tip_ends_with_it_or_with_the_time),
