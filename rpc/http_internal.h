@@ -65,6 +65,7 @@ struct http_request {
     void *map;
     /* Reply. Under lock but for `streaming`, which belongs to the answering thread. */
     bool streaming, chunked, keep_alive;
+    bool chunk_open;           /* the line end after a chunk's data is still to be sent */
     int fd;                    /* for direct writes by the answering thread; -1: leave it to the loop */
     pthread_mutex_t lock;
     pthread_cond_t room;

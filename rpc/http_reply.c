@@ -211,25 +211,22 @@ enum err http_reply_write(struct http_request *r, const void *data, size_t len)
         return ERR_CANCELLED;
     if (!len)
         return OK;
-    if (r->chunked) {
-        char size[24];
-        int n = snprintf(size, sizeof size, "%zx\r\n", len);
-        struct evbuffer *piece = evbuffer_new();
-        BUG_ON(!piece || evbuffer_add(piece, size, (size_t)n) || evbuffer_add(piece, data, len) ||
-               evbuffer_add(piece, "\r\n", 2));
-        output(r, evbuffer_pullup(piece, -1), evbuffer_get_length(piece), NULL, 0);
-        evbuffer_free(piece);
-    } else {
+    char size[32]; /* with the line end that closes the chunk before, so that no data is copied */
+    int n = r->chunked ? snprintf(size, sizeof size, "%s%zx\r\n", r->chunk_open ? "\r\n" : "", len) : 0;
+    r->chunk_open = r->chunked;
+    if (n)
+        output(r, size, (size_t)n, data, len);
+    else
         output(r, data, len, NULL, 0);
-    }
     enum err rc = wait_for_room(r);
     return http_request_gone(r) ? ERR_CANCELLED : rc;
 }
 
 void http_reply_finish(struct http_request *r)
 {
+    const char *end = r->chunk_open ? "\r\n0\r\n\r\n" : "0\r\n\r\n";
     if (r->chunked)
-        output(r, "0\r\n\r\n", 5, NULL, 0);
+        output(r, end, strlen(end), NULL, 0);
     conclude(r, false);
 }
 

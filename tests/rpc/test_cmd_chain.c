@@ -466,6 +466,32 @@ static void pruneblockchain_refuses_what_it_cannot_do(void **state)
     call_fails(&f->c, "pruneblockchain", "[1]", -1, "Blockchain is too short for pruning.");
 }
 
+static void pruneblockchain_deletes_whole_files_below_the_height(void **state)
+{
+    struct fixture *f = *state;
+    char params[100];
+    f->t.options.prune_target_bytes = 1; /* by RPC only */
+    f->t.options.preferred_file_size = 20000;
+    test_chain_reopen(&f->t);
+    f->c.env.chain = f->t.chain;
+    assert_true(config_set_rule(f->c.config, "prune", "1"));
+    test_chain_grow(&f->t, 1010);
+    call_fails(&f->c, "pruneblockchain", "[2000]", -8, "Blockchain is shorter than the attempted prune height.");
+    int last = json_object_get_int(call(&f->c, "pruneblockchain", "[600]"));
+    assert_true(last > 100 && last <= 600);
+    assert_int_equal(number(call(&f->c, "getblockchaininfo", "[]"), "pruneheight"), last + 1);
+    snprintf(params, sizeof params, "[%s]", hash_at(f, 1));
+    call_fails(&f->c, "getblock", params, -1, "Block file ");
+    snprintf(params, sizeof params, "[%s, 0]", hash_at(f, 1));
+    call_fails(&f->c, "getblock", params, -1, " not available.");
+    call_fails(&f->c, "getblockstats", "[\"" "\"]", -8, "blockhash must be");
+    snprintf(params, sizeof params, "[%s]", hash_at(f, 1));
+    call_fails(&f->c, "getblockstats", params, -1, "not available");
+    assert_members(on_block(f, "getblockheader", 1, ""), "hash confirmations height version versionHex merkleroot num_tx time "
+                                                         "mediantime nonce bits difficulty chainwork previousblockhash "
+                                                         "nextblockhash status");
+}
+
 /* --- statistics ----------------------------------------------------------------------------- */
 
 static void getchaintxstats_counts_over_its_window(void **state)
@@ -590,6 +616,7 @@ int main(void)
         T(preciousblock_turns_a_tie),
         T(verifychain_checks_its_limits_and_the_blocks),
         T(pruneblockchain_refuses_what_it_cannot_do),
+        T(pruneblockchain_deletes_whole_files_below_the_height),
         T(getchaintxstats_counts_over_its_window),
         T(getblockstats_gives_the_references_answers),
         T(waiting_commands_end_with_the_block_the_time_or_the_node),

@@ -160,6 +160,24 @@ static void addnode_remembers_forgets_and_says_when_it_cannot(void **state)
     call_fails(&f->a, "addnode", "[\"[::1]:9\", \"foo\"]", -8, "command");
 }
 
+static void an_added_node_that_is_connected_shows_its_address(void **state)
+{
+    struct fixture *f = *state;
+    char params[200], addr[100];
+    struct json_object *p = json_object_array_get_idx(call(&f->b, "getpeerinfo", "[]"), 0);
+    snprintf(addr, sizeof addr, "%s", text(p, "addr"));
+    snprintf(params, sizeof params, "[\"%s\", \"add\"]", addr);
+    assert_null(call(&f->b, "addnode", params));
+    struct json_object *r = json_object_array_get_idx(call(&f->b, "getaddednodeinfo", "[]"), 0);
+    assert_true(truth(r, "connected"));
+    struct json_object *a = json_object_array_get_idx(field(r, "addresses"), 0);
+    assert_members(a, "address connected");
+    assert_string_equal(text(a, "address"), addr);
+    assert_string_equal(text(a, "connected"), "outbound");
+    snprintf(params, sizeof params, "[\"%s\"]", addr);
+    assert_null(call(&f->b, "disconnectnode", params));
+}
+
 static void bans_are_set_listed_lifted_and_cleared(void **state)
 {
     struct fixture *f = *state;
@@ -207,6 +225,7 @@ int main(void)
         T(totals_and_overview_follow_the_traffic),
         T(disconnectnode_ends_a_connection_by_address_or_number),
         T(addnode_remembers_forgets_and_says_when_it_cannot),
+        T(an_added_node_that_is_connected_shows_its_address),
         T(bans_are_set_listed_lifted_and_cleared),
         T(the_network_can_be_switched_off),
     };

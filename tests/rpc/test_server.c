@@ -214,6 +214,30 @@ static void a_full_queue_is_answered_with_the_references_text(void **state)
     buf_clear(&b);
 }
 
+/* 20 MB for a client that does not read must not hold up the end. */
+static void stopping_does_not_wait_for_a_client_that_does_not_read(void **state)
+{
+    struct fixture *f = *state;
+    int fd = client_connect(f->port);
+    struct buf b;
+    buf_init(&b);
+    buf_put_u8(&b, '[');
+    for (int i = 0; i < 20; i++) {
+        buf_printf(&b, "%s{\"method\":\"echo\",\"params\":[\"", i ? "," : "");
+        memset(buf_extend(&b, 1000000), 'e', 1000000);
+        buf_put_str(&b, "\"]}");
+    }
+    buf_put_str(&b, "]");
+    buf_put_u8(&b, 0);
+    post(f, fd, (const char *)b.data);
+    usleep(200000);
+    double start = client_now();
+    rpc_server_stop(f->server);
+    assert_true(client_now() - start < 5);
+    buf_clear(&b);
+    close(fd);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -227,6 +251,7 @@ int main(void)
         T(the_allowed_origin_gets_cors_fields_and_no_other),
         T(warm_up_is_reported_until_it_ends),
         T(stop_reaches_the_node_and_is_answered),
+        T(stopping_does_not_wait_for_a_client_that_does_not_read),
         T(a_full_queue_is_answered_with_the_references_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
