@@ -80,9 +80,12 @@ configure_tree() {
     printf '%s\n' "$wanted" >"$tree/.configured"
 }
 
-# make_tree FOLDER TARGET...: warnings go to standard error, the rest to FOLDER/make.log.
+# make_tree FOLDER TARGET...: output goes to FOLDER/make.log, its end to the screen on failure.
 make_tree() {
     tree=$1
     shift
-    make -C "$tree" -j"$(jobs_count)" "$@" >"$tree/make.log" || { tail -n 30 "$tree/make.log"; die "make $* failed in $tree"; }
+    make -C "$tree" -j"$(jobs_count)" "$@" >"$tree/make.log" 2>&1 || {
+        grep -aE -A 12 'error:|Error [0-9]|\*\*\*' "$tree/make.log" | head -n 60
+        die "make failed, see $tree/make.log"
+    }
 }
