@@ -141,8 +141,17 @@ void peer_disconnect(struct peer *p, const char *reason)
     net_kick(p);
 }
 
+/* Behind a proxy a peer may be known by its name alone: a ban would hit the neighbours of "::". */
+static bool address_is_known(const struct peer *p)
+{
+    static const uint8_t none[sizeof(p->addr.ip)];
+    return memcmp(p->addr.ip, none, sizeof(none)) != 0;
+}
+
 static void ban_addr(struct peer *p)
 {
+    if (!address_is_known(p))
+        return;
     banlist_ban_peer(p->net->bans, &p->addr, p->net->c.ban_time_s, clock_now());
     net_disconnect_banned(p->net);
 }
@@ -151,6 +160,8 @@ void peer_ban_now(struct peer *p, const char *reason)
 {
     LOG_LIMITED(LOG_INFO, "peer %llu %s banned: %s", (unsigned long long)p->id, peer_log_name(p), reason);
     peer_disconnect(p, reason);
+    if (!address_is_known(p))
+        return;
     /* spec p2p 1.6: these two bans hit local addresses as well */
     banlist_ban_at_once(p->net->bans, &p->addr, p->net->c.ban_time_s, clock_now());
     if (!netaddr_is_local(&p->addr))

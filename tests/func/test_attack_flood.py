@@ -52,6 +52,7 @@ def a_hundred_peers_claim_gigabytes_and_trickle(t):
              frame("inv", compact(50000), length=2 * MIB), frame("headers", compact(2000), length=162003),
              frame("cmpctblock", b"", length=0xfffffff0), frame("hdrsen", b"", length=0xfffffff0)]
     peers = [t.peer(node) for _ in range(100)]
+    space = node.memory("VmSize")
     for i, peer in enumerate(peers):
         peer.send_raw(heads[i % len(heads)])
     for _ in range(60 if LONG else 3):
@@ -59,6 +60,7 @@ def a_hundred_peers_claim_gigabytes_and_trickle(t):
             peer.send_raw(b"\0")
         time.sleep(1)
     check(resident_growth(node, before) < 64 * MIB, f"grew by {resident_growth(node, before) >> 10} KiB")
+    check(node.memory("VmSize") - space < 1 << 30, "nor is address space taken for it")
     equal([x for x in os.listdir(node.file("blocks")) if x.endswith(".tmp")], [])
     check(seconds(node.rpc.getpeerinfo) < 2, "RPC answers")
 
@@ -487,51 +489,65 @@ def poisoned_addresses_are_not_kept(t):
 
 # --- D11: a hostile proxy ------------------------------------------------------------------------
 
-REPLIES = [b"", b"\x04\x00", b"\x05\xff", b"\x05\x00" + b"\x05\x00\x00\x03\xff" + b"a" * 255 + b"\0\0" + b"x" * 5000,
-           b"\x05\x00" + b"\x05\x00\x00\x03\x00\0\0", b"\x05\x00" + b"\x05\x00\x00\x09" + bytes(300),
-           b"\x05\x00" + b"\x05\x01\x00\x01" + bytes(6), b"\x05\x00" + b"\x05\x00\x00\x04" + bytes(10),
-           b"\x05\x02" + bytes(70000), b"\xff" * 100000, b"\x05\x00" + b"\x05\x00\x00\x03\xff" + b"b" * 100]
+GOOD_REPLY = b"\x05\x00" + b"\x05\x00\x00\x03\xff" + b"a" * 255 + b"\0\0"
+BAD_REPLIES = [b"", b"\x04\x00", b"\x05\xff", b"\x05\x00" + b"\x05\x00\x00\x09" + bytes(300),
+               b"\x05\x00" + b"\x05\x01\x00\x01" + bytes(6), b"\x05\x00" + b"\x05\x00\x00\x04" + bytes(10),
+               b"\x05\x02" + bytes(70000), b"\xff" * 100000, b"\x05\x00" + b"\x05\x00\x00\x03\xff" + b"b" * 100,
+               b"\x05\x00" + b"\x04\x00\x00\x01" + bytes(6), b"\x05\x00" + b"\x05\x00\x07\x01" + bytes(6)]
+
+
+class Proxy(threading.Thread):
+    """Gives each connection the next reply; keeps what the node sent on it."""
+
+    def __init__(self, replies):
+        super().__init__(daemon=True)
+        self.replies, self.received = replies, []
+        self.socket = socket.socket(socket.AF_INET6)
+        self.socket.bind(("::1", 0))
+        self.socket.listen(32)
+        self.address = f"[::1]:{self.socket.getsockname()[1]}"
+        self.start()
+
+    def run(self):
+        for reply in self.replies:
+            try:
+                sock, _ = self.socket.accept()
+            except OSError:
+                return
+            data = b""
+            sock.settimeout(0.3)
+            try:
+                sock.sendall(reply[:2])
+                time.sleep(0.02)
+                sock.sendall(reply[2:])
+                while chunk := sock.recv(4096):
+                    data += chunk
+            except OSError:
+                pass
+            sock.close()
+            self.received.append(data)
+
+    def close(self):
+        self.socket.close()
 
 
 @case(timeout=120)
 def hostile_proxy_is_survived(t):
-    """D11: overlong, cut and senseless answers of a SOCKS5 proxy."""
-    listener = socket.socket(socket.AF_INET6)
-    listener.bind(("::1", 0))
-    listener.listen(16)
-    t.cleanups.append(listener.close)
-    served = []
-
-    def serve():
-        while True:
-            try:
-                sock, _ = listener.accept()
-            except OSError:
-                return
-            reply = REPLIES[len(served) % len(REPLIES)]
-            served.append(reply)
-            try:
-                sock.settimeout(1)
-                sock.recv(4)
-                sock.sendall(reply[:2])
-                time.sleep(0.02)
-                sock.sendall(reply[2:])
-                sock.recv(1000)
-            except OSError:
-                pass
-            sock.close()
-    threading.Thread(target=serve, daemon=True).start()
-    node = t.make_node(f"-proxy=[::1]:{listener.getsockname()[1]}", "-timeout=1000", "-listen=0")
+    """D11: overlong, cut and senseless answers of a SOCKS5 proxy; whatever comes after the good one."""
+    replies = BAD_REPLIES + [GOOD_REPLY, GOOD_REPLY + b"x" * 5000]
+    proxy = Proxy(replies)
+    t.cleanups.append(proxy.close)
+    node = t.make_node("-proxy=" + proxy.address, "-timeout=1000", "-listen=0")
     node.start()
-    for i in range(2 * len(REPLIES)):
-        try:
-            node.rpc.addnode(f"peer{i}.example:18444", "onetry")
-        except Exception as error:  # pylint: disable=broad-except
-            raise AssertionError(f"addnode: {error}") from error
-    wait_until(lambda: len(served) >= 2 * len(REPLIES), 60, f"all answers given ({len(served)})")
-    time.sleep(0.5)
+    for i in range(len(replies)):
+        node.rpc.addnode(f"peer{i}.example:18444", "onetry")
+        wait_until(lambda: len(proxy.received) > i, 20, "the proxy was asked")  # pylint: disable=cell-var-from-loop
+    magic = bytes.fromhex("dab5bffa")
+    equal([magic in data for data in proxy.received], [False] * len(BAD_REPLIES) + [True, False],
+          "version goes out only after a good reply")
     check(node.is_alive(), "alive")
     equal([p for p in node.rpc.getpeerinfo() if p["version"]], [])
+    equal(node.rpc.listbanned(), [], "an address that is not known cannot be banned")
 
 
 if __name__ == "__main__":

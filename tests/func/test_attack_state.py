@@ -146,6 +146,8 @@ def spoilt_copy_first_then_the_honest_one(t):
     honest = ChainServer(t.peer(node), chain)
     honest.announce()
     wait_until(lambda: node.tip() == chain.tip_hex, 5, "tip")
+    equal([node.rpc.getblock(b.hash_hex, 0) for b in chain.all_blocks()],
+          [b.serialize().hex() for b in chain.all_blocks()], "nothing of the spoilt copies is stored")
     equal(node.rpc.listbanned(), [], "a local address is not banned by score")
 
 
