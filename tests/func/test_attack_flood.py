@@ -12,7 +12,7 @@ import time
 from framework import LONG, case, check, equal, free_port, main, wait_until
 from blocks import Chain, GENESIS_HASH_HEX, TxOut, coinbase, compact, from_display
 from p2p import (Closed, MSG_BLOCK, Peer, Silence, addr_payload, extended_frame, frame, headers_payload,
-                 inventory, ipv4_mapped, locator_payload, version_payload)
+                 inventory, ipv4_mapped, locator_payload, parse_inventory, version_payload)
 
 GENESIS = from_display(GENESIS_HASH_HEX)
 MIB = 1 << 20
@@ -39,22 +39,38 @@ def start_measuring(node):
 
 # --- C6: lengths ---------------------------------------------------------------------------------
 
+def header_of(chain, wanted):
+    return next(b for b in chain.all_blocks() if b.hash() == wanted).header.serialize()
+
+
+def claims_of_gigabytes(i, header):
+    """The beginning of a huge message; of a block when one was asked for."""
+    if header:
+        block = header + b"\xfe\xff\xff\xff\x0f"
+        kinds = [extended_frame("block", block, length=1 << 32), extended_frame("block", block, length=9 << 30),
+                 frame("block", block, length=0xfffffff0), frame("block", block, length=30 * MIB)]
+    else:
+        kinds = [frame("tx", b"\1\0\0\0\1", length=10**9), frame("inv", compact(50000), length=2 * MIB),
+                 frame("headers", compact(2000), length=162003), frame("hdrsen", b"", length=0xfffffff0),
+                 frame("cmpctblock", b"", length=0xfffffff0)]
+    return kinds[i % len(kinds)]
+
+
 @case(timeout=120)
 def a_hundred_peers_claim_gigabytes_and_trickle(t):
     """C6: buffers grow with what came, not with what was claimed."""
-    chain = Chain(start_time=int(time.time()) - 600).grow(1)
+    chain = Chain().grow(1100)
     node = t.node()
-    t.peer(node).send("headers", headers_payload(chain.headers()))
-    before = start_measuring(node)
-    block = chain.at(1).header.serialize() + b"\xfe\xff\xff\xff\x0f"
-    heads = [extended_frame("block", block, length=1 << 32), extended_frame("block", block, length=9 << 30),
-             frame("block", block, length=0xfffffff0), frame("tx", b"\1\0\0\0\1", length=10**9),
-             frame("inv", compact(50000), length=2 * MIB), frame("headers", compact(2000), length=162003),
-             frame("cmpctblock", b"", length=0xfffffff0), frame("hdrsen", b"", length=0xfffffff0)]
     peers = [t.peer(node) for _ in range(100)]
-    space = node.memory("VmSize")
+    peers[0].send("headers", headers_payload(chain.headers()))
+    peers[0].ping()
+    before, space = start_measuring(node), node.memory("VmSize")
     for i, peer in enumerate(peers):
-        peer.send_raw(heads[i % len(heads)])
+        peer.send("inv", inventory((MSG_BLOCK, chain.tip)))
+        peer.ping()
+        asked = [p for c, p in peer.seen if c == "getdata"]
+        peer.send_raw(claims_of_gigabytes(i, asked and header_of(chain, parse_inventory(asked[0])[0][1])))
+    equal(sum(any(c == "getdata" for c, _ in p.seen) for p in peers), 64, "peers that were asked for blocks")
     for _ in range(60 if LONG else 3):
         for peer in peers:
             peer.send_raw(b"\0")
@@ -491,6 +507,7 @@ def poisoned_addresses_are_not_kept(t):
 
 GOOD_REPLY = b"\x05\x00" + b"\x05\x00\x00\x03\xff" + b"a" * 255 + b"\0\0"
 BAD_REPLIES = [b"", b"\x04\x00", b"\x05\xff", b"\x05\x00" + b"\x05\x00\x00\x09" + bytes(300),
+               b"\x05\x00" + b"\x05\x00\x00\x09" + bytes(6),
                b"\x05\x00" + b"\x05\x01\x00\x01" + bytes(6), b"\x05\x00" + b"\x05\x00\x00\x04" + bytes(10),
                b"\x05\x02" + bytes(70000), b"\xff" * 100000, b"\x05\x00" + b"\x05\x00\x00\x03\xff" + b"b" * 100,
                b"\x05\x00" + b"\x04\x00\x00\x01" + bytes(6), b"\x05\x00" + b"\x05\x00\x07\x01" + bytes(6)]
