@@ -290,6 +290,8 @@ static enum err open_all(struct chain *c, struct error *e)
     make_env(c);
     rc = settle_tip(c, &state, e);
     if (!rc)
+        rc = check_index(c, e);
+    if (!rc)
         rc = check_last_blocks(c, e);
     return rc ? rc : chain_thread_start(c, e);
 }

@@ -208,6 +208,10 @@ enum err chain_store_genesis(struct chain *c, struct header_node *node, struct e
 enum err recover_coins(struct chain *c, const struct coins_state *state, struct header_node **tip,
                        struct error *e) MUST_CHECK;
 
+/* --- check_index.c --- */
+/* With -checkblockindex: ERR_CORRUPT when the index contradicts itself. */
+enum err check_index(struct chain *c, struct error *e) MUST_CHECK;
+
 /* --- prune.c --- */
 enum err prune_if_needed(struct chain *c, struct error *e) MUST_CHECK;
 enum err prune_to_height(struct chain *c, int32_t height, int32_t *last, struct error *e) MUST_CHECK;

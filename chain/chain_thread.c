@@ -137,6 +137,8 @@ static bool work_step(struct chain *c)
         rc = flush_if_due(c, &e);
     if (!rc && did)
         rc = prune_if_needed(c, &e);
+    if (!rc && did)
+        rc = check_index(c, &e);
     if (!rc && !did)
         rc = tx_index_step(c, &did, &e);
     if (rc && !(rc == ERR_CANCELLED && cancelled(&c->cancel)))

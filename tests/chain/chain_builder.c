@@ -233,7 +233,8 @@ void test_chain_open(struct test_chain *t, const struct chain_params *p, unsigne
     *t = (struct test_chain){ .dir = test_dir_make() };
     t->options = (struct chain_options){ .params = *p, .data_dir = t->dir, .dbcache_bytes = 16 << 20,
                                          .block_memory_bytes = 64 << 20, .workers = workers,
-                                         .use_checkpoints = true, .check_blocks = 6, .check_level = 3,
+                                         .use_checkpoints = true, .check_consistency = true,
+                                         .check_blocks = 6, .check_level = 3,
                                          .prune_keep = 288, .max_tip_age = INT32_MAX };
     t->blocks = xcalloc(1, sizeof(*t->blocks));
     builder_genesis(p, &t->blocks[0]);

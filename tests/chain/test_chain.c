@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "chain/index_db.h"
+#include "chain/chain_internal.h"
 #include "tests/chain/chain_builder.h"
 
 static void a_new_chain_stands_at_genesis(void **state)
@@ -472,6 +472,34 @@ static void a_damaged_file_stops_the_chain_and_judges_no_block(void **state)
     test_chain_close(&t);
 }
 
+static void run_check(struct chain *c, void *ctx)
+{
+    *(enum err *)ctx = check_index(c, NULL);
+}
+
+static void a_contradiction_in_the_index_is_found_when_asked_for(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    struct chain_params p = test_params(1000);
+    enum err found = ERR_IO;
+    test_chain_open(&t, &p, 0);
+    test_chain_grow(&t, 4);
+    assert_int_equal(chain_call(t.chain, run_check, &found), OK);
+    assert_int_equal(found, OK);
+    struct header_node *node = test_chain_node(&t, &t.blocks[2]);
+    header_index_set_status(chain_headers(t.chain), node, HS_FAILED, 0);
+    assert_int_equal(chain_call(t.chain, run_check, &found), OK);
+    assert_int_equal(found, ERR_CORRUPT);
+    header_index_set_status(chain_headers(t.chain), node, 0, HS_FAILED | HS_SCRIPTS_OK);
+    assert_int_equal(chain_call(t.chain, run_check, &found), OK);
+    assert_int_equal(found, ERR_CORRUPT);
+    header_index_set_status(chain_headers(t.chain), node, HS_SCRIPTS_OK, 0);
+    assert_int_equal(chain_call(t.chain, run_check, &found), OK);
+    assert_int_equal(found, OK);
+    test_chain_close(&t);
+}
+
 static void closing_without_a_start_and_twice_open_are_fine(void **state)
 {
     (void)state;
@@ -505,6 +533,7 @@ int main(void)
         cmocka_unit_test(the_transaction_index_follows_the_chain_and_can_be_added_later),
         cmocka_unit_test(pruning_keeps_what_a_reorganisation_may_need),
         cmocka_unit_test(a_damaged_file_stops_the_chain_and_judges_no_block),
+        cmocka_unit_test(a_contradiction_in_the_index_is_found_when_asked_for),
         cmocka_unit_test(closing_without_a_start_and_twice_open_are_fine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
