@@ -11,25 +11,34 @@
 #include "base/file.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "node/man.h"
 #include "node/node.h"
 #include "node/options.h"
 
+static void put_help(struct buf *out, enum config_help what)
+{
+    buf_put_str(out, "bsvpeerd " PACKAGE_VERSION ", a BSV peer node\n\nUsage: bsvpeerd [options]\n\n");
+    config_help(node_options, node_options_count, what, out);
+}
+
+/* -version, -help and the like: true when one was asked for. */
 static bool print_info(const struct config *c)
 {
-    const bool all = config_bool(c, "help-debug");
-    if (config_bool(c, "version")) {
-        printf("bsvpeerd " PACKAGE_VERSION "\n");
-        return true;
-    }
-    if (!all && !config_bool(c, "help") && !config_bool(c, "?"))
-        return false;
     struct buf text;
     buf_init(&text);
-    buf_put_str(&text, "bsvpeerd " PACKAGE_VERSION ", a BSV peer node\n\nUsage: bsvpeerd [options]\n\n");
-    config_help(node_options, node_options_count, all ? CONFIG_HELP_ALL : CONFIG_HELP_USER, &text);
-    fwrite(text.data, 1, text.len, stdout);
+    if (config_bool(c, "version"))
+        buf_put_str(&text, "bsvpeerd " PACKAGE_VERSION "\n");
+    else if (config_bool(c, "help-man"))
+        node_man(&text);
+    else if (config_bool(c, "help-debug"))
+        put_help(&text, CONFIG_HELP_ALL);
+    else if (config_bool(c, "help") || config_bool(c, "?"))
+        put_help(&text, CONFIG_HELP_USER);
+    const bool asked = text.len > 0;
+    if (asked)
+        fwrite(text.data, 1, text.len, stdout);
     buf_clear(&text);
-    return true;
+    return asked;
 }
 
 /* --- background --- */

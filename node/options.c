@@ -26,6 +26,7 @@ const struct option_row node_options[] = {
     SWITCH("help", NULL, "Print this text and exit; -help-debug adds options for developers."),
     { .name = "?", .type = OPTION_BOOL, .flags = OPTION_HIDDEN, .help = "As -help.", .category = CATEGORY, .alias = "h" },
     { .name = "help-debug", .type = OPTION_BOOL, .flags = OPTION_HIDDEN, .help = "Show all options.", .category = CATEGORY },
+    { .name = "help-man", .type = OPTION_BOOL, .flags = OPTION_HIDDEN, .help = "Print the manual page and exit.", .category = CATEGORY },
     SWITCH("version", NULL, "Print the version and exit."),
     TEXT("conf", NULL, "<file>", "Configuration file, relative to the data directory (default: bsvpeer.conf, else bitcoin.conf)."),
     TEXT("datadir", NULL, "<dir>", "Data directory (default: ~/.bsvpeer)."),

@@ -232,7 +232,7 @@ enum err settings_load(struct settings *s, int argc, char *const *argv, struct e
     if (!rc && used < argc)
         rc = error_set(e, ERR_PARSE, "unexpected argument '%s': bsvpeerd takes options only, see -help", argv[used]);
     if (rc || config_bool(s->config, "help") || config_bool(s->config, "?") || config_bool(s->config, "version") ||
-        config_bool(s->config, "help-debug"))
+        config_bool(s->config, "help-debug") || config_bool(s->config, "help-man"))
         return rc;
     static enum err (*const steps[])(struct settings *s, struct error *e) = {
         choose_base_dir, read_config_file, choose_network, override_params, make_user_agent,

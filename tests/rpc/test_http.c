@@ -132,7 +132,7 @@ static void pipelined_requests_are_answered_in_order(void **state)
         buf_printf(&all, "POST /echo HTTP/1.1\r\nContent-Length: 3\r\n\r\n%03d", i);
     client_send(fd, all.data, all.len);
     for (int i = 0; i < 200; i++) {
-        char want[4];
+        char want[12];
         snprintf(want, sizeof want, "%03d", i);
         assert_true(client_read(fd, &r));
         assert_string_equal(r.body, want);
