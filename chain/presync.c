@@ -197,6 +197,8 @@ static bool feed_again(struct presync *p, const struct block_header *h, struct v
 
 static void drop_handed(struct presync *p)
 {
+    if (p->handed == 0)
+        return; /* nothing may have been held at all */
     memmove(p->held, p->held + p->handed, (p->n_held - p->handed) * sizeof(*p->held));
     p->n_held -= p->handed;
     p->handed = 0;

@@ -300,7 +300,8 @@ static int show(struct json_object *reply)
     } else {
         cli_format_result(member(reply, "result"), &out);
     }
-    fwrite(out.data, 1, out.len, error ? stderr : stdout);
+    if (out.len > 0)
+        fwrite(out.data, 1, out.len, error ? stderr : stdout);
     buf_clear(&out);
     return status;
 }
