@@ -153,10 +153,13 @@ bool sync_in_initial_download(void *ctx)
 
 /* --- small messages --- */
 
-/* The answers to come reach up to the peer's tip; a second row of them would be fetched for nothing. */
+/*
+ * In the middle of a row of answers, which will reach up to the peer's tip: a second row would be
+ * fetched for nothing. (A request that was never answered is no row: the peer may have been syncing.)
+ */
 static bool headers_are_coming(const struct sync_peer *sp)
 {
-    return sp->presync || (sp->headers_deadline && sp->sync->header_peer == sp->id);
+    return sp->presync || (sp->headers_deadline && sp->headers_follow);
 }
 
 void sync_on_inv(void *ctx, struct peer *p, const struct inv_item *items, size_t n)

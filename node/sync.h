@@ -42,6 +42,7 @@ struct sync_peer {
     struct presync *presync;
     unsigned unconnecting;           /* headers messages in a row that brought us no further */
     int64_t gap_asked;               /* when the headers before them were asked for, monotonic ms */
+    bool headers_follow;             /* its last answer was a full one */
     bool headers_asked;              /* the initial getheaders went out */
     int64_t headers_deadline;        /* monotonic ms; 0: not waiting */
 

@@ -304,6 +304,7 @@ void sync_on_headers(void *ctx, struct peer *p, const struct block_header *h, si
         return;
     }
     sp->headers_deadline = 0;
+    sp->headers_follow = n == MSG_HEADERS_MAX;
     if (chain_is_importing(s->chain))
         return;
     if (sp->presync)
