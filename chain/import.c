@@ -166,7 +166,7 @@ static enum err import_one(struct import_file *f, const struct record *r, const 
         return OK;
     }
     *accepted_header = true;
-    if (atomic_load(&node->status) & HS_HAVE_DATA)
+    if (!f->deliver || atomic_load(&node->status) & HS_HAVE_DATA)
         return OK;
     f->import->blocks++;
     return f->deliver(f, node, r, e);

@@ -32,14 +32,19 @@ struct import {
 struct import_file {
     struct import *import;
     uint32_t number; /* of a block file, or of the -loadblock file in its list */
-    /* Hands on a block whose header is accepted and whose data is wanted. */
+    /* Hands on a block whose header is accepted and whose data is wanted. NULL: headers alone. */
     enum err (*deliver)(struct import_file *f, struct header_node *node, const struct record *r, struct error *e);
     /* Header of a record in any of the files (orphans may lie in another one). */
     enum err (*read_header)(struct import_file *f, const struct record *r, struct block_header *h, struct error *e);
     struct file file;
 };
 
-/* Scans a file; every block whose ancestors are known is delivered, others wait for their parents. */
+/*
+ * Files are scanned twice, the first time for headers alone: without the headers above it no block
+ * lies deep enough for its scripts to be assumed valid.
+ *
+ * Scans a file; every block whose ancestors are known is delivered, others wait for their parents.
+ */
 enum err import_scan(struct import_file *f, struct error *e) MUST_CHECK;
 /* Waits until another block of that size may be under way. ERR_CANCELLED. */
 enum err import_reserve(struct import *im, size_t bytes, const struct header_node *node) MUST_CHECK;

@@ -63,13 +63,17 @@ static enum err deliver(struct import_file *f, struct header_node *node, const s
 
 enum err import_load_file(struct import *im, size_t i, struct error *e)
 {
-    struct import_file f = { .import = im, .number = (uint32_t)i, .deliver = deliver, .read_header = read_header };
+    struct import_file f = { .import = im, .number = (uint32_t)i, .read_header = read_header };
     enum err rc = file_open(&f.file, im->load_files[i], FILE_READ, e);
     if (rc)
         return rc;
     log_info("importing blocks of %s", im->load_files[i]);
     uint64_t before = im->blocks;
     rc = import_scan(&f, e);
+    import_forget_orphans(im);
+    f.deliver = deliver;
+    if (!rc)
+        rc = import_scan(&f, e);
     log_info("%s: %llu blocks", im->load_files[i], (unsigned long long)(im->blocks - before));
     file_close(&f.file);
     return rc;

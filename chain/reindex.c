@@ -174,22 +174,34 @@ static void add_number(void *ctx, const struct blockfile_info *info)
     l->numbers[l->n++] = info->file;
 }
 
-enum err import_reindex(struct import *im, struct error *e)
+enum scan_pass { PASS_HEADERS, PASS_BLOCKS };
+
+static enum err scan_files(struct import *im, const struct file_numbers *files, enum scan_pass pass, struct error *e)
 {
-    struct file_numbers files = { 0 };
     enum err rc = OK;
-    blockfiles_each(im->chain->files, add_number, &files);
-    for (size_t i = 0; i < files.n && !rc && !cancelled(&im->stop); i++) {
-        struct import_file f = { .import = im, .number = files.numbers[i], .deliver = deliver,
-                                 .read_header = read_header };
+    for (size_t i = 0; i < files->n && !rc && !cancelled(&im->stop); i++) {
+        struct import_file f = { .import = im, .number = files->numbers[i], .read_header = read_header,
+                                 .deliver = pass == PASS_BLOCKS ? deliver : NULL };
         char *path = blockfiles_path(im->chain->files, "blk", f.number);
-        log_info("reindexing %s", path);
+        if (pass == PASS_BLOCKS)
+            log_info("reindexing %s", path);
         rc = file_open(&f.file, path, FILE_READ, e);
         if (!rc)
             rc = import_scan(&f, e);
         file_close(&f.file);
         free(path);
     }
+    import_forget_orphans(im);
+    return rc;
+}
+
+enum err import_reindex(struct import *im, struct error *e)
+{
+    struct file_numbers files = { 0 };
+    blockfiles_each(im->chain->files, add_number, &files);
+    enum err rc = scan_files(im, &files, PASS_HEADERS, e);
+    if (!rc)
+        rc = scan_files(im, &files, PASS_BLOCKS, e);
     free(files.numbers);
     return rc;
 }
