@@ -137,3 +137,31 @@ bool bare_chain_has_look_back(const struct bare_chain *c, const struct chain_par
         return late || walk_ends(p, prev);
     return prev->bits == p->pow_limit_bits || c->n >= EDA_REACH;
 }
+
+void bare_chain_steady(struct bare_chain *c, int32_t last_height, size_t n, uint32_t gap, uint32_t bits)
+{
+    bare_chain_init(c, last_height - (int32_t)n + 1, n + 4000);
+    for (size_t i = 0; i < n; i++)
+        bare_chain_add(c, STEADY_START + (uint32_t)i * gap, bits);
+}
+
+uint32_t bare_chain_required(const struct bare_chain *c, enum chain_network network, uint32_t gap)
+{
+    return pow_required_bits(params_get(network), bare_chain_last(c), bare_chain_last(c)->time + gap);
+}
+
+uint32_t bits_scaled(uint32_t bits, uint64_t times, uint64_t divisor)
+{
+    bool negative, overflow;
+    const struct u256 old = u256_from_compact(bits, &negative, &overflow), by = u256_from_u64(divisor);
+    const struct u256 product = u256_mul_u64(&old, times), quotient = u256_div(&product, &by);
+    return u256_to_compact(&quotient);
+}
+
+uint32_t bits_by_daa(uint32_t bits, uint64_t blocks, uint64_t span)
+{
+    const struct u256 one = pow_work_of_bits(bits), all = u256_mul_u64(&one, blocks * 600), by = u256_from_u64(span);
+    const struct u256 work = u256_div(&all, &by), zero = u256_from_u64(0), negated = u256_sub(&zero, &work);
+    const struct u256 target = u256_div(&negated, &work);
+    return u256_to_compact(&target);
+}

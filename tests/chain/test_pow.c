@@ -10,7 +10,6 @@
 
 #define LIMIT 0x1d00ffffu
 #define SOME 0x1b0404cbu /* well below the limit */
-#define START 1300000000u
 
 static struct u256 target_of(uint32_t bits)
 {
@@ -79,38 +78,18 @@ static void work_is_the_number_of_hashes_a_target_takes(void **state)
     assert_true(u256_is_zero(&work));
 }
 
-/* A chain of blocks gap apart, all with the same bits, whose last is at height. */
-static void steady(struct bare_chain *c, int32_t last_height, size_t n, uint32_t gap, uint32_t bits)
-{
-    bare_chain_init(c, last_height - (int32_t)n + 1, n + 4000);
-    for (size_t i = 0; i < n; i++)
-        bare_chain_add(c, START + (uint32_t)i * gap, bits);
-}
-
-static uint32_t required(const struct chain_params *p, const struct bare_chain *c, uint32_t gap)
-{
-    return pow_required_bits(p, bare_chain_last(c), bare_chain_last(c)->time + gap);
-}
-
-static uint32_t scaled(uint32_t bits, uint64_t times, uint64_t divisor)
-{
-    const struct u256 old = target_of(bits), product = u256_mul_u64(&old, times), by = u256_from_u64(divisor);
-    const struct u256 quotient = u256_div(&product, &by);
-    return u256_to_compact(&quotient);
-}
-
 static void genesis_has_the_limit(void **state)
 {
     (void)state;
-    assert_int_equal(pow_required_bits(params_get(NETWORK_MAIN), NULL, START), LIMIT);
+    assert_int_equal(pow_required_bits(params_get(NETWORK_MAIN), NULL, STEADY_START), LIMIT);
 }
 
 static void regtest_never_changes(void **state)
 {
     (void)state;
     struct bare_chain c;
-    steady(&c, 2015, 2016, 1, 0x207ffffe);
-    assert_int_equal(required(params_get(NETWORK_REGTEST), &c, 90000), 0x207ffffe);
+    bare_chain_steady(&c, 2015, 2016, 1, 0x207ffffe);
+    assert_int_equal(bare_chain_required(&c, NETWORK_REGTEST, 90000), 0x207ffffe);
     bare_chain_clear(&c);
 }
 
@@ -118,14 +97,14 @@ static void retarget_scales_by_the_span_of_2015_gaps(void **state)
 {
     (void)state;
     struct bare_chain c;
-    steady(&c, 4031, 2016, 400, SOME);
-    assert_int_equal(required(params_get(NETWORK_MAIN), &c, 1), scaled(SOME, 2015 * 400, 1209600));
+    bare_chain_steady(&c, 4031, 2016, 400, SOME);
+    assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 1), bits_scaled(SOME, 2015 * 400, 1209600));
     bare_chain_clear(&c);
-    steady(&c, 4031, 2016, 600, LIMIT);
-    assert_int_equal(required(params_get(NETWORK_MAIN), &c, 1), scaled(LIMIT, 2015 * 600, 1209600));
+    bare_chain_steady(&c, 4031, 2016, 600, LIMIT);
+    assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 1), bits_scaled(LIMIT, 2015 * 600, 1209600));
     bare_chain_clear(&c);
-    steady(&c, 4031, 2016, 700, LIMIT); /* would be easier than allowed */
-    assert_int_equal(required(params_get(NETWORK_MAIN), &c, 1), LIMIT);
+    bare_chain_steady(&c, 4031, 2016, 700, LIMIT); /* would be easier than allowed */
+    assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 1), LIMIT);
     bare_chain_clear(&c);
 }
 
@@ -133,11 +112,11 @@ static void retarget_is_by_four_at_most(void **state)
 {
     (void)state;
     struct bare_chain c;
-    steady(&c, 4031, 2016, 1, SOME);
-    assert_int_equal(required(params_get(NETWORK_MAIN), &c, 1), scaled(SOME, 1, 4));
+    bare_chain_steady(&c, 4031, 2016, 1, SOME);
+    assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 1), bits_scaled(SOME, 1, 4));
     bare_chain_clear(&c);
-    steady(&c, 4031, 2016, 6000, SOME);
-    assert_int_equal(required(params_get(NETWORK_MAIN), &c, 1), scaled(SOME, 4, 1));
+    bare_chain_steady(&c, 4031, 2016, 6000, SOME);
+    assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 1), bits_scaled(SOME, 4, 1));
     bare_chain_clear(&c);
 }
 
@@ -146,8 +125,8 @@ static void only_every_2016th_block_retargets(void **state)
     (void)state;
     struct bare_chain c;
     for (int32_t height = 4028; height < 4034; height++) {
-        steady(&c, height, 2016, 400, SOME);
-        assert_int_equal(required(params_get(NETWORK_MAIN), &c, 1) != SOME, height == 4031);
+        bare_chain_steady(&c, height, 2016, 400, SOME);
+        assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 1) != SOME, height == 4031);
         bare_chain_clear(&c);
     }
 }
@@ -156,12 +135,12 @@ static void only_every_2016th_block_retargets(void **state)
 static uint32_t after_slow_blocks(uint32_t gap, uint32_t bits, int32_t height)
 {
     struct bare_chain c;
-    steady(&c, height - 6, 24, 1, bits);
+    bare_chain_steady(&c, height - 6, 24, 1, bits);
     const uint32_t base = header_median_time(bare_chain_last(&c));
     for (uint32_t i = 0; i < 6; i++) /* the first of them is the new median */
         bare_chain_add(&c, base + gap + i, bits);
     assert_int_equal(header_median_time(bare_chain_last(&c)) - base, gap);
-    const uint32_t got = required(params_get(NETWORK_MAIN), &c, 1);
+    const uint32_t got = bare_chain_required(&c, NETWORK_MAIN, 1);
     bare_chain_clear(&c);
     return got;
 }
@@ -170,9 +149,9 @@ static void twelve_hours_for_six_blocks_make_it_a_fifth_easier(void **state)
 {
     (void)state;
     assert_int_equal(after_slow_blocks(43199, SOME, 480000), SOME);
-    assert_int_equal(after_slow_blocks(43200, SOME, 480000), scaled(SOME, 5, 4));
-    assert_int_equal(after_slow_blocks(900000, SOME, 480000), scaled(SOME, 5, 4));
-    assert_int_equal(after_slow_blocks(43200, SOME, 100000), scaled(SOME, 5, 4)); /* also long before the fork */
+    assert_int_equal(after_slow_blocks(43200, SOME, 480000), bits_scaled(SOME, 5, 4));
+    assert_int_equal(after_slow_blocks(900000, SOME, 480000), bits_scaled(SOME, 5, 4));
+    assert_int_equal(after_slow_blocks(43200, SOME, 100000), bits_scaled(SOME, 5, 4)); /* also long before the fork */
     assert_int_equal(after_slow_blocks(43200, LIMIT, 480000), LIMIT);
     assert_int_equal(after_slow_blocks(43200, 0x1d00fffe, 480000), LIMIT);
 }
@@ -180,15 +159,14 @@ static void twelve_hours_for_six_blocks_make_it_a_fifth_easier(void **state)
 static void late_block_of_a_test_network_may_have_the_limit(void **state)
 {
     (void)state;
-    const struct chain_params *p = params_get(NETWORK_TEST);
     struct bare_chain c;
-    steady(&c, 2100, 80, 600, SOME);
-    assert_int_equal(required(p, &c, 1200), SOME);
-    assert_int_equal(required(p, &c, 1201), LIMIT);
+    bare_chain_steady(&c, 2100, 80, 600, SOME);
+    assert_int_equal(bare_chain_required(&c, NETWORK_TEST, 1200), SOME);
+    assert_int_equal(bare_chain_required(&c, NETWORK_TEST, 1201), LIMIT);
     for (int i = 0; i < 20; i++)
         bare_chain_add(&c, bare_chain_last(&c)->time + 1201, LIMIT);
-    assert_int_equal(required(p, &c, 600), SOME); /* the last bits that were not the limit */
-    assert_int_equal(required(params_get(NETWORK_MAIN), &c, 600), LIMIT);
+    assert_int_equal(bare_chain_required(&c, NETWORK_TEST, 600), SOME); /* the last bits that were not the limit */
+    assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 600), LIMIT);
     bare_chain_clear(&c);
 }
 
@@ -196,31 +174,21 @@ static void walk_to_the_last_real_bits_ends_at_a_retarget(void **state)
 {
     (void)state;
     struct bare_chain c;
-    steady(&c, 2015, 20, 600, SOME);
+    bare_chain_steady(&c, 2015, 20, 600, SOME);
     for (int i = 0; i < 5; i++) /* 2016 itself has the limit */
         bare_chain_add(&c, bare_chain_last(&c)->time + 1201, LIMIT);
-    assert_int_equal(required(params_get(NETWORK_TEST), &c, 600), LIMIT);
+    assert_int_equal(bare_chain_required(&c, NETWORK_TEST, 600), LIMIT);
     bare_chain_clear(&c);
-}
-
-/* Target of the DAA for a window of steady blocks: work of 144 of them in span seconds. */
-static uint32_t daa_of(uint32_t bits, uint64_t span)
-{
-    const struct u256 one = pow_work_of_bits(bits), all = u256_mul_u64(&one, 144 * 600), by = u256_from_u64(span);
-    const struct u256 work = u256_div(&all, &by), zero = u256_from_u64(0), negated = u256_sub(&zero, &work);
-    const struct u256 target = u256_div(&negated, &work);
-    return u256_to_compact(&target);
 }
 
 static void daa_begins_after_the_block_at_its_height(void **state)
 {
     (void)state;
-    const struct chain_params *p = params_get(NETWORK_MAIN);
     struct bare_chain c;
-    steady(&c, 504030, 200, 500, SOME);
-    assert_int_equal(required(p, &c, 500), SOME); /* 504031 is not on the grid of retargets */
+    bare_chain_steady(&c, 504030, 200, 500, SOME);
+    assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 500), SOME); /* 504031 is not on the grid of retargets */
     bare_chain_add(&c, bare_chain_last(&c)->time + 500, SOME);
-    assert_int_equal(required(p, &c, 500), daa_of(SOME, 144 * 500));
+    assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 500), bits_by_daa(SOME, 144, 144 * 500));
     bare_chain_clear(&c);
 }
 
@@ -230,8 +198,8 @@ static void daa_keeps_steady_blocks_steady_and_follows_the_rest(void **state)
     static const uint32_t gaps[] = { 301, 500, 600, 601, 1000, 1199 };
     struct bare_chain c;
     for (size_t i = 0; i < sizeof(gaps) / sizeof(*gaps); i++) {
-        steady(&c, 600000, 200, gaps[i], SOME);
-        assert_int_equal(required(params_get(NETWORK_MAIN), &c, 1), daa_of(SOME, 144 * gaps[i]));
+        bare_chain_steady(&c, 600000, 200, gaps[i], SOME);
+        assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 1), bits_by_daa(SOME, 144, 144 * gaps[i]));
         bare_chain_clear(&c);
     }
 }
@@ -239,15 +207,14 @@ static void daa_keeps_steady_blocks_steady_and_follows_the_rest(void **state)
 static void daa_counts_no_less_than_half_and_no_more_than_twice_the_time(void **state)
 {
     (void)state;
-    const struct chain_params *p = params_get(NETWORK_MAIN);
     static const uint32_t spans[] = { 100, 43199, 43200, 43201, 172799, 172800, 172801, 500000 };
     for (size_t i = 0; i < sizeof(spans) / sizeof(*spans); i++) {
         struct bare_chain c;
-        steady(&c, 600000, 10, 0, SOME);                       /* suitable block of the start: START */
+        bare_chain_steady(&c, 600000, 10, 0, SOME);                       /* suitable block of the start: STEADY_START */
         for (int j = 0; j < 144; j++)
-            bare_chain_add(&c, START + spans[i], SOME);        /* and of the end: span later */
+            bare_chain_add(&c, STEADY_START + spans[i], SOME);        /* and of the end: span later */
         const uint64_t span = spans[i] < 43200 ? 43200 : spans[i] > 172800 ? 172800 : spans[i];
-        assert_int_equal(required(p, &c, 1), daa_of(SOME, span));
+        assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 1), bits_by_daa(SOME, 144, span));
         bare_chain_clear(&c);
     }
 }
@@ -256,8 +223,8 @@ static void daa_never_passes_the_limit(void **state)
 {
     (void)state;
     struct bare_chain c;
-    steady(&c, 600000, 200, 2000, LIMIT);
-    assert_int_equal(required(params_get(NETWORK_MAIN), &c, 1), LIMIT);
+    bare_chain_steady(&c, 600000, 200, 2000, LIMIT);
+    assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 1), LIMIT);
     bare_chain_clear(&c);
 }
 
@@ -269,19 +236,14 @@ static int chosen_of_three(uint32_t a, uint32_t b, uint32_t c)
 {
     const uint32_t times[3] = { a, b, c };
     struct bare_chain chain;
-    struct header_node *last = NULL;
     int found = -1;
-    steady(&chain, 600000, 144, 0, SOME);
+    bare_chain_steady(&chain, 600000, 144, 0, SOME);
     for (int i = 0; i < 3; i++)
-        last = bare_chain_add(&chain, START + 50000 + times[i], SOME);
-    const uint32_t got = pow_required_bits(params_get(NETWORK_MAIN), last, last->time + 1);
-    for (int i = 0; i < 3; i++) {
-        const struct u256 one = pow_work_of_bits(SOME), all = u256_mul_u64(&one, (uint64_t)(143 + i) * 600);
-        const struct u256 by = u256_from_u64(50000 + times[i]), work = u256_div(&all, &by);
-        const struct u256 zero = u256_from_u64(0), negated = u256_sub(&zero, &work), target = u256_div(&negated, &work);
-        if (u256_to_compact(&target) == got)
+        bare_chain_add(&chain, STEADY_START + 50000 + times[i], SOME);
+    const uint32_t got = bare_chain_required(&chain, NETWORK_MAIN, 1);
+    for (int i = 0; i < 3; i++)
+        if (bits_by_daa(SOME, (uint64_t)(143 + i), 50000 + times[i]) == got)
             found = i;
-    }
     bare_chain_clear(&chain);
     return found;
 }
@@ -306,11 +268,10 @@ static void suitable_block_is_the_middle_by_time_in_the_order_of_the_exchanges(v
 static void late_block_of_a_test_network_under_the_daa(void **state)
 {
     (void)state;
-    const struct chain_params *p = params_get(NETWORK_TEST);
     struct bare_chain c;
-    steady(&c, 1400000, 200, 600, SOME);
-    assert_int_equal(required(p, &c, 1200), daa_of(SOME, 144 * 600));
-    assert_int_equal(required(p, &c, 1201), LIMIT);
+    bare_chain_steady(&c, 1400000, 200, 600, SOME);
+    assert_int_equal(bare_chain_required(&c, NETWORK_TEST, 1200), bits_by_daa(SOME, 144, 144 * 600));
+    assert_int_equal(bare_chain_required(&c, NETWORK_TEST, 1201), LIMIT);
     bare_chain_clear(&c);
 }
 
