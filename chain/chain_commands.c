@@ -198,11 +198,28 @@ static void submit_wake(struct submit *s, bool closing)
     pthread_mutex_unlock(&s->lock);
 }
 
+/* The first verdict stays. Any thread. */
+static void submit_judge(struct submit *s, const struct verdict *v)
+{
+    pthread_mutex_lock(&s->lock);
+    if (verdict_ok(&s->verdict))
+        s->verdict = *v;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static bool submit_is_judged(struct submit *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool judged = !verdict_ok(&s->verdict);
+    pthread_mutex_unlock(&s->lock);
+    return judged;
+}
+
 void submit_judged(struct chain *c, const struct header_node *node, const struct verdict *v)
 {
     for (struct submit *s = c->submits; s; s = s->next)
-        if (s->node == node && verdict_ok(&s->verdict))
-            s->verdict = *v;
+        if (s->node == node)
+            submit_judge(s, v);
 }
 
 /* The wait is over when the block is judged, or stored and nothing is left to activate. */
@@ -211,7 +228,7 @@ void submit_settle(struct chain *c, bool closing)
     for (struct submit **at = &c->submits; *at;) {
         struct submit *s = *at;
         bool stored = atomic_load(&s->node->status) & HS_HAVE_DATA;
-        if (!closing && !stored && verdict_ok(&s->verdict)) {
+        if (!closing && !stored && !submit_is_judged(s)) {
             at = &s->next;
             continue;
         }
@@ -257,7 +274,7 @@ static enum err wait_submit(struct chain *c, struct header_node *node, const voi
     if (in) {
         feed_all(in, block, size);
     } else if (!rc) {
-        s.verdict = *v; /* too large; or stored meanwhile, then the next settling ends the wait */
+        submit_judge(&s, v); /* too large; or stored meanwhile, then the next settling ends the wait */
         chain_wake(c);
     }
     if (!rc) {
