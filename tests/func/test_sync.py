@@ -3,7 +3,7 @@ import time
 
 from framework import ADDRESS, case, check, equal, main, raises_rpc, unpacked, vector, wait_until
 from blocks import Chain
-from p2p import ChainServer, headers_payload, wait_connected
+from p2p import locator_payload, wait_connected
 
 IMPORT = ("-minimumchainwork=00", "-maxtipage=2000000000")
 TIP_319 = 319
@@ -169,8 +169,10 @@ def node_in_initial_download_serves_no_headers_but_to_trusted_peers(t):
     for options, answers in (((), 0), (("-whitelist=::1",), 1)):
         node = t.node("-loadblock=" + path, *options)
         t.wait(lambda: node.rpc.getblockcount() == 5, 20, "import")  # pylint: disable=cell-var-from-loop
+        t.wait(lambda: "5 blocks" in node.log(), 20, "end of the import")  # pylint: disable=cell-var-from-loop
+        time.sleep(0.3)
         peer = t.peer(node)
-        peer.send("getheaders", b"\x80\x11\x01\x00\x01" + old.hash_at(0) + bytes(32))
+        peer.send("getheaders", locator_payload([old.hash_at(0)]))
         peer.ping()
         equal(sum(c == "headers" for c, _ in peer.seen), answers, str(options))
 
