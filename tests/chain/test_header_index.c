@@ -171,6 +171,40 @@ static void best_header_is_the_first_seen_of_most_work(void **state)
     header_index_free(idx);
 }
 
+static void headers_are_hashed_once_when_the_caller_has_done_so(void **state)
+{
+    (void)state;
+    struct header_index *idx = new_index();
+    struct header_node *genesis = header_index_genesis(idx), *last;
+    struct block_header *h = headers_mine(&genesis->hash, genesis->time + 1, 0, 100);
+    struct block_hash hashes[100];
+    struct verdict v;
+    size_t accepted;
+    assert_true(headers_hash(hashes, h, 100));
+    assert_int_equal(header_index_accept(idx, h, hashes, 100, NOW, &accepted, &last, &v), OK);
+    assert_int_equal(accepted, 100);
+    assert_memory_equal(last->hash.b, hashes[99].b, 32);
+    assert_ptr_equal(headers_accept(idx, h, 100), last); /* the same without them */
+    assert_int_equal(header_index_count(idx), 101);
+    header_index_free(idx);
+    free(h);
+}
+
+static void headers_that_do_not_follow_are_seen_while_hashing(void **state)
+{
+    (void)state;
+    const struct block_hash start = { { 3 } };
+    struct block_header *h = headers_mine(&start, 1500000000, 0, 10);
+    struct block_hash hashes[10];
+    assert_true(headers_hash(hashes, h, 10)); /* whatever the first builds on */
+    assert_true(headers_hash(hashes, h, 0));
+    h[6].prev.b[0] ^= 1;
+    assert_false(headers_hash(hashes, h, 10));
+    assert_true(headers_hash(hashes, h, 6));
+    assert_true(headers_hash(hashes, h + 6, 1));
+    free(h);
+}
+
 /* --- candidates --- */
 
 static void blocks_become_candidates_when_all_before_them_are_stored(void **state)
@@ -406,6 +440,14 @@ static void save_node(void *ctx, struct header_node *node)
                                       .wire_checksum = node->wire_checksum, .status = atomic_load(&node->status) };
 }
 
+/* Field by field: the struct has bytes between them. */
+static void assert_pos_equal(const struct block_pos *a, const struct block_pos *b)
+{
+    assert_int_equal(a->file, b->file);
+    assert_int_equal(a->offset, b->offset);
+    assert_int_equal(a->size, b->size);
+}
+
 static void index_loaded_from_rows_is_the_same(void **state)
 {
     (void)state;
@@ -430,7 +472,7 @@ static void index_loaded_from_rows_is_the_same(void **state)
     struct header_data was, is;
     header_index_get_data(idx, header_ancestor(b, 35), &was);
     header_index_get_data(copy, header_index_find(copy, &header_ancestor(b, 35)->hash), &is);
-    assert_memory_equal(&was.data, &is.data, sizeof(was.data));
+    assert_pos_equal(&was.data, &is.data);
     assert_int_equal(was.status, is.status);
     assert_int_equal(was.chain_tx_count, is.chain_tx_count);
     assert_int_equal(is.chain_tx_count, 36);
@@ -494,14 +536,6 @@ static void changed_nodes_are_handed_out_once(void **state)
     header_index_take_dirty(idx, count_dirty, &n);
     assert_int_equal(n, 1);
     header_index_free(idx);
-}
-
-/* Field by field: the struct has bytes between them. */
-static void assert_pos_equal(const struct block_pos *a, const struct block_pos *b)
-{
-    assert_int_equal(a->file, b->file);
-    assert_int_equal(a->offset, b->offset);
-    assert_int_equal(a->size, b->size);
 }
 
 static void data_fields_are_kept_and_cleared(void **state)
@@ -619,6 +653,8 @@ int main(void)
         cmocka_unit_test(header_on_a_failed_block_is_refused),
         cmocka_unit_test(header_from_the_future_is_refused_now_and_taken_later),
         cmocka_unit_test(best_header_is_the_first_seen_of_most_work),
+        cmocka_unit_test(headers_are_hashed_once_when_the_caller_has_done_so),
+        cmocka_unit_test(headers_that_do_not_follow_are_seen_while_hashing),
         cmocka_unit_test(blocks_become_candidates_when_all_before_them_are_stored),
         cmocka_unit_test(first_of_equal_branches_stays_until_the_other_has_more_work),
         cmocka_unit_test(preferred_block_wins_ties_and_the_latest_preference_counts),
