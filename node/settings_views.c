@@ -136,5 +136,6 @@ void settings_sync(const struct settings *s, struct sync_options *o)
         .stall_min_speed = config_size(c, "blockstallingmindownloadspeed"),
         .slow_fetch_ms = 1000 * config_int(c, "blockdownloadslowfetchtimeout"),
         .max_parallel_fetch = (unsigned)config_int(c, "blockdownloadmaxparallelfetch"),
+        .intake_budget = MAX_OF(s->memory_bytes / 8, 128 * MIB),
     };
 }

@@ -60,6 +60,7 @@ static void tick_peer(struct sync_peer *sp, void *ctx)
     headers_start(sp);
     blocks_sample_speed(sp, now);
     headers_check_timeout(sp, now);
+    intake_check_idle(sp);
     blocks_check_timeouts(sp, now);
 }
 

@@ -26,6 +26,7 @@ struct sync_options {
     uint64_t stall_min_speed;     /* bytes a second, blockstallingmindownloadspeed */
     int64_t slow_fetch_ms;        /* blockdownloadslowfetchtimeout, 30 s */
     unsigned max_parallel_fetch;  /* blockdownloadmaxparallelfetch, 3 */
+    uint64_t intake_budget;       /* bytes of blocks that are arriving, of all peers together */
 };
 
 /* One peer as download and relay see it. */
@@ -66,6 +67,7 @@ struct sync_peer {
     bool has_checksum;
     uint32_t checksum;
     struct block_intake *intake;
+    uint64_t intake_fed;
     struct header_node *arriving;
 
     /* Serving. */

@@ -11,6 +11,7 @@
 #include "node/sync_internal.h"
 
 #define UNSOLICITED_AHEAD_MAX 288 /* blocks past the tip that nobody asked for */
+#define INTAKE_IDLE_MAX (1u << 20) /* bytes of a block that may lie here while nothing more comes */
 
 enum stream_choice sync_stream_begin(void *ctx, struct peer *p, enum msg_id id, uint64_t size, const uint8_t *checksum)
 {
@@ -80,13 +81,48 @@ static enum stream_flow open_intake(struct sync_peer *sp)
         return STREAM_STOP;
     }
     sp->arriving = node;
+    sp->intake_fed = 0;
     return STREAM_MORE;
+}
+
+struct lowest { int32_t height; };
+
+static void note_lowest(struct sync_peer *sp, void *ctx)
+{
+    struct lowest *lowest = ctx;
+    if (sp->arriving)
+        lowest->height = MIN_OF(lowest->height, sp->arriving->height);
+}
+
+/* Over the budget only the block that is needed first grows; others are given up and asked for again. */
+static bool may_grow(struct sync_peer *sp)
+{
+    if (intake_memory_bytes() <= sp->sync->options.intake_budget)
+        return true;
+    struct lowest lowest = { INT32_MAX };
+    sync_each(sp->sync, note_lowest, &lowest);
+    return sp->arriving->height == lowest.height && was_asked(sp, sp->arriving);
+}
+
+/* At half of the budget nobody sits on the beginning of a block without sending more (attacks C6). */
+void intake_check_idle(struct sync_peer *sp)
+{
+    if (sp->intake && sp->silent && sp->intake_fed > INTAKE_IDLE_MAX &&
+        intake_memory_bytes() > sp->sync->options.intake_budget / 2)
+        peer_disconnect(sp->peer, "holds memory with a block that does not come");
 }
 
 static enum stream_flow feed(struct sync_peer *sp, const uint8_t *data, size_t len)
 {
     if (len == 0)
         return STREAM_MORE;
+    if (!may_grow(sp)) {
+        intake_abort(sp->intake);
+        sp->intake = NULL;
+        sp->arriving = NULL;
+        return STREAM_STOP;
+    }
+    sp->intake_fed += len;
     sp->intake_full = intake_feed(sp->intake, data, len) > INTAKE_QUEUE_MAX;
     return sp->intake_full ? STREAM_PAUSE : STREAM_MORE;
 }
@@ -104,7 +140,8 @@ enum stream_flow sync_stream_data(void *ctx, struct peer *p, const uint8_t *data
         return STREAM_MORE;
     if (open_intake(sp) == STREAM_STOP)
         return STREAM_STOP;
-    feed(sp, sp->head, sizeof(sp->head));
+    if (feed(sp, sp->head, sizeof(sp->head)) == STREAM_STOP)
+        return STREAM_STOP;
     return feed(sp, data + head, len - head);
 }
 

@@ -36,6 +36,9 @@ void blocks_sample_speed(struct sync_peer *sp, int64_t now);
 void blocks_release(struct sync_peer *sp, struct header_node *node); /* no longer asked from this peer */
 void blocks_release_all(struct sync_peer *sp);
 
+/* sync_intake.c */
+void intake_check_idle(struct sync_peer *sp);
+
 /* sync_announce.c */
 void announce_tip(struct sync *s, struct header_node *tip);
 
