@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "base/intmath.h"
 #include "base/mem.h"
 #include "chain/header_index.h"
 #include "chain/header_index_internal.h"
@@ -321,15 +322,18 @@ void header_index_prefer(struct header_index *idx, struct header_node *node)
 void header_index_take_dirty(struct header_index *idx, void (*fn)(void *ctx, const struct header_node *node), void *ctx)
 {
     const size_t at_once = 1000;
-    bool more = true;
-    while (more) {
+    pthread_rwlock_wrlock(&idx->lock);
+    const struct node_list taken = idx->dirty;
+    idx->dirty = (struct node_list){ 0 };
+    pthread_rwlock_unlock(&idx->lock);
+    for (size_t at = 0; at < taken.n;) {
+        const size_t end = MIN_OF(taken.n, at + at_once);
         pthread_rwlock_wrlock(&idx->lock);
-        for (size_t i = 0; i < at_once && idx->dirty.n > 0; i++) {
-            struct header_node *node = idx->dirty.nodes[--idx->dirty.n];
-            node->dirty = false;
-            fn(ctx, node);
+        for (; at < end; at++) {
+            taken.nodes[at]->dirty = false;
+            fn(ctx, taken.nodes[at]);
         }
-        more = idx->dirty.n > 0;
         pthread_rwlock_unlock(&idx->lock);
     }
+    free(taken.nodes);
 }

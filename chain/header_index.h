@@ -145,7 +145,11 @@ struct header_node *header_index_load(struct header_index *idx, const struct blo
                                       struct error *e);
 /* After loading: chain_tx_count, candidates, best header. */
 void header_index_loaded(struct header_index *idx);
-/* Hands every dirty node to fn and clears the flag; takes the write lock once per 1,000 nodes. */
+/*
+ * Hands every dirty node to fn and clears the flag; takes the write lock once per 1,000 nodes. A new
+ * node comes after its parent (or the parent came in an earlier call), so what is written of them in
+ * this order can be loaded wherever a crash cuts it off. What changes meanwhile waits for the next call.
+ */
 void header_index_take_dirty(struct header_index *idx, void (*fn)(void *ctx, const struct header_node *node), void *ctx);
 
 #endif

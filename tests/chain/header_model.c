@@ -27,6 +27,7 @@ struct model_node {
     uint64_t sequence;        /* of arrival; lower wins */
     uint64_t preferred;       /* 0: not; higher wins */
     bool dirty;               /* changed since the last flush */
+    bool written;             /* in some flush */
 };
 
 struct header_model {
@@ -272,8 +273,12 @@ static void see_flushed(void *ctx, const struct header_node *node)
 {
     struct header_model *m = ctx;
     for (int i = 0; i < m->n; i++)
-        if (m->nodes[i].node == node)
+        if (m->nodes[i].node == node) {
+            const int parent = m->nodes[i].parent;
+            EXPECT(parent <= 0 || m->nodes[parent].written); /* genesis is always there */
             m->nodes[i].dirty = false;
+            m->nodes[i].written = true;
+        }
 }
 
 static void step_flush(struct header_model *m)

@@ -118,6 +118,46 @@ static void a_flush_that_fails_says_so(void **state)
     test_dir_remove(dir);
 }
 
+/* Many headers take several writes; whichever is the last, what is there has all its parents. */
+static void a_flush_cut_off_between_its_writes_can_be_loaded(void **state)
+{
+    (void)state;
+    char *dir = test_dir_make();
+    struct blockfiles *bf = open_files(dir);
+    const struct chain_params *p = params_get(NETWORK_REGTEST);
+    const size_t headers = 90000;
+    struct block_header *h = headers_mine(&p->genesis_hash, p->genesis.time + 1, 0, headers);
+    size_t loaded = 0;
+    for (uint64_t fail_at = 2; fail_at <= 3; fail_at++) {
+        struct header_index *idx = header_index_new(p), *again = header_index_new(p);
+        struct kv *kv = kv_open_mem();
+        struct index_db *db;
+        struct blockfile_info *infos;
+        size_t n;
+        struct error e;
+        assert_int_equal(index_db_open(&db, kv, &e), OK);
+        headers_accept(idx, h, headers);
+        kv_mem_fail_writes(kv, fail_at);
+        assert_int_equal(index_db_flush(db, idx, bf, &e), ERR_IO);
+        struct kv *left = copy_of(kv);
+        index_db_close(db);
+
+        assert_int_equal(index_db_open(&db, left, &e), OK);
+        assert_int_equal(index_db_load(db, again, &infos, &n, &e), OK);
+        assert_true(header_index_count(again) > loaded + 1000);
+        loaded = header_index_count(again);
+        assert_true(loaded < headers);
+        assert_int_equal(header_index_best(again)->height, loaded - 1);
+        free(infos);
+        index_db_close(db);
+        header_index_free(idx);
+        header_index_free(again);
+    }
+    free(h);
+    blockfiles_close(bf);
+    test_dir_remove(dir);
+}
+
 static void flags_are_false_until_set(void **state)
 {
     (void)state;
@@ -236,6 +276,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nodes_and_files_come_back_as_they_were),
         cmocka_unit_test(a_flush_that_fails_says_so),
+        cmocka_unit_test(a_flush_cut_off_between_its_writes_can_be_loaded),
         cmocka_unit_test(flags_are_false_until_set),
         cmocka_unit_test(an_unknown_format_is_refused_with_advice),
         cmocka_unit_test(damaged_records_are_errors_and_no_headers),
