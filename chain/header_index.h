@@ -134,9 +134,12 @@ struct header_node *header_index_best_candidate(struct header_index *idx);
 /* preciousblock: the node wins ties from now on. */
 void header_index_prefer(struct header_index *idx, struct header_node *node);
 
-/* Every leaf of the tree (getchaintips). Any thread; fn runs under the read lock. */
+/*
+ * Every leaf of the tree (getchaintips). Any thread; fn runs under the read lock and must not call
+ * what takes it again: with a writer waiting in between that would be for ever.
+ */
 void header_index_each_leaf(struct header_index *idx, void (*fn)(void *ctx, struct header_node *node), void *ctx);
-/* Every node, parents before children; fn runs under the read lock. */
+/* Every node, parents before children; fn as above. */
 void header_index_each(struct header_index *idx, void (*fn)(void *ctx, struct header_node *node), void *ctx);
 
 /* Load from disk (index_db): nodes by rising height. Checks that the parent is known. */
