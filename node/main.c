@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -141,12 +142,34 @@ static enum err write_pid(const struct settings *s, struct error *e)
     return file_replace(s->pid_path, text, (size_t)len, e);
 }
 
+#define FILES_WANTED 16384
+#define FILES_OF_OURS 512     /* databases, block files, RPC */
+#define FILES_PER_PEER 9      /* a socket and the blocks queued for it */
+
+/* The usual soft limit of 1024 is no more than peers that do not read can hold (attacks C8). */
+static void raise_file_limit(const struct settings *s)
+{
+    struct rlimit limit;
+    const rlim_t needed = FILES_OF_OURS + FILES_PER_PEER * (rlim_t)config_int(s->config, "maxconnections");
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return;
+    const rlim_t wanted = needed > FILES_WANTED ? needed : FILES_WANTED;
+    if (limit.rlim_cur < wanted) {
+        limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (limit.rlim_cur < needed)
+        log_warn("the system allows %llu open files only: raise the limit (ulimit -n) to %llu, or lower -maxconnections",
+                 (unsigned long long)limit.rlim_cur, (unsigned long long)needed);
+}
+
 static enum err run_locked(const struct settings *s, int *ready_fd, struct error *e)
 {
     enum err rc = open_log(s, e);
     if (rc)
         return rc;
     log_start(s);
+    raise_file_limit(s);
     rc = write_pid(s, e);
     if (!rc) {
         ec_init();

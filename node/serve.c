@@ -55,11 +55,11 @@ void serve_getblocks(void *ctx, struct peer *p, const struct msg_locator *m)
 {
     struct sync *s = ctx;
     struct sync_peer *sp = sync_peer_of(p);
-    if (m->n == 0)
-        return;
     struct inv_item *items = xmalloc(GETBLOCKS_MAX * sizeof(*items));
     size_t n = 0;
-    for (struct header_node *node = locator_start(s, m); node && n < GETBLOCKS_MAX;
+    /* Without a locator from the start, unlike getheaders. */
+    struct header_node *first = m->n ? locator_start(s, m) : header_index_at(s->headers, 1);
+    for (struct header_node *node = first; node && n < GETBLOCKS_MAX;
          node = header_index_at(s->headers, node->height + 1)) {
         if (block_hash_equal(&node->hash, &m->stop) || !(atomic_load(&node->status) & HS_HAVE_DATA))
             break;

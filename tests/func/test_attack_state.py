@@ -6,7 +6,7 @@ import struct
 import time
 
 from framework import ADDRESS, case, check, equal, main, wait_until
-from blocks import Chain, GENESIS_HASH_HEX, from_display
+from blocks import Chain, GENESIS_HASH_HEX, coinbase, from_display
 from p2p import (ChainServer, Closed, MSG_BLOCK, frame, headers_payload, inventory, locator_payload)
 
 GENESIS = from_display(GENESIS_HASH_HEX)
@@ -176,6 +176,73 @@ def unasked_large_blocks_do_not_reach_the_disk(t):
     equal(len(temporary()), 1, "left by the kill")
     node.start()
     equal(temporary(), [], "removed at the start")
+
+
+@case()
+def stop_in_the_middle_of_everything(t):
+    """Half blocks, half messages, unread answers, handshakes: the daemon still ends cleanly and at once."""
+    node, chain = near_tip(t)
+    asked = t.peer(node)
+    asked.send("headers", headers_payload([b.header for b in chain.all_blocks()]))
+    asked.wait_for("getdata")
+    start = chain.at(2).serialize()[:80] + b"\x02" + chain.at(2).txs[0].serialize()
+    big = struct.pack("<i", 1) + b"\x01" + bytes(36) + b"\xfe" + struct.pack("<I", 60 << 20)
+    asked.send_raw(frame("block", b"", length=64 << 20) + start + big + bytes(36 << 20))
+    for i in range(20):
+        t.peer(node).send_raw(frame("block", chain.at(3).serialize())[:100 + i])
+        t.peer(node).send("getdata", inventory(*[(MSG_BLOCK, chain.hash_at(1))] * 40000))
+        t.peer(node, handshake=False).send_raw(b"\xda\xb5")
+    started = time.monotonic()
+    node.stop()
+    check(time.monotonic() - started < 10, "at once")
+    equal([x for x in os.listdir(node.file("blocks")) if x.endswith(".tmp")], [])
+    node.start()
+    equal(node.tip(), chain.at(1).hash_hex)
+
+
+@case()
+def headers_on_an_invalid_block_score(t):
+    """Spec p2p 6: parent known invalid, 100; the blocks above are never asked for."""
+    node, chain = near_tip(t, "-whitelist=::1")
+    bad = chain.fork(1)
+    bad.add(coinbase_tx=coinbase(2, value=51 * 10**8))
+    bad.add()
+    first = t.peer(node)
+    first.send("headers", headers_payload([bad.at(2).header]))
+    first.wait_for("getdata")
+    first.send("block", bad.at(2).serialize())
+    wait_until(lambda: first.ping().score(node) == 100, 10, "score of the sender")
+    second = t.peer(node)
+    second.send("headers", headers_payload([bad.at(3).header]))
+    equal(second.ping().score(node), 100)
+    equal([c for c, _ in second.seen if c == "getdata"], [])
+    ChainServer(t.peer(node), chain).announce()
+    wait_until(lambda: node.tip() == chain.tip_hex, 10, "the valid branch")
+
+
+@case()
+def getblocks_without_a_locator_begins_at_the_first_block(t):
+    node = t.node()
+    hashes = [from_display(h) for h in node.rpc.generatetoaddress(5, ADDRESS)]
+    peer = t.peer(node)
+    peer.send("getblocks", locator_payload([]))
+    equal(peer.wait_for("inv"), inventory(*[(MSG_BLOCK, h) for h in hashes]))
+
+
+@case()
+def limit_of_open_files_is_raised(t):
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+    try:
+        node = t.node()
+        low = t.make_node("-maxconnections=60000")
+        low.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    soft, hard = resource.prlimit(node.process.pid, resource.RLIMIT_NOFILE)
+    equal(soft, min(16384, hard))
+    if hard < 540000:
+        check("raise the limit (ulimit -n)" in low.log(), "a warning when it is not enough")
 
 
 if __name__ == "__main__":
