@@ -46,6 +46,7 @@ struct sync_peer {
     bool headers_follow;             /* its last answer was a full one */
     bool headers_asked;              /* the initial getheaders went out */
     int64_t headers_deadline;        /* monotonic ms; 0: not waiting */
+    int64_t headers_sent;            /* when the last getheaders went out, monotonic ms */
 
     /* Blocks. */
     struct header_node *inflight[SYNC_INFLIGHT_MAX];

@@ -12,6 +12,7 @@
 
 #define HEADERS_BASE_TIMEOUT_MS (2 * 60 * 1000)
 #define HEADERS_MS_EACH 1           /* expected headers: the time since the best one / spacing */
+#define ASK_AGAIN_MS 15000          /* a peer that was still syncing has ignored the request */
 #define BLOCK_SPACING_S 600
 #define RECENT_S (24 * 3600)        /* best header younger than this: ask every peer */
 #define UNCONNECTING_ANNOUNCE_MAX 8 /* shorter messages count as announcements */
@@ -25,10 +26,11 @@
 static void send_getheaders(struct sync_peer *sp, const struct block_hash *hashes, size_t n, const struct block_hash *stop)
 {
     peer_send_getheaders(sp->peer, hashes->b, n, stop);
+    sp->headers_sent = clock_mono_ms();
     const int64_t behind = clock_now() - (int64_t)header_index_best(sp->sync->headers)->time;
     const int64_t expected = MAX_OF(behind, 0) / BLOCK_SPACING_S;
     if (!sp->headers_deadline) /* what a peer sends does not put off an answer it owes */
-        sp->headers_deadline = clock_mono_ms() + HEADERS_BASE_TIMEOUT_MS + expected * HEADERS_MS_EACH;
+        sp->headers_deadline = sp->headers_sent + HEADERS_BASE_TIMEOUT_MS + expected * HEADERS_MS_EACH;
 }
 
 void headers_ask_from(struct sync_peer *sp, struct header_node *from, const struct block_hash *stop)
@@ -43,6 +45,13 @@ static bool best_header_recent(struct sync *s)
     return (int64_t)header_index_best(s->headers)->time > clock_now() - RECENT_S;
 }
 
+/* From the block before our best, so that the answer is never empty. */
+static void ask_from_best(struct sync_peer *sp)
+{
+    struct header_node *best = header_index_best(sp->sync->headers);
+    headers_ask_from(sp, best->prev ? best->prev : best, NULL);
+}
+
 void headers_start(struct sync_peer *sp)
 {
     struct sync *s = sp->sync;
@@ -51,13 +60,12 @@ void headers_start(struct sync_peer *sp)
         return;
     if (s->header_peer && !best_header_recent(s))
         return;
-    /* From the block before our best, so that the answer is never empty. */
-    struct header_node *best = header_index_best(s->headers);
     sp->headers_asked = true;
     if (!s->header_peer)
         s->header_peer = sp->id;
-    log_debug(LOGC_NET, "initial getheaders (%d) to peer=%llu", best->height, (unsigned long long)sp->id);
-    headers_ask_from(sp, best->prev ? best->prev : best, NULL);
+    log_debug(LOGC_NET, "initial getheaders (%d) to peer=%llu", header_index_best(s->headers)->height,
+              (unsigned long long)sp->id);
+    ask_from_best(sp);
 }
 
 static void drop_presync(struct sync_peer *sp)
@@ -70,8 +78,13 @@ static void drop_presync(struct sync_peer *sp)
 void headers_check_timeout(struct sync_peer *sp, int64_t now)
 {
     struct sync *s = sp->sync;
-    if (!sp->headers_deadline || now < sp->headers_deadline)
+    if (!sp->headers_deadline)
         return;
+    if (now < sp->headers_deadline) {
+        if (!sp->presync && now - sp->headers_sent > ASK_AGAIN_MS)
+            ask_from_best(sp);
+        return;
+    }
     sp->headers_deadline = 0;
     drop_presync(sp); /* the place is free for another peer */
     if (s->header_peer != sp->id)
