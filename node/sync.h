@@ -59,6 +59,7 @@ struct sync_peer {
     uint64_t speed;                  /* bytes a second over the last sample */
     uint64_t tick_bytes;             /* bytes received at the last turn of the timer */
     bool silent;                     /* next to nothing came since */
+    bool delivered;                  /* but a block that was asked for did */
     bool intake_full;                /* not read because our own work on its block is behind */
 
     /* The block that arrives. */

@@ -186,8 +186,9 @@ void blocks_sample_speed(struct sync_peer *sp, int64_t now)
     const int64_t span = now - sp->speed_at;
     const uint64_t bytes = peer_bytes_received(sp->peer);
     const uint64_t expected = sp->sync->options.stall_min_speed * SYNC_TIMER_MS / 1000;
-    sp->silent = !sp->intake_full && bytes - sp->tick_bytes < expected;
+    sp->silent = !sp->intake_full && !sp->delivered && bytes - sp->tick_bytes < expected;
     sp->tick_bytes = bytes;
+    sp->delivered = false;
     if (span < SPEED_SAMPLE_MS)
         return;
     sp->speed = (bytes - sp->speed_bytes) * 1000 / (uint64_t)span;

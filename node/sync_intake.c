@@ -150,6 +150,7 @@ void sync_stream_end(void *ctx, struct peer *p, enum stream_end how)
     struct sync *s = ctx;
     struct sync_peer *sp = sync_peer_of(p);
     if (sp->intake && how == STREAM_COMPLETE) {
+        sp->delivered |= was_asked(sp, sp->arriving);
         flights_set_arrived(s->flights, sp->arriving);
         blocks_release(sp, sp->arriving);
     } else if (sp->intake) {
