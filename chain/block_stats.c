@@ -77,7 +77,8 @@ static enum err take_inputs(struct pass *p, const struct tx *tx, int64_t *value,
     for (size_t i = 0; i < tx->n_in; i++) {
         struct coin coin;
         if (!p->undo || p->next_coin >= p->undo->count)
-            return error_set(e, ERR_CORRUPT, "undo record has fewer coins than its block has inputs");
+            return error_set(e, ERR_CORRUPT,
+                             "undo record has fewer coins than its block has inputs");
         const enum err rc = undo_reader_get(p->undo, p->next_coin++, &coin, e);
         if (rc)
             return rc;
@@ -123,7 +124,8 @@ static void finish(struct pass *p)
     }
 }
 
-static enum err read_all(struct pass *p, struct block_reader *r, const struct cancel *cancel, struct error *e)
+static enum err read_all(struct pass *p, struct block_reader *r, const struct cancel *cancel,
+                         struct error *e)
 {
     for (;;) {
         struct block_segment *segment;
@@ -140,8 +142,9 @@ static enum err read_all(struct pass *p, struct block_reader *r, const struct ca
     }
 }
 
-enum err block_stats_read(struct block_stats *out, const struct chain_params *p, const struct header_node *node,
-                          struct block_reader *r, const struct undo_reader *undo, const struct cancel *cancel,
+enum err block_stats_read(struct block_stats *out, const struct chain_params *p,
+                          const struct header_node *node, struct block_reader *r,
+                          const struct undo_reader *undo, const struct cancel *cancel,
                           struct error *e)
 {
     struct pass pass = { .out = out, .undo = undo };
@@ -162,7 +165,8 @@ enum err block_stats_read(struct block_stats *out, const struct chain_params *p,
 }
 
 /* Genesis has no undo record, and none is needed. */
-static enum err read_undo(struct undo_reader *undo, struct chain *c, const struct header_node *node, struct error *e)
+static enum err read_undo(struct undo_reader *undo, struct chain *c, const struct header_node *node,
+                          struct error *e)
 {
     struct header_data data;
     struct buf content;
@@ -189,26 +193,30 @@ enum err block_stats_compute(struct block_stats *out, struct chain *c, struct he
     if (has_undo)
         rc = read_undo(&undo, c, node, e);
     if (!rc) {
-        rc = block_stats_read(out, chain_get_params(c), node, reader, has_undo ? &undo : NULL, cancel, e);
+        rc = block_stats_read(out, chain_get_params(c), node, reader, has_undo ? &undo : NULL,
+                              cancel, e);
         undo_reader_clear(&undo);
     }
     block_reader_close(reader);
     return rc;
 }
 
-enum err tx_stats_compute(struct tx_stats *out, struct header_index *idx, struct header_node *node, int32_t window,
-                          struct error *e)
+enum err tx_stats_compute(struct tx_stats *out, struct header_index *idx, struct header_node *node,
+                          int32_t window, struct error *e)
 {
     const int32_t last = MAX_OF(node->height - 1, 0);
     if (window == TX_STATS_DEFAULT_WINDOW)
         window = MIN_OF(MONTH_BLOCKS, last);
     if (window < 0 || window > last)
-        return error_set(e, ERR_RANGE, "Invalid block count: should be between 0 and the block's height - 1");
+        return error_set(e, ERR_RANGE,
+                         "Invalid block count: should be between 0 and the block's height - 1");
     struct header_data now, then;
     struct header_node *first = header_ancestor(node, node->height - window);
     header_index_get_data(idx, node, &now);
     header_index_get_data(idx, first, &then);
-    *out = (struct tx_stats){ .time = node->time, .tx_count = now.chain_tx_count, .window_blocks = window };
+    *out = (struct tx_stats){ .time = node->time,
+                              .tx_count = now.chain_tx_count,
+                              .window_blocks = window };
     if (window == 0)
         return OK;
     out->window_txs = now.chain_tx_count - then.chain_tx_count;

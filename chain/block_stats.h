@@ -42,8 +42,9 @@ struct block_stats {
 enum err block_stats_compute(struct block_stats *out, struct chain *c, struct header_node *node,
                              const struct cancel *cancel, struct error *e) MUST_CHECK;
 /* The same from a reader at the start of the block and its undo record (NULL: genesis). */
-enum err block_stats_read(struct block_stats *out, const struct chain_params *p, const struct header_node *node,
-                          struct block_reader *r, const struct undo_reader *undo, const struct cancel *cancel,
+enum err block_stats_read(struct block_stats *out, const struct chain_params *p,
+                          const struct header_node *node, struct block_reader *r,
+                          const struct undo_reader *undo, const struct cancel *cancel,
                           struct error *e) MUST_CHECK;
 
 struct tx_stats {
@@ -58,7 +59,7 @@ struct tx_stats {
 #define TX_STATS_DEFAULT_WINDOW (-1) /* 30 days of blocks, at most up to the block after genesis */
 
 /* The window ends with node. ERR_RANGE: window is not in 0 .. height - 1. */
-enum err tx_stats_compute(struct tx_stats *out, struct header_index *idx, struct header_node *node, int32_t window,
-                          struct error *e) MUST_CHECK;
+enum err tx_stats_compute(struct tx_stats *out, struct header_index *idx, struct header_node *node,
+                          int32_t window, struct error *e) MUST_CHECK;
 
 #endif

@@ -20,7 +20,8 @@
 #define SEQUENCE_LOCK_MASK 0xffffu
 #define SEQUENCE_LOCK_SHIFT 9 /* 512-second steps */
 
-void block_rules_init(struct block_rules *r, const struct chain_params *p, const struct header_node *prev, uint32_t time)
+void block_rules_init(struct block_rules *r, const struct chain_params *p,
+                      const struct header_node *prev, uint32_t time)
 {
     const int32_t height = prev ? prev->height + 1 : 0;
     *r = (struct block_rules){
@@ -39,7 +40,8 @@ void block_rules_init(struct block_rules *r, const struct chain_params *p, const
 
 static int compare_outpoints(const void *a, const void *b)
 {
-    const struct outpoint *x = *(const struct outpoint *const *)a, *y = *(const struct outpoint *const *)b;
+    const struct outpoint *x = *(const struct outpoint *const *)a,
+                          *y = *(const struct outpoint *const *)b;
     const int by_id = memcmp(x->txid.b, y->txid.b, sizeof(x->txid.b));
     if (by_id != 0)
         return by_id;
@@ -166,7 +168,8 @@ size_t coinbase_height_push(uint8_t out[COINBASE_HEIGHT_PUSH_MAX], int32_t heigh
     return 1 + n;
 }
 
-bool check_coinbase_height(const struct block_rules *r, const struct tx *coinbase, struct verdict *v)
+bool check_coinbase_height(const struct block_rules *r, const struct tx *coinbase,
+                           struct verdict *v)
 {
     if (r->height < r->params->bip34_height)
         return true;
@@ -177,15 +180,18 @@ bool check_coinbase_height(const struct block_rules *r, const struct tx *coinbas
            verdict_set(v, REJECT_INVALID, 100, "bad-cb-height");
 }
 
-bool check_block_sigops(const struct block_rules *r, uint64_t sigops, uint64_t block_size, struct verdict *v)
+bool check_block_sigops(const struct block_rules *r, uint64_t sigops, uint64_t block_size,
+                        struct verdict *v)
 {
     if (r->genesis)
         return true;
     const uint64_t megabytes = block_size ? 1 + (block_size - 1) / 1000000 : 1;
-    return sigops <= BLOCK_SIGOPS_PER_MB * megabytes || verdict_set(v, REJECT_INVALID, 100, "bad-blk-sigops");
+    return sigops <= BLOCK_SIGOPS_PER_MB * megabytes ||
+           verdict_set(v, REJECT_INVALID, 100, "bad-blk-sigops");
 }
 
-bool check_block_limits(uint64_t tx_count, uint64_t block_size, uint64_t max_block_size, struct verdict *v)
+bool check_block_limits(uint64_t tx_count, uint64_t block_size, uint64_t max_block_size,
+                        struct verdict *v)
 {
     if (tx_count == 0)
         return verdict_set(v, REJECT_INVALID, 100, "bad-cb-missing");
@@ -196,7 +202,8 @@ bool check_block_limits(uint64_t tx_count, uint64_t block_size, uint64_t max_blo
 
 /* --- with coins --- */
 
-bool relative_locks_ok(const struct tx *tx, const int32_t *coin_heights, const struct header_node *prev)
+bool relative_locks_ok(const struct tx *tx, const int32_t *coin_heights,
+                       const struct header_node *prev)
 {
     if ((uint32_t)tx->version < 2)
         return true;
@@ -208,7 +215,8 @@ bool relative_locks_ok(const struct tx *tx, const int32_t *coin_heights, const s
             continue;
         if (sequence & SEQUENCE_LOCK_TIME) {
             const int32_t before = MAX_OF(coin_heights[i] - 1, 0);
-            const int64_t base = header_median_time(header_ancestor((struct header_node *)prev, before));
+            const int64_t base =
+                header_median_time(header_ancestor((struct header_node *)prev, before));
             min_time = MAX_OF(min_time, base + (value << SEQUENCE_LOCK_SHIFT) - 1);
         } else {
             min_height = MAX_OF(min_height, coin_heights[i] + value - 1);
@@ -217,7 +225,8 @@ bool relative_locks_ok(const struct tx *tx, const int32_t *coin_heights, const s
     return min_height < prev->height + 1 && min_time < (int64_t)header_median_time(prev);
 }
 
-bool check_input_coin(const struct block_rules *r, const struct coin *coin, int64_t *sum, struct verdict *v)
+bool check_input_coin(const struct block_rules *r, const struct coin *coin, int64_t *sum,
+                      struct verdict *v)
 {
     const int32_t age = r->height - coin->height;
     if (coin->coinbase && age < r->coinbase_maturity)

@@ -29,7 +29,8 @@ struct group {
     struct buf bytes;
 };
 
-static enum err group_add(struct group *g, const struct outpoint *o, const struct coin *coin, struct error *e)
+static enum err group_add(struct group *g, const struct outpoint *o, const struct coin *coin,
+                          struct error *e)
 {
     if (g->n == g->cap) {
         const size_t cap = g->cap ? 2 * g->cap : 16;
@@ -79,8 +80,8 @@ static void hash_group(struct sha256 *hash, struct group *g)
     buf_reset(&g->bytes);
 }
 
-static enum err count_coin(struct coins_totals *out, struct sha256 *hash, struct group *g, const struct outpoint *o,
-                           const struct coin *coin, struct error *e)
+static enum err count_coin(struct coins_totals *out, struct sha256 *hash, struct group *g,
+                           const struct outpoint *o, const struct coin *coin, struct error *e)
 {
     if (g->n > 0 && !txid_equal(&g->id, &o->txid))
         hash_group(hash, g);
@@ -95,8 +96,9 @@ static enum err count_coin(struct coins_totals *out, struct sha256 *hash, struct
     return group_add(g, o, coin, e);
 }
 
-enum err coins_totals_compute(struct coins_totals *out, struct coins_iter *it, const struct block_hash *best,
-                              const struct cancel *cancel, struct error *e)
+enum err coins_totals_compute(struct coins_totals *out, struct coins_iter *it,
+                              const struct block_hash *best, const struct cancel *cancel,
+                              struct error *e)
 {
     struct group group = { .n = 0 };
     struct sha256 hash;

@@ -24,7 +24,8 @@ struct coins_totals {
  * best: the block the coins stand at (first in the hash). Reads to the end of it. ERR_CORRUPT,
  * ERR_IO, ERR_NOMEM (all outputs of one transaction are held at a time), ERR_CANCELLED.
  */
-enum err coins_totals_compute(struct coins_totals *out, struct coins_iter *it, const struct block_hash *best,
-                              const struct cancel *cancel, struct error *e) MUST_CHECK;
+enum err coins_totals_compute(struct coins_totals *out, struct coins_iter *it,
+                              const struct block_hash *best, const struct cancel *cancel,
+                              struct error *e) MUST_CHECK;
 
 #endif

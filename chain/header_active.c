@@ -93,7 +93,8 @@ void header_index_loaded(struct header_index *idx)
     pthread_rwlock_wrlock(&idx->lock);
     for (size_t i = 0; i < idx->n_nodes; i++) { /* parents come before children */
         struct header_node *node = header_node_at(idx, i);
-        node->chain_tx_count = linkable(node) ? node->tx_count + (node->prev ? node->prev->chain_tx_count : 0) : 0;
+        node->chain_tx_count =
+            linkable(node) ? node->tx_count + (node->prev ? node->prev->chain_tx_count : 0) : 0;
         if (node->tx_count > 0 && !(atomic_load(&node->status) & HS_HAVE_DATA))
             idx->pruned = true;
     }
@@ -113,7 +114,8 @@ struct header_node *header_index_tip(struct header_index *idx)
 struct header_node *header_index_at(struct header_index *idx, int32_t height)
 {
     pthread_rwlock_rdlock(&idx->lock);
-    struct header_node *node = height < 0 || height > idx->active_height ? NULL : idx->active[height];
+    struct header_node *node =
+        height < 0 || height > idx->active_height ? NULL : idx->active[height];
     pthread_rwlock_unlock(&idx->lock);
     return node;
 }
@@ -148,8 +150,8 @@ void header_index_set_tip(struct header_index *idx, struct header_node *tip)
     pthread_rwlock_unlock(&idx->lock);
 }
 
-void header_index_set_data(struct header_index *idx, struct header_node *node, const struct block_pos *pos,
-                           uint32_t tx_count, uint32_t wire_checksum)
+void header_index_set_data(struct header_index *idx, struct header_node *node,
+                           const struct block_pos *pos, uint32_t tx_count, uint32_t wire_checksum)
 {
     pthread_rwlock_wrlock(&idx->lock);
     node->data = *pos;
@@ -163,7 +165,8 @@ void header_index_set_data(struct header_index *idx, struct header_node *node, c
     pthread_rwlock_unlock(&idx->lock);
 }
 
-void header_index_set_undo(struct header_index *idx, struct header_node *node, const struct block_pos *pos)
+void header_index_set_undo(struct header_index *idx, struct header_node *node,
+                           const struct block_pos *pos)
 {
     pthread_rwlock_wrlock(&idx->lock);
     node->undo = *pos;
@@ -172,7 +175,8 @@ void header_index_set_undo(struct header_index *idx, struct header_node *node, c
     pthread_rwlock_unlock(&idx->lock);
 }
 
-void header_index_set_status(struct header_index *idx, struct header_node *node, uint32_t set, uint32_t clear)
+void header_index_set_status(struct header_index *idx, struct header_node *node, uint32_t set,
+                             uint32_t clear)
 {
     pthread_rwlock_wrlock(&idx->lock);
     const uint32_t old = atomic_load(&node->status);
@@ -187,7 +191,8 @@ void header_index_set_status(struct header_index *idx, struct header_node *node,
     pthread_rwlock_unlock(&idx->lock);
 }
 
-void header_index_get_data(struct header_index *idx, const struct header_node *node, struct header_data *out)
+void header_index_get_data(struct header_index *idx, const struct header_node *node,
+                           struct header_data *out)
 {
     pthread_rwlock_rdlock(&idx->lock);
     *out = (struct header_data){
@@ -266,7 +271,7 @@ void header_index_reconsider(struct header_index *idx, struct header_node *node)
     pthread_rwlock_unlock(&idx->lock);
 }
 
-/* The last node up to this one that can be reached from the active chain: pruning may have taken blocks between. */
+/* The last node up to this one that the active chain can reach: pruning may have left a gap. */
 static struct header_node *reachable_part(const struct header_index *idx, struct header_node *node)
 {
     struct header_node *reachable = node;
@@ -282,7 +287,8 @@ static bool preferred(const struct header_node *node)
     return node->sequence > 0 && node->sequence < SEQUENCE_FIRST;
 }
 
-static bool better(const struct header_index *idx, const struct header_node *a, const struct header_node *b)
+static bool better(const struct header_index *idx, const struct header_node *a,
+                   const struct header_node *b)
 {
     const int by_work = u256_cmp(&a->work, &b->work);
     if (by_work != 0)
@@ -319,7 +325,8 @@ void header_index_prefer(struct header_index *idx, struct header_node *node)
     pthread_rwlock_unlock(&idx->lock);
 }
 
-void header_index_take_dirty(struct header_index *idx, void (*fn)(void *ctx, const struct header_node *node), void *ctx)
+void header_index_take_dirty(struct header_index *idx,
+                             void (*fn)(void *ctx, const struct header_node *node), void *ctx)
 {
     const size_t at_once = 1000;
     pthread_rwlock_wrlock(&idx->lock);

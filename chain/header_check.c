@@ -11,15 +11,16 @@ bool header_check_pow(const struct pow_bits *bits, const struct block_hash *hash
     return pow_bits_met(bits, hash) || verdict_set(v, REJECT_INVALID, 50, "high-hash");
 }
 
-/* Versions that the soft forks of old made obsolete, compared as signed (spec consensus 2.2 item 4). */
+/* Versions that the soft forks of old made obsolete, as signed (spec consensus 2.2 item 4). */
 static bool version_ok(const struct chain_params *p, int32_t height, int32_t version)
 {
-    return !(version < 2 && height >= p->bip34_height) && !(version < 3 && height >= p->heights.bip66) &&
+    return !(version < 2 && height >= p->bip34_height) &&
+           !(version < 3 && height >= p->heights.bip66) &&
            !(version < 4 && height >= p->heights.bip65);
 }
 
-bool header_check_context(const struct chain_params *p, const struct header_node *prev, const struct block_header *h,
-                          int64_t now, struct verdict *v)
+bool header_check_context(const struct chain_params *p, const struct header_node *prev,
+                          const struct block_header *h, int64_t now, struct verdict *v)
 {
     if (h->bits != pow_required_bits(p, prev, h->time))
         return verdict_set(v, REJECT_INVALID, 100, "bad-diffbits");
@@ -39,8 +40,9 @@ bool header_check_context(const struct chain_params *p, const struct header_node
     return true;
 }
 
-bool header_check_checkpoints(const struct chain_params *p, int32_t height, const struct block_hash *hash,
-                              int32_t highest_passed, struct verdict *v)
+bool header_check_checkpoints(const struct chain_params *p, int32_t height,
+                              const struct block_hash *hash, int32_t highest_passed,
+                              struct verdict *v)
 {
     if (p->n_checkpoints == 0 || height > p->checkpoints[p->n_checkpoints - 1].height)
         return true;

@@ -1,8 +1,8 @@
 /*
  * The tree of headers. Nodes live in slabs, so that a node never moves and a million of them cost
  * no allocation each. They are found by a table of numbers and keyed tags (attacks C20): a look-up
- * of an unknown hash, the usual one while headers arrive, touches one line of the table and no node,
- * and the table grows without hashing again.
+ * of an unknown hash, the usual one while headers arrive, touches one line of the table and no
+ * node, and the table grows without hashing again.
  */
 #include "chain/header_index.h"
 
@@ -38,12 +38,14 @@ static uint32_t tag_of(const struct header_index *idx, const struct block_hash *
 }
 
 /* Where the hash is, or the free slot where it belongs. */
-static struct hash_slot *find_slot(const struct header_index *idx, uint32_t tag, const struct block_hash *hash)
+static struct hash_slot *find_slot(const struct header_index *idx, uint32_t tag,
+                                   const struct block_hash *hash)
 {
     for (size_t i = tag;; i++) {
         struct hash_slot *slot = &idx->slots[i & (idx->n_slots - 1)];
         if (slot->number == 0 ||
-            (slot->tag == tag && block_hash_equal(&header_node_at(idx, slot->number - 1)->hash, hash)))
+            (slot->tag == tag &&
+             block_hash_equal(&header_node_at(idx, slot->number - 1)->hash, hash)))
             return slot;
     }
 }
@@ -53,7 +55,8 @@ static struct header_node *node_in(const struct header_index *idx, const struct 
     return slot->number ? header_node_at(idx, slot->number - 1) : NULL;
 }
 
-static struct header_node *find_locked(const struct header_index *idx, const struct block_hash *hash)
+static struct header_node *find_locked(const struct header_index *idx,
+                                       const struct block_hash *hash)
 {
     return node_in(idx, find_slot(idx, tag_of(idx, hash), hash));
 }
@@ -235,9 +238,10 @@ struct header_node *header_index_genesis(struct header_index *idx)
     return idx->genesis;
 }
 
-/* What must hold before a header after prev (NULL: unknown) goes in. Order of the checks as the reference has it. */
-static enum err check_locked(struct header_index *idx, const struct block_header *h, const struct block_hash *hash,
-                             const struct header_node *prev, int64_t now, struct verdict *v)
+/* What must hold of a header after prev (NULL: unknown), in the order of the reference. */
+static enum err check_locked(struct header_index *idx, const struct block_header *h,
+                             const struct block_hash *hash, const struct header_node *prev,
+                             int64_t now, struct verdict *v)
 {
     if (!header_check_pow(bits_locked(idx, h->bits), hash, v))
         return OK;
@@ -248,14 +252,16 @@ static enum err check_locked(struct header_index *idx, const struct block_header
     if (atomic_load(&prev->status) & HS_FAILED_MASK)
         verdict_set(v, REJECT_INVALID, 100, "bad-prevblk");
     else if (!idx->use_checkpoints ||
-             header_check_checkpoints(idx->params, prev->height + 1, hash, idx->highest_checkpoint, v))
+             header_check_checkpoints(idx->params, prev->height + 1, hash,
+                                      idx->highest_checkpoint, v))
         header_check_context(idx->params, prev, h, now, v);
     return OK;
 }
 
-/* One header, new or known; before: the last one accepted, which mostly is its parent. *out NULL: refused. */
-static enum err accept_one_locked(struct header_index *idx, const struct block_header *h, const struct block_hash *hash,
-                                  uint32_t tag, struct header_node *before, int64_t now, struct header_node **out,
+/* One header, new or known; before: the last accepted, mostly its parent. *out NULL: refused. */
+static enum err accept_one_locked(struct header_index *idx, const struct block_header *h,
+                                  const struct block_hash *hash, uint32_t tag,
+                                  struct header_node *before, int64_t now, struct header_node **out,
                                   struct verdict *v)
 {
     reserve_slot(idx);
@@ -279,7 +285,8 @@ static enum err accept_one_locked(struct header_index *idx, const struct block_h
 }
 
 /* Fetches the places in the table that the next headers need, which are all over it. */
-static void look_ahead(const struct header_index *idx, const struct block_hash *hashes, size_t n, uint32_t *tags)
+static void look_ahead(const struct header_index *idx, const struct block_hash *hashes, size_t n,
+                       uint32_t *tags)
 {
     for (size_t i = 0; i < n; i++) {
         tags[i] = tag_of(idx, &hashes[i]);
@@ -288,8 +295,8 @@ static void look_ahead(const struct header_index *idx, const struct block_hash *
 }
 
 static enum err accept_all_locked(struct header_index *idx, const struct block_header *headers,
-                                  const struct block_hash *hashes, size_t n, int64_t now, size_t *accepted,
-                                  struct header_node **last, struct verdict *v)
+                                  const struct block_hash *hashes, size_t n, int64_t now,
+                                  size_t *accepted, struct header_node **last, struct verdict *v)
 {
     uint32_t tags[TAGS_AHEAD];
     while (*accepted < n) {
@@ -297,7 +304,8 @@ static enum err accept_all_locked(struct header_index *idx, const struct block_h
         struct header_node *node;
         if (i % TAGS_AHEAD == 0)
             look_ahead(idx, hashes + i, MIN_OF(n - i, (size_t)TAGS_AHEAD), tags);
-        const enum err rc = accept_one_locked(idx, &headers[i], &hashes[i], tags[i % TAGS_AHEAD], *last, now, &node, v);
+        const enum err rc = accept_one_locked(idx, &headers[i], &hashes[i], tags[i % TAGS_AHEAD],
+                                              *last, now, &node, v);
         if (rc || !verdict_ok(v))
             return rc;
         *last = node;
@@ -317,8 +325,8 @@ bool headers_hash(struct block_hash *hashes, const struct block_header *headers,
 }
 
 enum err header_index_accept(struct header_index *idx, const struct block_header *headers,
-                             const struct block_hash *hashes, size_t n, int64_t now, size_t *accepted,
-                             struct header_node **last, struct verdict *v)
+                             const struct block_hash *hashes, size_t n, int64_t now,
+                             size_t *accepted, struct header_node **last, struct verdict *v)
 {
     struct block_hash *own = NULL;
     if (!hashes) {
@@ -337,7 +345,8 @@ enum err header_index_accept(struct header_index *idx, const struct block_header
 }
 
 struct header_node *header_index_load(struct header_index *idx, const struct block_header *h,
-                                      const struct block_hash *hash, const struct header_data *data, struct error *e)
+                                      const struct block_hash *hash, const struct header_data *data,
+                                      struct error *e)
 {
     char hex[HASH_HEX_SIZE];
     pthread_rwlock_wrlock(&idx->lock);
@@ -363,7 +372,8 @@ struct header_node *header_index_load(struct header_index *idx, const struct blo
     return node;
 }
 
-void header_index_each(struct header_index *idx, void (*fn)(void *ctx, struct header_node *node), void *ctx)
+void header_index_each(struct header_index *idx, void (*fn)(void *ctx, struct header_node *node),
+                       void *ctx)
 {
     pthread_rwlock_rdlock(&idx->lock);
     for (size_t i = 0; i < idx->n_nodes; i++)
@@ -371,7 +381,8 @@ void header_index_each(struct header_index *idx, void (*fn)(void *ctx, struct he
     pthread_rwlock_unlock(&idx->lock);
 }
 
-void header_index_each_leaf(struct header_index *idx, void (*fn)(void *ctx, struct header_node *node), void *ctx)
+void header_index_each_leaf(struct header_index *idx,
+                            void (*fn)(void *ctx, struct header_node *node), void *ctx)
 {
     pthread_rwlock_rdlock(&idx->lock);
     for (size_t i = 0; i < idx->n_nodes; i++)
@@ -385,7 +396,8 @@ void header_find_best_locked(struct header_index *idx)
     idx->best = idx->genesis;
     for (size_t i = 0; i < idx->n_nodes; i++) {
         struct header_node *node = header_node_at(idx, i);
-        if (!(atomic_load(&node->status) & HS_FAILED_MASK) && u256_cmp(&node->work, &idx->best->work) > 0)
+        if (!(atomic_load(&node->status) & HS_FAILED_MASK) &&
+            u256_cmp(&node->work, &idx->best->work) > 0)
             idx->best = node;
     }
 }

@@ -41,8 +41,8 @@ enum header_status {
     HS_FAILED = 1u << 5,        /* breaks a rule */
     HS_FAILED_PARENT = 1u << 6, /* an ancestor does */
     HS_FAILED_MASK = HS_FAILED | HS_FAILED_PARENT,
-    HS_FAILED_LIMIT = 1u << 7,  /* with HS_FAILED: only a configurable limit was exceeded (product.md:
-                                   re-judged when the limit was raised) */
+    HS_FAILED_LIMIT = 1u << 7,  /* with HS_FAILED: only a configurable limit was exceeded
+                                   (product.md: re-judged when the limit was raised) */
 };
 
 struct header_node {
@@ -57,11 +57,11 @@ struct header_node {
     _Atomic uint32_t status;
     /* Guarded by the index lock: */
     uint32_t tx_count;           /* 0 until HS_TX_CHECKED */
-    uint32_t wire_checksum;      /* first 4 bytes of SHA256d of the block, little-endian; 0 unknown */
+    uint32_t wire_checksum;      /* first 4 bytes of SHA256d of the block, LE; 0 unknown */
     uint32_t candidate_slot;     /* place in the list of linked leaves + 1; 0: not in it */
     uint64_t chain_tx_count;     /* transactions up to here; 0 until all ancestors have data */
     struct block_pos data, undo;
-    uint64_t sequence;           /* order in which the data became complete; ties of work go to the lower */
+    uint64_t sequence;           /* order in which data became complete; ties go to the lower */
     bool dirty;                  /* to be written by the next index flush */
     struct header_node *first_child, *next_sibling;
 };
@@ -90,9 +90,10 @@ struct header_node *header_index_genesis(struct header_index *idx);
  * hashes: of the headers when the caller has them, or NULL.
  */
 enum err header_index_accept(struct header_index *idx, const struct block_header *headers,
-                             const struct block_hash *hashes, size_t n, int64_t now, size_t *accepted,
-                             struct header_node **last, struct verdict *v) MUST_CHECK;
-/* Fills hashes; false when a header does not follow the one before it (those up to there are filled). */
+                             const struct block_hash *hashes, size_t n, int64_t now,
+                             size_t *accepted, struct header_node **last,
+                             struct verdict *v) MUST_CHECK;
+/* Fills hashes; false (and the rest not filled) when a header does not follow the one before. */
 bool headers_hash(struct block_hash *hashes, const struct block_header *headers, size_t n);
 
 /* Pure walks, any thread, no lock. */
@@ -104,15 +105,19 @@ struct u256 header_block_work(const struct header_node *node); /* of this block 
 
 /* The active chain. Any thread reads; chain thread sets. */
 struct header_node *header_index_tip(struct header_index *idx); /* NULL before genesis connects */
-struct header_node *header_index_at(struct header_index *idx, int32_t height); /* NULL past the tip */
+/* NULL past the tip. */
+struct header_node *header_index_at(struct header_index *idx, int32_t height);
 bool header_index_is_active(struct header_index *idx, const struct header_node *node);
-void header_index_set_tip(struct header_index *idx, struct header_node *tip); /* any fork, any depth */
+/* Any fork, any depth. */
+void header_index_set_tip(struct header_index *idx, struct header_node *tip);
 
 /* Chain thread: data complete. Sets position, counts, checksum, bits, sequence and marks dirty. */
-void header_index_set_data(struct header_index *idx, struct header_node *node, const struct block_pos *pos,
-                           uint32_t tx_count, uint32_t wire_checksum);
-void header_index_set_undo(struct header_index *idx, struct header_node *node, const struct block_pos *pos);
-void header_index_set_status(struct header_index *idx, struct header_node *node, uint32_t set, uint32_t clear);
+void header_index_set_data(struct header_index *idx, struct header_node *node,
+                           const struct block_pos *pos, uint32_t tx_count, uint32_t wire_checksum);
+void header_index_set_undo(struct header_index *idx, struct header_node *node,
+                           const struct block_pos *pos);
+void header_index_set_status(struct header_index *idx, struct header_node *node, uint32_t set,
+                             uint32_t clear);
 /* Marks node failed and all its descendants HS_FAILED_PARENT; extra: HS_FAILED_LIMIT or 0. */
 void header_index_fail(struct header_index *idx, struct header_node *node, uint32_t extra);
 /* Clears failure of node, its ancestors and descendants (reconsiderblock). */
@@ -123,7 +128,8 @@ struct header_data {
     uint32_t tx_count, wire_checksum, status;
     uint64_t chain_tx_count;
 };
-void header_index_get_data(struct header_index *idx, const struct header_node *node, struct header_data *out);
+void header_index_get_data(struct header_index *idx, const struct header_node *node,
+                           struct header_data *out);
 
 /*
  * Best candidate for the tip: most work among nodes that have not failed and whose data and that
@@ -138,9 +144,11 @@ void header_index_prefer(struct header_index *idx, struct header_node *node);
  * Every leaf of the tree (getchaintips). Any thread; fn runs under the read lock and must not call
  * what takes it again: with a writer waiting in between that would be for ever.
  */
-void header_index_each_leaf(struct header_index *idx, void (*fn)(void *ctx, struct header_node *node), void *ctx);
+void header_index_each_leaf(struct header_index *idx,
+                            void (*fn)(void *ctx, struct header_node *node), void *ctx);
 /* Every node, parents before children; fn as above. */
-void header_index_each(struct header_index *idx, void (*fn)(void *ctx, struct header_node *node), void *ctx);
+void header_index_each(struct header_index *idx, void (*fn)(void *ctx, struct header_node *node),
+                       void *ctx);
 
 /* Load from disk (index_db): nodes by rising height. Checks that the parent is known. */
 struct header_node *header_index_load(struct header_index *idx, const struct block_header *h,
@@ -149,10 +157,12 @@ struct header_node *header_index_load(struct header_index *idx, const struct blo
 /* After loading: chain_tx_count, candidates, best header. */
 void header_index_loaded(struct header_index *idx);
 /*
- * Hands every dirty node to fn and clears the flag; takes the write lock once per 1,000 nodes. A new
- * node comes after its parent (or the parent came in an earlier call), so what is written of them in
- * this order can be loaded wherever a crash cuts it off. What changes meanwhile waits for the next call.
+ * Hands every dirty node to fn and clears the flag; takes the write lock once per 1,000 nodes. A
+ * new node comes after its parent (or the parent came in an earlier call), so what is written of
+ * them in this order can be loaded wherever a crash cuts it off. What changes meanwhile waits for
+ * the next call.
  */
-void header_index_take_dirty(struct header_index *idx, void (*fn)(void *ctx, const struct header_node *node), void *ctx);
+void header_index_take_dirty(struct header_index *idx,
+                             void (*fn)(void *ctx, const struct header_node *node), void *ctx);
 
 #endif

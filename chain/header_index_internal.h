@@ -41,7 +41,7 @@ struct header_index {
     struct header_node **active;  /* by height */
     int32_t active_height;        /* -1: none */
     size_t active_cap;
-    struct node_list leaves;      /* linked (all data back to genesis), not failed, no linked child */
+    struct node_list leaves;      /* linked (data back to genesis), not failed, no linked child */
     struct node_list dirty;
     uint64_t next_sequence, next_preferred;
     bool pruned;                  /* some linked node may have lost its data */
@@ -57,7 +57,8 @@ void header_mark_dirty_locked(struct header_index *idx, struct header_node *node
 void header_try_link_locked(struct header_index *idx, struct header_node *node);
 void header_rebuild_leaves_locked(struct header_index *idx);
 void header_find_best_locked(struct header_index *idx);
-struct header_node *header_node_at(const struct header_index *idx, size_t i); /* in order of insertion */
+/* In order of insertion. */
+struct header_node *header_node_at(const struct header_index *idx, size_t i);
 
 void header_link_skip(struct header_node *node);
 

@@ -2,7 +2,8 @@
 
 #include "base/intmath.h"
 
-size_t locator_make(struct header_index *idx, struct header_node *node, struct block_hash out[LOCATOR_MAX])
+size_t locator_make(struct header_index *idx, struct header_node *node,
+                    struct block_hash out[LOCATOR_MAX])
 {
     size_t n = 0;
     int32_t step = 1;
@@ -20,7 +21,8 @@ size_t locator_make(struct header_index *idx, struct header_node *node, struct b
     return n;
 }
 
-struct header_node *locator_fork(struct header_index *idx, const struct block_hash *hashes, size_t n)
+struct header_node *locator_fork(struct header_index *idx, const struct block_hash *hashes,
+                                 size_t n)
 {
     struct header_node *tip = header_index_tip(idx);
     for (size_t i = 0; tip && i < MIN_OF(n, (size_t)LOCATOR_IN_MAX); i++) {

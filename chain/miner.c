@@ -61,8 +61,10 @@ static enum err reserve(struct buf *block, const struct miner_job *job, struct e
         if (!add_u64(size, job->txs[i]->raw.len, &size))
             return error_set(e, ERR_RANGE, "block size overflows");
     buf_reset(block);
-    return buf_try_reserve(block, size) ? OK : error_set(e, ERR_NOMEM, "no memory for a block of %llu bytes",
-                                                         (unsigned long long)size);
+    return buf_try_reserve(block, size)
+               ? OK
+               : error_set(e, ERR_NOMEM, "no memory for a block of %llu bytes",
+                           (unsigned long long)size);
 }
 
 enum err miner_make_block(const struct miner_job *job, struct buf *block, struct error *e)
@@ -70,7 +72,8 @@ enum err miner_make_block(const struct miner_job *job, struct buf *block, struct
     const int32_t height = job->prev->height + 1;
     int64_t value;
     if (!add_i64(params_subsidy(job->params, height), job->fees, &value) || !money_range(value))
-        return error_set(e, ERR_RANGE, "reward with %lld satoshis of fees is out of range", (long long)job->fees);
+        return error_set(e, ERR_RANGE, "reward with %lld satoshis of fees is out of range",
+                         (long long)job->fees);
     const enum err rc = reserve(block, job, e);
     if (rc)
         return rc;
@@ -94,8 +97,8 @@ enum err miner_make_block(const struct miner_job *job, struct buf *block, struct
     return OK;
 }
 
-enum err miner_solve(const struct chain_params *p, struct buf *block, uint64_t *tries, const struct cancel *cancel,
-                     bool *found, struct error *e)
+enum err miner_solve(const struct chain_params *p, struct buf *block, uint64_t *tries,
+                     const struct cancel *cancel, bool *found, struct error *e)
 {
     struct block_header header;
     struct reader r;
@@ -118,8 +121,8 @@ enum err miner_solve(const struct chain_params *p, struct buf *block, uint64_t *
     return OK;
 }
 
-enum err miner_mine(const struct miner_job *job, uint64_t *tries, const struct cancel *cancel, struct buf *block,
-                    bool *found, struct error *e)
+enum err miner_mine(const struct miner_job *job, uint64_t *tries, const struct cancel *cancel,
+                    struct buf *block, bool *found, struct error *e)
 {
     enum err rc = OK;
     *found = false;

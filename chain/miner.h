@@ -23,7 +23,7 @@ struct miner_job {
     const struct chain_params *params;
     struct header_node *prev;      /* the block builds on it */
     struct span script;            /* scriptPubKey of the reward */
-    const struct tx *const *txs;   /* transactions after the coinbase, in order; raw set; NULL when n_txs is 0 */
+    const struct tx *const *txs;   /* after the coinbase, in order; raw set; NULL: none */
     size_t n_txs;
     int64_t fees;                  /* of these, satoshis; the coinbase takes them all */
     int64_t now;                   /* clock, seconds */
@@ -34,17 +34,18 @@ struct miner_job {
  * the same block: the coinbase carries a random number, so mining again on the same parent in the
  * same second makes another one.
  */
-enum err miner_make_block(const struct miner_job *job, struct buf *block, struct error *e) MUST_CHECK;
+enum err miner_make_block(const struct miner_job *job, struct buf *block,
+                          struct error *e) MUST_CHECK;
 /*
  * Looks for a nonce from the one in the block on, at most *tries of them (reduced by those used).
  * found = false: the tries are used up, or all 2^32 nonces are (then make another block).
  * ERR_CANCELLED.
  */
-enum err miner_solve(const struct chain_params *p, struct buf *block, uint64_t *tries, const struct cancel *cancel,
-                     bool *found, struct error *e) MUST_CHECK;
+enum err miner_solve(const struct chain_params *p, struct buf *block, uint64_t *tries,
+                     const struct cancel *cancel, bool *found, struct error *e) MUST_CHECK;
 /* Both, until a nonce fits or the tries are used up. */
-enum err miner_mine(const struct miner_job *job, uint64_t *tries, const struct cancel *cancel, struct buf *block,
-                    bool *found, struct error *e) MUST_CHECK;
+enum err miner_mine(const struct miner_job *job, uint64_t *tries, const struct cancel *cancel,
+                    struct buf *block, bool *found, struct error *e) MUST_CHECK;
 
 /* time of a block on prev: the clock, but past the median time (spec consensus 2.2 item 2). */
 uint32_t miner_block_time(const struct header_node *prev, int64_t now);

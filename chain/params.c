@@ -75,9 +75,13 @@ static const char *const main_seeds[] = {
     "seed.bitcoinsv.io", "seed.satoshisvision.network", "seed.bitcoinseed.directory", NULL,
 };
 static const char *const test_seeds[] = {
-    "testnet-seed.bitcoinsv.io", "testnet-seed.bitcoincloud.net", "testnet-seed.bitcoinseed.directory", NULL,
+    "testnet-seed.bitcoinsv.io",
+    "testnet-seed.bitcoincloud.net",
+    "testnet-seed.bitcoinseed.directory",
+    NULL,
 };
-static const char *const stn_seeds[] = { "stn-seed.bitcoinsv.io", "stn-seed.bitcoinseed.directory", NULL };
+static const char *const stn_seeds[] = { "stn-seed.bitcoinsv.io", "stn-seed.bitcoinseed.directory",
+                                         NULL };
 static const char *const no_seeds[] = { NULL };
 
 /* spec consensus 1.1, 1.2, 1.4 */
@@ -93,7 +97,8 @@ static const struct network_row rows[] = {
             .bip34_height = 227931, .prune_after_height = 100000, .mining_requires_peers = true,
             .address_version = 0x00, .script_address_version = 0x05, .secret_version = 0x80,
             .bip32_public = { 0x04, 0x88, 0xb2, 0x1e }, .bip32_private = { 0x04, 0x88, 0xad, 0xe4 },
-            .genesis = { .version = 1, .time = 1231006505, .bits = 0x1d00ffff, .nonce = 2083236893 },
+            .genesis = { .version = 1, .time = 1231006505, .bits = 0x1d00ffff,
+                         .nonce = 2083236893 },
             .dns_seeds = main_seeds,
         },
         .genesis_hash = "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f",
@@ -110,7 +115,8 @@ static const struct network_row rows[] = {
             .p2p_port = 18333, .rpc_port = 18332, .pow_limit_bits = 0x1d00ffff,
             .allow_min_difficulty = true, .halving_interval = 210000,
             .heights = { .p2sh = 519, .bip66 = 330776, .bip65 = 581885, .csv = 770112,
-                         .uahf = 1155875, .daa = 1188697, .genesis = 1344302, .chronicle = 1713168 },
+                         .uahf = 1155875, .daa = 1188697,
+                         .genesis = 1344302, .chronicle = 1713168 },
             .bip34_height = 21111, .prune_after_height = 1000, .mining_requires_peers = true,
             .address_version = 0x6f, .script_address_version = 0xc4, .secret_version = 0xef,
             .bip32_public = { 0x04, 0x35, 0x87, 0xcf }, .bip32_private = { 0x04, 0x35, 0x83, 0x94 },
@@ -130,7 +136,7 @@ static const struct network_row rows[] = {
             .wire_magic = { 0xfb, 0xce, 0xc4, 0xf9 }, .disk_magic = { 0xfb, 0xce, 0xc4, 0xf9 },
             .p2p_port = 9333, .rpc_port = 9332, .pow_limit_bits = 0x1d00ffff,
             .halving_interval = 210000,
-            /* The reference never sets BIP65, BIP66 and CSV here; zero, spec consensus 1.1 note a. */
+            /* The reference sets no BIP65, BIP66 and CSV: zero, spec consensus 1.1 note a. */
             .heights = { .p2sh = 1, .bip66 = 0, .bip65 = 0, .csv = 0,
                          .uahf = 15, .daa = 2200, .genesis = 100, .chronicle = 250 },
             .bip34_height = NEVER, .prune_after_height = 1000, .mining_requires_peers = true,

@@ -63,7 +63,8 @@ static struct u256 target_of(const struct header_node *node)
 /* Legacy rule on the 2016 grid: one interval short, in wrapping 256-bit arithmetic (spec 2.3). */
 static uint32_t retarget(const struct chain_params *p, const struct header_node *prev)
 {
-    const struct header_node *first = header_ancestor((struct header_node *)prev, prev->height + 1 - RETARGET_INTERVAL);
+    const struct header_node *first =
+        header_ancestor((struct header_node *)prev, prev->height + 1 - RETARGET_INTERVAL);
     int64_t span = (int64_t)prev->time - (int64_t)first->time;
     span = MAX_OF(span, TARGET_TIMESPAN / 4);
     span = MIN_OF(span, TARGET_TIMESPAN * 4);
@@ -85,7 +86,8 @@ static uint32_t last_real_bits(const struct chain_params *p, const struct header
 /* A fifth easier when the last six blocks took twelve hours or more. */
 static uint32_t emergency_adjust(const struct chain_params *p, const struct header_node *prev)
 {
-    const struct header_node *before = header_ancestor((struct header_node *)prev, prev->height - 6);
+    const struct header_node *before =
+        header_ancestor((struct header_node *)prev, prev->height - 6);
     if (!before)
         return prev->bits;
     const int64_t gap = (int64_t)header_median_time(prev) - (int64_t)header_median_time(before);
@@ -97,7 +99,8 @@ static uint32_t emergency_adjust(const struct chain_params *p, const struct head
     return bits_within_limit(p, &target);
 }
 
-static uint32_t legacy_bits(const struct chain_params *p, const struct header_node *prev, uint32_t time)
+static uint32_t legacy_bits(const struct chain_params *p, const struct header_node *prev,
+                            uint32_t time)
 {
     if ((prev->height + 1) % RETARGET_INTERVAL == 0)
         return retarget(p, prev);
@@ -127,13 +130,15 @@ static const struct header_node *suitable_block(const struct header_node *node)
     return b[1];
 }
 
-static uint32_t daa_bits(const struct chain_params *p, const struct header_node *prev, uint32_t time)
+static uint32_t daa_bits(const struct chain_params *p, const struct header_node *prev,
+                         uint32_t time)
 {
     if (p->allow_min_difficulty && (int64_t)time > (int64_t)prev->time + 2 * TARGET_SPACING)
         return p->pow_limit_bits;
-    const struct header_node *start = header_ancestor((struct header_node *)prev, prev->height - DAA_WINDOW);
+    const struct header_node *start =
+        header_ancestor((struct header_node *)prev, prev->height - DAA_WINDOW);
     if (!start || start->height < 2)
-        return p->pow_limit_bits; /* a chain too short for the window; no real network reaches this */
+        return p->pow_limit_bits; /* too short for the window; no real network reaches this */
     const struct header_node *last = suitable_block(prev), *first = suitable_block(start);
     int64_t span = (int64_t)last->time - (int64_t)first->time;
     span = MAX_OF(span, DAA_WINDOW / 2 * TARGET_SPACING);
@@ -149,7 +154,8 @@ static uint32_t daa_bits(const struct chain_params *p, const struct header_node 
     return bits_within_limit(p, &target);
 }
 
-uint32_t pow_required_bits(const struct chain_params *p, const struct header_node *prev, uint32_t time)
+uint32_t pow_required_bits(const struct chain_params *p, const struct header_node *prev,
+                           uint32_t time)
 {
     if (!prev)
         return p->pow_limit_bits;

@@ -28,7 +28,8 @@ void pow_bits_init(struct pow_bits *b, const struct chain_params *p, uint32_t bi
 bool pow_bits_met(const struct pow_bits *b, const struct block_hash *hash);
 /* floor((~T)/(T+1)) + 1; zero for invalid bits (spec consensus 2.1). */
 struct u256 pow_work_of_bits(uint32_t bits);
-/* bits that the block after prev must have; time: its own time (20-minute rule). prev NULL: genesis. */
-uint32_t pow_required_bits(const struct chain_params *p, const struct header_node *prev, uint32_t time);
+/* bits that the block after prev (NULL: none) must have; time: its own, for the 20-minute rule. */
+uint32_t pow_required_bits(const struct chain_params *p, const struct header_node *prev,
+                           uint32_t time);
 
 #endif

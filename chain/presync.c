@@ -28,7 +28,7 @@ struct presync {
     struct u256 needed;
     enum presync_state state;
     struct siphash_key key;
-    unsigned phase; /* heights with height % PRESYNC_COMMIT_EVERY == phase are committed to; secret */
+    unsigned phase; /* committed to: heights with this rest by PRESYNC_COMMIT_EVERY; secret */
 
     struct header_node *window; /* ring by height; pass 1 */
     struct header_node *last;   /* in the window, or start; pass 1 */
@@ -44,7 +44,8 @@ struct presync {
     size_t n_held, held_cap, handed; /* handed: how many at the front went out with the last call */
 };
 
-struct presync *presync_new(struct header_index *idx, struct header_node *start, const struct u256 *needed)
+struct presync *presync_new(struct header_index *idx, struct header_node *start,
+                            const struct u256 *needed)
 {
     struct presync *p = xcalloc(1, sizeof(*p));
     p->idx = idx;
@@ -108,7 +109,8 @@ static struct header_node *window_slot(struct presync *p, int32_t height)
 }
 
 /* The slot's old node goes; the one after it loses its way back. p->pow is of h. */
-static void window_push(struct presync *p, const struct block_header *h, const struct block_hash *hash)
+static void window_push(struct presync *p, const struct block_header *h,
+                        const struct block_hash *hash)
 {
     const int32_t height = p->last->height + 1;
     if (height - PRESYNC_WINDOW > p->start->height)
@@ -134,13 +136,15 @@ static const struct pow_bits *bits_of(struct presync *p, const struct block_head
     return &p->pow;
 }
 
-static bool feed_work(struct presync *p, const struct block_header *h, int64_t now, struct verdict *v)
+static bool feed_work(struct presync *p, const struct block_header *h, int64_t now,
+                      struct verdict *v)
 {
     struct block_hash hash;
     block_header_hash(&hash, h);
     if (!block_hash_equal(&h->prev, &p->last->hash))
         return refuse(p, v, 20, "non-contiguous headers");
-    if (!header_check_pow(bits_of(p, h), &hash, v) || !header_check_context(p->params, p->last, h, now, v)) {
+    if (!header_check_pow(bits_of(p, h), &hash, v) ||
+        !header_check_context(p->params, p->last, h, now, v)) {
         p->state = PRESYNC_FAILED;
         return false;
     }
@@ -161,7 +165,8 @@ static void begin_redownload(struct presync *p)
     p->window = NULL;
 }
 
-static bool feed_pass1(struct presync *p, const struct block_header *h, size_t n, bool full, struct verdict *v)
+static bool feed_pass1(struct presync *p, const struct block_header *h, size_t n, bool full,
+                       struct verdict *v)
 {
     const int64_t now = clock_now();
     for (size_t i = 0; i < n; i++) {
@@ -204,7 +209,8 @@ static void drop_handed(struct presync *p)
     p->handed = 0;
 }
 
-static bool feed_pass2(struct presync *p, const struct block_header *h, size_t n, bool full, struct verdict *v)
+static bool feed_pass2(struct presync *p, const struct block_header *h, size_t n, bool full,
+                       struct verdict *v)
 {
     drop_handed(p);
     if (p->n_held + n > p->held_cap) {

@@ -25,7 +25,8 @@ struct presync;
 enum presync_state { PRESYNC_WORK, PRESYNC_REDOWNLOAD, PRESYNC_DONE, PRESYNC_FAILED };
 
 /* start: last known header the peer's chain builds on; needed: minimum cumulative work. */
-struct presync *presync_new(struct header_index *idx, struct header_node *start, const struct u256 *needed);
+struct presync *presync_new(struct header_index *idx, struct header_node *start,
+                            const struct u256 *needed);
 void presync_free(struct presync *p); /* NULL is fine */
 enum presync_state presync_get_state(const struct presync *p);
 
@@ -37,7 +38,7 @@ enum presync_state presync_get_state(const struct presync *p);
  */
 bool presync_feed(struct presync *p, const struct block_header *h, size_t n, bool full,
                   const struct block_header **out, size_t *n_out, struct verdict *v);
-/* Locator for the next getheaders: the last header seen, then start's locator. Returns the count. */
+/* Locator for the next getheaders: the last header seen, then start's. Returns the count. */
 size_t presync_locator(const struct presync *p, struct block_hash *out, size_t cap);
 /* Whether this header is the one that is waited for next. */
 bool presync_continues(const struct presync *p, const struct block_header *first);

@@ -139,10 +139,13 @@ static struct block_hash hash_of_header(const struct block_header *h)
     return hash;
 }
 
-static struct block_header mine_on(struct header_model *m, const struct block_hash *prev, uint32_t time)
+static struct block_header mine_on(struct header_model *m, const struct block_hash *prev,
+                                   uint32_t time)
 {
     const struct chain_params *p = header_index_params(m->idx);
-    struct block_header h = { .version = 4, .prev = *prev, .time = time, .bits = p->pow_limit_bits };
+    struct block_header h = {
+        .version = 4, .prev = *prev, .time = time, .bits = p->pow_limit_bits
+    };
     memcpy(h.merkle_root.b, &m->salt, sizeof(m->salt));
     m->salt++;
     for (;; h.nonce++) {
@@ -175,7 +178,8 @@ static void step_add(struct header_model *m, int parent, uint8_t seconds)
         return;
     }
     EXPECT(accepted == 1 && verdict_ok(&v) && last->prev == m->nodes[parent].node);
-    m->nodes[m->n++] = (struct model_node){ .node = last, .parent = parent, .header = h, .dirty = true };
+    m->nodes[m->n++] =
+        (struct model_node){ .node = last, .parent = parent, .header = h, .dirty = true };
 }
 
 static void step_add_again(struct header_model *m, int i)
@@ -183,7 +187,8 @@ static void step_add_again(struct header_model *m, int i)
     struct verdict v;
     struct header_node *last;
     size_t accepted;
-    EXPECT(header_index_accept(m->idx, &m->nodes[i].header, NULL, 1, NOW, &accepted, &last, &v) == OK);
+    EXPECT(header_index_accept(m->idx, &m->nodes[i].header, NULL, 1, NOW, &accepted, &last, &v) ==
+           OK);
     if (is_failed(m, i))
         EXPECT(accepted == 0 && v.code == REJECT_DUPLICATE);
     else
@@ -198,7 +203,8 @@ static void step_orphan(struct header_model *m, uint8_t salt)
     struct header_node *last;
     size_t accepted;
     EXPECT(header_index_accept(m->idx, &h, NULL, 1, NOW, &accepted, &last, &v) == ERR_NOTFOUND);
-    EXPECT(accepted == 0 && !last && v.ban_score == 10 && strcmp(v.reason, "prev-blk-not-found") == 0);
+    EXPECT(accepted == 0 && !last && v.ban_score == 10 &&
+           strcmp(v.reason, "prev-blk-not-found") == 0);
 }
 
 static void step_data(struct header_model *m, int i, uint8_t txs)
@@ -320,7 +326,8 @@ static void count_leaf(void *ctx, struct header_node *node)
 {
     struct leaf_count *count = ctx;
     for (int i = 0; i < count->m->n; i++)
-        EXPECT(count->m->nodes[i].parent < 0 || count->m->nodes[count->m->nodes[i].parent].node != node);
+        EXPECT(count->m->nodes[i].parent < 0 ||
+               count->m->nodes[count->m->nodes[i].parent].node != node);
     count->n++;
 }
 
@@ -369,7 +376,8 @@ static void compare_node(const struct header_model *m, int i)
     EXPECT(header_index_is_active(m->idx, n->node) == is_active(m, i));
     EXPECT(header_median_time(n->node) == median_time(m, i));
     header_of_node(&h, n->node);
-    EXPECT(memcmp(&h.prev, &n->header.prev, 32) == 0 && h.nonce == n->header.nonce && h.time == n->header.time);
+    EXPECT(memcmp(&h.prev, &n->header.prev, 32) == 0 && h.nonce == n->header.nonce &&
+           h.time == n->header.time);
     compare_walks(m, i, (i * 7 + 3) % m->n);
 }
 
@@ -399,7 +407,9 @@ struct header_model *header_model_new(void)
     struct header_model *m = xcalloc(1, sizeof(*m));
     const struct chain_params *p = params_get(NETWORK_REGTEST);
     m->idx = header_index_new(p);
-    m->nodes[0] = (struct model_node){ .node = header_index_genesis(m->idx), .parent = -1, .header = p->genesis };
+    m->nodes[0] = (struct model_node){ .node = header_index_genesis(m->idx),
+                                       .parent = -1,
+                                       .header = p->genesis };
     m->n = 1;
     m->tip = -1;
     return m;

@@ -53,7 +53,9 @@ struct block_header header_unhex(const char *hex)
 struct block_header header_mine(const struct block_hash *prev, uint32_t time, uint32_t salt)
 {
     const struct chain_params *p = params_get(NETWORK_REGTEST);
-    struct block_header h = { .version = 0x20000000, .prev = *prev, .time = time, .bits = REGTEST_BITS };
+    struct block_header h = {
+        .version = 0x20000000, .prev = *prev, .time = time, .bits = REGTEST_BITS
+    };
     le32_put(h.merkle_root.b, salt);
     struct block_hash hash = hash_of(&h);
     while (!pow_hash_ok(p, &hash, h.bits)) {
@@ -63,7 +65,8 @@ struct block_header header_mine(const struct block_hash *prev, uint32_t time, ui
     return h;
 }
 
-struct block_header *headers_mine(const struct block_hash *prev, uint32_t first_time, uint32_t salt, size_t n)
+struct block_header *headers_mine(const struct block_hash *prev, uint32_t first_time, uint32_t salt,
+                                  size_t n)
 {
     struct block_header *h = xcalloc(n, sizeof(*h));
     struct block_hash hash = *prev;
@@ -125,7 +128,8 @@ static bool walk_ends(const struct chain_params *p, const struct header_node *no
     return node;
 }
 
-bool bare_chain_has_look_back(const struct bare_chain *c, const struct chain_params *p, uint32_t time)
+bool bare_chain_has_look_back(const struct bare_chain *c, const struct chain_params *p,
+                              uint32_t time)
 {
     const struct header_node *prev = bare_chain_last(c);
     const bool late = p->allow_min_difficulty && time > prev->time + LATE_S;
@@ -138,7 +142,8 @@ bool bare_chain_has_look_back(const struct bare_chain *c, const struct chain_par
     return prev->bits == p->pow_limit_bits || c->n >= EDA_REACH;
 }
 
-void bare_chain_steady(struct bare_chain *c, int32_t last_height, size_t n, uint32_t gap, uint32_t bits)
+void bare_chain_steady(struct bare_chain *c, int32_t last_height, size_t n, uint32_t gap,
+                       uint32_t bits)
 {
     bare_chain_init(c, last_height - (int32_t)n + 1, n + 4000);
     for (size_t i = 0; i < n; i++)
@@ -147,21 +152,25 @@ void bare_chain_steady(struct bare_chain *c, int32_t last_height, size_t n, uint
 
 uint32_t bare_chain_required(const struct bare_chain *c, enum chain_network network, uint32_t gap)
 {
-    return pow_required_bits(params_get(network), bare_chain_last(c), bare_chain_last(c)->time + gap);
+    return pow_required_bits(params_get(network), bare_chain_last(c),
+                             bare_chain_last(c)->time + gap);
 }
 
 uint32_t bits_scaled(uint32_t bits, uint64_t times, uint64_t divisor)
 {
     bool negative, overflow;
-    const struct u256 old = u256_from_compact(bits, &negative, &overflow), by = u256_from_u64(divisor);
+    const struct u256 old = u256_from_compact(bits, &negative, &overflow),
+                      by = u256_from_u64(divisor);
     const struct u256 product = u256_mul_u64(&old, times), quotient = u256_div(&product, &by);
     return u256_to_compact(&quotient);
 }
 
 uint32_t bits_by_daa(uint32_t bits, uint64_t blocks, uint64_t span)
 {
-    const struct u256 one = pow_work_of_bits(bits), all = u256_mul_u64(&one, blocks * 600), by = u256_from_u64(span);
-    const struct u256 work = u256_div(&all, &by), zero = u256_from_u64(0), negated = u256_sub(&zero, &work);
+    const struct u256 one = pow_work_of_bits(bits), all = u256_mul_u64(&one, blocks * 600),
+                      by = u256_from_u64(span);
+    const struct u256 work = u256_div(&all, &by), zero = u256_from_u64(0),
+                      negated = u256_sub(&zero, &work);
     const struct u256 target = u256_div(&negated, &work);
     return u256_to_compact(&target);
 }

@@ -1,4 +1,5 @@
-/* Behaviours 1 to 16 of spec consensus-tests, part A: parameters and headers (15: test_behaviours_b.c). */
+/* Behaviours 1 to 16 of spec consensus-tests, part A: parameters and headers (15:
+ * test_behaviours_b.c). */
 #include <config.h>
 
 #include <stdlib.h>
@@ -25,21 +26,40 @@ static void behaviour_01_genesis_blocks_rebuilt_from_fields(void **state)
         const char *hash;
         enum chain_network network;
     } table[] = {
-        { 1231006505, LIMIT, 2083236893, "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f", NETWORK_MAIN },
-        { 1296688602, LIMIT, 414098458, "000000000933ea01ad0ee984209779baaec3ced90fa3f408719526f8d77f4943", NETWORK_TEST },
-        { 1296688602, LIMIT, 414098458, "000000000933ea01ad0ee984209779baaec3ced90fa3f408719526f8d77f4943", NETWORK_STN },
-        { 1296688602, 0x207fffff, 2, "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206", NETWORK_REGTEST },
+        { 1231006505, LIMIT, 2083236893,
+          "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f", NETWORK_MAIN },
+        { 1296688602, LIMIT, 414098458,
+          "000000000933ea01ad0ee984209779baaec3ced90fa3f408719526f8d77f4943", NETWORK_TEST },
+        { 1296688602, LIMIT, 414098458,
+          "000000000933ea01ad0ee984209779baaec3ced90fa3f408719526f8d77f4943", NETWORK_STN },
+        { 1296688602, 0x207fffff, 2,
+          "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206", NETWORK_REGTEST },
     };
-    static const char headline[] = "The Times 03/Jan/2009 Chancellor on brink of second bailout for banks";
-    struct buf tx = unhex("01000000" "01" "0000000000000000000000000000000000000000000000000000000000000000" "ffffffff"
-                          "4d" "04ffff001d" "0104" "45");
+    static const char headline[] =
+        "The Times 03/Jan/2009 Chancellor on brink of second bailout for banks";
+    struct buf tx = unhex("01000000"
+                          "01"
+                          "0000000000000000000000000000000000000000000000000000000000000000"
+                          "ffffffff"
+                          "4d"
+                          "04ffff001d"
+                          "0104"
+                          "45");
     buf_put(&tx, headline, sizeof(headline) - 1);
-    struct buf rest = unhex("ffffffff" "01" "00f2052a01000000" "43" "41"
+    struct buf rest = unhex("ffffffff"
+                            "01"
+                            "00f2052a01000000"
+                            "43"
+                            "41"
                             "04678afdb0fe5548271967f1a67130b7105cd6a828e03909a67962e0ea1f61deb6"
-                            "49f6bc3f4cef38c4f35504e51ec112de5c384df7ba0b8d578a4c702b6bf11d5f" "ac" "00000000");
+                            "49f6bc3f4cef38c4f35504e51ec112de5c384df7ba0b8d578a4c702b6bf11d5f"
+                            "ac"
+                            "00000000");
     buf_put(&tx, rest.data, rest.len);
     for (size_t i = 0; i < COUNT_OF(table); i++) {
-        struct block_header h = { .version = 1, .time = table[i].time, .bits = table[i].bits, .nonce = table[i].nonce };
+        struct block_header h = {
+            .version = 1, .time = table[i].time, .bits = table[i].bits, .nonce = table[i].nonce
+        };
         uint8_t block[GENESIS_BLOCK_SIZE];
         char hex[HASH_HEX_SIZE];
         sha256d(h.merkle_root.b, tx.data, tx.len);
@@ -115,15 +135,18 @@ static const char *offer(uint32_t over_median, int64_t now_before_time)
     struct header_node *genesis = header_index_genesis(idx), *last;
     struct block_header *h = headers_mine(&genesis->hash, genesis->time + 100, 0, 11);
     struct header_node *tip = headers_accept(idx, h, 11);
-    const struct block_header next = header_mine(&tip->hash, header_median_time(tip) + over_median, 5);
+    const struct block_header next =
+        header_mine(&tip->hash, header_median_time(tip) + over_median, 5);
     size_t accepted;
     free(h);
-    assert_int_equal(header_index_accept(idx, &next, NULL, 1, (int64_t)next.time - now_before_time, &accepted, &last, &v),
+    assert_int_equal(header_index_accept(idx, &next, NULL, 1, (int64_t)next.time - now_before_time,
+                                         &accepted, &last, &v),
                      OK);
     assert_int_equal(accepted, verdict_ok(&v));
     if (v.temporary) { /* the same header once more, later */
         struct verdict again;
-        assert_int_equal(header_index_accept(idx, &next, NULL, 1, LATER, &accepted, &last, &again), OK);
+        assert_int_equal(header_index_accept(idx, &next, NULL, 1, LATER, &accepted, &last, &again),
+                         OK);
         assert_int_equal(accepted, 1);
     }
     header_index_free(idx);
@@ -149,9 +172,12 @@ static const char *version_at(int32_t height, int32_t version)
     static struct verdict v;
     struct bare_chain c;
     bare_chain_steady(&c, height - 1, 20, 600, 0x207fffff);
-    const struct block_header h = { .version = version, .time = bare_chain_last(&c)->time + 1, .bits = 0x207fffff };
+    const struct block_header h = { .version = version,
+                                    .time = bare_chain_last(&c)->time + 1,
+                                    .bits = 0x207fffff };
     v = (struct verdict){ .code = REJECT_NONE };
-    const bool good = header_check_context(params_get(NETWORK_REGTEST), bare_chain_last(&c), &h, LATER, &v);
+    const bool good =
+        header_check_context(params_get(NETWORK_REGTEST), bare_chain_last(&c), &h, LATER, &v);
     assert_int_equal(v.code, good ? REJECT_NONE : REJECT_OBSOLETE);
     bare_chain_clear(&c);
     return v.reason;
@@ -176,7 +202,8 @@ static void behaviour_08_retarget_is_a_quarter_to_four_times_over_2015_gaps(void
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct bare_chain c;
         bare_chain_steady(&c, 2015, 2016, cases[i].gap, SOME);
-        assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 600), bits_scaled(SOME, cases[i].times, cases[i].divisor));
+        assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 600),
+                         bits_scaled(SOME, cases[i].times, cases[i].divisor));
         bare_chain_clear(&c);
     }
 }
@@ -190,7 +217,8 @@ static void behaviour_09_emergency_adjustment_from_twelve_hours_for_six_blocks(v
         const uint32_t base = header_median_time(bare_chain_last(&c));
         for (uint32_t i = 0; i < 6; i++)
             bare_chain_add(&c, base + gap + i, SOME);
-        assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 1), gap < 43200 ? SOME : bits_scaled(SOME, 5, 4));
+        assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 1),
+                         gap < 43200 ? SOME : bits_scaled(SOME, 5, 4));
         bare_chain_clear(&c);
     }
 }
@@ -209,19 +237,23 @@ static void behaviour_10_daa_begins_at_main_504032(void **state)
 static void behaviour_11_daa_span_is_clamped(void **state)
 {
     (void)state;
-    static const uint32_t spans[][2] = { { 43199, 43200 }, { 43200, 43200 }, { 43201, 43201 }, { 172799, 172799 },
-                                         { 172800, 172800 }, { 172801, 172800 } };
+    static const uint32_t spans[][2] = {
+        { 43199, 43200 },   { 43200, 43200 },   { 43201, 43201 },
+        { 172799, 172799 }, { 172800, 172800 }, { 172801, 172800 }
+    };
     for (size_t i = 0; i < COUNT_OF(spans); i++) {
         struct bare_chain c;
         bare_chain_steady(&c, 600000, 3, 0, SOME);
         for (int j = 0; j < 144; j++)
             bare_chain_add(&c, STEADY_START + spans[i][0], SOME);
-        assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 1), bits_by_daa(SOME, 144, spans[i][1]));
+        assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 1),
+                         bits_by_daa(SOME, 144, spans[i][1]));
         bare_chain_clear(&c);
     }
 }
 
-/* The last three blocks have the times a, b, c: how many blocks of work lie up to the one that counts. */
+/* The last three blocks have the times a, b, c: how many blocks of work lie up to the one that
+ * counts. */
 static unsigned blocks_counted(uint32_t a, uint32_t b, uint32_t c)
 {
     const uint32_t times[] = { a, b, c };
@@ -262,7 +294,8 @@ static void behaviour_13_test_network_before_the_daa_walks_back_to_the_last_real
     assert_int_equal(bare_chain_required(&c, NETWORK_TEST, 600), SOME);
     bare_chain_clear(&c);
 
-    bare_chain_steady(&c, 2016 * 400 - 1, 5, 600, SOME); /* the block on the boundary has the limit: the walk ends there */
+    bare_chain_steady(&c, 2016 * 400 - 1, 5, 600,
+                      SOME); /* the block on the boundary has the limit: the walk ends there */
     bare_chain_add(&c, bare_chain_last(&c)->time + 1201, LIMIT);
     bare_chain_add(&c, bare_chain_last(&c)->time + 1201, LIMIT);
     assert_int_equal(bare_chain_required(&c, NETWORK_TEST, 600), LIMIT);

@@ -24,7 +24,8 @@ static void check_fields(struct json_object *want, const struct field *fields, s
         assert_true(json_object_object_get_ex(want, fields[i].name, &value));
         const int64_t number = llround(json_object_get_double(value) * fields[i].unit);
         if (number != fields[i].value)
-            fail_msg("%s: expected %lld, got %lld", fields[i].name, (long long)number, (long long)fields[i].value);
+            fail_msg("%s: expected %lld, got %lld", fields[i].name, (long long)number,
+                     (long long)fields[i].value);
     }
 }
 
@@ -57,7 +58,8 @@ static void check_stats(struct json_object *want, const struct block_stats *s)
 static void submit_all(struct test_chain *t, struct json_object *blocks)
 {
     for (size_t i = 1; i < json_object_array_length(blocks); i++) { /* 0 is genesis */
-        struct built_block b = { .raw = unhex(json_object_get_string(json_object_array_get_idx(blocks, i))) };
+        struct built_block b = { .raw = unhex(json_object_get_string(
+                                     json_object_array_get_idx(blocks, i))) };
         assert_string_equal(test_chain_submit(t, &b), "");
         buf_clear(&b.raw);
     }
@@ -77,7 +79,8 @@ static void answers_are_the_references(void **state)
         struct block_stats got;
         struct error e = { .code = OK };
         assert_true(json_object_object_get_ex(want, "height", &height));
-        struct header_node *node = header_index_at(chain_headers(t.chain), json_object_get_int(height));
+        struct header_node *node =
+            header_index_at(chain_headers(t.chain), json_object_get_int(height));
         assert_non_null(node);
         assert_int_equal(block_stats_compute(&got, t.chain, node, NULL, &e), OK);
         check_stats(want, &got);
@@ -146,12 +149,15 @@ static struct header_index *counted_chain(int32_t height)
     const struct block_pos pos = { .size = 1 };
     header_index_set_data(idx, node, &pos, 1, 0);
     for (int32_t i = 1; i <= height; i++) {
-        struct block_header h = { .version = 4, .prev = node->hash, .time = node->time + 10, .bits = node->bits };
+        struct block_header h = {
+            .version = 4, .prev = node->hash, .time = node->time + 10, .bits = node->bits
+        };
         struct header_node *last = NULL;
         struct verdict v;
         size_t accepted = 0;
         for (; accepted == 0; h.nonce++)
-            assert_int_equal(header_index_accept(idx, &h, NULL, 1, INT64_MAX / 2, &accepted, &last, &v), OK);
+            assert_int_equal(
+                header_index_accept(idx, &h, NULL, 1, INT64_MAX / 2, &accepted, &last, &v), OK);
         node = last;
         header_index_set_data(idx, node, &pos, (uint32_t)i + 1, 0);
     }
@@ -182,12 +188,15 @@ static void window_is_a_month_or_all_but_the_first_block(void **state)
     struct header_index *idx = counted_chain(50);
     struct tx_stats s;
     struct error e;
-    assert_int_equal(tx_stats_compute(&s, idx, header_index_tip(idx), TX_STATS_DEFAULT_WINDOW, &e), OK);
+    assert_int_equal(tx_stats_compute(&s, idx, header_index_tip(idx), TX_STATS_DEFAULT_WINDOW, &e),
+                     OK);
     assert_int_equal(s.window_blocks, 49);
-    assert_int_equal(tx_stats_compute(&s, idx, header_index_at(idx, 1), TX_STATS_DEFAULT_WINDOW, &e), OK);
+    assert_int_equal(
+        tx_stats_compute(&s, idx, header_index_at(idx, 1), TX_STATS_DEFAULT_WINDOW, &e), OK);
     assert_int_equal(s.window_blocks, 0);
     assert_int_equal(s.window_txs, 0);
-    assert_int_equal(tx_stats_compute(&s, idx, header_index_genesis(idx), TX_STATS_DEFAULT_WINDOW, &e), OK);
+    assert_int_equal(
+        tx_stats_compute(&s, idx, header_index_genesis(idx), TX_STATS_DEFAULT_WINDOW, &e), OK);
     assert_int_equal(s.tx_count, 1);
     header_index_free(idx);
 }

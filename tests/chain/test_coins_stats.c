@@ -20,8 +20,8 @@ static struct coins *open_coins(void)
     return c;
 }
 
-static void add(struct coins *c, uint8_t txid, uint32_t index, int32_t height, bool coinbase, int64_t value,
-                const char *script)
+static void add(struct coins *c, uint8_t txid, uint32_t index, int32_t height, bool coinbase,
+                int64_t value, const char *script)
 {
     struct error e;
     const struct outpoint o = { .txid = { { txid } }, .index = index };

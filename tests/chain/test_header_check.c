@@ -18,13 +18,16 @@ static void chain_up_to(struct bare_chain *c, int32_t height)
 
 static struct block_header next_header(const struct bare_chain *c, int32_t version)
 {
-    return (struct block_header){ .version = version, .time = bare_chain_last(c)->time + 1, .bits = 0x207fffff };
+    return (struct block_header){ .version = version,
+                                  .time = bare_chain_last(c)->time + 1,
+                                  .bits = 0x207fffff };
 }
 
 static struct verdict judge(const struct bare_chain *c, const struct block_header *h, int64_t now)
 {
     struct verdict v = { .code = REJECT_NONE };
-    const bool good = header_check_context(params_get(NETWORK_REGTEST), bare_chain_last(c), h, now, &v);
+    const bool good =
+        header_check_context(params_get(NETWORK_REGTEST), bare_chain_last(c), h, now, &v);
     assert_int_equal(good, verdict_ok(&v));
     return v;
 }
@@ -82,10 +85,19 @@ static void old_versions_end_at_their_heights(void **state)
         int32_t height, version;
         const char *reason; /* NULL: valid */
     } cases[] = {
-        { 1250, 1, NULL }, { 1251, 1, "bad-version(0x00000001)" }, { 1251, 2, "bad-version(0x00000002)" },
-        { 1251, 3, NULL }, { 1350, 3, NULL }, { 1351, 3, "bad-version(0x00000003)" }, { 1351, 4, NULL },
-        { 1250, -1, NULL }, { 1251, -1, "bad-version(0xffffffff)" }, { 1351, INT32_MIN, "bad-version(0x80000000)" },
-        { 1351, 0x20000000, NULL }, { 1351, INT32_MAX, NULL }, { 1250, 0, NULL },
+        { 1250, 1, NULL },
+        { 1251, 1, "bad-version(0x00000001)" },
+        { 1251, 2, "bad-version(0x00000002)" },
+        { 1251, 3, NULL },
+        { 1350, 3, NULL },
+        { 1351, 3, "bad-version(0x00000003)" },
+        { 1351, 4, NULL },
+        { 1250, -1, NULL },
+        { 1251, -1, "bad-version(0xffffffff)" },
+        { 1351, INT32_MIN, "bad-version(0x80000000)" },
+        { 1351, 0x20000000, NULL },
+        { 1351, INT32_MAX, NULL },
+        { 1250, 0, NULL },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct bare_chain c;

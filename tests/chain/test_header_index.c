@@ -22,7 +22,8 @@ static struct header_index *new_index(void)
 }
 
 /* n headers on prev, accepted; returns the last. */
-static struct header_node *grow(struct header_index *idx, struct header_node *prev, uint32_t salt, size_t n)
+static struct header_node *grow(struct header_index *idx, struct header_node *prev, uint32_t salt,
+                                size_t n)
 {
     struct block_header *h = headers_mine(&prev->hash, prev->time + 1, salt, n);
     struct header_node *last = headers_accept(idx, h, n);
@@ -115,7 +116,8 @@ static void header_without_known_parent_is_not_found(void **state)
     struct header_node *last;
     struct verdict v;
     size_t accepted;
-    assert_int_equal(header_index_accept(idx, &h, NULL, 1, NOW, &accepted, &last, &v), ERR_NOTFOUND);
+    assert_int_equal(header_index_accept(idx, &h, NULL, 1, NOW, &accepted, &last, &v),
+                     ERR_NOTFOUND);
     assert_string_equal(v.reason, "prev-blk-not-found");
     assert_int_equal(v.ban_score, 10);
     assert_null(last);
@@ -247,7 +249,8 @@ static void preferred_block_wins_ties_and_the_latest_preference_counts(void **st
     (void)state;
     struct header_index *idx = new_index();
     struct header_node *genesis = header_index_genesis(idx);
-    struct header_node *a = grow(idx, genesis, 1, 5), *b = grow(idx, genesis, 2, 5), *c = grow(idx, genesis, 3, 4);
+    struct header_node *a = grow(idx, genesis, 1, 5), *b = grow(idx, genesis, 2, 5),
+                       *c = grow(idx, genesis, 3, 4);
     store_up_to(idx, a);
     store_up_to(idx, b);
     store_up_to(idx, c);
@@ -288,7 +291,8 @@ static void reconsidering_one_branch_frees_the_others_of_the_same_ancestor(void 
     (void)state;
     struct header_index *idx = new_index();
     struct header_node *root = grow(idx, header_index_genesis(idx), 0, 2);
-    struct header_node *a = grow(idx, root, 1, 3), *b = grow(idx, root, 2, 3), *c = grow(idx, root, 3, 3);
+    struct header_node *a = grow(idx, root, 1, 3), *b = grow(idx, root, 2, 3),
+                       *c = grow(idx, root, 3, 3);
     header_index_fail(idx, c->prev, HS_FAILED_LIMIT);
     header_index_fail(idx, root, 0);
     header_index_reconsider(idx, a);
@@ -332,8 +336,10 @@ static void tip_moves_over_deep_forks(void **state)
     (void)state;
     struct header_index *idx = new_index();
     struct header_node *genesis = header_index_genesis(idx);
-    struct header_node *a = grow(idx, genesis, 1, 2500), *b = grow(idx, header_ancestor(a, 3), 2, 1500);
-    struct header_node *tips[] = { a, b, header_ancestor(a, 2000), genesis, b, a, header_ancestor(b, 10), a };
+    struct header_node *a = grow(idx, genesis, 1, 2500),
+                       *b = grow(idx, header_ancestor(a, 3), 2, 1500);
+    struct header_node *tips[] = { a, b, header_ancestor(a, 2000), genesis,
+                                   b, a, header_ancestor(b, 10),   a };
     for (size_t i = 0; i < sizeof(tips) / sizeof(*tips); i++) {
         header_index_set_tip(idx, tips[i]);
         assert_ptr_equal(header_index_tip(idx), tips[i]);
@@ -436,8 +442,11 @@ static void save_node(void *ctx, struct header_node *node)
     struct saved *row = &s->rows[s->n++];
     header_of_node(&row->header, node);
     row->hash = node->hash;
-    row->data = (struct header_data){ .data = node->data, .undo = node->undo, .tx_count = node->tx_count,
-                                      .wire_checksum = node->wire_checksum, .status = atomic_load(&node->status) };
+    row->data = (struct header_data){ .data = node->data,
+                                      .undo = node->undo,
+                                      .tx_count = node->tx_count,
+                                      .wire_checksum = node->wire_checksum,
+                                      .status = atomic_load(&node->status) };
 }
 
 /* Field by field: the struct has bytes between them. */
@@ -453,7 +462,8 @@ static void index_loaded_from_rows_is_the_same(void **state)
     (void)state;
     struct header_index *idx = new_index(), *copy = new_index();
     struct header_node *genesis = header_index_genesis(idx);
-    struct header_node *a = grow(idx, genesis, 1, 30), *b = grow(idx, header_ancestor(a, 10), 2, 30);
+    struct header_node *a = grow(idx, genesis, 1, 30),
+                       *b = grow(idx, header_ancestor(a, 10), 2, 30);
     struct error e;
     store_up_to(idx, a);
     store_up_to(idx, header_ancestor(b, 35));
@@ -463,12 +473,14 @@ static void index_loaded_from_rows_is_the_same(void **state)
     header_index_each(idx, save_node, &s);
     assert_int_equal(s.n, 61);
     for (size_t i = 0; i < s.n; i++)
-        assert_non_null(header_index_load(copy, &s.rows[i].header, &s.rows[i].hash, &s.rows[i].data, &e));
+        assert_non_null(
+            header_index_load(copy, &s.rows[i].header, &s.rows[i].hash, &s.rows[i].data, &e));
     header_index_loaded(copy);
 
     assert_int_equal(header_index_count(copy), 61);
     assert_memory_equal(header_index_best(copy)->hash.b, header_index_best(idx)->hash.b, 32);
-    assert_memory_equal(header_index_best_candidate(copy)->hash.b, header_ancestor(b, 35)->hash.b, 32);
+    assert_memory_equal(header_index_best_candidate(copy)->hash.b, header_ancestor(b, 35)->hash.b,
+                        32);
     struct header_data was, is;
     header_index_get_data(idx, header_ancestor(b, 35), &was);
     header_index_get_data(copy, header_index_find(copy, &header_ancestor(b, 35)->hash), &is);
@@ -502,7 +514,9 @@ static void loaded_block_gives_way_to_nothing_of_equal_work(void **state)
     struct header_node *genesis = header_index_genesis(idx);
     const struct block_header h = header_mine(&genesis->hash, genesis->time + 1, 7);
     const struct block_hash hash = hash_of(&h);
-    const struct header_data data = { .status = HS_HAVE_DATA | HS_TX_CHECKED, .data = stored, .tx_count = 1 };
+    const struct header_data data = { .status = HS_HAVE_DATA | HS_TX_CHECKED,
+                                      .data = stored,
+                                      .tx_count = 1 };
     struct error e;
     header_index_load(idx, &params_get(NETWORK_REGTEST)->genesis, &genesis->hash, &data, &e);
     struct header_node *loaded = header_index_load(idx, &h, &hash, &data, &e);
@@ -636,7 +650,8 @@ static void memory_is_counted(void **state)
     struct header_index *idx = new_index();
     const size_t before = header_index_memory_bytes(idx);
     grow(idx, header_index_genesis(idx), 0, 50000);
-    const size_t used = header_index_memory_bytes(idx) - before, nodes = 50000 * sizeof(struct header_node);
+    const size_t used = header_index_memory_bytes(idx) - before,
+                 nodes = 50000 * sizeof(struct header_node);
     assert_true(used >= nodes - (2u << 20)); /* the first slab was there before */
     assert_true(used <= nodes + (2u << 20) + 50000 * 8 * sizeof(void *));
     header_index_free(idx);

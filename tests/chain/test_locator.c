@@ -22,7 +22,8 @@ static void fixture_open(struct fixture *f, size_t n)
     free(h);
 }
 
-static struct header_node *branch(struct fixture *f, struct header_node *from, uint32_t salt, size_t n)
+static struct header_node *branch(struct fixture *f, struct header_node *from, uint32_t salt,
+                                  size_t n)
 {
     struct block_header *h = headers_mine(&from->hash, from->time + 1, salt, n);
     struct header_node *last = headers_accept(f->idx, h, n);
@@ -36,7 +37,8 @@ static void locator_is_dense_first_then_twice_as_far_and_ends_with_genesis(void 
     struct fixture f;
     struct block_hash out[LOCATOR_MAX];
     fixture_open(&f, 100);
-    static const int32_t heights[] = { 100, 99, 98, 97, 96, 95, 94, 93, 92, 91, 90, 88, 84, 76, 60, 28, 0 };
+    static const int32_t heights[] = { 100, 99, 98, 97, 96, 95, 94, 93, 92,
+                                       91,  90, 88, 84, 76, 60, 28, 0 };
     const size_t n = locator_make(f.idx, f.tip, out);
     assert_int_equal(n, sizeof(heights) / sizeof(*heights));
     for (size_t i = 0; i < n; i++)
@@ -79,7 +81,8 @@ static void who_is_ahead_on_our_chain_forks_at_our_tip(void **state)
     struct fixture f;
     struct block_hash out[LOCATOR_MAX];
     fixture_open(&f, 50);
-    struct header_node *ahead = branch(&f, f.tip, 0, 60); /* headers we know, blocks not connected yet */
+    struct header_node *ahead =
+        branch(&f, f.tip, 0, 60); /* headers we know, blocks not connected yet */
     assert_ptr_equal(locator_fork(f.idx, out, locator_make(f.idx, ahead, out)), f.tip);
     header_index_free(f.idx);
 }
@@ -102,7 +105,8 @@ static void only_the_first_101_hashes_count(void **state)
     struct block_hash long_one[LOCATOR_IN_MAX + 1] = { { { 0 } } };
     fixture_open(&f, 5);
     long_one[LOCATOR_IN_MAX] = f.tip->hash;
-    assert_ptr_equal(locator_fork(f.idx, long_one, LOCATOR_IN_MAX + 1), header_index_genesis(f.idx));
+    assert_ptr_equal(locator_fork(f.idx, long_one, LOCATOR_IN_MAX + 1),
+                     header_index_genesis(f.idx));
     long_one[LOCATOR_IN_MAX - 1] = f.tip->hash;
     assert_ptr_equal(locator_fork(f.idx, long_one, LOCATOR_IN_MAX + 1), f.tip);
     header_index_free(f.idx);

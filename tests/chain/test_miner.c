@@ -31,7 +31,9 @@ static void fixture_open(struct fixture *f, int32_t height)
         tip = headers_accept(f->idx, h, (size_t)height - 1);
         free(h);
     }
-    f->job = (struct miner_job){ .params = f->params, .prev = tip, .script = builder_true(), .now = tip->time + 60 };
+    f->job = (struct miner_job){
+        .params = f->params, .prev = tip, .script = builder_true(), .now = tip->time + 60
+    };
     buf_init(&f->block);
 }
 
@@ -249,7 +251,8 @@ static void a_chain_takes_mined_blocks(void **state)
                                        .script = builder_true(), .now = clock_now() };
         assert_int_equal(miner_mine(&job, &tries, NULL, &block, &found, &e), OK);
         assert_true(found);
-        assert_int_equal(chain_submit_block(t.chain, block.data, block.len, &v, &duplicate, &node, &e), OK);
+        assert_int_equal(
+            chain_submit_block(t.chain, block.data, block.len, &v, &duplicate, &node, &e), OK);
         assert_true(verdict_ok(&v) && !duplicate);
         assert_int_equal(test_chain_tip_height(&t), height);
     }

@@ -37,7 +37,8 @@ static void hash_up_to_the_target_is_enough(void **state)
 {
     (void)state;
     struct block_hash hash;
-    const struct u256 target = target_of(SOME), one = u256_from_u64(1), above = u256_add(&target, &one);
+    const struct u256 target = target_of(SOME), one = u256_from_u64(1),
+                      above = u256_add(&target, &one);
     u256_to_le(hash.b, &target);
     assert_true(pow_hash_ok(params_get(NETWORK_MAIN), &hash, SOME));
     u256_to_le(hash.b, &above);
@@ -98,10 +99,12 @@ static void retarget_scales_by_the_span_of_2015_gaps(void **state)
     (void)state;
     struct bare_chain c;
     bare_chain_steady(&c, 4031, 2016, 400, SOME);
-    assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 1), bits_scaled(SOME, 2015 * 400, 1209600));
+    assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 1),
+                     bits_scaled(SOME, 2015 * 400, 1209600));
     bare_chain_clear(&c);
     bare_chain_steady(&c, 4031, 2016, 600, LIMIT);
-    assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 1), bits_scaled(LIMIT, 2015 * 600, 1209600));
+    assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 1),
+                     bits_scaled(LIMIT, 2015 * 600, 1209600));
     bare_chain_clear(&c);
     bare_chain_steady(&c, 4031, 2016, 700, LIMIT); /* would be easier than allowed */
     assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 1), LIMIT);
@@ -151,7 +154,8 @@ static void twelve_hours_for_six_blocks_make_it_a_fifth_easier(void **state)
     assert_int_equal(after_slow_blocks(43199, SOME, 480000), SOME);
     assert_int_equal(after_slow_blocks(43200, SOME, 480000), bits_scaled(SOME, 5, 4));
     assert_int_equal(after_slow_blocks(900000, SOME, 480000), bits_scaled(SOME, 5, 4));
-    assert_int_equal(after_slow_blocks(43200, SOME, 100000), bits_scaled(SOME, 5, 4)); /* also long before the fork */
+    assert_int_equal(after_slow_blocks(43200, SOME, 100000),
+                     bits_scaled(SOME, 5, 4)); /* also long before the fork */
     assert_int_equal(after_slow_blocks(43200, LIMIT, 480000), LIMIT);
     assert_int_equal(after_slow_blocks(43200, 0x1d00fffe, 480000), LIMIT);
 }
@@ -165,7 +169,8 @@ static void late_block_of_a_test_network_may_have_the_limit(void **state)
     assert_int_equal(bare_chain_required(&c, NETWORK_TEST, 1201), LIMIT);
     for (int i = 0; i < 20; i++)
         bare_chain_add(&c, bare_chain_last(&c)->time + 1201, LIMIT);
-    assert_int_equal(bare_chain_required(&c, NETWORK_TEST, 600), SOME); /* the last bits that were not the limit */
+    assert_int_equal(bare_chain_required(&c, NETWORK_TEST, 600),
+                     SOME); /* the last bits that were not the limit */
     assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 600), LIMIT);
     bare_chain_clear(&c);
 }
@@ -186,7 +191,8 @@ static void daa_begins_after_the_block_at_its_height(void **state)
     (void)state;
     struct bare_chain c;
     bare_chain_steady(&c, 504030, 200, 500, SOME);
-    assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 500), SOME); /* 504031 is not on the grid of retargets */
+    assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 500),
+                     SOME); /* 504031 is not on the grid of retargets */
     bare_chain_add(&c, bare_chain_last(&c)->time + 500, SOME);
     assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 500), bits_by_daa(SOME, 144, 144 * 500));
     bare_chain_clear(&c);
@@ -199,7 +205,8 @@ static void daa_keeps_steady_blocks_steady_and_follows_the_rest(void **state)
     struct bare_chain c;
     for (size_t i = 0; i < sizeof(gaps) / sizeof(*gaps); i++) {
         bare_chain_steady(&c, 600000, 200, gaps[i], SOME);
-        assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 1), bits_by_daa(SOME, 144, 144 * gaps[i]));
+        assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 1),
+                         bits_by_daa(SOME, 144, 144 * gaps[i]));
         bare_chain_clear(&c);
     }
 }
@@ -210,9 +217,9 @@ static void daa_counts_no_less_than_half_and_no_more_than_twice_the_time(void **
     static const uint32_t spans[] = { 100, 43199, 43200, 43201, 172799, 172800, 172801, 500000 };
     for (size_t i = 0; i < sizeof(spans) / sizeof(*spans); i++) {
         struct bare_chain c;
-        bare_chain_steady(&c, 600000, 10, 0, SOME);                       /* suitable block of the start: STEADY_START */
+        bare_chain_steady(&c, 600000, 10, 0, SOME); /* suitable block of the start: STEADY_START */
         for (int j = 0; j < 144; j++)
-            bare_chain_add(&c, STEADY_START + spans[i], SOME);        /* and of the end: span later */
+            bare_chain_add(&c, STEADY_START + spans[i], SOME); /* and of the end: span later */
         const uint64_t span = spans[i] < 43200 ? 43200 : spans[i] > 172800 ? 172800 : spans[i];
         assert_int_equal(bare_chain_required(&c, NETWORK_MAIN, 1), bits_by_daa(SOME, 144, span));
         bare_chain_clear(&c);
@@ -270,7 +277,8 @@ static void late_block_of_a_test_network_under_the_daa(void **state)
     (void)state;
     struct bare_chain c;
     bare_chain_steady(&c, 1400000, 200, 600, SOME);
-    assert_int_equal(bare_chain_required(&c, NETWORK_TEST, 1200), bits_by_daa(SOME, 144, 144 * 600));
+    assert_int_equal(bare_chain_required(&c, NETWORK_TEST, 1200),
+                     bits_by_daa(SOME, 144, 144 * 600));
     assert_int_equal(bare_chain_required(&c, NETWORK_TEST, 1201), LIMIT);
     bare_chain_clear(&c);
 }

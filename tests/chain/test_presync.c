@@ -109,7 +109,8 @@ static void chain_with_enough_work_is_handed_out_in_the_second_pass(void **state
     /* Up to the end of the message in which the work was reached. */
     assert_int_equal(c.handed, 30000);
     assert_int_equal(header_index_count(c.idx), 1 + c.handed);
-    assert_true(c.memory_max < (PRESYNC_BUFFER + 2 * MESSAGE) * sizeof(struct block_header) + 100000);
+    assert_true(c.memory_max <
+                (PRESYNC_BUFFER + 2 * MESSAGE) * sizeof(struct block_header) + 100000);
     peer_close(&c);
 }
 
@@ -133,7 +134,8 @@ static void headers_are_held_back_until_many_more_have_matched(void **state)
     assert_true(send_pass(&c, PRESYNC_WORK));
     for (size_t at = 0; at < 38000; at += MESSAGE) {
         assert_true(feed(&c, c.h + at, MESSAGE));
-        assert_int_equal(c.handed, at + MESSAGE > PRESYNC_BUFFER ? at + MESSAGE - PRESYNC_BUFFER : 0);
+        assert_int_equal(c.handed,
+                         at + MESSAGE > PRESYNC_BUFFER ? at + MESSAGE - PRESYNC_BUFFER : 0);
     }
     peer_close(&c);
 }
@@ -196,15 +198,17 @@ static void header_that_breaks_a_rule_is_refused_in_the_first_pass(void **state)
     static const struct {
         const char *reason;
         uint32_t bits, time; /* 0: as they were */
-    } cases[] = { { "bad-diffbits", 0x207ffffe, 0 }, { "time-too-old", 0, 1296688602 }, { "high-hash", 0x03000001, 0 } };
+    } cases[] = { { "bad-diffbits", 0x207ffffe, 0 },
+                  { "time-too-old", 0, 1296688602 },
+                  { "high-hash", 0x03000001, 0 } };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct peer_chain c;
         peer_open(&c, 100, 200);
         struct block_header *bad = &c.h[50];
         bad->bits = cases[i].bits ? cases[i].bits : bad->bits;
         bad->time = cases[i].time ? cases[i].time : bad->time;
-        for (struct block_hash hash = hash_of(bad); !pow_hash_ok(params_get(NETWORK_REGTEST), &hash, 0x207fff00);
-             hash = hash_of(bad))
+        for (struct block_hash hash = hash_of(bad);
+             !pow_hash_ok(params_get(NETWORK_REGTEST), &hash, 0x207fff00); hash = hash_of(bad))
             bad->nonce++;
         assert_false(feed(&c, c.h, 100));
         assert_string_equal(c.v.reason, cases[i].reason);

@@ -29,8 +29,8 @@ struct tally {
     size_t rows, checked, works;
 };
 
-static void check_row(const char *name, const struct chain_params *p, struct bare_chain *c, const struct row *row,
-                      struct tally *t)
+static void check_row(const char *name, const struct chain_params *p, struct bare_chain *c,
+                      const struct row *row, struct tally *t)
 {
     t->rows++;
     if (c->n > 0) {
@@ -38,7 +38,8 @@ static void check_row(const char *name, const struct chain_params *p, struct bar
         if (bare_chain_has_look_back(c, p, row->time)) {
             const uint32_t bits = pow_required_bits(p, bare_chain_last(c), row->time);
             if (bits != row->bits)
-                fail_msg("%s: height %d needs bits %08x, computed %08x", name, row->height, row->bits, bits);
+                fail_msg("%s: height %d needs bits %08x, computed %08x", name, row->height,
+                         row->bits, bits);
             t->checked++;
         }
     }
@@ -53,7 +54,8 @@ static void check_row(const char *name, const struct chain_params *p, struct bar
 
 static void check_file(const char *name)
 {
-    const struct chain_params *p = params_get(strstr(name, "mainnet") ? NETWORK_MAIN : NETWORK_TEST);
+    const struct chain_params *p =
+        params_get(strstr(name, "mainnet") ? NETWORK_MAIN : NETWORK_TEST);
     struct buf text;
     struct bare_chain chain = { 0 };
     struct tally t = { 0 };
@@ -69,7 +71,8 @@ static void check_file(const char *name)
             bare_chain_init(&chain, row.height, text.len / 16);
         check_row(name, p, &chain, &row, &t);
     }
-    print_message("%s: %zu rows, %zu bits and %zu works computed\n", name, t.rows, t.checked, t.works);
+    print_message("%s: %zu rows, %zu bits and %zu works computed\n", name, t.rows, t.checked,
+                  t.works);
     vector_report(name, t.checked);
     bare_chain_clear(&chain);
     buf_clear(&text);

@@ -105,7 +105,8 @@ static void every_file_of_headers_follows_the_rules(void **state)
     for (size_t i = 0; i < n; i++) {
         const struct chain_params *p = network_of(names[i]);
         const int32_t first = first_height_of(names[i]);
-        vector_report(names[i], first == 0 ? accept_from_genesis(names[i], p) : check_from_middle(names[i], p, first));
+        vector_report(names[i], first == 0 ? accept_from_genesis(names[i], p)
+                                           : check_from_middle(names[i], p, first));
     }
     vector_list_free(names, n);
     if (n == 0)
@@ -153,13 +154,15 @@ static void node_of_header(struct header_node *node, int32_t height, const struc
     node->bits = h->bits;
 }
 
-/* Reads mainnet_retarget_boundaries.csv; a period's nodes are linked so that its retarget computes. */
+/* Reads mainnet_retarget_boundaries.csv; a period's nodes are linked so that its retarget computes.
+ */
 static void periods_load(struct periods *p)
 {
     struct lines lines;
     char *line, hex[161];
     int32_t height;
-    *p = (struct periods){ xcalloc(PERIODS_MAX, sizeof(*p->first)), xcalloc(PERIODS_MAX, sizeof(*p->last)), 0 };
+    *p = (struct periods){ xcalloc(PERIODS_MAX, sizeof(*p->first)),
+                           xcalloc(PERIODS_MAX, sizeof(*p->last)), 0 };
     lines_open(&lines, "headers/mainnet_retarget_boundaries.csv");
     while ((line = lines_next(&lines))) {
         if (sscanf(line, "%d,%160s", &height, hex) != 2)
@@ -239,7 +242,8 @@ static void period_ends_have_their_hash_and_next_target(void **state)
     vector_report("headers/mainnet_period_ends_prefork.csv", cases);
 }
 
-/* Work up to and including a height that the known periods cover, genesis left out as in the file. */
+/* Work up to and including a height that the known periods cover, genesis left out as in the file.
+ */
 static struct u256 work_up_to(const struct periods *p, int32_t height)
 {
     struct u256 sum = u256_from_u64(0);
@@ -348,7 +352,9 @@ static void checkpoints_are_those_of_the_reference(void **state)
     static const struct {
         const char *key;
         enum chain_network network;
-    } networks[] = { { "mainnet", NETWORK_MAIN }, { "testnet", NETWORK_TEST }, { "stn", NETWORK_STN },
+    } networks[] = { { "mainnet", NETWORK_MAIN },
+                     { "testnet", NETWORK_TEST },
+                     { "stn", NETWORK_STN },
                      { "regtest", NETWORK_REGTEST } };
     struct json_object *all = vector_json("headers/checkpoints.json"), *list;
     size_t cases = 0;
@@ -359,7 +365,8 @@ static void checkpoints_are_those_of_the_reference(void **state)
         for (size_t j = 0; j < p->n_checkpoints; j++, cases++) {
             struct json_object *pair = json_object_array_get_idx(list, j);
             char hex[HASH_HEX_SIZE];
-            assert_int_equal(json_object_get_int(json_object_array_get_idx(pair, 0)), p->checkpoints[j].height);
+            assert_int_equal(json_object_get_int(json_object_array_get_idx(pair, 0)),
+                             p->checkpoints[j].height);
             assert_string_equal(json_object_get_string(json_object_array_get_idx(pair, 1)),
                                 hash_to_hex(hex, p->checkpoints[j].hash.b));
         }
@@ -405,7 +412,8 @@ static void branch_below_the_last_checkpoint_is_refused(void **state)
     /* Before the checkpoint's block is in, the branch is a branch like others. */
     headers_accept(idx, t.fork, 1);
     headers_accept(idx, t.chain, t.n_chain);
-    assert_int_equal(header_index_accept(idx, t.fork + 1, NULL, 1, LATER, &accepted, &last, &v), OK);
+    assert_int_equal(header_index_accept(idx, t.fork + 1, NULL, 1, LATER, &accepted, &last, &v),
+                     OK);
     assert_int_equal(accepted, 0);
     assert_int_equal(v.code, REJECT_CHECKPOINT);
     assert_int_equal(v.ban_score, 100);

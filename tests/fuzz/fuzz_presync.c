@@ -26,7 +26,9 @@ static void make_chain(const struct chain_params *p)
     chain = xcalloc(CHAIN, sizeof(*chain));
     for (size_t i = 0; i < CHAIN; i++) {
         struct block_header *h = &chain[i];
-        *h = (struct block_header){ .version = 4, .prev = prev, .time = p->genesis.time + 1 + (uint32_t)i,
+        *h = (struct block_header){ .version = 4,
+                                    .prev = prev,
+                                    .time = p->genesis.time + 1 + (uint32_t)i,
                                     .bits = p->pow_limit_bits };
         do {
             h->nonce++;
@@ -58,7 +60,8 @@ static bool step(struct presync *p, const uint8_t *data, size_t *at, size_t *han
         n = CHAIN - *at;
     memcpy(message, chain + *at, n * sizeof(*message));
     if (n > 0 && (data[0] & 0x70) == 0x70)
-        ((uint8_t *)&message[data[1] % n])[data[1] % sizeof(*message)] ^= (uint8_t)(1u << (data[0] & 7));
+        ((uint8_t *)&message[data[1] % n])[data[1] % sizeof(*message)] ^=
+            (uint8_t)(1u << (data[0] & 7));
     const enum presync_state before = presync_get_state(p);
     const bool good = presync_feed(p, message, n, (data[0] & 0x40) == 0, &out, &n_out, &v);
     if (!good && (n_out != 0 || (presync_get_state(p) != PRESYNC_FAILED && before != PRESYNC_DONE)))
@@ -75,7 +78,8 @@ static bool step(struct presync *p, const uint8_t *data, size_t *at, size_t *han
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct chain_params *params = params_get(NETWORK_REGTEST);
-    const struct u256 one = pow_work_of_bits(params->pow_limit_bits), needed = u256_mul_u64(&one, NEEDED);
+    const struct u256 one = pow_work_of_bits(params->pow_limit_bits),
+                      needed = u256_mul_u64(&one, NEEDED);
     struct block_hash locator[70];
     size_t at = 0, handed = 0;
     clock_set_mock(2000000000);
