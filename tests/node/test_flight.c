@@ -54,6 +54,25 @@ static void an_arrived_block_stays_until_it_is_stored(void **state)
     flights_free(f);
 }
 
+static void a_spoilt_copy_leaves_the_others_who_were_asked(void **state)
+{
+    (void)state;
+    struct flights *f = flights_new();
+    assert_true(flights_ask(f, &nodes[0], 1, 0));
+    assert_true(flights_ask(f, &nodes[0], 2, 0));
+    flights_set_arrived(f, &nodes[0]);
+    flights_release(f, &nodes[0], 1);
+    flights_clear_arrived(f, &nodes[0]);
+    const struct flight *fl = flights_find(f, &nodes[0]);
+    assert_non_null(fl);
+    assert_false(fl->arrived);
+    assert_int_equal(fl->peers[0], 2);
+    flights_set_arrived(f, &nodes[1]);
+    flights_clear_arrived(f, &nodes[1]);
+    assert_null(flights_find(f, &nodes[1]));
+    flights_free(f);
+}
+
 static void many_entries_are_found_after_removals(void **state)
 {
     (void)state;
@@ -82,6 +101,7 @@ int main(void)
         cmocka_unit_test(a_block_can_be_asked_from_several_peers_but_once_from_each),
         cmocka_unit_test(one_peers_failure_keeps_what_another_does),
         cmocka_unit_test(an_arrived_block_stays_until_it_is_stored),
+        cmocka_unit_test(a_spoilt_copy_leaves_the_others_who_were_asked),
         cmocka_unit_test(many_entries_are_found_after_removals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
