@@ -111,8 +111,9 @@ static void apply_interactions(struct config *c)
         { "connect", "listen", "0" },     { "proxy", "listen", "0" },
         { "proxy", "discover", "0" },     { "externalip", "discover", "0" },
     };
+    /* The first rule that applies counts: who binds an address wants it heard, even with -connect. */
     for (size_t i = 0; i < COUNT_OF(rules); i++)
-        if (config_is_set(c, rules[i].when))
+        if (config_is_set(c, rules[i].when) && config_source(c, rules[i].then) == OPTION_FROM_DEFAULT)
             config_set_rule(c, rules[i].then, rules[i].value);
     if (!config_bool(c, "listen"))
         config_set_rule(c, "discover", "0");
@@ -126,6 +127,16 @@ static enum err check_block_size(const struct settings *s, struct error *e)
     if (size != 0 && size <= BLOCK_SIZE_MIN)
         return error_set(e, ERR_RANGE, "-excessiveblocksize=%llu: must be 0 (unlimited) or above %d",
                          (unsigned long long)size, BLOCK_SIZE_MIN);
+    return OK;
+}
+
+static enum err check_load_files(const struct settings *s, struct error *e)
+{
+    const char *const *files;
+    const size_t n = config_list(s->config, "loadblock", &files);
+    for (size_t i = 0; i < n; i++)
+        if (!path_exists(files[i]))
+            return error_set(e, ERR_NOTFOUND, "-loadblock=%s: no such file", files[i]);
     return OK;
 }
 
@@ -243,6 +254,8 @@ enum err settings_load(struct settings *s, int argc, char *const *argv, struct e
         rc = regtest_only(s, e);
     if (!rc)
         rc = check_block_size(s, e);
+    if (!rc)
+        rc = check_load_files(s, e);
     if (rc)
         return rc;
     apply_interactions(s->config);

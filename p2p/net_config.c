@@ -94,8 +94,11 @@ enum err net_config_parse(struct net *net, struct error *e)
     for (size_t i = 0; i < c->bind.n + c->whitebind.n; i++) {
         struct netaddr a;
         const char *text = i < c->bind.n ? c->bind.v[i] : c->whitebind.v[i - c->bind.n];
-        if (netaddr_parse(&a, text, c->port, e) != OK)
-            return error_prefix(e, ERR_RANGE, "%s=%s", i < c->bind.n ? "bind" : "whitebind", text);
+        const bool trusted = i >= c->bind.n;
+        if (netaddr_parse(&a, text, trusted ? 0 : c->port, e) != OK)
+            return error_prefix(e, ERR_RANGE, "%s=%s", trusted ? "whitebind" : "bind", text);
+        if (trusted && a.port == 0) /* spec p2p 6 */
+            return error_set(e, ERR_RANGE, "whitebind=%s: needs a port, as in [::1]:8333", text);
     }
     if (c->proxy == NULL)
         return OK;

@@ -43,6 +43,8 @@ BROKEN = [
     (["-whitelist=hello"], ["whitelist"]),
     (["-whitelist=::1/200"], ["whitelist"]),
     (["-whitebind=hello"], ["whitebind"]),
+    (["-whitebind=::1"], ["whitebind", "port"]),
+    (["-loadblock=/nonexistent/file.blk"], ["loadblock", "/nonexistent/file.blk"]),
     (["-proxy=a b c"], ["proxy"]),
     (["-externalip=hello"], ["externalip"]),
     (["-rpcallowip=300.1.1.1"], ["rpcallowip"]),
@@ -147,6 +149,18 @@ def another_file_is_read_with_conf(t):
     shown = " ".join(node.rpc.dumpparameters())
     check("secret" not in shown, "secrets are not shown")
     check("secret" not in node.log(), "nor logged")
+
+
+@case()
+def an_address_to_bind_is_heard_even_with_connect(t):
+    port = free_port()
+    node = t.make_node()
+    line = [DAEMON, "-regtest", "-datadir=" + node.directory, f"-rpcport={node.rpc_port}",
+            "-connect=0", f"-bind=[::1]:{port}"]
+    node.process = subprocess.Popen(line, stdin=subprocess.DEVNULL)
+    node.wait_ready()
+    node.port = port
+    t.peer(node).ping()
 
 
 @case()
