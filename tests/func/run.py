@@ -41,6 +41,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--timeout", type=float)
     parser.add_argument("--totals")
+    parser.add_argument("--label", default="functional tests")
     parser.add_argument("--files", nargs="+", help="these instead of the test_*.py here")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
@@ -73,7 +74,7 @@ def main():
                 print(f"  [  FAILED  ] {name}: exit code {code}")
             if code != 0:
                 failed_names.append(name)
-    print(f"-- functional tests: {counts['PASSED']} passed, {counts['FAILED']} failed, "
+    print(f"-- {arguments.label}: {counts['PASSED']} passed, {counts['FAILED']} failed, "
           f"{counts['SKIPPED']} skipped ({time.monotonic() - started:.1f} s)")
     if failed_names:
         print("   failed: " + " ".join(sorted(failed_names)))

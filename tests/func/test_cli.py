@@ -1,11 +1,12 @@
 """bsvpeer-cli: output, errors and exit codes of the reference's client (spec rpc 7)."""
 import json
 import os
+import shutil
 import subprocess
 import threading
 import time
 
-from framework import ADDRESS, CLIENT, case, check, equal, free_port, is_in, main
+from framework import ADDRESS, CLIENT, DAEMON, TOP, Skip, case, check, equal, free_port, is_in, main
 from blocks import GENESIS_HASH_HEX
 
 
@@ -139,6 +140,28 @@ def help_lists_categories_and_explains_commands(t):
         is_in(heading, out)
     check("invalidateblock" not in out, "hidden commands are not listed")
     is_in("getblock", node.cli("help", "getblock")[1])
+
+
+@case()
+def bash_completes_options_and_commands(t):
+    node = t.node()
+    if not shutil.which("bash"):
+        raise Skip("no bash")
+    script = os.path.join(TOP, "contrib", "completion", "bsvpeer.bash")
+    options = ["-regtest", f"-rpcport={node.rpc_port}", "-datadir=" + node.directory]
+
+    def complete(program, *words):
+        quoted = " ".join(f"'{w}'" for w in (program,) + words)
+        done = subprocess.run(["bash", "-c", f"source '{script}'; COMP_WORDS=({quoted}); "
+                               f"COMP_CWORD={len(words)}; _bsvpeer_complete '{program}' '{words[-1]}'; "
+                               "printf '%s\\n' \"${COMPREPLY[@]}\""],
+                              capture_output=True, text=True, timeout=10, check=False)
+        return done.stdout.split()
+    equal(complete(DAEMON, "-printto"), ["-printtoconsole"])
+    equal(complete(CLIENT, "-rpcconn"), ["-rpcconnect="])
+    equal(complete(CLIENT, *options, "getblockh"), ["getblockhash", "getblockheader"])
+    equal(complete(CLIENT, *options, "help", "getblockh"), ["getblockhash", "getblockheader"])
+    equal(complete(CLIENT, *options, "getblock", "00"), [])
 
 
 if __name__ == "__main__":
