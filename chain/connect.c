@@ -45,20 +45,48 @@ struct tx_inputs {
     bool confiscation;
 };
 
-static bool outputs_are_new(struct connecting *k, const struct tx *tx, enum err *rc, struct error *e)
+static void name_tx(struct verdict *v, const struct tx *tx)
+{
+    char hex[HASH_HEX_SIZE];
+    if (!v->detail[0])
+        verdict_detail(v, "transaction %s", hash_to_hex(hex, tx->id.b));
+}
+
+static enum err outputs_are_new(struct connecting *k, const struct tx *tx, bool *fresh, struct error *e)
 {
     struct outpoint o = { .txid = tx->id };
-    for (size_t i = 0; i < tx->n_out; i++) {
+    enum err rc = OK;
+    *fresh = true;
+    for (size_t i = 0; i < tx->n_out && *fresh && !rc; i++) {
         struct coin coin;
-        bool found;
+        bool found = false;
         o.index = (uint32_t)i;
-        *rc = coins_get(k->env->coins, &o, &coin, &found, e);
-        if (*rc)
-            return true;
-        if (found)
-            return verdict_set(&k->out->verdict, REJECT_INVALID, 100, "bad-txns-BIP30");
+        rc = coins_get(k->env->coins, &o, &coin, &found, e);
+        *fresh = !found;
     }
-    return true;
+    return rc;
+}
+
+/*
+ * BIP30 asks for coins that are there before the block (spec consensus 3.3 item 2): all outputs of
+ * a segment are looked up before its transactions spend anything, or a block could spend the old
+ * coin first and make it anew. As in the reference the rule comes before all others with coins.
+ */
+static enum err check_bip30(struct connecting *k, const struct block_segment *seg, uint64_t *bad_tx, struct error *e)
+{
+    for (size_t i = 0; i < seg->n_txs; i++) {
+        bool fresh;
+        enum err rc = outputs_are_new(k, &seg->txs[i], &fresh, e);
+        if (rc)
+            return rc;
+        if (fresh)
+            continue;
+        *bad_tx = 0; /* no script counts, not even those of transactions before */
+        verdict_set(&k->out->verdict, REJECT_INVALID, 100, "bad-txns-BIP30");
+        name_tx(&k->out->verdict, &seg->txs[i]);
+        return OK;
+    }
+    return OK;
 }
 
 static bool judge_coin(struct connecting *k, const struct tx *tx, size_t i, const struct coin *coin,
@@ -219,10 +247,6 @@ static enum err connect_tx(struct connecting *k, const struct tx *tx, uint64_t i
     const bool coinbase = index == 0;
     struct verdict *v = &k->out->verdict;
     enum err rc = OK;
-    if (k->bip30 && !outputs_are_new(k, tx, &rc, e))
-        return OK;
-    if (rc)
-        return rc;
     if (coinbase) {
         k->coinbase_out = sum_outputs(tx);
         if (!tx_sigops_ok(k, tx, &(struct tx_inputs){ .sigops_ok = true }))
@@ -235,13 +259,6 @@ static enum err connect_tx(struct connecting *k, const struct tx *tx, uint64_t i
     k->done.txs = index + 1; /* a part of the outputs may be in when adding fails */
     return connect_add_outputs(k->env, tx, k->rules->height, coinbase ? COINS_ADD_OVERWRITE : COINS_ADD_NEW,
                                &k->out->outputs, e);
-}
-
-static void name_tx(struct verdict *v, const struct tx *tx)
-{
-    char hex[HASH_HEX_SIZE];
-    if (!v->detail[0])
-        verdict_detail(v, "transaction %s", hash_to_hex(hex, tx->id.b));
 }
 
 /* *bad_tx: index of the transaction whose failure ended the pass. */
@@ -258,7 +275,9 @@ static enum err connect_segment(struct connecting *k, struct checked_segment *c,
     int64_t start = clock_mono_us();
     enum err rc = coins_prefetch(k->env->coins, c->spends, c->n_spends, k->env->pool, e);
     k->out->read_us += clock_mono_us() - start;
-    if (!rc && k->q->scripts == CONNECT_CHECK_SCRIPTS)
+    if (!rc && k->bip30)
+        rc = check_bip30(k, seg, bad_tx, e);
+    if (!rc && verdict_ok(&k->out->verdict) && k->q->scripts == CONNECT_CHECK_SCRIPTS)
         k->batch = verify_batch_begin(&k->run, seg);
     for (size_t i = 0; i < seg->n_txs && !rc && verdict_ok(&k->out->verdict); i++) {
         const struct tx *tx = &seg->txs[i];

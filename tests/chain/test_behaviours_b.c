@@ -257,6 +257,46 @@ static void behaviour_24_an_unspent_txid_cannot_be_made_again_but_a_spent_one_ca
     test_chain_close(&t);
 }
 
+/* A coinbase and its spender come again; the spender's output is there until this very block. */
+static void behaviour_24_a_block_cannot_spend_the_old_coin_and_make_it_anew(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    struct built_block first, second, bad;
+    const uint8_t sig[] = { 9, 9, 9 };
+    begin(&t, 1000, 1);
+    struct block_spec spec = { .prev = &t.blocks[1], .script_sig = span_of(sig, sizeof(sig)) };
+    builder_block(&t.options.params, &spec, &first);
+    assert_string_equal(test_chain_submit(&t, &first), "");
+    t.blocks = xrealloc(t.blocks, 3 * sizeof(first));
+    t.blocks[2] = first;
+    t.height = 2;
+    test_chain_grow(&t, 100);
+    struct built_tx txs[2];
+    builder_move(&first.coinbase, first.reward, &txs[1]);
+    test_chain_add(&t, &txs[1], 1);
+    spec.prev = &t.blocks[t.height];
+    builder_block(&t.options.params, &spec, &second);
+    assert_string_equal(test_chain_submit(&t, &second), "");
+    assert_memory_equal(first.coinbase.txid.b, second.coinbase.txid.b, 32);
+    t.blocks = xrealloc(t.blocks, (size_t)(t.height + 2) * sizeof(second));
+    t.blocks[++t.height] = second;
+    test_chain_grow(&t, 100);
+    struct hash256 before = test_chain_coins(&t);
+    builder_move(&(struct outpoint){ txs[1].id, 0 }, first.reward, &txs[0]);
+    spec = (struct block_spec){ .prev = &t.blocks[t.height], .txs = txs, .n_txs = 2 };
+    builder_block(&t.options.params, &spec, &bad);
+    assert_string_equal(test_chain_submit(&t, &bad), "bad-txns-BIP30");
+    struct hash256 after = test_chain_coins(&t);
+    assert_memory_equal(before.b, after.b, 32);
+    built_block_clear(&bad);
+    test_chain_add(&t, &txs[0], 1); /* spent in a block before, it can be made again */
+    test_chain_add(&t, &txs[1], 1);
+    built_tx_clear(&txs[0]);
+    built_tx_clear(&txs[1]);
+    test_chain_close(&t);
+}
+
 /*
  * The real blocks are on a chain of 91,880; here the rule is off for another reason (a known block
  * at the BIP34 height), and a coinbase of height 3 comes again at height 7.
@@ -575,6 +615,7 @@ int main(void)
         cmocka_unit_test(behaviour_21_a_coinbase_script_has_2_to_100_bytes),
         cmocka_unit_test(behaviour_22_from_genesis_on_only_a_coinbase_may_pay_to_the_p2sh_shape),
         cmocka_unit_test(behaviour_23_a_block_with_a_doubled_tail_is_damage_and_the_honest_one_still_connects),
+        cmocka_unit_test(behaviour_24_a_block_cannot_spend_the_old_coin_and_make_it_anew),
         cmocka_unit_test(behaviour_24_an_unspent_txid_cannot_be_made_again_but_a_spent_one_can),
         cmocka_unit_test(behaviour_25_the_two_old_duplicates_are_exempt_and_leave_one_coin),
         cmocka_unit_test(behaviour_26_a_coinbase_begins_with_its_height_from_the_bip34_height_on),
