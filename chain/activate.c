@@ -272,7 +272,7 @@ static enum err connect_next(struct chain *c, struct header_node *target, struct
     struct received_block received = { 0 };
     received_find(&c->received, node, &received);
     struct held_block *held = held_find(c, node);
-    struct frozen *none = held && held->released ? frozen_new() : NULL;
+    struct frozen *none = held && held->released ? frozen_released(c->frozen) : NULL;
     struct connect_env env = c->env;
     if (none)
         env.frozen = none;

@@ -102,6 +102,14 @@ void frozen_whitelist(struct frozen *f, const struct txid *id, int32_t enforce_h
     f->whitelist[f->n_whitelist++] = (struct whitelist_entry){ *id, enforce_height };
 }
 
+struct frozen *frozen_released(const struct frozen *f)
+{
+    struct frozen *released = frozen_new();
+    for (size_t i = 0; i < f->n_whitelist; i++)
+        frozen_whitelist(released, &f->whitelist[i].id, f->whitelist[i].enforce_height);
+    return released;
+}
+
 bool frozen_in_block(const struct frozen *f, const struct outpoint *o, int32_t height)
 {
     for (size_t i = find_first(f, o); i < f->n && outpoint_equal(&f->entries[i].outpoint, o); i++) {

@@ -29,6 +29,8 @@ void frozen_add_confiscation(struct frozen *f, const struct outpoint *o);
 /* The transaction may confiscate in blocks from this height on. */
 void frozen_whitelist(struct frozen *f, const struct txid *id, int32_t enforce_height);
 void frozen_clear(struct frozen *f);
+/* The list for a block that was held back long enough: nothing is frozen, orders stay allowed. */
+struct frozen *frozen_released(const struct frozen *f);
 
 bool frozen_in_block(const struct frozen *f, const struct outpoint *o, int32_t height);
 bool frozen_in_mempool(const struct frozen *f, const struct outpoint *o, int32_t next_height);

@@ -240,6 +240,38 @@ static void behaviour_85_a_whitelisted_confiscation_needs_no_scripts_and_its_out
     test_chain_close(&t);
 }
 
+static void a_released_block_may_still_carry_a_whitelisted_confiscation(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    struct chain_params p = test_params(1);
+    uint8_t s[84];
+    size_t n = order_script(s, 21);
+    test_chain_open(&t, &p, 1);
+    test_chain_grow(&t, 102);
+    struct freeze frozen = { .outpoint = t.blocks[1].coinbase, .start = 103, .stop = 104 };
+    struct built_tx txs[2];
+    struct built_block b[5];
+    builder_move(&frozen.outpoint, t.blocks[1].reward, &txs[0]);
+    txs[1] = order_tx(&t.blocks[2].coinbase, span_of(s, n), builder_true(), t.blocks[2].reward);
+    frozen.whitelisted = txs[1].id;
+    assert_int_equal(chain_call(t.chain, add_freeze, &frozen), OK);
+    const struct built_block *prev = &t.blocks[102];
+    for (int i = 0; i < 5; i++) {
+        builder_block(&p, &(struct block_spec){ .prev = prev, .txs = txs, .n_txs = i == 0 ? 2 : 0 }, &b[i]);
+        prev = &b[i];
+    }
+    assert_string_equal(test_chain_submit(&t, &b[0]), "bad-txns-inputs-frozen");
+    for (int i = 1; i < 5; i++)
+        assert_string_equal(test_chain_submit(&t, &b[i]), "");
+    assert_int_equal(test_chain_tip_height(&t), 107);
+    for (int i = 0; i < 5; i++)
+        built_block_clear(&b[i]);
+    built_tx_clear(&txs[0]);
+    built_tx_clear(&txs[1]);
+    test_chain_close(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +282,7 @@ int main(void)
         cmocka_unit_test(behaviour_84_a_block_that_spends_a_frozen_output_waits_for_three_more),
         cmocka_unit_test(behaviour_84_outside_the_interval_the_output_can_be_spent),
         cmocka_unit_test(while_a_block_is_held_back_a_branch_without_it_is_taken),
+        cmocka_unit_test(a_released_block_may_still_carry_a_whitelisted_confiscation),
         cmocka_unit_test(behaviour_85_a_whitelisted_confiscation_needs_no_scripts_and_its_output_matures_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
