@@ -199,6 +199,27 @@ static void deep_conditionals_are_followed(void **state)
     buf_clear(&lock);
 }
 
+/* The opcode reads the version as unsigned, unlike the rule on malleability (spec consensus 4.5). */
+static void a_sequence_lock_takes_a_negative_version_for_a_large_one(void **state)
+{
+    struct buf lock = script_asm("3 CHECKSEQUENCEVERIFY");
+    const struct { int32_t version; uint32_t sequence; enum script_err err; } rows[] = {
+        { -1, 3, SCRIPT_OK }, { INT32_MIN, 3, SCRIPT_OK }, { 2, 3, SCRIPT_OK },
+        { -1, 2, SCRIPT_ERR_UNSATISFIED_LOCKTIME }, { 1, 3, SCRIPT_ERR_UNSATISFIED_LOCKTIME },
+        { 0, 3, SCRIPT_ERR_UNSATISFIED_LOCKTIME },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct spend s;
+        spend_init(&s, rows[i].version, span_of(NULL, 0), buf_span(&lock), 0, SCRIPT_CSV);
+        s.tx->in[0].sequence = rows[i].sequence;
+        assert_int_equal(spend_run(&s), rows[i].err);
+        spend_clear(&s);
+    }
+    buf_clear(&lock);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +234,7 @@ int main(void)
         cmocka_unit_test(conditionals_do_not_cross_scripts),
         cmocka_unit_test(operation_count_starts_again_with_each_script),
         cmocka_unit_test(deep_conditionals_are_followed),
+        cmocka_unit_test(a_sequence_lock_takes_a_negative_version_for_a_large_one),
     };
 
     ec_init();
