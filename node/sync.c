@@ -219,6 +219,8 @@ void sync_fill_info(void *ctx, struct peer *p, struct peer_info *info)
 void sync_block_arrived(struct sync *s, struct header_node *node, uint64_t source, bool stored)
 {
     struct peer *p = source ? net_peer_by_id(s->net, source) : NULL;
+    if (p && sync_peer_of(p) && sync_peer_of(p)->arriving == node)
+        sync_peer_of(p)->intake_ended = true;
     if (stored)
         flights_remove(s->flights, node);
     else

@@ -71,6 +71,7 @@ struct sync_peer {
     struct block_intake *intake;
     uint64_t intake_fed;
     struct header_node *arriving;
+    bool intake_ended;               /* the chain has refused it before the last byte was there */
 
     /* Serving. */
     struct inv_item *getdata;        /* requests not answered yet */

@@ -81,6 +81,7 @@ static enum stream_flow open_intake(struct sync_peer *sp)
         return STREAM_STOP;
     }
     sp->arriving = node;
+    sp->intake_ended = false;
     sp->intake_fed = 0;
     return STREAM_MORE;
 }
@@ -151,7 +152,8 @@ void sync_stream_end(void *ctx, struct peer *p, enum stream_end how)
     struct sync_peer *sp = sync_peer_of(p);
     if (sp->intake && how == STREAM_COMPLETE) {
         sp->delivered |= was_asked(sp, sp->arriving);
-        flights_set_arrived(s->flights, sp->arriving);
+        if (!sp->intake_ended) /* else no event would ever clear it */
+            flights_set_arrived(s->flights, sp->arriving);
         blocks_release(sp, sp->arriving);
     } else if (sp->intake) {
         intake_abort(sp->intake);
