@@ -96,7 +96,8 @@ static bool consider(struct sync_peer *sp, struct header_node *node, int32_t win
 {
     if (atomic_load(&node->status) & HS_FAILED_MASK)
         return false; /* the peer is on a chain that breaks the rules */
-    if (has_data(node)) {
+    /* What is connected is not needed again, even when its data was pruned since. */
+    if (has_data(node) || header_index_is_active(sp->sync->headers, node)) {
         if (sp->last_common == node->prev)
             sp->last_common = node;
         return true;
