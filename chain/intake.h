@@ -58,7 +58,7 @@ struct block_intake *intake_new(const struct intake_options *o, struct header_no
                                 const uint32_t *checksum, uint64_t source);
 /*
  * Copies; len at most what is missing. Returns the bytes queued and not yet worked off: from
- * INTAKE_QUEUE_MAX on, stop until drained is called. With the last byte the intake belongs to the
+ * INTAKE_QUEUE_MAX on, stop until drained is called (a len of 0 asks again). With the last byte the intake belongs to the
  * pool and the pointer is dead. done may come before that (bytes that are no block, full disk);
  * then the rest is ignored, and the owner feeds on or aborts.
  */

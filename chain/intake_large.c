@@ -242,10 +242,18 @@ static bool grow_piece(struct block_intake *in, size_t len, uint64_t fed)
     return intake_grow(in, fed > PIECE_BYTES && in->raw.cap == 0 ? PIECE_BYTES : len, PIECE_BYTES);
 }
 
+static size_t queued_now(struct block_intake *in)
+{
+    pthread_mutex_lock(&in->lock);
+    size_t queued = in->queued;
+    pthread_mutex_unlock(&in->lock);
+    return queued;
+}
+
 size_t intake_large_feed(struct block_intake *in, const uint8_t *data, size_t len)
 {
     bool end = in->fed == in->size;
-    size_t queued = 0;
+    size_t queued = len ? 0 : queued_now(in); /* who cannot be called back asks with nothing */
     uint64_t fed = in->fed - len; /* up to data */
     while (len > 0 && !has_failed(in)) {
         size_t n = MIN_OF(len, PIECE_BYTES - in->raw.len);

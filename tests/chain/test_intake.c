@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -199,6 +200,43 @@ static void the_queue_is_bounded_and_says_when_it_drained(void **state)
     struct made_block m = made_block_new(40, 1 << 20, 1);
     feed_all(f, &m, NULL, 300000);
     assert_stored(f, &m);
+    made_block_clear(&m);
+    tear_down(f);
+}
+
+struct held_worker {
+    struct job job;
+    pthread_mutex_t lock; /* held by the test */
+};
+
+static void hold_worker(struct job *job)
+{
+    struct held_worker *h = (struct held_worker *)(void *)job;
+    pthread_mutex_lock(&h->lock);
+    pthread_mutex_unlock(&h->lock);
+}
+
+/* Who feeds from a thread of its own waits this way (submitblock). */
+static void feeding_nothing_tells_what_is_queued(void **state)
+{
+    (void)state;
+    struct fixture *f = set_up(1);
+    struct made_block m = made_block_new(40, 1 << 20, 1);
+    struct held_worker held = { .job.run = hold_worker, .lock = PTHREAD_MUTEX_INITIALIZER };
+    pthread_mutex_lock(&held.lock);
+    pool_submit(f->o.pool, JOB_BLOCK, &held.job);
+    struct block_intake *in = intake_new(&f->o, &m.node, m.raw.len, NULL, 5);
+    const size_t part = 10 << 20;
+    assert_int_equal(intake_feed(in, m.raw.data, part), part);
+    assert_int_equal(intake_feed(in, m.raw.data + part, 0), part);
+    pthread_mutex_unlock(&held.lock);
+    for (unsigned i = 0; i < 10000 && intake_feed(in, m.raw.data + part, 0) > 0; i++)
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+    assert_int_equal(intake_feed(in, m.raw.data + part, 0), 0);
+    intake_feed(in, m.raw.data + part, m.raw.len - part);
+    wait_result(f);
+    assert_stored(f, &m);
+    pthread_mutex_destroy(&held.lock);
     made_block_clear(&m);
     tear_down(f);
 }
@@ -423,6 +461,7 @@ int main(void)
         cmocka_unit_test(a_small_block_is_stored_and_handed_over_parsed),
         cmocka_unit_test(a_large_block_is_stored_in_a_file_of_its_own),
         cmocka_unit_test(the_queue_is_bounded_and_says_when_it_drained),
+        cmocka_unit_test(feeding_nothing_tells_what_is_queued),
         cmocka_unit_test(without_workers_everything_happens_in_the_feed),
         cmocka_unit_test(a_wrong_checksum_refuses_without_score),
         cmocka_unit_test(a_changed_byte_of_a_transaction_breaks_the_root),
