@@ -345,17 +345,27 @@ void chain_start(struct chain *c, const char *const *load_files)
         return; /* closing already */
 }
 
+void chain_stop(struct chain *c)
+{
+    if (!c)
+        return;
+    pthread_mutex_lock(&c->lock);
+    bool first = !c->stopping;
+    c->stopping = true;
+    pthread_cond_broadcast(&c->tip_moved);
+    pthread_mutex_unlock(&c->lock);
+    if (!first)
+        return;
+    cancel_set(&c->cancel);
+    import_stop(c);
+    chain_thread_stop(c);
+}
+
 enum err chain_close(struct chain *c, struct error *e)
 {
     if (!c)
         return OK;
-    pthread_mutex_lock(&c->lock);
-    c->stopping = true;
-    pthread_cond_broadcast(&c->tip_moved);
-    pthread_mutex_unlock(&c->lock);
-    cancel_set(&c->cancel);
-    import_stop(c);
-    chain_thread_stop(c);
+    chain_stop(c);
     ahead_clear(c);
     enum err rc = c->failed || c->torn ? OK : flush_all(c, e);
     chain_free(c);

@@ -80,7 +80,12 @@ struct chain_handlers {
 enum err chain_open(struct chain **out, const struct chain_options *o, const struct chain_handlers *h, struct error *e) MUST_CHECK;
 /* After open: connects what is stored, reindexes and imports the files of -loadblock if asked (NULL-terminated, may be NULL). Returns at once. */
 void chain_start(struct chain *c, const char *const *load_files);
-/* Cancels checks, flushes, closes. NULL is fine. */
+/*
+ * Cancels checks and ends the chain thread: no handler is called any more, whoever waits for the
+ * chain gets ERR_CANCELLED, and reading goes on. One thread; not while others may still close. NULL is fine.
+ */
+void chain_stop(struct chain *c);
+/* chain_stop if that was not done, flushes, closes. NULL is fine. */
 enum err chain_close(struct chain *c, struct error *e);
 
 /* --- any thread --- */

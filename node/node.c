@@ -290,6 +290,7 @@ static enum err node_close(struct node *n, struct error *e)
         net_stop(n->net);
     sync_stop(n->sync);
     progress_free(n->progress);
+    chain_stop(n->chain); /* first: RPC threads may wait for it, for hours when they verify the chain */
     rpc_server_stop(n->server);
     const enum err rc = n->chain ? chain_close(n->chain, e) : OK;
     rpc_server_free(n->server);

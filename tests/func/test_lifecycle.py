@@ -3,10 +3,11 @@ import os
 import signal
 import stat
 import subprocess
+import threading
 import time
 
-from framework import (ADDRESS, DAEMON, Skip, case, check, equal, free_port, is_in, main, vector,
-                       wait_until)
+from framework import (ADDRESS, BUILD, DAEMON, Rpc, RpcError, Skip, case, check, equal, free_port, is_in,
+                       main, vector, wait_until)
 
 
 def one_line(text):
@@ -147,6 +148,31 @@ def stop_during_an_import_is_quick_and_clean(t):
     node.start()
     node.wait_ready()
     wait_until(lambda: node.rpc.getblockcount() == 319, 30, "import goes on")
+
+
+@case()
+def stop_does_not_wait_for_a_long_command(t):
+    """On a real chain verifychain takes hours."""
+    tool, path = os.path.join(BUILD, "contrib", "gen_chain"), t.path("chain.blk")
+    if not os.path.exists(tool):
+        raise Skip(tool + " is not built")
+    subprocess.run([tool, "-out=" + path, "-inputs=60000"], capture_output=True, timeout=60, check=True)
+    node = t.node("-loadblock=" + path)
+    wait_until(lambda: node.rpc.getblockcount() == 119, 50, "import")
+    answers = []
+
+    def verify():
+        try:
+            answers.append(Rpc(node.rpc_port, node.cookie).verifychain(4, 0))
+        except RpcError as error:
+            answers.append(error.code)
+
+    thread = threading.Thread(target=verify)
+    thread.start()
+    time.sleep(0.3)
+    node.stop(10)
+    thread.join()
+    equal(answers, [-1], "answer of verifychain")
 
 
 @case()
