@@ -322,13 +322,12 @@ enum err node_run(const struct settings *s, void (*ready)(void *ctx), void *ctx,
         event_base_dispatch(n->base);
         log_info("stopping");
     }
-    if (!rc && n->fatal.code) {
-        rc = n->fatal.code;
-        *e = n->fatal;
-    }
     struct error close_error;
     const enum err close_rc = node_close(n, &close_error);
-    if (!rc && close_rc) {
+    if (!rc && n->fatal.code) { /* the chain thread has ended: it may also have failed while stopping */
+        rc = n->fatal.code;
+        *e = n->fatal;
+    } else if (!rc && close_rc) {
         rc = close_rc;
         *e = close_error;
     }
