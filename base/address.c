@@ -18,7 +18,8 @@ bool address_decode(const char *text, uint8_t *version, uint8_t hash[20])
 {
     uint8_t raw[32];
     size_t len;
-    if (strlen(text) >= ADDRESS_TEXT_MAX || !base58check_decode(raw, sizeof raw, text, &len) || len != 21)
+    if (strlen(text) >= ADDRESS_TEXT_MAX || !base58check_decode(raw, sizeof raw, text, &len) ||
+        len != 21)
         return false;
     *version = raw[0];
     memcpy(hash, raw + 1, 20);

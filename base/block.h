@@ -1,4 +1,5 @@
-/* Block headers and Merkle trees. Format: spec consensus 2.1 and 3.2. Pure functions, any thread. */
+/* Block headers and Merkle trees. Format: spec consensus 2.1 and 3.2. Pure
+ * functions, any thread. */
 #ifndef BASE_BLOCK_H
 #define BASE_BLOCK_H
 

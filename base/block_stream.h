@@ -32,7 +32,8 @@ struct block_stream {
     uint64_t want, ins_left, outs_left; /* of the current field */
     uint8_t field[80];          /* a fixed-size field cut by the end of a piece */
     unsigned field_len;
-    /* called after each transaction when not NULL; offset and size are of the whole block's bytes */
+    /* called after each transaction when not NULL; offset and size are of the
+     * whole block's bytes */
     void (*on_tx)(void *ctx, const struct txid *id, uint64_t offset, uint64_t size);
     void *ctx;
 };

@@ -129,7 +129,8 @@ void buf_put_var_bytes(struct buf *b, const void *data, size_t len)
 
 void buf_put_varint(struct buf *b, uint64_t v)
 {
-    /* Base 128, most significant first; each continuation also counts one, so no value has two forms. */
+    /* Base 128, most significant first; each continuation also counts one, so no value has two
+     * forms. */
     uint8_t digits[10];
     int n = 0;
     digits[n++] = v & 0x7f;

@@ -64,7 +64,8 @@ static inline void be64_put(uint8_t *p, uint64_t v)
 
 /* Writes 2*len hex digits and a NUL to out. */
 void hex_encode(char *out, const void *data, size_t len);
-/* Decodes exactly strlen digits; false on an odd length, another character, or more than cap bytes. */
+/* Decodes exactly strlen digits; false on an odd length, another character, or more
+ * than cap bytes. */
 bool hex_decode(uint8_t *out, size_t cap, const char *hex, size_t hex_len, size_t *out_len);
 
 bool ct_equal(const void *a, const void *b, size_t len);

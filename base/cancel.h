@@ -8,7 +8,10 @@
 struct cancel { atomic_bool set; };
 
 static inline void cancel_init(struct cancel *c) { atomic_init(&c->set, false); }
-static inline void cancel_set(struct cancel *c) { atomic_store_explicit(&c->set, true, memory_order_relaxed); }
+static inline void cancel_set(struct cancel *c)
+{
+    atomic_store_explicit(&c->set, true, memory_order_relaxed);
+}
 /* NULL is never cancelled. */
 static inline bool cancelled(const struct cancel *c)
 {

@@ -168,7 +168,8 @@ static bool parse_int(const char *text, int64_t *out)
 
 static bool parse_bool(const char *text, bool *out)
 {
-    static const char *const words[2][4] = { { "false", "no", "off", "0" }, { "true", "yes", "on", "" } };
+    static const char *const words[2][4] = { { "false", "no", "off", "0" },
+                                             { "true", "yes", "on", "" } };
     for (int v = 0; v < 2; v++)
         for (size_t i = 0; i < COUNT_OF(words[v]); i++)
             if (strcasecmp(text, words[v][i]) == 0) {
@@ -267,7 +268,8 @@ static void describe_number(const struct option_row *row, int64_t v, char out[32
         size_t i = 0;
         while (i + 1 < COUNT_OF(size_units) && (v == 0 || v % (int64_t)size_units[i].bytes))
             i++;
-        buf_printf(&b, "%lld%s", (long long)(v / (int64_t)size_units[i].bytes), size_units[i].suffix);
+        buf_printf(&b, "%lld%s", (long long)(v / (int64_t)size_units[i].bytes),
+                   size_units[i].suffix);
     } else {
         buf_printf(&b, "%lld", (long long)v);
     }
@@ -332,7 +334,8 @@ static enum err value_check(const struct option_row *row, const char *text, stru
         return word_in_list(row->arg, text) ? OK : bad_value(row, text, ERR_RANGE, e);
     if (!parse_number(row, text, &v))
         return bad_value(row, text, ERR_PARSE, e);
-    if ((row->min || row->max) && row->type != OPTION_BOOL && (v < row->min || v > upper_limit(row)))
+    if ((row->min || row->max) && row->type != OPTION_BOOL &&
+        (v < row->min || v > upper_limit(row)))
         return bad_value(row, text, ERR_RANGE, e);
     return OK;
 }
@@ -691,8 +694,8 @@ static bool category_seen(const struct option_row *rows, size_t i, enum config_h
 }
 
 /* Calls fn for the rows of each category, after heading for the category. */
-static void each_category(const struct option_row *rows, size_t n, enum config_help what, struct buf *out,
-                          void (*heading)(struct buf *out, const char *category),
+static void each_category(const struct option_row *rows, size_t n, enum config_help what,
+                          struct buf *out, void (*heading)(struct buf *out, const char *category),
                           void (*fn)(struct buf *out, const struct option_row *row))
 {
     for (size_t i = 0; i < n; i++) {
@@ -710,7 +713,10 @@ static void help_heading(struct buf *out, const char *category)
     buf_printf(out, "%s%s:\n", out->len ? "\n" : "", category);
 }
 
-static void man_heading(struct buf *out, const char *category) { roff_section(out, "SS", category); }
+static void man_heading(struct buf *out, const char *category)
+{
+    roff_section(out, "SS", category);
+}
 
 void config_help(const struct option_row *rows, size_t n, enum config_help what, struct buf *out)
 {

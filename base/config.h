@@ -21,9 +21,9 @@
 #include "base/err.h"
 
 enum option_type {
-    OPTION_BOOL,   /* 0/1, true/false, yes/no, on/off, empty = true, any other number but 0 = true */
+    OPTION_BOOL, /* 0/1, true/false, yes/no, on/off, empty = true, any other number but 0 = true */
     OPTION_INT,
-    OPTION_SIZE,   /* bytes; plain numbers count `unit`, or a suffix B kB MB GB TB KiB MiB GiB TiB */
+    OPTION_SIZE, /* bytes; plain numbers count `unit`, or a suffix B kB MB GB TB KiB MiB GiB TiB */
     OPTION_AMOUNT, /* coins with at most eight decimals, kept in satoshis */
     OPTION_STRING,
     OPTION_CHOICE, /* one of the words in `arg`, separated by '|' */

@@ -325,7 +325,8 @@ static enum err lock_busy(const struct file *lock, struct error *e)
 
 static enum err lock_opened(const struct file *lock, struct error *e)
 {
-    /* flock rather than fcntl: it belongs to the open file, so a second one in this process conflicts. */
+    /* flock rather than fcntl: it belongs to the open file, so a second one in this process
+     * conflicts. */
     while (flock(lock->fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno == EWOULDBLOCK)
             return lock_busy(lock, e);

@@ -17,16 +17,25 @@ struct file {
     char *path;
 };
 
-enum file_mode { FILE_READ, FILE_WRITE, FILE_CREATE /* opens existing, makes missing */, FILE_CREATE_NEW };
+enum file_mode {
+    FILE_READ,
+    FILE_WRITE,
+    FILE_CREATE /* opens existing, makes missing */,
+    FILE_CREATE_NEW
+};
 
-enum err file_open(struct file *f, const char *path, enum file_mode mode, struct error *e) MUST_CHECK;
+enum err file_open(struct file *f, const char *path, enum file_mode mode,
+                   struct error *e) MUST_CHECK;
 void file_close(struct file *f); /* closed and never opened (fd -1, path NULL) are fine */
 /* All of len or an error; a short file is ERR_CORRUPT. */
-enum err file_pread(const struct file *f, void *out, size_t len, uint64_t offset, struct error *e) MUST_CHECK;
-enum err file_pwrite(const struct file *f, const void *data, size_t len, uint64_t offset, struct error *e) MUST_CHECK;
+enum err file_pread(const struct file *f, void *out, size_t len, uint64_t offset,
+                    struct error *e) MUST_CHECK;
+enum err file_pwrite(const struct file *f, const void *data, size_t len, uint64_t offset,
+                     struct error *e) MUST_CHECK;
 enum err file_sync(const struct file *f, struct error *e) MUST_CHECK;     /* fdatasync */
 enum err file_truncate(const struct file *f, uint64_t size, struct error *e) MUST_CHECK;
-enum err file_preallocate(const struct file *f, uint64_t offset, uint64_t len, struct error *e) MUST_CHECK; /* not supported by the file system: OK */
+enum err file_preallocate(const struct file *f, uint64_t offset, uint64_t len,
+                          struct error *e) MUST_CHECK; /* not supported by the file system: OK */
 enum err file_size(const struct file *f, uint64_t *size, struct error *e) MUST_CHECK;
 
 bool path_exists(const char *path);
@@ -36,7 +45,8 @@ enum err path_sync_dir(const char *dir, struct error *e) MUST_CHECK;
 enum err path_remove(const char *path, struct error *e) MUST_CHECK;      /* missing: OK */
 enum err path_free_space(const char *path, uint64_t *bytes, struct error *e) MUST_CHECK;
 /* Calls fn for each name in dir ("." and ".." left out). */
-enum err path_list(const char *dir, void (*fn)(void *ctx, const char *name), void *ctx, struct error *e) MUST_CHECK;
+enum err path_list(const char *dir, void (*fn)(void *ctx, const char *name), void *ctx,
+                   struct error *e) MUST_CHECK;
 
 /* Reads a whole file of at most limit bytes; missing file: ERR_NOTFOUND. */
 enum err file_read_all(const char *path, size_t limit, struct buf *out, struct error *e) MUST_CHECK;

@@ -25,7 +25,10 @@ char *hash_to_hex(char out[HASH_HEX_SIZE], const uint8_t hash[32]);
 /* Exactly 64 hex digits in display order. */
 bool hash_from_hex(uint8_t out[32], const char *hex);
 
-static inline bool txid_equal(const struct txid *a, const struct txid *b) { return memcmp(a->b, b->b, 32) == 0; }
+static inline bool txid_equal(const struct txid *a, const struct txid *b)
+{
+    return memcmp(a->b, b->b, 32) == 0;
+}
 static inline bool block_hash_equal(const struct block_hash *a, const struct block_hash *b)
 {
     return memcmp(a->b, b->b, 32) == 0;

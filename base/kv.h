@@ -30,19 +30,23 @@ struct kv_options {
 
 enum kv_sync { KV_NO_SYNC, KV_SYNC };
 
-enum err kv_open_leveldb(struct kv **out, const char *path, const struct kv_options *o, struct error *e) MUST_CHECK;
+enum err kv_open_leveldb(struct kv **out, const char *path, const struct kv_options *o,
+                         struct error *e) MUST_CHECK;
 struct kv *kv_open_mem(void);
-/* kv_mem only: the n-th write from now fails with ERR_IO (1 = the next), and all after it; 0: none. */
+/* kv_mem only: the n-th write from now fails with ERR_IO (1 = the next), and all after
+ * it; 0: none. */
 void kv_mem_fail_writes(struct kv *kv, uint64_t n);
 /* kv_mem only: drops every batch since the last synced one, as a power cut would. */
 void kv_mem_power_cut(struct kv *kv);
 void kv_close(struct kv *kv); /* NULL is fine */
 
-enum err kv_get(struct kv *kv, const void *key, size_t key_len, struct buf *value, bool *found, struct error *e) MUST_CHECK;
+enum err kv_get(struct kv *kv, const void *key, size_t key_len, struct buf *value, bool *found,
+                struct error *e) MUST_CHECK;
 
 struct kv_batch *kv_batch_new(struct kv *kv);
 void kv_batch_free(struct kv_batch *b);
-void kv_batch_put(struct kv_batch *b, const void *key, size_t key_len, const void *value, size_t value_len);
+void kv_batch_put(struct kv_batch *b, const void *key, size_t key_len, const void *value,
+                  size_t value_len);
 void kv_batch_delete(struct kv_batch *b, const void *key, size_t key_len);
 size_t kv_batch_bytes(const struct kv_batch *b); /* counted here: the LevelDB C API does not tell */
 /* Atomic. On success the batch is empty and can be reused. */

@@ -97,7 +97,8 @@ static enum err ldb_get(struct kv *kv, struct span key, struct buf *value, bool 
     const struct ldb *ldb = (const struct ldb *)kv;
     char *text = NULL;
     size_t len = 0;
-    char *data = leveldb_get(ldb->db, ldb->get_options, (const char *)key.data, key.len, &len, &text);
+    char *data =
+        leveldb_get(ldb->db, ldb->get_options, (const char *)key.data, key.len, &len, &text);
     if (text)
         return ldb_result(ldb, text, e);
     if (!data)

@@ -47,7 +47,8 @@ extern _Atomic uint32_t log_mask_;
 #define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)
 #define log_warn(...) log_write(LOG_WARN, __VA_ARGS__)
 #define log_info(...) log_write(LOG_INFO, __VA_ARGS__)
-#define log_debug(category, ...) ((log_mask_ & (category)) ? log_write(LOG_DEBUG, __VA_ARGS__) : (void)0)
+#define log_debug(category, ...)                                                                   \
+    ((log_mask_ & (category)) ? log_write(LOG_DEBUG, __VA_ARGS__) : (void)0)
 
 struct log_limit { _Atomic int64_t window_start; _Atomic uint32_t count; };
 bool log_limit_pass(struct log_limit *l); /* writes the suppressed count itself */

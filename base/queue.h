@@ -26,9 +26,12 @@ bool queue_push(struct queue *q, struct queue_node *node) __attribute__((warn_un
 /* Waits for room; false only when closed. */
 bool queue_push_wait(struct queue *q, struct queue_node *node) __attribute__((warn_unused_result));
 /* Past the limits: for replies and stop messages that must not be lost. False only when closed. */
-bool queue_push_always(struct queue *q, struct queue_node *node) __attribute__((warn_unused_result));
+bool queue_push_always(struct queue *q, struct queue_node *node)
+    __attribute__((warn_unused_result));
 struct queue_node *queue_pop(struct queue *q);                       /* NULL when empty */
-struct queue_node *queue_pop_wait(struct queue *q, int64_t timeout_ms); /* -1: for ever; NULL on time-out or closed and empty */
+struct queue_node *
+queue_pop_wait(struct queue *q,
+               int64_t timeout_ms); /* -1: for ever; NULL on time-out or closed and empty */
 void queue_close(struct queue *q); /* pushes fail from now on; what is queued can still be popped */
 size_t queue_items(struct queue *q);
 size_t queue_bytes(struct queue *q);

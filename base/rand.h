@@ -1,4 +1,5 @@
-/* The one source of randomness: the system generator. Stops the process if that fails. Any thread. */
+/* The one source of randomness: the system generator. Stops the process if that
+ * fails. Any thread. */
 #ifndef BASE_RAND_H
 #define BASE_RAND_H
 

@@ -40,7 +40,8 @@ const uint8_t *read_bytes(struct reader *r, size_t n);
 void read_copy(struct reader *r, void *dst, size_t n);
 /* Compact size; a longer form than needed or a value above COMPACT_SIZE_MAX is a failure. */
 uint64_t read_compact(struct reader *r);
-/* A count of elements of at least min_size bytes each; fails when they cannot fit in what is left. */
+/* A count of elements of at least min_size bytes each; fails when they cannot fit in
+ * what is left. */
 size_t read_count(struct reader *r, size_t min_size);
 /* Compact length and that many borrowed bytes. */
 struct span read_var_bytes(struct reader *r);

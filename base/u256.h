@@ -1,6 +1,7 @@
 /*
  * Unsigned 256-bit integers for targets and chain work; arithmetic wraps like the reference's.
- * Limbs are little-endian. Compact form ("bits") per spec consensus 2.1. Pure functions, any thread.
+ * Limbs are little-endian. Compact form ("bits") per spec consensus 2.1. Pure functions, any
+ * thread.
  */
 #ifndef BASE_U256_H
 #define BASE_U256_H

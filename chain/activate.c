@@ -38,9 +38,12 @@ static struct block_source *open_source(struct chain *c, struct header_node *nod
     struct header_data data;
     header_index_get_data(c->index, node, &data);
     received_find(&c->received, node, &received);
-    struct block_source_options o = {
-        .files = c->files, .pool = c->pool, .params = &c->params, .segment_bytes = c->env.segment_bytes,
-        .max_block_size = c->o.max_block_size, .coinbase_maturity = c->env.coinbase_maturity };
+    struct block_source_options o = { .files = c->files,
+                                      .pool = c->pool,
+                                      .params = &c->params,
+                                      .segment_bytes = c->env.segment_bytes,
+                                      .max_block_size = c->o.max_block_size,
+                                      .coinbase_maturity = c->env.coinbase_maturity };
     return block_source_open(&o, node, &data.data, received.segment);
 }
 
@@ -84,7 +87,8 @@ bool activate_scripts_needed(struct chain *c, struct header_node *node)
         return true;
     struct header_node *valid = header_index_find(c->index, &c->params.assume_valid);
     struct header_node *best = header_index_best(c->index);
-    if (!valid || header_ancestor(valid, node->height) != node || header_ancestor(best, node->height) != node)
+    if (!valid || header_ancestor(valid, node->height) != node ||
+        header_ancestor(best, node->height) != node)
         return true;
     if (u256_cmp(&best->work, &c->params.minimum_work) < 0)
         return true;
@@ -200,14 +204,16 @@ enum err activate_disconnect_tip(struct chain *c, struct error *e)
     return OK;
 }
 
-static enum err store_undo(struct chain *c, struct header_node *node, const struct buf *undo, struct error *e)
+static enum err store_undo(struct chain *c, struct header_node *node, const struct buf *undo,
+                           struct error *e)
 {
     struct header_data data;
     struct block_pos pos;
     header_index_get_data(c->index, node, &data);
     if (data.status & HS_HAVE_UNDO)
         return OK; /* the same block spends the same coins */
-    enum err rc = blockfiles_write_undo(c->files, data.data.file, &node->hash, undo->data, undo->len, &pos, e);
+    enum err rc = blockfiles_write_undo(c->files, data.data.file, &node->hash, undo->data,
+                                        undo->len, &pos, e);
     if (!rc)
         header_index_set_undo(c->index, node, &pos);
     return rc;
@@ -242,8 +248,8 @@ static void judged_bad(struct chain *c, struct header_node *node, const struct c
 {
     struct received_block received = { 0 };
     char hex[HASH_HEX_SIZE];
-    log_warn("block %s at height %d is invalid: %s (%s)", hash_to_hex(hex, node->hash.b), node->height,
-             r->verdict.reason, r->verdict.detail);
+    log_warn("block %s at height %d is invalid: %s (%s)", hash_to_hex(hex, node->hash.b),
+             node->height, r->verdict.reason, r->verdict.detail);
     received_find(&c->received, node, &received);
     uint64_t source = received.source;
     received_drop(&c->received, node);

@@ -1,6 +1,6 @@
 /*
- * Reads a stored (or received) block in segments of whole transactions, so that a block of any size is
- * connected in bounded memory: a segment holds about target_bytes of raw transactions, or one
+ * Reads a stored (or received) block in segments of whole transactions, so that a block of any size
+ * is connected in bounded memory: a segment holds about target_bytes of raw transactions, or one
  * transaction when that is larger.
  *
  * A segment is reference-counted: script jobs keep it while the chain goes on. One thread at a
@@ -49,24 +49,29 @@ size_t block_segment_memory(const struct block_segment *s);
 
 /*
  * A whole block in memory as one segment, ids computed on this thread. *extra: bytes after the last
- * transaction. ERR_PARSE when it is no block, ERR_NOMEM. A block of no transactions gives *out with none.
+ * transaction. ERR_PARSE when it is no block, ERR_NOMEM. A block of no transactions gives *out with
+ * none.
  */
-enum err block_segment_parse(struct block_segment **out, struct block_bytes *bytes, struct block_header *header,
-                             size_t *extra, struct error *e) MUST_CHECK;
+enum err block_segment_parse(struct block_segment **out, struct block_bytes *bytes,
+                             struct block_header *header, size_t *extra,
+                             struct error *e) MUST_CHECK;
 
 struct block_reader;
 /* From disk at pos, or from bytes when not NULL (pos unused). */
-enum err block_reader_open(struct block_reader **out, struct blockfiles *bf, const struct block_pos *pos,
-                           struct block_bytes *bytes, size_t target_bytes, struct error *e) MUST_CHECK;
-/* Transaction ids are then computed in slices on the pool as well; NULL: on the caller's thread alone. */
+enum err block_reader_open(struct block_reader **out, struct blockfiles *bf,
+                           const struct block_pos *pos, struct block_bytes *bytes,
+                           size_t target_bytes, struct error *e) MUST_CHECK;
+/* Transaction ids are then computed in slices on the pool as well; NULL: on the caller's thread
+ * alone. */
 void block_reader_set_pool(struct block_reader *r, struct pool *pool);
 void block_reader_close(struct block_reader *r); /* NULL is fine; segments live on */
 const struct block_header *block_reader_header(const struct block_reader *r);
 uint64_t block_reader_tx_count(const struct block_reader *r);
 /*
- * Next segment, caller unrefs; *out NULL after the last. Stored bytes that do not parse: ERR_CORRUPT.
- * After an error the reader stays where it was. May run as a pool job.
+ * Next segment, caller unrefs; *out NULL after the last. Stored bytes that do not parse:
+ * ERR_CORRUPT. After an error the reader stays where it was. May run as a pool job.
  */
-enum err block_reader_next(struct block_reader *r, struct block_segment **out, struct error *e) MUST_CHECK;
+enum err block_reader_next(struct block_reader *r, struct block_segment **out,
+                           struct error *e) MUST_CHECK;
 
 #endif

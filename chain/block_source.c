@@ -97,9 +97,11 @@ static bool id_set_build(struct id_set *set, const struct block_segment *seg)
     return true;
 }
 
-static bool id_set_has(const struct id_set *set, const struct block_segment *seg, const struct txid *id)
+static bool id_set_has(const struct id_set *set, const struct block_segment *seg,
+                       const struct txid *id)
 {
-    for (size_t at = siphash_32(&set->key, id->b) & set->mask; set->slots[at]; at = (at + 1) & set->mask)
+    for (size_t at = siphash_32(&set->key, id->b) & set->mask; set->slots[at];
+         at = (at + 1) & set->mask)
         if (txid_equal(&seg->txs[set->slots[at] - 1].id, id))
             return true;
     return false;
@@ -126,7 +128,8 @@ static void collect_spends(struct checked_segment *c)
 static enum err not_this_block(const struct block_source *s, const char *what, struct error *e)
 {
     char hex[HASH_HEX_SIZE];
-    return error_set(e, ERR_CORRUPT, "stored block %s: %s; the disk may be failing, restart with -reindex",
+    return error_set(e, ERR_CORRUPT,
+                     "stored block %s: %s; the disk may be failing, restart with -reindex",
                      hash_to_hex(hex, s->node->hash.b), what);
 }
 
@@ -143,7 +146,8 @@ static enum err open_reader(struct block_source *s, struct error *e)
 }
 
 /* Intake checked a received block; what was read from disk is checked again. */
-static enum err check_merkle(struct block_source *s, const struct block_segment *seg, struct error *e)
+static enum err check_merkle(struct block_source *s, const struct block_segment *seg,
+                             struct error *e)
 {
     for (size_t i = 0; i < seg->n_txs; i++)
         merkle_add(&s->merkle, seg->txs[i].id.b);
@@ -183,7 +187,8 @@ static void check_limits(struct block_source *s, struct checked_segment *c)
 
 static void source_run(struct job *job)
 {
-    struct block_source *s = (struct block_source *)(void *)((char *)job - offsetof(struct block_source, job));
+    struct block_source *s =
+        (struct block_source *)(void *)((char *)job - offsetof(struct block_source, job));
     struct source_step *step = &s->steps[s->making];
     step->rc = read_segment(s, &step->checked.segment, &step->error);
     if (step->rc || !step->checked.segment)

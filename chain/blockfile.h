@@ -20,7 +20,8 @@
 #include "base/file.h"
 #include "chain/header_index.h"
 
-#define BLOCKFILE_STREAM_MIN (32u << 20) /* bytes: below this a block is held in memory while it arrives */
+/* Bytes: below this a block is held in memory while it arrives. */
+#define BLOCKFILE_STREAM_MIN (32u << 20)
 
 struct blockfiles;
 
@@ -54,7 +55,8 @@ void blockfiles_close(struct blockfiles *bf); /* NULL is fine */
  * The block files that lie in a directory, by rising number, with their sizes on disk (heap array).
  * Undo sizes are 0: undo is made again. blockfiles_note_block then counts the blocks found in them.
  */
-enum err blockfiles_list(const char *dir, struct blockfile_info **infos, size_t *n, struct error *e) MUST_CHECK;
+enum err blockfiles_list(const char *dir, struct blockfile_info **infos, size_t *n,
+                         struct error *e) MUST_CHECK;
 void blockfiles_note_block(struct blockfiles *bf, uint32_t file, int32_t height);
 
 /* Writes a whole block; not yet synced. */
@@ -63,33 +65,43 @@ enum err blockfiles_write(struct blockfiles *bf, const void *block, size_t size,
 
 /* A large block in pieces. One thread at a time per writer. */
 struct block_writer;
-enum err block_writer_begin(struct block_writer **out, struct blockfiles *bf, uint64_t size, struct error *e) MUST_CHECK;
-enum err block_writer_put(struct block_writer *w, const void *data, size_t len, struct error *e) MUST_CHECK;
+enum err block_writer_begin(struct block_writer **out, struct blockfiles *bf, uint64_t size,
+                            struct error *e) MUST_CHECK;
+enum err block_writer_put(struct block_writer *w, const void *data, size_t len,
+                          struct error *e) MUST_CHECK;
 /* Syncs, renames; frees w in every case. */
-enum err block_writer_finish(struct block_writer *w, int32_t height, struct block_pos *pos, struct error *e) MUST_CHECK;
+enum err block_writer_finish(struct block_writer *w, int32_t height, struct block_pos *pos,
+                             struct error *e) MUST_CHECK;
 void block_writer_abort(struct block_writer *w); /* removes the temporary; NULL is fine */
 
 /* Undo record for a block stored in data_file (same number). content is framed and checksummed. */
-enum err blockfiles_write_undo(struct blockfiles *bf, uint32_t data_file, const struct block_hash *hash,
-                               const void *content, size_t len, struct block_pos *pos, struct error *e) MUST_CHECK;
-enum err blockfiles_read_undo(struct blockfiles *bf, const struct block_pos *pos, const struct block_hash *hash,
-                              struct buf *content, struct error *e) MUST_CHECK;
+enum err blockfiles_write_undo(struct blockfiles *bf, uint32_t data_file,
+                               const struct block_hash *hash, const void *content, size_t len,
+                               struct block_pos *pos, struct error *e) MUST_CHECK;
+enum err blockfiles_read_undo(struct blockfiles *bf, const struct block_pos *pos,
+                              const struct block_hash *hash, struct buf *content,
+                              struct error *e) MUST_CHECK;
 
-/* Part of a block. A range outside the record is ERR_RANGE; missing or short file ERR_CORRUPT; pruned ERR_NOTFOUND. */
-enum err blockfiles_read(struct blockfiles *bf, const struct block_pos *pos, uint64_t offset, void *out, size_t len,
-                         struct error *e) MUST_CHECK;
+/* Part of a block. A range outside the record is ERR_RANGE; missing or short file ERR_CORRUPT;
+ * pruned ERR_NOTFOUND. */
+enum err blockfiles_read(struct blockfiles *bf, const struct block_pos *pos, uint64_t offset,
+                         void *out, size_t len, struct error *e) MUST_CHECK;
 /* A descriptor of the file for serving (caller closes it); the payload starts at pos->offset. */
-enum err blockfiles_open_fd(struct blockfiles *bf, const struct block_pos *pos, int *fd, struct error *e) MUST_CHECK;
+enum err blockfiles_open_fd(struct blockfiles *bf, const struct block_pos *pos, int *fd,
+                            struct error *e) MUST_CHECK;
 
-/* fdatasync of every file written since the last call, and of the directory when files were made. A failure stays. */
+/* fdatasync of every file written since the last call, and of the directory when files were made. A
+ * failure stays. */
 enum err blockfiles_sync(struct blockfiles *bf, struct error *e) MUST_CHECK;
 /*
  * Hands out changed infos (for the index batch) with the sizes as of the last sync; they stay dirty
  * until blockfiles_clean, and longer when there is more than was synced.
  */
-size_t blockfiles_each_dirty(struct blockfiles *bf, void (*fn)(void *ctx, const struct blockfile_info *info), void *ctx);
+size_t blockfiles_each_dirty(struct blockfiles *bf,
+                             void (*fn)(void *ctx, const struct blockfile_info *info), void *ctx);
 void blockfiles_clean(struct blockfiles *bf);
-void blockfiles_each(struct blockfiles *bf, void (*fn)(void *ctx, const struct blockfile_info *info), void *ctx);
+void blockfiles_each(struct blockfiles *bf,
+                     void (*fn)(void *ctx, const struct blockfile_info *info), void *ctx);
 uint64_t blockfiles_disk_bytes(struct blockfiles *bf);
 /* Marks a file pruned (index must be flushed and synced next), then removes the two files. */
 void blockfiles_mark_pruned(struct blockfiles *bf, uint32_t file);

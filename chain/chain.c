@@ -62,12 +62,20 @@ static struct chain *chain_new(const struct chain_options *o, const struct chain
 
 static void make_env(struct chain *c)
 {
-    c->env = (struct connect_env){
-        .params = &c->params, .index = c->index, .files = c->files, .coins = c->coins, .pool = c->pool,
-        .frozen = c->frozen, .limits = &c->limits, .cancel = &c->cancel,
-        .max_block_size = c->o.max_block_size, .max_stack_memory = c->o.max_stack_memory,
-        .segment_bytes = clamp(c->o.block_memory_bytes / 16, MIB / 4, 16 * MIB),
-        .check_memory_bytes = c->o.block_memory_bytes / 4, .coinbase_maturity = COINBASE_MATURITY };
+    c->env = (struct connect_env){ .params = &c->params,
+                                   .index = c->index,
+                                   .files = c->files,
+                                   .coins = c->coins,
+                                   .pool = c->pool,
+                                   .frozen = c->frozen,
+                                   .limits = &c->limits,
+                                   .cancel = &c->cancel,
+                                   .max_block_size = c->o.max_block_size,
+                                   .max_stack_memory = c->o.max_stack_memory,
+                                   .segment_bytes =
+                                       clamp(c->o.block_memory_bytes / 16, MIB / 4, 16 * MIB),
+                                   .check_memory_bytes = c->o.block_memory_bytes / 4,
+                                   .coinbase_maturity = COINBASE_MATURITY };
 }
 
 struct wipe {
@@ -88,7 +96,8 @@ static void wipe_file(void *ctx, const char *name)
 }
 
 /* Removes the files of a folder, but no folder in it. */
-static enum err wipe_dir(const struct chain *c, const char *name, const char *prefix, struct error *e)
+static enum err wipe_dir(const struct chain *c, const char *name, const char *prefix,
+                         struct error *e)
 {
     char *dir = path_join(c->data_dir, name);
     struct wipe w = { .dir = dir, .prefix = prefix, .e = e };
@@ -109,8 +118,8 @@ static enum err wipe_for_rebuild(struct chain *c, struct error *e)
     return rc;
 }
 
-static enum err open_store(struct chain *c, const char *name, const struct kv_options *o, struct kv **out,
-                           struct error *e)
+static enum err open_store(struct chain *c, const char *name, const struct kv_options *o,
+                           struct kv **out, struct error *e)
 {
     if (c->o.open_store)
         return c->o.open_store(c->o.store_ctx, name, o, out, e);
@@ -121,20 +130,23 @@ static enum err open_store(struct chain *c, const char *name, const struct kv_op
     if (!rc)
         return OK;
     return error_set(e, rc, "%s%s%s", why.text, rc == ERR_CORRUPT ? "; restart with " : "",
-                     rc != ERR_CORRUPT ? "" : strcmp(name, "coins") == 0 ? "-reindex-chainstate" : "-reindex");
+                     rc != ERR_CORRUPT            ? ""
+                     : strcmp(name, "coins") == 0 ? "-reindex-chainstate"
+                                                  : "-reindex");
 }
 
 static enum err open_index(struct chain *c, struct error *e)
 {
-    struct kv_options o = { .cache_bytes = INDEX_CACHE_BYTES, .write_buffer_bytes = INDEX_CACHE_BYTES,
+    struct kv_options o = { .cache_bytes = INDEX_CACHE_BYTES,
+                            .write_buffer_bytes = INDEX_CACHE_BYTES,
                             .bloom_filter = c->o.tx_index };
     struct kv *kv;
     enum err rc = open_store(c, "index", &o, &kv, e);
     return rc ? rc : index_db_open(&c->db, kv, e);
 }
 
-static enum err load_index(struct chain *c, struct blockfile_info **infos, size_t *n, bool *reindexing,
-                           struct error *e)
+static enum err load_index(struct chain *c, struct blockfile_info **infos, size_t *n,
+                           bool *reindexing, struct error *e)
 {
     say(c, "Loading block index...");
     enum err rc = index_db_load(c->db, c->index, infos, n, e);
@@ -172,7 +184,9 @@ static enum err open_coins(struct chain *c, struct coins_state *state, struct er
     /* The store's own caches take a part of the budget, the coin cache the rest. */
     size_t cache = clamp(c->o.dbcache_bytes / 16, MIB, 64 * MIB);
     size_t buffer = clamp(c->o.dbcache_bytes / 16, MIB, 64 * MIB);
-    struct kv_options o = { .cache_bytes = cache, .write_buffer_bytes = buffer, .bloom_filter = true };
+    struct kv_options o = { .cache_bytes = cache,
+                            .write_buffer_bytes = buffer,
+                            .bloom_filter = true };
     size_t budget = clamp(c->o.dbcache_bytes, 3 * (cache + buffer), SIZE_MAX) - cache - buffer;
     struct kv *kv;
     say(c, "Opening coins database...");
@@ -228,7 +242,8 @@ static void forget_limits(struct chain *c)
 {
     struct node_array limited = { .status = HS_FAILED_LIMIT };
     header_index_each(c->index, collect_status, &limited);
-    for (size_t i = 0; i < limited.n; i++) /* one below a block that failed otherwise stays as it is */
+    for (size_t i = 0; i < limited.n;
+         i++) /* one below a block that failed otherwise stays as it is */
         if (!(atomic_load(&limited.nodes[i]->status) & HS_FAILED_PARENT))
             header_index_reconsider(c->index, limited.nodes[i]);
     free(limited.nodes);
@@ -264,7 +279,8 @@ static enum err check_last_blocks(struct chain *c, struct error *e)
     if (c->tip->height == 0 || c->reindexing)
         return OK;
     say(c, "Verifying blocks...");
-    enum err rc = verify_chain(c, c->o.check_level, c->o.check_blocks, VERIFY_AT_START_MS, &good, e);
+    enum err rc =
+        verify_chain(c, c->o.check_level, c->o.check_blocks, VERIFY_AT_START_MS, &good, e);
     if (!rc && !good)
         rc = error_set(e, ERR_CORRUPT, "the stored blocks or coins are damaged; restart with "
                        "-reindex-chainstate, or -reindex if that does not help");
@@ -317,8 +333,8 @@ static void chain_free(struct chain *c)
     free(c);
 }
 
-enum err chain_open(struct chain **out, const struct chain_options *o, const struct chain_handlers *h,
-                    struct error *e)
+enum err chain_open(struct chain **out, const struct chain_options *o,
+                    const struct chain_handlers *h, struct error *e)
 {
     struct chain *c = chain_new(o, h);
     enum err rc = open_all(c, e);
@@ -395,15 +411,17 @@ bool chain_is_initial_download(struct chain *c)
     if (atomic_load(&c->left_initial_download))
         return false;
     chain_get_tip(c, &tip);
-    if (!tip.node || chain_is_importing(c) || u256_cmp(&tip.node->work, &c->params.minimum_work) < 0 ||
+    if (!tip.node || chain_is_importing(c) ||
+        u256_cmp(&tip.node->work, &c->params.minimum_work) < 0 ||
         (int64_t)tip.time < clock_now() - c->o.max_tip_age)
         return true;
     atomic_store(&c->left_initial_download, true);
     return false;
 }
 
-enum err chain_accept_headers(struct chain *c, const struct block_header *h, const struct block_hash *hashes, size_t n,
-                              size_t *accepted, struct header_node **last, struct verdict *v)
+enum err chain_accept_headers(struct chain *c, const struct block_header *h,
+                              const struct block_hash *hashes, size_t n, size_t *accepted,
+                              struct header_node **last, struct verdict *v)
 {
     return header_index_accept(c->index, h, hashes, n, clock_now(), accepted, last, v);
 }
@@ -418,8 +436,11 @@ struct block_intake *chain_block_begin(struct chain *c, struct header_node *node
     }
     if (atomic_load(&node->status) & HS_HAVE_DATA)
         return NULL;
-    struct intake_options o = { .files = c->files, .pool = c->pool, .done = chain_intake_done,
-                                .drained = c->h.intake_drained ? chain_intake_drained : NULL, .ctx = c };
+    struct intake_options o = { .files = c->files,
+                                .pool = c->pool,
+                                .done = chain_intake_done,
+                                .drained = c->h.intake_drained ? chain_intake_drained : NULL,
+                                .ctx = c };
     return intake_new(&o, node, size, checksum, source);
 }
 
@@ -440,8 +461,8 @@ enum err chain_read_block(struct chain *c, const struct header_node *node, size_
     return block_reader_open(out, c->files, &data.data, NULL, segment_bytes, e);
 }
 
-enum err chain_read_block_bytes(struct chain *c, const struct header_node *node, uint64_t limit, struct buf *out,
-                                struct error *e)
+enum err chain_read_block_bytes(struct chain *c, const struct header_node *node, uint64_t limit,
+                                struct buf *out, struct error *e)
 {
     struct header_data data;
     char hex[HASH_HEX_SIZE];
@@ -454,7 +475,8 @@ enum err chain_read_block_bytes(struct chain *c, const struct header_node *node,
                          (unsigned long long)limit);
     size_t before = out->len;
     if (!buf_try_reserve(out, (size_t)data.data.size))
-        return error_set(e, ERR_NOMEM, "out of memory for a block of %llu bytes", (unsigned long long)data.data.size);
+        return error_set(e, ERR_NOMEM, "out of memory for a block of %llu bytes",
+                         (unsigned long long)data.data.size);
     uint8_t *to = buf_extend(out, (size_t)data.data.size);
     enum err rc = blockfiles_read(c->files, &data.data, 0, to, (size_t)data.data.size, e);
     if (rc)
@@ -473,19 +495,21 @@ static void deadline_after(struct timespec *at, int64_t ms)
     }
 }
 
-bool chain_wait_tip(struct chain *c, int32_t min_height, const struct block_hash *not_hash, int64_t timeout_ms,
-                    struct chain_tip *tip)
+bool chain_wait_tip(struct chain *c, int32_t min_height, const struct block_hash *not_hash,
+                    int64_t timeout_ms, struct chain_tip *tip)
 {
     struct timespec until;
     int waited = 0;
     deadline_after(&until, timeout_ms < 0 ? 0 : timeout_ms);
     pthread_mutex_lock(&c->lock);
     while (!c->stopping && waited != ETIMEDOUT &&
-           (c->snapshot.height < min_height || (not_hash && block_hash_equal(&c->snapshot.hash, not_hash))))
+           (c->snapshot.height < min_height ||
+            (not_hash && block_hash_equal(&c->snapshot.hash, not_hash))))
         waited = timeout_ms < 0 ? pthread_cond_wait(&c->tip_moved, &c->lock)
                                 : pthread_cond_timedwait(&c->tip_moved, &c->lock, &until);
     *tip = c->snapshot;
-    bool reached = !c->stopping && tip->height >= min_height && !(not_hash && block_hash_equal(&tip->hash, not_hash));
+    bool reached = !c->stopping && tip->height >= min_height &&
+                   !(not_hash && block_hash_equal(&tip->hash, not_hash));
     pthread_mutex_unlock(&c->lock);
     return reached;
 }

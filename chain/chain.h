@@ -28,13 +28,17 @@
 struct chain;
 struct index_db;
 
-enum chain_rebuild { REBUILD_NONE, REBUILD_CHAINSTATE /* -reindex-chainstate */, REBUILD_ALL /* -reindex */ };
+enum chain_rebuild {
+    REBUILD_NONE,
+    REBUILD_CHAINSTATE /* -reindex-chainstate */,
+    REBUILD_ALL /* -reindex */
+};
 
 struct chain_options {
     struct chain_params params;        /* with overrides applied */
     const char *data_dir;              /* of the network */
     size_t dbcache_bytes;              /* coin cache and LevelDB caches together */
-    size_t block_memory_bytes;         /* received blocks waiting to be connected, segments in flight */
+    size_t block_memory_bytes; /* received blocks waiting to be connected, segments in flight */
     unsigned workers;                  /* pool threads; the chain thread helps */
     uint64_t max_block_size;           /* 0: unlimited */
     uint64_t max_stack_memory;         /* maxstackmemoryusageconsensus; 0: unlimited */
@@ -49,7 +53,8 @@ struct chain_options {
     int32_t stop_at_height;            /* 0: never */
     int64_t coins_flush_interval_s, index_flush_interval_s; /* 0: defaults */
     /* Opens the databases "index" and "coins". NULL: LevelDB in data_dir; tests bring their own. */
-    enum err (*open_store)(void *ctx, const char *name, const struct kv_options *o, struct kv **out, struct error *e);
+    enum err (*open_store)(void *ctx, const char *name, const struct kv_options *o, struct kv **out,
+                           struct error *e);
     void *store_ctx;
 };
 
@@ -68,17 +73,22 @@ struct chain_handlers {
     void (*tip_changed)(void *ctx, const struct chain_tip *tip, bool initial_download);
     void (*block_connected)(void *ctx, struct header_node *node);
     void (*block_disconnected)(void *ctx, struct header_node *node);
-    /* A stored block was found invalid, or its bytes were corrupt; source as given to the intake. */
-    void (*block_judged)(void *ctx, const struct block_hash *hash, const struct verdict *v, uint64_t source);
+    /* A stored block was found invalid, or its bytes were corrupt; source as given
+     * to the intake. */
+    void (*block_judged)(void *ctx, const struct block_hash *hash, const struct verdict *v,
+                         uint64_t source);
     /* The intake of a block ended (also after block_judged); stored = its data is on disk. */
     void (*block_arrived)(void *ctx, struct header_node *node, uint64_t source, bool stored);
     void (*intake_drained)(void *ctx, uint64_t source); /* pool thread */
     void (*fatal)(void *ctx, const struct error *e);
 };
 
-/* Opens the databases, recovers from an unclean stop, starts the chain thread. Long; calls status. */
-enum err chain_open(struct chain **out, const struct chain_options *o, const struct chain_handlers *h, struct error *e) MUST_CHECK;
-/* After open: connects what is stored, reindexes and imports the files of -loadblock if asked (NULL-terminated, may be NULL). Returns at once. */
+/* Opens the databases, recovers from an unclean stop, starts the chain thread.
+ * Long; calls status. */
+enum err chain_open(struct chain **out, const struct chain_options *o,
+                    const struct chain_handlers *h, struct error *e) MUST_CHECK;
+/* After open: connects what is stored, reindexes and imports the files of -loadblock if asked
+ * (NULL-terminated, may be NULL). Returns at once. */
 void chain_start(struct chain *c, const char *const *load_files);
 /*
  * Cancels checks and ends the chain thread: no handler is called any more, whoever waits for the
@@ -98,17 +108,20 @@ bool chain_is_initial_download(struct chain *c); /* latches off, spec p2p 8 */
 bool chain_is_importing(struct chain *c);        /* -reindex or -loadblock under way */
 
 /* header_index_accept by the clock. hashes: of the headers when the caller has them, or NULL. */
-enum err chain_accept_headers(struct chain *c, const struct block_header *h, const struct block_hash *hashes, size_t n,
-                              size_t *accepted, struct header_node **last, struct verdict *v) MUST_CHECK;
-/* Starts the intake of a block whose header is accepted; NULL when it is stored already or too large (then *v). */
+enum err chain_accept_headers(struct chain *c, const struct block_header *h,
+                              const struct block_hash *hashes, size_t n, size_t *accepted,
+                              struct header_node **last, struct verdict *v) MUST_CHECK;
+/* Starts the intake of a block whose header is accepted; NULL when it is stored already or too
+ * large (then *v). */
 struct block_intake *chain_block_begin(struct chain *c, struct header_node *node, uint64_t size,
-                                       const uint32_t *checksum, uint64_t source, struct verdict *v);
+                                       const uint32_t *checksum, uint64_t source,
+                                       struct verdict *v);
 /* Opens a stored block. ERR_NOTFOUND when not stored or pruned. */
 enum err chain_read_block(struct chain *c, const struct header_node *node, size_t segment_bytes,
                           struct block_reader **out, struct error *e) MUST_CHECK;
 /* Whole block, at most limit bytes. */
-enum err chain_read_block_bytes(struct chain *c, const struct header_node *node, uint64_t limit, struct buf *out,
-                                struct error *e) MUST_CHECK;
+enum err chain_read_block_bytes(struct chain *c, const struct header_node *node, uint64_t limit,
+                                struct buf *out, struct error *e) MUST_CHECK;
 
 struct chain_progress {
     double verification;         /* 0..1 */
@@ -121,7 +134,8 @@ struct chain_progress {
 void chain_get_progress(struct chain *c, struct chain_progress *p);
 
 /* Time-out -1: for ever. False on time-out or stop. Blocking. */
-bool chain_wait_tip(struct chain *c, int32_t min_height, const struct block_hash *not_hash, int64_t timeout_ms, struct chain_tip *tip);
+bool chain_wait_tip(struct chain *c, int32_t min_height, const struct block_hash *not_hash,
+                    int64_t timeout_ms, struct chain_tip *tip);
 
 /* --- blocking commands, any thread but loop and chain --- */
 
@@ -132,16 +146,19 @@ struct index_db *chain_index_db(struct chain *c);
 /* Only inside chain_call. */
 struct coins *chain_coins(struct chain *c);
 
-/* A whole block from RPC: header accepted, stored, activated. duplicate: was known and valid already. */
-enum err chain_submit_block(struct chain *c, const void *block, size_t size, struct verdict *v, bool *duplicate,
-                            struct header_node **node, struct error *e) MUST_CHECK;
+/* A whole block from RPC: header accepted, stored, activated. duplicate: was known and valid
+ * already. */
+enum err chain_submit_block(struct chain *c, const void *block, size_t size, struct verdict *v,
+                            bool *duplicate, struct header_node **node, struct error *e) MUST_CHECK;
 enum err chain_invalidate(struct chain *c, struct header_node *node, struct error *e) MUST_CHECK;
 enum err chain_reconsider(struct chain *c, struct header_node *node, struct error *e) MUST_CHECK;
 enum err chain_precious(struct chain *c, struct header_node *node, struct error *e) MUST_CHECK;
 /* Prunes up to a height (RPC); *last: height of the last block pruned. */
 enum err chain_prune(struct chain *c, int32_t height, int32_t *last, struct error *e) MUST_CHECK;
-/* verifychain: level 0 read, 1 check, 2 undo, 3 disconnect in memory, 4 reconnect; n blocks (0: all). */
-enum err chain_verify(struct chain *c, unsigned level, int32_t n, bool *good, struct error *e) MUST_CHECK;
+/* verifychain: level 0 read, 1 check, 2 undo, 3 disconnect in memory, 4 reconnect; n blocks (0:
+ * all). */
+enum err chain_verify(struct chain *c, unsigned level, int32_t n, bool *good,
+                      struct error *e) MUST_CHECK;
 enum err chain_flush(struct chain *c, struct error *e) MUST_CHECK;
 
 #endif

@@ -67,7 +67,8 @@ static void run_job_command(struct chain *c, void *ctx)
 {
     struct chain_job *job = (struct chain_job *)ctx;
     if (c->failed)
-        job->rc = error_set(&job->error, ERR_IO, "the chain has stopped after an error; see the log");
+        job->rc =
+            error_set(&job->error, ERR_IO, "the chain has stopped after an error; see the log");
     else
         job->rc = job->fn(c, job);
     if (c->torn && job->rc)
@@ -170,7 +171,10 @@ enum err chain_verify(struct chain *c, unsigned level, int32_t n, bool *good, st
     return rc;
 }
 
-static enum err do_flush(struct chain *c, struct chain_job *job) { return flush_all(c, &job->error); }
+static enum err do_flush(struct chain *c, struct chain_job *job)
+{
+    return flush_all(c, &job->error);
+}
 
 enum err chain_flush(struct chain *c, struct error *e)
 {
@@ -263,8 +267,8 @@ static void feed_all(struct block_intake *in, const void *block, size_t size)
     }
 }
 
-static enum err wait_submit(struct chain *c, struct header_node *node, const void *block, size_t size,
-                            struct verdict *v, struct error *e)
+static enum err wait_submit(struct chain *c, struct header_node *node, const void *block,
+                            size_t size, struct verdict *v, struct error *e)
 {
     struct submit s = { .node = node };
     pthread_mutex_init(&s.lock, NULL);
@@ -274,7 +278,8 @@ static enum err wait_submit(struct chain *c, struct header_node *node, const voi
     if (in) {
         feed_all(in, block, size);
     } else if (!rc) {
-        submit_judge(&s, v); /* too large; or stored meanwhile, then the next settling ends the wait */
+        submit_judge(&s,
+                     v); /* too large; or stored meanwhile, then the next settling ends the wait */
         chain_wake(c);
     }
     if (!rc) {
@@ -290,8 +295,8 @@ static enum err wait_submit(struct chain *c, struct header_node *node, const voi
     return rc ? error_set(e, rc, "the node is shutting down") : OK;
 }
 
-enum err chain_submit_block(struct chain *c, const void *block, size_t size, struct verdict *v, bool *duplicate,
-                            struct header_node **node, struct error *e)
+enum err chain_submit_block(struct chain *c, const void *block, size_t size, struct verdict *v,
+                            bool *duplicate, struct header_node **node, struct error *e)
 {
     struct reader r;
     struct block_header h;
@@ -317,5 +322,6 @@ enum err chain_submit_block(struct chain *c, const void *block, size_t size, str
     enum err rc = chain_accept_headers(c, &h, NULL, 1, &accepted, node, v);
     if (!verdict_ok(v) || rc == ERR_NOTFOUND)
         return OK;
-    return rc ? error_set(e, rc, "the header could not be taken") : wait_submit(c, *node, block, size, v, e);
+    return rc ? error_set(e, rc, "the header could not be taken")
+              : wait_submit(c, *node, block, size, v, e);
 }

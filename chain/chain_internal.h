@@ -58,7 +58,8 @@ void received_clear(struct received *r);
 void received_put(struct received *r, struct header_node *node, uint64_t source,
                   struct block_segment *segment, int32_t tip_height);
 /* A copy of the entry; its segment is borrowed. False when there is none. */
-bool received_find(const struct received *r, const struct header_node *node, struct received_block *out);
+bool received_find(const struct received *r, const struct header_node *node,
+                   struct received_block *out);
 void received_drop(struct received *r, const struct header_node *node);
 
 /* --- progress.c --- */
@@ -77,7 +78,8 @@ struct progress {
 void progress_init(struct progress *p);
 void progress_clear(struct progress *p);
 void progress_time(struct progress *p, enum progress_what what, int64_t us);
-void progress_block(struct progress *p, uint64_t txs, uint64_t inputs, const struct coins_stats *coins);
+void progress_block(struct progress *p, uint64_t txs, uint64_t inputs,
+                    const struct coins_stats *coins);
 
 /* --- chain thread state --- */
 struct ahead {
@@ -174,7 +176,8 @@ void chain_intake_drained(void *ctx, uint64_t source);
 void chain_block_found(struct chain *c, struct intake_result *result);
 
 /* --- activate.c --- */
-/* One step towards the best candidate: at most a reorganisation or a block. did: something changed. */
+/* One step towards the best candidate: at most a reorganisation or a block.
+ * did: something changed. */
 enum err activate_step(struct chain *c, bool *did, struct error *e) MUST_CHECK;
 enum err activate_disconnect_tip(struct chain *c, struct error *e) MUST_CHECK;
 /* Shows the present tip to other threads; steps do it themselves. */
@@ -204,7 +207,8 @@ enum err tx_index_step(struct chain *c, bool *did, struct error *e) MUST_CHECK;
 enum err chain_store_genesis(struct chain *c, struct header_node *node, struct error *e) MUST_CHECK;
 
 /* --- recover.c --- */
-/* Completes a flush that was interrupted; state as coins_open gave it. *tip: where the coins stand. */
+/* Completes a flush that was interrupted; state as coins_open gave it. *tip: where the coins stand.
+ */
 enum err recover_coins(struct chain *c, const struct coins_state *state, struct header_node **tip,
                        struct error *e) MUST_CHECK;
 
@@ -214,7 +218,8 @@ enum err check_index(struct chain *c, struct error *e) MUST_CHECK;
 
 /* --- prune.c --- */
 enum err prune_if_needed(struct chain *c, struct error *e) MUST_CHECK;
-enum err prune_to_height(struct chain *c, int32_t height, int32_t *last, struct error *e) MUST_CHECK;
+enum err prune_to_height(struct chain *c, int32_t height, int32_t *last,
+                         struct error *e) MUST_CHECK;
 
 /* --- verify_chain.c --- */
 enum err verify_chain(struct chain *c, unsigned level, int32_t n, int64_t budget_ms, bool *good,
@@ -222,7 +227,8 @@ enum err verify_chain(struct chain *c, unsigned level, int32_t n, int64_t budget
 
 /* --- reindex.c --- */
 /* What the index would say of the block files in dir, for an index that was lost. Heap array. */
-enum err reindex_file_infos(const char *dir, struct blockfile_info **infos, size_t *n, struct error *e) MUST_CHECK;
+enum err reindex_file_infos(const char *dir, struct blockfile_info **infos, size_t *n,
+                            struct error *e) MUST_CHECK;
 
 /* All files are read and their blocks known: the index is whole again. */
 enum err reindex_finished(struct chain *c, struct error *e) MUST_CHECK;

@@ -19,7 +19,8 @@ struct coin {
     int64_t value;      /* satoshis */
     int32_t height;     /* of the block that made it */
     bool coinbase;
-    bool confiscated;   /* made by a confiscation transaction: matures after 1,000 (spec consensus 7.3) */
+    bool confiscated;   /* made by a confiscation transaction: matures after 1,000 (spec
+                           consensus 7.3) */
     struct span script; /* borrowed */
 };
 

@@ -38,9 +38,10 @@ struct coins_stats {
     uint64_t hits, misses;
 };
 
-/* kv: an open store, owned by coins from now on, also after an error. budget_bytes: soft limit of the cache. */
-enum err coins_open(struct coins **out, struct kv *kv, size_t budget_bytes, struct coins_state *state,
-                    struct error *e) MUST_CHECK;
+/* kv: an open store, owned by coins from now on, also after an error. budget_bytes: soft limit of
+ * the cache. */
+enum err coins_open(struct coins **out, struct kv *kv, size_t budget_bytes,
+                    struct coins_state *state, struct error *e) MUST_CHECK;
 void coins_close(struct coins *c); /* without a flush; NULL is fine */
 void coins_set_budget(struct coins *c, size_t bytes);
 /* Time to flush: dirty entries fill the cache. (Clean ones make way by themselves.) */
@@ -48,23 +49,25 @@ bool coins_over_budget(const struct coins *c);
 void coins_get_stats(const struct coins *c, struct coins_stats *out);
 
 /* found = false: spent or never there. */
-enum err coins_get(struct coins *c, const struct outpoint *o, struct coin *coin, bool *found, struct error *e) MUST_CHECK;
+enum err coins_get(struct coins *c, const struct outpoint *o, struct coin *coin, bool *found,
+                   struct error *e) MUST_CHECK;
 /* Takes the coin out; coin borrows memory until the next call that changes the cache. */
-enum err coins_spend(struct coins *c, const struct outpoint *o, struct coin *coin, bool *found, struct error *e) MUST_CHECK;
+enum err coins_spend(struct coins *c, const struct outpoint *o, struct coin *coin, bool *found,
+                     struct error *e) MUST_CHECK;
 enum coins_add_mode {
-    COINS_ADD_NEW,       /* known not to exist (its txid is new): no lookup, nothing on disk to delete */
+    COINS_ADD_NEW, /* known not to exist (its txid is new): no lookup, nothing on disk to delete */
     COINS_ADD_OVERWRITE, /* may exist (coinbases before BIP34, undo, replay) */
 };
 /* Copies the script. ERR_NOMEM. */
-enum err coins_add(struct coins *c, const struct outpoint *o, const struct coin *coin, enum coins_add_mode mode,
-                   struct error *e) MUST_CHECK;
+enum err coins_add(struct coins *c, const struct outpoint *o, const struct coin *coin,
+                   enum coins_add_mode mode, struct error *e) MUST_CHECK;
 
 /*
  * Reads the coins of the outpoints that are not cached on the pool's threads and puts them in;
  * returns when done. Missing ones are not remembered. Few of them, or pool NULL: on this thread.
  */
-enum err coins_prefetch(struct coins *c, const struct outpoint *outpoints, size_t n, struct pool *pool,
-                        struct error *e) MUST_CHECK;
+enum err coins_prefetch(struct coins *c, const struct outpoint *outpoints, size_t n,
+                        struct pool *pool, struct error *e) MUST_CHECK;
 
 /*
  * Writes everything dirty; the database then stands at new_best. The caller has synced block and
@@ -72,14 +75,16 @@ enum err coins_prefetch(struct coins *c, const struct outpoint *outpoints, size_
  * After an error the cache is as before and the flush may be repeated with the same new_best or a
  * descendant; the database may be in transition until one succeeds.
  */
-enum err coins_flush(struct coins *c, const struct block_hash *new_best, struct error *e) MUST_CHECK;
+enum err coins_flush(struct coins *c, const struct block_hash *new_best,
+                     struct error *e) MUST_CHECK;
 
 /* Iterates all coins of the database in key order; flush first. Any thread (a snapshot). */
 struct coins_iter;
 struct coins_iter *coins_iter_new(struct coins *c);
 void coins_iter_free(struct coins_iter *it);
 /* False at the end or on error (then *err says). Borrowed until the next call. */
-bool coins_iter_next(struct coins_iter *it, struct outpoint *o, struct coin *coin, enum err *err, struct error *e);
+bool coins_iter_next(struct coins_iter *it, struct outpoint *o, struct coin *coin, enum err *err,
+                     struct error *e);
 uint64_t coins_disk_bytes(struct coins *c);
 
 #endif

@@ -52,7 +52,8 @@ static void name_tx(struct verdict *v, const struct tx *tx)
         verdict_detail(v, "transaction %s", hash_to_hex(hex, tx->id.b));
 }
 
-static enum err outputs_are_new(struct connecting *k, const struct tx *tx, bool *fresh, struct error *e)
+static enum err outputs_are_new(struct connecting *k, const struct tx *tx, bool *fresh,
+                                struct error *e)
 {
     struct outpoint o = { .txid = tx->id };
     enum err rc = OK;
@@ -72,7 +73,8 @@ static enum err outputs_are_new(struct connecting *k, const struct tx *tx, bool 
  * a segment are looked up before its transactions spend anything, or a block could spend the old
  * coin first and make it anew. As in the reference the rule comes before all others with coins.
  */
-static enum err check_bip30(struct connecting *k, const struct block_segment *seg, uint64_t *bad_tx, struct error *e)
+static enum err check_bip30(struct connecting *k, const struct block_segment *seg, uint64_t *bad_tx,
+                            struct error *e)
 {
     for (size_t i = 0; i < seg->n_txs; i++) {
         bool fresh;
@@ -98,8 +100,8 @@ static bool judge_coin(struct connecting *k, const struct tx *tx, size_t i, cons
     return check_input_coin(k->rules, coin, &in->sum, v);
 }
 
-static void count_p2sh(const struct connecting *k, const struct tx_in *txin, const struct coin *coin,
-                       struct tx_inputs *in)
+static void count_p2sh(const struct connecting *k, const struct tx_in *txin,
+                       const struct coin *coin, struct tx_inputs *in)
 {
     uint64_t n = 0;
     enum script_era era = script_era_of(&k->env->params->heights, coin->height);
@@ -108,7 +110,8 @@ static void count_p2sh(const struct connecting *k, const struct tx_in *txin, con
     in->p2sh_sigops += n;
 }
 
-static enum err queue_script(struct connecting *k, size_t i, const struct coin *coin, struct error *e)
+static enum err queue_script(struct connecting *k, size_t i, const struct coin *coin,
+                             struct error *e)
 {
     uint32_t flags = script_flags_for_coin(&k->env->params->heights, k->rules->flags, coin->height);
     if (verify_batch_input(k->batch, (uint32_t)i, coin, flags))
@@ -117,8 +120,8 @@ static enum err queue_script(struct connecting *k, size_t i, const struct coin *
 }
 
 /* Spends input i. missing: no such coin. */
-static enum err spend_input(struct connecting *k, const struct tx *tx, size_t i, struct tx_inputs *in,
-                            bool *missing, struct error *e)
+static enum err spend_input(struct connecting *k, const struct tx *tx, size_t i,
+                            struct tx_inputs *in, bool *missing, struct error *e)
 {
     struct coin coin;
     bool found;
@@ -166,7 +169,8 @@ static bool tx_sigops_ok(struct connecting *k, const struct tx *tx, const struct
 static bool judge_tx(struct connecting *k, const struct tx *tx, struct tx_inputs *in)
 {
     struct verdict *v = &k->out->verdict;
-    if (k->rules->enforce_relative_lock && !relative_locks_ok(tx, k->coin_heights, k->q->node->prev))
+    if (k->rules->enforce_relative_lock &&
+        !relative_locks_ok(tx, k->coin_heights, k->q->node->prev))
         return verdict_set(v, REJECT_INVALID, 100, "bad-txns-nonfinal");
     if (!tx_sigops_ok(k, tx, in))
         return false;
@@ -182,7 +186,8 @@ static bool judge_tx(struct connecting *k, const struct tx *tx, struct tx_inputs
     return !in->confiscation || confiscation_check(k->env->frozen, tx, k->rules->height, v);
 }
 
-static enum err prepare_inputs(struct connecting *k, const struct tx *tx, uint64_t index, struct error *e)
+static enum err prepare_inputs(struct connecting *k, const struct tx *tx, uint64_t index,
+                               struct error *e)
 {
     if (k->rules->enforce_relative_lock && tx->n_in > k->coin_heights_cap) {
         int32_t *more = try_realloc(k->coin_heights, tx->n_in, sizeof(*more));
@@ -196,7 +201,8 @@ static enum err prepare_inputs(struct connecting *k, const struct tx *tx, uint64
     return OK;
 }
 
-static enum err spend_inputs(struct connecting *k, const struct tx *tx, uint64_t index, struct error *e)
+static enum err spend_inputs(struct connecting *k, const struct tx *tx, uint64_t index,
+                             struct error *e)
 {
     struct tx_inputs in = { .sigops_ok = true, .confiscation = confiscation_is(tx) };
     enum err rc = prepare_inputs(k, tx, index, e);
@@ -242,7 +248,8 @@ enum err connect_add_outputs(const struct connect_env *env, const struct tx *tx,
     return OK;
 }
 
-static enum err connect_tx(struct connecting *k, const struct tx *tx, uint64_t index, struct error *e)
+static enum err connect_tx(struct connecting *k, const struct tx *tx, uint64_t index,
+                           struct error *e)
 {
     const bool coinbase = index == 0;
     struct verdict *v = &k->out->verdict;
@@ -257,12 +264,13 @@ static enum err connect_tx(struct connecting *k, const struct tx *tx, uint64_t i
             return rc;
     }
     k->done.txs = index + 1; /* a part of the outputs may be in when adding fails */
-    return connect_add_outputs(k->env, tx, k->rules->height, coinbase ? COINS_ADD_OVERWRITE : COINS_ADD_NEW,
-                               &k->out->outputs, e);
+    return connect_add_outputs(k->env, tx, k->rules->height,
+                               coinbase ? COINS_ADD_OVERWRITE : COINS_ADD_NEW, &k->out->outputs, e);
 }
 
 /* *bad_tx: index of the transaction whose failure ended the pass. */
-static enum err connect_segment(struct connecting *k, struct checked_segment *c, uint64_t *bad_tx, struct error *e)
+static enum err connect_segment(struct connecting *k, struct checked_segment *c, uint64_t *bad_tx,
+                                struct error *e)
 {
     struct block_segment *seg = c->segment;
     uint64_t offset = seg->offset;
@@ -323,8 +331,8 @@ static void judge_coinbase_value(struct connecting *k)
     if (k->coinbase_out <= allowed)
         return;
     verdict_set(&k->out->verdict, REJECT_INVALID, 100, "bad-cb-amount");
-    verdict_detail(&k->out->verdict, "coinbase pays %lld of %lld allowed", (long long)k->coinbase_out,
-                   (long long)allowed);
+    verdict_detail(&k->out->verdict, "coinbase pays %lld of %lld allowed",
+                   (long long)k->coinbase_out, (long long)allowed);
 }
 
 /* A bad script comes before what the serial pass found: it lies in an earlier transaction. */
@@ -335,7 +343,8 @@ static void judge_scripts(struct connecting *k, const struct verify_failure *f)
     verdict_set(v, REJECT_INVALID, 100, "blk-bad-inputs");
     verdict_detail(v, "transaction %llu input %u: %s", (unsigned long long)f->tx, f->input,
                    script_err_message(f->err));
-    k->out->limit_exceeded = f->err == SCRIPT_ERR_STACK_SIZE && f->new_coin && k->env->max_stack_memory > 0;
+    k->out->limit_exceeded =
+        f->err == SCRIPT_ERR_STACK_SIZE && f->new_coin && k->env->max_stack_memory > 0;
 }
 
 static enum err take_back(struct connecting *k, struct error *e)
@@ -374,10 +383,17 @@ enum err connect_block(const struct connect_env *env, const struct connect_reque
     memset(out, 0, sizeof(*out));
     struct header_data data;
     header_index_get_data(env->index, q->node, &data);
-    struct connecting k = { .env = env, .q = q, .out = out, .rules = block_source_rules(q->source),
-                            .bip30 = bip30_enforced(env->params, q->node), .block_size = data.data.size };
-    struct verify_options vo = { .pool = env->pool, .limits = env->limits, .sigcache = env->sigcache,
-                                 .cancel = env->cancel, .memory_bytes = env->check_memory_bytes };
+    struct connecting k = { .env = env,
+                            .q = q,
+                            .out = out,
+                            .rules = block_source_rules(q->source),
+                            .bip30 = bip30_enforced(env->params, q->node),
+                            .block_size = data.data.size };
+    struct verify_options vo = { .pool = env->pool,
+                                 .limits = env->limits,
+                                 .sigcache = env->sigcache,
+                                 .cancel = env->cancel,
+                                 .memory_bytes = env->check_memory_bytes };
     undo_writer_init(&k.undo);
     verify_run_init(&k.run, &vo);
     enum err rc = serial_pass(&k, e);

@@ -70,13 +70,15 @@ enum err connect_block(const struct connect_env *env, const struct connect_reque
                        struct connect_result *out, struct error *e) MUST_CHECK;
 
 /* Takes back the tip. On failure the coins are torn. */
-enum err disconnect_block(const struct connect_env *env, struct header_node *node, struct error *e) MUST_CHECK;
+enum err disconnect_block(const struct connect_env *env, struct header_node *node,
+                          struct error *e) MUST_CHECK;
 
 /*
  * Puts the effects of a block that was valid before on the coins, whatever of them is there
  * already (recovery from an interrupted flush).
  */
-enum err replay_block(const struct connect_env *env, struct header_node *node, struct error *e) MUST_CHECK;
+enum err replay_block(const struct connect_env *env, struct header_node *node,
+                      struct error *e) MUST_CHECK;
 
 /* --- shared by connect.c and disconnect.c --- */
 

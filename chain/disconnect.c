@@ -22,8 +22,9 @@ struct walk {
     struct block_segment *now;
 };
 
-static enum err walk_begin(struct walk *w, const struct connect_env *env, const struct header_node *node,
-                           struct block_segment *received, struct error *e)
+static enum err walk_begin(struct walk *w, const struct connect_env *env,
+                           const struct header_node *node, struct block_segment *received,
+                           struct error *e)
 {
     *w = (struct walk){ .whole = received };
     if (received) {
@@ -56,7 +57,8 @@ static void walk_end(struct walk *w)
     block_reader_close(w->reader);
 }
 
-static enum err remove_outputs(const struct connect_env *env, const struct tx *tx, int32_t height, struct error *e)
+static enum err remove_outputs(const struct connect_env *env, const struct tx *tx, int32_t height,
+                               struct error *e)
 {
     enum script_era era = script_era_of(&env->params->heights, height);
     struct outpoint o = { .txid = tx->id };
@@ -75,7 +77,8 @@ static enum err remove_outputs(const struct connect_env *env, const struct tx *t
 
 /* Puts the coins of the inputs back, the first of them being number *at of the record. */
 static enum err restore_inputs(const struct connect_env *env, const struct tx *tx, int32_t height,
-                               const struct undo_reader *undo, uint64_t limit, uint64_t *at, struct error *e)
+                               const struct undo_reader *undo, uint64_t limit, uint64_t *at,
+                               struct error *e)
 {
     for (size_t i = 0; i < tx->n_in && *at < limit; i++, ++*at) {
         struct coin coin;
@@ -88,9 +91,10 @@ static enum err restore_inputs(const struct connect_env *env, const struct tx *t
     return OK;
 }
 
-static enum err take_back_segment(const struct connect_env *env, const struct block_segment *seg, int32_t height,
-                                  const struct undo_reader *undo, const struct connect_extent *extent,
-                                  uint64_t *at, struct error *e)
+static enum err take_back_segment(const struct connect_env *env, const struct block_segment *seg,
+                                  int32_t height, const struct undo_reader *undo,
+                                  const struct connect_extent *extent, uint64_t *at,
+                                  struct error *e)
 {
     enum err rc = OK;
     for (size_t i = 0; i < seg->n_txs && !rc; i++) {
@@ -121,8 +125,8 @@ enum err connect_take_back(const struct connect_env *env, struct header_node *no
     }
     walk_end(&w);
     if (!rc && at != extent->inputs)
-        rc = error_set(e, ERR_CORRUPT, "undo record of height %d has %llu coins for %llu inputs", node->height,
-                       (unsigned long long)extent->inputs, (unsigned long long)at);
+        rc = error_set(e, ERR_CORRUPT, "undo record of height %d has %llu coins for %llu inputs",
+                       node->height, (unsigned long long)extent->inputs, (unsigned long long)at);
     return rc;
 }
 
@@ -149,7 +153,8 @@ enum err disconnect_block(const struct connect_env *env, struct header_node *nod
     return rc;
 }
 
-static enum err replay_tx(const struct connect_env *env, const struct tx *tx, int32_t height, struct error *e)
+static enum err replay_tx(const struct connect_env *env, const struct tx *tx, int32_t height,
+                          struct error *e)
 {
     uint64_t added = 0;
     if (!tx_is_coinbase(tx))
@@ -164,7 +169,8 @@ static enum err replay_tx(const struct connect_env *env, const struct tx *tx, in
 }
 
 /* Coins that the segment spends are read on the pool; leaving it out costs time alone. */
-static enum err prefetch(const struct connect_env *env, const struct block_segment *seg, struct error *e)
+static enum err prefetch(const struct connect_env *env, const struct block_segment *seg,
+                         struct error *e)
 {
     size_t n = 0;
     for (size_t i = 0; i < seg->n_txs; i++)

@@ -44,13 +44,15 @@ enum err flush_index(struct chain *c, struct error *e)
 enum err flush_all(struct chain *c, struct error *e)
 {
     if (c->torn)
-        return error_set(e, ERR_CORRUPT, "the coins in memory are not consistent and are not written");
+        return error_set(e, ERR_CORRUPT,
+                         "the coins in memory are not consistent and are not written");
     int64_t start = clock_mono_us();
     enum err rc = flush_index(c, e);
     if (!rc && c->tip)
         rc = coins_flush(c->coins, &c->tip->hash, e);
     if (rc) {
-        c->torn = true; /* a part may be written: the marker on disk says so, memory does not know */
+        c->torn =
+            true; /* a part may be written: the marker on disk says so, memory does not know */
         return rc;
     }
     c->flush.durable = c->tip;
@@ -60,7 +62,8 @@ enum err flush_all(struct chain *c, struct error *e)
     rc = tx_index_write(c, e);
     int64_t took = clock_mono_us() - start;
     progress_time(&c->progress, PROGRESS_DISK, took);
-    log_debug(LOGC_COINDB, "flushed at height %d in %lld us", c->tip ? c->tip->height : -1, (long long)took);
+    log_debug(LOGC_COINDB, "flushed at height %d in %lld us", c->tip ? c->tip->height : -1,
+              (long long)took);
     return rc;
 }
 
@@ -68,7 +71,8 @@ static bool coins_due(struct chain *c)
 {
     if (c->flush.durable == c->tip && c->flush.inputs == 0)
         return false;
-    return coins_over_budget(c->coins) || c->flush.inputs >= REPLAY_INPUTS || c->flush.bytes >= REPLAY_BYTES ||
+    return coins_over_budget(c->coins) || c->flush.inputs >= REPLAY_INPUTS ||
+           c->flush.bytes >= REPLAY_BYTES ||
            (c->tx_index.batch && tx_index_batch_bytes(c->tx_index.batch) >= TX_INDEX_BYTES) ||
            clock_mono_ms() >= coins_due_ms(c);
 }

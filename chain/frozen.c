@@ -160,7 +160,8 @@ static bool shape_ok(const struct tx *tx)
     return true;
 }
 
-bool confiscation_check(const struct frozen *f, const struct tx *tx, int32_t height, struct verdict *v)
+bool confiscation_check(const struct frozen *f, const struct tx *tx, int32_t height,
+                        struct verdict *v)
 {
     if (!shape_ok(tx))
         return verdict_set(v, REJECT_INVALID, 100, "bad-ctx-invalid");

@@ -35,9 +35,11 @@ struct frozen *frozen_released(const struct frozen *f);
 bool frozen_in_block(const struct frozen *f, const struct outpoint *o, int32_t height);
 bool frozen_in_mempool(const struct frozen *f, const struct outpoint *o, int32_t next_height);
 
-/* The first output begins with 00 6a 04 "cftx": the rules below judge it, whatever it meant to be. */
+/* The first output begins with 00 6a 04 "cftx": the rules below judge it, whatever it
+ * meant to be. */
 bool confiscation_is(const struct tx *tx);
 /* Shape and white list: bad-ctx-invalid, bad-ctx-not-whitelisted. */
-bool confiscation_check(const struct frozen *f, const struct tx *tx, int32_t height, struct verdict *v);
+bool confiscation_check(const struct frozen *f, const struct tx *tx, int32_t height,
+                        struct verdict *v);
 
 #endif

@@ -45,7 +45,8 @@ void import_forget_orphans(struct import *im)
     im->orphans = NULL;
 }
 
-static void orphan_add(struct import *im, const struct block_hash *parent, uint32_t file, const struct record *r)
+static void orphan_add(struct import *im, const struct block_hash *parent, uint32_t file,
+                       const struct record *r)
 {
     if (!im->orphans) {
         im->orphans = xcalloc(1, sizeof(*im->orphans));
@@ -68,7 +69,8 @@ static bool orphan_take(struct import *im, const struct block_hash *parent, stru
 {
     if (!im->orphans)
         return false;
-    for (uint32_t *at = bucket_of(im->orphans, parent); *at; at = &im->orphans->list[*at - 1].next) {
+    for (uint32_t *at = bucket_of(im->orphans, parent); *at;
+         at = &im->orphans->list[*at - 1].next) {
         struct orphan *o = &im->orphans->list[*at - 1];
         if (!block_hash_equal(&o->parent, parent))
             continue;
@@ -87,7 +89,8 @@ static bool too_much_waits(struct import *im, size_t bytes)
     return im->n_flights > 0 && im->bytes_in_flight + bytes > c->o.block_memory_bytes / 4;
 }
 
-/* Blocks that came to memory but not to the chain yet. A branch that never connects must not stop us. */
+/* Blocks that came to memory but not to the chain yet. A branch that never connects must not stop
+ * us. */
 static void wait_for_chain(struct import *im)
 {
     struct chain *c = im->chain;
@@ -149,8 +152,8 @@ static void wait_all(struct import *im)
 /* --- records --- */
 
 /* Delivers the block of a record whose parent is known. */
-static enum err import_one(struct import_file *f, const struct record *r, const struct block_header *h,
-                           bool *accepted_header, struct error *e)
+static enum err import_one(struct import_file *f, const struct record *r,
+                           const struct block_header *h, bool *accepted_header, struct error *e)
 {
     size_t accepted;
     struct header_node *node;
@@ -173,8 +176,9 @@ static enum err import_one(struct import_file *f, const struct record *r, const 
 }
 
 /* The block, then whatever waited for it. */
-static enum err import_with_children(struct import_file *f, const struct record *r, const struct block_header *h,
-                                     bool *accepted_header, struct error *e)
+static enum err import_with_children(struct import_file *f, const struct record *r,
+                                     const struct block_header *h, bool *accepted_header,
+                                     struct error *e)
 {
     struct block_hash *known = NULL;
     size_t n = 0, cap = 0;

@@ -33,9 +33,11 @@ struct import_file {
     struct import *import;
     uint32_t number; /* of a block file, or of the -loadblock file in its list */
     /* Hands on a block whose header is accepted and whose data is wanted. NULL: headers alone. */
-    enum err (*deliver)(struct import_file *f, struct header_node *node, const struct record *r, struct error *e);
+    enum err (*deliver)(struct import_file *f, struct header_node *node, const struct record *r,
+                        struct error *e);
     /* Header of a record in any of the files (orphans may lie in another one). */
-    enum err (*read_header)(struct import_file *f, const struct record *r, struct block_header *h, struct error *e);
+    enum err (*read_header)(struct import_file *f, const struct record *r, struct block_header *h,
+                            struct error *e);
     struct file file;
 };
 

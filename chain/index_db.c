@@ -45,9 +45,10 @@ static enum err check_version(struct index_db *db, struct error *e)
     if (!rc && !found)
         rc = write_version(db, e);
     else if (!rc && (value.len != 4 || le32_get(value.data) != FORMAT_VERSION))
-        rc = error_set(e, ERR_CORRUPT,
-                       "the block index was written by another version of this program; use that one, or "
-                       "restart with -reindex");
+        rc = error_set(
+            e, ERR_CORRUPT,
+            "the block index was written by another version of this program; use that one, or "
+            "restart with -reindex");
     buf_clear(&value);
     return rc;
 }
@@ -111,10 +112,12 @@ static void node_value(struct buf *b, const struct header_node *node)
 
 static enum err bad_record(const char *what, struct error *e)
 {
-    return error_set(e, ERR_CORRUPT, "block index: a %s record is damaged; restart with -reindex", what);
+    return error_set(e, ERR_CORRUPT, "block index: a %s record is damaged; restart with -reindex",
+                     what);
 }
 
-static enum err load_node(struct header_index *idx, struct span key, struct span value, struct error *e)
+static enum err load_node(struct header_index *idx, struct span key, struct span value,
+                          struct error *e)
 {
     struct reader r;
     struct block_header h;
@@ -127,7 +130,8 @@ static enum err load_node(struct header_index *idx, struct span key, struct span
     data.wire_checksum = read_le32(&r);
     read_pos(&r, &data.data);
     read_pos(&r, &data.undo);
-    if (key.len != NODE_KEY_SIZE || !reader_done(&r) || status > UINT32_MAX || tx_count > UINT32_MAX)
+    if (key.len != NODE_KEY_SIZE || !reader_done(&r) || status > UINT32_MAX ||
+        tx_count > UINT32_MAX)
         return bad_record("header", e);
     memcpy(stored.b, key.data + 5, 32);
     block_header_hash(&hash, &h);
@@ -141,7 +145,8 @@ static enum err load_node(struct header_index *idx, struct span key, struct span
     return (uint32_t)node->height == be32_get(key.data + 1) ? OK : bad_record("header", e);
 }
 
-static enum err load_info(struct span key, struct span value, struct blockfile_info *info, struct error *e)
+static enum err load_info(struct span key, struct span value, struct blockfile_info *info,
+                          struct error *e)
 {
     struct reader r;
     reader_init(&r, value.data, value.len);
@@ -170,7 +175,8 @@ static void info_value(struct buf *b, const struct blockfile_info *info)
 
 /* Visits every record whose key begins with the letter. */
 static enum err each_record(struct index_db *db, char letter,
-                            enum err (*fn)(void *ctx, struct span key, struct span value, struct error *e),
+                            enum err (*fn)(void *ctx, struct span key, struct span value,
+                                           struct error *e),
                             void *ctx, struct error *e)
 {
     struct kv_iter *it = kv_iter_new(db->kv);
@@ -264,7 +270,8 @@ static enum err write_nodes(struct index_db *db, struct flush *f, struct error *
         kv_batch_put(f->batch, key, NODE_KEY_SIZE, read_bytes(&r, len), len);
         if (kv_batch_bytes(f->batch) < BATCH_BYTES)
             continue;
-        /* Each is synced: LevelDB does not sync a log it has rotated away from (architecture 4.4). */
+        /* Each is synced: LevelDB does not sync a log it has rotated away
+         * from (architecture 4.4). */
         enum err rc = kv_write(db->kv, f->batch, KV_SYNC, e);
         if (rc)
             return rc;
@@ -272,11 +279,13 @@ static enum err write_nodes(struct index_db *db, struct flush *f, struct error *
     return OK;
 }
 
-enum err index_db_flush(struct index_db *db, struct header_index *idx, struct blockfiles *bf, struct error *e)
+enum err index_db_flush(struct index_db *db, struct header_index *idx, struct blockfiles *bf,
+                        struct error *e)
 {
     struct flush f = { .batch = kv_batch_new(db->kv) };
     header_index_take_dirty(idx, take_node, &f);
-    /* Headers before the files they point into would be no harm, a synced end of both is what counts. */
+    /* Headers before the files they point into would be no harm, a synced end of both is what
+     * counts. */
     enum err rc = write_nodes(db, &f, e);
     blockfiles_each_dirty(bf, take_info, &f);
     if (!rc)
@@ -327,8 +336,8 @@ static void tx_key(uint8_t key[33], const struct txid *id)
     memcpy(key + 1, id->b, 32);
 }
 
-enum err index_db_find_tx(struct index_db *db, const struct txid *id, struct tx_location *loc, bool *found,
-                          struct error *e)
+enum err index_db_find_tx(struct index_db *db, const struct txid *id, struct tx_location *loc,
+                          bool *found, struct error *e)
 {
     uint8_t key[33];
     struct buf value = { 0 };
@@ -341,18 +350,21 @@ enum err index_db_find_tx(struct index_db *db, const struct txid *id, struct tx_
         loc->offset = read_varint(&r);
         loc->size = read_varint(&r);
         if (!reader_done(&r))
-            rc = error_set(e, ERR_CORRUPT, "transaction index: a record is damaged; restart with -reindex");
+            rc = error_set(e, ERR_CORRUPT,
+                           "transaction index: a record is damaged; restart with -reindex");
     }
     buf_clear(&value);
     return rc;
 }
 
-enum err index_db_get_tx_tip(struct index_db *db, struct block_hash *tip, bool *found, struct error *e)
+enum err index_db_get_tx_tip(struct index_db *db, struct block_hash *tip, bool *found,
+                             struct error *e)
 {
     struct buf value = { 0 };
     enum err rc = kv_get(db->kv, "T", 1, &value, found, e);
     if (!rc && *found && value.len != 32)
-        rc = error_set(e, ERR_CORRUPT, "transaction index: its tip is damaged; restart with -reindex");
+        rc = error_set(e, ERR_CORRUPT,
+                       "transaction index: its tip is damaged; restart with -reindex");
     if (!rc && *found)
         memcpy(tip->b, value.data, 32);
     buf_clear(&value);
@@ -375,7 +387,8 @@ void tx_index_batch_free(struct tx_index_batch *b)
     free(b);
 }
 
-void tx_index_batch_put(struct tx_index_batch *b, const struct txid *id, const struct tx_location *loc)
+void tx_index_batch_put(struct tx_index_batch *b, const struct txid *id,
+                        const struct tx_location *loc)
 {
     uint8_t key[33];
     struct buf value = { 0 };

@@ -30,31 +30,38 @@ enum err index_db_open(struct index_db **out, struct kv *kv, struct error *e) MU
 void index_db_close(struct index_db *db); /* NULL is fine */
 
 /* Fills the index (which holds genesis only) and hands out the file infos (heap array). */
-enum err index_db_load(struct index_db *db, struct header_index *idx, struct blockfile_info **infos, size_t *n_infos,
-                       struct error *e) MUST_CHECK;
+enum err index_db_load(struct index_db *db, struct header_index *idx, struct blockfile_info **infos,
+                       size_t *n_infos, struct error *e) MUST_CHECK;
 /* Writes all dirty nodes and infos, the last batch synced. */
-enum err index_db_flush(struct index_db *db, struct header_index *idx, struct blockfiles *bf, struct error *e) MUST_CHECK;
+enum err index_db_flush(struct index_db *db, struct header_index *idx, struct blockfiles *bf,
+                        struct error *e) MUST_CHECK;
 
-enum err index_db_get_flag(struct index_db *db, const char *name, bool *value, struct error *e) MUST_CHECK;
-enum err index_db_set_flag(struct index_db *db, const char *name, bool value, struct error *e) MUST_CHECK;
+enum err index_db_get_flag(struct index_db *db, const char *name, bool *value,
+                           struct error *e) MUST_CHECK;
+enum err index_db_set_flag(struct index_db *db, const char *name, bool value,
+                           struct error *e) MUST_CHECK;
 
 /* The block whose transactions are the last in the index. */
-enum err index_db_get_tx_tip(struct index_db *db, struct block_hash *tip, bool *found, struct error *e) MUST_CHECK;
+enum err index_db_get_tx_tip(struct index_db *db, struct block_hash *tip, bool *found,
+                             struct error *e) MUST_CHECK;
 
-/* Transaction index: where a confirmed transaction lies. Written no further than the coins' durable tip. */
+/* Transaction index: where a confirmed transaction lies. Written no further than the coins' durable
+ * tip. */
 struct tx_location {
     struct block_hash block;
     uint64_t offset; /* in the block's bytes */
     uint64_t size;
 };
-enum err index_db_find_tx(struct index_db *db, const struct txid *id, struct tx_location *loc, bool *found,
-                          struct error *e) MUST_CHECK;
+enum err index_db_find_tx(struct index_db *db, const struct txid *id, struct tx_location *loc,
+                          bool *found, struct error *e) MUST_CHECK;
 struct tx_index_batch;
 struct tx_index_batch *tx_index_batch_new(struct index_db *db);
 void tx_index_batch_free(struct tx_index_batch *b);
-void tx_index_batch_put(struct tx_index_batch *b, const struct txid *id, const struct tx_location *loc);
+void tx_index_batch_put(struct tx_index_batch *b, const struct txid *id,
+                        const struct tx_location *loc);
 void tx_index_batch_set_tip(struct tx_index_batch *b, const struct block_hash *tip);
 size_t tx_index_batch_bytes(const struct tx_index_batch *b);
-enum err tx_index_batch_write(struct tx_index_batch *b, enum kv_sync sync, struct error *e) MUST_CHECK;
+enum err tx_index_batch_write(struct tx_index_batch *b, enum kv_sync sync,
+                              struct error *e) MUST_CHECK;
 
 #endif

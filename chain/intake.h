@@ -26,7 +26,8 @@
 #include "chain/header_index.h"
 #include "chain/verdict.h"
 
-#define INTAKE_QUEUE_MAX (8u << 20) /* bytes fed but not yet worked off: then stop reading the peer */
+/* Bytes fed but not yet worked off: then stop reading the peer. */
+#define INTAKE_QUEUE_MAX (8u << 20)
 
 struct intake_result {
     struct header_node *node;
@@ -36,16 +37,18 @@ struct intake_result {
     struct verdict verdict;       /* else: what is wrong with the bytes; always `corruption` */
     struct block_pos pos;         /* stored here when both are fine */
     uint32_t tx_count, wire_checksum;
-    struct block_segment *segment; /* the parsed block when it was collected in memory, else NULL; receiver unrefs */
+    struct block_segment
+        *segment; /* the parsed block when it was collected in memory, else NULL; receiver unrefs */
 };
 
 struct intake_options {
     struct blockfiles *files;
     struct pool *pool;
     void (*done)(void *ctx, struct intake_result *result); /* owns result->segment */
-    void (*drained)(void *ctx, uint64_t source);           /* queue was full and fell below half: read on; may be NULL */
+    void (*drained)(void *ctx,
+                    uint64_t source); /* queue was full and fell below half: read on; may be NULL */
     void *ctx;
-    uint64_t stream_min;                                   /* 0: BLOCKFILE_STREAM_MIN; tests set it lower */
+    uint64_t stream_min; /* 0: BLOCKFILE_STREAM_MIN; tests set it lower */
 };
 
 struct block_intake;
@@ -54,8 +57,8 @@ struct block_intake;
  * size: claimed payload size, at most what the configuration allows (the caller checks).
  * checksum: expected first 4 bytes of SHA256d (little-endian u32), or NULL (extended framing).
  */
-struct block_intake *intake_new(const struct intake_options *o, struct header_node *node, uint64_t size,
-                                const uint32_t *checksum, uint64_t source);
+struct block_intake *intake_new(const struct intake_options *o, struct header_node *node,
+                                uint64_t size, const uint32_t *checksum, uint64_t source);
 /*
  * Copies; len at most what is missing. Returns the bytes queued and not yet worked off: from
  * INTAKE_QUEUE_MAX on, stop until drained is called (a len of 0 asks again). With the last byte the intake belongs to the
@@ -63,7 +66,8 @@ struct block_intake *intake_new(const struct intake_options *o, struct header_no
  * then the rest is ignored, and the owner feeds on or aborts.
  */
 size_t intake_feed(struct block_intake *in, const void *data, size_t len);
-/* Forgets an intake whose last byte was not fed; neither done nor drained is called after this returns. */
+/* Forgets an intake whose last byte was not fed; neither done nor drained is called after this
+ * returns. */
 void intake_abort(struct block_intake *in);
 /* Bytes held by all intakes of this process (ledger). */
 size_t intake_memory_bytes(void);

@@ -8,7 +8,8 @@
 
 #define PIECE (1u << 20)
 
-static enum err read_header(struct import_file *f, const struct record *r, struct block_header *h, struct error *e)
+static enum err read_header(struct import_file *f, const struct record *r, struct block_header *h,
+                            struct error *e)
 {
     uint8_t raw[BLOCK_HEADER_SIZE];
     struct reader reader;
@@ -21,7 +22,8 @@ static enum err read_header(struct import_file *f, const struct record *r, struc
 }
 
 /* Feeds a record and leaves the intake to itself; its result comes to the chain thread. */
-static enum err feed(struct import_file *f, struct block_intake *in, const struct record *r, struct error *e)
+static enum err feed(struct import_file *f, struct block_intake *in, const struct record *r,
+                     struct error *e)
 {
     struct buf piece = { 0 };
     enum err rc = OK;
@@ -42,16 +44,19 @@ static enum err feed(struct import_file *f, struct block_intake *in, const struc
     return rc;
 }
 
-static enum err deliver(struct import_file *f, struct header_node *node, const struct record *r, struct error *e)
+static enum err deliver(struct import_file *f, struct header_node *node, const struct record *r,
+                        struct error *e)
 {
     struct verdict v;
     enum err rc = import_reserve(f->import, (size_t)r->size, node);
     if (rc)
         return rc;
-    struct block_intake *in = chain_block_begin(f->import->chain, node, r->size, NULL, SOURCE_IMPORT, &v);
+    struct block_intake *in =
+        chain_block_begin(f->import->chain, node, r->size, NULL, SOURCE_IMPORT, &v);
     if (!in) {
         if (!verdict_ok(&v))
-            log_warn("-loadblock: a block of %llu bytes is above the limit", (unsigned long long)r->size);
+            log_warn("-loadblock: a block of %llu bytes is above the limit",
+                     (unsigned long long)r->size);
         import_release(f->import, node);
         return OK;
     }

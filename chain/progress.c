@@ -30,7 +30,8 @@ void progress_time(struct progress *p, enum progress_what what, int64_t us)
     pthread_mutex_unlock(&p->lock);
 }
 
-void progress_block(struct progress *p, uint64_t txs, uint64_t inputs, const struct coins_stats *coins)
+void progress_block(struct progress *p, uint64_t txs, uint64_t inputs,
+                    const struct coins_stats *coins)
 {
     pthread_mutex_lock(&p->lock);
     struct progress_slot *slot = slot_now(p);
@@ -67,7 +68,8 @@ static double sum_slots(struct progress *p, struct progress_slot *sum, struct co
 
 static enum chain_limit limit_of(const struct progress_slot *sum)
 {
-    if (sum->us[PROGRESS_IDLE] >= sum->us[PROGRESS_DISK] && sum->us[PROGRESS_IDLE] >= sum->us[PROGRESS_CPU])
+    if (sum->us[PROGRESS_IDLE] >= sum->us[PROGRESS_DISK] &&
+        sum->us[PROGRESS_IDLE] >= sum->us[PROGRESS_CPU])
         return LIMIT_PEERS;
     return sum->us[PROGRESS_DISK] > sum->us[PROGRESS_CPU] ? LIMIT_DISK : LIMIT_CPU;
 }

@@ -67,7 +67,8 @@ static size_t find(const struct received *r, const struct header_node *node)
     return i;
 }
 
-bool received_find(const struct received *r, const struct header_node *node, struct received_block *out)
+bool received_find(const struct received *r, const struct header_node *node,
+                   struct received_block *out)
 {
     size_t i = find(r, node);
     if (i == r->n)

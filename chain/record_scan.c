@@ -12,8 +12,8 @@
 #define FRAME 8
 #define FRAME_LARGE 16 /* length ffffffff and a u64 behind it */
 
-enum err record_scan_init(struct record_scan *s, const struct file *file, const uint8_t disk_magic[4],
-                          const uint8_t wire_magic[4], struct error *e)
+enum err record_scan_init(struct record_scan *s, const struct file *file,
+                          const uint8_t disk_magic[4], const uint8_t wire_magic[4], struct error *e)
 {
     *s = (struct record_scan){ .file = file };
     memcpy(s->magics[0], disk_magic, 4);
@@ -29,7 +29,8 @@ void record_scan_clear(struct record_scan *s)
 }
 
 /* Makes want bytes at s->at available; *got may be fewer at the end of the file. */
-static enum err look(struct record_scan *s, size_t want, const uint8_t **p, size_t *got, struct error *e)
+static enum err look(struct record_scan *s, size_t want, const uint8_t **p, size_t *got,
+                     struct error *e)
 {
     bool inside = s->at >= s->buffer_at && s->at + want <= s->buffer_at + s->buffer_len;
     if (!inside && s->at < s->size) {

@@ -29,14 +29,16 @@ struct record {
     uint64_t size;
 };
 
-enum err record_scan_init(struct record_scan *s, const struct file *file, const uint8_t disk_magic[4],
-                          const uint8_t wire_magic[4], struct error *e) MUST_CHECK;
+enum err record_scan_init(struct record_scan *s, const struct file *file,
+                          const uint8_t disk_magic[4], const uint8_t wire_magic[4],
+                          struct error *e) MUST_CHECK;
 void record_scan_clear(struct record_scan *s);
 /*
  * Next record that fits into the file; found = false at the end. The search then goes on behind
  * it, or within it after record_scan_refuse: a length that is wrong may hide records.
  */
-enum err record_scan_next(struct record_scan *s, struct record *r, bool *found, struct error *e) MUST_CHECK;
+enum err record_scan_next(struct record_scan *s, struct record *r, bool *found,
+                          struct error *e) MUST_CHECK;
 void record_scan_refuse(struct record_scan *s, const struct record *r);
 
 #endif

@@ -10,19 +10,21 @@
 #include "base/log.h"
 #include "chain/chain_internal.h"
 
-static enum err find_block(struct chain *c, const struct block_hash *hash, struct header_node **node,
-                           struct error *e)
+static enum err find_block(struct chain *c, const struct block_hash *hash,
+                           struct header_node **node, struct error *e)
 {
     char hex[HASH_HEX_SIZE];
     *node = header_index_find(c->index, hash);
     if (*node)
         return OK;
-    return error_set(e, ERR_CORRUPT, "the coins stand at block %s, which the block index does not know; "
-                     "restart with -reindex", hash_to_hex(hex, hash->b));
+    return error_set(e, ERR_CORRUPT,
+                     "the coins stand at block %s, which the block index does not know; "
+                     "restart with -reindex",
+                     hash_to_hex(hex, hash->b));
 }
 
-static enum err replay_transition(struct chain *c, struct header_node *old, struct header_node *new_tip,
-                                  struct error *e)
+static enum err replay_transition(struct chain *c, struct header_node *old,
+                                  struct header_node *new_tip, struct error *e)
 {
     struct header_node *fork = old ? header_last_common(old, new_tip) : NULL;
     enum err rc = OK;
@@ -46,8 +48,8 @@ enum err recover_coins(struct chain *c, const struct coins_state *state, struct 
         rc = find_block(c, &state->old_best, &old, e);
     if (rc)
         return rc;
-    log_info("an unclean stop interrupted a flush: replaying from height %d to %d", old ? old->height : 0,
-             (*tip)->height);
+    log_info("an unclean stop interrupted a flush: replaying from height %d to %d",
+             old ? old->height : 0, (*tip)->height);
     if (c->h.status)
         c->h.status(c->h.ctx, "Replaying blocks...");
     rc = replay_transition(c, old, *tip, e);

@@ -23,7 +23,8 @@ struct reindex_job {
     struct intake_result result;
 };
 
-enum err reindex_file_infos(const char *dir, struct blockfile_info **infos, size_t *n, struct error *e)
+enum err reindex_file_infos(const char *dir, struct blockfile_info **infos, size_t *n,
+                            struct error *e)
 {
     struct blockfile_info *found = NULL;
     size_t n_found = 0;
@@ -49,7 +50,8 @@ static enum err parse_small(struct reindex_job *j, struct merkle *m, struct erro
     struct intake_result *r = &j->result;
     uint8_t *data = (uint8_t *)try_alloc((size_t)r->pos.size, 1);
     if (!data)
-        return error_set(e, ERR_NOMEM, "out of memory for a block of %llu bytes", (unsigned long long)r->pos.size);
+        return error_set(e, ERR_NOMEM, "out of memory for a block of %llu bytes",
+                         (unsigned long long)r->pos.size);
     enum err rc = blockfiles_read(j->chain->files, &r->pos, 0, data, (size_t)r->pos.size, e);
     if (rc) {
         free(data);
@@ -123,7 +125,8 @@ static void reindex_run(struct job *job)
     free(j);
 }
 
-static enum err deliver(struct import_file *f, struct header_node *node, const struct record *r, struct error *e)
+static enum err deliver(struct import_file *f, struct header_node *node, const struct record *r,
+                        struct error *e)
 {
     struct chain *c = f->import->chain;
     size_t memory = r->size > BLOCKFILE_STREAM_MIN ? PIECE : (size_t)r->size;
@@ -144,7 +147,8 @@ static enum err deliver(struct import_file *f, struct header_node *node, const s
     return OK;
 }
 
-static enum err read_header(struct import_file *f, const struct record *r, struct block_header *h, struct error *e)
+static enum err read_header(struct import_file *f, const struct record *r, struct block_header *h,
+                            struct error *e)
 {
     uint8_t raw[BLOCK_HEADER_SIZE];
     struct reader reader;
@@ -176,11 +180,14 @@ static void add_number(void *ctx, const struct blockfile_info *info)
 
 enum scan_pass { PASS_HEADERS, PASS_BLOCKS };
 
-static enum err scan_files(struct import *im, const struct file_numbers *files, enum scan_pass pass, struct error *e)
+static enum err scan_files(struct import *im, const struct file_numbers *files, enum scan_pass pass,
+                           struct error *e)
 {
     enum err rc = OK;
     for (size_t i = 0; i < files->n && !rc && !cancelled(&im->stop); i++) {
-        struct import_file f = { .import = im, .number = files->numbers[i], .read_header = read_header,
+        struct import_file f = { .import = im,
+                                 .number = files->numbers[i],
+                                 .read_header = read_header,
                                  .deliver = pass == PASS_BLOCKS ? deliver : NULL };
         char *path = blockfiles_path(im->chain->files, "blk", f.number);
         if (pass == PASS_BLOCKS)

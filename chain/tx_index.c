@@ -1,7 +1,7 @@
 /*
  * The optional index of transactions follows the active chain. It is written after the coins, so it
- * never names what a crash takes back; what it lacks after a crash, or when it is switched on for an
- * existing chain, is read from the stored blocks between other work.
+ * never names what a crash takes back; what it lacks after a crash, or when it is switched on for
+ * an existing chain, is read from the stored blocks between other work.
  *
  * A disconnected block leaves its entries: they name a block that is not active, which readers see,
  * and the next block with the same transaction replaces them.
@@ -112,7 +112,10 @@ static enum err index_stored_block(struct chain *c, struct header_node *node, st
     return rc ? rc : take_staged(c, node, e);
 }
 
-static bool stored(const struct header_node *node) { return atomic_load(&node->status) & HS_HAVE_DATA; }
+static bool stored(const struct header_node *node)
+{
+    return atomic_load(&node->status) & HS_HAVE_DATA;
+}
 
 enum err tx_index_step(struct chain *c, bool *did, struct error *e)
 {

@@ -31,6 +31,7 @@ struct undo_reader {
 /* Takes the content. ERR_CORRUPT. */
 enum err undo_reader_init(struct undo_reader *r, struct buf *content, struct error *e) MUST_CHECK;
 void undo_reader_clear(struct undo_reader *r);
-enum err undo_reader_get(const struct undo_reader *r, uint64_t i, struct coin *c, struct error *e) MUST_CHECK;
+enum err undo_reader_get(const struct undo_reader *r, uint64_t i, struct coin *c,
+                         struct error *e) MUST_CHECK;
 
 #endif

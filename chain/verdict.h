@@ -28,7 +28,8 @@ struct verdict {
     char reason[64];         /* "bad-txnmrklroot" */
     char detail[160];        /* for the log: which transaction, which script error */
     unsigned ban_score;      /* 0..100 */
-    bool corruption;         /* the bytes may have been damaged on the way: judge the message, not the hash */
+    bool corruption; /* the bytes may have been damaged on the way: judge the message, not the hash
+                      */
     bool temporary;          /* may become valid later (time-too-new): never stored */
 };
 

@@ -31,8 +31,8 @@ static struct block_source *open_source(struct chain *c, const struct header_nod
     return block_source_open(&o, node, &data.data, NULL);
 }
 
-static enum err check_block(struct chain *c, const struct header_node *node, unsigned level, bool *good,
-                            struct error *e)
+static enum err check_block(struct chain *c, const struct header_node *node, unsigned level,
+                            bool *good, struct error *e)
 {
     struct block_source *s = open_source(c, node);
     struct checked_segment *seg;
@@ -47,7 +47,8 @@ static enum err check_block(struct chain *c, const struct header_node *node, uns
     return damage(rc, e, node, good);
 }
 
-static enum err check_undo(struct chain *c, const struct header_node *node, bool *good, struct error *e)
+static enum err check_undo(struct chain *c, const struct header_node *node, bool *good,
+                           struct error *e)
 {
     struct header_data data;
     struct buf content = { 0 };
@@ -67,7 +68,8 @@ static enum err check_undo(struct chain *c, const struct header_node *node, bool
 }
 
 /* Takes a block off; one that cannot be is put back whole. *off: it is off. */
-static enum err take_off(struct chain *c, struct header_node *node, bool *off, bool *good, struct error *e)
+static enum err take_off(struct chain *c, struct header_node *node, bool *off, bool *good,
+                         struct error *e)
 {
     struct error first = { .code = OK };
     enum err rc = disconnect_block(&c->env, node, &first);
@@ -81,11 +83,14 @@ static enum err take_off(struct chain *c, struct header_node *node, bool *off, b
     return rc;
 }
 
-static enum err put_back(struct chain *c, struct header_node *node, unsigned level, bool *good, struct error *e)
+static enum err put_back(struct chain *c, struct header_node *node, unsigned level, bool *good,
+                         struct error *e)
 {
     struct connect_result r;
-    struct connect_request q = { .node = node, .source = open_source(c, node),
-                                 .scripts = level >= 4 ? CONNECT_CHECK_SCRIPTS : CONNECT_SKIP_SCRIPTS };
+    struct connect_request q = { .node = node,
+                                 .source = open_source(c, node),
+                                 .scripts =
+                                     level >= 4 ? CONNECT_CHECK_SCRIPTS : CONNECT_SKIP_SCRIPTS };
     enum err rc = connect_block(&c->env, &q, &r, e);
     block_source_close(q.source);
     buf_clear(&r.undo);
@@ -94,7 +99,8 @@ static enum err put_back(struct chain *c, struct header_node *node, unsigned lev
         return OK;
     if (!rc) {
         *good = false;
-        log_error("height %d does not connect again: %s %s", node->height, r.verdict.reason, r.verdict.detail);
+        log_error("height %d does not connect again: %s %s", node->height, r.verdict.reason,
+                  r.verdict.detail);
     }
     /* The coins go back to where they were before the check in any case. */
     enum err again = c->torn ? OK : replay_block(&c->env, node, rc ? NULL : e);
@@ -108,12 +114,13 @@ static bool checkable(struct chain *c, const struct header_node *node)
     return node->height > 0 && atomic_load(&node->status) & HS_HAVE_DATA;
 }
 
-static enum err check_down(struct chain *c, unsigned level, int32_t n, int64_t until_ms, struct header_node **low,
-                           bool *good, struct error *e)
+static enum err check_down(struct chain *c, unsigned level, int32_t n, int64_t until_ms,
+                           struct header_node **low, bool *good, struct error *e)
 {
     enum err rc = OK;
     *low = c->tip;
-    for (struct header_node *node = c->tip; n > 0 && checkable(c, node) && *good && !rc; node = node->prev, n--) {
+    for (struct header_node *node = c->tip; n > 0 && checkable(c, node) && *good && !rc;
+         node = node->prev, n--) {
         if (cancelled(&c->cancel) || (until_ms >= 0 && clock_mono_ms() > until_ms))
             break;
         rc = check_block(c, node, level, good, e);
@@ -130,7 +137,8 @@ static enum err check_down(struct chain *c, unsigned level, int32_t n, int64_t u
     return rc;
 }
 
-enum err verify_chain(struct chain *c, unsigned level, int32_t n, int64_t budget_ms, bool *good, struct error *e)
+enum err verify_chain(struct chain *c, unsigned level, int32_t n, int64_t budget_ms, bool *good,
+                      struct error *e)
 {
     struct header_node *low;
     struct error first = { .code = OK };

@@ -223,7 +223,8 @@ void verify_batch_end(struct verify_batch *b)
     batch_unref(b);
 }
 
-enum err verify_run_join(struct verify_run *r, bool *failed, struct verify_failure *f, struct error *e)
+enum err verify_run_join(struct verify_run *r, bool *failed, struct verify_failure *f,
+                         struct error *e)
 {
     job_group_wait(&r->group);
     *f = r->failure;

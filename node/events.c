@@ -40,7 +40,9 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     wake_loop(ev);
 }
 
-struct node_events *node_events_new(struct event_base *base, void (*handle)(void *ctx, const struct node_event *ev), void *ctx)
+struct node_events *node_events_new(struct event_base *base,
+                                    void (*handle)(void *ctx, const struct node_event *ev),
+                                    void *ctx)
 {
     struct node_events *ev = xcalloc(1, sizeof(*ev));
     ev->handle = handle;

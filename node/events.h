@@ -28,7 +28,9 @@ struct node_event {
 };
 
 /* handle runs on the loop for each event. */
-struct node_events *node_events_new(struct event_base *base, void (*handle)(void *ctx, const struct node_event *ev), void *ctx);
+struct node_events *node_events_new(struct event_base *base,
+                                    void (*handle)(void *ctx, const struct node_event *ev),
+                                    void *ctx);
 void node_events_free(struct node_events *ev); /* drops what is queued; NULL is fine */
 void node_events_post(struct node_events *ev, const struct node_event *event); /* copies */
 

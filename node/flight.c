@@ -15,7 +15,8 @@ struct flights {
 
 static size_t slot_of(const struct flights *f, const struct header_node *node)
 {
-    const uint64_t mixed = (uint64_t)(uintptr_t)node / sizeof(void *) * UINT64_C(0x9e3779b97f4a7c15);
+    const uint64_t mixed =
+        (uint64_t)(uintptr_t)node / sizeof(void *) * UINT64_C(0x9e3779b97f4a7c15);
     return (size_t)(mixed >> 32) & (f->cap - 1);
 }
 

@@ -1,4 +1,5 @@
-/* bsvpeerd: reads the options, takes the directory, goes to the background if asked, runs the node. */
+/* bsvpeerd: reads the options, takes the directory, goes to the background if asked,
+ * runs the node. */
 #include <config.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,8 @@
 
 static void put_help(struct buf *out, enum config_help what)
 {
-    buf_put_str(out, "bsvpeerd " PACKAGE_VERSION ", a BSV peer node\n\nUsage: bsvpeerd [options]\n\n");
+    buf_put_str(out,
+                "bsvpeerd " PACKAGE_VERSION ", a BSV peer node\n\nUsage: bsvpeerd [options]\n\n");
     config_help(node_options, node_options_count, what, out);
 }
 
@@ -76,8 +78,8 @@ static void report_ready(void *ctx)
     int *fd = ctx;
     if (*fd < 0)
         return;
-    if (write(*fd, "1", 1) == 1 && freopen("/dev/null", "r", stdin) && freopen("/dev/null", "w", stdout) &&
-        freopen("/dev/null", "w", stderr))
+    if (write(*fd, "1", 1) == 1 && freopen("/dev/null", "r", stdin) &&
+        freopen("/dev/null", "w", stdout) && freopen("/dev/null", "w", stderr))
         log_debug(LOGC_ALL, "in the background");
     close(*fd);
     *fd = -1;
@@ -92,7 +94,9 @@ static enum err set_categories(const struct config *c, struct error *e)
     size_t n = config_list(c, "debug", &names);
     for (size_t i = 0; i < n; i++) {
         if (!log_category_by_name(*names[i] ? names[i] : "1", &bits))
-            return error_set(e, ERR_RANGE, "-debug=%s: unknown category; see `bsvpeer-cli logging` for the list", names[i]);
+            return error_set(e, ERR_RANGE,
+                             "-debug=%s: unknown category; see `bsvpeer-cli logging` for the list",
+                             names[i]);
         mask = bits ? mask | bits : 0;
     }
     n = config_list(c, "debugexclude", &names);
@@ -128,11 +132,12 @@ static void log_start(const struct settings *s)
         left -= (size_t)(end - line) + 1;
         line = end + 1;
     }
-    log_info("limits: excessiveblocksize %llu, maxstackmemoryusageconsensus %llu, dbcache %llu MiB, memory %llu MiB, par %lld",
+    log_info("limits: excessiveblocksize %llu, maxstackmemoryusageconsensus %llu, dbcache %llu "
+             "MiB, memory %llu MiB, par %lld",
              (unsigned long long)config_size(s->config, "excessiveblocksize"),
              (unsigned long long)config_size(s->config, "maxstackmemoryusageconsensus"),
-             (unsigned long long)(s->dbcache_bytes >> 20), (unsigned long long)(s->memory_bytes >> 20),
-             (long long)config_int(s->config, "par"));
+             (unsigned long long)(s->dbcache_bytes >> 20),
+             (unsigned long long)(s->memory_bytes >> 20), (long long)config_int(s->config, "par"));
 }
 
 static enum err write_pid(const struct settings *s, struct error *e)
@@ -150,7 +155,8 @@ static enum err write_pid(const struct settings *s, struct error *e)
 static void raise_file_limit(const struct settings *s)
 {
     struct rlimit limit;
-    const rlim_t needed = FILES_OF_OURS + FILES_PER_PEER * (rlim_t)config_int(s->config, "maxconnections");
+    const rlim_t needed =
+        FILES_OF_OURS + FILES_PER_PEER * (rlim_t)config_int(s->config, "maxconnections");
     if (getrlimit(RLIMIT_NOFILE, &limit))
         return;
     const rlim_t wanted = needed > FILES_WANTED ? needed : FILES_WANTED;
@@ -159,7 +165,8 @@ static void raise_file_limit(const struct settings *s)
         (void)setrlimit(RLIMIT_NOFILE, &limit);
     }
     if (limit.rlim_cur < needed)
-        log_warn("the system allows %llu open files only: raise the limit (ulimit -n) to %llu, or lower -maxconnections",
+        log_warn("the system allows %llu open files only: raise the limit (ulimit -n) to %llu, or "
+                 "lower -maxconnections",
                  (unsigned long long)limit.rlim_cur, (unsigned long long)needed);
 }
 

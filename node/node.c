@@ -41,25 +41,35 @@ struct node {
 static void on_block_arrived(void *ctx, struct header_node *node, uint64_t source, bool stored)
 {
     struct node *n = ctx;
-    node_events_post(n->events, &(struct node_event){ .kind = EVENT_BLOCK_ARRIVED, .node = node, .source = source, .flag = stored });
+    node_events_post(n->events, &(struct node_event){ .kind = EVENT_BLOCK_ARRIVED,
+                                                      .node = node,
+                                                      .source = source,
+                                                      .flag = stored });
 }
 
-static void on_block_judged(void *ctx, const struct block_hash *hash, const struct verdict *v, uint64_t source)
+static void on_block_judged(void *ctx, const struct block_hash *hash, const struct verdict *v,
+                            uint64_t source)
 {
     struct node *n = ctx;
-    node_events_post(n->events, &(struct node_event){ .kind = EVENT_BLOCK_JUDGED, .hash = *hash, .verdict = *v, .source = source });
+    node_events_post(n->events, &(struct node_event){ .kind = EVENT_BLOCK_JUDGED,
+                                                      .hash = *hash,
+                                                      .verdict = *v,
+                                                      .source = source });
 }
 
 static void on_tip_changed(void *ctx, const struct chain_tip *tip, bool initial_download)
 {
     struct node *n = ctx;
-    node_events_post(n->events, &(struct node_event){ .kind = EVENT_TIP_CHANGED, .tip = *tip, .flag = initial_download });
+    node_events_post(
+        n->events,
+        &(struct node_event){ .kind = EVENT_TIP_CHANGED, .tip = *tip, .flag = initial_download });
 }
 
 static void on_intake_drained(void *ctx, uint64_t source)
 {
     struct node *n = ctx;
-    node_events_post(n->events, &(struct node_event){ .kind = EVENT_INTAKE_DRAINED, .source = source });
+    node_events_post(n->events,
+                     &(struct node_event){ .kind = EVENT_INTAKE_DRAINED, .source = source });
 }
 
 static void on_fatal(void *ctx, const struct error *e)
@@ -313,7 +323,8 @@ enum err node_run(const struct settings *s, void (*ready)(void *ctx), void *ctx,
     enum err rc = node_open(n, e);
     if (!rc) {
         const bool live = config_bool(s->config, "progress");
-        n->progress = progress_new(n->chain, n->net, n->base, live ? PROGRESS_LIVE_LINE : PROGRESS_LOG_ONLY);
+        n->progress =
+            progress_new(n->chain, n->net, n->base, live ? PROGRESS_LIVE_LINE : PROGRESS_LOG_ONLY);
         if (n->server)
             rpc_server_set_status(n->server, NULL);
         log_info("ready");

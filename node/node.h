@@ -12,6 +12,7 @@
  * Runs until a signal, the stop command or a fatal error. ready (may be NULL) is called once when
  * everything answers. OK after a clean stop.
  */
-enum err node_run(const struct settings *s, void (*ready)(void *ctx), void *ctx, struct error *e) MUST_CHECK;
+enum err node_run(const struct settings *s, void (*ready)(void *ctx), void *ctx,
+                  struct error *e) MUST_CHECK;
 
 #endif

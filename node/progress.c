@@ -23,7 +23,10 @@ struct progress {
 static const char *limit_text(enum chain_limit limit)
 {
     static const char *const texts[] = {
-        [LIMIT_NONE] = "nothing", [LIMIT_PEERS] = "peers", [LIMIT_DISK] = "disk", [LIMIT_CPU] = "CPU",
+        [LIMIT_NONE] = "nothing",
+        [LIMIT_PEERS] = "peers",
+        [LIMIT_DISK] = "disk",
+        [LIMIT_CPU] = "CPU",
     };
     return texts[limit];
 }
@@ -45,10 +48,11 @@ static void make_line(struct progress *p, const struct chain_tip *tip, char *lin
     chain_get_progress(p->chain, &now);
     eta_text(eta, sizeof(eta), now.eta_s);
     snprintf(line, cap,
-             "height %d of %d (%.2f %%), %.1f blocks/s, %.0f tx/s, cache %zu MiB, %zu peers, ETA %s, limited by %s",
-             tip->height, header_index_best(chain_headers(p->chain))->height, 100 * now.verification,
-             now.blocks_per_s, now.tx_per_s, now.coins.cache_bytes >> 20, net_ready_count(p->net), eta,
-             limit_text(now.limited_by));
+             "height %d of %d (%.2f %%), %.1f blocks/s, %.0f tx/s, cache %zu MiB, %zu peers, ETA "
+             "%s, limited by %s",
+             tip->height, header_index_best(chain_headers(p->chain))->height,
+             100 * now.verification, now.blocks_per_s, now.tx_per_s, now.coins.cache_bytes >> 20,
+             net_ready_count(p->net), eta, limit_text(now.limited_by));
 }
 
 static void tell(struct progress *p)
@@ -78,7 +82,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     tell(arg);
 }
 
-struct progress *progress_new(struct chain *chain, struct net *net, struct event_base *base, enum progress_terminal terminal)
+struct progress *progress_new(struct chain *chain, struct net *net, struct event_base *base,
+                              enum progress_terminal terminal)
 {
     const struct timeval second = { .tv_sec = 1 };
     struct progress *p = xcalloc(1, sizeof(*p));

@@ -13,7 +13,8 @@ struct progress;
 
 enum progress_terminal { PROGRESS_LOG_ONLY, PROGRESS_LIVE_LINE };
 
-struct progress *progress_new(struct chain *chain, struct net *net, struct event_base *base, enum progress_terminal terminal);
+struct progress *progress_new(struct chain *chain, struct net *net, struct event_base *base,
+                              enum progress_terminal terminal);
 void progress_free(struct progress *p); /* NULL is fine */
 
 #endif

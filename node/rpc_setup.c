@@ -21,7 +21,8 @@ static enum err add_credentials(const struct settings *s, struct rpc_auth *auth,
     return rpc_auth_write_cookie(auth, s->cookie_path, e);
 }
 
-static enum err add_allowed(const struct settings *s, struct rpc_auth *auth, size_t *n, struct error *e)
+static enum err add_allowed(const struct settings *s, struct rpc_auth *auth, size_t *n,
+                            struct error *e)
 {
     const char *const *subnets;
     *n = config_list(s->config, "rpcallowip", &subnets);
@@ -31,8 +32,10 @@ static enum err add_allowed(const struct settings *s, struct rpc_auth *auth, siz
     return rc;
 }
 
-/* Without -rpcallowip only this machine, whatever -rpcbind says; one address that works is enough. */
-static enum err listen_all(const struct settings *s, struct rpc_server *server, bool open, struct error *e)
+/* Without -rpcallowip only this machine, whatever -rpcbind says; one address that
+ * works is enough. */
+static enum err listen_all(const struct settings *s, struct rpc_server *server, bool open,
+                           struct error *e)
 {
     static const char *const local[] = { "::1", "127.0.0.1" }, *const any[] = { "::", "0.0.0.0" };
     const char *const *addresses = open ? any : local;
@@ -52,8 +55,11 @@ static enum err listen_all(const struct settings *s, struct rpc_server *server, 
         else
             log_warn("RPC: %s", last.text);
     }
-    return bound ? OK : error_set(e, ERR_IO, "RPC: no address could be bound (%s); is another node running? See -rpcport",
-                                  last.text);
+    return bound ? OK
+                 : error_set(
+                       e, ERR_IO,
+                       "RPC: no address could be bound (%s); is another node running? See -rpcport",
+                       last.text);
 }
 
 enum err rpc_setup(const struct settings *s, struct rpc_env *env, struct rpc_auth **auth,

@@ -14,7 +14,7 @@
 
 #define GETBLOCKS_MAX 500
 #define OLD_BRANCH_S (30 * 24 * 3600) /* a side branch is served this far behind the best header */
-#define HISTORICAL_S (7 * 24 * 3600)  /* past this a block counts as history for the upload target */
+#define HISTORICAL_S (7 * 24 * 3600)  /* past this a block counts as history */
 #define GETDATA_QUEUE_MAX 65536       /* requests a peer may have open */
 
 /* --- headers and inventories --- */
@@ -32,7 +32,8 @@ void serve_getheaders(void *ctx, struct peer *p, const struct msg_locator *m)
 {
     struct sync *s = ctx;
     struct sync_peer *sp = sync_peer_of(p);
-    if (chain_is_importing(s->chain) || (chain_is_initial_download(s->chain) && !peer_is_whitelisted(p))) {
+    if (chain_is_importing(s->chain) ||
+        (chain_is_initial_download(s->chain) && !peer_is_whitelisted(p))) {
         log_debug(LOGC_NET, "peer=%llu asks for headers while we are still syncing: ignored",
                   (unsigned long long)peer_id(p));
         return;
@@ -95,7 +96,8 @@ static void send_block(struct sync_peer *sp, struct header_node *node)
     int fd;
     uint8_t checksum[4];
     header_index_get_data(s->headers, node, &data);
-    if (data.data.size == 0 || blockfiles_open_fd(chain_blockfiles(s->chain), &data.data, &fd, &e)) {
+    if (data.data.size == 0 ||
+        blockfiles_open_fd(chain_blockfiles(s->chain), &data.data, &fd, &e)) {
         LOG_LIMITED(LOG_WARN, "block at height %d cannot be served: %s", node->height,
                     data.data.size ? e.text : "pruned meanwhile");
         return;
@@ -145,7 +147,8 @@ static void work_off(struct sync_peer *sp)
 {
     struct inv_item *missing = NULL;
     size_t n_missing = 0;
-    while (sp->getdata_at < sp->getdata_n && peer_has_send_room(sp->peer) && peer_state(sp->peer) == PEER_READY) {
+    while (sp->getdata_at < sp->getdata_n && peer_has_send_room(sp->peer) &&
+           peer_state(sp->peer) == PEER_READY) {
         const struct inv_item *item = &sp->getdata[sp->getdata_at++];
         if (item->type == INV_BLOCK || item->type == INV_CMPCT_BLOCK) {
             serve_block(sp, item);

@@ -31,7 +31,8 @@ static enum err choose_network(struct settings *s, struct error *e)
         if (!config_bool(s->config, rows[i].option))
             continue;
         if (network != NETWORK_MAIN)
-            return error_set(e, ERR_RANGE, "-testnet, -stn and -regtest exclude each other: give one of them");
+            return error_set(e, ERR_RANGE,
+                             "-testnet, -stn and -regtest exclude each other: give one of them");
         network = rows[i].network;
     }
     s->params = *params_get(network);
@@ -44,7 +45,8 @@ static enum err choose_base_dir(struct settings *s, struct error *e)
     if (given) {
         struct stat st;
         if (stat(given, &st) || !S_ISDIR(st.st_mode))
-            return error_set(e, ERR_NOTFOUND, "-datadir=%s: no such directory; make it first", given);
+            return error_set(e, ERR_NOTFOUND, "-datadir=%s: no such directory; make it first",
+                             given);
         char *full = realpath(given, NULL);
         s->base_dir = full ? full : xstrdup(given);
         return OK;
@@ -92,7 +94,8 @@ static enum err read_config_file(struct settings *s, struct error *e)
 
 static enum err make_paths(struct settings *s, struct error *e)
 {
-    s->net_dir = *s->params.data_subdir ? path_join(s->base_dir, s->params.data_subdir) : xstrdup(s->base_dir);
+    s->net_dir = *s->params.data_subdir ? path_join(s->base_dir, s->params.data_subdir)
+                                        : xstrdup(s->base_dir);
     s->blocks_dir = path_join(s->net_dir, "blocks");
     s->log_path = path_join(s->net_dir, "bsvpeerd.log");
     s->lock_path = path_join(s->net_dir, ".lock");
@@ -111,9 +114,11 @@ static void apply_interactions(struct config *c)
         { "connect", "listen", "0" },     { "proxy", "listen", "0" },
         { "proxy", "discover", "0" },     { "externalip", "discover", "0" },
     };
-    /* The first rule that applies counts: who binds an address wants it heard, even with -connect. */
+    /* The first rule that applies counts: who binds an address wants it heard,
+     * even with -connect. */
     for (size_t i = 0; i < COUNT_OF(rules); i++)
-        if (config_is_set(c, rules[i].when) && config_source(c, rules[i].then) == OPTION_FROM_DEFAULT)
+        if (config_is_set(c, rules[i].when) &&
+            config_source(c, rules[i].then) == OPTION_FROM_DEFAULT)
             config_set_rule(c, rules[i].then, rules[i].value);
     if (!config_bool(c, "listen"))
         config_set_rule(c, "discover", "0");
@@ -125,7 +130,8 @@ static enum err check_block_size(const struct settings *s, struct error *e)
 {
     const uint64_t size = config_size(s->config, "excessiveblocksize");
     if (size != 0 && size <= BLOCK_SIZE_MIN)
-        return error_set(e, ERR_RANGE, "-excessiveblocksize=%llu: must be 0 (unlimited) or above %d",
+        return error_set(e, ERR_RANGE,
+                         "-excessiveblocksize=%llu: must be 0 (unlimited) or above %d",
                          (unsigned long long)size, BLOCK_SIZE_MIN);
     return OK;
 }
@@ -142,14 +148,16 @@ static enum err check_load_files(const struct settings *s, struct error *e)
 
 static enum err regtest_only(const struct settings *s, struct error *e)
 {
-    static const char *const names[] = { "mocktime", "genesisactivationheight", "chronicleactivationheight" };
+    static const char *const names[] = { "mocktime", "genesisactivationheight",
+                                         "chronicleactivationheight" };
     for (size_t i = 0; s->params.network != NETWORK_REGTEST && i < COUNT_OF(names); i++)
         if (config_is_set(s->config, names[i]))
             return error_set(e, ERR_RANGE, "-%s is for -regtest only", names[i]);
     return OK;
 }
 
-static enum err override_hash(const struct settings *s, const char *name, uint8_t out[32], struct error *e)
+static enum err override_hash(const struct settings *s, const char *name, uint8_t out[32],
+                              struct error *e)
 {
     const char *text = config_string(s->config, name);
     if (!text || !*text)
@@ -167,20 +175,25 @@ static enum err override_params(struct settings *s, struct error *e)
     if (work && *work) {
         const char *digits = strncmp(work, "0x", 2) == 0 ? work + 2 : work;
         if (!u256_from_hex(&s->params.minimum_work, digits))
-            return error_set(e, ERR_PARSE, "-minimumchainwork=%s: must be up to 64 hex digits", work);
+            return error_set(e, ERR_PARSE, "-minimumchainwork=%s: must be up to 64 hex digits",
+                             work);
     }
     if (config_is_set(s->config, "genesisactivationheight"))
         s->params.heights.genesis = (int32_t)config_int(s->config, "genesisactivationheight");
     if (config_is_set(s->config, "chronicleactivationheight"))
         s->params.heights.chronicle = (int32_t)config_int(s->config, "chronicleactivationheight");
     if (s->params.heights.chronicle < s->params.heights.genesis)
-        return error_set(e, ERR_RANGE, "-chronicleactivationheight=%d: must not be below -genesisactivationheight (%d)",
-                         s->params.heights.chronicle, s->params.heights.genesis);
+        return error_set(
+            e, ERR_RANGE,
+            "-chronicleactivationheight=%d: must not be below -genesisactivationheight (%d)",
+            s->params.heights.chronicle, s->params.heights.genesis);
     const char *magic = config_string(s->config, "magicbytes");
     size_t len;
     if (magic && (s->params.network == NETWORK_MAIN ||
                   !hex_decode(s->params.wire_magic, 4, magic, strlen(magic), &len) || len != 4))
-        return error_set(e, ERR_RANGE, "-magicbytes=%s: must be 8 hex digits, and not on the main network", magic);
+        return error_set(e, ERR_RANGE,
+                         "-magicbytes=%s: must be 8 hex digits, and not on the main network",
+                         magic);
     return override_hash(s, "assumevalid", s->params.assume_valid.b, e);
 }
 
@@ -220,7 +233,9 @@ static enum err make_user_agent(struct settings *s, struct error *e)
     for (size_t i = 0; i < n; i++) {
         if (strpbrk(comments[i], "/:()\\\"") || !*comments[i]) {
             buf_clear(&b);
-            return error_set(e, ERR_PARSE, "-uacomment=%s: must not be empty or contain / : ( ) \\ \"", comments[i]);
+            return error_set(e, ERR_PARSE,
+                             "-uacomment=%s: must not be empty or contain / : ( ) \\ \"",
+                             comments[i]);
         }
         buf_printf(&b, "%s%s", i ? "; " : "(", comments[i]);
     }
@@ -228,7 +243,8 @@ static enum err make_user_agent(struct settings *s, struct error *e)
     buf_put_u8(&b, 0);
     s->user_agent = (char *)buf_take(&b, &(size_t){ 0 });
     if (strlen(s->user_agent) > USER_AGENT_MAX)
-        return error_set(e, ERR_RANGE, "-uacomment: the user agent would exceed %d characters", USER_AGENT_MAX);
+        return error_set(e, ERR_RANGE, "-uacomment: the user agent would exceed %d characters",
+                         USER_AGENT_MAX);
     return OK;
 }
 
@@ -241,9 +257,12 @@ enum err settings_load(struct settings *s, int argc, char *const *argv, struct e
     int used;
     enum err rc = config_parse_args(s->config, argc, argv, &used, e);
     if (!rc && used < argc)
-        rc = error_set(e, ERR_PARSE, "unexpected argument '%s': bsvpeerd takes options only, see -help", argv[used]);
-    if (rc || config_bool(s->config, "help") || config_bool(s->config, "?") || config_bool(s->config, "version") ||
-        config_bool(s->config, "help-debug") || config_bool(s->config, "help-man"))
+        rc = error_set(e, ERR_PARSE,
+                       "unexpected argument '%s': bsvpeerd takes options only, see -help",
+                       argv[used]);
+    if (rc || config_bool(s->config, "help") || config_bool(s->config, "?") ||
+        config_bool(s->config, "version") || config_bool(s->config, "help-debug") ||
+        config_bool(s->config, "help-man"))
         return rc;
     static enum err (*const steps[])(struct settings *s, struct error *e) = {
         choose_base_dir, read_config_file, choose_network, override_params, make_user_agent,
@@ -260,7 +279,8 @@ enum err settings_load(struct settings *s, int argc, char *const *argv, struct e
         return rc;
     apply_interactions(s->config);
     choose_memory(s);
-    s->rpc_port = config_is_set(s->config, "rpcport") ? (uint16_t)config_int(s->config, "rpcport") : s->params.rpc_port;
+    s->rpc_port = config_is_set(s->config, "rpcport") ? (uint16_t)config_int(s->config, "rpcport")
+                                                      : s->params.rpc_port;
     return make_paths(s, e);
 }
 

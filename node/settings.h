@@ -29,7 +29,8 @@ enum err settings_load(struct settings *s, int argc, char *const *argv, struct e
 void settings_clear(struct settings *s);
 
 /* Views for the parts; what they point to lives as long as s. */
-enum err settings_chain(const struct settings *s, struct chain_options *o, struct error *e) MUST_CHECK;
+enum err settings_chain(const struct settings *s, struct chain_options *o,
+                        struct error *e) MUST_CHECK;
 void settings_net(const struct settings *s, struct net_config *c);
 void settings_sync(const struct settings *s, struct sync_options *o);
 

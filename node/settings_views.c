@@ -21,7 +21,9 @@ enum err settings_chain(const struct settings *s, struct chain_options *o, struc
     const struct config *c = s->config;
     const int64_t prune = config_int(c, "prune");
     if (prune > 1 && prune < 550)
-        return error_set(e, ERR_RANGE, "-prune=%lld: must be 0 (off), 1 (by RPC) or at least 550 MiB", (long long)prune);
+        return error_set(e, ERR_RANGE,
+                         "-prune=%lld: must be 0 (off), 1 (by RPC) or at least 550 MiB",
+                         (long long)prune);
     *o = (struct chain_options){
         .params = s->params,
         .data_dir = s->net_dir,

@@ -156,7 +156,8 @@ bool sync_in_initial_download(void *ctx)
 
 /*
  * In the middle of a row of answers, which will reach up to the peer's tip: a second row would be
- * fetched for nothing. (A request that was never answered is no row: the peer may have been syncing.)
+ * fetched for nothing. (A request that was never answered is no row: the peer may have been
+ * syncing.)
  */
 static bool headers_are_coming(const struct sync_peer *sp)
 {
@@ -230,13 +231,15 @@ void sync_block_arrived(struct sync *s, struct header_node *node, uint64_t sourc
     blocks_plan(s);
 }
 
-void sync_block_judged(struct sync *s, const struct block_hash *hash, const struct verdict *v, uint64_t source)
+void sync_block_judged(struct sync *s, const struct block_hash *hash, const struct verdict *v,
+                       uint64_t source)
 {
     char hex[HASH_HEX_SIZE];
     struct peer *p = source ? net_peer_by_id(s->net, source) : NULL;
     if (!p)
         return;
-    log_debug(LOGC_NET, "peer=%llu sent block %s: %s", (unsigned long long)source, hash_to_hex(hex, hash->b), v->reason);
+    log_debug(LOGC_NET, "peer=%llu sent block %s: %s", (unsigned long long)source,
+              hash_to_hex(hex, hash->b), v->reason);
     if (!v->corruption)
         peer_send_reject(p, MSG_BLOCK, (enum reject_code)v->code, v->reason, hash->b);
     if (v->ban_score)

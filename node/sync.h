@@ -18,7 +18,8 @@ struct sync;
 struct presync;
 
 #define SYNC_INFLIGHT_MAX 16   /* blocks asked from one peer at a time */
-#define SYNC_REORG_HEADERS 144 /* a chain this much weaker than ours is stored without proof of more */
+/* A chain this much weaker than ours is stored without proof of more. */
+#define SYNC_REORG_HEADERS 144
 
 struct sync_options {
     uint32_t window;              /* blockdownloadwindow: blocks ahead of the tip, 1024 */
@@ -93,14 +94,16 @@ void sync_on_close(void *ctx, struct peer *p);
 void sync_on_headers(void *ctx, struct peer *p, const struct block_header *headers, size_t n);
 void sync_on_inv(void *ctx, struct peer *p, const struct inv_item *items, size_t n);
 void sync_on_reject(void *ctx, struct peer *p, const struct msg_reject *m);
-enum stream_choice sync_stream_begin(void *ctx, struct peer *p, enum msg_id id, uint64_t size, const uint8_t *checksum);
+enum stream_choice sync_stream_begin(void *ctx, struct peer *p, enum msg_id id, uint64_t size,
+                                     const uint8_t *checksum);
 enum stream_flow sync_stream_data(void *ctx, struct peer *p, const uint8_t *data, size_t len);
 void sync_stream_end(void *ctx, struct peer *p, enum stream_end how);
 void sync_fill_info(void *ctx, struct peer *p, struct peer_info *info);
 
 /* Events of the chain. */
 void sync_block_arrived(struct sync *s, struct header_node *node, uint64_t source, bool stored);
-void sync_block_judged(struct sync *s, const struct block_hash *hash, const struct verdict *v, uint64_t source);
+void sync_block_judged(struct sync *s, const struct block_hash *hash, const struct verdict *v,
+                       uint64_t source);
 void sync_tip_changed(struct sync *s, const struct chain_tip *tip, bool initial_download);
 void sync_intake_drained(struct sync *s, uint64_t source);
 

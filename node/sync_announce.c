@@ -1,4 +1,5 @@
-/* Telling peers about a new tip: headers to those who asked for headers, inv to the others (spec p2p 8). */
+/* Telling peers about a new tip: headers to those who asked for headers, inv to the others (spec
+ * p2p 8). */
 #include <string.h>
 
 #include "node/sync_internal.h"
@@ -67,7 +68,8 @@ static void announce_to(struct sync_peer *sp, void *ctx)
     struct announce_ctx *a = ctx;
     if (peer_start_height(sp->peer) > a->tip->height + ANNOUNCE_BEHIND_MAX || peer_has(sp, a->tip))
         return;
-    const bool sent = peer_wants_headers(sp->peer) && !a->list.too_long && announce_headers(sp, &a->list);
+    const bool sent =
+        peer_wants_headers(sp->peer) && !a->list.too_long && announce_headers(sp, &a->list);
     if (!sent)
         announce_inv(sp, a->tip);
     sp->best_sent = a->tip;

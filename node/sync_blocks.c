@@ -14,7 +14,7 @@
 #define IBD_TIMEOUT_PERCENT 600
 #define TIMEOUT_PERCENT 100
 #define TIMEOUT_PERCENT_PER_PEER 50
-#define SILENT_MS 400     /* near the tip: no progress for this long, and another peer is asked too */
+#define SILENT_MS 400 /* near the tip: no progress for this long, and another peer is asked too */
 #define SILENT_WAIT_MS 30000 /* who was replaced is not asked for this long */
 #define WALK_MAX 128 /* headers looked at in one step along a peer's chain */
 
@@ -26,7 +26,8 @@ void blocks_release(struct sync_peer *sp, struct header_node *node)
         if (sp->inflight[i] != node)
             continue;
         sp->n_inflight--;
-        memmove(&sp->inflight[i], &sp->inflight[i + 1], (sp->n_inflight - i) * sizeof(sp->inflight[0]));
+        memmove(&sp->inflight[i], &sp->inflight[i + 1],
+                (sp->n_inflight - i) * sizeof(sp->inflight[0]));
         if (i == 0) {
             sp->head_since = clock_mono_ms();
             sp->stalling_since = 0;
@@ -92,7 +93,8 @@ static struct header_node *common_block(struct sync_peer *sp)
 }
 
 /* One block on the way from last_common to best_known, oldest first. False: look no further. */
-static bool consider(struct sync_peer *sp, struct header_node *node, int32_t window_end, struct pick *pick)
+static bool consider(struct sync_peer *sp, struct header_node *node, int32_t window_end,
+                     struct pick *pick)
 {
     if (atomic_load(&node->status) & HS_FAILED_MASK)
         return false; /* the peer is on a chain that breaks the rules */
@@ -143,7 +145,8 @@ static bool may_download_from(const struct sync_peer *sp, int64_t now)
     const struct sync *s = sp->sync;
     if (!peer_serves_blocks(sp->peer) || now < sp->busy_until || chain_is_importing(s->chain))
         return false;
-    return peer_is_preferred(sp->peer) || s->n_preferred == 0 || !chain_is_initial_download(s->chain);
+    return peer_is_preferred(sp->peer) || s->n_preferred == 0 ||
+           !chain_is_initial_download(s->chain);
 }
 
 static void note_staller(struct sync_peer *asker, const struct pick *pick, int64_t now)
@@ -220,8 +223,9 @@ static bool was_asked(const struct flight *fl, const struct sync_peer *sp)
 static void try_second_source(struct sync_peer *sp, void *ctx)
 {
     struct second_source *want = ctx;
-    if (sp->n_inflight == SYNC_INFLIGHT_MAX || !may_download_from(sp, want->now) || !sp->best_known ||
-        was_asked(want->flight, sp) || header_ancestor(sp->best_known, want->node->height) != want->node)
+    if (sp->n_inflight == SYNC_INFLIGHT_MAX || !may_download_from(sp, want->now) ||
+        !sp->best_known || was_asked(want->flight, sp) ||
+        header_ancestor(sp->best_known, want->node->height) != want->node)
         return;
     if (!want->best || (!peer_is_preferred(want->best->peer) && peer_is_preferred(sp->peer)))
         want->best = sp;
@@ -244,8 +248,10 @@ static int64_t last_asked(const struct flight *fl)
     return newest;
 }
 
-/* Near the tip the places rotate, so that any number of silent peers costs half a second each (attacks C5). */
-static void replace_longest(struct sync *s, const struct flight *fl, struct header_node *node, int64_t now)
+/* Near the tip the places rotate, so that any number of silent peers costs half a second each
+ * (attacks C5). */
+static void replace_longest(struct sync *s, const struct flight *fl, struct header_node *node,
+                            int64_t now)
 {
     struct peer *p = net_peer_by_id(s->net, fl->peers[longest_asked(fl)]);
     if (!p)
@@ -255,8 +261,8 @@ static void replace_longest(struct sync *s, const struct flight *fl, struct head
     blocks_release(silent, node);
 }
 
-static void ask_second_source(struct sync *s, struct header_node *node, const struct flight *fl, int64_t now,
-                              bool near_tip)
+static void ask_second_source(struct sync *s, struct header_node *node, const struct flight *fl,
+                              int64_t now, bool near_tip)
 {
     struct second_source want = { .flight = fl, .node = node, .now = now };
     const bool full = fl->n_peers >= s->options.max_parallel_fetch;
@@ -287,7 +293,8 @@ static void refetch_slow(struct sync_peer *sp, int64_t now)
 {
     struct sync *s = sp->sync;
     const bool near_tip = !chain_is_initial_download(s->chain);
-    const int64_t patience = near_tip ? MIN_OF(SILENT_MS, s->options.slow_fetch_ms) : s->options.slow_fetch_ms;
+    const int64_t patience =
+        near_tip ? MIN_OF(SILENT_MS, s->options.slow_fetch_ms) : s->options.slow_fetch_ms;
     if (near_tip ? !sp->silent : !is_slow(sp))
         return;
     struct header_node *nodes[SYNC_INFLIGHT_MAX];
@@ -314,7 +321,8 @@ static int64_t block_timeout_ms(struct sync *s)
 {
     struct downloader_count count = { 0 };
     sync_each(s, count_downloader, &count);
-    const int64_t base = chain_is_initial_download(s->chain) ? IBD_TIMEOUT_PERCENT : TIMEOUT_PERCENT;
+    const int64_t base =
+        chain_is_initial_download(s->chain) ? IBD_TIMEOUT_PERCENT : TIMEOUT_PERCENT;
     const int64_t others = count.n > 1 ? (int64_t)count.n - 1 : 0;
     return BLOCK_TIMEOUT_BASE_MS * (base + TIMEOUT_PERCENT_PER_PEER * others) / 100;
 }

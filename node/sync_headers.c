@@ -23,14 +23,16 @@
 
 /* --- asking --- */
 
-static void send_getheaders(struct sync_peer *sp, const struct block_hash *hashes, size_t n, const struct block_hash *stop)
+static void send_getheaders(struct sync_peer *sp, const struct block_hash *hashes, size_t n,
+                            const struct block_hash *stop)
 {
     peer_send_getheaders(sp->peer, hashes->b, n, stop);
     sp->headers_sent = clock_mono_ms();
     const int64_t behind = clock_now() - (int64_t)header_index_best(sp->sync->headers)->time;
     const int64_t expected = MAX_OF(behind, 0) / BLOCK_SPACING_S;
     if (!sp->headers_deadline) /* what a peer sends does not put off an answer it owes */
-        sp->headers_deadline = sp->headers_sent + HEADERS_BASE_TIMEOUT_MS + expected * HEADERS_MS_EACH;
+        sp->headers_deadline =
+            sp->headers_sent + HEADERS_BASE_TIMEOUT_MS + expected * HEADERS_MS_EACH;
 }
 
 void headers_ask_from(struct sync_peer *sp, struct header_node *from, const struct block_hash *stop)
@@ -55,7 +57,8 @@ static void ask_from_best(struct sync_peer *sp)
 void headers_start(struct sync_peer *sp)
 {
     struct sync *s = sp->sync;
-    const bool may_fetch = peer_serves_blocks(sp->peer) && (peer_is_preferred(sp->peer) || s->n_preferred == 0);
+    const bool may_fetch =
+        peer_serves_blocks(sp->peer) && (peer_is_preferred(sp->peer) || s->n_preferred == 0);
     if (sp->headers_asked || !may_fetch || chain_is_importing(s->chain))
         return;
     if (s->header_peer && !best_header_recent(s))
@@ -63,8 +66,8 @@ void headers_start(struct sync_peer *sp)
     sp->headers_asked = true;
     if (!s->header_peer)
         s->header_peer = sp->id;
-    log_debug(LOGC_NET, "initial getheaders (%d) to peer=%llu", header_index_best(s->headers)->height,
-              (unsigned long long)sp->id);
+    log_debug(LOGC_NET, "initial getheaders (%d) to peer=%llu",
+              header_index_best(s->headers)->height, (unsigned long long)sp->id);
     ask_from_best(sp);
 }
 
@@ -138,7 +141,8 @@ static struct u256 work_threshold(struct sync *s)
     return threshold;
 }
 
-static struct u256 claimed_work(const struct header_node *start, const struct block_header *h, size_t n)
+static struct u256 claimed_work(const struct header_node *start, const struct block_header *h,
+                                size_t n)
 {
     struct u256 work = start->work, one = { { 0 } };
     for (size_t i = 0; i < n; i++) {
@@ -149,7 +153,8 @@ static struct u256 claimed_work(const struct header_node *start, const struct bl
     return work;
 }
 
-/* In the end the peer is left, but its address is not banned: it may be an honest node of another chain. */
+/* In the end the peer is left, but its address is not banned: it may be an honest node of another
+ * chain. */
 static void count_unconnecting(struct sync_peer *sp)
 {
     sp->unconnecting++;
@@ -187,13 +192,15 @@ static void judge(struct sync_peer *sp, const struct verdict *v)
 {
     log_debug(LOGC_NET, "peer=%llu headers: %s", (unsigned long long)sp->id, v->reason);
     if (v->code == REJECT_CHECKPOINT)
-        LOG_LIMITED(LOG_INFO, "peer=%llu is on the wrong chain: %s", (unsigned long long)sp->id, v->reason);
+        LOG_LIMITED(LOG_INFO, "peer=%llu is on the wrong chain: %s", (unsigned long long)sp->id,
+                    v->reason);
     if (v->ban_score)
         peer_misbehave(sp->peer, (int)v->ban_score, v->reason);
 }
 
 /* hashes: of the headers, or NULL. */
-static void store_headers(struct sync_peer *sp, const struct block_header *h, const struct block_hash *hashes, size_t n)
+static void store_headers(struct sync_peer *sp, const struct block_header *h,
+                          const struct block_hash *hashes, size_t n)
 {
     struct verdict v;
     struct header_node *last;
@@ -244,8 +251,8 @@ static void count_presync(struct sync_peer *sp, void *ctx)
  * A chain that may be long but has not shown enough work: two passes, for a few peers at a time.
  * Those who connected to us cannot take the places of those we chose.
  */
-static void begin_presync(struct sync_peer *sp, struct header_node *start, const struct block_header *h, size_t n,
-                          const struct u256 *needed)
+static void begin_presync(struct sync_peer *sp, struct header_node *start,
+                          const struct block_header *h, size_t n, const struct u256 *needed)
 {
     struct presync_count count = { .preferred = peer_is_preferred(sp->peer) };
     sync_each(sp->sync, count_presync, &count);
@@ -262,7 +269,8 @@ static void ask_for_next(struct sync_peer *sp, const struct block_hash *last)
 {
     struct block_hash hashes[LOCATOR_MAX + 1];
     hashes[0] = *last;
-    const size_t n = locator_make(sp->sync->headers, header_index_best(sp->sync->headers), hashes + 1);
+    const size_t n =
+        locator_make(sp->sync->headers, header_index_best(sp->sync->headers), hashes + 1);
     send_getheaders(sp, hashes, n + 1, NULL);
 }
 
@@ -294,7 +302,8 @@ static void receive(struct sync_peer *sp, const struct block_header *h, size_t n
         if (full)
             begin_presync(sp, start, h, n, &needed);
         else
-            log_debug(LOGC_NET, "peer=%llu: %zu headers of too little work, ignored", (unsigned long long)sp->id, n);
+            log_debug(LOGC_NET, "peer=%llu: %zu headers of too little work, ignored",
+                      (unsigned long long)sp->id, n);
         return;
     }
     if (full)
@@ -305,7 +314,8 @@ static void receive(struct sync_peer *sp, const struct block_header *h, size_t n
 /* A new tip that an honest peer announces between its answers is no part of them. */
 static bool is_announcement(const struct sync_peer *sp, const struct block_header *h, size_t n)
 {
-    return sp->presync && n > 0 && n < UNCONNECTING_ANNOUNCE_MAX && !presync_continues(sp->presync, &h[0]);
+    return sp->presync && n > 0 && n < UNCONNECTING_ANNOUNCE_MAX &&
+           !presync_continues(sp->presync, &h[0]);
 }
 
 void sync_on_headers(void *ctx, struct peer *p, const struct block_header *h, size_t n)
@@ -326,6 +336,7 @@ void sync_on_headers(void *ctx, struct peer *p, const struct block_header *h, si
         receive(sp, h, n);
     headers_resolve_unknown(sp);
     if (s->header_peer == sp->id && !sp->presync && (n < MSG_HEADERS_MAX || !sp->headers_deadline))
-        s->header_peer = 0; /* it has told all it knows, or what it told is no use: others are asked */
+        s->header_peer =
+            0; /* it has told all it knows, or what it told is no use: others are asked */
     blocks_plan(s);
 }

@@ -13,7 +13,8 @@
 #define UNSOLICITED_AHEAD_MAX 288 /* blocks past the tip that nobody asked for */
 #define INTAKE_IDLE_MAX (1u << 20) /* bytes of a block that may lie here while nothing more comes */
 
-enum stream_choice sync_stream_begin(void *ctx, struct peer *p, enum msg_id id, uint64_t size, const uint8_t *checksum)
+enum stream_choice sync_stream_begin(void *ctx, struct peer *p, enum msg_id id, uint64_t size,
+                                     const uint8_t *checksum)
 {
     struct sync *s = ctx;
     struct sync_peer *sp = sync_peer_of(p);
@@ -37,7 +38,8 @@ static bool was_asked(const struct sync_peer *sp, const struct header_node *node
 
 /*
  * Unasked blocks are taken when they could become the tip soon (spec p2p 3: block), unless they are
- * so large that they go to disk as they come: nobody fills it with what we did not ask for (attacks C6).
+ * so large that they go to disk as they come: nobody fills it with what we did not ask for (attacks
+ * C6).
  */
 static bool worth_taking(struct sync_peer *sp, const struct header_node *node)
 {
@@ -46,7 +48,8 @@ static bool worth_taking(struct sync_peer *sp, const struct header_node *node)
         return true;
     if (sp->stream_size >= BLOCKFILE_STREAM_MIN && !peer_is_whitelisted(sp->peer))
         return false;
-    return tip && u256_cmp(&node->work, &tip->work) > 0 && node->height <= tip->height + UNSOLICITED_AHEAD_MAX;
+    return tip && u256_cmp(&node->work, &tip->work) > 0 &&
+           node->height <= tip->height + UNSOLICITED_AHEAD_MAX;
 }
 
 static struct header_node *node_of_head(struct sync_peer *sp)
@@ -69,15 +72,18 @@ static enum stream_flow open_intake(struct sync_peer *sp)
     struct sync *s = sp->sync;
     struct verdict v;
     struct header_node *node = node_of_head(sp);
-    if (!node || atomic_load(&node->status) & (HS_HAVE_DATA | HS_FAILED_MASK) || !worth_taking(sp, node))
+    if (!node || atomic_load(&node->status) & (HS_HAVE_DATA | HS_FAILED_MASK) ||
+        !worth_taking(sp, node))
         return STREAM_STOP;
     const struct flight *fl = flights_find(s->flights, node);
     if (fl && fl->arrived)
         return STREAM_STOP;
-    sp->intake = chain_block_begin(s->chain, node, sp->stream_size, sp->has_checksum ? &sp->checksum : NULL, sp->id, &v);
+    sp->intake = chain_block_begin(s->chain, node, sp->stream_size,
+                                   sp->has_checksum ? &sp->checksum : NULL, sp->id, &v);
     if (!sp->intake) {
         if (!verdict_ok(&v))
-            LOG_LIMITED(LOG_WARN, "block at height %d refused: %s %s", node->height, v.reason, v.detail);
+            LOG_LIMITED(LOG_WARN, "block at height %d refused: %s %s", node->height, v.reason,
+                        v.detail);
         return STREAM_STOP;
     }
     sp->arriving = node;
@@ -95,7 +101,8 @@ static void note_lowest(struct sync_peer *sp, void *ctx)
         lowest->height = MIN_OF(lowest->height, sp->arriving->height);
 }
 
-/* Over the budget only the block that is needed first grows; others are given up and asked for again. */
+/* Over the budget only the block that is needed first grows; others are given up and asked for
+ * again. */
 static bool may_grow(struct sync_peer *sp)
 {
     if (intake_memory_bytes() <= sp->sync->options.intake_budget)
@@ -105,7 +112,8 @@ static bool may_grow(struct sync_peer *sp)
     return sp->arriving->height == lowest.height && was_asked(sp, sp->arriving);
 }
 
-/* At half of the budget nobody sits on the beginning of a block without sending more (attacks C6). */
+/* At half of the budget nobody sits on the beginning of a block without sending
+ * more (attacks C6). */
 void intake_check_idle(struct sync_peer *sp)
 {
     if (sp->intake && sp->silent && sp->intake_fed > INTAKE_IDLE_MAX &&

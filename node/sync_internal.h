@@ -1,5 +1,5 @@
-/* What the parts of sync share: sync.c (state, timer), sync_headers.c, sync_blocks.c, sync_intake.c,
- * sync_announce.c. Loop thread. */
+/* What the parts of sync share: sync.c (state, timer), sync_headers.c, sync_blocks.c,
+ * sync_intake.c, sync_announce.c. Loop thread. */
 #ifndef NODE_SYNC_INTERNAL_H
 #define NODE_SYNC_INTERNAL_H
 
@@ -25,7 +25,8 @@ struct sync {
 /* sync_headers.c */
 void headers_start(struct sync_peer *sp);      /* initial getheaders, when it is this peer's turn */
 void headers_check_timeout(struct sync_peer *sp, int64_t now);
-void headers_ask_from(struct sync_peer *sp, struct header_node *from, const struct block_hash *stop);
+void headers_ask_from(struct sync_peer *sp, struct header_node *from,
+                      const struct block_hash *stop);
 void headers_note(struct sync_peer *sp, struct header_node *node); /* the peer has this header */
 void headers_resolve_unknown(struct sync_peer *sp);
 
@@ -33,7 +34,8 @@ void headers_resolve_unknown(struct sync_peer *sp);
 void blocks_plan(struct sync *s);              /* ask for more wherever there is room */
 void blocks_check_timeouts(struct sync_peer *sp, int64_t now);
 void blocks_sample_speed(struct sync_peer *sp, int64_t now);
-void blocks_release(struct sync_peer *sp, struct header_node *node); /* no longer asked from this peer */
+void blocks_release(struct sync_peer *sp,
+                    struct header_node *node); /* no longer asked from this peer */
 void blocks_release_all(struct sync_peer *sp);
 
 /* sync_intake.c */

@@ -53,7 +53,8 @@ void peer_queue_addr(struct peer *p, const struct peer_addr *pa)
         return;
     if (p->addr_queue == NULL)
         p->addr_queue = xcalloc(ADDR_QUEUE_MAX, sizeof(*p->addr_queue));
-    size_t at = p->n_addr_queue < ADDR_QUEUE_MAX ? p->n_addr_queue++ : (size_t)rand_below(ADDR_QUEUE_MAX);
+    size_t at =
+        p->n_addr_queue < ADDR_QUEUE_MAX ? p->n_addr_queue++ : (size_t)rand_below(ADDR_QUEUE_MAX);
     p->addr_queue[at] = *pa;
 }
 
@@ -263,7 +264,8 @@ void peer_note_time(struct peer *p, int64_t their_time)
     net->time_samples[net->n_time_samples++].offset = offset;
     int64_t median = net_time_offset(net);
     if (net->n_time_samples >= 5 && (median > 4200 || median < -4200))
-        LOG_LIMITED(LOG_WARN, "the clocks of %zu peers differ from ours by %lld s: check date and time",
+        LOG_LIMITED(LOG_WARN,
+                    "the clocks of %zu peers differ from ours by %lld s: check date and time",
                     net->n_time_samples, (long long)median);
 }
 

@@ -55,7 +55,8 @@ static void limit_handshakes(struct net *net)
     struct peer *oldest = NULL;
     for (size_t i = 0; i < net->n_peers; i++) {
         struct peer *p = net->peers[i];
-        if (!peer_is_inbound(p) || p->whitelisted || p->state == PEER_READY || p->state == PEER_CLOSING)
+        if (!peer_is_inbound(p) || p->whitelisted || p->state == PEER_READY ||
+            p->state == PEER_CLOSING)
             continue;
         n++;
         if (oldest == NULL || p->started_ms < oldest->started_ms)
@@ -150,13 +151,15 @@ static enum err bind_socket(int fd, const struct netaddr *a, struct error *e)
     char name[NETADDR_TEXT_MAX];
     netaddr_print(name, a, NETADDR_WITH_PORT);
     if (bind(fd, (struct sockaddr *)&ss, len) != 0)
-        return error_set_errno(e, errno, "cannot bind %s (is another program listening there?)", name);
+        return error_set_errno(e, errno, "cannot bind %s (is another program listening there?)",
+                               name);
     if (listen(fd, SOMAXCONN) != 0)
         return error_set_errno(e, errno, "cannot listen on %s", name);
     return OK;
 }
 
-static enum err listen_on(struct net *net, const struct netaddr *a, bool whitelisted, struct error *e)
+static enum err listen_on(struct net *net, const struct netaddr *a, bool whitelisted,
+                          struct error *e)
 {
     int family = netaddr_is_ipv4(a) ? AF_INET : AF_INET6;
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -182,7 +185,8 @@ static enum err listen_on(struct net *net, const struct netaddr *a, bool whiteli
     return OK;
 }
 
-static size_t listen_list(struct net *net, const struct net_strings *list, bool white, struct error *e)
+static size_t listen_list(struct net *net, const struct net_strings *list, bool white,
+                          struct error *e)
 {
     size_t bound = 0;
     for (size_t i = 0; i < list->n; i++) {

@@ -57,7 +57,8 @@ static void run_warm(struct job *job)
     struct warm *w = (struct warm *)job;
     uint8_t *buf = xmalloc(STEP);
     for (size_t at = 0; at < w->len;) {
-        ssize_t n = pread(w->fd, buf, w->len - at < STEP ? w->len - at : STEP, (off_t)(w->offset + at));
+        ssize_t n =
+            pread(w->fd, buf, w->len - at < STEP ? w->len - at : STEP, (off_t)(w->offset + at));
         if (n <= 0)
             break;
         at += (size_t)n;

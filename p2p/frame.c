@@ -162,8 +162,8 @@ enum frame_event frame_feed(struct frame *f, const uint8_t *in, size_t len, size
     return FRAME_MORE;
 }
 
-size_t frame_header_put(uint8_t out[FRAME_EXT_HEADER_SIZE], const uint8_t magic[4], const char *command,
-                        uint64_t size, const uint8_t checksum[4])
+size_t frame_header_put(uint8_t out[FRAME_EXT_HEADER_SIZE], const uint8_t magic[4],
+                        const char *command, uint64_t size, const uint8_t checksum[4])
 {
     memset(out, 0, FRAME_EXT_HEADER_SIZE);
     memcpy(out, magic, 4);

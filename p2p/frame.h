@@ -45,7 +45,13 @@ struct frame {
 
     /* the parser's own */
     uint8_t magic[4];
-    enum { FRAME_IN_HEADER, FRAME_IN_CHOICE, FRAME_IN_COLLECT, FRAME_IN_STREAM, FRAME_IN_SKIP } state;
+    enum {
+        FRAME_IN_HEADER,
+        FRAME_IN_CHOICE,
+        FRAME_IN_COLLECT,
+        FRAME_IN_STREAM,
+        FRAME_IN_SKIP
+    } state;
     uint8_t head[FRAME_EXT_HEADER_SIZE];
     size_t head_len;
     struct buf body;
@@ -64,8 +70,8 @@ static inline bool frame_in_payload(const struct frame *f) { return f->state > F
 static inline size_t frame_memory(const struct frame *f) { return f->body.cap; }
 
 /* Writes the header for a payload; returns its size, 24 or 44. checksum is ignored above 4 GiB. */
-size_t frame_header_put(uint8_t out[FRAME_EXT_HEADER_SIZE], const uint8_t magic[4], const char *command,
-                        uint64_t size, const uint8_t checksum[4]);
+size_t frame_header_put(uint8_t out[FRAME_EXT_HEADER_SIZE], const uint8_t magic[4],
+                        const char *command, uint64_t size, const uint8_t checksum[4]);
 /* First 4 bytes of SHA256d. */
 void frame_checksum(uint8_t out[4], const void *payload, size_t len);
 

@@ -27,7 +27,8 @@
 #define MSG_VERSION_FEEFILTER 70013
 #define MSG_VERSION_SENDCMPCT 70014
 #define MSG_VERSION_EXTMSG 70016
-#define MSG_RECV_PAYLOAD_MIN 1048576 /* smallest value a protoconf may state, and the one before it */
+/* Smallest value a protoconf may state, and the one before it. */
+#define MSG_RECV_PAYLOAD_MIN 1048576
 
 enum msg_id {
     MSG_VERSION, MSG_VERACK, MSG_PROTOCONF, MSG_PING, MSG_PONG, MSG_GETADDR, MSG_ADDR,
@@ -55,7 +56,13 @@ enum reject_code {
 };
 
 /* Inventory types, spec p2p 1.9. */
-enum inv_type { INV_TX = 1, INV_BLOCK = 2, INV_FILTERED_BLOCK = 3, INV_CMPCT_BLOCK = 4, INV_DATAREF_TX = 5 };
+enum inv_type {
+    INV_TX = 1,
+    INV_BLOCK = 2,
+    INV_FILTERED_BLOCK = 3,
+    INV_CMPCT_BLOCK = 4,
+    INV_DATAREF_TX = 5
+};
 
 struct inv_item {
     uint32_t type; /* as received: may be none of enum inv_type */
@@ -126,7 +133,14 @@ void msg_addr_write(struct buf *b, const struct peer_addr *addrs, size_t n);
 void msg_inv_write(struct buf *b, const struct inv_item *items, size_t n);
 
 /* Which limit of spec p2p 1.5 holds for a command. */
-enum msg_limit { LIMIT_PROTOCOL, LIMIT_PROTOCONF, LIMIT_TX, LIMIT_BLOCK, LIMIT_GETBLOCKTXN, LIMIT_KINDS };
+enum msg_limit {
+    LIMIT_PROTOCOL,
+    LIMIT_PROTOCONF,
+    LIMIT_TX,
+    LIMIT_BLOCK,
+    LIMIT_GETBLOCKTXN,
+    LIMIT_KINDS
+};
 
 /* How the payload is taken. */
 enum msg_intake {
@@ -170,6 +184,9 @@ struct msg_limits {
 };
 uint64_t msg_size_limit(const struct msg_row *row, const struct msg_limits *limits);
 /* Elements of 36 bytes that fit into a payload of this size (spec p2p 1.5). */
-static inline size_t msg_inv_max(uint64_t payload_limit) { return (size_t)((payload_limit - 8) / MSG_INV_ITEM_SIZE); }
+static inline size_t msg_inv_max(uint64_t payload_limit)
+{
+    return (size_t)((payload_limit - 8) / MSG_INV_ITEM_SIZE);
+}
 
 #endif

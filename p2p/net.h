@@ -75,7 +75,11 @@ struct net_config {
 /* What to do with a streamed payload. */
 enum stream_choice { STREAM_TAKE, STREAM_SKIP /* read and dropped */ };
 /* What to do after a piece. */
-enum stream_flow { STREAM_MORE, STREAM_PAUSE /* until peer_resume_reading */, STREAM_STOP /* drop the rest */ };
+enum stream_flow {
+    STREAM_MORE,
+    STREAM_PAUSE /* until peer_resume_reading */,
+    STREAM_STOP /* drop the rest */
+};
 enum stream_end { STREAM_COMPLETE, STREAM_ABORTED /* peer gone in the middle */ };
 
 struct peer_info;
@@ -88,7 +92,8 @@ struct net_handlers {
     void (*on_ready)(void *ctx, struct peer *p); /* handshake done; not for feelers and one-shots */
     void (*on_close)(void *ctx, struct peer *p); /* for each on_ready; free peer_user here */
     void (*on_headers)(void *ctx, struct peer *p, const struct block_header *headers, size_t n);
-    void (*on_inv)(void *ctx, struct peer *p, const struct inv_item *items, size_t n); /* types 1, 2 */
+    void (*on_inv)(void *ctx, struct peer *p, const struct inv_item *items,
+                   size_t n); /* types 1, 2 */
     void (*on_getdata)(void *ctx, struct peer *p, const struct inv_item *items, size_t n);
     void (*on_notfound)(void *ctx, struct peer *p, const struct inv_item *items, size_t n);
     void (*on_getheaders)(void *ctx, struct peer *p, const struct msg_locator *m);
@@ -98,7 +103,8 @@ struct net_handlers {
     void (*on_reject)(void *ctx, struct peer *p, const struct msg_reject *m);
     void (*on_fee_filter)(void *ctx, struct peer *p, int64_t satoshi_per_kb);
     void (*on_mempool)(void *ctx, struct peer *p);
-    /* The send queue fell below half of its limit after peer_has_send_room was false, or emptied. */
+    /* The send queue fell below half of its limit after peer_has_send_room was
+     * false, or emptied. */
     void (*on_send_room)(void *ctx, struct peer *p);
     /*
      * block, and tx above MSG_COLLECT_MAX: begin, data..., end. The checksum is NOT verified here
@@ -117,7 +123,8 @@ struct net_handlers {
 /* Also reads peers.dat, banlist.dat, anchors. Opens no socket. ERR_RANGE names the bad option. */
 enum err net_new(struct net **out, const struct net_config *c, const struct net_handlers *h,
                  struct event_base *base, struct error *e) MUST_CHECK;
-/* Loop (or before it runs). Fails only when listening was asked for and no address could be bound. */
+/* Loop (or before it runs). Fails only when listening was asked for and no address
+ * could be bound. */
 enum err net_start(struct net *net, struct error *e) MUST_CHECK;
 /* Loop (or after it ended), but not from inside a net handler. Closes all peers (on_close is
  * called), stores the address files. */
@@ -154,7 +161,8 @@ struct peer_msg_bytes {
 
 struct peer_info {
     uint64_t id;
-    char addr[NET_NAME_MAX], addr_local[NET_NAME_MAX], addr_bind[NET_NAME_MAX]; /* local: as the peer sees us, "" unknown */
+    char addr[NET_NAME_MAX], addr_local[NET_NAME_MAX],
+        addr_bind[NET_NAME_MAX]; /* local: as the peer sees us, "" unknown */
     uint64_t services;
     bool relay_tx, inbound, addnode, whitelisted, ready;
     bool pause_send, pause_recv;
@@ -167,7 +175,8 @@ struct peer_info {
     char user_agent[MSG_USER_AGENT_MAX + 1]; /* sanitised */
     int32_t start_height;
     int ban_score;
-    struct peer_msg_bytes per_msg[MSG_ID_COUNT]; /* rows with both zero are left out by the caller */
+    struct peer_msg_bytes
+        per_msg[MSG_ID_COUNT]; /* rows with both zero are left out by the caller */
     /* from fill_info; -1, 0 when node gave none */
     int32_t synced_headers, synced_blocks;
     uint64_t tx_inv_size;
@@ -227,8 +236,10 @@ enum err net_addnode_onetry(struct net *net, const char *node, struct error *e) 
 enum err net_disconnect_addr(struct net *net, const char *addr, struct error *e) MUST_CHECK;
 enum err net_disconnect_id(struct net *net, uint64_t id, struct error *e) MUST_CHECK;
 /* until: seconds since 1970. ERR_PARSE: not an address; ERR_EXISTS: banned already. */
-enum err net_ban_add(struct net *net, const char *subnet, int64_t until, struct error *e) MUST_CHECK;
-enum err net_ban_remove(struct net *net, const char *subnet, struct error *e) MUST_CHECK; /* ERR_NOTFOUND */
+enum err net_ban_add(struct net *net, const char *subnet, int64_t until,
+                     struct error *e) MUST_CHECK;
+enum err net_ban_remove(struct net *net, const char *subnet,
+                        struct error *e) MUST_CHECK; /* ERR_NOTFOUND */
 enum err net_ban_clear(struct net *net) MUST_CHECK;
 enum err net_set_active(struct net *net, bool active) MUST_CHECK;
 enum err net_ping_all(struct net *net) MUST_CHECK;

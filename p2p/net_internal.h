@@ -25,7 +25,7 @@
 
 #define READ_CHUNK (256u << 10)       /* one read of a socket; fits the second level cache */
 #define SEND_SOFT_LIMIT (1u << 20)    /* queued memory at which a peer's requests wait (C8) */
-#define SEND_FILES_MAX 8               /* file parts queued for a peer: each holds a descriptor (C8) */
+#define SEND_FILES_MAX 8 /* file parts queued for a peer: each holds a descriptor (C8) */
 #define PING_INTERVAL_MS 120000       /* spec p2p 2.5 */
 #define ADDR_KNOWN_SLOTS 4096
 #define ADDR_QUEUE_MAX 1000           /* spec p2p 3: getaddr */
@@ -243,7 +243,8 @@ void peer_send_clear(struct peer *p);
 void peer_send_raw(struct peer *p, const void *data, size_t len);
 
 /* --- file_warm.c --- */
-/* Sees to it that one to two pieces from file_off on will be in the page cache; moves file_ready. */
+/* Sees to it that one to two pieces from file_off on will be in the page
+ * cache; moves file_ready. */
 void file_warm_ahead(struct peer *p, struct send_item *it, size_t piece);
 
 /* --- peer_handshake.c --- */

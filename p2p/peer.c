@@ -42,7 +42,8 @@ struct peer *peer_new(struct net *net, enum peer_kind kind, int fd, const struct
     set_name(p);
     frame_init(&p->frame, net->c.magic);
     buf_init(&p->backlog);
-    ratelimit_init(&p->addr_limit, RATELIMIT_ADDR_MILLI_PER_S, RATELIMIT_ADDR_BURST, 1, p->started_ms);
+    ratelimit_init(&p->addr_limit, RATELIMIT_ADDR_MILLI_PER_S, RATELIMIT_ADDR_BURST, 1,
+                   p->started_ms);
     p->read_ev = event_new(net->base, fd, EV_READ | EV_PERSIST, peer_on_readable, p);
     p->write_ev = event_new(net->base, fd, EV_WRITE | EV_PERSIST, peer_on_writable, p);
     net_add_peer(net, p);
@@ -136,7 +137,8 @@ void peer_disconnect(struct peer *p, const char *reason)
 {
     if (p->state == PEER_CLOSING)
         return;
-    log_debug(LOGC_NET, "peer %llu %s: disconnected: %s", (unsigned long long)p->id, peer_log_name(p), reason);
+    log_debug(LOGC_NET, "peer %llu %s: disconnected: %s", (unsigned long long)p->id,
+              peer_log_name(p), reason);
     p->state = PEER_CLOSING;
     net_kick(p);
 }
@@ -158,7 +160,8 @@ static void ban_addr(struct peer *p)
 
 void peer_ban_now(struct peer *p, const char *reason)
 {
-    LOG_LIMITED(LOG_INFO, "peer %llu %s banned: %s", (unsigned long long)p->id, peer_log_name(p), reason);
+    LOG_LIMITED(LOG_INFO, "peer %llu %s banned: %s", (unsigned long long)p->id, peer_log_name(p),
+                reason);
     peer_disconnect(p, reason);
     if (!address_is_known(p))
         return;
@@ -173,14 +176,15 @@ void peer_misbehave(struct peer *p, int score, const char *reason)
     if (score <= 0 || p->state == PEER_CLOSING)
         return;
     p->score = score > INT32_MAX - p->score ? INT32_MAX : p->score + score;
-    log_debug(LOGC_NET, "peer %llu %s: score %d (+%d): %s", (unsigned long long)p->id, peer_log_name(p),
-              p->score, score, reason);
+    log_debug(LOGC_NET, "peer %llu %s: score %d (+%d): %s", (unsigned long long)p->id,
+              peer_log_name(p), p->score, score, reason);
     if (p->score < p->net->c.ban_score || p->whitelisted || p->kind == PEER_MANUAL)
         return;
     p->room_wanted = false;
     peer_flush(p); /* it shall see the reject that says why */
     peer_disconnect(p, reason);
-    LOG_LIMITED(LOG_INFO, "peer %llu %s misbehaved: %s", (unsigned long long)p->id, peer_log_name(p), reason);
+    LOG_LIMITED(LOG_INFO, "peer %llu %s misbehaved: %s", (unsigned long long)p->id,
+                peer_log_name(p), reason);
     ban_addr(p);
 }
 

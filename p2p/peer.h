@@ -84,7 +84,8 @@ void peer_send_buf(struct peer *p, enum msg_id id, struct buf *b);
 void peer_send_file(struct peer *p, enum msg_id id, int fd, uint64_t offset, uint64_t len,
                     const uint8_t checksum[4]);
 /* hashes: n x 32 bytes, newest first; stop may be NULL. */
-void peer_send_getheaders(struct peer *p, const uint8_t *hashes, size_t n, const struct block_hash *stop);
+void peer_send_getheaders(struct peer *p, const uint8_t *hashes, size_t n,
+                          const struct block_hash *stop);
 void peer_send_headers(struct peer *p, const struct block_header *headers, size_t n);
 /* inv, getdata, notfound; as many messages as the peer's limit needs (spec p2p 1.5). */
 void peer_send_inv(struct peer *p, enum msg_id id, const struct inv_item *items, size_t n);

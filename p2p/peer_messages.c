@@ -103,7 +103,8 @@ static bool items_are(const struct inv_item *items, size_t n, uint32_t last_type
 }
 
 /* spec p2p 1.9: which types a message may carry; any other disconnects */
-static enum msg_result take_items(struct peer *p, struct span payload, enum inv_type last, inv_fn fn)
+static enum msg_result take_items(struct peer *p, struct span payload, enum inv_type last,
+                                  inv_fn fn)
 {
     struct inv_item *items;
     size_t n;

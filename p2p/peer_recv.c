@@ -90,10 +90,12 @@ static bool arrives_too_early(struct peer *p)
     return true;
 }
 
-/* A one-shot connection only fetches addresses: node has no state for it, so nothing reaches node. */
+/* A one-shot connection only fetches addresses: node has no state for it, so
+ * nothing reaches node. */
 static bool is_listened_to(const struct peer *p)
 {
-    static const enum msg_id taken[] = { MSG_VERSION, MSG_VERACK, MSG_PROTOCONF, MSG_PING, MSG_PONG, MSG_ADDR };
+    static const enum msg_id taken[] = { MSG_VERSION, MSG_VERACK, MSG_PROTOCONF,
+                                         MSG_PING,    MSG_PONG,   MSG_ADDR };
     if (p->kind != PEER_ONESHOT)
         return true;
     for (size_t i = 0; i < COUNT_OF(taken); i++)

@@ -185,7 +185,8 @@ static ssize_t write_memory(struct peer *p)
     int n = 0;
     for (struct send_item *it = p->out.head; it != NULL && n < IOV_COUNT; it = it->next) {
         if (it->off < it->len)
-            iov[n++] = (struct iovec){ .iov_base = it->data + it->off, .iov_len = it->len - it->off };
+            iov[n++] =
+                (struct iovec){ .iov_base = it->data + it->off, .iov_len = it->len - it->off };
         if (it->file_left > 0)
             break;
     }
@@ -200,8 +201,9 @@ static ssize_t write_file(struct peer *p)
     struct send_item *it = p->out.head;
     off_t off = (off_t)it->file_off;
     file_warm_ahead(p, it, FILE_CHUNK);
-    size_t want = it->file_ready - it->file_off < FILE_CHUNK ? (size_t)(it->file_ready - it->file_off)
-                                                             : FILE_CHUNK;
+    size_t want = it->file_ready - it->file_off < FILE_CHUNK
+                      ? (size_t)(it->file_ready - it->file_off)
+                      : FILE_CHUNK;
     if (want == 0) {
         errno = EINPROGRESS; /* net_kick comes when the disk has delivered */
         return -1;
@@ -239,7 +241,8 @@ static void announce_room(struct peer *p)
     struct net *net = p->net;
     if (p->out.memory <= SEND_SOFT_LIMIT / 2)
         peer_clear_pause(p, PAUSE_SEND);
-    bool room = p->out.memory <= SEND_SOFT_LIMIT / 2 && p->out.file_bytes <= net->c.max_send_buffer / 2 &&
+    bool room = p->out.memory <= SEND_SOFT_LIMIT / 2 &&
+                p->out.file_bytes <= net->c.max_send_buffer / 2 &&
                 p->out.files <= SEND_FILES_MAX / 2;
     if (!p->room_wanted || !room || p->state != PEER_READY)
         return;
@@ -299,8 +302,8 @@ uint64_t peer_send_queue_total(const struct peer *p)
 
 bool peer_has_send_room(struct peer *p)
 {
-    bool room = p->out.memory <= SEND_SOFT_LIMIT && p->out.file_bytes <= p->net->c.max_send_buffer &&
-                p->out.files < SEND_FILES_MAX;
+    bool room = p->out.memory <= SEND_SOFT_LIMIT &&
+                p->out.file_bytes <= p->net->c.max_send_buffer && p->out.files < SEND_FILES_MAX;
     if (!room)
         p->room_wanted = true;
     return room;
@@ -308,7 +311,8 @@ bool peer_has_send_room(struct peer *p)
 
 /* --- messages that node builds from values --- */
 
-void peer_send_getheaders(struct peer *p, const uint8_t *hashes, size_t n, const struct block_hash *stop)
+void peer_send_getheaders(struct peer *p, const uint8_t *hashes, size_t n,
+                          const struct block_hash *stop)
 {
     struct msg_locator m = { .version = MSG_PROTOCOL_VERSION, .hashes = hashes, .n = n };
     if (stop != NULL)

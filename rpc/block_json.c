@@ -46,7 +46,7 @@ static void put_status(struct json_writer *w, uint32_t status)
     jw_put_bool(w, "failed", status & HS_FAILED);
     jw_put_bool(w, "parent failed", status & HS_FAILED_PARENT);
     jw_put_bool(w, "disk meta", status & HS_HAVE_DATA); /* size is kept with the position */
-    jw_put_bool(w, "soft reject", false);               /* soft rejection and consensus freezes that */
+    jw_put_bool(w, "soft reject", false); /* soft rejection and consensus freezes that */
     jw_put_bool(w, "double spend", false);              /* end are the reference's alone */
     jw_put_bool(w, "soft consensus frozen", false);
     jw_object_close(w);
@@ -58,7 +58,8 @@ void jw_put_header(struct json_writer *w, struct chain *c, struct header_node *n
     char work[65];
     header_index_get_data(chain_headers(c), node, &d);
     int32_t confirmations = block_confirmations(c, node);
-    struct header_node *next = confirmations > 1 ? header_index_at(chain_headers(c), node->height + 1) : NULL;
+    struct header_node *next =
+        confirmations > 1 ? header_index_at(chain_headers(c), node->height + 1) : NULL;
     jw_put_hash(w, "hash", node->hash.b);
     jw_put_i64(w, "confirmations", confirmations);
     if (d.data.size)
@@ -125,6 +126,7 @@ bool rpc_verbosity(struct rpc_call *call, size_t i, int def, const char *const *
         *out = -1;
     if (*out >= 0 && *out <= highest)
         return true;
-    rpc_fail(call, RPC_INVALID_PARAMETER, "Verbosity value out of range: allowed is 0 to %d", highest);
+    rpc_fail(call, RPC_INVALID_PARAMETER, "Verbosity value out of range: allowed is 0 to %d",
+             highest);
     return false;
 }

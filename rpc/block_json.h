@@ -21,8 +21,8 @@ enum script_era block_era(struct chain *c, int32_t height);
 struct header_node *rpc_block(struct rpc_call *call, size_t i);
 
 /*
- * A verbosity parameter: number, boolean, digits, "true", "false" or one of `names` (NULL-terminated,
- * by value). False: call has failed.
+ * A verbosity parameter: number, boolean, digits, "true", "false" or one of `names`
+ * (NULL-terminated, by value). False: call has failed.
  */
 bool rpc_verbosity(struct rpc_call *call, size_t i, int def, const char *const *names, int *out);
 

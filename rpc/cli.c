@@ -27,29 +27,39 @@
 
 static const struct option_row option_rows[] = {
     { "help", OPTION_BOOL, 0, "0", 0, 0, 0, "Options", NULL, "Print this text and exit", "?|h" },
-    { "help-man", OPTION_BOOL, OPTION_HIDDEN, "0", 0, 0, 0, "Options", NULL, "Print the manual page and exit", NULL },
-    { "version", OPTION_BOOL, 0, "0", 0, 0, 0, "Options", NULL, "Print the version and exit", NULL },
+    { "help-man", OPTION_BOOL, OPTION_HIDDEN, "0", 0, 0, 0, "Options", NULL,
+      "Print the manual page and exit", NULL },
+    { "version", OPTION_BOOL, 0, "0", 0, 0, 0, "Options", NULL, "Print the version and exit",
+      NULL },
     { "conf", OPTION_STRING, 0, NULL, 0, 0, 0, "Options", "<file>",
-      "Configuration file, relative to the data directory (default: bsvpeer.conf, else bitcoin.conf)", NULL },
-    { "datadir", OPTION_STRING, 0, NULL, 0, 0, 0, "Options", "<dir>", "Data directory (default: ~/.bsvpeer)", NULL },
-    { "getinfo", OPTION_BOOL, 0, "0", 0, 0, 0, "Options", NULL, "Show the state of the node in a few lines", NULL },
-    { "named", OPTION_BOOL, 0, "0", 0, 0, 0, "Options", NULL, "Pass named instead of positional arguments", NULL },
+      "Configuration file, relative to the data directory (default: bsvpeer.conf, else "
+      "bitcoin.conf)",
+      NULL },
+    { "datadir", OPTION_STRING, 0, NULL, 0, 0, 0, "Options", "<dir>",
+      "Data directory (default: ~/.bsvpeer)", NULL },
+    { "getinfo", OPTION_BOOL, 0, "0", 0, 0, 0, "Options", NULL,
+      "Show the state of the node in a few lines", NULL },
+    { "named", OPTION_BOOL, 0, "0", 0, 0, 0, "Options", NULL,
+      "Pass named instead of positional arguments", NULL },
     { "stdin", OPTION_BOOL, 0, "0", 0, 0, 0, "Options", NULL,
       "Read further arguments from standard input, one a line", NULL },
     { "testnet", OPTION_BOOL, 0, "0", 0, 0, 0, "Chain", NULL, "Use the test network", NULL },
     { "stn", OPTION_BOOL, 0, "0", 0, 0, 0, "Chain", NULL, "Use the scaling test network", NULL },
-    { "regtest", OPTION_BOOL, 0, "0", 0, 0, 0, "Chain", NULL, "Use the regression test network", NULL },
+    { "regtest", OPTION_BOOL, 0, "0", 0, 0, 0, "Chain", NULL, "Use the regression test network",
+      NULL },
     { "rpcconnect", OPTION_STRING, 0, NULL, 0, 0, 0, "Connection", "<host[:port]>",
       "Node to talk to (default: ::1, else 127.0.0.1)", NULL },
     { "rpcport", OPTION_INT, 0, NULL, 1, 65535, 0, "Connection", "<port>",
       "Port (default: 8332, testnet 18332, stn 9332, regtest 18332)", NULL },
     { "rpcuser", OPTION_STRING, 0, NULL, 0, 0, 0, "Connection", "<user>", "User name", NULL },
-    { "rpcpassword", OPTION_STRING, OPTION_SECRET, NULL, 0, 0, 0, "Connection", "<password>", "Password", NULL },
+    { "rpcpassword", OPTION_STRING, OPTION_SECRET, NULL, 0, 0, 0, "Connection", "<password>",
+      "Password", NULL },
     { "rpccookiefile", OPTION_STRING, 0, ".cookie", 0, 0, 0, "Connection", "<file>",
       "Cookie file, relative to the network's data directory", NULL },
     { "stdinrpcpass", OPTION_BOOL, 0, "0", 0, 0, 0, "Connection", NULL,
       "Read the password from standard input, its first line", NULL },
-    { "rpcwait", OPTION_BOOL, 0, "0", 0, 0, 0, "Connection", NULL, "Wait until the node answers", NULL },
+    { "rpcwait", OPTION_BOOL, 0, "0", 0, 0, 0, "Connection", NULL, "Wait until the node answers",
+      NULL },
     { "rpcclienttimeout", OPTION_INT, 0, "900", 0, 1000000, 0, "Connection", "<seconds>",
       "How long the node may be silent; 0: for ever", NULL },
     { "rpcwallet", OPTION_STRING, 0, NULL, 0, 0, 0, "Connection", "<name>", "Wallet to use", NULL },
@@ -118,7 +128,8 @@ static enum err read_settings(struct cli *c, struct error *e)
 {
     const char *chosen = config_string(c->config, "datadir");
     if (chosen && !path_exists(chosen))
-        return error_set(e, ERR_NOTFOUND, "Specified data directory \"%.200s\" does not exist.", chosen);
+        return error_set(e, ERR_NOTFOUND, "Specified data directory \"%.200s\" does not exist.",
+                         chosen);
     char *base = chosen ? xstrdup(chosen) : default_data_dir();
     char *file = config_path(c, base);
     enum err rc = config_parse_file(c->config, file, e);
@@ -131,7 +142,8 @@ static enum err read_settings(struct cli *c, struct error *e)
     if (!rc)
         rc = choose_network(c, e);
     if (!rc)
-        c->data_dir = *c->params->data_subdir ? path_join(base, c->params->data_subdir) : xstrdup(base);
+        c->data_dir =
+            *c->params->data_subdir ? path_join(base, c->params->data_subdir) : xstrdup(base);
     free(file);
     free(base);
     return rc;
@@ -149,7 +161,8 @@ static enum err choose_endpoint(struct cli *c, struct error *e)
         c->endpoint.host = c->host;
         c->endpoint.fallback_host = NULL;
     }
-    c->endpoint.port = config_is_set(c->config, "rpcport") ? (uint16_t)config_int(c->config, "rpcport") : port;
+    c->endpoint.port =
+        config_is_set(c->config, "rpcport") ? (uint16_t)config_int(c->config, "rpcport") : port;
     c->endpoint.timeout_s = config_int(c->config, "rpcclienttimeout");
     return OK;
 }
@@ -175,8 +188,10 @@ static enum err read_cookie(struct cli *c, struct buf *out, struct error *e)
     char *path = name[0] == '/' ? xstrdup(name) : path_join(c->data_dir, name);
     enum err rc = file_read_all(path, COOKIE_MAX, out, NULL);
     if (rc)
-        error_set(e, rc, "Could not locate RPC credentials. No authentication cookie could be found "
-                         "at %.200s, and no rpcpassword is set in the configuration file", path);
+        error_set(e, rc,
+                  "Could not locate RPC credentials. No authentication cookie could be found "
+                  "at %.200s, and no rpcpassword is set in the configuration file",
+                  path);
     while (out->len && (out->data[out->len - 1] == '\n' || out->data[out->len - 1] == '\r'))
         out->len--;
     free(path);
@@ -187,7 +202,8 @@ static enum err read_cookie(struct cli *c, struct buf *out, struct error *e)
 static enum err find_credentials(struct cli *c, const char *typed_password, struct error *e)
 {
     const char *user = config_string(c->config, "rpcuser");
-    const char *password = typed_password ? typed_password : config_string(c->config, "rpcpassword");
+    const char *password =
+        typed_password ? typed_password : config_string(c->config, "rpcpassword");
     struct buf both;
     buf_init(&both);
     enum err rc = OK;
@@ -323,8 +339,8 @@ static int show_info(struct json_object *replies)
     return EXIT_SUCCESS;
 }
 
-static const char info_request[] =
-    "[{\"method\":\"getblockchaininfo\"},{\"method\":\"getnetworkinfo\"},{\"method\":\"getpeerinfo\"}]";
+static const char info_request[] = "[{\"method\":\"getblockchaininfo\"},{\"method\":"
+                                   "\"getnetworkinfo\"},{\"method\":\"getpeerinfo\"}]";
 
 static int call(struct cli *c, const char *typed_password)
 {
@@ -357,11 +373,12 @@ static void print_help(void)
 {
     struct buf out;
     buf_init(&out);
-    buf_put_str(&out, "bsvpeer-cli " PACKAGE_VERSION "\n\n"
-                      "Usage:  bsvpeer-cli [options] <command> [params]  Send a command to the node\n"
-                      "        bsvpeer-cli [options] -named <command> [name=value] ...\n"
-                      "        bsvpeer-cli [options] help                List the commands\n"
-                      "        bsvpeer-cli [options] help <command>      Explain a command\n\n");
+    buf_put_str(&out,
+                "bsvpeer-cli " PACKAGE_VERSION "\n\n"
+                "Usage:  bsvpeer-cli [options] <command> [params]  Send a command to the node\n"
+                "        bsvpeer-cli [options] -named <command> [name=value] ...\n"
+                "        bsvpeer-cli [options] help                List the commands\n"
+                "        bsvpeer-cli [options] help <command>      Explain a command\n\n");
     config_help(option_rows, COUNT_OF(option_rows), CONFIG_HELP_USER, &out);
     fwrite(out.data, 1, out.len, stdout);
     buf_clear(&out);

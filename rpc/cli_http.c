@@ -137,7 +137,8 @@ static enum err read_head(int fd, struct buf *in, struct response *r, struct err
     }
 }
 
-static enum err unchunk(struct http_chunks *chunks, struct buf *in, struct buf *body, struct error *e)
+static enum err unchunk(struct http_chunks *chunks, struct buf *in, struct buf *body,
+                        struct error *e)
 {
     const char *p = (const char *)in->data, *end = p + in->len, *data;
     size_t n;

@@ -14,10 +14,11 @@ struct cli_endpoint {
 };
 
 /*
- * ERR_IO: could not connect. ERR_PROTO, ERR_TIMEOUT: the answer was cut, is no HTTP or did not come.
- * authorization: value of the field. status and body are filled on OK.
+ * ERR_IO: could not connect. ERR_PROTO, ERR_TIMEOUT: the answer was cut, is no HTTP or did not
+ * come. authorization: value of the field. status and body are filled on OK.
  */
 enum err cli_post(const struct cli_endpoint *to, const char *path, const char *authorization,
-                  const struct buf *request, int *status, struct buf *body, struct error *e) MUST_CHECK;
+                  const struct buf *request, int *status, struct buf *body,
+                  struct error *e) MUST_CHECK;
 
 #endif

@@ -36,8 +36,9 @@ static void put_command(const struct rpc_command *c, struct buf *out)
 static void put_ends(struct buf *out)
 {
     roff_section(out, "SH", "EXIT STATUS");
-    roff_text(out, "0 on success; the absolute value of the error code when the node refuses (5 for "
-                   "\"Block not found\"); 1 when the client itself fails.\n");
+    roff_text(out,
+              "0 on success; the absolute value of the error code when the node refuses (5 for "
+              "\"Block not found\"); 1 when the client itself fails.\n");
     roff_section(out, "SH", "FILES");
     roff_tag(out, "~/.bsvpeer/bsvpeer.conf", NULL);
     roff_text(out, "Options, one a line as name=value; read by the node too.\n");

@@ -5,6 +5,7 @@
 #include "base/config.h"
 #include "rpc/command.h"
 
-void cli_man(const struct rpc_table *t, const struct option_row *options, size_t n, struct buf *out);
+void cli_man(const struct rpc_table *t, const struct option_row *options, size_t n,
+             struct buf *out);
 
 #endif

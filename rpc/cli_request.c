@@ -33,8 +33,10 @@ static enum err put_named(struct json_writer *w, const struct rpc_command *c, co
 {
     const char *eq = strchr(arg, '=');
     if (!eq)
-        return error_set(e, ERR_PARSE, "No '=' in named argument '%.100s', this needs to be present "
-                                       "for every argument (even if it is empty)", arg);
+        return error_set(e, ERR_PARSE,
+                         "No '=' in named argument '%.100s', this needs to be present "
+                         "for every argument (even if it is empty)",
+                         arg);
     char *name = xstrndup(arg, (size_t)(eq - arg));
     jw_key(w, name);
     enum err rc = put_value(w, eq + 1, c && is_json_param(c, rpc_param_find(c, name)), e);

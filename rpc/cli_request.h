@@ -10,6 +10,7 @@ enum cli_params { CLI_POSITIONAL, CLI_NAMED };
 
 /* ERR_PARSE: an argument that must be JSON is not, or a named one has no '='. */
 enum err cli_build_request(const struct rpc_table *t, const char *method, const char *const *args,
-                           size_t n, enum cli_params how, struct buf *out, struct error *e) MUST_CHECK;
+                           size_t n, enum cli_params how, struct buf *out,
+                           struct error *e) MUST_CHECK;
 
 #endif

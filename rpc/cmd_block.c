@@ -16,12 +16,14 @@
 #define RAW_PIECE (1u << 20)
 #define SEGMENT_BYTES (1u << 20)
 
-static struct rpc_result not_available(struct rpc_call *call, const struct header_node *node, const struct error *e)
+static struct rpc_result not_available(struct rpc_call *call, const struct header_node *node,
+                                       const struct error *e)
 {
     char hex[HASH_HEX_SIZE];
     if (e->code != ERR_NOTFOUND)
         return rpc_fail_error(call, e);
-    return rpc_fail(call, RPC_MISC_ERROR, "Block file %s not available.", hash_to_hex(hex, node->hash.b));
+    return rpc_fail(call, RPC_MISC_ERROR, "Block file %s not available.",
+                    hash_to_hex(hex, node->hash.b));
 }
 
 static bool is_given_up(const struct rpc_call *call)
@@ -58,7 +60,8 @@ static struct rpc_result put_raw(struct rpc_call *call, struct header_node *node
 
 enum tx_form { TX_IDS, TX_OBJECTS, TX_COINBASE_OBJECT };
 
-static void put_tx(struct rpc_call *call, const struct tx *tx, enum tx_form form, enum script_era era)
+static void put_tx(struct rpc_call *call, const struct tx *tx, enum tx_form form,
+                   enum script_era era)
 {
     if (form == TX_IDS)
         jw_hash(call->out, tx->id.b);
@@ -66,8 +69,8 @@ static void put_tx(struct rpc_call *call, const struct tx *tx, enum tx_form form
         jw_tx(call->out, tx, chain_get_params(call->env->chain), era, NULL);
 }
 
-static enum err put_txs_from(struct rpc_call *call, struct block_reader *r, enum tx_form form, enum script_era era,
-                             struct error *e)
+static enum err put_txs_from(struct rpc_call *call, struct block_reader *r, enum tx_form form,
+                             enum script_era era, struct error *e)
 {
     struct block_segment *s;
     for (;;) {
@@ -84,7 +87,8 @@ static enum err put_txs_from(struct rpc_call *call, struct block_reader *r, enum
 }
 
 /* Member tx: an array. */
-static enum err put_txs(struct rpc_call *call, struct header_node *node, enum tx_form form, struct error *e)
+static enum err put_txs(struct rpc_call *call, struct header_node *node, enum tx_form form,
+                        struct error *e)
 {
     struct chain *c = call->env->chain;
     struct block_reader *r;
@@ -128,7 +132,8 @@ struct ids {
     size_t n;
 };
 
-static enum err collect_ids(struct rpc_call *call, struct header_node *node, struct ids *ids, struct error *e)
+static enum err collect_ids(struct rpc_call *call, struct header_node *node, struct ids *ids,
+                            struct error *e)
 {
     struct block_reader *r;
     struct block_segment *s;
@@ -180,7 +185,8 @@ static struct rpc_result put_extended(struct rpc_call *call, struct header_node 
 
 static struct rpc_result cmd_getblockheader(struct rpc_call *call)
 {
-    static const char *const names[] = { "RAW_HEADER", "DECODE_HEADER", "DECODE_HEADER_EXTENDED", NULL };
+    static const char *const names[] = { "RAW_HEADER", "DECODE_HEADER", "DECODE_HEADER_EXTENDED",
+                                         NULL };
     int verbosity;
     if (!rpc_verbosity(call, 1, 1, names, &verbosity))
         return rpc_failed(call);
@@ -216,25 +222,37 @@ static bool is_short_header_call(struct json_object *params)
            (type == json_type_int && json_object_get_int(v) < 2);
 }
 
-#define HEADER_FIELDS \
-    "hash, confirmations, size, height, version, versionHex, merkleroot, num_tx, time, mediantime, nonce, bits, " \
+#define HEADER_FIELDS                                                                              \
+    "hash, confirmations, size, height, version, versionHex, merkleroot, num_tx, time, "           \
+    "mediantime, nonce, bits, "                                                                    \
     "difficulty, chainwork, previousblockhash, nextblockhash, status:{...}"
 
 static const struct rpc_command rows[] = {
-    { .name = "getblock", .category = "blockchain", .where = RPC_ON_WORKER, .fn = cmd_getblock,
-      .help = "A block. Verbosity 0 (RAW_BLOCK): hex; 1 (DECODE_HEADER): header and transaction ids; 2 "
-              "(DECODE_TRANSACTIONS): transactions as objects; 3 (DECODE_HEADER_AND_COINBASE): the coinbase alone.",
+    { .name = "getblock",
+      .category = "blockchain",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_getblock,
+      .help =
+          "A block. Verbosity 0 (RAW_BLOCK): hex; 1 (DECODE_HEADER): header and transaction ids; 2 "
+          "(DECODE_TRANSACTIONS): transactions as objects; 3 (DECODE_HEADER_AND_COINBASE): the "
+          "coinbase alone.",
       .result = "\"hex\" or {tx:[...], " HEADER_FIELDS "}",
       .example = "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f 2",
       .params = { { "blockhash", RPC_HASH, RPC_REQUIRED, RPC_CLI_TEXT, "Hash of the block" },
-                  { "verbosity|verbose", RPC_ANY, RPC_OPTIONAL, RPC_CLI_TEXT, "How much to show (default 1)" } } },
-    { .name = "getblockheader", .category = "blockchain", .where = RPC_ON_WORKER, .fn = cmd_getblockheader,
+                  { "verbosity|verbose", RPC_ANY, RPC_OPTIONAL, RPC_CLI_TEXT,
+                    "How much to show (default 1)" } } },
+    { .name = "getblockheader",
+      .category = "blockchain",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_getblockheader,
       .is_short = is_short_header_call,
-      .help = "The header of a block. Verbosity 0: hex; 1: an object; 2 (DECODE_HEADER_EXTENDED): with the coinbase "
+      .help = "The header of a block. Verbosity 0: hex; 1: an object; 2 (DECODE_HEADER_EXTENDED): "
+              "with the coinbase "
               "and its Merkle proof.",
       .result = "\"hex\" or {" HEADER_FIELDS "}",
       .example = "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f",
       .params = { { "blockhash", RPC_HASH, RPC_REQUIRED, RPC_CLI_TEXT, "Hash of the block" },
-                  { "verbosity|verbose", RPC_ANY, RPC_OPTIONAL, RPC_CLI_TEXT, "How much to show (default 1)" } } },
+                  { "verbosity|verbose", RPC_ANY, RPC_OPTIONAL, RPC_CLI_TEXT,
+                    "How much to show (default 1)" } } },
 };
 const struct rpc_group rpc_block_commands = { rows, COUNT_OF(rows) };

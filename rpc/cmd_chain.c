@@ -40,9 +40,10 @@ static struct rpc_result cmd_getdifficulty(struct rpc_call *call)
 static struct rpc_result cmd_getblockhash(struct rpc_call *call)
 {
     int64_t height = rpc_int(call, 0, 0);
-    struct header_node *node = height < 0 || height > INT32_MAX
-                                   ? NULL
-                                   : header_index_at(chain_headers(call->env->chain), (int32_t)height);
+    struct header_node *node =
+        height < 0 || height > INT32_MAX
+            ? NULL
+            : header_index_at(chain_headers(call->env->chain), (int32_t)height);
     if (!node)
         return rpc_fail(call, RPC_INVALID_PARAMETER, "Block height out of range");
     jw_hash(call->out, node->hash.b);
@@ -126,7 +127,8 @@ static void add_leaf(void *ctx, struct header_node *node)
 
 static int by_falling_height(const void *a, const void *b)
 {
-    const struct header_node *x = *(struct header_node *const *)a, *y = *(struct header_node *const *)b;
+    const struct header_node *x = *(struct header_node *const *)a,
+                             *y = *(struct header_node *const *)b;
     if (x->height != y->height)
         return x->height > y->height ? -1 : 1;
     return memcmp(x->hash.b, y->hash.b, 32);
@@ -174,24 +176,52 @@ static struct rpc_result cmd_getchaintips(struct rpc_call *call)
 }
 
 static const struct rpc_command rows[] = {
-    { .name = "getblockcount", .category = "blockchain", .where = RPC_ON_HTTP, .fn = cmd_getblockcount,
-      .help = "Height of the tip of the active chain.", .result = "n (numeric) The height", .example = "" },
-    { .name = "getbestblockhash", .category = "blockchain", .where = RPC_ON_HTTP, .fn = cmd_getbestblockhash,
-      .help = "Hash of the tip of the active chain.", .result = "\"hash\" (string)", .example = "" },
-    { .name = "getdifficulty", .category = "blockchain", .where = RPC_ON_HTTP, .fn = cmd_getdifficulty,
-      .help = "Proof-of-work difficulty of the tip, as a multiple of the lowest.", .result = "n (numeric)",
+    { .name = "getblockcount",
+      .category = "blockchain",
+      .where = RPC_ON_HTTP,
+      .fn = cmd_getblockcount,
+      .help = "Height of the tip of the active chain.",
+      .result = "n (numeric) The height",
       .example = "" },
-    { .name = "getblockhash", .category = "blockchain", .where = RPC_ON_HTTP, .fn = cmd_getblockhash,
-      .help = "Hash of the block of the active chain at a height.", .result = "\"hash\" (string)", .example = "1000",
+    { .name = "getbestblockhash",
+      .category = "blockchain",
+      .where = RPC_ON_HTTP,
+      .fn = cmd_getbestblockhash,
+      .help = "Hash of the tip of the active chain.",
+      .result = "\"hash\" (string)",
+      .example = "" },
+    { .name = "getdifficulty",
+      .category = "blockchain",
+      .where = RPC_ON_HTTP,
+      .fn = cmd_getdifficulty,
+      .help = "Proof-of-work difficulty of the tip, as a multiple of the lowest.",
+      .result = "n (numeric)",
+      .example = "" },
+    { .name = "getblockhash",
+      .category = "blockchain",
+      .where = RPC_ON_HTTP,
+      .fn = cmd_getblockhash,
+      .help = "Hash of the block of the active chain at a height.",
+      .result = "\"hash\" (string)",
+      .example = "1000",
       .params = { { "height", RPC_INT, RPC_REQUIRED, RPC_CLI_JSON, "The height" } } },
-    { .name = "getblockchaininfo", .category = "blockchain", .where = RPC_ON_WORKER, .fn = cmd_getblockchaininfo,
+    { .name = "getblockchaininfo",
+      .category = "blockchain",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_getblockchaininfo,
       .help = "State of the chain.",
-      .result = "{chain, blocks, headers, bestblockhash, difficulty, mediantime, verificationprogress, chainwork, "
-                "pruned, softforks:[{id, version, reject:{status}}], pruneheight (pruned nodes only)}",
+      .result =
+          "{chain, blocks, headers, bestblockhash, difficulty, mediantime, verificationprogress, "
+          "chainwork, "
+          "pruned, softforks:[{id, version, reject:{status}}], pruneheight (pruned nodes only)}",
       .example = "" },
-    { .name = "getchaintips", .category = "blockchain", .where = RPC_ON_WORKER, .fn = cmd_getchaintips,
+    { .name = "getchaintips",
+      .category = "blockchain",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_getchaintips,
       .help = "All tips of the tree of blocks, the active one included.",
-      .result = "[{height, hash, branchlen, status: active|valid-fork|valid-headers|headers-only|invalid}, ...]",
+      .result = "[{height, hash, branchlen, status: "
+                "active|valid-fork|valid-headers|headers-only|invalid}, ...]",
       .example = "" },
 };
 const struct rpc_group rpc_chain_commands = { rows, COUNT_OF(rows) };

@@ -7,7 +7,8 @@
 #include "chain/chain.h"
 #include "rpc/block_json.h"
 
-#define WAIT_SLICE_MS 250 /* how soon a waiting command notices that the node stops or the client left */
+/* How soon a waiting command notices that the node stops or the client left. */
+#define WAIT_SLICE_MS 250
 #define HEIGHT_OR_TIME 1000000000 /* pruneblockchain: from here on the number is a time */
 #define TIME_WINDOW_S 7200        /* by which times of blocks may lie apart */
 
@@ -27,9 +28,18 @@ static struct rpc_result on_block(struct rpc_call *call, chain_fn fn)
     return rpc_done();
 }
 
-static struct rpc_result cmd_invalidateblock(struct rpc_call *call) { return on_block(call, chain_invalidate); }
-static struct rpc_result cmd_reconsiderblock(struct rpc_call *call) { return on_block(call, chain_reconsider); }
-static struct rpc_result cmd_preciousblock(struct rpc_call *call) { return on_block(call, chain_precious); }
+static struct rpc_result cmd_invalidateblock(struct rpc_call *call)
+{
+    return on_block(call, chain_invalidate);
+}
+static struct rpc_result cmd_reconsiderblock(struct rpc_call *call)
+{
+    return on_block(call, chain_reconsider);
+}
+static struct rpc_result cmd_preciousblock(struct rpc_call *call)
+{
+    return on_block(call, chain_precious);
+}
 
 static struct rpc_result cmd_verifychain(struct rpc_call *call)
 {
@@ -74,7 +84,8 @@ static struct rpc_result cmd_pruneblockchain(struct rpc_call *call)
     struct error e = { 0 };
     int32_t last;
     if (config_int(call->env->config, "prune") == 0)
-        return rpc_fail(call, RPC_MISC_ERROR, "Cannot prune blocks because node is not in prune mode.");
+        return rpc_fail(call, RPC_MISC_ERROR,
+                        "Cannot prune blocks because node is not in prune mode.");
     if (height < 0)
         return rpc_fail(call, RPC_INVALID_PARAMETER, "Negative block height.");
     if (height > HEIGHT_OR_TIME) {
@@ -87,7 +98,8 @@ static struct rpc_result cmd_pruneblockchain(struct rpc_call *call)
     if (tip.height < chain_get_params(c)->prune_after_height)
         return rpc_fail(call, RPC_MISC_ERROR, "Blockchain is too short for pruning.");
     if (height > tip.height)
-        return rpc_fail(call, RPC_INVALID_PARAMETER, "Blockchain is shorter than the attempted prune height.");
+        return rpc_fail(call, RPC_INVALID_PARAMETER,
+                        "Blockchain is shorter than the attempted prune height.");
     if (chain_prune(c, (int32_t)height, &last, &e))
         return rpc_fail_error(call, &e);
     jw_i64(call->out, last);
@@ -97,8 +109,8 @@ static struct rpc_result cmd_pruneblockchain(struct rpc_call *call)
 /* --- waiting -------------------------------------------------------------------------------- */
 
 /* In slices, so that the end of the node is noticed. */
-static struct rpc_result wait_tip(struct rpc_call *call, int32_t height, const struct block_hash *not_hash,
-                                  int64_t timeout_ms)
+static struct rpc_result wait_tip(struct rpc_call *call, int32_t height,
+                                  const struct block_hash *not_hash, int64_t timeout_ms)
 {
     int64_t end = clock_mono_ms() + timeout_ms;
     struct chain_tip tip;
@@ -106,8 +118,10 @@ static struct rpc_result wait_tip(struct rpc_call *call, int32_t height, const s
         return rpc_fail(call, RPC_INVALID_PARAMETER, "Negative timeout");
     for (;;) {
         int64_t left = timeout_ms ? end - clock_mono_ms() : WAIT_SLICE_MS;
-        if (chain_wait_tip(call->env->chain, height, not_hash, MIN_OF(left, (int64_t)WAIT_SLICE_MS), &tip) ||
-            (timeout_ms && left <= WAIT_SLICE_MS) || cancelled(call->env->cancel) || rpc_client_gone(call))
+        if (chain_wait_tip(call->env->chain, height, not_hash, MIN_OF(left, (int64_t)WAIT_SLICE_MS),
+                           &tip) ||
+            (timeout_ms && left <= WAIT_SLICE_MS) || cancelled(call->env->cancel) ||
+            rpc_client_gone(call))
             break;
     }
     chain_get_tip(call->env->chain, &tip);
@@ -137,31 +151,72 @@ static struct rpc_result cmd_waitfornewblock(struct rpc_call *call)
 #define EXAMPLE_HASH "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f"
 
 static const struct rpc_command rows[] = {
-    { .name = "verifychain", .category = "blockchain", .where = RPC_ON_WORKER, .fn = cmd_verifychain,
-      .help = "Checks the last blocks of the active chain again.", .result = "true|false", .example = "3 6",
-      .params = { { "checklevel", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON, "How thorough, 0 to 4 (default 3)" },
-                  { "nblocks", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON, "How many, 0 for all (default 6)" } } },
-    { .name = "preciousblock", .category = "blockchain", .where = RPC_ON_WORKER, .fn = cmd_preciousblock,
-      .help = "Lets a block win over others of the same work, as if it had come first.", .result = "null",
-      .example = EXAMPLE_HASH, .params = BLOCK_PARAM },
-    { .name = "pruneblockchain", .category = "blockchain", .where = RPC_ON_WORKER, .fn = cmd_pruneblockchain,
-      .help = "Deletes stored blocks up to a height (needs -prune).", .result = "n (numeric) Height of the last block deleted",
+    { .name = "verifychain",
+      .category = "blockchain",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_verifychain,
+      .help = "Checks the last blocks of the active chain again.",
+      .result = "true|false",
+      .example = "3 6",
+      .params = { { "checklevel", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "How thorough, 0 to 4 (default 3)" },
+                  { "nblocks", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "How many, 0 for all (default 6)" } } },
+    { .name = "preciousblock",
+      .category = "blockchain",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_preciousblock,
+      .help = "Lets a block win over others of the same work, as if it had come first.",
+      .result = "null",
+      .example = EXAMPLE_HASH,
+      .params = BLOCK_PARAM },
+    { .name = "pruneblockchain",
+      .category = "blockchain",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_pruneblockchain,
+      .help = "Deletes stored blocks up to a height (needs -prune).",
+      .result = "n (numeric) Height of the last block deleted",
       .example = "1000",
-      .params = { { "height", RPC_INT, RPC_REQUIRED, RPC_CLI_JSON, "The height, or from 1000000000 on a time" } } },
-    { .name = "invalidateblock", .category = "blockchain", .where = RPC_ON_WORKER, .flags = RPC_HIDDEN,
-      .fn = cmd_invalidateblock, .help = "Marks a block invalid, as if it broke a rule.", .result = "null",
-      .example = EXAMPLE_HASH, .params = BLOCK_PARAM },
-    { .name = "reconsiderblock", .category = "blockchain", .where = RPC_ON_WORKER, .flags = RPC_HIDDEN,
-      .fn = cmd_reconsiderblock, .help = "Takes back that a block and what builds on it are invalid.", .result = "null",
-      .example = EXAMPLE_HASH, .params = BLOCK_PARAM },
-    { .name = "waitforblockheight", .category = "blockchain", .where = RPC_ON_WAITER, .flags = RPC_HIDDEN,
-      .fn = cmd_waitforblockheight, .help = "Waits until the active chain has a height.",
-      .result = "{hash, height} of the tip", .example = "100 1000",
+      .params = { { "height", RPC_INT, RPC_REQUIRED, RPC_CLI_JSON,
+                    "The height, or from 1000000000 on a time" } } },
+    { .name = "invalidateblock",
+      .category = "blockchain",
+      .where = RPC_ON_WORKER,
+      .flags = RPC_HIDDEN,
+      .fn = cmd_invalidateblock,
+      .help = "Marks a block invalid, as if it broke a rule.",
+      .result = "null",
+      .example = EXAMPLE_HASH,
+      .params = BLOCK_PARAM },
+    { .name = "reconsiderblock",
+      .category = "blockchain",
+      .where = RPC_ON_WORKER,
+      .flags = RPC_HIDDEN,
+      .fn = cmd_reconsiderblock,
+      .help = "Takes back that a block and what builds on it are invalid.",
+      .result = "null",
+      .example = EXAMPLE_HASH,
+      .params = BLOCK_PARAM },
+    { .name = "waitforblockheight",
+      .category = "blockchain",
+      .where = RPC_ON_WAITER,
+      .flags = RPC_HIDDEN,
+      .fn = cmd_waitforblockheight,
+      .help = "Waits until the active chain has a height.",
+      .result = "{hash, height} of the tip",
+      .example = "100 1000",
       .params = { { "height", RPC_INT, RPC_REQUIRED, RPC_CLI_JSON, "The height" },
-                  { "timeout", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON, "Milliseconds, 0 for ever (default)" } } },
-    { .name = "waitfornewblock", .category = "blockchain", .where = RPC_ON_WAITER, .flags = RPC_HIDDEN,
-      .fn = cmd_waitfornewblock, .help = "Waits until the tip changes.", .result = "{hash, height} of the tip",
+                  { "timeout", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Milliseconds, 0 for ever (default)" } } },
+    { .name = "waitfornewblock",
+      .category = "blockchain",
+      .where = RPC_ON_WAITER,
+      .flags = RPC_HIDDEN,
+      .fn = cmd_waitfornewblock,
+      .help = "Waits until the tip changes.",
+      .result = "{hash, height} of the tip",
       .example = "1000",
-      .params = { { "timeout", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON, "Milliseconds, 0 for ever (default)" } } },
+      .params = { { "timeout", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Milliseconds, 0 for ever (default)" } } },
 };
 const struct rpc_group rpc_chain_control_commands = { rows, COUNT_OF(rows) };

@@ -42,7 +42,8 @@ static void put_coin(struct rpc_call *call, const struct coin_query *q)
     jw_put_amount(w, "value", q->coin.value);
     jw_key(w, "scriptPubKey");
     jw_object_open(w);
-    jw_put_script(w, buf_span(&q->script), p, block_era(call->env->chain, q->coin.height), JW_SCRIPT_WITH_HEX);
+    jw_put_script(w, buf_span(&q->script), p, block_era(call->env->chain, q->coin.height),
+                  JW_SCRIPT_WITH_HEX);
     jw_object_close(w);
     jw_put_bool(w, "coinbase", q->coin.coinbase);
     jw_put_bool(w, "confiscation", q->coin.confiscated);
@@ -102,7 +103,9 @@ static enum err make_snapshot(struct chain *c, struct snapshot *s, struct error 
         if (rc)
             return rc;
     }
-    return s->it ? OK : error_set(e, ERR_BUSY, "blocks arrive too fast for a look at all outputs, try again");
+    return s->it ? OK
+                 : error_set(e, ERR_BUSY,
+                             "blocks arrive too fast for a look at all outputs, try again");
 }
 
 static struct rpc_result cmd_gettxoutsetinfo(struct rpc_call *call)
@@ -131,18 +134,26 @@ static struct rpc_result cmd_gettxoutsetinfo(struct rpc_call *call)
 }
 
 static const struct rpc_command rows[] = {
-    { .name = "gettxout", .category = "blockchain", .where = RPC_ON_WORKER, .fn = cmd_gettxout,
+    { .name = "gettxout",
+      .category = "blockchain",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_gettxout,
       .help = "An unspent output, or null when it is spent or unknown.",
-      .result = "null or {bestblock, confirmations, value, scriptPubKey:{asm, hex, reqSigs, type, addresses}, coinbase, "
+      .result = "null or {bestblock, confirmations, value, scriptPubKey:{asm, hex, reqSigs, type, "
+                "addresses}, coinbase, "
                 "confiscation}",
       .example = "4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b 0",
       .params = { { "txid", RPC_HASH, RPC_REQUIRED, RPC_CLI_TEXT, "The transaction" },
                   { "n", RPC_INT, RPC_REQUIRED, RPC_CLI_JSON, "Number of the output" },
                   { "include_mempool", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
                     "Count unconfirmed transactions too (default true)" } } },
-    { .name = "gettxoutsetinfo", .category = "blockchain", .where = RPC_ON_WORKER, .fn = cmd_gettxoutsetinfo,
+    { .name = "gettxoutsetinfo",
+      .category = "blockchain",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_gettxoutsetinfo,
       .help = "Sums over all unspent outputs, with a hash of them. Reads the whole database.",
-      .result = "{height, bestblock, transactions, txouts, bogosize, hash_serialized, disk_size, total_amount}",
+      .result = "{height, bestblock, transactions, txouts, bogosize, hash_serialized, disk_size, "
+                "total_amount}",
       .example = "" },
 };
 const struct rpc_group rpc_coins_commands = { rows, COUNT_OF(rows) };

@@ -85,7 +85,8 @@ static bool category_mask(struct rpc_call *call, struct json_object *list, uint3
         uint32_t bit;
         const char *name = json_object_get_string(v);
         if (json_object_get_type(v) != json_type_string || !log_category_by_name(name, &bit)) {
-            rpc_fail(call, RPC_INVALID_PARAMETER, "unknown logging category %.60s", name ? name : "");
+            rpc_fail(call, RPC_INVALID_PARAMETER, "unknown logging category %.60s",
+                     name ? name : "");
             return false;
         }
         *mask |= bit;
@@ -96,7 +97,8 @@ static bool category_mask(struct rpc_call *call, struct json_object *list, uint3
 static struct rpc_result cmd_logging(struct rpc_call *call)
 {
     uint32_t include, exclude;
-    if (!category_mask(call, call->argv[0], &include) || !category_mask(call, call->argv[1], &exclude))
+    if (!category_mask(call, call->argv[0], &include) ||
+        !category_mask(call, call->argv[1], &exclude))
         return rpc_failed(call);
     log_set_categories((log_categories() | include) & ~exclude);
     uint32_t now = log_categories();
@@ -130,7 +132,8 @@ static struct rpc_result cmd_setmocktime(struct rpc_call *call)
 {
     int64_t time = rpc_int(call, 0, 0);
     if (!call->env->mock_time_allowed)
-        return rpc_fail(call, RPC_MISC_ERROR, "setmocktime for regression testing (-regtest mode) only");
+        return rpc_fail(call, RPC_MISC_ERROR,
+                        "setmocktime for regression testing (-regtest mode) only");
     if (time < 0)
         return rpc_fail(call, RPC_INVALID_PARAMETER, "Timestamp must not be negative");
     clock_set_mock(time);
@@ -139,39 +142,77 @@ static struct rpc_result cmd_setmocktime(struct rpc_call *call)
 }
 
 static const struct rpc_command rows[] = {
-    { .name = "help", .category = "control", .where = RPC_ON_HTTP, .fn = cmd_help,
+    { .name = "help",
+      .category = "control",
+      .where = RPC_ON_HTTP,
+      .fn = cmd_help,
       .help = "Lists all commands, or explains one.",
-      .result = "\"text\" (string) The help", .example = "getblock",
+      .result = "\"text\" (string) The help",
+      .example = "getblock",
       .params = { { "command", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT, "The command to explain" } } },
-    { .name = "stop", .category = "control", .where = RPC_ON_HTTP, .fn = cmd_stop,
+    { .name = "stop",
+      .category = "control",
+      .where = RPC_ON_HTTP,
+      .fn = cmd_stop,
       .help = "Ends the node in good order.",
-      .result = "\"text\" (string) That it is stopping", .example = "" },
-    { .name = "uptime", .category = "control", .where = RPC_ON_HTTP, .fn = cmd_uptime,
+      .result = "\"text\" (string) That it is stopping",
+      .example = "" },
+    { .name = "uptime",
+      .category = "control",
+      .where = RPC_ON_HTTP,
+      .fn = cmd_uptime,
       .help = "Tells how long the node has been running.",
-      .result = "n (numeric) Seconds", .example = "" },
-    { .name = "getmemoryinfo", .category = "control", .where = RPC_ON_WORKER,
-      .fn = cmd_getmemoryinfo, .help = "Reports the memory in use.",
+      .result = "n (numeric) Seconds",
+      .example = "" },
+    { .name = "getmemoryinfo",
+      .category = "control",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_getmemoryinfo,
+      .help = "Reports the memory in use.",
       .result = "{\"locked\":{used, free, total, locked, chunks_used, chunks_free}, "
                 "\"heap\":{used, free, total}} in bytes",
       .example = "" },
-    { .name = "logging", .category = "control", .where = RPC_ON_HTTP, .fn = cmd_logging,
+    { .name = "logging",
+      .category = "control",
+      .where = RPC_ON_HTTP,
+      .fn = cmd_logging,
       .help = "Shows which debug categories are logged, after switching some on or off.",
-      .result = "{\"category\": true|false, ...}", .example = "'[\"net\"]' '[\"addrman\"]'",
+      .result = "{\"category\": true|false, ...}",
+      .example = "'[\"net\"]' '[\"addrman\"]'",
       .params = { { "include", RPC_ARRAY, RPC_OPTIONAL, RPC_CLI_JSON, "Categories to switch on" },
-                  { "exclude", RPC_ARRAY, RPC_OPTIONAL, RPC_CLI_JSON, "Categories to switch off" } } },
-    { .name = "dumpparameters", .category = "control", .where = RPC_ON_HTTP,
-      .fn = cmd_dumpparameters, .help = "Lists the options in force that are not defaults, without secrets.",
-      .result = "[\"name=value\", ...]", .example = "" },
-    { .name = "setmocktime", .category = "control", .where = RPC_ON_HTTP, .flags = RPC_HIDDEN,
-      .fn = cmd_setmocktime, .help = "Sets the node's clock (regtest only); 0 follows the system again.",
-      .result = "null", .example = "1600000000",
+                  { "exclude", RPC_ARRAY, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Categories to switch off" } } },
+    { .name = "dumpparameters",
+      .category = "control",
+      .where = RPC_ON_HTTP,
+      .fn = cmd_dumpparameters,
+      .help = "Lists the options in force that are not defaults, without secrets.",
+      .result = "[\"name=value\", ...]",
+      .example = "" },
+    { .name = "setmocktime",
+      .category = "control",
+      .where = RPC_ON_HTTP,
+      .flags = RPC_HIDDEN,
+      .fn = cmd_setmocktime,
+      .help = "Sets the node's clock (regtest only); 0 follows the system again.",
+      .result = "null",
+      .example = "1600000000",
       .params = { { "timestamp", RPC_INT, RPC_REQUIRED, RPC_CLI_JSON, "Seconds since 1970" } } },
-    { .name = "echo", .category = "control", .where = RPC_ON_HTTP,
-      .flags = RPC_HIDDEN | RPC_ANY_PARAMS, .fn = cmd_echo,
-      .help = "Gives its parameters back.", .result = "[...]", .example = "a b" },
-    { .name = "echojson", .category = "control", .where = RPC_ON_HTTP,
-      .flags = RPC_HIDDEN | RPC_ANY_PARAMS | RPC_ANY_PARAMS_JSON, .fn = cmd_echo,
+    { .name = "echo",
+      .category = "control",
+      .where = RPC_ON_HTTP,
+      .flags = RPC_HIDDEN | RPC_ANY_PARAMS,
+      .fn = cmd_echo,
+      .help = "Gives its parameters back.",
+      .result = "[...]",
+      .example = "a b" },
+    { .name = "echojson",
+      .category = "control",
+      .where = RPC_ON_HTTP,
+      .flags = RPC_HIDDEN | RPC_ANY_PARAMS | RPC_ANY_PARAMS_JSON,
+      .fn = cmd_echo,
       .help = "Gives its parameters back; the client sends them as JSON.",
-      .result = "[...]", .example = "'[1,2]' true" },
+      .result = "[...]",
+      .example = "'[1,2]' true" },
 };
 const struct rpc_group rpc_control_commands = { rows, COUNT_OF(rows) };

@@ -9,7 +9,8 @@
 #include "p2p/net.h"
 #include "rpc/block_json.h"
 
-/* Policy of transactions that the reference reports; none is accepted yet, so these are its defaults. */
+/* Policy of transactions that the reference reports; none is accepted yet, so these are its
+ * defaults. */
 #define TXN_PROPAGATION_MS 250
 #define MIN_CONSOLIDATION_FACTOR 20
 #define MAX_CONSOLIDATION_SCRIPT 150
@@ -33,7 +34,8 @@ static int64_t version_number(void)
 
 static struct rpc_result no_network(struct rpc_call *call)
 {
-    return rpc_fail(call, RPC_P2P_DISABLED, "Error: Peer-to-peer functionality missing or disabled");
+    return rpc_fail(call, RPC_P2P_DISABLED,
+                    "Error: Peer-to-peer functionality missing or disabled");
 }
 
 /* --- getnetworkinfo ------------------------------------------------------------------------- */
@@ -136,15 +138,18 @@ static struct rpc_result cmd_getinfo(struct rpc_call *call)
     jw_put_u64(w, "maxblocksize", config_size(config, "excessiveblocksize"));
     jw_put_u64(w, "maxminedblocksize", config_size(config, "blockmaxsize"));
     jw_put_u64(w, "maxstackmemoryusagepolicy", config_size(config, "maxstackmemoryusagepolicy"));
-    jw_put_u64(w, "maxstackmemoryusageconsensus", config_size(config, "maxstackmemoryusageconsensus"));
+    jw_put_u64(w, "maxstackmemoryusageconsensus",
+               config_size(config, "maxstackmemoryusageconsensus"));
     jw_object_close(w);
     return rpc_done();
 }
 
 static struct rpc_result cmd_getsettings(struct rpc_call *call)
 {
-    static const char *const sizes[] = { "excessiveblocksize", "blockmaxsize", "maxstackmemoryusagepolicy",
-                                         "maxstackmemoryusageconsensus", "dbcache", "memory" };
+    static const char *const sizes[] = {
+        "excessiveblocksize",           "blockmaxsize", "maxstackmemoryusagepolicy",
+        "maxstackmemoryusageconsensus", "dbcache",      "memory"
+    };
     struct json_writer *w = call->out;
     const struct config *config = call->env->config;
     jw_object_open(w);
@@ -157,21 +162,35 @@ static struct rpc_result cmd_getsettings(struct rpc_call *call)
 }
 
 static const struct rpc_command rows[] = {
-    { .name = "getinfo", .category = "control", .where = RPC_ON_WORKER, .fn = cmd_getinfo,
+    { .name = "getinfo",
+      .category = "control",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_getinfo,
       .help = "State of the node in one object.",
-      .result = "{version, protocolversion, initcomplete, blocks, timeoffset, connections, proxy, difficulty, testnet, "
-                "stn, paytxfee, relayfee, errors, maxblocksize, maxminedblocksize, maxstackmemoryusagepolicy, "
+      .result = "{version, protocolversion, initcomplete, blocks, timeoffset, connections, proxy, "
+                "difficulty, testnet, "
+                "stn, paytxfee, relayfee, errors, maxblocksize, maxminedblocksize, "
+                "maxstackmemoryusagepolicy, "
                 "maxstackmemoryusageconsensus}",
       .example = "" },
-    { .name = "getsettings", .category = "control", .where = RPC_ON_WORKER, .fn = cmd_getsettings,
+    { .name = "getsettings",
+      .category = "control",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_getsettings,
       .help = "Limits and policies in force.",
-      .result = "{excessiveblocksize, blockmaxsize, maxstackmemoryusagepolicy, maxstackmemoryusageconsensus, dbcache, "
+      .result = "{excessiveblocksize, blockmaxsize, maxstackmemoryusagepolicy, "
+                "maxstackmemoryusageconsensus, dbcache, "
                 "memory, par, minminingtxfee}",
       .example = "" },
-    { .name = "getnetworkinfo", .category = "network", .where = RPC_ON_WORKER, .fn = cmd_getnetworkinfo,
+    { .name = "getnetworkinfo",
+      .category = "network",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_getnetworkinfo,
       .help = "State of the connection to the network.",
-      .result = "{version, subversion, protocolversion, localservices, localrelay, timeoffset, networkactive, "
-                "connections, addresscount, networks:[...], relayfee, localaddresses:[...], warnings, ...}",
+      .result = "{version, subversion, protocolversion, localservices, localrelay, timeoffset, "
+                "networkactive, "
+                "connections, addresscount, networks:[...], relayfee, localaddresses:[...], "
+                "warnings, ...}",
       .example = "" },
 };
 const struct rpc_group rpc_info_commands = { rows, COUNT_OF(rows) };

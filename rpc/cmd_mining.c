@@ -121,12 +121,14 @@ static bool address_script(const struct chain_params *p, const char *text, struc
 }
 
 /* One block on the tip. found = false: the tries are used up. */
-static enum err generate_one(struct rpc_call *call, struct span script, uint64_t *tries, bool *found,
-                             struct block_hash *hash, struct error *e)
+static enum err generate_one(struct rpc_call *call, struct span script, uint64_t *tries,
+                             bool *found, struct block_hash *hash, struct error *e)
 {
     struct chain *c = call->env->chain;
-    struct miner_job job = { .params = chain_get_params(c), .prev = header_index_tip(chain_headers(c)),
-                             .script = script, .now = clock_now() };
+    struct miner_job job = { .params = chain_get_params(c),
+                             .prev = header_index_tip(chain_headers(c)),
+                             .script = script,
+                             .now = clock_now() };
     struct header_node *node = NULL;
     struct verdict v = { 0 };
     bool duplicate;
@@ -143,7 +145,8 @@ static enum err generate_one(struct rpc_call *call, struct span script, uint64_t
     return rc;
 }
 
-static struct rpc_result generate(struct rpc_call *call, int64_t n, uint64_t tries, struct span script)
+static struct rpc_result generate(struct rpc_call *call, int64_t n, uint64_t tries,
+                                  struct span script)
 {
     struct error e = { 0 };
     jw_array_open(call->out);
@@ -167,7 +170,8 @@ static struct rpc_result cmd_generatetoaddress(struct rpc_call *call)
     buf_init(&script);
     struct rpc_result result;
     if (n < 0 || n > GENERATE_MAX || tries < 0)
-        result = rpc_fail(call, RPC_INVALID_PARAMETER, "nblocks must be 0 to %d, maxtries not negative", GENERATE_MAX);
+        result = rpc_fail(call, RPC_INVALID_PARAMETER,
+                          "nblocks must be 0 to %d, maxtries not negative", GENERATE_MAX);
     else if (!address_script(chain_get_params(call->env->chain), rpc_text(call, 1, ""), &script))
         result = rpc_fail(call, RPC_NOT_FOUND, "Error: Invalid address");
     else
@@ -177,19 +181,33 @@ static struct rpc_result cmd_generatetoaddress(struct rpc_call *call)
 }
 
 static const struct rpc_command rows[] = {
-    { .name = "submitblock", .category = "mining", .where = RPC_ON_WORKER, .fn = cmd_submitblock,
+    { .name = "submitblock",
+      .category = "mining",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_submitblock,
       .help = "Hands over a block. Blocks too large for a request come by P2P or -loadblock.",
-      .result = "null, or a text that says why it was not taken (BIP 22)", .example = "0100...",
+      .result = "null, or a text that says why it was not taken (BIP 22)",
+      .example = "0100...",
       .params = { { "hexdata", RPC_HEX, RPC_REQUIRED, RPC_CLI_TEXT, "The block" },
                   { "parameters", RPC_OBJECT, RPC_OPTIONAL, RPC_CLI_JSON, "Not used" } } },
-    { .name = "submitheader", .category = "mining", .where = RPC_ON_WORKER, .fn = cmd_submitheader,
-      .help = "Hands over a block header whose parent is known.", .result = "null", .example = "0100...",
+    { .name = "submitheader",
+      .category = "mining",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_submitheader,
+      .help = "Hands over a block header whose parent is known.",
+      .result = "null",
+      .example = "0100...",
       .params = { { "hexdata", RPC_HEX, RPC_REQUIRED, RPC_CLI_TEXT, "The header, 80 bytes" } } },
-    { .name = "generatetoaddress", .category = "generating", .where = RPC_ON_WORKER, .fn = cmd_generatetoaddress,
-      .help = "Makes blocks at once whose reward goes to an address (regtest).", .result = "[\"hash\", ...]",
+    { .name = "generatetoaddress",
+      .category = "generating",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_generatetoaddress,
+      .help = "Makes blocks at once whose reward goes to an address (regtest).",
+      .result = "[\"hash\", ...]",
       .example = "11 \"mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn\"",
       .params = { { "nblocks", RPC_INT, RPC_REQUIRED, RPC_CLI_JSON, "How many" },
                   { "address", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "Where the reward goes" },
-                  { "maxtries", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON, "Nonces to try at most (default 1000000)" } } },
+                  { "maxtries", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Nonces to try at most (default 1000000)" } } },
 };
 const struct rpc_group rpc_mining_commands = { rows, COUNT_OF(rows) };

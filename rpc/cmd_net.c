@@ -11,7 +11,8 @@
 
 static struct rpc_result no_network(struct rpc_call *call)
 {
-    return rpc_fail(call, RPC_P2P_DISABLED, "Error: Peer-to-peer functionality missing or disabled");
+    return rpc_fail(call, RPC_P2P_DISABLED,
+                    "Error: Peer-to-peer functionality missing or disabled");
 }
 
 /* --- getpeerinfo ---------------------------------------------------------------------------- */
@@ -32,7 +33,8 @@ static void put_streams(struct json_writer *w)
     jw_array_close(w);
 }
 
-static void put_per_message(struct json_writer *w, const struct peer_info *p, const char *key, bool sent)
+static void put_per_message(struct json_writer *w, const struct peer_info *p, const char *key,
+                            bool sent)
 {
     jw_key(w, key);
     jw_object_open(w);
@@ -153,8 +155,8 @@ static struct rpc_result cmd_getnettotals(struct rpc_call *call)
 
 /* --- connections wanted --------------------------------------------------------------------- */
 
-static struct rpc_result done_or(struct rpc_call *call, enum err rc, enum err expected, enum rpc_code code,
-                                 const char *message, const struct error *e)
+static struct rpc_result done_or(struct rpc_call *call, enum err rc, enum err expected,
+                                 enum rpc_code code, const char *message, const struct error *e)
 {
     if (rc && rc == expected)
         return rpc_fail(call, code, "%s", message);
@@ -193,11 +195,15 @@ static struct rpc_result cmd_disconnectnode(struct rpc_call *call)
     if (!net)
         return no_network(call);
     if (*address && rpc_has(call, 1))
-        return rpc_fail(call, RPC_INVALID_PARAMS, "Only one of address and nodeid should be provided.");
+        return rpc_fail(call, RPC_INVALID_PARAMS,
+                        "Only one of address and nodeid should be provided.");
     if (!*address && id < 0)
-        return rpc_fail(call, RPC_INVALID_PARAMS, "Only one of address and nodeid should be provided.");
-    enum err rc = *address ? net_disconnect_addr(net, address, &e) : net_disconnect_id(net, (uint64_t)id, &e);
-    return done_or(call, rc, ERR_NOTFOUND, RPC_NODE_NOT_CONNECTED, "Node not found in connected nodes", &e);
+        return rpc_fail(call, RPC_INVALID_PARAMS,
+                        "Only one of address and nodeid should be provided.");
+    enum err rc =
+        *address ? net_disconnect_addr(net, address, &e) : net_disconnect_id(net, (uint64_t)id, &e);
+    return done_or(call, rc, ERR_NOTFOUND, RPC_NODE_NOT_CONNECTED,
+                   "Node not found in connected nodes", &e);
 }
 
 static void put_added(struct json_writer *w, const struct net_added *a)
@@ -275,7 +281,8 @@ static struct rpc_result ban_add(struct rpc_call *call, const char *subnet)
     enum err rc = net_ban_add(call->env->net, subnet, ban_until(call), &e);
     if (rc == ERR_PARSE)
         return rpc_fail(call, RPC_INVALID_SUBNET, "Error: Invalid IP/Subnet");
-    return done_or(call, rc, ERR_EXISTS, RPC_NODE_ALREADY_ADDED, "Error: IP/Subnet already banned", &e);
+    return done_or(call, rc, ERR_EXISTS, RPC_NODE_ALREADY_ADDED, "Error: IP/Subnet already banned",
+                   &e);
 }
 
 static struct rpc_result ban_remove(struct rpc_call *call, const char *subnet)
@@ -329,43 +336,97 @@ static struct rpc_result cmd_clearbanned(struct rpc_call *call)
 }
 
 static const struct rpc_command rows[] = {
-    { .name = "getpeerinfo", .category = "network", .where = RPC_ON_WORKER, .fn = cmd_getpeerinfo,
-      .help = "Everything known of each connected peer.", .result = "[{id, addr, services, ...}, ...]", .example = "" },
-    { .name = "getconnectioncount", .category = "network", .where = RPC_ON_WORKER, .fn = cmd_getconnectioncount,
-      .help = "How many peers are connected.", .result = "n (numeric)", .example = "" },
-    { .name = "getnettotals", .category = "network", .where = RPC_ON_WORKER, .fn = cmd_getnettotals,
+    { .name = "getpeerinfo",
+      .category = "network",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_getpeerinfo,
+      .help = "Everything known of each connected peer.",
+      .result = "[{id, addr, services, ...}, ...]",
+      .example = "" },
+    { .name = "getconnectioncount",
+      .category = "network",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_getconnectioncount,
+      .help = "How many peers are connected.",
+      .result = "n (numeric)",
+      .example = "" },
+    { .name = "getnettotals",
+      .category = "network",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_getnettotals,
       .help = "Bytes received and sent since the start.",
-      .result = "{totalbytesrecv, totalbytessent, timemillis, uploadtarget:{timeframe, target, target_reached, "
+      .result = "{totalbytesrecv, totalbytessent, timemillis, uploadtarget:{timeframe, target, "
+                "target_reached, "
                 "serve_historical_blocks, bytes_left_in_cycle, time_left_in_cycle}}",
       .example = "" },
-    { .name = "addnode", .category = "network", .where = RPC_ON_WORKER, .fn = cmd_addnode,
-      .help = "Keeps a connection to a node, stops doing so, or tries once.", .result = "null",
+    { .name = "addnode",
+      .category = "network",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_addnode,
+      .help = "Keeps a connection to a node, stops doing so, or tries once.",
+      .result = "null",
       .example = "\"[2001:db8::1]:8333\" \"add\"",
-      .params = { { "node", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "Address of the node, or its name" },
+      .params = { { "node", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT,
+                    "Address of the node, or its name" },
                   { "command", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "add, remove or onetry" } } },
-    { .name = "disconnectnode", .category = "network", .where = RPC_ON_WORKER, .fn = cmd_disconnectnode,
-      .help = "Ends a connection, named by address or by number.", .result = "null", .example = "\"[::1]:8333\"",
+    { .name = "disconnectnode",
+      .category = "network",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_disconnectnode,
+      .help = "Ends a connection, named by address or by number.",
+      .result = "null",
+      .example = "\"[::1]:8333\"",
       .params = { { "address", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT, "Address of the peer" },
                   { "nodeid", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON, "Its id in getpeerinfo" } } },
-    { .name = "getaddednodeinfo", .category = "network", .where = RPC_ON_WORKER, .fn = cmd_getaddednodeinfo,
+    { .name = "getaddednodeinfo",
+      .category = "network",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_getaddednodeinfo,
       .help = "The nodes of addnode and whether they are connected.",
-      .result = "[{addednode, connected, addresses:[{address, connected}]}, ...]", .example = "",
+      .result = "[{addednode, connected, addresses:[{address, connected}]}, ...]",
+      .example = "",
       .params = { { "node", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT, "Show this one only" } } },
-    { .name = "setnetworkactive", .category = "network", .where = RPC_ON_WORKER, .fn = cmd_setnetworkactive,
-      .help = "Switches all traffic with peers off or on.", .result = "true|false", .example = "false",
+    { .name = "setnetworkactive",
+      .category = "network",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_setnetworkactive,
+      .help = "Switches all traffic with peers off or on.",
+      .result = "true|false",
+      .example = "false",
       .params = { { "state", RPC_BOOL, RPC_REQUIRED, RPC_CLI_JSON, "On or off" } } },
-    { .name = "ping", .category = "network", .where = RPC_ON_WORKER, .fn = cmd_ping,
-      .help = "Pings every peer; getpeerinfo shows the times.", .result = "null", .example = "" },
-    { .name = "setban", .category = "network", .where = RPC_ON_WORKER, .fn = cmd_setban,
-      .help = "Bans an address or subnet, or takes the ban back.", .result = "null",
+    { .name = "ping",
+      .category = "network",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_ping,
+      .help = "Pings every peer; getpeerinfo shows the times.",
+      .result = "null",
+      .example = "" },
+    { .name = "setban",
+      .category = "network",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_setban,
+      .help = "Bans an address or subnet, or takes the ban back.",
+      .result = "null",
       .example = "\"2001:db8::/32\" \"add\" 86400",
       .params = { { "subnet", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "ip, ip/length or ip/mask" },
                   { "command", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "add or remove" },
-                  { "bantime", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON, "Seconds, 0 for the default of -bantime" },
-                  { "absolute", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON, "bantime is a time since 1970 (default false)" } } },
-    { .name = "listbanned", .category = "network", .where = RPC_ON_WORKER, .fn = cmd_listbanned,
-      .help = "All bans.", .result = "[{address, banned_until, ban_created, ban_reason}, ...]", .example = "" },
-    { .name = "clearbanned", .category = "network", .where = RPC_ON_WORKER, .fn = cmd_clearbanned,
-      .help = "Takes all bans back.", .result = "null", .example = "" },
+                  { "bantime", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Seconds, 0 for the default of -bantime" },
+                  { "absolute", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "bantime is a time since 1970 (default false)" } } },
+    { .name = "listbanned",
+      .category = "network",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_listbanned,
+      .help = "All bans.",
+      .result = "[{address, banned_until, ban_created, ban_reason}, ...]",
+      .example = "" },
+    { .name = "clearbanned",
+      .category = "network",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_clearbanned,
+      .help = "Takes all bans back.",
+      .result = "null",
+      .example = "" },
 };
 const struct rpc_group rpc_net_commands = { rows, COUNT_OF(rows) };

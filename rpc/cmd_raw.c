@@ -85,8 +85,8 @@ struct found_tx {
     struct buf raw;
 };
 
-static enum err find_in_block(struct chain *c, struct header_node *node, const struct txid *id, struct found_tx *f,
-                              struct error *e)
+static enum err find_in_block(struct chain *c, struct header_node *node, const struct txid *id,
+                              struct found_tx *f, struct error *e)
 {
     struct block_reader *r;
     struct block_segment *s;
@@ -105,13 +105,15 @@ static enum err find_in_block(struct chain *c, struct header_node *node, const s
     return rc;
 }
 
-static enum err find_by_index(struct chain *c, const struct txid *id, struct found_tx *f, struct error *e)
+static enum err find_by_index(struct chain *c, const struct txid *id, struct found_tx *f,
+                              struct error *e)
 {
     struct tx_location loc;
     struct header_data d;
     bool found;
     enum err rc = index_db_find_tx(chain_index_db(c), id, &loc, &found, e);
-    struct header_node *node = !rc && found ? header_index_find(chain_headers(c), &loc.block) : NULL;
+    struct header_node *node =
+        !rc && found ? header_index_find(chain_headers(c), &loc.block) : NULL;
     if (rc || !node)
         return rc;
     header_index_get_data(chain_headers(c), node, &d);
@@ -119,8 +121,8 @@ static enum err find_by_index(struct chain *c, const struct txid *id, struct fou
         return error_set(e, ERR_NOTFOUND, "the block of this transaction has been pruned");
     if (!buf_try_reserve(&f->raw, (size_t)loc.size))
         return error_set(e, ERR_NOMEM, "out of memory for the transaction");
-    rc = blockfiles_read(chain_blockfiles(c), &d.data, loc.offset, buf_extend(&f->raw, (size_t)loc.size),
-                         (size_t)loc.size, e);
+    rc = blockfiles_read(chain_blockfiles(c), &d.data, loc.offset,
+                         buf_extend(&f->raw, (size_t)loc.size), (size_t)loc.size, e);
     f->node = rc ? NULL : node;
     return rc;
 }
@@ -145,7 +147,8 @@ static void query_outputs(struct chain *c, void *ctx)
     }
 }
 
-static enum err find_by_output(struct chain *c, const struct txid *id, struct found_tx *f, struct error *e)
+static enum err find_by_output(struct chain *c, const struct txid *id, struct found_tx *f,
+                               struct error *e)
 {
     struct output_query q = { .id = *id, .height = -1 };
     enum err rc = chain_call(c, query_outputs, &q);
@@ -180,7 +183,8 @@ static bool take_verbose(struct rpc_call *call, bool *verbose)
 {
     struct json_object *v = call->argv[1];
     enum json_type type = json_object_get_type(v);
-    *verbose = type == json_type_int ? json_object_get_int64(v) != 0 : v && json_object_get_boolean(v);
+    *verbose =
+        type == json_type_int ? json_object_get_int64(v) != 0 : v && json_object_get_boolean(v);
     if (!v || type == json_type_int || type == json_type_boolean)
         return true;
     rpc_fail(call, RPC_TYPE_ERROR, "Invalid type provided. Verbose parameter must be a boolean.");
@@ -195,8 +199,10 @@ static struct rpc_result put_found(struct rpc_call *call, const struct found_tx 
         return rpc_done();
     }
     int32_t confirmations = block_confirmations(c, f->node);
-    const struct tx_json_block block = { .hash = &f->node->hash, .confirmations = MAX_OF(confirmations, 0),
-                                         .height = f->node->height, .time = f->node->time };
+    const struct tx_json_block block = { .hash = &f->node->hash,
+                                         .confirmations = MAX_OF(confirmations, 0),
+                                         .height = f->node->height,
+                                         .time = f->node->time };
     if (!put_tx_bytes(call, buf_span(&f->raw), block_era(c, f->node->height), &block))
         return rpc_fail(call, RPC_DATABASE_ERROR, "The stored transaction does not parse");
     return rpc_done();
@@ -207,11 +213,13 @@ static struct rpc_result not_found(struct rpc_call *call, const struct header_no
     if (in_block)
         return rpc_fail(call, RPC_NOT_FOUND, "No such transaction found in the provided block. "
                                              "Use gettransaction for wallet transactions.");
-    return rpc_fail(call, RPC_NOT_FOUND,
-                    has_tx_index(call)
-                        ? "No such mempool or blockchain transaction. Use gettransaction for wallet transactions."
-                        : "No such mempool transaction. Use -txindex to enable blockchain transaction queries. "
-                          "Use gettransaction for wallet transactions.");
+    return rpc_fail(
+        call, RPC_NOT_FOUND,
+        has_tx_index(call)
+            ? "No such mempool or blockchain transaction. Use gettransaction for wallet "
+              "transactions."
+            : "No such mempool transaction. Use -txindex to enable blockchain transaction queries. "
+              "Use gettransaction for wallet transactions.");
 }
 
 static struct rpc_result cmd_getrawtransaction(struct rpc_call *call)
@@ -262,26 +270,44 @@ static struct rpc_result cmd_validateaddress(struct rpc_call *call)
     return rpc_done();
 }
 
-#define TX_FIELDS "{txid, hash, version, size, locktime, vin:[...], vout:[...], blockhash, confirmations, time, " \
-                  "blocktime, blockheight, hex}"
+#define TX_FIELDS                                                                                  \
+    "{txid, hash, version, size, locktime, vin:[...], vout:[...], blockhash, confirmations, "      \
+    "time, "                                                                                       \
+    "blocktime, blockheight, hex}"
 
 static const struct rpc_command rows[] = {
-    { .name = "getrawtransaction", .category = "rawtransactions", .where = RPC_ON_WORKER, .fn = cmd_getrawtransaction,
-      .help = "A transaction of the chain: with -txindex any, in a named block, or one that has an unspent output.",
+    { .name = "getrawtransaction",
+      .category = "rawtransactions",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_getrawtransaction,
+      .help = "A transaction of the chain: with -txindex any, in a named block, or one that has an "
+              "unspent output.",
       .result = "\"hex\" or " TX_FIELDS,
       .example = "4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b true",
       .params = { { "txid", RPC_HASH, RPC_REQUIRED, RPC_CLI_TEXT, "The transaction" },
-                  { "verbose", RPC_ANY, RPC_OPTIONAL, RPC_CLI_JSON, "An object rather than hex (default false)" },
+                  { "verbose", RPC_ANY, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "An object rather than hex (default false)" },
                   { "blockhash", RPC_HASH, RPC_OPTIONAL, RPC_CLI_TEXT, "The block to look in" } } },
-    { .name = "decoderawtransaction", .category = "rawtransactions", .where = RPC_ON_WORKER,
-      .fn = cmd_decoderawtransaction, .help = "Shows a serialised transaction as an object.", .result = TX_FIELDS,
+    { .name = "decoderawtransaction",
+      .category = "rawtransactions",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_decoderawtransaction,
+      .help = "Shows a serialised transaction as an object.",
+      .result = TX_FIELDS,
       .example = "0100...",
       .params = { { "hexstring", RPC_HEX, RPC_REQUIRED, RPC_CLI_TEXT, "The transaction" } } },
-    { .name = "decodescript", .category = "rawtransactions", .where = RPC_ON_WORKER, .fn = cmd_decodescript,
-      .help = "Shows what a script says and pays to.", .result = "{asm, reqSigs, type, addresses, p2sh}",
+    { .name = "decodescript",
+      .category = "rawtransactions",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_decodescript,
+      .help = "Shows what a script says and pays to.",
+      .result = "{asm, reqSigs, type, addresses, p2sh}",
       .example = "76a914...88ac",
       .params = { { "hexstring", RPC_HEX, RPC_REQUIRED, RPC_CLI_TEXT, "The script" } } },
-    { .name = "validateaddress", .category = "util", .where = RPC_ON_HTTP, .fn = cmd_validateaddress,
+    { .name = "validateaddress",
+      .category = "util",
+      .where = RPC_ON_HTTP,
+      .fn = cmd_validateaddress,
       .help = "Tells whether a text is an address of this network, and its script.",
       .result = "{isvalid, address, scriptPubKey, ismine, iswatchonly, isscript}",
       .example = "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",

@@ -74,14 +74,16 @@ static void put_stat(struct json_writer *w, const struct stat *s, const struct b
 }
 
 /* Marks the statistics named in list (NULL or empty: all). False: call has failed. */
-static bool choose_stats(struct rpc_call *call, struct json_object *list, bool chosen[COUNT_OF(stats)])
+static bool choose_stats(struct rpc_call *call, struct json_object *list,
+                         bool chosen[COUNT_OF(stats)])
 {
     size_t n = list ? json_object_array_length(list) : 0;
     for (size_t k = 0; k < COUNT_OF(stats); k++)
         chosen[k] = n == 0;
     for (size_t i = 0; i < n; i++) {
         struct json_object *v = json_object_array_get_idx(list, i);
-        const char *name = json_object_get_type(v) == json_type_string ? json_object_get_string(v) : "";
+        const char *name =
+            json_object_get_type(v) == json_type_string ? json_object_get_string(v) : "";
         bool known = false;
         for (size_t k = 0; k < COUNT_OF(stats); k++)
             if (strcmp(stats[k].name, name) == 0)
@@ -106,7 +108,8 @@ static struct rpc_result cmd_getblockstats(struct rpc_call *call)
         return rpc_failed(call);
     enum err rc = block_stats_compute(&b, call->env->chain, node, call->env->cancel, &e);
     if (rc == ERR_NOTFOUND)
-        return rpc_fail(call, RPC_MISC_ERROR, "Block or undo data not available (pruned or never connected)");
+        return rpc_fail(call, RPC_MISC_ERROR,
+                        "Block or undo data not available (pruned or never connected)");
     if (rc)
         return rpc_fail_error(call, &e);
     jw_object_open(call->out);
@@ -142,7 +145,8 @@ static struct rpc_result cmd_getchaintxstats(struct rpc_call *call)
     struct tx_stats t;
     struct error e = { 0 };
     if (!node)
-        return rpc_has(call, 1) ? rpc_failed(call) : rpc_fail(call, RPC_IN_WARMUP, "Loading block index...");
+        return rpc_has(call, 1) ? rpc_failed(call)
+                                : rpc_fail(call, RPC_IN_WARMUP, "Loading block index...");
     if (!header_index_is_active(idx, node))
         return rpc_fail(call, RPC_INVALID_PARAMETER, "Block is not in main chain");
     bool bad = rpc_has(call, 0) && (window < 0 || window > INT32_MAX);
@@ -153,16 +157,27 @@ static struct rpc_result cmd_getchaintxstats(struct rpc_call *call)
 }
 
 static const struct rpc_command rows[] = {
-    { .name = "getblockstats", .category = "blockchain", .where = RPC_ON_WORKER, .fn = cmd_getblockstats,
+    { .name = "getblockstats",
+      .category = "blockchain",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_getblockstats,
       .help = "Numbers about one block: fees, sizes, counts. Fee rates are per byte.",
       .result = "{avgfee, avgfeerate, ..., utxo_size_inc}",
-      .example = "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f '[\"txs\",\"totalfee\"]'",
+      .example = "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f "
+                 "'[\"txs\",\"totalfee\"]'",
       .params = { { "blockhash", RPC_HASH, RPC_REQUIRED, RPC_CLI_TEXT, "Hash of the block" },
-                  { "stats", RPC_ARRAY, RPC_OPTIONAL, RPC_CLI_JSON, "Names of the numbers to show (default all)" } } },
-    { .name = "getchaintxstats", .category = "blockchain", .where = RPC_ON_WORKER, .fn = cmd_getchaintxstats,
+                  { "stats", RPC_ARRAY, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Names of the numbers to show (default all)" } } },
+    { .name = "getchaintxstats",
+      .category = "blockchain",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_getchaintxstats,
       .help = "How many transactions the chain holds, and how fast they came.",
-      .result = "{time, txcount, window_block_count, window_tx_count, window_interval, txrate}", .example = "2016",
-      .params = { { "nblocks", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON, "Size of the window (default one month)" },
-                  { "blockhash", RPC_HASH, RPC_OPTIONAL, RPC_CLI_TEXT, "Block that ends the window (default the tip)" } } },
+      .result = "{time, txcount, window_block_count, window_tx_count, window_interval, txrate}",
+      .example = "2016",
+      .params = { { "nblocks", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Size of the window (default one month)" },
+                  { "blockhash", RPC_HASH, RPC_OPTIONAL, RPC_CLI_TEXT,
+                    "Block that ends the window (default the tip)" } } },
 };
 const struct rpc_group rpc_stats_commands = { rows, COUNT_OF(rows) };

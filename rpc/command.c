@@ -216,7 +216,8 @@ void rpc_help_text(const struct rpc_command *c, struct buf *out)
 
 static void put_category(const struct rpc_table *t, const char *category, struct buf *out)
 {
-    buf_printf(out, "%s== %c%s ==\n", out->len ? "\n" : "", category[0] - ('a' - 'A'), category + 1);
+    buf_printf(out, "%s== %c%s ==\n", out->len ? "\n" : "", category[0] - ('a' - 'A'),
+               category + 1);
     for (size_t i = 0; i < t->n; i++)
         if (!(t->rows[i]->flags & RPC_HIDDEN) && strcmp(t->rows[i]->category, category) == 0) {
             rpc_help_line(t->rows[i], out);

@@ -92,7 +92,8 @@ struct rpc_command {
     enum rpc_where where;
     unsigned flags;
     rpc_fn fn;
-    bool (*is_short)(struct json_object *params); /* these calls of a worker's command may run on HTTP; NULL: none */
+    bool (*is_short)(struct json_object *params); /* these calls of a worker's command may run on
+                                                     HTTP; NULL: none */
     const char *help;    /* what it does */
     const char *result;  /* what comes back */
     const char *example; /* arguments as typed to the client, "" for none */
@@ -116,7 +117,8 @@ struct rpc_call {
 
 struct rpc_result rpc_done(void);
 struct rpc_result rpc_failed(const struct rpc_call *call); /* when a helper has called rpc_fail */
-struct rpc_result rpc_fail(struct rpc_call *call, enum rpc_code code, const char *fmt, ...) PRINTF_LIKE(3, 4);
+struct rpc_result rpc_fail(struct rpc_call *call, enum rpc_code code, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
 /* From an error below: out of memory -7, not found -5, anything else -1. */
 struct rpc_result rpc_fail_error(struct rpc_call *call, const struct error *e);
 

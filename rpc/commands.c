@@ -3,8 +3,15 @@
 #include "rpc/commands.h"
 
 const struct rpc_group *const rpc_groups[] = {
-    &rpc_control_commands, &rpc_chain_commands, &rpc_chain_control_commands, &rpc_block_commands,
-    &rpc_coins_commands, &rpc_stats_commands, &rpc_mining_commands, &rpc_raw_commands, &rpc_info_commands,
+    &rpc_control_commands,
+    &rpc_chain_commands,
+    &rpc_chain_control_commands,
+    &rpc_block_commands,
+    &rpc_coins_commands,
+    &rpc_stats_commands,
+    &rpc_mining_commands,
+    &rpc_raw_commands,
+    &rpc_info_commands,
     &rpc_net_commands,
     NULL,
 };

@@ -146,7 +146,8 @@ static struct rpc_result check_param(struct rpc_call *call, size_t i)
     struct json_object *v = call->argv[i];
     int64_t amount;
     if (!v)
-        return p->need == RPC_REQUIRED && p->type != RPC_ANY ? fail_type(call, p->type) : rpc_done();
+        return p->need == RPC_REQUIRED && p->type != RPC_ANY ? fail_type(call, p->type)
+                                                             : rpc_done();
     if (!type_matches(p->type, json_object_get_type(v))) {
         if (p->type == RPC_INT && json_object_get_type(v) == json_type_double)
             return rpc_fail(call, RPC_MISC_ERROR, "JSON integer out of range");
@@ -208,7 +209,9 @@ static struct rpc_result run_call(struct rpc_call *call, struct json_object *req
 enum rpc_code rpc_run(struct rpc_run *run, struct json_object *request)
 {
     struct json_writer *w = run->out;
-    struct rpc_call call = { .env = run->env, .out = w, .client_gone = run->client_gone, .client = run->client };
+    struct rpc_call call = {
+        .env = run->env, .out = w, .client_gone = run->client_gone, .client = run->client
+    };
     struct json_object *id = NULL;
     struct jw_mark start = jw_mark(w);
     buf_init(&call.message);

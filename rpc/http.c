@@ -139,7 +139,8 @@ static bool evict_idle(struct http_server *s)
 {
     struct http_conn *oldest = NULL;
     for (struct http_conn *c = s->conns; c; c = c->next)
-        if (c->state == CONN_HEAD && !c->processing && (!oldest || c->deadline_ms < oldest->deadline_ms))
+        if (c->state == CONN_HEAD && !c->processing &&
+            (!oldest || c->deadline_ms < oldest->deadline_ms))
             oldest = c;
     if (oldest)
         conn_free(oldest);
@@ -412,7 +413,8 @@ static bool body_map(struct http_request *r)
 /* Takes what has arrived; *done when the body is complete. Returns 0 or a status. */
 static int body_take_chunks(struct http_conn *c, bool *done)
 {
-    const char *p = (const char *)c->in.data + c->in_at, *end = (const char *)c->in.data + c->in.len;
+    const char *p = (const char *)c->in.data + c->in_at,
+               *end = (const char *)c->in.data + c->in.len;
     const char *data;
     size_t n;
     while (p < end && c->chunks.state != CHUNK_DONE) {

@@ -25,7 +25,8 @@ struct sockaddr;
 /* What to do after the head of a request. status 0: read the body and call on_request. */
 struct http_decision {
     int status;
-    const char *fields;   /* further header lines, each with CRLF, static or alive till the reply; or NULL */
+    const char
+        *fields; /* further header lines, each with CRLF, static or alive till the reply; or NULL */
     const char *body;     /* text/plain, NULL: empty */
     unsigned delay_ms;    /* before the answer is sent */
 };
@@ -43,7 +44,7 @@ struct http_options {
     uint64_t max_body;         /* bytes */
     uint64_t spool_above;      /* bodies above this go to an unlinked file; 0: 32 MiB */
     const char *spool_dir;     /* for those files; borrowed */
-    int64_t idle_timeout_ms;   /* of a silent connection, of a head, of a client that does not read */
+    int64_t idle_timeout_ms; /* of a silent connection, of a head, of a client that does not read */
     size_t max_connections;    /* 0: 256; the longest idle one makes room */
 };
 

@@ -66,7 +66,7 @@ struct http_request {
     /* Reply. Under lock but for `streaming`, which belongs to the answering thread. */
     bool streaming, chunked, keep_alive;
     bool chunk_open;           /* the line end after a chunk's data is still to be sent */
-    int fd;                    /* for direct writes by the answering thread; -1: leave it to the loop */
+    int fd; /* for direct writes by the answering thread; -1: leave it to the loop */
     pthread_mutex_t lock;
     pthread_cond_t room;
     struct evbuffer *pending;
@@ -103,7 +103,8 @@ void http_conn_process(struct http_conn *c);
 void http_conn_touch(struct http_conn *c);
 /* Sends what it can at once; the rest when the socket drains. May mark the connection dead. */
 void http_conn_send(struct http_conn *c, const void *a, size_t a_len, const void *b, size_t b_len);
-/* What the system takes of two pieces at once, 0 when it would have to wait; -1: connection broken. */
+/* What the system takes of two pieces at once, 0 when it would have to wait;
+ * -1: connection broken. */
 ssize_t http_send_now(int fd, const void *a, size_t a_len, const void *b, size_t b_len);
 /* The reply of c's request is complete. */
 void http_conn_reply_done(struct http_conn *c);

@@ -34,7 +34,8 @@ static bool is_token(const char *s, size_t n)
     return n > 0;
 }
 
-/* Cuts the line at p, which ends in LF or CRLF; NULL when there is none or a NUL or CR is inside. */
+/* Cuts the line at p, which ends in LF or CRLF; NULL when there is none or a NUL or
+ * CR is inside. */
 static char *take_line(char **p, char *end)
 {
     char *line = *p, *eol = memchr(line, '\n', (size_t)(end - line));
@@ -45,7 +46,7 @@ static char *take_line(char **p, char *end)
         eol--;
     *eol = 0;
     return memchr(line, 0, (size_t)(eol - line)) || memchr(line, '\r', (size_t)(eol - line)) ? NULL
-                                                                                              : line;
+                                                                                             : line;
 }
 
 /* "http://host/path" to "/path": proxies and some clients send the absolute form. */

@@ -121,7 +121,8 @@ static void queue_output(struct http_request *r, const void *a, size_t a_len, co
 }
 
 /* Writes what it can; true when all of it is gone. The request's lock is held. */
-static bool output_direct(struct http_request *r, const void **a, size_t *a_len, const void **b, size_t *b_len)
+static bool output_direct(struct http_request *r, const void **a, size_t *a_len, const void **b,
+                          size_t *b_len)
 {
     if (r->fd < 0 || r->unsent)
         return false;
@@ -212,7 +213,8 @@ enum err http_reply_write(struct http_request *r, const void *data, size_t len)
     if (!len)
         return OK;
     char size[32]; /* with the line end that closes the chunk before, so that no data is copied */
-    int n = r->chunked ? snprintf(size, sizeof size, "%s%zx\r\n", r->chunk_open ? "\r\n" : "", len) : 0;
+    int n =
+        r->chunked ? snprintf(size, sizeof size, "%s%zx\r\n", r->chunk_open ? "\r\n" : "", len) : 0;
     r->chunk_open = r->chunked;
     if (n)
         output(r, size, (size_t)n, data, len);

@@ -23,8 +23,10 @@ struct json_object;
 
 /* Our pass alone: ERR_PARSE with position and reason when text is not acceptable. */
 enum err json_check(const char *text, size_t len, struct error *e) MUST_CHECK;
-/* Check and build; the caller releases *out with json_object_put. The value null gives *out NULL. */
-enum err json_read(const char *text, size_t len, struct json_object **out, struct error *e) MUST_CHECK;
+/* Check and build; the caller releases *out with json_object_put. The value null gives *out NULL.
+ */
+enum err json_read(const char *text, size_t len, struct json_object **out,
+                   struct error *e) MUST_CHECK;
 
 /*
  * A decimal number as text, with optional fraction and exponent, as a multiple of 10^-decimals.

@@ -88,7 +88,8 @@ static bool client_gone(void *ctx) { return http_request_gone(ctx); }
 static void run_batch(struct rpc_run *run, struct json_object *batch)
 {
     jw_array_open(run->out);
-    for (size_t i = 0; i < json_object_array_length(batch) && !run->broken && !run->out->failed; i++)
+    for (size_t i = 0; i < json_object_array_length(batch) && !run->broken && !run->out->failed;
+         i++)
         rpc_run(run, json_object_array_get_idx(batch, i));
     jw_array_close(run->out);
 }
@@ -393,7 +394,10 @@ enum err rpc_server_listen(struct rpc_server *s, const char *address, uint16_t d
     return rc ? error_prefix(e, rc, "%s", address) : OK;
 }
 
-uint16_t rpc_server_port(const struct rpc_server *s, size_t n) { return http_server_port(s->http, n); }
+uint16_t rpc_server_port(const struct rpc_server *s, size_t n)
+{
+    return http_server_port(s->http, n);
+}
 
 enum err rpc_server_start(struct rpc_server *s, struct error *e)
 {

@@ -29,7 +29,8 @@ struct rpc_server_options {
 
 /* Borrows env (and sets env->table and env->cancel) and auth until rpc_server_free. */
 enum err rpc_server_new(struct rpc_server **out, const struct rpc_server_options *o,
-                        struct rpc_env *env, const struct rpc_auth *auth, struct error *e) MUST_CHECK;
+                        struct rpc_env *env, const struct rpc_auth *auth,
+                        struct error *e) MUST_CHECK;
 /* "addr", "addr:port", "[v6]:port"; before start. */
 enum err rpc_server_listen(struct rpc_server *s, const char *address, uint16_t default_port,
                            struct error *e) MUST_CHECK;

@@ -21,7 +21,8 @@ static void put_address(struct json_writer *w, uint8_t version, const uint8_t ha
     jw_text(w, address_encode(text, version, hash));
 }
 
-static void put_addresses(struct json_writer *w, const struct script_match *m, const struct chain_params *p)
+static void put_addresses(struct json_writer *w, const struct script_match *m,
+                          const struct chain_params *p)
 {
     jw_key(w, "addresses");
     jw_array_open(w);
@@ -38,8 +39,8 @@ static void put_addresses(struct json_writer *w, const struct script_match *m, c
     jw_array_close(w);
 }
 
-void jw_put_script(struct json_writer *w, struct span script, const struct chain_params *p, enum script_era era,
-                   enum jw_script_hex hex)
+void jw_put_script(struct json_writer *w, struct span script, const struct chain_params *p,
+                   enum script_era era, enum jw_script_hex hex)
 {
     struct script_match m;
     script_classify(script, era, &m);
@@ -72,8 +73,8 @@ static void put_input(struct json_writer *w, const struct tx_in *in, bool coinba
     jw_object_close(w);
 }
 
-static void put_output(struct json_writer *w, const struct tx_out *out, size_t n, const struct chain_params *p,
-                       enum script_era era)
+static void put_output(struct json_writer *w, const struct tx_out *out, size_t n,
+                       const struct chain_params *p, enum script_era era)
 {
     jw_object_open(w);
     jw_key(w, "value");
@@ -86,8 +87,8 @@ static void put_output(struct json_writer *w, const struct tx_out *out, size_t n
     jw_object_close(w);
 }
 
-void jw_tx(struct json_writer *w, const struct tx *tx, const struct chain_params *p, enum script_era era,
-           const struct tx_json_block *block)
+void jw_tx(struct json_writer *w, const struct tx *tx, const struct chain_params *p,
+           enum script_era era, const struct tx_json_block *block)
 {
     bool coinbase = tx_is_coinbase(tx);
     jw_object_open(w);

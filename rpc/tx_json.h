@@ -17,12 +17,12 @@ struct tx_json_block {
 };
 
 /* The whole object. era: of the block that holds (or would hold) the transaction. */
-void jw_tx(struct json_writer *w, const struct tx *tx, const struct chain_params *p, enum script_era era,
-           const struct tx_json_block *block);
+void jw_tx(struct json_writer *w, const struct tx *tx, const struct chain_params *p,
+           enum script_era era, const struct tx_json_block *block);
 
 enum jw_script_hex { JW_SCRIPT_WITH_HEX, JW_SCRIPT_WITHOUT_HEX };
 /* Members asm, hex, reqSigs?, type, addresses? of a locking script, into an open object. */
-void jw_put_script(struct json_writer *w, struct span script, const struct chain_params *p, enum script_era era,
-                   enum jw_script_hex hex);
+void jw_put_script(struct json_writer *w, struct span script, const struct chain_params *p,
+                   enum script_era era, enum jw_script_hex hex);
 
 #endif

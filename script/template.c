@@ -94,8 +94,8 @@ static bool match_multisig(struct span s, struct script_match *m)
 }
 
 /*
- * 00 6a and then pushes only, in every era; a bare 6a so in the era when it could not be spent (spec
- * consensus 5.1).
+ * 00 6a and then pushes only, in every era; a bare 6a so in the era when it could not be spent
+ * (spec consensus 5.1).
  */
 static bool match_null_data(struct span s, enum script_era era)
 {

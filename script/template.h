@@ -12,7 +12,8 @@
 #include "base/bytes.h"
 #include "script/flags.h"
 
-#define SCRIPT_MULTISIG_KEYS_MAX 16 /* OP_16 keys: what the template can express with small numbers */
+/* OP_16 keys: what the template can express with small numbers. */
+#define SCRIPT_MULTISIG_KEYS_MAX 16
 
 enum script_type {
     SCRIPT_TYPE_NONSTANDARD,
