@@ -97,7 +97,8 @@ enum err net_config_parse(struct net *net, struct error *e)
         const bool trusted = i >= c->bind.n;
         if (netaddr_parse(&a, text, trusted ? 0 : c->port, e) != OK)
             return error_prefix(e, ERR_RANGE, "%s=%s", trusted ? "whitebind" : "bind", text);
-        if (trusted && a.port == 0) /* spec p2p 6 */
+        /* spec p2p 6; a written port 0 lets the system choose */
+        if (trusted && a.port == 0 && netaddr_parse(&a, text, 1, e) == OK && a.port == 1)
             return error_set(e, ERR_RANGE, "whitebind=%s: needs a port, as in [::1]:8333", text);
     }
     if (c->proxy == NULL)
