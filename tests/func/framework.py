@@ -342,6 +342,13 @@ class Node:
                     return int(line.split()[1]) * 1024
         raise AssertionError(field + " absent")
 
+    def memory_rise(self, before):
+        """How far the peak lies above `before`; 0 in a sanitizer's build, whose shadow memory is no
+        measure."""
+        if self.memory("VmSize") > 1 << 40:
+            return 0
+        return self.memory("VmHWM") - before
+
     def reset_peak_memory(self):
         try:
             with open(f"/proc/{self.process.pid}/clear_refs", "w", encoding="ascii") as file:

@@ -75,7 +75,7 @@ def c1_low_work_headers_cost_no_memory(t):
             served = max(served, at + 2000)
             peer.send("headers", answer)
     check(served >= count, f"{served} headers taken in {asked} requests")
-    grown = node.memory("VmHWM") - before
+    grown = node.memory_rise(before)
     check(grown < 8 * MIB, f"memory rose by {grown >> 10} KiB")
     info = node.rpc.getblockchaininfo()
     equal((info["headers"], info["blocks"]), (0, 0), "nothing stored")
@@ -159,7 +159,7 @@ def c6_claimed_lengths_cost_no_memory(t):
                 peer.send_raw(b"\0")
             except Closed:
                 pass
-    grown = node.memory("VmHWM") - before
+    grown = node.memory_rise(before)
     check(grown < 64 * MIB, f"memory rose by {grown >> 20} MiB")
     size = sum(os.path.getsize(os.path.join(d, f)) for d, _, files in os.walk(node.directory)
                for f in files if not f.endswith(".log") and "blk" not in f and "rev" not in f)
@@ -205,7 +205,7 @@ def c8_inventory_bombs_provoke_one_reply_each(t):
     peer.ping(timeout=20)
     asked = sum(c == "getheaders" for c, _ in peer.seen)
     check(asked <= 41, f"{asked} requests for 40 messages")
-    grown = node.memory("VmHWM") - before
+    grown = node.memory_rise(before)
     check(grown < 16 * MIB, f"memory rose by {grown >> 10} KiB")
 
 
@@ -224,7 +224,7 @@ def c8_peer_that_does_not_read_is_not_buffered_without_end(t):
     except (TimeoutError, OSError):
         pass
     time.sleep(1)
-    grown = node.memory("VmHWM") - before
+    grown = node.memory_rise(before)
     check(grown < 24 * MIB, f"memory rose by {grown >> 20} MiB")
     t.peer(node).ping(timeout=3)
 

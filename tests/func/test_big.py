@@ -54,7 +54,7 @@ def big_block_is_answered_by_rpc_in_a_stream(t):
     node.rpc.timeout = 300
     raw = node.rpc.getblock(info["tip"], 0)
     check(len(raw) > SIZE // 2, f"{len(raw)} hex digits")
-    grown = node.memory("VmHWM") - before
+    grown = node.memory_rise(before)
     check(grown < 400 * MIB, f"memory rose by {grown // MIB} MiB")
 
 

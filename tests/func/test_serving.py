@@ -117,7 +117,7 @@ def reader_that_does_not_read_stops_being_served(t):
     for _ in range(5):
         peer.send("getdata", many)
     time.sleep(2)
-    check(node.memory("VmHWM") - before < 32 << 20, f"grew by {node.memory('VmHWM') - before}")
+    check(node.memory_rise(before) < 32 << 20, f"grew by {node.memory_rise(before)}")
     other = t.peer(node)
     other.ping(timeout=2)
     peer.close()
