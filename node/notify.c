@@ -1,5 +1,6 @@
 #include "node/notify.h"
 
+#include <signal.h>
 #include <spawn.h>
 #include <string.h>
 #include <stdlib.h>
@@ -43,7 +44,15 @@ void notify_block(const char *command, const struct block_hash *hash)
     char *line = fill_in(command, hash_to_hex(hex, hash->b));
     char *const argv[] = { "/bin/sh", "-c", line, NULL };
     pid_t pid;
-    const int failed = posix_spawn(&pid, argv[0], NULL, NULL, argv, environ);
+    posix_spawnattr_t attr;
+    sigset_t defaults;
+    sigemptyset(&defaults);
+    sigaddset(&defaults, SIGPIPE); /* we ignore it, a command should not */
+    posix_spawnattr_init(&attr);
+    posix_spawnattr_setsigdefault(&attr, &defaults);
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF);
+    const int failed = posix_spawn(&pid, argv[0], NULL, &attr, argv, environ);
+    posix_spawnattr_destroy(&attr);
     if (failed)
         log_warn("-blocknotify: %s: %s", line, strerror(failed));
     free(line);
