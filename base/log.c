@@ -56,7 +56,7 @@ _Static_assert((1u << COUNT_OF(category_names)) - 1 == LOGC_ALL, "a name for eac
 
 static int open_log_file(const char *path)
 {
-    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 }
 
 static void use_fd_locked(int fd)
