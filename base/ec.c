@@ -97,9 +97,38 @@ static bool parse_lax(secp256k1_ecdsa_signature *out, const uint8_t *sig, size_t
     return true;
 }
 
+/*
+ * Compressed keys parsed lately, a table for each thread: decompressing one takes a square root, a
+ * tenth of a verification, and people use their addresses more than once. A slot holds one key and
+ * is compared in full.
+ */
+#define KEY_SLOTS 512
+#define COMPRESSED_SIZE 33
+
+struct parsed_key {
+    uint8_t bytes[COMPRESSED_SIZE]; /* first byte 0: free */
+    secp256k1_pubkey key;
+};
+static _Thread_local struct parsed_key recent_keys[KEY_SLOTS];
+
+static bool parse_compressed(secp256k1_pubkey *out, const uint8_t *key)
+{
+    struct parsed_key *slot = &recent_keys[le16_get(key + 1) % KEY_SLOTS];
+    if (!mem_equal_var(slot->bytes, key, COMPRESSED_SIZE)) {
+        slot->bytes[0] = 0;
+        if (!secp256k1_ec_pubkey_parse(context, &slot->key, key, COMPRESSED_SIZE))
+            return false;
+        memcpy(slot->bytes, key, COMPRESSED_SIZE);
+    }
+    *out = slot->key;
+    return true;
+}
+
 /* An empty key may come without an address, which the library takes for a bug of its caller. */
 static bool parse_key(secp256k1_pubkey *out, const uint8_t *key, size_t key_len)
 {
+    if (key_len == COMPRESSED_SIZE && (key[0] == 2 || key[0] == 3))
+        return parse_compressed(out, key);
     return key_len && secp256k1_ec_pubkey_parse(context, out, key, key_len);
 }
 

@@ -406,9 +406,36 @@ static void a_wrong_digest_does_not_verify(void **state)
     }
 }
 
+/* More keys than places for parsed ones, twice round, with keys off the curve and sign bits swapped between. */
+static void keys_seen_before_stay_themselves(void **state)
+{
+    (void)state;
+    enum { KEYS = 1500 };
+    const uint8_t digest[32] = { 7 };
+    for (int i = 0; i < 2 * KEYS; i++) {
+        uint8_t secret[32] = { 0 }, key[65], der[72], off_curve[33] = { 2 };
+        le32_put(secret, (uint32_t)(i % KEYS) + 1);
+        assert_int_equal(ec_pubkey_create(key, secret, true), 33);
+        const size_t len = ec_sign_der(der, secret, digest);
+        assert_true(ec_verify_lax(key, 33, der, len, digest));
+        assert_true(ec_verify_lax(key, 33, der, len, digest));
+        key[0] ^= 1; /* the other key with this x, in the same place */
+        assert_false(ec_verify_lax(key, 33, der, len, digest));
+        memcpy(off_curve + 1, key + 1, 2);
+        off_curve[32] = 5;
+        const bool valid = ec_pubkey_valid(off_curve, 33);
+        assert_int_equal(ec_pubkey_valid(off_curve, 33), valid);
+        key[0] ^= 1;
+        assert_true(ec_verify_lax(key, 33, der, len, digest));
+    }
+    const uint8_t zeros[33] = { 0 };
+    assert_false(ec_pubkey_valid(zeros, 33));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keys_seen_before_stay_themselves),
         cmocka_unit_test(signatures_match_wycheproof),
         cmocka_unit_test(signatures_match_wycheproof_for_bitcoin),
         cmocka_unit_test(ecdsa_matches_the_sdk),
