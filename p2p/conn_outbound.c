@@ -109,14 +109,6 @@ struct peer *net_peer_by_dest(struct net *net, const char *dest)
     return NULL;
 }
 
-struct peer *net_peer_by_addr(struct net *net, const struct netaddr *a)
-{
-    for (size_t i = 0; i < net->n_peers; i++)
-        if (net->peers[i]->state != PEER_CLOSING && netaddr_equal(&net->peers[i]->addr, a))
-            return net->peers[i];
-    return NULL;
-}
-
 static bool is_connected_ip(const struct net *net, const struct netaddr *a)
 {
     for (size_t i = 0; i < net->n_peers; i++)

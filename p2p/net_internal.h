@@ -285,7 +285,6 @@ void outbound_stop(struct net *net);
 /* A text that was asked for (addnode, connect, seednode): resolves if needed, then dials. */
 void outbound_dial_text(struct net *net, const char *text, const struct dial *d);
 struct peer *net_peer_by_dest(struct net *net, const char *dest);
-struct peer *net_peer_by_addr(struct net *net, const struct netaddr *a);
 bool net_is_local_addr(const struct net *net, const struct netaddr *a);
 
 /* --- net_config.c --- */

@@ -157,12 +157,6 @@ bool netaddr_equal(const struct netaddr *a, const struct netaddr *b)
     return a->port == b->port && netaddr_same_ip(a, b);
 }
 
-int netaddr_compare(const struct netaddr *a, const struct netaddr *b)
-{
-    int c = memcmp(a->ip, b->ip, 16);
-    return c ? c : (a->port > b->port) - (a->port < b->port);
-}
-
 void netaddr_read(struct reader *r, struct netaddr *a)
 {
     read_copy(r, a->ip, 16);

@@ -74,7 +74,6 @@ bool netaddr_tunnel_ipv4(const struct netaddr *a, uint8_t out[4]);
 
 bool netaddr_equal(const struct netaddr *a, const struct netaddr *b);      /* IP and port */
 bool netaddr_same_ip(const struct netaddr *a, const struct netaddr *b);
-int netaddr_compare(const struct netaddr *a, const struct netaddr *b);     /* IP, then port */
 
 /*
  * Text: "1.2.3.4", "1.2.3.4:8333", "::1", "[::1]:8333", "[fe80::1%eth0]:8333". A bare text with

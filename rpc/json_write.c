@@ -249,16 +249,6 @@ void jw_hex_u64(struct json_writer *w, uint64_t v)
     jw_text_n(w, text, 16);
 }
 
-void jw_textf(struct json_writer *w, const char *fmt, ...)
-{
-    char text[512];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    jw_text(w, text);
-}
-
 void jw_json(struct json_writer *w, const char *json, size_t len)
 {
     value_begin(w);

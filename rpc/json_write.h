@@ -64,7 +64,6 @@ void jw_hex(struct json_writer *w, const void *data, size_t len);
 void jw_hash(struct json_writer *w, const uint8_t hash[32]); /* display order */
 void jw_hex_u32(struct json_writer *w, uint32_t v);          /* eight digits */
 void jw_hex_u64(struct json_writer *w, uint64_t v);          /* sixteen digits */
-void jw_textf(struct json_writer *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* A value parsed elsewhere, numbers with their source text. NULL is null. */
 void jw_value(struct json_writer *w, struct json_object *v);
 
