@@ -22,11 +22,15 @@
 #include "chain/coins.h"
 #include "chain/header_index.h"
 #include "chain/intake.h"
+#include "chain/mempool.h"
 #include "chain/params.h"
+#include "chain/policy.h"
+#include "chain/tx_result.h"
 #include "chain/verdict.h"
 
 struct chain;
 struct index_db;
+struct nonfinal;
 
 enum chain_rebuild {
     REBUILD_NONE,
@@ -56,6 +60,11 @@ struct chain_options {
     enum err (*open_store)(void *ctx, const char *name, const struct kv_options *o, struct kv **out,
                            struct error *e);
     void *store_ctx;
+    struct mempool_options mempool;
+    struct tx_policy policy;
+    size_t nonfinal_max_bytes;         /* maxmempoolnonfinal, 50 MiB */
+    size_t signature_cache_bytes;      /* signature and script caches together */
+    bool persist_mempool;              /* mempool.dat and non-final-mempool.dat */
 };
 
 /* What readers see of the tip; consistent in itself. */
@@ -80,6 +89,12 @@ struct chain_handlers {
     /* The intake of a block ended (also after block_judged); stored = its data is on disk. */
     void (*block_arrived)(void *ctx, struct header_node *node, uint64_t source, bool stored);
     void (*intake_drained)(void *ctx, uint64_t source); /* pool thread */
+    /* One call for each transaction that entered the mempool, before the txs_judged of its batch. */
+    void (*tx_accepted)(void *ctx, const struct mempool_entry *entry, uint64_t source);
+    /* block: of MEMPOOL_IN_BLOCK and MEMPOOL_BLOCK_CONFLICT, else NULL. */
+    void (*tx_removed)(void *ctx, const struct mempool_removed *r, const struct header_node *block);
+    /* Everything that was handed over comes back here once, in batches. */
+    void (*txs_judged)(void *ctx, const struct tx_result *results, size_t n);
     void (*fatal)(void *ctx, const struct error *e);
 };
 
@@ -122,6 +137,15 @@ enum err chain_read_block(struct chain *c, const struct header_node *node, size_
 enum err chain_read_block_bytes(struct chain *c, const struct header_node *node, uint64_t limit,
                                 struct buf *out, struct error *e) MUST_CHECK;
 
+/* --- transactions --- */
+struct mempool *chain_mempool(struct chain *c); /* any thread */
+struct nonfinal *chain_nonfinal(struct chain *c);
+/*
+ * Hands over a transaction (a reference is taken) and returns at once; what becomes of it comes by
+ * handlers.txs_judged. Any thread. The caller bounds what it has under way. False when closing.
+ */
+bool chain_offer_tx(struct chain *c, struct tx *tx, uint64_t source);
+
 struct chain_progress {
     double verification;         /* 0..1 */
     double blocks_per_s, tx_per_s, inputs_per_s; /* since the last few seconds */
@@ -159,5 +183,20 @@ enum err chain_prune(struct chain *c, int32_t height, int32_t *last, struct erro
 enum err chain_verify(struct chain *c, unsigned level, int32_t n, bool *good,
                       struct error *e) MUST_CHECK;
 enum err chain_flush(struct chain *c, struct error *e) MUST_CHECK;
+
+/* One transaction of a caller that waits (RPC, wallet). */
+struct tx_submission {
+    struct tx *tx;                    /* borrowed */
+    bool allow_high_fee;              /* above policy.max_fee */
+    bool free;                        /* no minimum fee is asked (dontcheckfee) */
+    const struct tx_policy *policy;   /* NULL: the node's; borrowed */
+    struct tx_result result;          /* out; conflict holds a reference, missing is not filled */
+};
+/* All in order, parents before children or not; scripts have no time limit. */
+enum err chain_submit_txs(struct chain *c, struct tx_submission *s, size_t n,
+                          struct error *e) MUST_CHECK;
+void tx_submissions_clear(struct tx_submission *s, size_t n); /* gives up the references */
+/* Writes mempool.dat now (savemempool). */
+enum err chain_save_mempool(struct chain *c, struct error *e) MUST_CHECK;
 
 #endif

@@ -19,8 +19,16 @@ enum verdict_code {
     REJECT_DUPLICATE = 0x12,
     REJECT_SOFT_FREEZE = 0x13,
     REJECT_NONSTANDARD = 0x40,
+    REJECT_DUST = 0x41,
+    REJECT_FEE = 0x42,
     REJECT_CHECKPOINT = 0x43,
     REJECT_TOO_BUSY = 0x44,
+    REJECT_RATE = 0x45,
+    /* From here on never sent to peers. */
+    REJECT_HIGH_FEE = 0x100,
+    REJECT_KNOWN = 0x101,
+    REJECT_CONFLICT = 0x102,
+    REJECT_MEMPOOL_FULL = 0x103,
 };
 
 struct verdict {

@@ -1,0 +1,64 @@
+/*
+ * Transactions that are not final yet and wait for their time (spec consensus 5.4). They are fully
+ * checked before they come here (accept.h), are not mined and cannot be spent. A held transaction
+ * may be replaced by an update: same inputs in the same order, no sequence lower, at least one
+ * higher, at most 7,200 times an hour.
+ *
+ * The chain thread changes the pool; functions marked "any thread" take its lock. Bounded by bytes:
+ * a full pool refuses newcomers.
+ */
+#ifndef CHAIN_NONFINAL_H
+#define CHAIN_NONFINAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/tx.h"
+#include "chain/verdict.h"
+
+#define NONFINAL_MAX_AGE_S (28 * 24 * 3600)
+#define NONFINAL_CHECK_INTERVAL_S 600
+
+struct nonfinal;
+
+struct nonfinal *nonfinal_new(size_t max_bytes);
+void nonfinal_free(struct nonfinal *nf); /* NULL is fine */
+
+/* --- chain thread --- */
+
+/* What a transaction means to those held. */
+enum nonfinal_relation {
+    NONFINAL_UNRELATED, /* spends nothing that a held one spends */
+    NONFINAL_UPDATE,    /* replaces *held and is held in its place */
+    NONFINAL_FINALISES, /* *held leaves, the transaction is for the mempool */
+    NONFINAL_REFUSED    /* see the verdict: bad-txn-update, txn-mempool-conflict, too-long-non-final-chain */
+};
+/* final: judged by the caller for the next block. *held is borrowed. */
+enum nonfinal_relation nonfinal_relate(const struct nonfinal *nf, const struct tx *tx, bool final,
+                                       struct tx **held, struct verdict *v);
+/*
+ * Takes it in, in the place of `replaced` when that is not NULL. A reference is taken. False with a
+ * verdict: non-final-pool-full, non-final-txn-replacement-rate; then the pool is as before.
+ */
+bool nonfinal_add(struct nonfinal *nf, struct tx *tx, const struct txid *replaced, int64_t now,
+                  struct verdict *v);
+void nonfinal_remove(struct nonfinal *nf, const struct txid *id);
+/* A block or a mempool transaction spends these outputs: held ones that spend them too leave. */
+void nonfinal_remove_conflicts(struct nonfinal *nf, const struct tx *tx);
+/* Takes out those final for a block at this height after this median time; references are the
+ * caller's, the array too (free()). Returns how many. */
+size_t nonfinal_take_final(struct nonfinal *nf, int32_t height, int64_t median_time,
+                           struct tx ***out);
+void nonfinal_purge(struct nonfinal *nf, int64_t now); /* those older than NONFINAL_MAX_AGE_S */
+
+/* --- any thread --- */
+bool nonfinal_contains(struct nonfinal *nf, const struct txid *id);
+struct tx *nonfinal_get_tx(struct nonfinal *nf, const struct txid *id); /* a reference, or NULL */
+struct nonfinal_stats { size_t count, bytes, max_bytes; };
+void nonfinal_get_stats(struct nonfinal *nf, struct nonfinal_stats *out);
+/* fn must not call the pool. */
+void nonfinal_each(struct nonfinal *nf, void (*fn)(void *ctx, struct tx *tx, int64_t time),
+                   void *ctx);
+
+#endif
