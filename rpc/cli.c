@@ -378,7 +378,8 @@ static void print_help(void)
                 "Usage:  bsvpeer-cli [options] <command> [params]  Send a command to the node\n"
                 "        bsvpeer-cli [options] -named <command> [name=value] ...\n"
                 "        bsvpeer-cli [options] help                List the commands\n"
-                "        bsvpeer-cli [options] help <command>      Explain a command\n\n");
+                "        bsvpeer-cli [options] help <command>      Explain a command\n"
+                "        bsvpeer-cli [options] help --json         Describe all for programs\n\n");
     config_help(option_rows, COUNT_OF(option_rows), CONFIG_HELP_USER, &out);
     fwrite(out.data, 1, out.len, stdout);
     buf_clear(&out);

@@ -44,9 +44,17 @@ static enum err put_named(struct json_writer *w, const struct rpc_command *c, co
     return rc;
 }
 
+/* "help --json [command]" asks for the description that programs read. */
+static bool is_json_help(const char *method, const char *const *args, size_t n)
+{
+    return n > 0 && strcmp(method, "help") == 0 && strcmp(args[0], "--json") == 0;
+}
+
 enum err cli_build_request(const struct rpc_table *t, const char *method, const char *const *args,
                            size_t n, enum cli_params how, struct buf *out, struct error *e)
 {
+    if (is_json_help(method, args, n))
+        return cli_build_request(t, "getrpcdescription", args + 1, n - 1, how, out, e);
     const struct rpc_command *c = rpc_table_find(t, method);
     struct json_writer w;
     enum err rc = OK;

@@ -10,6 +10,7 @@
 #include "base/config.h"
 #include "base/intmath.h"
 #include "base/log.h"
+#include "rpc/describe.h"
 
 static struct rpc_result cmd_help(struct rpc_call *call)
 {
@@ -25,6 +26,22 @@ static struct rpc_result cmd_help(struct rpc_call *call)
         rpc_help_list(call->env->table, &text);
     jw_text_n(call->out, (const char *)text.data, text.len);
     buf_clear(&text);
+    return rpc_done();
+}
+
+static struct rpc_result cmd_getrpcdescription(struct rpc_call *call)
+{
+    if (!rpc_has(call, 0)) {
+        jw_command_table(call->out, call->env->table);
+        return rpc_done();
+    }
+    const struct rpc_command *c = rpc_table_find(call->env->table, rpc_text(call, 0, ""));
+    if (!c)
+        return rpc_fail(call, RPC_INVALID_PARAMETER, "unknown command %.100s",
+                        rpc_text(call, 0, ""));
+    jw_array_open(call->out);
+    jw_command(call->out, c);
+    jw_array_close(call->out);
     return rpc_done();
 }
 
@@ -150,6 +167,16 @@ static const struct rpc_command rows[] = {
       .result = "\"text\" (string) The help",
       .example = "getblock",
       .params = { { "command", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT, "The command to explain" } } },
+    { .name = "getrpcdescription",
+      .category = "control",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_getrpcdescription,
+      .help = "Describes all commands, or one, for programs. bsvpeer-cli help --json prints it.",
+      .result = "[{name, category, where, hidden, help, result, example, anyparameters, "
+                "params:[{name, aliases:[...], type, required, json, help}, ...]}, ...]",
+      .example = "getblock",
+      .params = { { "command", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT,
+                    "The command to describe (default all, hidden ones too)" } } },
     { .name = "stop",
       .category = "control",
       .where = RPC_ON_HTTP,

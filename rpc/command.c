@@ -182,10 +182,10 @@ void rpc_help_line(const struct rpc_command *c, struct buf *out)
         buf_put_str(out, " )");
 }
 
-static const char *type_word(enum rpc_type type)
+const char *rpc_type_name(enum rpc_type type)
 {
     static const char *const words[] = {
-        [RPC_ANY] = "any", [RPC_TEXT] = "string", [RPC_INT] = "numeric", [RPC_NUMBER] = "numeric",
+        [RPC_ANY] = "any", [RPC_TEXT] = "string", [RPC_INT] = "integer", [RPC_NUMBER] = "number",
         [RPC_BOOL] = "boolean", [RPC_AMOUNT] = "amount", [RPC_HASH] = "hash", [RPC_HEX] = "hex",
         [RPC_OBJECT] = "object", [RPC_ARRAY] = "array",
     };
@@ -200,8 +200,8 @@ static void put_arguments(const struct rpc_command *c, struct buf *out)
     for (size_t i = 0; i < rpc_param_count(c); i++) {
         const struct rpc_param *p = &c->params[i];
         int name_len = (int)strcspn(p->name, "|");
-        buf_printf(out, "%zu. %-14.*s (%s, %s) %s\n", i + 1, name_len, p->name, type_word(p->type),
-                   p->need == RPC_REQUIRED ? "required" : "optional", p->help);
+        buf_printf(out, "%zu. %-14.*s (%s, %s) %s\n", i + 1, name_len, p->name,
+                   rpc_type_name(p->type), p->need == RPC_REQUIRED ? "required" : "optional", p->help);
     }
 }
 

@@ -147,6 +147,7 @@ size_t rpc_param_count(const struct rpc_command *c);
 /* Position of a name (or one of its further names), SIZE_MAX when there is none. */
 size_t rpc_param_find(const struct rpc_command *c, const char *name);
 
+const char *rpc_type_name(enum rpc_type type); /* "integer" */
 /* "getblock "blockhash" ( verbosity )" */
 void rpc_help_line(const struct rpc_command *c, struct buf *out);
 void rpc_help_text(const struct rpc_command *c, struct buf *out);

@@ -153,6 +153,8 @@ static struct rpc_result check_param(struct rpc_call *call, size_t i)
             return rpc_fail(call, RPC_MISC_ERROR, "JSON integer out of range");
         return fail_type(call, p->type);
     }
+    if (p->type == RPC_INT && json_object_get_uint64(v) > INT64_MAX)
+        return rpc_fail(call, RPC_MISC_ERROR, "JSON integer out of range");
     if (p->type == RPC_AMOUNT && !json_get_amount(v, &amount))
         return rpc_fail(call, RPC_TYPE_ERROR, "Invalid amount");
     if (p->type == RPC_HASH || p->type == RPC_HEX)

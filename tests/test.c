@@ -68,6 +68,15 @@ static void unpack_xz(const char *path, const struct buf *packed, struct buf *ou
         fail_msg("%s: xz error %d", path, (int)rc);
 }
 
+void source_read(const char *name, struct buf *out)
+{
+    struct error e = { .code = OK };
+    char *path = xasprintf(TOP_SRCDIR "/%s", name);
+    if (file_read_all(path, VECTOR_FILE_MAX, out, &e))
+        fail_msg("%s", e.text);
+    free(path);
+}
+
 void vector_read(const char *name, struct buf *out)
 {
     struct error e;

@@ -32,6 +32,9 @@ void vector_list_free(char **names, size_t n);
 /* Prints "NAME: n cases" and fails when n is 0: a file that is present must yield cases. */
 void vector_report(const char *name, size_t cases);
 
+/* Whole content of a file of the sources, named from their top; fails the test when absent. */
+void source_read(const char *name, struct buf *out);
+
 /* Decodes hex or fails the test; caller clears. */
 struct buf unhex(const char *hex);
 /* A fresh empty directory (heap), removed with everything in it by test_dir_remove. */

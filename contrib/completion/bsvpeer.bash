@@ -26,7 +26,7 @@ _bsvpeer_complete() {
             return
         fi
     done
-    commands=$("$program" "${given[@]}" help 2>/dev/null | sed -n 's/^\([a-z][a-z0-9]*\).*/\1/p')
+    commands=$("$program" "${given[@]}" help 2>/dev/null | sed -n 's/^\([a-z][a-zA-Z0-9]*\).*/\1/p')
     mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word")
 }
 
