@@ -1,4 +1,5 @@
 #include "base/tx.h"
+#include "base/tx_internal.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -6,7 +7,7 @@
 #include "base/hash.h"
 #include "base/intmath.h"
 
-static void read_input(struct reader *r, struct tx_in *in)
+void tx_in_read(struct reader *r, struct tx_in *in)
 {
     read_copy(r, in->prevout.txid.b, 32);
     in->prevout.index = read_le32(r);
@@ -14,10 +15,22 @@ static void read_input(struct reader *r, struct tx_in *in)
     in->sequence = read_le32(r);
 }
 
-static void read_output(struct reader *r, struct tx_out *out)
+void tx_out_read(struct reader *r, struct tx_out *out)
 {
     out->value = (int64_t)read_le64(r);
     out->script = read_var_bytes(r);
+}
+
+enum err tx_outs_read(struct reader *r, struct arena *a, struct tx *tx)
+{
+    tx->n_out = read_count(r, TX_OUT_MIN_SIZE);
+    tx->out = (struct tx_out *)arena_alloc(a, tx->n_out, sizeof *tx->out);
+    if (!tx->out)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < tx->n_out && !r->failed; i++)
+        tx_out_read(r, &tx->out[i]);
+    tx->lock_time = read_le32(r);
+    return r->failed ? ERR_PARSE : OK;
 }
 
 enum err tx_read(struct reader *r, struct arena *a, struct tx *tx)
@@ -29,18 +42,11 @@ enum err tx_read(struct reader *r, struct arena *a, struct tx *tx)
     if (!tx->in)
         return ERR_NOMEM;
     for (size_t i = 0; i < tx->n_in && !r->failed; i++)
-        read_input(r, &tx->in[i]);
-    tx->n_out = read_count(r, TX_OUT_MIN_SIZE);
-    tx->out = (struct tx_out *)arena_alloc(a, tx->n_out, sizeof *tx->out);
-    if (!tx->out)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < tx->n_out && !r->failed; i++)
-        read_output(r, &tx->out[i]);
-    tx->lock_time = read_le32(r);
-    if (r->failed)
-        return ERR_PARSE;
-    tx->raw = span_of(start, (size_t)(r->p - start));
-    return OK;
+        tx_in_read(r, &tx->in[i]);
+    enum err rc = tx_outs_read(r, a, tx);
+    if (!rc)
+        tx->raw = span_of(start, (size_t)(r->p - start));
+    return rc;
 }
 
 void tx_compute_id(struct tx *tx)
@@ -48,23 +54,35 @@ void tx_compute_id(struct tx *tx)
     sha256d(tx->id.b, tx->raw.data, tx->raw.len);
 }
 
+void tx_in_write(struct buf *b, const struct tx_in *in)
+{
+    buf_put(b, in->prevout.txid.b, 32);
+    buf_put_le32(b, in->prevout.index);
+    buf_put_var_bytes(b, in->script.data, in->script.len);
+    buf_put_le32(b, in->sequence);
+}
+
+void tx_out_write(struct buf *b, const struct tx_out *out)
+{
+    buf_put_le64(b, (uint64_t)out->value);
+    buf_put_var_bytes(b, out->script.data, out->script.len);
+}
+
+void tx_outs_write(struct buf *b, const struct tx *tx)
+{
+    buf_put_compact(b, tx->n_out);
+    for (size_t i = 0; i < tx->n_out; i++)
+        tx_out_write(b, &tx->out[i]);
+    buf_put_le32(b, tx->lock_time);
+}
+
 void tx_write(struct buf *b, const struct tx *tx)
 {
     buf_put_le32(b, (uint32_t)tx->version);
     buf_put_compact(b, tx->n_in);
-    for (size_t i = 0; i < tx->n_in; i++) {
-        const struct tx_in *in = &tx->in[i];
-        buf_put(b, in->prevout.txid.b, 32);
-        buf_put_le32(b, in->prevout.index);
-        buf_put_var_bytes(b, in->script.data, in->script.len);
-        buf_put_le32(b, in->sequence);
-    }
-    buf_put_compact(b, tx->n_out);
-    for (size_t i = 0; i < tx->n_out; i++) {
-        buf_put_le64(b, (uint64_t)tx->out[i].value);
-        buf_put_var_bytes(b, tx->out[i].script.data, tx->out[i].script.len);
-    }
-    buf_put_le32(b, tx->lock_time);
+    for (size_t i = 0; i < tx->n_in; i++)
+        tx_in_write(b, &tx->in[i]);
+    tx_outs_write(b, tx);
 }
 
 size_t tx_size(const struct tx *tx)
@@ -102,10 +120,10 @@ static void count_parts(struct reader r, size_t *n_in, size_t *n_out)
     read_le32(&r);
     *n_in = read_count(&r, TX_IN_MIN_SIZE);
     for (size_t i = 0; i < *n_in && !r.failed; i++)
-        read_input(&r, &in);
+        tx_in_read(&r, &in);
     *n_out = read_count(&r, TX_OUT_MIN_SIZE);
     for (size_t i = 0; i < *n_out && !r.failed; i++)
-        read_output(&r, &out);
+        tx_out_read(&r, &out);
 }
 
 static size_t align16(size_t n)
