@@ -6,15 +6,15 @@
 
 #include <json-c/json.h>
 
-#include "base/hash.h"
 #include "base/intmath.h"
 #include "base/mem.h"
+#include "base/merkle_branch.h"
 #include "chain/chain.h"
 #include "rpc/block_json.h"
+#include "rpc/block_scan.h"
 #include "rpc/tx_json.h"
 
 #define RAW_PIECE (1u << 20)
-#define SEGMENT_BYTES (1u << 20)
 
 static struct rpc_result not_available(struct rpc_call *call, const struct header_node *node,
                                        const struct error *e)
@@ -24,11 +24,6 @@ static struct rpc_result not_available(struct rpc_call *call, const struct heade
         return rpc_fail_error(call, e);
     return rpc_fail(call, RPC_MISC_ERROR, "Block file %s not available.",
                     hash_to_hex(hex, node->hash.b));
-}
-
-static bool is_given_up(const struct rpc_call *call)
-{
-    return call->out->failed || cancelled(call->env->cancel);
 }
 
 /* --- raw ------------------------------------------------------------------------------------ */
@@ -44,7 +39,7 @@ static struct rpc_result put_raw(struct rpc_call *call, struct header_node *node
     uint8_t *piece = xmalloc((size_t)MIN_OF(d.data.size, (uint64_t)RAW_PIECE));
     enum err rc = OK;
     jw_hex_open(call->out);
-    for (uint64_t at = 0; at < d.data.size && !rc && !is_given_up(call);) {
+    for (uint64_t at = 0; at < d.data.size && !rc && !rpc_given_up(call);) {
         size_t n = (size_t)MIN_OF(d.data.size - at, (uint64_t)RAW_PIECE);
         rc = blockfiles_read(chain_blockfiles(c), &d.data, at, piece, n, &e);
         if (!rc)
@@ -60,46 +55,34 @@ static struct rpc_result put_raw(struct rpc_call *call, struct header_node *node
 
 enum tx_form { TX_IDS, TX_OBJECTS, TX_COINBASE_OBJECT };
 
-static void put_tx(struct rpc_call *call, const struct tx *tx, enum tx_form form,
-                   enum script_era era)
-{
-    if (form == TX_IDS)
-        jw_hash(call->out, tx->id.b);
-    else
-        jw_tx(call->out, tx, chain_get_params(call->env->chain), era, NULL);
-}
+struct tx_writer {
+    struct rpc_call *call;
+    enum tx_form form;
+    enum script_era era;
+};
 
-static enum err put_txs_from(struct rpc_call *call, struct block_reader *r, enum tx_form form,
-                             enum script_era era, struct error *e)
+static enum scan_next put_tx(void *ctx, struct block_segment *segment, const struct tx *tx)
 {
-    struct block_segment *s;
-    for (;;) {
-        enum err rc = block_reader_next(r, &s, e);
-        if (rc || !s)
-            return rc;
-        size_t n = form == TX_COINBASE_OBJECT ? MIN_OF(s->n_txs, (size_t)1) : s->n_txs;
-        for (size_t i = 0; i < n && !is_given_up(call); i++)
-            put_tx(call, &s->txs[i], form, era);
-        block_segment_unref(s);
-        if (form == TX_COINBASE_OBJECT || is_given_up(call))
-            return OK;
-    }
+    struct tx_writer *w = ctx;
+    struct json_writer *out = w->call->out;
+    (void)segment;
+    if (w->form == TX_IDS)
+        jw_hash(out, tx->id.b);
+    else
+        jw_tx(out, tx, chain_get_params(w->call->env->chain), w->era, NULL);
+    return SCAN_ON;
 }
 
 /* Member tx: an array. */
 static enum err put_txs(struct rpc_call *call, struct header_node *node, enum tx_form form,
                         struct error *e)
 {
-    struct chain *c = call->env->chain;
-    struct block_reader *r;
-    enum err rc = chain_read_block(c, node, form == TX_COINBASE_OBJECT ? 1 : SEGMENT_BYTES, &r, e);
-    if (rc)
-        return rc;
+    struct tx_writer w = { call, form, block_era(call->env->chain, node->height) };
     jw_key(call->out, "tx");
     jw_array_open(call->out);
-    rc = put_txs_from(call, r, form, block_era(c, node->height), e);
+    enum err rc = block_scan(
+        call, node, form == TX_COINBASE_OBJECT ? SCAN_COINBASE : SCAN_WHOLE_BLOCK, put_tx, &w, e);
     jw_array_close(call->out);
-    block_reader_close(r);
     return rc;
 }
 
@@ -127,60 +110,39 @@ static struct rpc_result cmd_getblock(struct rpc_call *call)
 
 /* --- getblockheader ------------------------------------------------------------------------- */
 
-struct ids {
-    struct hash256 *v;
-    size_t n;
-};
-
-static enum err collect_ids(struct rpc_call *call, struct header_node *node, struct ids *ids,
-                            struct error *e)
+static enum scan_next add_leaf(void *ctx, struct block_segment *segment, const struct tx *tx)
 {
-    struct block_reader *r;
-    struct block_segment *s;
-    enum err rc = chain_read_block(call->env->chain, node, SEGMENT_BYTES, &r, e);
-    if (rc)
-        return rc;
-    ids->n = 0;
-    ids->v = try_alloc((size_t)block_reader_tx_count(r), sizeof *ids->v);
-    if (!ids->v)
-        rc = error_set(e, ERR_NOMEM, "out of memory for the block's ids");
-    while (!rc && !(rc = block_reader_next(r, &s, e)) && s) {
-        for (size_t i = 0; i < s->n_txs; i++)
-            memcpy(ids->v[ids->n++].b, s->txs[i].id.b, 32);
-        block_segment_unref(s);
-    }
-    block_reader_close(r);
-    return rc;
+    struct merkle_branch_builder *b = ctx;
+    (void)segment;
+    merkle_branch_add(b, tx->id.b, b->leaves == 0);
+    return SCAN_ON;
 }
 
-/* Siblings on the way from the first leaf to the root; ids is used up. */
-static void put_coinbase_proof(struct json_writer *w, struct ids *ids)
+/* The way of the coinbase to the root. */
+static void put_coinbase_proof(struct json_writer *w, const struct merkle_branch *branch)
 {
     jw_key(w, "merkleproof");
     jw_array_open(w);
-    for (size_t n = ids->n; n > 1; n = (n + 1) / 2) {
-        jw_hash(w, ids->v[1].b);
-        for (size_t i = 0; i < n; i += 2)
-            sha256d_pair(ids->v[i / 2].b, ids->v[i].b, ids->v[MIN_OF(i + 1, n - 1)].b);
-    }
+    for (unsigned k = 0; k < branch->n; k++)
+        jw_hash(w, branch->sibling[k].hash.b);
     jw_array_close(w);
 }
 
 static struct rpc_result put_extended(struct rpc_call *call, struct header_node *node)
 {
-    struct ids ids = { 0 };
+    struct merkle_branch_builder proof;
+    const struct merkle_branch *branch;
     struct error e = { 0 };
-    enum err rc = collect_ids(call, node, &ids, &e);
+    merkle_branch_init(&proof);
     jw_object_open(call->out);
-    if (!rc)
-        rc = put_txs(call, node, TX_COINBASE_OBJECT, &e);
-    if (!rc) {
-        jw_put_header(call->out, call->env->chain, node);
-        put_coinbase_proof(call->out, &ids);
-        jw_object_close(call->out);
-    }
-    free(ids.v);
-    return rc ? not_available(call, node, &e) : rpc_done();
+    if (put_txs(call, node, TX_COINBASE_OBJECT, &e) ||
+        block_scan(call, node, SCAN_WHOLE_BLOCK, add_leaf, &proof, &e))
+        return not_available(call, node, &e);
+    jw_put_header(call->out, call->env->chain, node);
+    if (merkle_branch_finish(&proof, &branch))
+        put_coinbase_proof(call->out, branch);
+    jw_object_close(call->out);
+    return rpc_done();
 }
 
 static struct rpc_result cmd_getblockheader(struct rpc_call *call)

@@ -7,17 +7,14 @@
 #include <json-c/json.h>
 
 #include "base/address.h"
-#include "base/config.h"
 #include "base/hash.h"
 #include "base/intmath.h"
 #include "chain/chain.h"
-#include "chain/index_db.h"
 #include "rpc/block_json.h"
+#include "rpc/tx_arg.h"
 #include "rpc/tx_json.h"
+#include "rpc/tx_lookup.h"
 #include "script/template.h"
-
-#define SEGMENT_BYTES (1u << 20)
-#define OUTPUTS_TRIED 1000 /* of a transaction, to find its block by an unspent one */
 
 /* --- decoding ------------------------------------------------------------------------------- */
 
@@ -50,10 +47,13 @@ static struct rpc_result cmd_decoderawtransaction(struct rpc_call *call)
 {
     struct buf raw;
     buf_init(&raw);
-    rpc_hex(call, 0, &raw);
-    bool good = put_tx_bytes(call, buf_span(&raw), next_era(call->env->chain), NULL);
+    struct rpc_result result = rpc_done();
+    if (!rpc_tx(call, 0, &raw))
+        result = rpc_failed(call);
+    else if (!put_tx_bytes(call, buf_span(&raw), next_era(call->env->chain), NULL))
+        result = rpc_fail(call, RPC_DESERIALIZATION_ERROR, "TX decode failed");
     buf_clear(&raw);
-    return good ? rpc_done() : rpc_fail(call, RPC_DESERIALIZATION_ERROR, "TX decode failed");
+    return result;
 }
 
 /* Judged as an output of before Genesis, as the reference does, so that script hashes show. */
@@ -80,104 +80,6 @@ static struct rpc_result cmd_decodescript(struct rpc_call *call)
 
 /* --- getrawtransaction ---------------------------------------------------------------------- */
 
-struct found_tx {
-    struct header_node *node; /* its block; NULL: not found */
-    struct buf raw;
-};
-
-static enum err find_in_block(struct chain *c, struct header_node *node, const struct txid *id,
-                              struct found_tx *f, struct error *e)
-{
-    struct block_reader *r;
-    struct block_segment *s;
-    enum err rc = chain_read_block(c, node, SEGMENT_BYTES, &r, e);
-    if (rc)
-        return rc;
-    while (!f->node && !(rc = block_reader_next(r, &s, e)) && s) {
-        for (size_t i = 0; i < s->n_txs && !f->node; i++)
-            if (txid_equal(&s->txs[i].id, id)) {
-                buf_put(&f->raw, s->txs[i].raw.data, s->txs[i].raw.len);
-                f->node = node;
-            }
-        block_segment_unref(s);
-    }
-    block_reader_close(r);
-    return rc;
-}
-
-static enum err find_by_index(struct chain *c, const struct txid *id, struct found_tx *f,
-                              struct error *e)
-{
-    struct tx_location loc;
-    struct header_data d;
-    bool found;
-    enum err rc = index_db_find_tx(chain_index_db(c), id, &loc, &found, e);
-    struct header_node *node =
-        !rc && found ? header_index_find(chain_headers(c), &loc.block) : NULL;
-    if (rc || !node)
-        return rc;
-    header_index_get_data(chain_headers(c), node, &d);
-    if (!(d.status & HS_HAVE_DATA))
-        return error_set(e, ERR_NOTFOUND, "the block of this transaction has been pruned");
-    if (!buf_try_reserve(&f->raw, (size_t)loc.size))
-        return error_set(e, ERR_NOMEM, "out of memory for the transaction");
-    rc = blockfiles_read(chain_blockfiles(c), &d.data, loc.offset,
-                         buf_extend(&f->raw, (size_t)loc.size), (size_t)loc.size, e);
-    f->node = rc ? NULL : node;
-    return rc;
-}
-
-struct output_query {
-    struct txid id;
-    int32_t height; /* of the block, -1: no unspent output */
-    enum err rc;
-    struct error e;
-};
-
-static void query_outputs(struct chain *c, void *ctx)
-{
-    struct output_query *q = ctx;
-    for (uint32_t i = 0; i < OUTPUTS_TRIED && q->height < 0 && !q->rc; i++) {
-        const struct outpoint o = { q->id, i };
-        struct coin coin;
-        bool found = false;
-        q->rc = coins_get(chain_coins(c), &o, &coin, &found, &q->e);
-        if (!q->rc && found)
-            q->height = coin.height;
-    }
-}
-
-static enum err find_by_output(struct chain *c, const struct txid *id, struct found_tx *f,
-                               struct error *e)
-{
-    struct output_query q = { .id = *id, .height = -1 };
-    enum err rc = chain_call(c, query_outputs, &q);
-    if (rc)
-        return error_set(e, rc, "the node is shutting down");
-    if (q.rc) {
-        if (e)
-            *e = q.e;
-        return q.rc;
-    }
-    struct header_node *node = q.height < 0 ? NULL : header_index_at(chain_headers(c), q.height);
-    return node ? find_in_block(c, node, id, f, e) : OK;
-}
-
-static bool has_tx_index(const struct rpc_call *call)
-{
-    return call->env->config && config_bool(call->env->config, "txindex");
-}
-
-static enum err find_tx(struct rpc_call *call, struct header_node *in_block, const struct txid *id,
-                        struct found_tx *f, struct error *e)
-{
-    struct chain *c = call->env->chain;
-    if (in_block)
-        return find_in_block(c, in_block, id, f, e);
-    enum err rc = has_tx_index(call) ? find_by_index(c, id, f, e) : OK;
-    return rc || f->node ? rc : find_by_output(c, id, f, e);
-}
-
 /* verbose: boolean or number. False: call has failed. */
 static bool take_verbose(struct rpc_call *call, bool *verbose)
 {
@@ -191,7 +93,7 @@ static bool take_verbose(struct rpc_call *call, bool *verbose)
     return false;
 }
 
-static struct rpc_result put_found(struct rpc_call *call, const struct found_tx *f, bool verbose)
+static struct rpc_result put_found(struct rpc_call *call, const struct tx_found *f, bool verbose)
 {
     struct chain *c = call->env->chain;
     if (!verbose) {
@@ -215,7 +117,7 @@ static struct rpc_result not_found(struct rpc_call *call, const struct header_no
                                              "Use gettransaction for wallet transactions.");
     return rpc_fail(
         call, RPC_NOT_FOUND,
-        has_tx_index(call)
+        tx_lookup_has_index(call)
             ? "No such mempool or blockchain transaction. Use gettransaction for wallet "
               "transactions."
             : "No such mempool transaction. Use -txindex to enable blockchain transaction queries. "
@@ -225,7 +127,7 @@ static struct rpc_result not_found(struct rpc_call *call, const struct header_no
 static struct rpc_result cmd_getrawtransaction(struct rpc_call *call)
 {
     struct txid id;
-    struct found_tx f = { .node = NULL };
+    struct tx_found f = { .node = NULL };
     struct header_node *in_block = NULL;
     struct error e = { 0 };
     bool verbose;
@@ -235,7 +137,7 @@ static struct rpc_result cmd_getrawtransaction(struct rpc_call *call)
     if (rpc_has(call, 2) && !(in_block = rpc_block(call, 2)))
         return rpc_failed(call);
     buf_init(&f.raw);
-    enum err rc = find_tx(call, in_block, &id, &f, &e);
+    enum err rc = tx_lookup(call, in_block, &id, &f, &e);
     struct rpc_result result = rc ? rpc_fail_error(call, &e)
                                : f.node ? put_found(call, &f, verbose) : not_found(call, in_block);
     buf_clear(&f.raw);
@@ -292,7 +194,7 @@ static const struct rpc_command rows[] = {
       .category = "rawtransactions",
       .where = RPC_ON_WORKER,
       .fn = cmd_decoderawtransaction,
-      .help = "Shows a serialised transaction as an object.",
+      .help = "Shows a serialised transaction, in plain or extended form (BRC-30), as an object.",
       .result = TX_FIELDS,
       .example = "0100...",
       .params = { { "hexstring", RPC_HEX, RPC_REQUIRED, RPC_CLI_TEXT, "The transaction" } } },

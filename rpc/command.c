@@ -47,6 +47,11 @@ bool rpc_client_gone(const struct rpc_call *call)
     return call->out->failed || (call->client_gone && call->client_gone(call->client));
 }
 
+bool rpc_given_up(const struct rpc_call *call)
+{
+    return rpc_client_gone(call) || cancelled(call->env->cancel);
+}
+
 bool rpc_has(const struct rpc_call *call, size_t i) { return call->argv[i] != NULL; }
 
 const char *rpc_text(const struct rpc_call *call, size_t i, const char *def)

@@ -124,6 +124,8 @@ struct rpc_result rpc_fail_error(struct rpc_call *call, const struct error *e);
 
 /* Work for this call is in vain: long handlers look now and then. */
 bool rpc_client_gone(const struct rpc_call *call);
+/* The same, or the node stops. */
+bool rpc_given_up(const struct rpc_call *call);
 
 /* Parameters by position. A null or missing one gives the default. */
 bool rpc_has(const struct rpc_call *call, size_t i);

@@ -148,6 +148,9 @@ class TxIn:
     def outpoint(self):
         return self.txid + struct.pack("<I", self.index)
 
+    def serialize(self):
+        return self.outpoint() + var_bytes(self.script) + struct.pack("<I", self.sequence)
+
 
 class TxOut:
     def __init__(self, value, script):
@@ -164,8 +167,17 @@ class Tx:
 
     def serialize(self):
         parts = [struct.pack("<i", self.version), compact(len(self.inputs))]
-        for i in self.inputs:
-            parts += [i.outpoint(), var_bytes(i.script), struct.pack("<I", i.sequence)]
+        parts += [i.serialize() for i in self.inputs]
+        parts.append(compact(len(self.outputs)))
+        parts += [o.serialize() for o in self.outputs]
+        parts.append(struct.pack("<I", self.lock_time))
+        return b"".join(parts)
+
+    def serialize_extended(self, spent):
+        """Extended form (BRC-30); spent: the output of each input."""
+        parts = [struct.pack("<i", self.version), bytes.fromhex("0000000000ef"), compact(len(self.inputs))]
+        for i, out in zip(self.inputs, spent):
+            parts += [i.serialize(), out.serialize()]
         parts.append(compact(len(self.outputs)))
         parts += [o.serialize() for o in self.outputs]
         parts.append(struct.pack("<I", self.lock_time))

@@ -1,0 +1,142 @@
+#include "rpc/tx_lookup.h"
+
+#include "base/config.h"
+#include "chain/chain.h"
+#include "chain/index_db.h"
+#include "rpc/block_scan.h"
+
+#define OUTPUTS_TRIED 1000 /* of a transaction, to find its block by an unspent one */
+
+/* --- in one block --------------------------------------------------------------------------- */
+
+struct search {
+    const struct txid *id;
+    struct buf *raw;
+    bool found, nomem;
+};
+
+static enum scan_next take_if_wanted(void *ctx, struct block_segment *segment, const struct tx *tx)
+{
+    struct search *s = ctx;
+    (void)segment;
+    if (!txid_equal(&tx->id, s->id))
+        return SCAN_ON;
+    s->found = buf_try_reserve(s->raw, tx->raw.len);
+    s->nomem = !s->found;
+    if (s->found)
+        buf_put(s->raw, tx->raw.data, tx->raw.len);
+    return SCAN_ENOUGH;
+}
+
+static enum err find_in_block(struct rpc_call *call, struct header_node *node,
+                              const struct txid *id, struct tx_found *f, struct error *e)
+{
+    struct search s = { .id = id, .raw = &f->raw };
+    enum err rc = block_scan(call, node, SCAN_WHOLE_BLOCK, take_if_wanted, &s, e);
+    if (!rc && s.nomem)
+        rc = error_set(e, ERR_NOMEM, "out of memory for the transaction");
+    f->node = !rc && s.found ? node : NULL;
+    return rc;
+}
+
+/* --- by the index --------------------------------------------------------------------------- */
+
+static enum err ask_index(struct chain *c, const struct txid *id, struct tx_location *loc,
+                          struct header_node **node, struct error *e)
+{
+    bool found;
+    enum err rc = index_db_find_tx(chain_index_db(c), id, loc, &found, e);
+    *node = !rc && found ? header_index_find(chain_headers(c), &loc->block) : NULL;
+    return rc;
+}
+
+static enum err read_located(struct chain *c, const struct tx_location *loc,
+                             struct header_node *node, struct tx_found *f, struct error *e)
+{
+    struct header_data d;
+    header_index_get_data(chain_headers(c), node, &d);
+    if (!(d.status & HS_HAVE_DATA))
+        return error_set(e, ERR_NOTFOUND, "the block of this transaction has been pruned");
+    if (!buf_try_reserve(&f->raw, (size_t)loc->size))
+        return error_set(e, ERR_NOMEM, "out of memory for the transaction");
+    enum err rc = blockfiles_read(chain_blockfiles(c), &d.data, loc->offset,
+                                  buf_extend(&f->raw, (size_t)loc->size), (size_t)loc->size, e);
+    f->node = rc ? NULL : node;
+    return rc;
+}
+
+bool tx_lookup_has_index(const struct rpc_call *call)
+{
+    return call->env->config && config_bool(call->env->config, "txindex");
+}
+
+/* --- by an unspent output ------------------------------------------------------------------- */
+
+struct output_query {
+    struct txid id;
+    uint32_t first;           /* output tried before the others */
+    struct header_node *node; /* its block, NULL: no unspent output */
+    enum err rc;
+    struct error e;
+};
+
+static void query_output(struct chain *c, struct output_query *q, uint32_t index)
+{
+    const struct outpoint o = { q->id, index };
+    struct coin coin;
+    bool found = false;
+    q->rc = coins_get(chain_coins(c), &o, &coin, &found, &q->e);
+    if (!q->rc && found)
+        q->node = header_index_at(chain_headers(c), coin.height);
+}
+
+static void query_outputs(struct chain *c, void *ctx)
+{
+    struct output_query *q = ctx;
+    query_output(c, q, q->first);
+    for (uint32_t i = 0; i < OUTPUTS_TRIED && !q->node && !q->rc; i++)
+        query_output(c, q, i);
+}
+
+static enum err ask_outputs(struct chain *c, const struct txid *id, uint32_t first,
+                            struct header_node **node, struct error *e)
+{
+    struct output_query q = { .id = *id, .first = first };
+    enum err rc = chain_call(c, query_outputs, &q);
+    *node = q.node;
+    if (rc)
+        return error_set(e, rc, "the node is shutting down");
+    if (q.rc && e)
+        *e = q.e;
+    return q.rc;
+}
+
+/* --- all of them ---------------------------------------------------------------------------- */
+
+enum err tx_lookup(struct rpc_call *call, struct header_node *in_block, const struct txid *id,
+                   struct tx_found *f, struct error *e)
+{
+    struct chain *c = call->env->chain;
+    struct tx_location loc;
+    struct header_node *node = NULL;
+    f->node = NULL;
+    if (in_block)
+        return find_in_block(call, in_block, id, f, e);
+    enum err rc = tx_lookup_has_index(call) ? ask_index(c, id, &loc, &node, e) : OK;
+    if (rc || node)
+        return rc ? rc : read_located(c, &loc, node, f, e);
+    rc = ask_outputs(c, id, 0, &node, e);
+    return rc || !node ? rc : find_in_block(call, node, id, f, e);
+}
+
+enum err tx_lookup_block(struct rpc_call *call, const struct txid *id, uint32_t output,
+                         struct header_node **node, struct error *e)
+{
+    struct chain *c = call->env->chain;
+    struct tx_location loc;
+    *node = NULL;
+    enum err rc = tx_lookup_has_index(call) ? ask_index(c, id, &loc, node, e) : OK;
+    if (rc || (*node && header_index_is_active(chain_headers(c), *node)))
+        return rc;
+    return ask_outputs(c, id, output, node, e);
+}
