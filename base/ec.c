@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <secp256k1.h>
+#include <secp256k1_recovery.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -162,15 +163,20 @@ bool ec_seckey_valid(const uint8_t secret[32])
     return secp256k1_ec_seckey_verify(context, secret) == 1;
 }
 
+static size_t write_key(uint8_t out[65], const secp256k1_pubkey *key, bool compressed)
+{
+    size_t len = 65;
+    unsigned form = compressed ? SECP256K1_EC_COMPRESSED : SECP256K1_EC_UNCOMPRESSED;
+    secp256k1_ec_pubkey_serialize(context, out, &len, key, form);
+    return len;
+}
+
 size_t ec_pubkey_create(uint8_t out[65], const uint8_t secret[32], bool compressed)
 {
     secp256k1_pubkey pubkey;
     if (!secp256k1_ec_pubkey_create(context, &pubkey, secret))
         return 0;
-    size_t len = 65;
-    unsigned form = compressed ? SECP256K1_EC_COMPRESSED : SECP256K1_EC_UNCOMPRESSED;
-    secp256k1_ec_pubkey_serialize(context, out, &len, &pubkey, form);
-    return len;
+    return write_key(out, &pubkey, compressed);
 }
 
 size_t ec_sign_der(uint8_t out[72], const uint8_t secret[32], const uint8_t digest[32])
@@ -181,4 +187,33 @@ size_t ec_sign_der(uint8_t out[72], const uint8_t secret[32], const uint8_t dige
         !secp256k1_ecdsa_signature_serialize_der(context, out, &len, &s))
         return 0;
     return len;
+}
+
+#define COMPACT_FIRST 27
+#define COMPACT_SHORT_KEY 4
+
+bool ec_sign_compact(uint8_t out[EC_COMPACT_SIZE], const uint8_t secret[32], bool compressed,
+                     const uint8_t digest[32])
+{
+    secp256k1_ecdsa_recoverable_signature s;
+    int id;
+    if (!secp256k1_ecdsa_sign_recoverable(context, &s, digest, secret, NULL, NULL))
+        return false;
+    secp256k1_ecdsa_recoverable_signature_serialize_compact(context, out + 1, &id, &s);
+    out[0] = (uint8_t)(COMPACT_FIRST + id + (compressed ? COMPACT_SHORT_KEY : 0));
+    return true;
+}
+
+/* As the reference: of the first byte only three bits are looked at. */
+size_t ec_recover_compact(uint8_t key[65], const uint8_t sig[EC_COMPACT_SIZE],
+                          const uint8_t digest[32])
+{
+    secp256k1_ecdsa_recoverable_signature s;
+    secp256k1_pubkey pubkey;
+    unsigned first = (unsigned)sig[0] - COMPACT_FIRST;
+    if (!secp256k1_ecdsa_recoverable_signature_parse_compact(context, &s, sig + 1,
+                                                             (int)(first & 3)) ||
+        !secp256k1_ecdsa_recover(context, &pubkey, &s, digest))
+        return 0;
+    return write_key(key, &pubkey, first & COMPACT_SHORT_KEY);
 }

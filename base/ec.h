@@ -29,4 +29,15 @@ size_t ec_pubkey_create(uint8_t out[65], const uint8_t secret[32], bool compress
 /* Deterministic (RFC 6979) low-S DER signature; returns its length (at most 72), 0 on failure. */
 size_t ec_sign_der(uint8_t out[72], const uint8_t secret[32], const uint8_t digest[32]);
 
+/*
+ * Signatures from which the key follows: 27 + number of the candidate (+ 4: its short form), R, S.
+ * Made as ec_sign_der makes them. Recovery gives the key's bytes (33 or 65) and its length, 0 when
+ * no key can have made the signature.
+ */
+#define EC_COMPACT_SIZE 65
+bool ec_sign_compact(uint8_t out[EC_COMPACT_SIZE], const uint8_t secret[32], bool compressed,
+                     const uint8_t digest[32]);
+size_t ec_recover_compact(uint8_t key[65], const uint8_t sig[EC_COMPACT_SIZE],
+                          const uint8_t digest[32]);
+
 #endif

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/hash.h"
@@ -148,53 +149,12 @@ bool rpc_auth_allows(const struct rpc_auth *a, const struct sockaddr *peer)
     return false;
 }
 
-/* --- base64 --------------------------------------------------------------------------------- */
-
-static const char base64_digits[] =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/* Decodes up to NUL; returns the length or SIZE_MAX. */
-static size_t base64_decode(uint8_t *out, size_t cap, const char *text)
-{
-    size_t n = 0;
-    uint32_t bits = 0;
-    unsigned have = 0;
-    for (; *text && *text != '='; text++) {
-        const char *d = strchr(base64_digits, *text);
-        if (!d)
-            return SIZE_MAX;
-        bits = bits << 6 | (uint32_t)(d - base64_digits);
-        have += 6;
-        if (have >= 8) {
-            if (n == cap)
-                return SIZE_MAX;
-            have -= 8;
-            out[n++] = (uint8_t)(bits >> have);
-        }
-    }
-    text += strspn(text, "=");
-    return *text ? SIZE_MAX : n;
-}
-
-static void base64_encode(struct buf *out, const uint8_t *data, size_t len)
-{
-    for (size_t i = 0; i < len; i += 3) {
-        uint32_t v = (uint32_t)data[i] << 16;
-        v |= i + 1 < len ? (uint32_t)data[i + 1] << 8 : 0;
-        v |= i + 2 < len ? data[i + 2] : 0;
-        buf_put_u8(out, (uint8_t)base64_digits[v >> 18]);
-        buf_put_u8(out, (uint8_t)base64_digits[v >> 12 & 63]);
-        buf_put_u8(out, i + 1 < len ? (uint8_t)base64_digits[v >> 6 & 63] : '=');
-        buf_put_u8(out, i + 2 < len ? (uint8_t)base64_digits[v & 63] : '=');
-    }
-}
-
 char *rpc_auth_field(const char *user_password)
 {
     struct buf b;
     buf_init(&b);
     buf_put_str(&b, "Basic ");
-    base64_encode(&b, (const uint8_t *)user_password, strlen(user_password));
+    base64_encode(&b, user_password, strlen(user_password));
     buf_put_u8(&b, 0);
     return (char *)buf_take(&b, NULL);
 }

@@ -93,6 +93,18 @@ struct header_node *rpc_block(struct rpc_call *call, size_t i)
     return node;
 }
 
+struct header_node *rpc_block_at(struct rpc_call *call, size_t i)
+{
+    int64_t height = rpc_int(call, i, 0);
+    struct header_node *node =
+        height < 0 || height > INT32_MAX
+            ? NULL
+            : header_index_at(chain_headers(call->env->chain), (int32_t)height);
+    if (!node)
+        rpc_fail(call, RPC_INVALID_PARAMETER, "Block height out of range");
+    return node;
+}
+
 static int verbosity_of_text(const char *text, const char *const *names)
 {
     if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0)

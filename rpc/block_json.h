@@ -20,6 +20,9 @@ enum script_era block_era(struct chain *c, int32_t height);
 /* The node named by parameter i; NULL: call has failed with -5 "Block not found". */
 struct header_node *rpc_block(struct rpc_call *call, size_t i);
 
+/* The block of the active chain at the height in parameter i; NULL: call has failed with -8. */
+struct header_node *rpc_block_at(struct rpc_call *call, size_t i);
+
 /*
  * A verbosity parameter: number, boolean, digits, "true", "false" or one of `names`
  * (NULL-terminated, by value). False: call has failed.

@@ -86,7 +86,9 @@ static enum err put_txs(struct rpc_call *call, struct header_node *node, enum tx
     return rc;
 }
 
-static struct rpc_result cmd_getblock(struct rpc_call *call)
+/* A block as parameter 1 wants it. */
+static struct rpc_result show_block(struct rpc_call *call,
+                                    struct header_node *(*find)(struct rpc_call *call, size_t i))
 {
     static const char *const names[] = { "RAW_BLOCK", "DECODE_HEADER", "DECODE_TRANSACTIONS",
                                          "DECODE_HEADER_AND_COINBASE", NULL };
@@ -95,7 +97,7 @@ static struct rpc_result cmd_getblock(struct rpc_call *call)
     struct error e = { 0 };
     if (!rpc_verbosity(call, 1, 1, names, &verbosity))
         return rpc_failed(call);
-    struct header_node *node = rpc_block(call, 0);
+    struct header_node *node = find(call, 0);
     if (!node)
         return rpc_failed(call);
     if (verbosity == 0)
@@ -106,6 +108,13 @@ static struct rpc_result cmd_getblock(struct rpc_call *call)
     jw_put_header(call->out, call->env->chain, node);
     jw_object_close(call->out);
     return rpc_done();
+}
+
+static struct rpc_result cmd_getblock(struct rpc_call *call) { return show_block(call, rpc_block); }
+
+static struct rpc_result cmd_getblockbyheight(struct rpc_call *call)
+{
+    return show_block(call, rpc_block_at);
 }
 
 /* --- getblockheader ------------------------------------------------------------------------- */
@@ -201,6 +210,17 @@ static const struct rpc_command rows[] = {
       .result = "\"hex\" or {tx:[...], " HEADER_FIELDS "}",
       .example = "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f 2",
       .params = { { "blockhash", RPC_HASH, RPC_REQUIRED, RPC_CLI_TEXT, "Hash of the block" },
+                  { "verbosity|verbose", RPC_ANY, RPC_OPTIONAL, RPC_CLI_TEXT,
+                    "How much to show (default 1)" } } },
+    { .name = "getblockbyheight",
+      .category = "blockchain",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_getblockbyheight,
+      .help = "The block of the active chain at a height, as getblock shows it.",
+      .result = "\"hex\" or {tx:[...], " HEADER_FIELDS "}",
+      .example = "1000 2",
+      .params = { { "height|blockhash", RPC_INT, RPC_REQUIRED, RPC_CLI_JSON,
+                    "The height (the reference calls it blockhash when named)" },
                   { "verbosity|verbose", RPC_ANY, RPC_OPTIONAL, RPC_CLI_TEXT,
                     "How much to show (default 1)" } } },
     { .name = "getblockheader",

@@ -39,13 +39,9 @@ static struct rpc_result cmd_getdifficulty(struct rpc_call *call)
 
 static struct rpc_result cmd_getblockhash(struct rpc_call *call)
 {
-    int64_t height = rpc_int(call, 0, 0);
-    struct header_node *node =
-        height < 0 || height > INT32_MAX
-            ? NULL
-            : header_index_at(chain_headers(call->env->chain), (int32_t)height);
+    struct header_node *node = rpc_block_at(call, 0);
     if (!node)
-        return rpc_fail(call, RPC_INVALID_PARAMETER, "Block height out of range");
+        return rpc_failed(call);
     jw_hash(call->out, node->hash.b);
     return rpc_done();
 }

@@ -96,14 +96,15 @@ static bool choose_stats(struct rpc_call *call, struct json_object *list,
     return true;
 }
 
-static struct rpc_result cmd_getblockstats(struct rpc_call *call)
+static struct rpc_result show_stats(struct rpc_call *call,
+                                    struct header_node *(*find)(struct rpc_call *call, size_t i))
 {
     bool chosen[COUNT_OF(stats)];
     struct block_stats b;
     struct error e = { 0 };
     if (!choose_stats(call, call->argv[1], chosen))
         return rpc_failed(call);
-    struct header_node *node = rpc_block(call, 0);
+    struct header_node *node = find(call, 0);
     if (!node)
         return rpc_failed(call);
     enum err rc = block_stats_compute(&b, call->env->chain, node, call->env->cancel, &e);
@@ -118,6 +119,16 @@ static struct rpc_result cmd_getblockstats(struct rpc_call *call)
             put_stat(call->out, &stats[k], &b);
     jw_object_close(call->out);
     return rpc_done();
+}
+
+static struct rpc_result cmd_getblockstats(struct rpc_call *call)
+{
+    return show_stats(call, rpc_block);
+}
+
+static struct rpc_result cmd_getblockstatsbyheight(struct rpc_call *call)
+{
+    return show_stats(call, rpc_block_at);
 }
 
 static struct rpc_result put_tx_stats(struct rpc_call *call, const struct tx_stats *t)
@@ -156,18 +167,29 @@ static struct rpc_result cmd_getchaintxstats(struct rpc_call *call)
     return put_tx_stats(call, &t);
 }
 
+#define STATS_PARAM                                                                                \
+    { "stats", RPC_ARRAY, RPC_OPTIONAL, RPC_CLI_JSON, "Names of the numbers to show (default all)" }
+#define STATS_RESULT "{avgfee, avgfeerate, ..., utxo_size_inc}"
+
 static const struct rpc_command rows[] = {
     { .name = "getblockstats",
       .category = "blockchain",
       .where = RPC_ON_WORKER,
       .fn = cmd_getblockstats,
       .help = "Numbers about one block: fees, sizes, counts. Fee rates are per byte.",
-      .result = "{avgfee, avgfeerate, ..., utxo_size_inc}",
+      .result = STATS_RESULT,
       .example = "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f "
                  "'[\"txs\",\"totalfee\"]'",
       .params = { { "blockhash", RPC_HASH, RPC_REQUIRED, RPC_CLI_TEXT, "Hash of the block" },
-                  { "stats", RPC_ARRAY, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "Names of the numbers to show (default all)" } } },
+                  STATS_PARAM } },
+    { .name = "getblockstatsbyheight",
+      .category = "blockchain",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_getblockstatsbyheight,
+      .help = "The numbers of getblockstats for the block of the active chain at a height.",
+      .result = STATS_RESULT,
+      .example = "1000 '[\"txs\",\"totalfee\"]'",
+      .params = { { "height", RPC_INT, RPC_REQUIRED, RPC_CLI_JSON, "The height" }, STATS_PARAM } },
     { .name = "getchaintxstats",
       .category = "blockchain",
       .where = RPC_ON_WORKER,

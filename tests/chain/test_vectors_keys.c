@@ -2,11 +2,11 @@
 #include <string.h>
 
 #include "base/address.h"
-#include "base/base58.h"
 #include "base/block.h"
 #include "base/bytes.h"
 #include "base/ec.h"
 #include "base/tx.h"
+#include "base/wif.h"
 #include "chain/params.h"
 #include "chain/pow.h"
 #include "tests/base/json_text.h"
@@ -19,14 +19,10 @@ static bool is_address(const struct chain_params *p, const char *text)
            (version == p->address_version || version == p->script_address_version);
 }
 
-/* 32 bytes under the network's version, with a trailing 1 for a compressed key. */
 static bool is_secret(const struct chain_params *p, const char *text)
 {
-    uint8_t data[64];
-    size_t len;
-    if (!base58check_decode(data, sizeof(data), text, &len) || data[0] != p->secret_version)
-        return false;
-    return (len == 33 || (len == 34 && data[33] == 1)) && ec_seckey_valid(data + 1);
+    struct private_key k;
+    return wif_decode(&k, p->secret_version, text) == WIF_OK;
 }
 
 static void no_invalid_text_is_an_address_or_key_of_any_network(void **state)

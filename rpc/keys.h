@@ -1,0 +1,11 @@
+/* Private keys as parameters of commands. */
+#ifndef RPC_KEYS_H
+#define RPC_KEYS_H
+
+#include "base/wif.h"
+#include "rpc/command.h"
+
+/* A key in this network's text form. False: call has failed with -5. The caller wipes it. */
+bool rpc_private_key(struct rpc_call *call, const char *text, struct private_key *k);
+
+#endif
