@@ -84,6 +84,16 @@ void *try_realloc(void *p, size_t count, size_t size)
     return realloc(p, total ? total : 1);
 }
 
+/* The C library puts a word before each piece and rounds to 16 bytes; large ones are whole pages. */
+size_t mem_cost(size_t size)
+{
+    enum { WORD = 8, ALIGN = 16, LEAST = 32, LARGE = 128 << 10, PAGE = 4096 };
+    if (size >= LARGE)
+        return (size + 2 * WORD + PAGE - 1) & ~(size_t)(PAGE - 1);
+    const size_t cost = (size + WORD + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+    return MAX_OF(cost, LEAST);
+}
+
 struct arena_chunk {
     struct arena_chunk *older;
     size_t size; /* of the data that follows */

@@ -131,6 +131,17 @@ static size_t align16(size_t n)
     return (n + 15) & ~(size_t)15;
 }
 
+static size_t arrays_size(size_t n_in, size_t n_out)
+{
+    return MAX_OF(align16(n_in * sizeof(struct tx_in)), 16) +
+           MAX_OF(align16(n_out * sizeof(struct tx_out)), 16);
+}
+
+size_t tx_memory(const struct tx *tx)
+{
+    return mem_cost(sizeof(struct shared_tx) + arrays_size(tx->n_in, tx->n_out) + tx->raw.len);
+}
+
 struct tx *tx_new(const void *raw, size_t len, struct error *e)
 {
     /* Counted first, so that the whole takes one allocation of just the size needed. */
@@ -138,8 +149,7 @@ struct tx *tx_new(const void *raw, size_t len, struct error *e)
     reader_init(&r, raw, len);
     size_t n_in, n_out;
     count_parts(r, &n_in, &n_out);
-    size_t arrays = MAX_OF(align16(n_in * sizeof(struct tx_in)), 16) +
-                    MAX_OF(align16(n_out * sizeof(struct tx_out)), 16);
+    const size_t arrays = arrays_size(n_in, n_out);
     size_t total;
     struct shared_tx *s = NULL;
     if (add_size(sizeof *s + arrays, len, &total))

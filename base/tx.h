@@ -57,5 +57,6 @@ bool tx_is_coinbase(const struct tx *tx);
 struct tx *tx_new(const void *raw, size_t len, struct error *e);
 struct tx *tx_ref(struct tx *tx);
 void tx_unref(struct tx *tx);
+size_t tx_memory(const struct tx *tx); /* bytes that tx_new took for it */
 
 #endif

@@ -25,7 +25,6 @@
 #include "chain/verdict.h"
 
 struct mempool;
-struct mempool_group; /* mempool_internal.h */
 
 struct mempool_options {
     size_t max_bytes;            /* maxmempool, memory of all entries; 1000 MB */
@@ -34,6 +33,16 @@ struct mempool_options {
     int64_t mining_fee_per_kb;   /* minminingtxfee, satoshis */
     uint32_t max_ancestors;      /* limitancestorcount, 10,000: longest chain in the primary pool */
     uint32_t max_group_members;  /* limitcpfpgroupmemberscount, 25 */
+};
+
+/* A payer and its secondary ancestors. Read only outside this module. */
+struct mempool_group {
+    struct mempool_entry **members; /* by sequence; the payer is the last */
+    size_t n;
+    int64_t fee;                    /* of all, with what was added to it */
+    uint64_t size;                  /* bytes of all */
+    bool broken;                    /* for the module: it lost a member, and */
+    struct mempool_group *next_broken;
 };
 
 /* One transaction of the pool. Read only outside this module. */
@@ -85,10 +94,10 @@ void mempool_free(struct mempool *mp); /* NULL is fine */
 
 /*
  * What a transaction would be on top of the pool: its parents' chains against the limits
- * ("too-long-mempool-chain", code REJECT_NONSTANDARD, no score). True when it may enter.
+ * ("too-long-mempool-chain", code REJECT_NONSTANDARD, no score). True when it may enter. As in the
+ * reference, what it would pay makes no difference.
  */
-bool mempool_check_chain(const struct mempool *mp, const struct tx *tx, int64_t fee,
-                         struct verdict *v);
+bool mempool_check_chain(struct mempool *mp, const struct tx *tx, struct verdict *v);
 struct mempool_candidate {
     struct tx *tx;          /* a reference is taken */
     int64_t fee;
@@ -97,31 +106,37 @@ struct mempool_candidate {
     bool spends_coinbase;
     bool counts_as_paying;  /* a consolidation: primary whatever its fee */
 };
-/* Its id and its inputs are not in the pool yet, and mempool_check_chain agreed. May promote
- * secondary ancestors into a group. */
+/* Its id and its inputs are not in the pool yet, nothing in the pool spends its outputs, and
+ * mempool_check_chain agreed. May promote secondary ancestors into a group. NULL when memory is
+ * short; then the pool is as before. */
 struct mempool_entry *mempool_add(struct mempool *mp, const struct mempool_candidate *c);
 /* Takes it and all its descendants out. */
 void mempool_remove(struct mempool *mp, const struct txid *id, enum mempool_reason reason,
                     struct mempool_removals *out);
 /* The transaction is in a block: itself leaves, its children stay with fewer ancestors; whatever
- * else spends the same outputs leaves with its descendants (conflict = tx). */
+ * else spends the same outputs leaves with its descendants (conflict = tx). Called for all
+ * transactions of a block in order, then mempool_note_block: only then are the numbers and groups of
+ * those that stay worked out again, once for the whole block. */
 void mempool_remove_confirmed(struct mempool *mp, struct tx *tx, struct mempool_removals *out);
 void mempool_remove_all(struct mempool *mp, enum mempool_reason reason,
                         struct mempool_removals *out);
 /* Those accepted before now - expiry_s, with descendants. */
 void mempool_expire(struct mempool *mp, int64_t now, struct mempool_removals *out);
-/* Down to the limits: secondary first, then lowest fee rate, with descendants; raises the minimum
- * fee rate (spec consensus 5.1, 5.3). */
+/* Down to the limits: secondary first, then lowest fee rate, of the entries that nothing in the pool
+ * depends on; raises the minimum fee rate (spec consensus 5.1, 5.3). */
 void mempool_trim(struct mempool *mp, int64_t now, struct mempool_removals *out);
-/* A block was connected: the minimum fee rate may begin to fall. */
+/* A block was connected: what it changed is worked out, the minimum fee rate may begin to fall. */
 void mempool_note_block(struct mempool *mp, int64_t now);
 /* NULL when not there. */
 struct mempool_entry *mempool_find(const struct mempool *mp, const struct txid *id);
 /* Who spends the output; NULL: nobody in the pool. */
 struct mempool_entry *mempool_spender(const struct mempool *mp, const struct outpoint *o);
-/* Whether fees may be changed for transactions not in the pool too: kept until they come. */
+/* Adds to what counts as the fee, of transactions not in the pool too: kept until one is in a block.
+ * The sum stays within the range of money. */
 void mempool_prioritise(struct mempool *mp, const struct txid *id, int64_t fee_delta);
 int64_t mempool_fee_delta(const struct mempool *mp, const struct txid *id);
+void mempool_each_delta(const struct mempool *mp,
+                        void (*fn)(void *ctx, const struct txid *id, int64_t fee_delta), void *ctx);
 
 /* --- any thread --- */
 
@@ -149,7 +164,7 @@ enum mempool_visit { MEMPOOL_GO_ON, MEMPOOL_ENOUGH };
 typedef enum mempool_visit (*mempool_visit_fn)(void *ctx, const struct mempool_entry *entry);
 /* All entries by rising sequence (parents first), from the first one above `after` (0: all). */
 void mempool_each(struct mempool *mp, uint64_t after, mempool_visit_fn fn, void *ctx);
-/* The entry itself, then: */
+/* The entry itself, then the others by rising sequence: */
 void mempool_each_ancestor(struct mempool *mp, const struct txid *id, mempool_visit_fn fn,
                            void *ctx);
 void mempool_each_descendant(struct mempool *mp, const struct txid *id, mempool_visit_fn fn,

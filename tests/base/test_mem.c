@@ -1,5 +1,6 @@
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,6 +95,19 @@ static void strings_are_copied_and_formatted(void **state)
     free(xrealloc(z, 0));
 }
 
+static void the_cost_of_a_piece_covers_what_it_can_hold(void **state)
+{
+    (void)state;
+    for (size_t size = 0; size < 300000; size += size / 50 + 1) {
+        void *p = malloc(size);
+        assert_true(mem_cost(size) >= malloc_usable_size(p) + 8);
+        assert_true(mem_cost(size) <= size + 8192);
+        free(p);
+    }
+    assert_int_equal(mem_cost(1), 32);
+    assert_int_equal(mem_cost(25), 48);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -103,6 +117,7 @@ int main(void)
         cmocka_unit_test(arena_reset_keeps_the_largest_chunk),
         cmocka_unit_test(try_alloc_reports_what_cannot_be_had),
         cmocka_unit_test(strings_are_copied_and_formatted),
+        cmocka_unit_test(the_cost_of_a_piece_covers_what_it_can_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

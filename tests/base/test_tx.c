@@ -127,6 +127,7 @@ static void a_shared_transaction_owns_its_bytes(void **state)
     assert_true(txid_equal(&tx->id, &want));
     assert_int_equal(tx->in[0].script.data[1], 0xbb);
     assert_round_trip(tx);
+    assert_true(tx_memory(tx) > sizeof(struct tx) + tx->raw.len);
     tx_unref(tx);
     tx_unref(NULL);
 }
