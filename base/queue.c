@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 
@@ -23,13 +23,9 @@ struct queue {
 struct queue *queue_new(size_t max_items, size_t max_bytes, void (*wake)(void *ctx), void *ctx)
 {
     struct queue *q = xcalloc(1, sizeof(*q));
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&q->lock, NULL);
-    pthread_cond_init(&q->filled, &attr);
+    clock_cond_init(&q->filled);
     pthread_cond_init(&q->drained, NULL);
-    pthread_condattr_destroy(&attr);
     q->max_items = max_items;
     q->max_bytes = max_bytes;
     q->wake = wake;
@@ -129,22 +125,9 @@ struct queue_node *queue_pop(struct queue *q)
     return node;
 }
 
-static struct timespec deadline_after(int64_t timeout_ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += timeout_ms / 1000;
-    t.tv_nsec += timeout_ms % 1000 * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
-
 struct queue_node *queue_pop_wait(struct queue *q, int64_t timeout_ms)
 {
-    struct timespec until = deadline_after(timeout_ms < 0 ? 0 : timeout_ms);
+    struct timespec until = clock_deadline(timeout_ms);
     int rc = 0;
     pthread_mutex_lock(&q->lock);
     while (!q->head && !q->closed && rc != ETIMEDOUT)

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -42,11 +41,7 @@ static struct chain *chain_new(const struct chain_options *o, const struct chain
         c->h = *h;
     cancel_init(&c->cancel);
     pthread_mutex_init(&c->lock, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&c->tip_moved, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&c->tip_moved);
     progress_init(&c->progress);
     c->queue = queue_new(0, 0, NULL, NULL);
     c->pool = pool_new(o->workers, "check");
@@ -483,23 +478,11 @@ enum err chain_read_block_bytes(struct chain *c, const struct header_node *node,
     return rc;
 }
 
-static void deadline_after(struct timespec *at, int64_t ms)
-{
-    clock_gettime(CLOCK_MONOTONIC, at);
-    at->tv_sec += (time_t)(ms / 1000);
-    at->tv_nsec += (long)(ms % 1000) * 1000000;
-    if (at->tv_nsec >= 1000000000) {
-        at->tv_sec++;
-        at->tv_nsec -= 1000000000;
-    }
-}
-
 bool chain_wait_tip(struct chain *c, int32_t min_height, const struct block_hash *not_hash,
                     int64_t timeout_ms, struct chain_tip *tip)
 {
-    struct timespec until;
+    const struct timespec until = clock_deadline(timeout_ms);
     int waited = 0;
-    deadline_after(&until, timeout_ms < 0 ? 0 : timeout_ms);
     pthread_mutex_lock(&c->lock);
     while (!c->stopping && waited != ETIMEDOUT &&
            (c->snapshot.height < min_height ||
