@@ -53,14 +53,17 @@ bool policy_check_standard(const struct tx_policy *p, const struct block_rules *
 bool policy_standard_matters(const struct tx_policy *p, const struct block_rules *next,
                              bool only_output_script);
 
-/* Every spent output is of a standard kind, and redeem scripts have at most 15 signature operations.
- * coins[i] belongs to input i. From Genesis on it matters like unusual outputs do (5.2). */
-bool policy_inputs_standard(const struct tx_policy *p, const struct block_rules *next,
-                            const struct tx *tx, const struct coin *coins);
+/* Every spent output is of a standard kind, and redeem scripts have at most 15 signature operations
+ * and are pushed. coins[i] belongs to input i; its height is that of the next block when the output
+ * is not confirmed, here and below. From Genesis on it matters like unusual outputs do (5.2). */
+bool policy_inputs_standard(const struct block_rules *next, const struct tx *tx,
+                            const struct coin *coins);
 /* Signature operations against the limit: "bad-txns-too-many-sigops". */
 bool policy_check_sigops(const struct tx_policy *p, const struct block_rules *next,
                          const struct tx *tx, const struct coin *coins, struct verdict *v);
-/* Merges confirmed coins into few outputs, so that it may be free (5.1, "free consolidation"). */
+/* Merges confirmed coins into few outputs, so that it may be free (5.1, "free consolidation"): factor
+ * times more inputs than outputs, and the same for the bytes of their locking scripts. A donation to
+ * the miner, whose one output is 00 6a "dust" of no value, needs neither. */
 bool policy_is_consolidation(const struct tx_policy *p, const struct block_rules *next,
                              const struct tx *tx, const struct coin *coins);
 
