@@ -199,13 +199,21 @@ static void append(struct journal *j, const struct journal_entry *e, uint64_t gr
     j->totals.fees += e->fee;
 }
 
-uint64_t journal_add(struct journal *j, const struct journal_entry *unit, size_t n)
+void journal_begin(struct journal *j)
 {
     pthread_mutex_lock(&j->lock);
+}
+
+void journal_end(struct journal *j)
+{
+    pthread_mutex_unlock(&j->lock);
+}
+
+uint64_t journal_add(struct journal *j, const struct journal_entry *unit, size_t n)
+{
     const uint64_t first = j->next_number;
     for (size_t i = 0; i < n; i++)
         append(j, &unit[i], n > 1 ? first : 0);
-    pthread_mutex_unlock(&j->lock);
     return first;
 }
 
@@ -221,7 +229,7 @@ static void remove_entry(struct journal *j, size_t at, struct journal_entry *e)
     tidy_piece(j, at);
 }
 
-/* The entry in a piece that may be changed; NULL: our own mistake. Locked. */
+/* The entry in a piece that may be changed; NULL: our own mistake. */
 static struct journal_entry *own_entry(struct journal *j, uint64_t number, size_t *at)
 {
     if (WARN_BUG(j->n_pieces == 0))
@@ -235,21 +243,17 @@ static struct journal_entry *own_entry(struct journal *j, uint64_t number, size_
 void journal_remove(struct journal *j, uint64_t number)
 {
     size_t at;
-    pthread_mutex_lock(&j->lock);
     struct journal_entry *e = own_entry(j, number, &at);
     if (e)
         remove_entry(j, at, e);
-    pthread_mutex_unlock(&j->lock);
 }
 
 void journal_set_fee_delta(struct journal *j, uint64_t number, int64_t fee_delta)
 {
     size_t at;
-    pthread_mutex_lock(&j->lock);
     struct journal_entry *e = own_entry(j, number, &at);
     if (e)
         e->fee_delta = fee_delta;
-    pthread_mutex_unlock(&j->lock);
 }
 
 void journal_unsettle(struct journal *j)

@@ -42,6 +42,9 @@ void journal_free(struct journal *j); /* snapshots may outlive it; NULL is fine 
 
 /* --- chain thread --- */
 
+/* Around changes: readers see all of them or none. Short: they wait. */
+void journal_begin(struct journal *j);
+void journal_end(struct journal *j);
 /*
  * Adds n transactions that belong together (a group, or a single one) at the end; references are
  * taken, number and group are the journal's. Returns the number of the first, the others have the
@@ -50,6 +53,7 @@ void journal_free(struct journal *j); /* snapshots may outlive it; NULL is fine 
 uint64_t journal_add(struct journal *j, const struct journal_entry *unit, size_t n);
 void journal_remove(struct journal *j, uint64_t number); /* it is in */
 void journal_set_fee_delta(struct journal *j, uint64_t number, int64_t fee_delta);
+/* These two not between begin and end. */
 void journal_unsettle(struct journal *j);
 /* What is in fits a block on the tip (from here on, or still). */
 void journal_settle(struct journal *j, struct header_node *tip);

@@ -15,10 +15,12 @@
 
 /*
  * Memory of an entry beyond what it allocates itself: slots of the maps (16 bytes, filled to three
- * eighths at least), of the order of sequence, of three heaps, and a share of its group.
+ * eighths at least), of the order of sequence, of three heaps, a share of its group, and of the
+ * journal.
  */
 #define MAP_SHARE 43
-#define ENTRY_SHARE (MAP_SHARE + 2 * sizeof(struct pool_slot) + 3 * 2 * sizeof(void *) + 64)
+#define ENTRY_SHARE (MAP_SHARE + 2 * sizeof(struct pool_slot) + 3 * 2 * sizeof(void *) + 64 +  \
+                     sizeof(struct journal_entry))
 
 const char *mempool_reason_name(enum mempool_reason r)
 {
@@ -121,6 +123,7 @@ struct mempool *mempool_new(const struct mempool_options *o)
     pthread_rwlockattr_destroy(&attr);
     mp->o = *o;
     mp->next_sequence = 1;
+    mp->journal = journal_new();
     rand_bytes(&mp->key, sizeof(mp->key));
     map_init(&mp->by_id);
     map_init(&mp->by_spent);
@@ -148,8 +151,14 @@ void mempool_free(struct mempool *mp)
     heap_clear(&mp->pending);
     free(mp->order);
     free(mp->scratch.v);
+    journal_free(mp->journal);
     pthread_rwlock_destroy(&mp->lock);
     free(mp);
+}
+
+struct journal *mempool_journal(struct mempool *mp)
+{
+    return mp->journal;
 }
 
 /* --- order of sequence --- */
@@ -234,15 +243,17 @@ void mempool_prioritise(struct mempool *mp, const struct txid *id, int64_t fee_d
     if (!add_i64(mempool_fee_delta(mp, id), fee_delta, &sum))
         sum = fee_delta;
     sum = MAX_OF(MIN_OF(sum, MAX_MONEY), -MAX_MONEY);
-    pthread_rwlock_wrlock(&mp->lock);
+    pool_begin(mp);
     struct pool_entry *e = pool_find(mp, id);
     set_delta(mp, id, sum);
     if (e) {
         e->pub.fee_delta = sum;
+        if (e->pub.primary)
+            journal_set_fee_delta(mp->journal, e->pub.journal_number, pool_fee_of(e) - e->pub.fee);
         pool_fee_changed(mp, e);
         pool_settle(mp, POOL_VISITS_ALL);
     }
-    pthread_rwlock_unlock(&mp->lock);
+    pool_end(mp);
 }
 
 void mempool_each_delta(const struct mempool *mp,
@@ -302,6 +313,7 @@ static struct pool_entry *entry_new(const struct mempool_candidate *c, size_t n_
         .fee = c->fee,
         .time = c->time,
         .height = c->height,
+        .sigops = c->sigops,
         .spends_coinbase = c->spends_coinbase,
         .parents = (struct mempool_entry **)(void *)&e->spends[c->tx->n_in],
         .memory = mem_cost(size) + tx_memory(c->tx) + ENTRY_SHARE + c->tx->n_in * MAP_SHARE,
@@ -350,7 +362,7 @@ static void insert(struct mempool *mp, struct pool_entry *e, const struct pool_l
 struct mempool_entry *mempool_add(struct mempool *mp, const struct mempool_candidate *c)
 {
     struct pool_entry *e = NULL;
-    pthread_rwlock_wrlock(&mp->lock);
+    pool_begin(mp);
     if (mp->settle_all)
         pool_settle(mp, POOL_VISITS_ALL);
     collect_parents(mp, c->tx, &mp->scratch);
@@ -364,7 +376,7 @@ struct mempool_entry *mempool_add(struct mempool *mp, const struct mempool_candi
         pool_judge(mp, e);
         pool_settle(mp, POOL_VISITS_PER_ADD);
     }
-    pthread_rwlock_unlock(&mp->lock);
+    pool_end(mp);
     return e ? &e->pub : NULL;
 }
 
@@ -420,6 +432,8 @@ static void take_out(struct mempool *mp, struct pool_entry *e)
         map_remove(&mp->by_spent, hash_outpoint(mp, &tx->in[i].prevout), spends,
                    &tx->in[i].prevout);
     order_remove(mp, e);
+    if (e->pub.primary)
+        journal_remove(mp->journal, e->pub.journal_number);
     count_out(mp, e);
     entry_free(e);
 }
@@ -439,12 +453,12 @@ void pool_remove_tree(struct mempool *mp, struct pool_entry *e, enum mempool_rea
 void mempool_remove(struct mempool *mp, const struct txid *id, enum mempool_reason reason,
                     struct mempool_removals *out)
 {
-    pthread_rwlock_wrlock(&mp->lock);
+    pool_begin(mp);
     struct pool_entry *e = pool_find(mp, id);
     if (e)
         pool_remove_tree(mp, e, reason, NULL, out);
     pool_settle(mp, POOL_VISITS_ALL);
-    pthread_rwlock_unlock(&mp->lock);
+    pool_end(mp);
 }
 
 /* Whatever in the pool spends what the transaction spends. */
@@ -459,7 +473,7 @@ static void remove_conflicts(struct mempool *mp, struct tx *tx, struct mempool_r
 
 void mempool_remove_confirmed(struct mempool *mp, struct tx *tx, struct mempool_removals *out)
 {
-    pthread_rwlock_wrlock(&mp->lock);
+    pool_begin(mp);
     struct pool_entry *e = pool_find(mp, &tx->id);
     forget_delta(mp, &tx->id);
     mp->settle_all = true;
@@ -469,13 +483,13 @@ void mempool_remove_confirmed(struct mempool *mp, struct tx *tx, struct mempool_
     } else {
         remove_conflicts(mp, tx, out);
     }
-    pthread_rwlock_unlock(&mp->lock);
+    pool_end(mp);
 }
 
 void mempool_remove_all(struct mempool *mp, enum mempool_reason reason,
                         struct mempool_removals *out)
 {
-    pthread_rwlock_wrlock(&mp->lock);
+    pool_begin(mp);
     for (size_t i = 0; i < mp->n_order; i++)
         if (mp->order[i].entry)
             note_removal(out, mp->order[i].entry->pub.tx, reason, NULL);
@@ -489,5 +503,5 @@ void mempool_remove_all(struct mempool *mp, enum mempool_reason reason,
         mp->n_holes--;
     }
     pool_settle(mp, POOL_VISITS_ALL);
-    pthread_rwlock_unlock(&mp->lock);
+    pool_end(mp);
 }

@@ -24,6 +24,7 @@
 #include "base/tx.h"
 #include "chain/verdict.h"
 
+struct journal;
 struct mempool;
 
 struct mempool_options {
@@ -55,8 +56,10 @@ struct mempool_entry {
     uint64_t sequence;           /* counts up; parents have smaller ones than children */
     uint32_t ancestors;          /* longest chain of unconfirmed ancestors, spec consensus 5.1 */
     uint32_t secondary_ancestors; /* how many of them do not pay, with repetition as the reference */
+    uint32_t sigops;             /* as the candidate said */
     bool primary;
     bool spends_coinbase;
+    uint64_t journal_number;     /* of primary ones (journal.h), else 0 */
     struct mempool_group *group; /* NULL: on its own */
     struct mempool_entry **parents, **children; /* in the pool, no repetition */
     uint32_t n_parents, n_children;
@@ -89,6 +92,11 @@ void mempool_removals_clear(struct mempool_removals *r);
 
 struct mempool *mempool_new(const struct mempool_options *o);
 void mempool_free(struct mempool *mp); /* NULL is fine */
+/*
+ * Its primary transactions, for those who make blocks. The pool adds and removes; who owns the pool
+ * says when it is settled. Any thread.
+ */
+struct journal *mempool_journal(struct mempool *mp);
 
 /* --- chain thread --- */
 
@@ -103,6 +111,7 @@ struct mempool_candidate {
     int64_t fee;
     int64_t time;
     int32_t height;
+    uint32_t sigops;        /* before Genesis, redeem scripts included; else 0 */
     bool spends_coinbase;
     bool counts_as_paying;  /* a consolidation: primary whatever its fee */
 };

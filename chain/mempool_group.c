@@ -48,8 +48,26 @@ void pool_set_primary(struct mempool *mp, struct pool_entry *e, bool primary)
     } else {
         mp->n_primary--;
         mp->secondary_memory += e->pub.memory;
+        journal_remove(mp->journal, e->pub.journal_number);
+        e->pub.journal_number = 0;
     }
     pool_rate_again(mp, e);
+}
+
+/* Those that just turned primary together, parents first. */
+static void enter_journal(struct mempool *mp, struct pool_entry *const *members, size_t n)
+{
+    struct journal_entry one, *unit = n == 1 ? &one : xcalloc(n, sizeof(*unit));
+    for (size_t i = 0; i < n; i++)
+        unit[i] = (struct journal_entry){ .tx = members[i]->pub.tx,
+                                          .fee = members[i]->pub.fee,
+                                          .fee_delta = pool_fee_of(members[i]) - members[i]->pub.fee,
+                                          .sigops = members[i]->pub.sigops };
+    const uint64_t first = journal_add(mp->journal, unit, n);
+    for (size_t i = 0; i < n; i++)
+        members[i]->pub.journal_number = first + i;
+    if (unit != &one)
+        free(unit);
 }
 
 void pool_enqueue(struct mempool *mp, struct pool_entry *e)
@@ -164,6 +182,7 @@ static bool make_group(struct mempool *mp, struct pool_entry *payer)
         members->v[i]->pub.group = g;
         pool_set_primary(mp, members->v[i], true);
     }
+    enter_journal(mp, members->v, members->n);
     for (size_t i = 0; i < members->n; i++)
         for (uint32_t k = 0; k < members->v[i]->pub.n_children; k++) {
             struct pool_entry *child = pool_entry_of(members->v[i]->pub.children[k]);
@@ -185,8 +204,10 @@ static bool judge_payment(struct mempool *mp, struct pool_entry *e, const struct
                           bool alone)
 {
     if (within_group(mp, d->count) && pays(mp, d->fee, d->size)) {
-        if (alone)
+        if (alone) {
             pool_set_primary(mp, e, true);
+            enter_journal(mp, &e, 1);
+        }
         if (alone || make_group(mp, e))
             return true;
     }

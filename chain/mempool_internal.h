@@ -1,6 +1,6 @@
 /*
- * What the files of the mempool share. All functions here are for the chain thread with the lock
- * held for writing, unless they say otherwise.
+ * What the files of the mempool share. All functions here are for the chain thread between pool_begin
+ * and pool_end, unless they say otherwise.
  *
  * Every relation is kept in both directions with positions, so that a link goes away at once however
  * many others there are. What follows from relations (length of chains, who pays for whom) is worked
@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/heap.h"
 #include "base/map.h"
+#include "chain/journal.h"
 #include "chain/mempool.h"
 
 /* Entries that one new transaction may make the queue look at, beyond itself (spec consensus 5.3). */
@@ -73,6 +74,7 @@ struct mempool {
     struct map by_id, by_spent, deltas;
     struct pool_slot *order;
     size_t n_order, cap_order, n_holes;
+    struct journal *journal;
     struct heap worst;   /* entries without children, lowest rank first */
     struct heap oldest;  /* all, by time of acceptance */
     struct heap pending; /* whose numbers may have changed, by sequence */
@@ -91,6 +93,18 @@ struct mempool {
     uint64_t visits;     /* entries and links the queue looked at: what admission costs */
     struct pool_list scratch;
 };
+
+/* Around every change. */
+static inline void pool_begin(struct mempool *mp)
+{
+    pthread_rwlock_wrlock(&mp->lock);
+    journal_begin(mp->journal);
+}
+static inline void pool_end(struct mempool *mp)
+{
+    journal_end(mp->journal);
+    pthread_rwlock_unlock(&mp->lock);
+}
 
 static inline struct pool_entry *pool_entry_of(const struct mempool_entry *e)
 {

@@ -76,11 +76,11 @@ static void fix_floor(struct mempool *mp, int64_t now)
 
 void mempool_note_block(struct mempool *mp, int64_t now)
 {
-    pthread_rwlock_wrlock(&mp->lock);
+    pool_begin(mp);
     pool_settle(mp, POOL_VISITS_ALL);
     fix_floor(mp, now);
     mp->floor_falls = true;
-    pthread_rwlock_unlock(&mp->lock);
+    pool_end(mp);
 }
 
 /* What was thrown out last, and what would have been next, must not come back for the same price.
@@ -116,7 +116,7 @@ void mempool_trim(struct mempool *mp, int64_t now, struct mempool_removals *out)
 {
     struct pool_entry *e;
     int64_t thrown_rate = INT64_MIN;
-    pthread_rwlock_wrlock(&mp->lock);
+    pool_begin(mp);
     pool_settle(mp, mp->settle_all ? POOL_VISITS_ALL : 0);
     while ((e = too_much(mp))) {
         thrown_rate = MAX_OF(thrown_rate, e->rate);
@@ -125,16 +125,16 @@ void mempool_trim(struct mempool *mp, int64_t now, struct mempool_removals *out)
     }
     if (thrown_rate != INT64_MIN)
         raise_floor(mp, thrown_rate, now);
-    pthread_rwlock_unlock(&mp->lock);
+    pool_end(mp);
 }
 
 void mempool_expire(struct mempool *mp, int64_t now, struct mempool_removals *out)
 {
     struct pool_entry *e;
-    pthread_rwlock_wrlock(&mp->lock);
+    pool_begin(mp);
     while ((e = (struct pool_entry *)heap_first(&mp->oldest)) &&
            e->pub.time < now - mp->o.expiry_s)
         pool_remove_tree(mp, e, MEMPOOL_EXPIRED, NULL, out);
     pool_settle(mp, POOL_VISITS_ALL);
-    pthread_rwlock_unlock(&mp->lock);
+    pool_end(mp);
 }

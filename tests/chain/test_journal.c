@@ -9,8 +9,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "tests/chain/journal_util.h"
-#include "tests/test.h"
+#include "tests/chain/pool_util.h"
 
 #define TIP ((struct header_node *)(void *)&tip_stands_here)
 static int tip_stands_here;
@@ -20,6 +19,24 @@ static struct journal *settled_journal(void)
     struct journal *j = journal_new();
     journal_settle(j, TIP);
     return j;
+}
+
+/* Adds one that is on its own and gives the reference away; its number. */
+static uint64_t journal_put(struct journal *j, struct tx *tx, int64_t fee)
+{
+    const struct journal_entry e = { .tx = tx, .fee = fee };
+    journal_begin(j);
+    const uint64_t number = journal_add(j, &e, 1);
+    journal_end(j);
+    tx_unref(tx);
+    return number;
+}
+
+static void journal_drop(struct journal *j, uint64_t number)
+{
+    journal_begin(j);
+    journal_remove(j, number);
+    journal_end(j);
 }
 
 /* Numbers along a snapshot; returns how many. */
@@ -41,7 +58,7 @@ static void numbers_rise_and_totals_add_up(void **state)
     struct journal *j = settled_journal();
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < 3000; i++) {
-        struct tx *tx = made_tx(i, NULL, 0, 80 + i % 7);
+        struct tx *tx = pool_child(NULL, i, 1, 80 + i % 7);
         bytes += tx->raw.len;
         assert_int_equal(journal_put(j, tx, i), i + 1);
     }
@@ -68,10 +85,12 @@ static void members_of_a_unit_share_a_group(void **state)
 {
     (void)state;
     struct journal *j = settled_journal();
-    struct tx *a = made_tx(1, NULL, 0, 80), *b = made_tx(2, &a, 1, 80);
+    struct tx *a = pool_child(NULL, 1, 1, 80), *b = pool_child(a, 0, 1, 80);
     const struct journal_entry unit[] = { { .tx = a, .sigops = 3 }, { .tx = b, .fee = 9 } };
-    journal_put(j, made_tx(3, NULL, 0, 80), 5);
+    journal_put(j, pool_child(NULL, 3, 1, 80), 5);
+    journal_begin(j);
     assert_int_equal(journal_add(j, unit, 2), 2);
+    journal_end(j);
     struct journal_snapshot *s = journal_take(j, 0);
     struct journal_place at = { 0 };
     assert_int_equal(journal_next(s, &at)->group, 0);
@@ -92,16 +111,18 @@ static void a_snapshot_sees_neither_what_leaves_nor_what_comes_later(void **stat
     struct journal *j = settled_journal();
     uint64_t seen[8];
     for (uint32_t i = 0; i < 4; i++)
-        journal_put(j, made_tx(i, NULL, 0, 80), 1);
+        journal_put(j, pool_child(NULL, i, 1, 80), 1);
     struct journal_snapshot *old = journal_take(j, 0);
+    journal_begin(j);
     journal_remove(j, 2);
     journal_set_fee_delta(j, 3, 77);
-    journal_put(j, made_tx(9, NULL, 0, 80), 1);
+    journal_end(j);
+    journal_put(j, pool_child(NULL, 9, 1, 80), 1);
     assert_int_equal(numbers_in(old, seen, 8), 4);
     struct journal_place at = { 0 };
     for (uint32_t i = 0; i < 4; i++) {
         const struct journal_entry *e = journal_next(old, &at);
-        struct tx *same = made_tx(i, NULL, 0, 80);
+        struct tx *same = pool_child(NULL, i, 1, 80);
         assert_memory_equal(e->tx->id.b, same->id.b, 32); /* alive though the journal let it go */
         assert_int_equal(e->fee_delta, 0);
         tx_unref(same);
@@ -126,7 +147,7 @@ static void a_place_goes_on_in_a_later_snapshot_of_the_same_revision(void **stat
     uint32_t seed = 0;
     for (size_t round = 0; round < 300; round++) {
         for (size_t i = 0; i < round % 11; i++)
-            journal_put(j, made_tx(seed++, NULL, 0, 80), 1);
+            journal_put(j, pool_child(NULL, seed++, 1, 80), 1);
         struct journal_snapshot *s = journal_take(j, 0);
         const struct journal_entry *e;
         while ((e = journal_next(s, &at)))
@@ -146,12 +167,12 @@ static void few_that_stay_do_not_hold_the_memory_of_those_that_left(void **state
     uint64_t seen[128];
     const uint32_t n = 50000;
     for (uint32_t i = 0; i < n; i++)
-        journal_put(j, made_tx(i, NULL, 0, 80), 1);
+        journal_put(j, pool_child(NULL, i, 1, 80), 1);
     journal_get_stats(j, &stats);
     const size_t full = stats.memory;
     for (uint64_t number = 1; number <= n; number++)
         if (number % 500 != 0)
-            journal_remove(j, number);
+            journal_drop(j, number);
     journal_get_stats(j, &stats);
     assert_int_equal(stats.totals.count, n / 500);
     assert_true(stats.memory < full / 50);
@@ -179,10 +200,10 @@ static void random_histories_equal_a_plain_list(void **state)
         const uint64_t r = random >> 33;
         const bool grow = (step / 6000) % 2 == 0 ? r % 3 != 0 : r % 3 == 0; /* in waves */
         if (n < MOST && (grow || n == 0)) {
-            list[n++] = journal_put(j, made_tx(step, NULL, 0, 80), 1);
+            list[n++] = journal_put(j, pool_child(NULL, step, 1, 80), 1);
         } else {
             const size_t at = (size_t)(r / 3 % n);
-            journal_remove(j, list[at]);
+            journal_drop(j, list[at]);
             memmove(list + at, list + at + 1, (--n - at) * sizeof(*list));
         }
         if (r % 97 != 0)
@@ -281,9 +302,9 @@ static void readers_and_the_writer_do_not_disturb_each_other(void **state)
     atomic_init(&r.stop, false);
     assert_int_equal(pthread_create(&thread, NULL, read_snapshots, &r), 0);
     for (uint32_t i = 0; i < 20000; i++) {
-        const uint64_t number = journal_put(r.j, made_tx(i, NULL, 0, 80), 1);
+        const uint64_t number = journal_put(r.j, pool_child(NULL, i, 1, 80), 1);
         if (number > 700)
-            journal_remove(r.j, number - 700);
+            journal_drop(r.j, number - 700);
     }
     atomic_store(&r.stop, true);
     void *result;
