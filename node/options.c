@@ -179,6 +179,7 @@ const struct option_row node_options[] = {
     NUMBER("rpcworkqueue", "16", 1, 100000, "<n>", "Requests that may wait."),
     NUMBER("rpcservertimeout", "30", 1, 86400, "<s>", "Idle time of a connection."),
     TEXT("rpccorsdomain", NULL, "<origin>", "Origin from which browsers may ask."),
+    SWITCH("rest", "0", "Answer REST too, to whoever may ask, without credentials."),
 #undef CATEGORY
 #define CATEGORY "Policy"
     { .name = "minminingtxfee", .type = OPTION_AMOUNT, .def = "0.000001", .max = 100 * M,
@@ -228,7 +229,7 @@ const struct option_row node_options[] = {
     IGNORED("feefilter"), IGNORED("broadcastdelay"),
     IGNORED("txnpropagationfreq"), IGNORED("txnpropagationqlen"), IGNORED("recvinvqueuefactor"),
     IGNORED("maxrecvinvqueuefactor"),
-    IGNORED("rejectmempoolrequest"), IGNORED("mempoolsyncpeer"), IGNORED("rest"),
+    IGNORED("rejectmempoolrequest"), IGNORED("mempoolsyncpeer"),
     IGNORED("zmqpubhashblock"), IGNORED("zmqpubhashtx"),
     IGNORED("zmqpubrawblock"), IGNORED("zmqpubrawtx"), IGNORED("zmqpubhashblock2"),
     IGNORED("zmqpubhashtx2"), IGNORED("zmqpubrawblock2"),

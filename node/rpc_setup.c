@@ -76,6 +76,7 @@ enum err rpc_setup(const struct settings *s, struct rpc_env *env, struct rpc_aut
         .max_block_size = config_size(s->config, "excessiveblocksize"),
         .spool_dir = s->net_dir,
         .cors_domain = config_string(s->config, "rpccorsdomain"),
+        .rest = config_bool(s->config, "rest"),
     };
     size_t n_allowed = 0;
     *auth = rpc_auth_new();

@@ -186,6 +186,17 @@ static struct rpc_result take_params(struct rpc_call *call, struct json_object *
 
 /* --- running -------------------------------------------------------------------------------- */
 
+static struct rpc_result run_method(struct rpc_call *call, const char *method,
+                                    struct json_object *params)
+{
+    call->command = rpc_table_find(call->env->table, method);
+    if (!call->command)
+        return rpc_fail(call, RPC_METHOD_NOT_FOUND, "Method not found");
+    log_debug(LOGC_RPC, "rpc %s", call->command->name);
+    struct rpc_result r = take_params(call, params);
+    return r.end == RPC_FAILED ? r : call->command->fn(call);
+}
+
 static struct rpc_result run_call(struct rpc_call *call, struct json_object *request,
                                   const char *warmup)
 {
@@ -200,12 +211,25 @@ static struct rpc_result run_call(struct rpc_call *call, struct json_object *req
         return rpc_fail(call, RPC_INVALID_REQUEST, "Params must be an array or object");
     if (warmup)
         return rpc_fail(call, RPC_IN_WARMUP, "%s", warmup);
-    call->command = rpc_table_find(call->env->table, json_object_get_string(method));
-    if (!call->command)
-        return rpc_fail(call, RPC_METHOD_NOT_FOUND, "Method not found");
-    log_debug(LOGC_RPC, "rpc %s", call->command->name);
-    struct rpc_result r = take_params(call, params);
-    return r.end == RPC_FAILED ? r : call->command->fn(call);
+    return run_method(call, json_object_get_string(method), params);
+}
+
+enum rpc_code rpc_invoke(struct rpc_run *run, const char *method, struct json_object *params,
+                         struct buf *message)
+{
+    struct rpc_call call = { .env = run->env, .out = run->out, .client_gone = run->client_gone,
+                             .client = run->client };
+    struct jw_mark start = jw_mark(run->out);
+    buf_init(&call.message);
+    run->broken = false;
+    if (run_method(&call, method, params).end == RPC_DONE) {
+        call.code = 0;
+    } else {
+        run->broken = !jw_rewind(run->out, &start);
+        buf_put(message, call.message.data, call.message.len);
+    }
+    buf_clear(&call.message);
+    return call.code;
 }
 
 enum rpc_code rpc_run(struct rpc_run *run, struct json_object *request)

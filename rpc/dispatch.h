@@ -30,6 +30,14 @@ struct rpc_run {
 };
 enum rpc_code rpc_run(struct rpc_run *run, struct json_object *request);
 
+/*
+ * One method for another interface: writes the result alone. params: array, object or NULL. On
+ * failure the code is returned and the message appended; what was written is taken back, or broken
+ * is set.
+ */
+enum rpc_code rpc_invoke(struct rpc_run *run, const char *method, struct json_object *params,
+                         struct buf *message);
+
 /* Where a request wants to run; what is no request is refused at once. */
 enum rpc_where rpc_place(const struct rpc_env *env, struct json_object *request);
 

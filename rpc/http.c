@@ -381,7 +381,7 @@ static int body_add(struct http_conn *c, const void *data, size_t len)
 {
     struct http_request *r = c->request;
     struct http_server *s = c->server;
-    if (len > s->o.max_body - r->body_size)
+    if (len > r->max_body - r->body_size)
         return 413;
     bool spool = r->body_size + len > s->o.spool_above || s->memory_bytes + len > BODY_MEMORY_MAX;
     if (r->spool_fd < 0 && spool && !spool_begin(c))
@@ -463,7 +463,7 @@ static void conn_accept_request(struct http_conn *c)
     struct http_request *r = c->request;
     c->state = CONN_BODY;
     http_chunks_init(&c->chunks);
-    if (r->head.has_length && r->head.length > c->server->o.max_body) {
+    if (r->head.has_length && r->head.length > r->max_body) {
         conn_refuse_status(c, 413);
         return;
     }
@@ -491,6 +491,7 @@ static void conn_take_head(struct http_conn *c, size_t size)
     r->keep_alive = r->head.keep_alive;
     struct http_decision d = c->server->handlers.on_head(c->server->handlers.ctx, r);
     r->extra_fields = d.fields;
+    r->max_body = d.max_body ? d.max_body : c->server->o.max_body;
     if (!d.status)
         conn_accept_request(c);
     else if (d.delay_ms)
@@ -578,6 +579,8 @@ static void conn_read_cb(evutil_socket_t fd, short what, void *arg)
         return;
     }
     c->eof = n == 0;
+    if (c->eof && c->request)
+        atomic_store(&c->request->ended, true);
     /* a head has one time limit from its first byte; a body may take long but not stand still */
     if ((c->state == CONN_HEAD && !c->in.len) || c->state == CONN_BODY)
         http_conn_touch(c);

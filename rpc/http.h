@@ -29,6 +29,7 @@ struct http_decision {
         *fields; /* further header lines, each with CRLF, static or alive till the reply; or NULL */
     const char *body;     /* text/plain, NULL: empty */
     unsigned delay_ms;    /* before the answer is sent */
+    uint64_t max_body;    /* of this request; 0: what the server allows */
 };
 
 struct http_handlers {
@@ -65,11 +66,14 @@ void http_server_free(struct http_server *s); /* after stop; NULL is fine */
 /* --- a request: valid from the handler until its reply has been finished; any thread --- */
 const char *http_request_method(const struct http_request *r);
 const char *http_request_path(const struct http_request *r);
+const char *http_request_query(const struct http_request *r); /* after '?', NULL: none */
 const char *http_request_field(const struct http_request *r, const char *name); /* NULL: absent */
 const struct sockaddr *http_request_peer(const struct http_request *r);
 struct span http_request_body(const struct http_request *r);
 /* The client has left: work for it is in vain. */
 bool http_request_gone(const struct http_request *r);
+/* The client has closed its side. It may still read, but who streams without an end should go. */
+bool http_request_ended(const struct http_request *r);
 
 /* Whole reply; r is given up. type NULL: no Content-Type. */
 void http_reply(struct http_request *r, int status, const char *type, const void *body, size_t len);
@@ -81,6 +85,10 @@ void http_reply(struct http_request *r, int status, const char *type, const void
  */
 #define HTTP_UNSENT_MAX (1u << 20)
 void http_reply_start(struct http_request *r, int status, const char *type);
+/* The same for a body whose length is known: just that much must follow. fields: further header
+ * lines, each with CRLF, or NULL. */
+void http_reply_start_sized(struct http_request *r, int status, const char *type,
+                            const char *fields, uint64_t length);
 enum err http_reply_write(struct http_request *r, const void *data, size_t len) MUST_CHECK;
 void http_reply_finish(struct http_request *r);
 void http_reply_abort(struct http_request *r);

@@ -61,10 +61,12 @@ struct http_request {
     const char *extra_fields;
     struct buf body;           /* or a mapped file: */
     int spool_fd;              /* -1: none */
-    uint64_t body_size;
+    uint64_t body_size, max_body;
     void *map;
-    /* Reply. Under lock but for `streaming`, which belongs to the answering thread. */
+    /* Reply. Under lock but for what belongs to the answering thread, down to `chunk_open`. */
     bool streaming, chunked, keep_alive;
+    bool sized;                /* `left` bytes of the body are still to be written */
+    uint64_t left;
     bool chunk_open;           /* the line end after a chunk's data is still to be sent */
     int fd; /* for direct writes by the answering thread; -1: leave it to the loop */
     pthread_mutex_t lock;
@@ -74,7 +76,7 @@ struct http_request {
     bool finished, aborted;
     bool queued;               /* in the server's ready list */
     struct http_request *ready_next;
-    atomic_bool gone;
+    atomic_bool gone, ended;
 };
 
 struct http_server {

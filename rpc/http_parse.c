@@ -84,14 +84,21 @@ static bool parse_request_line(struct http_head *h, char *line)
     return h->path[0] == '/' || h->path[0] == '*';
 }
 
-static bool parse_length(const char *text, uint64_t *out)
+/* Digits at *p, as many as there are; at least one. */
+static bool take_number(const char **p, uint64_t *out)
 {
+    const char *start = *p;
     uint64_t v = 0;
-    for (const char *p = text; *p; p++)
-        if (*p < '0' || *p > '9' || !mul_u64(v, 10, &v) || !add_u64(v, (uint64_t)(*p - '0'), &v))
+    for (; **p >= '0' && **p <= '9'; ++*p)
+        if (!mul_u64(v, 10, &v) || !add_u64(v, (uint64_t)(**p - '0'), &v))
             return false;
     *out = v;
-    return *text != 0;
+    return *p != start;
+}
+
+static bool parse_length(const char *text, uint64_t *out)
+{
+    return take_number(&text, out) && !*text;
 }
 
 /* Is word one of the comma-separated elements, in any case? */
@@ -180,6 +187,42 @@ const char *http_head_field(const struct http_head *h, const char *name)
         if (strcasecmp(h->fields[i].name, name) == 0)
             return h->fields[i].value;
     return NULL;
+}
+
+/* "a-b", "a-" or "-n" as first and last byte, last at most size - 1. */
+static bool take_range(const char *p, uint64_t size, uint64_t *first, uint64_t *last)
+{
+    uint64_t n;
+    if (*p == '-') {
+        p++;
+        if (!take_number(&p, &n) || *p)
+            return false;
+        *first = n ? size - MIN_OF(n, size) : size;
+        *last = size - 1;
+        return true;
+    }
+    if (!take_number(&p, first) || *p++ != '-')
+        return false;
+    *last = UINT64_MAX;
+    if (*p && (!take_number(&p, last) || *p || *last < *first))
+        return false;
+    *last = size ? MIN_OF(*last, size - 1) : 0;
+    return true;
+}
+
+enum http_range http_range_parse(const char *field, uint64_t size, uint64_t *from, uint64_t *len)
+{
+    uint64_t first, last;
+    *from = 0;
+    *len = size;
+    if (!field || strncasecmp(field, "bytes=", 6) != 0 ||
+        !take_range(field + 6, size, &first, &last))
+        return RANGE_WHOLE;
+    if (first >= size)
+        return RANGE_UNSATISFIABLE;
+    *from = first;
+    *len = last - first + 1;
+    return RANGE_PART;
 }
 
 /* --- chunked bodies ------------------------------------------------------------------------- */
@@ -273,7 +316,8 @@ const char *http_status_text(int status)
     static const struct { int status; const char *text; } names[] = {
         { 200, "OK" }, { 204, "No Content" }, { 206, "Partial Content" }, { 400, "Bad Request" },
         { 401, "Unauthorized" }, { 403, "Forbidden" }, { 404, "Not Found" },
-        { 405, "Method Not Allowed" }, { 408, "Request Timeout" }, { 413, "Content Too Large" },
+        { 405, "Method Not Allowed" }, { 408, "Request Timeout" }, { 410, "Gone" },
+        { 413, "Content Too Large" }, { 416, "Range Not Satisfiable" },
         { 431, "Request Header Fields Too Large" }, { 500, "Internal Server Error" },
         { 501, "Not Implemented" }, { 503, "Service Unavailable" },
     };

@@ -35,6 +35,13 @@ enum err http_head_parse(struct http_head *h, char *text, size_t len, int *statu
 /* Value of a field, name in any case; NULL when absent. */
 const char *http_head_field(const struct http_head *h, const char *name);
 
+/*
+ * A Range field over a body of `size` bytes: one range, "bytes=a-b", "bytes=a-" or "bytes=-n".
+ * Anything else, and NULL, asks for the whole (RFC 9110 14.2).
+ */
+enum http_range { RANGE_WHOLE, RANGE_PART, RANGE_UNSATISFIABLE };
+enum http_range http_range_parse(const char *field, uint64_t size, uint64_t *from, uint64_t *len);
+
 /* Decoder of a chunked body; feed pieces in order. */
 struct http_chunks {
     enum http_chunk_state {

@@ -25,6 +25,7 @@ struct http_request *http_request_new(struct http_conn *c)
     struct http_request *r = xcalloc(1, sizeof *r);
     atomic_init(&r->refs, 1);
     atomic_init(&r->gone, false);
+    atomic_init(&r->ended, false);
     r->server = c->server;
     r->conn = c;
     r->peer = c->peer;
@@ -57,6 +58,7 @@ void http_request_unref(struct http_request *r)
 
 const char *http_request_method(const struct http_request *r) { return r->head.method; }
 const char *http_request_path(const struct http_request *r) { return r->head.path; }
+const char *http_request_query(const struct http_request *r) { return r->head.query; }
 const char *http_request_field(const struct http_request *r, const char *name)
 {
     return http_head_field(&r->head, name);
@@ -75,6 +77,11 @@ struct span http_request_body(const struct http_request *r)
 bool http_request_gone(const struct http_request *r)
 {
     return atomic_load_explicit(&r->gone, memory_order_relaxed);
+}
+
+bool http_request_ended(const struct http_request *r)
+{
+    return http_request_gone(r) || atomic_load_explicit(&r->ended, memory_order_relaxed);
 }
 
 size_t http_format_head(char *out, size_t cap, int status, const char *type, const char *fields,
@@ -195,6 +202,19 @@ void http_reply_start(struct http_request *r, int status, const char *type)
     output(r, head, n, NULL, 0);
 }
 
+void http_reply_start_sized(struct http_request *r, int status, const char *type,
+                            const char *fields, uint64_t length)
+{
+    char head[HEAD_OUT_MAX], framing[256];
+    r->streaming = r->sized = true;
+    r->left = length;
+    snprintf(framing, sizeof framing, "Content-Length: %llu\r\n%s", (unsigned long long)length,
+             fields ? fields : "");
+    size_t n = http_format_head(head, sizeof head, status, type, r->extra_fields, framing,
+                                r->keep_alive);
+    output(r, head, n, NULL, 0);
+}
+
 static enum err wait_for_room(struct http_request *r)
 {
     if (on_loop(r->server))
@@ -212,6 +232,8 @@ enum err http_reply_write(struct http_request *r, const void *data, size_t len)
         return ERR_CANCELLED;
     if (!len)
         return OK;
+    BUG_ON(r->sized && len > r->left);
+    r->left -= r->sized ? len : 0;
     char size[32]; /* with the line end that closes the chunk before, so that no data is copied */
     int n =
         r->chunked ? snprintf(size, sizeof size, "%s%zx\r\n", r->chunk_open ? "\r\n" : "", len) : 0;
@@ -229,7 +251,7 @@ void http_reply_finish(struct http_request *r)
     const char *end = r->chunk_open ? "\r\n0\r\n\r\n" : "0\r\n\r\n";
     if (r->chunked)
         output(r, end, strlen(end), NULL, 0);
-    conclude(r, false);
+    conclude(r, r->sized && r->left); /* too little: the client must not take it for the whole */
 }
 
 void http_reply_abort(struct http_request *r) { conclude(r, true); }

@@ -14,25 +14,38 @@
 #include "base/mem.h"
 #include "p2p/netaddr.h"
 #include "rpc/dispatch.h"
-#include "rpc/http.h"
+#include "rpc/http_json.h"
 #include "rpc/json_read.h"
+#include "rpc/rest.h"
+#include "rpc/workers.h"
 
 #define BODY_BASE (UINT64_C(32) << 20)
 #define BODY_UNLIMITED (UINT64_C(1) << 40)
+#define ROUTE_BODY_MAX 65536u
 #define PARSE_ON_HTTP_MAX 16384u /* larger bodies are parsed by a worker */
 #define WAITERS_MAX 16
 #define WRONG_PASSWORD_DELAY_MS 250 /* spec rpc 1.4: slows guessing */
 #define STOP_GRACE_MS 2000
 #define STATUS_MAX 128
 
-static const char type_json[] = "application/json"; /* exactly; ElectrumX compares it */
 static const char type_text[] = "text/plain";
 
 struct job {
-    struct job *next;
+    struct work work; /* first */
     struct rpc_server *server;
     struct http_request *http;
     struct json_object *request; /* NULL: the body is still to be parsed */
+};
+
+struct route {
+    struct rpc_route row;
+    struct workers *workers;
+};
+
+struct route_job {
+    struct work work; /* first */
+    const struct route *route;
+    struct http_request *http;
 };
 
 struct rpc_server {
@@ -45,32 +58,15 @@ struct rpc_server {
     char *cors_fields;        /* added to replies for the allowed origin, or NULL */
     char *cors_preflight;
     struct buf http_out;      /* HTTP thread's */
-    pthread_t *workers;
-    unsigned n_workers;
-    pthread_mutex_t lock;     /* for all below */
-    pthread_cond_t work, waiter_left;
-    struct job *first, *last;
-    unsigned queued, waiters;
-    bool stopping;
+    struct workers *workers, *waiters;
+    struct route routes[RPC_ROUTES_MAX];
+    size_t n_routes;
     atomic_bool ready;
+    pthread_mutex_t lock;     /* for status */
     char status[STATUS_MAX];
 };
 
 /* --- answering ------------------------------------------------------------------------------ */
-
-struct reply {
-    struct http_request *http;
-    bool started;
-};
-
-static enum err reply_sink(void *ctx, const void *data, size_t len)
-{
-    struct reply *reply = ctx;
-    if (!reply->started)
-        http_reply_start(reply->http, 200, type_json);
-    reply->started = true;
-    return http_reply_write(reply->http, data, len);
-}
 
 /* NULL when the node is ready, else the phase, copied to text. */
 static const char *warmup_text(struct rpc_server *s, char text[STATUS_MAX])
@@ -99,37 +95,29 @@ static void answer(struct rpc_server *s, struct http_request *http, struct json_
                    struct buf *out)
 {
     char text[STATUS_MAX];
-    struct reply reply = { .http = http };
-    struct json_writer w;
-    struct rpc_run run = { .env = s->env, .warmup = warmup_text(s, text), .out = &w,
-                           .client_gone = client_gone, .client = http };
+    struct http_json j;
     int status = 200;
-    buf_reset(out);
-    jw_init(&w, out, reply_sink, &reply);
+    http_json_init(&j, http, out);
+    struct rpc_run run = { .env = s->env, .warmup = warmup_text(s, text), .out = &j.w,
+                           .client_gone = client_gone, .client = http };
     if (json_object_get_type(request) == json_type_array)
         run_batch(&run, request);
     else
         status = rpc_http_status(rpc_run(&run, request));
-    buf_put_u8(out, '\n');
-    if (reply.started)
-        jw_flush(&w);
-    if (run.broken || w.failed)
+    if (run.broken)
         http_reply_abort(http);
-    else if (reply.started)
-        http_reply_finish(http);
     else
-        http_reply(http, status, type_json, out->data, out->len);
+        http_json_end(&j, status);
 }
 
 static void answer_error(struct http_request *http, enum rpc_code code, const char *message)
 {
     struct buf out;
-    struct json_writer w;
+    struct http_json j;
     buf_init(&out);
-    jw_init(&w, &out, NULL, NULL);
-    rpc_write_error(&w, code, message, strlen(message), NULL);
-    buf_put_u8(&out, '\n');
-    http_reply(http, rpc_http_status(code), type_json, out.data, out.len);
+    http_json_init(&j, http, &out);
+    rpc_write_error(&j.w, code, message, strlen(message), NULL);
+    http_json_end(&j, rpc_http_status(code));
     buf_clear(&out);
 }
 
@@ -153,8 +141,9 @@ static bool parse_body(struct http_request *http, struct json_object **request)
 
 /* --- workers -------------------------------------------------------------------------------- */
 
-static void job_run(struct job *j, struct buf *out)
+static void job_run(struct work *work, struct buf *out)
 {
+    struct job *j = (struct job *)work; /* its first member */
     struct rpc_server *s = j->server;
     if (cancelled(&s->cancel))
         http_reply(j->http, 503, type_text, "Request rejected during server shutdown", 39);
@@ -166,93 +155,66 @@ static void job_run(struct job *j, struct buf *out)
     free(j);
 }
 
-static struct job *job_next(struct rpc_server *s)
-{
-    pthread_mutex_lock(&s->lock);
-    while (!s->first && !s->stopping)
-        pthread_cond_wait(&s->work, &s->lock);
-    struct job *j = s->first;
-    if (j) {
-        s->first = j->next;
-        s->last = s->first ? s->last : NULL;
-        s->queued--;
-    }
-    pthread_mutex_unlock(&s->lock);
-    return j;
-}
-
-static void *worker_main(void *arg)
-{
-    struct rpc_server *s = arg;
-    struct buf out;
-    buf_init(&out);
-    for (struct job *j; (j = job_next(s));)
-        job_run(j, &out);
-    buf_clear(&out);
-    return NULL;
-}
-
-static void *waiter_main(void *arg)
-{
-    struct job *j = arg;
-    struct rpc_server *s = j->server;
-    struct buf out;
-    buf_init(&out);
-    job_run(j, &out);
-    buf_clear(&out);
-    pthread_mutex_lock(&s->lock);
-    s->waiters--;
-    pthread_cond_signal(&s->waiter_left);
-    pthread_mutex_unlock(&s->lock);
-    return NULL;
-}
-
-static bool waiter_start(struct rpc_server *s, struct job *j)
-{
-    pthread_mutex_lock(&s->lock);
-    bool room = s->waiters < WAITERS_MAX && !s->stopping;
-    s->waiters += room;
-    pthread_mutex_unlock(&s->lock);
-    pthread_attr_t detached;
-    pthread_t thread;
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    bool started = room && pthread_create(&thread, &detached, waiter_main, j) == 0;
-    pthread_attr_destroy(&detached);
-    if (room && !started) {
-        pthread_mutex_lock(&s->lock);
-        s->waiters--;
-        pthread_mutex_unlock(&s->lock);
-    }
-    return started;
-}
-
-static bool worker_queue(struct rpc_server *s, struct job *j)
-{
-    pthread_mutex_lock(&s->lock);
-    bool room = s->queued < s->o.queue_depth && !s->stopping;
-    if (room) {
-        *(s->last ? &s->last->next : &s->first) = j;
-        s->last = j;
-        s->queued++;
-        pthread_cond_signal(&s->work);
-    }
-    pthread_mutex_unlock(&s->lock);
-    return room;
-}
-
 static void hand_over(struct rpc_server *s, struct http_request *http, struct json_object *request,
                       enum rpc_where where)
 {
     struct job *j = xcalloc(1, sizeof *j);
-    *j = (struct job){ .server = s, .http = http, .request = request };
-    bool taken = where == RPC_ON_WAITER ? waiter_start(s, j) : worker_queue(s, j);
-    if (taken)
+    *j = (struct job){ { .run = job_run }, .server = s, .http = http, .request = request };
+    if (workers_push(where == RPC_ON_WAITER ? s->waiters : s->workers, &j->work))
         return;
     LOG_LIMITED(LOG_WARN, "RPC: work queue depth exceeded (option rpcworkqueue)");
     static const char text[] = "Work queue depth exceeded";
     http_reply(http, 500, type_text, text, sizeof text - 1);
     json_object_put(request);
+    free(j);
+}
+
+/* --- routes --------------------------------------------------------------------------------- */
+
+void rpc_server_add_route(struct rpc_server *s, const struct rpc_route *route)
+{
+    BUG_ON(s->n_routes == RPC_ROUTES_MAX);
+    struct route *r = &s->routes[s->n_routes++];
+    r->row = *route;
+    r->workers = route->threads ? workers_new(route->threads, route->queue_depth)
+                                : workers_new(s->o.threads, s->o.queue_depth);
+}
+
+/* NULL: an address of RPC, or none at all. */
+static const struct route *find_route(const struct rpc_server *s, const char *path)
+{
+    for (size_t i = 0; i < s->n_routes; i++) {
+        const char *own = s->routes[i].row.path;
+        size_t n = strlen(own);
+        if (strcmp(path, own) == 0 || (own[n - 1] == '/' && strncmp(path, own, n) == 0))
+            return &s->routes[i];
+    }
+    return NULL;
+}
+
+static void route_run(struct work *work, struct buf *scratch)
+{
+    struct route_job *j = (struct route_job *)work; /* its first member */
+    j->route->row.answer(j->route->row.ctx, j->http, scratch);
+    free(j);
+}
+
+static void route_request(struct rpc_server *s, const struct route *route,
+                          struct http_request *http)
+{
+    char text[STATUS_MAX], line[STATUS_MAX + 40];
+    if (warmup_text(s, text)) {
+        snprintf(line, sizeof line, "Service temporarily unavailable: %s\r\n", text);
+        http_reply(http, 503, type_text, line, strlen(line));
+        return;
+    }
+    struct route_job *j = xcalloc(1, sizeof *j);
+    *j = (struct route_job){ { .run = route_run }, .route = route, .http = http };
+    if (workers_push(route->workers, &j->work))
+        return;
+    static const char busy[] = "Too many requests are being answered, try again\r\n";
+    LOG_LIMITED(LOG_WARN, "HTTP: too many requests for %s at once", route->row.path);
+    http_reply(http, 503, type_text, busy, sizeof busy - 1);
     free(j);
 }
 
@@ -262,6 +224,11 @@ static void on_request(void *ctx, struct http_request *http)
 {
     struct rpc_server *s = ctx;
     struct json_object *request = NULL;
+    const struct route *route = find_route(s, http_request_path(http));
+    if (route) {
+        route_request(s, route, http);
+        return;
+    }
     if (http_request_body(http).len > PARSE_ON_HTTP_MAX) {
         hand_over(s, http, NULL, RPC_ON_WORKER);
         return;
@@ -296,30 +263,59 @@ static struct http_decision refuse(int status, const char *body)
     return (struct http_decision){ .status = status, .body = body };
 }
 
-static struct http_decision on_head(void *ctx, const struct http_request *http)
+static struct http_decision check_credentials(struct rpc_server *s,
+                                              const struct http_request *http)
 {
-    struct rpc_server *s = ctx;
-    const char *method = http_request_method(http);
-    if (!rpc_auth_allows(s->auth, http_request_peer(http)))
-        return refuse(403, NULL);
-    if (cancelled(&s->cancel))
-        return refuse(503, NULL);
-    if (!path_is_rpc(http_request_path(http)))
-        return refuse(404, NULL);
-    bool cors = is_cors_origin(s, http);
-    if (cors && strcmp(method, "OPTIONS") == 0)
-        return (struct http_decision){ .status = 200, .fields = s->cors_preflight };
-    if (strcmp(method, "POST") != 0)
-        return refuse(405, "JSONRPC server handles only POST requests");
     enum auth_answer auth = rpc_auth_check(s->auth, http_request_field(http, "Authorization"));
     if (auth == AUTH_OK)
-        return (struct http_decision){ .fields = cors ? s->cors_fields : NULL };
+        return (struct http_decision){ .status = 0 };
     if (auth == AUTH_WRONG)
         LOG_LIMITED(LOG_WARN, "RPC: wrong password");
     return (struct http_decision){
         .status = 401, .fields = "WWW-Authenticate: Basic realm=\"jsonrpc\"\r\n",
         .delay_ms = auth == AUTH_WRONG ? WRONG_PASSWORD_DELAY_MS : 0,
     };
+}
+
+static struct http_decision on_route_head(struct rpc_server *s, const struct route *route,
+                                          const struct http_request *http)
+{
+    const char *method = http_request_method(http);
+    struct http_decision d = { .status = 0 };
+    if (strcmp(method, "GET") != 0 && !(route->row.allow_post && strcmp(method, "POST") == 0))
+        return refuse(405, "This address handles only GET requests");
+    if (route->row.access == ROUTE_WITH_CREDENTIALS)
+        d = check_credentials(s, http);
+    d.max_body = ROUTE_BODY_MAX;
+    return d;
+}
+
+static struct http_decision on_rpc_head(struct rpc_server *s, const struct http_request *http)
+{
+    const char *method = http_request_method(http);
+    bool cors = is_cors_origin(s, http);
+    if (cors && strcmp(method, "OPTIONS") == 0)
+        return (struct http_decision){ .status = 200, .fields = s->cors_preflight };
+    if (strcmp(method, "POST") != 0)
+        return refuse(405, "JSONRPC server handles only POST requests");
+    struct http_decision d = check_credentials(s, http);
+    if (!d.status)
+        d.fields = cors ? s->cors_fields : NULL;
+    return d;
+}
+
+static struct http_decision on_head(void *ctx, const struct http_request *http)
+{
+    struct rpc_server *s = ctx;
+    const char *path = http_request_path(http);
+    if (!rpc_auth_allows(s->auth, http_request_peer(http)))
+        return refuse(403, NULL);
+    if (cancelled(&s->cancel))
+        return refuse(503, NULL);
+    const struct route *route = find_route(s, path);
+    if (route)
+        return on_route_head(s, route, http);
+    return path_is_rpc(path) ? on_rpc_head(s, http) : refuse(404, NULL);
 }
 
 /* --- life ----------------------------------------------------------------------------------- */
@@ -360,11 +356,14 @@ enum err rpc_server_new(struct rpc_server **out, const struct rpc_server_options
     cancel_init(&s->cancel);
     env->cancel = &s->cancel;
     buf_init(&s->http_out);
+    s->workers = workers_new(s->o.threads, s->o.queue_depth);
+    s->waiters = workers_new(WAITERS_MAX, 0);
     pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->work, NULL);
-    pthread_cond_init(&s->waiter_left, NULL);
     atomic_init(&s->ready, false);
     snprintf(s->status, sizeof s->status, "Starting");
+    if (o->rest)
+        rpc_server_add_route(s, &(struct rpc_route){ .path = "/rest/", .allow_post = true,
+                                                     .answer = rest_answer, .ctx = env });
     struct http_options ho = {
         .max_body = body_limit(o->max_block_size), .spool_dir = o->spool_dir,
         .idle_timeout_ms = (o->idle_timeout_s ? o->idle_timeout_s : 30) * 1000,
@@ -401,13 +400,6 @@ uint16_t rpc_server_port(const struct rpc_server *s, size_t n)
 
 enum err rpc_server_start(struct rpc_server *s, struct error *e)
 {
-    s->workers = xcalloc(s->o.threads, sizeof *s->workers);
-    for (unsigned i = 0; i < s->o.threads; i++) {
-        int rc = pthread_create(&s->workers[i], NULL, worker_main, s);
-        if (rc)
-            return error_set_errno(e, rc, "RPC: thread");
-        s->n_workers++;
-    }
     return http_server_start(s->http, e);
 }
 
@@ -425,18 +417,11 @@ void rpc_server_stop(struct rpc_server *s)
     if (!s)
         return;
     cancel_set(&s->cancel);
-    pthread_mutex_lock(&s->lock);
-    s->stopping = true;
-    pthread_cond_broadcast(&s->work);
-    pthread_mutex_unlock(&s->lock);
     http_server_stop(s->http, STOP_GRACE_MS); /* first: it frees workers that wait for a client */
-    for (unsigned i = 0; i < s->n_workers; i++)
-        pthread_join(s->workers[i], NULL);
-    s->n_workers = 0;
-    pthread_mutex_lock(&s->lock);
-    while (s->waiters)
-        pthread_cond_wait(&s->waiter_left, &s->lock);
-    pthread_mutex_unlock(&s->lock);
+    workers_stop(s->workers);
+    workers_stop(s->waiters);
+    for (size_t i = 0; i < s->n_routes; i++)
+        workers_stop(s->routes[i].workers);
 }
 
 void rpc_server_free(struct rpc_server *s)
@@ -445,12 +430,13 @@ void rpc_server_free(struct rpc_server *s)
         return;
     http_server_free(s->http);
     rpc_table_free(s->table);
-    free(s->workers);
+    workers_free(s->workers);
+    workers_free(s->waiters);
+    for (size_t i = 0; i < s->n_routes; i++)
+        workers_free(s->routes[i].workers);
     free(s->cors_fields);
     free(s->cors_preflight);
     buf_clear(&s->http_out);
     pthread_mutex_destroy(&s->lock);
-    pthread_cond_destroy(&s->work);
-    pthread_cond_destroy(&s->waiter_left);
     free(s);
 }

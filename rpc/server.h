@@ -3,12 +3,13 @@
  *
  * The HTTP thread checks address, path, method and credentials, then parses small requests and
  * runs commands marked RPC_ON_HTTP at once. Everything else goes to a bounded queue of workers
- * (spec rpc 1.1), commands that wait for events to short-lived threads of their own.
+ * (spec rpc 1.1), commands that wait for events to threads of their own.
  * The functions below belong to the thread that starts and stops the node, except set_status.
  */
 #ifndef RPC_SERVER_H
 #define RPC_SERVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,7 @@
 #include "rpc/auth.h"
 #include "rpc/command.h"
 
+struct http_request;
 struct rpc_server;
 
 struct rpc_server_options {
@@ -25,12 +27,31 @@ struct rpc_server_options {
     uint64_t max_block_size; /* of the node; 0 unlimited. Bodies: 32 MiB and twice this */
     const char *spool_dir;   /* for large bodies; borrowed */
     const char *cors_domain; /* NULL: none; borrowed */
+    bool rest;               /* answer /rest/ too */
 };
 
 /* Borrows env (and sets env->table and env->cancel) and auth until rpc_server_free. */
 enum err rpc_server_new(struct rpc_server **out, const struct rpc_server_options *o,
                         struct rpc_env *env, const struct rpc_auth *auth,
                         struct error *e) MUST_CHECK;
+/*
+ * An interface beside JSON-RPC: an address with threads of its own, so that neither waits for the
+ * other. Answered 503 while the node is starting, and when all threads are busy and the queue is
+ * full.
+ */
+struct rpc_route {
+    const char *path;           /* "/rest/": all that begins with it; "/events": this alone */
+    enum rpc_route_access { ROUTE_OPEN, ROUTE_WITH_CREDENTIALS } access;
+    bool allow_post;            /* besides GET */
+    unsigned threads, queue_depth; /* 0 threads: as many as RPC has, and its queue */
+    /* Gives the one reply; on a thread of the route, scratch is a buffer of this thread. */
+    void (*answer)(void *ctx, struct http_request *r, struct buf *scratch);
+    void *ctx;
+};
+/* Before start; path is borrowed. At most RPC_ROUTES_MAX. */
+#define RPC_ROUTES_MAX 4
+void rpc_server_add_route(struct rpc_server *s, const struct rpc_route *route);
+
 /* "addr", "addr:port", "[v6]:port"; before start. */
 enum err rpc_server_listen(struct rpc_server *s, const char *address, uint16_t default_port,
                            struct error *e) MUST_CHECK;

@@ -142,6 +142,32 @@ static void broken_chunks_are_refused(void **state)
     buf_clear(&out);
 }
 
+static void ranges_are_read_or_ignored(void **state)
+{
+    (void)state;
+    static const struct { const char *field; enum http_range range; uint64_t from, len; } rows[] = {
+        { NULL, RANGE_WHOLE, 0, 100 },         { "bytes=0-99", RANGE_PART, 0, 100 },
+        { "bytes=10-19", RANGE_PART, 10, 10 }, { "Bytes=10-", RANGE_PART, 10, 90 },
+        { "bytes=-5", RANGE_PART, 95, 5 },     { "bytes=-500", RANGE_PART, 0, 100 },
+        { "bytes=99-99", RANGE_PART, 99, 1 },  { "bytes=50-5000", RANGE_PART, 50, 50 },
+        { "bytes=100-", RANGE_UNSATISFIABLE, 0, 100 },
+        { "bytes=18446744073709551615-", RANGE_UNSATISFIABLE, 0, 100 },
+        { "bytes=-0", RANGE_UNSATISFIABLE, 0, 100 },
+        { "bytes=20-10", RANGE_WHOLE, 0, 100 }, { "bytes=", RANGE_WHOLE, 0, 100 },
+        { "bytes=-", RANGE_WHOLE, 0, 100 },     { "bytes=1-2,4-5", RANGE_WHOLE, 0, 100 },
+        { "bytes=a-b", RANGE_WHOLE, 0, 100 },   { "lines=1-2", RANGE_WHOLE, 0, 100 },
+        { "bytes=1-18446744073709551616", RANGE_WHOLE, 0, 100 },
+    };
+    uint64_t from, len;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_int_equal(http_range_parse(rows[i].field, 100, &from, &len), rows[i].range);
+        assert_int_equal(from, rows[i].from);
+        assert_int_equal(len, rows[i].len);
+    }
+    assert_int_equal(http_range_parse("bytes=0-0", 0, &from, &len), RANGE_UNSATISFIABLE);
+    assert_int_equal(http_range_parse("bytes=-1", 0, &from, &len), RANGE_UNSATISFIABLE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +178,7 @@ int main(void)
         cmocka_unit_test(the_end_of_a_head_is_found_with_either_line_end),
         cmocka_unit_test(chunks_decode_the_same_however_they_are_cut),
         cmocka_unit_test(broken_chunks_are_refused),
+        cmocka_unit_test(ranges_are_read_or_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 
 #include <stdatomic.h>
 
+#include "rpc/http.h"
 #include "tests/rpc/http_client.h"
 
 struct fixture {
@@ -15,6 +16,24 @@ struct fixture {
 
 static void note_stop(void *node) { atomic_fetch_add(&((struct fixture *)node)->stops, 1); }
 
+static void answer_route(void *ctx, struct http_request *r, struct buf *scratch)
+{
+    buf_reset(scratch);
+    buf_printf(scratch, "%s of %s", (const char *)ctx, http_request_query(r) ? http_request_query(r) : "nothing");
+    http_reply_start_sized(r, 200, "text/plain", "X-More: yes\r\n", scratch->len);
+    assert_int_equal(http_reply_write(r, scratch->data, scratch->len), OK);
+    http_reply_finish(r);
+}
+
+static void answer_too_little(void *ctx, struct http_request *r, struct buf *scratch)
+{
+    (void)ctx;
+    (void)scratch;
+    http_reply_start_sized(r, 200, "text/plain", NULL, 10);
+    assert_int_equal(http_reply_write(r, "12345", 5), OK);
+    http_reply_finish(r);
+}
+
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
@@ -25,6 +44,11 @@ static int setup(void **state)
     f->field = rpc_auth_field("u:p");
     f->env = (struct rpc_env){ .stop = note_stop, .node = f };
     assert_int_equal(rpc_server_new(&f->server, &o, &f->env, f->auth, NULL), OK);
+    rpc_server_add_route(f->server, &(struct rpc_route){ .path = "/open/", .allow_post = true,
+                                                         .answer = answer_route, .ctx = "open" });
+    rpc_server_add_route(f->server, &(struct rpc_route){ .path = "/closed", .access = ROUTE_WITH_CREDENTIALS,
+                                                         .threads = 1, .answer = answer_route, .ctx = "closed" });
+    rpc_server_add_route(f->server, &(struct rpc_route){ .path = "/cut", .threads = 1, .answer = answer_too_little });
     assert_int_equal(rpc_server_listen(f->server, "[::1]:0", 0, NULL), OK);
     assert_int_equal(rpc_server_start(f->server, NULL), OK);
     rpc_server_set_status(f->server, NULL);
@@ -238,6 +262,66 @@ static void stopping_does_not_wait_for_a_client_that_does_not_read(void **state)
     close(fd);
 }
 
+static int get(struct fixture *f, const char *method, const char *path, const char *fields, struct client_reply *r)
+{
+    char text[512];
+    int fd = client_connect(f->port);
+    snprintf(text, sizeof text, "%s %s HTTP/1.1\r\n%s\r\n", method, path, fields);
+    client_say(fd, text);
+    assert_true(client_read(fd, r));
+    close(fd);
+    return r->status;
+}
+
+static void routes_are_answered_beside_rpc(void **state)
+{
+    struct fixture *f = *state;
+    struct client_reply r;
+    char credentials[200];
+    snprintf(credentials, sizeof credentials, "Authorization: %s\r\n", f->field);
+    assert_int_equal(get(f, "GET", "/open/x?a=1", "", &r), 200);
+    assert_string_equal(r.body, "open of a=1");
+    assert_non_null(strstr(r.head, "X-More: yes\n"));
+    assert_false(r.chunked);
+    free(r.body);
+    static const struct { const char *method, *path; bool named; int status; } rows[] = {
+        { "POST", "/open/", false, 200 }, { "PUT", "/open/", false, 405 }, { "GET", "/open", false, 404 },
+        { "GET", "/closed", false, 401 }, { "GET", "/closed", true, 200 }, { "POST", "/closed", true, 405 },
+        { "GET", "/closed/", true, 404 }, { "GET", "/closedx", true, 404 }, { "GET", "/", true, 405 },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_int_equal(get(f, rows[i].method, rows[i].path, rows[i].named ? credentials : "", &r), rows[i].status);
+        free(r.body);
+    }
+    rpc_server_set_status(f->server, "Loading...");
+    assert_int_equal(get(f, "GET", "/open/", "", &r), 503);
+    assert_string_equal(r.body, "Service temporarily unavailable: Loading...\r\n");
+    free(r.body);
+}
+
+static void routes_take_no_large_bodies(void **state)
+{
+    struct fixture *f = *state;
+    struct client_reply r;
+    assert_int_equal(get(f, "POST", "/open/", "Content-Length: 65537\r\n", &r), 413);
+    free(r.body);
+}
+
+static void a_body_that_ends_early_cuts_the_connection(void **state)
+{
+    struct fixture *f = *state;
+    int fd = client_connect(f->port);
+    char text[400];
+    size_t n = 0;
+    client_say(fd, "GET /cut HTTP/1.1\r\n\r\n");
+    for (ssize_t got; (got = recv(fd, text + n, sizeof text - 1 - n, 0)) > 0;)
+        n += (size_t)got;
+    text[n] = 0;
+    assert_non_null(strstr(text, "Content-Length: 10\r\n"));
+    assert_string_equal(text + n - 5, "12345");
+    close(fd);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -252,6 +336,9 @@ int main(void)
         T(warm_up_is_reported_until_it_ends),
         T(stop_reaches_the_node_and_is_answered),
         T(stopping_does_not_wait_for_a_client_that_does_not_read),
+        T(routes_are_answered_beside_rpc),
+        T(routes_take_no_large_bodies),
+        T(a_body_that_ends_early_cuts_the_connection),
         T(a_full_queue_is_answered_with_the_references_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
