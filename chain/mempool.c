@@ -10,17 +10,14 @@
 #include "base/amount.h"
 #include "base/intmath.h"
 #include "base/mem.h"
-#include "base/rand.h"
 #include "chain/policy.h"
 
 /*
- * Memory of an entry beyond what it allocates itself: slots of the maps (16 bytes, filled to three
- * eighths at least), of the order of sequence, of three heaps, a share of its group, and of the
- * journal.
+ * Memory of an entry beyond what it and the table take: slots of the order of sequence and of three
+ * heaps, half of them free, a share of its group, and of the journal.
  */
-#define MAP_SHARE 43
-#define ENTRY_SHARE (MAP_SHARE + 2 * sizeof(struct pool_slot) + 3 * 2 * sizeof(void *) + 64 +  \
-                     sizeof(struct journal_entry))
+#define ENTRY_SHARE                                                                                \
+    (2 * sizeof(struct pool_slot) + 3 * 2 * sizeof(void *) + 64 + sizeof(struct journal_entry))
 
 const char *mempool_reason_name(enum mempool_reason r)
 {
@@ -44,46 +41,6 @@ void mempool_removals_clear(struct mempool_removals *r)
     }
     free(r->v);
     *r = (struct mempool_removals){ 0 };
-}
-
-/* --- keys --- */
-
-static bool has_id(const void *item, const void *key)
-{
-    return txid_equal(&((const struct pool_entry *)item)->pub.tx->id, (const struct txid *)key);
-}
-
-static bool spends(const void *item, const void *key)
-{
-    const struct pool_spend *s = (const struct pool_spend *)item;
-    return outpoint_equal(&s->by->pub.tx->in[s->input].prevout, (const struct outpoint *)key);
-}
-
-static bool is_delta_of(const void *item, const void *key)
-{
-    return txid_equal(&((const struct pool_delta *)item)->id, (const struct txid *)key);
-}
-
-static uint64_t hash_id(const struct mempool *mp, const struct txid *id)
-{
-    return siphash_32(&mp->key, id->b);
-}
-
-static uint64_t hash_outpoint(const struct mempool *mp, const struct outpoint *o)
-{
-    return siphash_36(&mp->key, o->txid.b, o->index);
-}
-
-struct pool_entry *pool_find(const struct mempool *mp, const struct txid *id)
-{
-    return (struct pool_entry *)map_find(&mp->by_id, hash_id(mp, id), has_id, id);
-}
-
-struct pool_entry *pool_spender(const struct mempool *mp, const struct outpoint *o)
-{
-    const struct pool_spend *s =
-        (const struct pool_spend *)map_find(&mp->by_spent, hash_outpoint(mp, o), spends, o);
-    return s ? s->by : NULL;
 }
 
 struct mempool_entry *mempool_find(const struct mempool *mp, const struct txid *id)
@@ -124,9 +81,7 @@ struct mempool *mempool_new(const struct mempool_options *o)
     mp->o = *o;
     mp->next_sequence = 1;
     mp->journal = journal_new();
-    rand_bytes(&mp->key, sizeof(mp->key));
-    map_init(&mp->by_id);
-    map_init(&mp->by_spent);
+    tx_table_init(&mp->table, offsetof(struct pool_entry, pub.tx));
     map_init(&mp->deltas);
     heap_init(&mp->worst, pool_worse, offsetof(struct pool_entry, worst_place));
     heap_init(&mp->oldest, pool_older, offsetof(struct pool_entry, oldest_place));
@@ -143,8 +98,7 @@ void mempool_free(struct mempool *mp)
     void *delta;
     while ((delta = map_next(&mp->deltas, &pos)))
         free(delta);
-    map_clear(&mp->by_id);
-    map_clear(&mp->by_spent);
+    tx_table_clear(&mp->table);
     map_clear(&mp->deltas);
     heap_clear(&mp->worst);
     heap_clear(&mp->oldest);
@@ -205,6 +159,16 @@ static void order_remove(struct mempool *mp, const struct pool_entry *e)
 }
 
 /* --- fee changes --- */
+
+static bool is_delta_of(const void *item, const void *key)
+{
+    return txid_equal(&((const struct pool_delta *)item)->id, (const struct txid *)key);
+}
+
+static uint64_t hash_id(const struct mempool *mp, const struct txid *id)
+{
+    return siphash_32(&mp->table.key, id->b);
+}
 
 static struct pool_delta *find_delta(const struct mempool *mp, const struct txid *id)
 {
@@ -302,7 +266,7 @@ bool mempool_check_chain(struct mempool *mp, const struct tx *tx, struct verdict
 /* One allocation for the entry and all that does not grow. NULL: no memory. */
 static struct pool_entry *entry_new(const struct mempool_candidate *c, size_t n_parents)
 {
-    const size_t size = sizeof(struct pool_entry) + c->tx->n_in * sizeof(struct pool_spend) +
+    const size_t size = sizeof(struct pool_entry) + c->tx->n_in * sizeof(struct tx_spend) +
                         n_parents * (sizeof(struct mempool_entry *) + sizeof(uint32_t));
     struct pool_entry *e = (struct pool_entry *)try_alloc(size, 1);
     if (!e)
@@ -316,12 +280,10 @@ static struct pool_entry *entry_new(const struct mempool_candidate *c, size_t n_
         .sigops = c->sigops,
         .spends_coinbase = c->spends_coinbase,
         .parents = (struct mempool_entry **)(void *)&e->spends[c->tx->n_in],
-        .memory = mem_cost(size) + tx_memory(c->tx) + ENTRY_SHARE + c->tx->n_in * MAP_SHARE,
+        .memory = mem_cost(size) + tx_memory(c->tx) + tx_table_cost(c->tx) + ENTRY_SHARE,
     };
     e->parent_pos = (uint32_t *)(void *)&e->pub.parents[n_parents];
     e->worst_place = e->oldest_place = e->pending_place = HEAP_NOWHERE;
-    for (size_t i = 0; i < c->tx->n_in; i++)
-        e->spends[i] = (struct pool_spend){ e, (uint32_t)i };
     return e;
 }
 
@@ -344,13 +306,10 @@ static void count_in(struct mempool *mp, const struct pool_entry *e)
 /* The entry is in all tables, secondary for the moment. */
 static void insert(struct mempool *mp, struct pool_entry *e, const struct pool_list *parents)
 {
-    const struct tx *tx = e->pub.tx;
     order_append(mp, e);
     count_in(mp, e);
     e->rate = INT64_MIN;
-    map_put(&mp->by_id, hash_id(mp, &tx->id), e);
-    for (size_t i = 0; i < tx->n_in; i++)
-        map_put(&mp->by_spent, hash_outpoint(mp, &tx->in[i].prevout), &e->spends[i]);
+    tx_table_put(&mp->table, e, e->spends);
     heap_push(&mp->oldest, e);
     for (size_t i = 0; i < parents->n; i++)
         pool_link(mp, parents->v[i], e);
@@ -415,7 +374,6 @@ static void leave_heap(struct heap *h, struct pool_entry *e)
 /* Out of all tables, and freed. Children that stay are queued. */
 static void take_out(struct mempool *mp, struct pool_entry *e)
 {
-    const struct tx *tx = e->pub.tx;
     while (e->pub.n_children) {
         struct pool_entry *child = pool_entry_of(e->pub.children[e->pub.n_children - 1]);
         pool_unlink(mp, child, e->child_pos[e->pub.n_children - 1]);
@@ -427,10 +385,7 @@ static void take_out(struct mempool *mp, struct pool_entry *e)
     leave_heap(&mp->worst, e);
     leave_heap(&mp->oldest, e);
     leave_heap(&mp->pending, e);
-    map_remove(&mp->by_id, hash_id(mp, &tx->id), has_id, &tx->id);
-    for (size_t i = 0; i < tx->n_in; i++)
-        map_remove(&mp->by_spent, hash_outpoint(mp, &tx->in[i].prevout), spends,
-                   &tx->in[i].prevout);
+    tx_table_remove(&mp->table, e);
     order_remove(mp, e);
     if (e->pub.primary)
         journal_remove(mp->journal, e->pub.journal_number);

@@ -11,23 +11,14 @@
 
 #include <pthread.h>
 
-#include "base/hash.h"
 #include "base/heap.h"
-#include "base/map.h"
 #include "chain/journal.h"
 #include "chain/mempool.h"
+#include "chain/tx_table.h"
 
 /* Entries that one new transaction may make the queue look at, beyond itself (spec consensus 5.3). */
 #define POOL_VISITS_PER_ADD 1000
 #define POOL_VISITS_ALL SIZE_MAX
-
-struct pool_entry;
-
-/* An input of an entry: the item of the map of spent outputs. */
-struct pool_spend {
-    struct pool_entry *by;
-    uint32_t input;
-};
 
 /* What an entry and the entries before it that do not pay add up to. One that is reached by two
  * paths counts twice, as in the reference. */
@@ -47,7 +38,7 @@ struct pool_entry {
     int64_t rate;             /* satoshis per kB, of its group when it is in one */
     uint64_t mark;            /* == pool->epoch: met by the walk under way */
     size_t worst_place, oldest_place, pending_place;
-    struct pool_spend spends[]; /* one an input; parents and parent_pos behind them */
+    struct tx_spend spends[]; /* one an input; parents and parent_pos behind them */
 };
 
 struct pool_list {
@@ -70,8 +61,8 @@ struct pool_delta {
 struct mempool {
     pthread_rwlock_t lock;
     struct mempool_options o;
-    struct siphash_key key;
-    struct map by_id, by_spent, deltas;
+    struct tx_table table;
+    struct map deltas;
     struct pool_slot *order;
     size_t n_order, cap_order, n_holes;
     struct journal *journal;
@@ -120,9 +111,15 @@ static inline int64_t pool_fee_of(const struct pool_entry *e)
 void pool_list_push(struct pool_list *l, struct pool_entry *e);
 void pool_list_sort(struct pool_list *l); /* by sequence */
 
-/* mempool.c; the first two for any thread with the lock held */
-struct pool_entry *pool_find(const struct mempool *mp, const struct txid *id);
-struct pool_entry *pool_spender(const struct mempool *mp, const struct outpoint *o);
+/* mempool.c; the first three for any thread with the lock held */
+static inline struct pool_entry *pool_find(const struct mempool *mp, const struct txid *id)
+{
+    return (struct pool_entry *)tx_table_find(&mp->table, id);
+}
+static inline struct pool_entry *pool_spender(const struct mempool *mp, const struct outpoint *o)
+{
+    return (struct pool_entry *)tx_table_spender(&mp->table, o);
+}
 size_t pool_slot_after(const struct mempool *mp, uint64_t sequence);
 void pool_remove_tree(struct mempool *mp, struct pool_entry *e, enum mempool_reason reason,
                       struct tx *conflict, struct mempool_removals *out);

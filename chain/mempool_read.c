@@ -44,9 +44,9 @@ void mempool_get_stats(struct mempool *mp, int64_t now, struct mempool_stats *ou
 {
     pthread_rwlock_rdlock(&mp->lock);
     *out = (struct mempool_stats){
-        .count = mp->by_id.n,
+        .count = mp->table.by_id.n,
         .primary = mp->n_primary,
-        .secondary = mp->by_id.n - mp->n_primary,
+        .secondary = mp->table.by_id.n - mp->n_primary,
         .groups = mp->n_groups,
         .tx_bytes = mp->tx_bytes,
         .memory = mp->memory,

@@ -2,7 +2,8 @@
  * Transactions that are not final yet and wait for their time (spec consensus 5.4). They are fully
  * checked before they come here (accept.h), are not mined and cannot be spent. A held transaction
  * may be replaced by an update: same inputs in the same order, no sequence lower, at least one
- * higher, at most 7,200 times an hour.
+ * higher. Updates run through a leaky bucket of 7,200 that empties in an hour; those after which no
+ * raised sequence can be raised again are free of it.
  *
  * The chain thread changes the pool; functions marked "any thread" take its lock. Bounded by bytes:
  * a full pool refuses newcomers.
@@ -34,12 +35,14 @@ enum nonfinal_relation {
     NONFINAL_FINALISES, /* *held leaves, the transaction is for the mempool */
     NONFINAL_REFUSED    /* see the verdict: bad-txn-update, txn-mempool-conflict, too-long-non-final-chain */
 };
-/* final: judged by the caller for the next block. *held is borrowed. */
+/* final: judged by the caller for the next block. *held is borrowed: the one replaced, or in the way
+ * (txn-mempool-conflict); else NULL. */
 enum nonfinal_relation nonfinal_relate(const struct nonfinal *nf, const struct tx *tx, bool final,
                                        struct tx **held, struct verdict *v);
 /*
  * Takes it in, in the place of `replaced` when that is not NULL. A reference is taken. False with a
- * verdict: non-final-pool-full, non-final-txn-replacement-rate; then the pool is as before.
+ * verdict: non-final-pool-full, non-final-txn-replacement-rate, txn-mempool-conflict when another one
+ * spends the same outputs; then the pool is as before.
  */
 bool nonfinal_add(struct nonfinal *nf, struct tx *tx, const struct txid *replaced, int64_t now,
                   struct verdict *v);
@@ -57,7 +60,7 @@ bool nonfinal_contains(struct nonfinal *nf, const struct txid *id);
 struct tx *nonfinal_get_tx(struct nonfinal *nf, const struct txid *id); /* a reference, or NULL */
 struct nonfinal_stats { size_t count, bytes, max_bytes; };
 void nonfinal_get_stats(struct nonfinal *nf, struct nonfinal_stats *out);
-/* fn must not call the pool. */
+/* The oldest first; fn must not call the pool. */
 void nonfinal_each(struct nonfinal *nf, void (*fn)(void *ctx, struct tx *tx, int64_t time),
                    void *ctx);
 
