@@ -18,21 +18,27 @@ static bool is_right(const struct merkle_branch *b, unsigned level)
     return b->index >> level & 1;
 }
 
-bool merkle_branch_root(const struct merkle_branch *b, const uint8_t leaf[32], struct hash256 *root)
+bool merkle_branch_node(const struct merkle_branch *b, const uint8_t leaf[32], unsigned level,
+                        struct hash256 *out)
 {
     struct hash256 node;
     memcpy(node.b, leaf, 32);
-    if (b->n > MERKLE_DEPTH_MAX || (b->n < 64 && b->index >> b->n))
-        return false;
-    for (unsigned k = 0; k < b->n; k++) {
+    for (unsigned k = 0; k < level; k++) {
         const struct merkle_sibling *s = &b->sibling[k];
         if (is_right(b, k) && (s->duplicate || mem_equal_var(s->hash.b, node.b, 32)))
             return false;
         const uint8_t *other = s->duplicate ? node.b : s->hash.b;
         sha256d_pair(node.b, is_right(b, k) ? other : node.b, is_right(b, k) ? node.b : other);
     }
-    *root = node;
+    *out = node;
     return true;
+}
+
+bool merkle_branch_root(const struct merkle_branch *b, const uint8_t leaf[32], struct hash256 *root)
+{
+    if (b->n > MERKLE_DEPTH_MAX || (b->n < 64 && b->index >> b->n))
+        return false;
+    return merkle_branch_node(b, leaf, b->n, root);
 }
 
 bool merkle_branch_fits(const struct merkle_branch *b, uint64_t leaves)

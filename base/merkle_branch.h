@@ -4,7 +4,8 @@
  *
  * A root that comes out right does not make a proof: a node inside the tree may be taken for a
  * leaf, or a transaction of 64 bytes for a node (attacks A4). Whoever judges a branch also asks
- * merkle_branch_fits, with the number of leaves from a source he trusts. Pure functions, any thread.
+ * merkle_branch_fits, with the number of leaves from a source he trusts. Pure functions, any
+ * thread.
  */
 #ifndef BASE_MERKLE_BRANCH_H
 #define BASE_MERKLE_BRANCH_H
@@ -37,6 +38,9 @@ unsigned merkle_depth(uint64_t leaves);
  */
 bool merkle_branch_root(const struct merkle_branch *b, const uint8_t leaf[32],
                         struct hash256 *root);
+/* The node on the way that lies so many levels above the leaf, b->n at most; false as above. */
+bool merkle_branch_node(const struct merkle_branch *b, const uint8_t leaf[32], unsigned level,
+                        struct hash256 *node);
 /* Depth, index and places of copies are those of a tree with so many leaves. */
 bool merkle_branch_fits(const struct merkle_branch *b, uint64_t leaves);
 

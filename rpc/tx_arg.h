@@ -1,4 +1,6 @@
-/* Transactions as clients give them: hex of the plain or of the extended form (BRC-30). Any thread. */
+/*
+ * Transactions as clients give them: hex of the plain or of the extended form (BRC-30). Any thread.
+ */
 #ifndef RPC_TX_ARG_H
 #define RPC_TX_ARG_H
 
