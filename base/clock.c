@@ -63,3 +63,8 @@ struct timespec clock_deadline(int64_t after_ms)
     }
     return t;
 }
+
+int64_t clock_thread_cpu_us(void)
+{
+    return read_us(CLOCK_THREAD_CPUTIME_ID);
+}
