@@ -199,6 +199,9 @@ enum err activate_disconnect_tip(struct chain *c, struct error *e)
     }
     tx_index_disconnected(c, node);
     set_tip(c, node->prev);
+    rc = txs_block_disconnected(&c->txs, node, e);
+    if (rc)
+        return rc;
     if (c->h.block_disconnected)
         c->h.block_disconnected(c->h.ctx, node);
     return OK;
@@ -235,6 +238,7 @@ static enum err connected(struct chain *c, struct header_node *node, const struc
     c->flush.inputs += r->inputs;
     c->flush.bytes += data.data.size;
     received_drop(&c->received, node);
+    txs_block_connected(&c->txs, node);
     struct coins_stats stats;
     coins_get_stats(c->coins, &stats);
     progress_block(&c->progress, r->txs, r->inputs, &stats);
@@ -263,6 +267,14 @@ static void judged_bad(struct chain *c, struct header_node *node, const struct c
         c->h.block_judged(c->h.ctx, &node->hash, &r->verdict, source);
 }
 
+static void on_tx(void *ctx, const struct tx *tx, uint64_t offset)
+{
+    struct chain *c = (struct chain *)ctx;
+    if (c->tx_index.batch)
+        tx_index_on_tx(c, tx, offset);
+    txs_block_tx(&c->txs, tx);
+}
+
 /* Connects the block after the tip. OK also when it turned out bad and is marked so. */
 static enum err connect_next(struct chain *c, struct header_node *target, struct error *e)
 {
@@ -285,9 +297,10 @@ static enum err connect_next(struct chain *c, struct header_node *target, struct
     struct connect_request q = {
         .node = node, .source = c->ahead.sources[0], .received = received.segment,
         .scripts = activate_scripts_needed(c, node) ? CONNECT_CHECK_SCRIPTS : CONNECT_SKIP_SCRIPTS,
-        .on_tx = c->tx_index.batch ? tx_index_on_tx : NULL, .ctx = c };
+        .on_tx = on_tx, .ctx = c };
     struct connect_result r;
     c->tx_index.n_staged = 0;
+    txs_block_forget(&c->txs);
     int64_t start = clock_mono_us();
     rc = connect_block(&env, &q, &r, e);
     c->torn |= r.torn;
@@ -341,6 +354,8 @@ enum err activate_step(struct chain *c, bool *did, struct error *e)
     } while (!rc && c->tip != start && u256_cmp(&c->tip->work, &start->work) <= 0);
     if (!rc)
         activate_publish(c);
+    if (!rc)
+        rc = txs_settle(&c->txs, e);
     if (!rc && c->tip != start)
         tell_tip(c);
     return rc;

@@ -300,6 +300,11 @@ static enum err open_all(struct chain *c, struct error *e)
         return rc;
     make_env(c);
     rc = settle_tip(c, &state, e);
+    if (!rc) {
+        txs_open(&c->txs, c);
+        c->env.sigcache = c->txs.signatures;
+        c->env.scripts = c->txs.scripts;
+    }
     if (!rc)
         rc = check_index(c, e);
     if (!rc)
@@ -311,6 +316,7 @@ static void chain_free(struct chain *c)
 {
     ahead_clear(c);
     pool_free(c->pool); /* runs what intakes still have queued; their results are given up */
+    txs_close(&c->txs);
     import_free(c);
     received_clear(&c->received);
     tx_index_close(c);
@@ -372,12 +378,21 @@ void chain_stop(struct chain *c)
     chain_thread_stop(c);
 }
 
+/* Not when it was not read to its end: the file on disk holds more. */
+static void save_mempool(struct chain *c)
+{
+    struct error e;
+    if (c->o.persist_mempool && c->txs.loaded && mempool_save_last(&c->txs, &e))
+        log_warn("the mempool could not be saved: %s", e.text);
+}
+
 enum err chain_close(struct chain *c, struct error *e)
 {
     if (!c)
         return OK;
     chain_stop(c);
     ahead_clear(c);
+    save_mempool(c);
     enum err rc = c->failed || c->torn ? OK : flush_all(c, e);
     chain_free(c);
     return rc;

@@ -140,6 +140,7 @@ enum err chain_read_block_bytes(struct chain *c, const struct header_node *node,
 /* --- transactions --- */
 struct mempool *chain_mempool(struct chain *c); /* any thread */
 struct nonfinal *chain_nonfinal(struct chain *c);
+const struct tx_policy *chain_get_policy(const struct chain *c);
 /*
  * Hands over a transaction (a reference is taken) and returns at once; what becomes of it comes by
  * handlers.txs_judged. Any thread. The caller bounds what it has under way. False when closing.

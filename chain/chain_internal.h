@@ -7,6 +7,7 @@
  *   activate.c        choice of the tip, connecting and disconnecting towards it
  *   received.c        blocks that arrived and wait in memory
  *   flush.c           when and in which order state goes to disk
+ *   txs.c and others  transactions that are no part of a block, see txs.h
  *   tx_index.c        keeping the transaction index up with the tip
  *   prune.c, verify_chain.c, progress.c, import.c (reindex.c, load_file.c)
  *
@@ -25,6 +26,7 @@
 #include "chain/connect.h"
 #include "chain/frozen.h"
 #include "chain/index_db.h"
+#include "chain/txs.h"
 
 /* Sources of blocks that are no peers (peer ids count up from 1). */
 #define SOURCE_IMPORT UINT64_MAX
@@ -143,6 +145,7 @@ struct chain {
     struct held_block *held;
     size_t n_held;
     struct submit *submits;
+    struct txs txs;
     bool active;    /* chain_start was called: activation goes on */
     bool stop;      /* the stop command was seen */
     bool failed;    /* fatal was reported: nothing is written any more */

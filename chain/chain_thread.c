@@ -134,6 +134,10 @@ static bool work_step(struct chain *c)
         return false;
     enum err rc = activate_step(c, &did, &e);
     if (!rc)
+        rc = txs_step(&c->txs, &did, &e);
+    if (!rc && !did && !chain_is_importing(c))
+        rc = mempool_load_step(&c->txs, &did, &e);
+    if (!rc)
         rc = flush_if_due(c, &e);
     if (!rc && did)
         rc = prune_if_needed(c, &e);
@@ -167,6 +171,7 @@ static void *chain_main(void *arg)
         if (!work_step(c) && !c->stop)
             sleep_for_command(c);
     }
+    txs_stop(&c->txs);
     queue_close(c->queue);
     run_commands(c); /* gives up what is left */
     submit_settle(c, true);

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/intmath.h"
 #include "base/mem.h"
+#include "chain/accept.h"
 #include "chain/check.h"
 #include "script/sigops.h"
 #include "script/template.h"
@@ -110,10 +111,23 @@ static void count_p2sh(const struct connecting *k, const struct tx_in *txin,
     in->p2sh_sigops += n;
 }
 
-static enum err queue_script(struct connecting *k, size_t i, const struct coin *coin,
-                             struct error *e)
+/* Found valid under these flags when it entered the mempool. */
+static bool is_known_valid(const struct connecting *k, const struct tx *tx, size_t i,
+                           uint32_t flags)
+{
+    if (!k->env->scripts)
+        return false;
+    const struct sigcache_key key =
+        accept_script_key(k->env->scripts, &tx->id, (uint32_t)i, flags, false);
+    return sigcache_contains(k->env->scripts, &key);
+}
+
+static enum err queue_script(struct connecting *k, const struct tx *tx, size_t i,
+                             const struct coin *coin, struct error *e)
 {
     uint32_t flags = script_flags_for_coin(&k->env->params->heights, k->rules->flags, coin->height);
+    if (is_known_valid(k, tx, i, flags))
+        return OK;
     if (verify_batch_input(k->batch, (uint32_t)i, coin, flags))
         return error_set(e, ERR_NOMEM, "out of memory while queueing script checks");
     return OK;
@@ -143,7 +157,7 @@ static enum err spend_input(struct connecting *k, const struct tx *tx, size_t i,
         count_p2sh(k, &tx->in[i], &coin, in);
     if (!k->batch || in->confiscation)
         return OK;
-    return queue_script(k, i, &coin, e);
+    return queue_script(k, tx, i, &coin, e);
 }
 
 static bool missing_input(struct verdict *v, const struct tx *tx, size_t i)

@@ -35,6 +35,7 @@ struct connect_env {
     const struct frozen *frozen;
     const struct script_limits *limits;
     struct sigcache *sigcache;   /* may be NULL */
+    struct sigcache *scripts;    /* inputs known to be valid (accept.h); may be NULL */
     const struct cancel *cancel; /* may be NULL */
     uint64_t max_block_size;     /* 0: no limit */
     uint64_t max_stack_memory;   /* 0: no limit; what limits was made with */

@@ -31,6 +31,7 @@ struct tx_policy {
     uint32_t consolidation_max_script; /* maxconsolidationinputscriptsize */
     int32_t consolidation_min_conf; /* minconfconsolidationinput */
     bool consolidation_nonstandard; /* acceptnonstdconsolidationinput */
+    uint32_t skip_script_flags;   /* of the policy flags, not asked for (skipscriptflags) */
     struct script_policy scripts; /* maxscriptsizepolicy and the like */
     int64_t standard_time_ms;     /* maxstdtxvalidationduration, 3: CPU time in the first queue */
     int64_t nonstandard_time_ms;  /* maxnonstdtxvalidationduration, 1000 */

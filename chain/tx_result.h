@@ -19,13 +19,13 @@
 #define TX_SOURCE_FINALISED (UINT64_MAX - 3) /* out of the non-final pool */
 
 enum tx_outcome {
+    TX_NOT_JUDGED,     /* the node stops, or memory is short: nobody is to blame */
     TX_ACCEPTED,       /* in the mempool now */
     TX_PARKED,         /* not final yet: in the non-final pool */
     TX_KNOWN,          /* was in one of the two already */
     TX_CONFIRMED,      /* is in a block: an output of it is unspent there */
     TX_MISSING_INPUTS, /* a parent is not known, or the output was spent in a block */
     TX_REJECTED,       /* see verdict */
-    TX_NOT_JUDGED,     /* the node stops, or memory is short: nobody is to blame */
 };
 
 struct tx_result {

@@ -33,7 +33,7 @@ enum verdict_code {
 
 struct verdict {
     enum verdict_code code;
-    char reason[64];         /* "bad-txnmrklroot" */
+    char reason[128];        /* "bad-txnmrklroot" */
     char detail[160];        /* for the log: which transaction, which script error */
     unsigned ban_score;      /* 0..100 */
     bool corruption; /* the bytes may have been damaged on the way: judge the message, not the hash

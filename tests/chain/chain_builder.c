@@ -217,10 +217,52 @@ struct chain_params test_params(int32_t genesis_height)
     return p;
 }
 
+static void on_accepted(void *ctx, const struct mempool_entry *entry, uint64_t source)
+{
+    (void)entry;
+    (void)source;
+    ((struct test_chain *)ctx)->accepted++;
+}
+
+static void on_removed(void *ctx, const struct mempool_removed *r, const struct header_node *block)
+{
+    (void)block;
+    ((struct test_chain *)ctx)->removed[r->reason]++;
+}
+
+static void on_txs_judged(void *ctx, const struct tx_result *results, size_t n)
+{
+    struct test_chain *t = ctx;
+    for (size_t i = 0; i < n; i++) {
+        if (results[i].source == TX_SOURCE_RPC)
+            continue;
+        t->offered_accepted += results[i].outcome == TX_ACCEPTED;
+        t->offered_other += results[i].outcome != TX_ACCEPTED;
+    }
+}
+
+void test_pool_options(struct chain_options *o)
+{
+    o->policy = tx_policy_default();
+    o->policy.mining_fee_per_kb = 100;
+    o->policy.accept_nonstandard_txs = true;
+    o->mempool = (struct mempool_options){ .max_bytes = 100 << 20,
+                                           .max_secondary_bytes = 10 << 20,
+                                           .expiry_s = 336 * 3600,
+                                           .mining_fee_per_kb = 100,
+                                           .max_ancestors = 10000,
+                                           .max_group_members = 25 };
+    o->nonfinal_max_bytes = 10 << 20;
+    o->signature_cache_bytes = 1 << 20;
+    o->persist_mempool = true;
+}
+
 static void open_chain(struct test_chain *t)
 {
     struct chain_handlers h = { .ctx = t, .block_connected = on_connected, .block_disconnected = on_disconnected,
-                                .block_judged = on_judged, .fatal = on_fatal };
+                                .block_judged = on_judged, .fatal = on_fatal,
+                                .tx_accepted = on_accepted, .tx_removed = on_removed,
+                                .txs_judged = on_txs_judged };
     struct error e = { .code = OK };
     enum err rc = chain_open(&t->chain, &t->options, &h, &e);
     if (rc)
@@ -236,6 +278,7 @@ void test_chain_open(struct test_chain *t, const struct chain_params *p, unsigne
                                          .use_checkpoints = true, .check_consistency = true,
                                          .check_blocks = 6, .check_level = 3,
                                          .prune_keep = 288, .max_tip_age = INT32_MAX };
+    test_pool_options(&t->options);
     t->blocks = xcalloc(1, sizeof(*t->blocks));
     builder_genesis(p, &t->blocks[0]);
     open_chain(t);

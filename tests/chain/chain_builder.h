@@ -80,11 +80,15 @@ struct test_chain {
     int32_t height;             /* of the last of them */
     /* Handlers count. */
     _Atomic int connected, disconnected, judged, fatal;
+    _Atomic int accepted, offered_accepted, offered_other; /* transactions */
+    _Atomic int removed[MEMPOOL_REASONS];
     struct verdict last_judged;  /* by the handler */
     struct verdict last_verdict; /* of test_chain_submit */
     struct error last_error;
 };
 
+/* Limits of the pools and policy as the daemon has them. */
+void test_pool_options(struct chain_options *o);
 /* Regtest with all script rules of Genesis from genesis_height on. */
 struct chain_params test_params(int32_t genesis_height);
 void test_chain_open(struct test_chain *t, const struct chain_params *p, unsigned workers);

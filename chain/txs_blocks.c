@@ -1,0 +1,292 @@
+/*
+ * What blocks do to the pools. A connected block takes its transactions out, with whatever
+ * conflicts with them. Transactions of disconnected blocks are kept until the tip rests; then they
+ * enter again in block order, after them what descended from them in the pool, and what may have
+ * become invalid: spends of coinbases and time-locked ones. Crossing an era line empties the
+ * mempool (spec consensus 5.3).
+ */
+#include <config.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "chain/chain_internal.h"
+#include "chain/txs.h"
+
+#define TIDY_MS 10000
+#define SEGMENT_BYTES (4u << 20)
+
+/* --- a block being connected ---------------------------------------------------------------- */
+
+static void stage(struct txs *t, struct tx *tx)
+{
+    if (!tx)
+        return;
+    if (t->n_staged == t->staged_cap) {
+        t->staged_cap = t->staged_cap ? 2 * t->staged_cap : 1024;
+        t->staged = xrealloc(t->staged, t->staged_cap * sizeof(*t->staged));
+    }
+    t->staged[t->n_staged++].tx = tx;
+}
+
+static bool conflicts(const struct txs *t, const struct tx *tx)
+{
+    for (size_t i = 0; i < tx->n_in; i++)
+        if (mempool_spender(t->pool, &tx->in[i].prevout))
+            return true;
+    return false;
+}
+
+void txs_block_tx(struct txs *t, const struct tx *tx)
+{
+    struct nonfinal_stats held;
+    struct mempool_entry *entry = mempool_find(t->pool, &tx->id);
+    nonfinal_get_stats(t->nonfinal, &held);
+    if (entry)
+        stage(t, tx_ref(entry->tx));
+    else if (held.count || conflicts(t, tx))
+        stage(t, tx_new(tx->raw.data, tx->raw.len, NULL));
+}
+
+void txs_block_forget(struct txs *t)
+{
+    for (size_t i = 0; i < t->n_staged; i++)
+        tx_unref(t->staged[i].tx);
+    t->n_staged = 0;
+}
+
+void txs_block_connected(struct txs *t, struct header_node *node)
+{
+    struct mempool_removals r = { .n = 0 };
+    for (size_t i = 0; i < t->n_staged; i++) {
+        mempool_remove_confirmed(t->pool, t->staged[i].tx, &r);
+        nonfinal_remove_conflicts(t->nonfinal, t->staged[i].tx);
+    }
+    txs_block_forget(t);
+    mempool_note_block(t->pool, clock_now());
+    t->tip_moved = true;
+    txs_tell_removed(t, &r, node);
+}
+
+/* --- disconnected blocks -------------------------------------------------------------------- */
+
+static void free_returned(struct returned_block *b)
+{
+    for (size_t i = 0; i < b->n; i++)
+        tx_unref(b->txs[i]);
+    free(b->txs);
+}
+
+void txs_forget_returned(struct txs *t)
+{
+    for (size_t i = 0; i < t->n_returned; i++)
+        free_returned(&t->returned[i]);
+    t->n_returned = 0;
+    t->returned_bytes = 0;
+}
+
+static bool keep_tx(struct returned_block *b, const struct tx *tx, size_t *bytes)
+{
+    struct tx *copy = tx_new(tx->raw.data, tx->raw.len, NULL);
+    if (!copy)
+        return false;
+    if (b->n == b->cap) {
+        b->cap = b->cap ? 2 * b->cap : 64;
+        b->txs = xrealloc(b->txs, b->cap * sizeof(*b->txs));
+    }
+    b->txs[b->n++] = copy;
+    *bytes += tx->raw.len;
+    return true;
+}
+
+/* All but the coinbase, up to the mempool's size. */
+static enum err read_returned(struct txs *t, struct header_node *node, struct returned_block *b,
+                              struct error *e)
+{
+    struct block_reader *reader;
+    struct block_segment *s;
+    enum err rc = chain_read_block(t->chain, node, SEGMENT_BYTES, &reader, e);
+    if (rc)
+        return rc;
+    bool room = true;
+    while (room && !(rc = block_reader_next(reader, &s, e)) && s) {
+        for (size_t i = 0; i < s->n_txs && room; i++)
+            if (s->first + i > 0)
+                room = t->returned_bytes < t->chain->o.mempool.max_bytes &&
+                       keep_tx(b, &s->txs[i], &t->returned_bytes);
+        block_segment_unref(s);
+    }
+    block_reader_close(reader);
+    return rc;
+}
+
+enum err txs_block_disconnected(struct txs *t, struct header_node *node, struct error *e)
+{
+    struct returned_block b = { .n = 0 };
+    t->tip_moved = true;
+    const enum err rc = read_returned(t, node, &b, e);
+    if (rc) {
+        free_returned(&b);
+        return rc;
+    }
+    t->returned = xrealloc(t->returned, (t->n_returned + 1) * sizeof(*t->returned));
+    memmove(t->returned + 1, t->returned, t->n_returned * sizeof(*t->returned));
+    t->returned[0] = b;
+    t->n_returned++;
+    return OK;
+}
+
+/* --- settling ------------------------------------------------------------------------------- */
+
+/* An entry of the pool that has to be judged once more. */
+struct doubtful_one {
+    struct tx_offer *offer;
+    uint64_t sequence;
+};
+
+struct doubtful_list {
+    struct doubtful_one *v;
+    size_t n, cap;
+};
+
+static enum mempool_visit doubt(void *ctx, const struct mempool_entry *entry)
+{
+    struct doubtful_list *l = ctx;
+    if (l->n == l->cap) {
+        l->cap = l->cap ? 2 * l->cap : 64;
+        l->v = xrealloc(l->v, l->cap * sizeof(*l->v));
+    }
+    struct tx_offer *o = tx_offer_new(entry->tx, TX_SOURCE_REORG);
+    o->from_pool = true;
+    o->work.time = entry->time;
+    o->work.height = entry->height;
+    l->v[l->n++] = (struct doubtful_one){ o, entry->sequence };
+    return MEMPOOL_GO_ON;
+}
+
+static enum mempool_visit doubt_locked(void *ctx, const struct mempool_entry *entry)
+{
+    return entry->spends_coinbase || entry->tx->lock_time ? doubt(ctx, entry) : MEMPOOL_GO_ON;
+}
+
+static int by_sequence(const void *a, const void *b)
+{
+    const struct doubtful_one *x = a, *y = b;
+    return (x->sequence > y->sequence) - (x->sequence < y->sequence);
+}
+
+/* Those themselves are in the list: now everything that descends from them, too. */
+static void doubt_descendants(struct txs *t, struct doubtful_list *l)
+{
+    const size_t roots = l->n;
+    for (size_t i = 0; i < roots; i++)
+        mempool_each_descendant(t->pool, &l->v[i].offer->work.tx->id, doubt, l);
+}
+
+static void doubt_spenders(struct txs *t, const struct tx *tx, struct doubtful_list *l)
+{
+    struct outpoint o = { .txid = tx->id };
+    for (size_t i = 0; i < tx->n_out; i++) {
+        o.index = (uint32_t)i;
+        const struct mempool_entry *spender = mempool_spender(t->pool, &o);
+        if (spender)
+            doubt(l, spender);
+    }
+}
+
+/* In the order of their first acceptance, each once, out of the pool. */
+static void take_doubtful(struct txs *t, struct doubtful_list *l, struct tx_list *out)
+{
+    struct mempool_removals r = { .n = 0 };
+    qsort(l->v, l->n, sizeof(*l->v), by_sequence);
+    for (size_t i = 0; i < l->n; i++) {
+        if (i > 0 && l->v[i].sequence == l->v[i - 1].sequence) {
+            tx_offer_free(l->v[i].offer);
+            continue;
+        }
+        tx_list_add(out, l->v[i].offer);
+    }
+    for (struct tx_offer *o = out->first; o; o = o->next)
+        mempool_remove(t->pool, &o->work.tx->id, MEMPOOL_REORG, &r);
+    mempool_removals_clear(&r); /* told when they do not come back */
+    free(l->v);
+}
+
+static enum err return_transactions(struct txs *t, struct error *e)
+{
+    struct doubtful_list doubtful = { .n = 0 };
+    struct tx_list all, children;
+    tx_list_init(&all);
+    tx_list_init(&children);
+    for (size_t i = 0; i < t->n_returned; i++)
+        for (size_t j = 0; j < t->returned[i].n; j++) {
+            doubt_spenders(t, t->returned[i].txs[j], &doubtful);
+            tx_list_add(&all, tx_offer_new(t->returned[i].txs[j], TX_SOURCE_REORG));
+        }
+    mempool_each(t->pool, 0, doubt_locked, &doubtful);
+    doubt_descendants(t, &doubtful);
+    take_doubtful(t, &doubtful, &children);
+    for (struct tx_offer *o; (o = tx_list_take(&children));)
+        tx_list_add(&all, o);
+    txs_forget_returned(t);
+    return txs_run_list(t, &all, e);
+}
+
+/* Rules of another era hold for the next block: what was accepted under the old ones goes. */
+static void cross_line(struct txs *t, enum script_era era)
+{
+    struct mempool_removals r = { .n = 0 };
+    if (era == t->era)
+        return;
+    t->era = era;
+    txs_forget_returned(t);
+    mempool_remove_all(t->pool, MEMPOOL_ERA, &r);
+    if (r.n)
+        log_info("the rules change with the next block: the mempool is emptied of %zu transactions",
+                 r.n);
+    txs_tell_removed(t, &r, NULL);
+}
+
+enum err txs_settle(struct txs *t, struct error *e)
+{
+    if (!t->tip_moved)
+        return OK;
+    t->tip_moved = false;
+    t->next_tidy_ms = 0;
+    cross_line(t, script_era_of(&t->chain->params.heights, t->chain->tip->height + 1));
+    return t->n_returned ? return_transactions(t, e) : OK;
+}
+
+/* --- now and then --------------------------------------------------------------------------- */
+
+static enum err release_final(struct txs *t, struct error *e)
+{
+    struct tx **final;
+    struct tx_list l;
+    txs_refresh_rules(t);
+    const size_t n = nonfinal_take_final(t->nonfinal, t->rules.next.height, t->rules.median_time,
+                                         &final);
+    tx_list_init(&l);
+    for (size_t i = 0; i < n; i++) {
+        tx_list_add(&l, tx_offer_new(final[i], TX_SOURCE_FINALISED));
+        tx_unref(final[i]);
+    }
+    free(final);
+    return txs_run_list(t, &l, e);
+}
+
+enum err txs_tidy(struct txs *t, struct error *e)
+{
+    struct mempool_removals r = { .n = 0 };
+    const int64_t now = clock_mono_ms();
+    if (now < t->next_tidy_ms)
+        return OK;
+    t->next_tidy_ms = now + TIDY_MS;
+    mempool_expire(t->pool, clock_now(), &r);
+    txs_tell_removed(t, &r, NULL);
+    nonfinal_purge(t->nonfinal, clock_now());
+    return release_final(t, e);
+}
