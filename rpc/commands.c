@@ -11,6 +11,7 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_stats_commands,
     &rpc_mining_commands,
     &rpc_raw_commands,
+    &rpc_send_commands,
     &rpc_info_commands,
     &rpc_keys_commands,
     &rpc_net_commands,

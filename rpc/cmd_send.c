@@ -1,0 +1,361 @@
+/* Transactions from clients into the mempool: sendrawtransaction, sendrawtransactions, savemempool. */
+#include "rpc/commands.h"
+
+#include <stdlib.h>
+
+#include <json-c/json.h>
+
+#include "base/intmath.h"
+#include "base/mem.h"
+#include "chain/chain.h"
+#include "chain/nonfinal.h"
+#include "rpc/policy_arg.h"
+#include "rpc/tx_arg.h"
+
+/* --- one ------------------------------------------------------------------------------------ */
+
+static struct rpc_result answer_one(struct rpc_call *call, const struct tx_result *r)
+{
+    switch (r->outcome) {
+    case TX_ACCEPTED:
+    case TX_PARKED:
+        jw_hash(call->out, r->tx->id.b);
+        return rpc_done();
+    case TX_KNOWN:
+        return rpc_fail(call, RPC_ALREADY_IN_CHAIN, "Transaction already in the mempool");
+    case TX_CONFIRMED:
+        return rpc_fail(call, RPC_ALREADY_IN_CHAIN, "transaction already in block chain");
+    case TX_MISSING_INPUTS:
+        return rpc_fail(call, RPC_VERIFY_ERROR, "Missing inputs");
+    case TX_REJECTED:
+        return rpc_fail(call, RPC_REJECTED, "%d: %s", (int)r->verdict.code, r->verdict.reason);
+    case TX_NOT_JUDGED:
+        break;
+    }
+    return rpc_fail(call, RPC_MISC_ERROR, "the node is shutting down or out of memory");
+}
+
+static struct rpc_result cmd_sendrawtransaction(struct rpc_call *call)
+{
+    struct tx_submission s = { .allow_high_fee = rpc_bool(call, 1, false),
+                               .free = rpc_bool(call, 2, false) };
+    struct error e = { .code = OK };
+    struct buf raw;
+    buf_init(&raw);
+    if (!rpc_tx(call, 0, &raw)) {
+        buf_clear(&raw);
+        return rpc_failed(call);
+    }
+    s.tx = tx_new(raw.data, raw.len, &e);
+    buf_clear(&raw);
+    if (!s.tx)
+        return rpc_fail(call, RPC_DESERIALIZATION_ERROR, "TX decode failed");
+    struct rpc_result result = chain_submit_txs(call->env->chain, &s, 1, &e)
+                                   ? rpc_fail_error(call, &e)
+                                   : answer_one(call, &s.result);
+    tx_submissions_clear(&s, 1);
+    tx_unref(s.tx);
+    return result;
+}
+
+/* --- many ----------------------------------------------------------------------------------- */
+
+struct many {
+    struct tx_submission *v;
+    struct tx_policy *policies; /* beside v, used where the entry has a config */
+    bool *list_ancestors;
+    size_t n;
+    struct tx_policy common;    /* of the call's policySettings */
+};
+
+static bool flag_of(struct json_object *entry, const char *name)
+{
+    struct json_object *v = NULL;
+    return json_object_object_get_ex(entry, name, &v) && json_object_get_boolean(v);
+}
+
+static bool read_hex(struct rpc_call *call, struct json_object *entry, size_t i, struct tx **tx)
+{
+    struct json_object *hex = NULL;
+    struct error e = { .code = OK };
+    struct buf raw;
+    json_object_object_get_ex(entry, "hex", &hex);
+    if (json_object_get_type(hex) != json_type_string) {
+        rpc_fail(call, RPC_INVALID_PARAMETER, "inputs[%zu]: hex must be a string", i);
+        return false;
+    }
+    buf_init(&raw);
+    const enum err rc = tx_from_hex(&raw, json_object_get_string(hex),
+                                    (size_t)json_object_get_string_len(hex), &e);
+    *tx = rc ? NULL : tx_new(raw.data, raw.len, &e);
+    buf_clear(&raw);
+    if (!*tx)
+        rpc_fail(call, RPC_DESERIALIZATION_ERROR, "TX decode failed (inputs[%zu])", i);
+    return *tx;
+}
+
+static bool read_entry(struct rpc_call *call, struct many *m, size_t i, bool has_common)
+{
+    struct json_object *entry = json_object_array_get_idx(call->argv[0], i), *config = NULL;
+    struct tx_submission *s = &m->v[i];
+    if (json_object_get_type(entry) != json_type_object) {
+        rpc_fail(call, RPC_INVALID_PARAMETER, "inputs[%zu] must be an object with hex", i);
+        return false;
+    }
+    s->allow_high_fee = flag_of(entry, "allowhighfees");
+    s->free = flag_of(entry, "dontcheckfee");
+    m->list_ancestors[i] = flag_of(entry, "listunconfirmedancestors");
+    s->policy = has_common ? &m->common : NULL;
+    if (json_object_object_get_ex(entry, "config", &config) && config) {
+        m->policies[i] = m->common;
+        if (json_object_get_type(config) != json_type_object) {
+            rpc_fail(call, RPC_INVALID_PARAMETER, "inputs[%zu]: config must be an object", i);
+            return false;
+        }
+        if (!rpc_policy(call, config, &m->policies[i]))
+            return false;
+        s->policy = &m->policies[i];
+    }
+    return read_hex(call, entry, i, &s->tx);
+}
+
+/* False: call has failed. */
+static bool read_all(struct rpc_call *call, struct many *m)
+{
+    m->n = json_object_array_length(call->argv[0]);
+    m->v = xcalloc(m->n + 1, sizeof(*m->v));
+    m->policies = xcalloc(m->n + 1, sizeof(*m->policies));
+    m->list_ancestors = xcalloc(m->n + 1, sizeof(*m->list_ancestors));
+    m->common = *chain_get_policy(call->env->chain);
+    if (m->n == 0) {
+        rpc_fail(call, RPC_INVALID_PARAMETER, "Invalid parameter, inputs must not be empty");
+        return false;
+    }
+    if (rpc_has(call, 1) && !rpc_policy(call, call->argv[1], &m->common))
+        return false;
+    for (size_t i = 0; i < m->n; i++)
+        if (!read_entry(call, m, i, rpc_has(call, 1)))
+            return false;
+    return true;
+}
+
+static void many_clear(struct many *m)
+{
+    tx_submissions_clear(m->v, m->n);
+    for (size_t i = 0; i < m->n; i++)
+        tx_unref(m->v[i].tx);
+    free(m->v);
+    free(m->policies);
+    free(m->list_ancestors);
+}
+
+/* --- the answer to many ---------------------------------------------------------------------- */
+
+static bool is_known(const struct tx_result *r)
+{
+    return r->outcome == TX_KNOWN;
+}
+
+static bool is_evicted(const struct tx_result *r)
+{
+    return r->outcome == TX_REJECTED && r->verdict.code == REJECT_MEMPOOL_FULL;
+}
+
+static bool is_invalid(const struct tx_result *r)
+{
+    return !is_evicted(r) && r->outcome != TX_ACCEPTED && r->outcome != TX_PARKED && !is_known(r);
+}
+
+static size_t count_of(const struct many *m, bool (*is)(const struct tx_result *r))
+{
+    size_t n = 0;
+    for (size_t i = 0; i < m->n; i++)
+        n += is(&m->v[i].result);
+    return n;
+}
+
+static void put_ids(struct json_writer *w, const char *key, const struct many *m,
+                    bool (*is)(const struct tx_result *r))
+{
+    if (count_of(m, is) == 0)
+        return;
+    jw_key(w, key);
+    jw_array_open(w);
+    for (size_t i = 0; i < m->n; i++)
+        if (is(&m->v[i].result))
+            jw_hash(w, m->v[i].tx->id.b);
+    jw_array_close(w);
+}
+
+static void put_collision(struct json_writer *w, const struct tx *tx)
+{
+    jw_key(w, "collidedWith");
+    jw_array_open(w);
+    jw_object_open(w);
+    jw_put_hash(w, "txid", tx->id.b);
+    jw_put_u64(w, "size", tx->raw.len);
+    jw_put_hex(w, "hex", tx->raw.data, tx->raw.len);
+    jw_object_close(w);
+    jw_array_close(w);
+}
+
+static void put_reason(struct json_writer *w, const struct tx_result *r)
+{
+    const bool rejected = r->outcome == TX_REJECTED;
+    jw_put_i64(w, "reject_code", rejected ? (int)r->verdict.code : REJECT_INVALID);
+    jw_put_text(w, "reject_reason",
+                rejected                       ? r->verdict.reason
+                : r->outcome == TX_CONFIRMED   ? "txn-already-known"
+                : r->outcome == TX_NOT_JUDGED  ? "not-judged"
+                                               : "missing-inputs");
+    if (r->conflict)
+        put_collision(w, r->conflict);
+}
+
+static void put_invalid(struct json_writer *w, const struct many *m)
+{
+    if (count_of(m, is_invalid) == 0)
+        return;
+    jw_key(w, "invalid");
+    jw_array_open(w);
+    for (size_t i = 0; i < m->n; i++) {
+        if (!is_invalid(&m->v[i].result))
+            continue;
+        jw_object_open(w);
+        jw_put_hash(w, "txid", m->v[i].tx->id.b);
+        put_reason(w, &m->v[i].result);
+        jw_object_close(w);
+    }
+    jw_array_close(w);
+}
+
+struct ancestors {
+    struct json_writer *w;
+    const struct txid *of;
+};
+
+static enum mempool_visit put_ancestor(void *ctx, const struct mempool_entry *entry)
+{
+    const struct ancestors *a = ctx;
+    struct json_writer *w = a->w;
+    if (txid_equal(&entry->tx->id, a->of))
+        return MEMPOOL_GO_ON;
+    jw_object_open(w);
+    jw_put_hash(w, "txid", entry->tx->id.b);
+    jw_key(w, "vin");
+    jw_array_open(w);
+    for (size_t i = 0; i < entry->tx->n_in; i++) {
+        jw_object_open(w);
+        jw_put_hash(w, "txid", entry->tx->in[i].prevout.txid.b);
+        jw_put_u64(w, "vout", entry->tx->in[i].prevout.index);
+        jw_object_close(w);
+    }
+    jw_array_close(w);
+    jw_object_close(w);
+    return MEMPOOL_GO_ON;
+}
+
+static bool wants_ancestors(const struct many *m, size_t i)
+{
+    return m->list_ancestors[i] && m->v[i].result.outcome == TX_ACCEPTED;
+}
+
+static void put_unconfirmed(struct rpc_call *call, const struct many *m)
+{
+    struct json_writer *w = call->out;
+    size_t n = 0;
+    for (size_t i = 0; i < m->n; i++)
+        n += wants_ancestors(m, i);
+    if (n == 0)
+        return;
+    jw_key(w, "unconfirmed");
+    jw_array_open(w);
+    for (size_t i = 0; i < m->n; i++) {
+        if (!wants_ancestors(m, i))
+            continue;
+        jw_object_open(w);
+        jw_put_hash(w, "txid", m->v[i].tx->id.b);
+        jw_key(w, "ancestors");
+        jw_array_open(w);
+        struct ancestors a = { w, &m->v[i].tx->id };
+        mempool_each_ancestor(chain_mempool(call->env->chain), a.of, put_ancestor, &a);
+        jw_array_close(w);
+        jw_object_close(w);
+    }
+    jw_array_close(w);
+}
+
+static void put_answer(struct rpc_call *call, const struct many *m)
+{
+    struct json_writer *w = call->out;
+    jw_object_open(w);
+    put_ids(w, "known", m, is_known);
+    put_ids(w, "evicted", m, is_evicted);
+    put_invalid(w, m);
+    put_unconfirmed(call, m);
+    jw_object_close(w);
+}
+
+static struct rpc_result cmd_sendrawtransactions(struct rpc_call *call)
+{
+    struct many m = { .n = 0 };
+    struct error e = { .code = OK };
+    struct rpc_result result = rpc_done();
+    if (!read_all(call, &m))
+        result = rpc_failed(call);
+    else if (chain_submit_txs(call->env->chain, m.v, m.n, &e) && e.code == ERR_CANCELLED &&
+             call->env->cancel && cancelled(call->env->cancel))
+        result = rpc_fail_error(call, &e);
+    else
+        put_answer(call, &m);
+    many_clear(&m);
+    return result;
+}
+
+static struct rpc_result cmd_savemempool(struct rpc_call *call)
+{
+    struct error e = { .code = OK };
+    if (chain_save_mempool(call->env->chain, &e))
+        return rpc_fail_error(call, &e);
+    jw_null(call->out);
+    return rpc_done();
+}
+
+static const struct rpc_command rows[] = {
+    { .name = "sendrawtransaction",
+      .category = "rawtransactions",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_sendrawtransaction,
+      .help = "Puts a transaction into the mempool and sends it to peers. It may be in extended "
+              "form (BRC-30).",
+      .result = "\"txid\"",
+      .example = "0100...",
+      .params = { { "hexstring", RPC_HEX, RPC_REQUIRED, RPC_CLI_TEXT, "The transaction" },
+                  { "allowhighfees", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Allow a fee above -maxtxfee (default false)" },
+                  { "dontcheckfee", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Ask for no minimum fee (default false)" } } },
+    { .name = "sendrawtransactions",
+      .category = "rawtransactions",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_sendrawtransactions,
+      .help = "The same with many, which may depend on each other in any order. Settings are named "
+              "as the options; limitancestorcount, limitcpfpgroupmemberscount and the durations "
+              "stay the node's.",
+      .result = "{known?:[txid], evicted?:[txid], invalid?:[{txid, reject_code, reject_reason, "
+                "collidedWith?:[{txid, size, hex}]}], unconfirmed?:[{txid, ancestors:[{txid, "
+                "vin:[{txid, vout}]}]}]}; empty when all were accepted",
+      .example = "'[{\"hex\":\"0100...\"}]'",
+      .params = { { "inputs", RPC_ARRAY, RPC_REQUIRED, RPC_CLI_JSON,
+                    "[{hex, allowhighfees?, dontcheckfee?, listunconfirmedancestors?, config?}]" },
+                  { "policy|policySettings", RPC_OBJECT, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Policy of this call, for those without a config" } } },
+    { .name = "savemempool",
+      .category = "blockchain",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_savemempool,
+      .help = "Writes the mempool to mempool.dat, which is read at the next start.",
+      .result = "null",
+      .example = "" },
+};
+const struct rpc_group rpc_send_commands = { rows, COUNT_OF(rows) };
