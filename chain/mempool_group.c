@@ -276,14 +276,13 @@ static void demote_all(struct mempool *mp, struct pool_list *list)
 {
     for (size_t done = 0; done < list->n; done++) {
         struct pool_entry *e = list->v[done];
-        mp->visits++;
+        pool_enqueue(mp, e); /* those that are secondary have more debts now */
         if (!e->pub.primary)
             continue;
         if (e->pub.group)
             disband(mp, e->pub.group, list);
         pool_set_primary(mp, e, false);
         e->debt = (struct pool_debt){ .fee = pool_fee_of(e), .size = pool_size_of(e) };
-        pool_enqueue(mp, e);
         for (uint32_t i = 0; i < e->pub.n_children; i++)
             pool_list_push(list, pool_entry_of(e->pub.children[i]));
     }
