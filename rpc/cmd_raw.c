@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/intmath.h"
 #include "chain/chain.h"
+#include "chain/nonfinal.h"
 #include "rpc/block_json.h"
 #include "rpc/tx_arg.h"
 #include "rpc/tx_json.h"
@@ -124,23 +125,51 @@ static struct rpc_result not_found(struct rpc_call *call, const struct header_no
               "Use gettransaction for wallet transactions.");
 }
 
+/* A reference; NULL: in neither pool. */
+static struct tx *unconfirmed(struct chain *c, const struct txid *id)
+{
+    struct tx *tx = mempool_get_tx(chain_mempool(c), id);
+    return tx ? tx : nonfinal_get_tx(chain_nonfinal(c), id);
+}
+
+static struct rpc_result put_unconfirmed(struct rpc_call *call, const struct tx *tx, bool verbose)
+{
+    struct chain *c = call->env->chain;
+    if (verbose)
+        jw_tx(call->out, tx, chain_get_params(c), next_era(c), &(struct tx_json_block){ 0 });
+    else
+        jw_hex(call->out, tx->raw.data, tx->raw.len);
+    return rpc_done();
+}
+
+static struct rpc_result put_confirmed(struct rpc_call *call, struct header_node *in_block,
+                                       const struct txid *id, bool verbose)
+{
+    struct tx_found f = { .node = NULL };
+    struct error e = { 0 };
+    buf_init(&f.raw);
+    enum err rc = tx_lookup(call, in_block, id, &f, &e);
+    struct rpc_result result = rc ? rpc_fail_error(call, &e)
+                               : f.node ? put_found(call, &f, verbose) : not_found(call, in_block);
+    buf_clear(&f.raw);
+    return result;
+}
+
 static struct rpc_result cmd_getrawtransaction(struct rpc_call *call)
 {
     struct txid id;
-    struct tx_found f = { .node = NULL };
     struct header_node *in_block = NULL;
-    struct error e = { 0 };
     bool verbose;
     rpc_hash(call, 0, id.b);
     if (!take_verbose(call, &verbose))
         return rpc_failed(call);
     if (rpc_has(call, 2) && !(in_block = rpc_block(call, 2)))
         return rpc_failed(call);
-    buf_init(&f.raw);
-    enum err rc = tx_lookup(call, in_block, &id, &f, &e);
-    struct rpc_result result = rc ? rpc_fail_error(call, &e)
-                               : f.node ? put_found(call, &f, verbose) : not_found(call, in_block);
-    buf_clear(&f.raw);
+    struct tx *tx = in_block ? NULL : unconfirmed(call->env->chain, &id);
+    if (!tx)
+        return put_confirmed(call, in_block, &id, verbose);
+    struct rpc_result result = put_unconfirmed(call, tx, verbose);
+    tx_unref(tx);
     return result;
 }
 
@@ -182,8 +211,8 @@ static const struct rpc_command rows[] = {
       .category = "rawtransactions",
       .where = RPC_ON_WORKER,
       .fn = cmd_getrawtransaction,
-      .help = "A transaction of the chain: with -txindex any, in a named block, or one that has an "
-              "unspent output.",
+      .help = "A transaction that is unconfirmed, or of the chain: with -txindex any, in a named "
+              "block, or one that has an unspent output.",
       .result = "\"hex\" or " TX_FIELDS,
       .example = "4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b true",
       .params = { { "txid", RPC_HASH, RPC_REQUIRED, RPC_CLI_TEXT, "The transaction" },

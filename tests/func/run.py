@@ -69,10 +69,11 @@ def main():
             print("".join("  " + line + "\n" for line in output.splitlines()), end="", flush=True)
             for word in words:
                 counts[word] += 1
-            if code != 0 and "FAILED" not in words:
+            no_reason = "FAILED" not in words and (code != 0 or not output.strip())
+            if no_reason:
                 counts["FAILED"] += 1
-                print(f"  [  FAILED  ] {name}: exit code {code}")
-            if code != 0:
+                print(f"  [  FAILED  ] {name}: exit code {code}, {len(words)} cases")
+            if code != 0 or no_reason:
                 failed_names.append(name)
     print(f"-- {arguments.label}: {counts['PASSED']} passed, {counts['FAILED']} failed, "
           f"{counts['SKIPPED']} skipped ({time.monotonic() - started:.1f} s)")

@@ -3,7 +3,7 @@ import os
 import time
 
 from blocks import (ANYONE, Chain, Key, Tx, TxIn, TxOut, coinbase, display, push, spend, subsidy)
-from framework import case, check, equal, is_in, raises_rpc
+from framework import case, check, equal, is_in, main, raises_rpc
 
 MATURE = 110
 FEE = 1000
@@ -225,3 +225,7 @@ def a_restart_keeps_the_pools_and_a_kill_what_was_saved(t):
 
 def node_wait(t, node, ids):
     t.wait(lambda: pool(node) == ids, what="the mempool has been read")
+
+
+if __name__ == "__main__":
+    main()
