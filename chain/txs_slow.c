@@ -18,6 +18,7 @@ struct slow_job {
     struct command cmd;
     struct txs *txs;
     struct tx_offer *offer;
+    struct accept_rules rules; /* when it began */
     struct arena arena;
 };
 
@@ -68,8 +69,7 @@ static void run_slow(struct job *job)
 {
     struct slow_job *j = (struct slow_job *)(void *)job;
     struct txs *t = j->txs;
-    struct accept_rules rules = j->txs->rules;
-    accept_scripts(&t->env, &rules, &j->offer->work, &t->chain->cancel);
+    accept_scripts(&t->env, &j->rules, &j->offer->work, &t->chain->cancel);
     j->cmd.run = slow_done;
     if (!chain_push(t->chain, &j->cmd))
         WARN_BUG(true); /* the queue closes after the last of these */
@@ -80,6 +80,7 @@ static enum err start(struct txs *t, struct tx_offer *o, struct error *e)
     struct slow_job *j = xcalloc(1, sizeof(*j));
     j->txs = t;
     j->offer = o;
+    j->rules = t->rules;
     arena_init(&j->arena);
     o->work.arena = &j->arena;
     accept_precheck(&t->env, &t->rules, &o->work);
