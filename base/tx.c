@@ -112,18 +112,27 @@ static struct shared_tx *shared_of(struct tx *tx)
     return (struct shared_tx *)(void *)tx;
 }
 
-/* How many inputs and outputs the transaction has, without keeping any of it. */
-static void count_parts(struct reader r, size_t *n_in, size_t *n_out)
+/* Follows a transaction without keeping any of it; counts its inputs and outputs. */
+static void skip_tx(struct reader *r, size_t *n_in, size_t *n_out)
 {
     struct tx_in in;
     struct tx_out out;
-    read_le32(&r);
-    *n_in = read_count(&r, TX_IN_MIN_SIZE);
-    for (size_t i = 0; i < *n_in && !r.failed; i++)
-        tx_in_read(&r, &in);
-    *n_out = read_count(&r, TX_OUT_MIN_SIZE);
-    for (size_t i = 0; i < *n_out && !r.failed; i++)
-        tx_out_read(&r, &out);
+    read_le32(r);
+    *n_in = read_count(r, TX_IN_MIN_SIZE);
+    for (size_t i = 0; i < *n_in && !r->failed; i++)
+        tx_in_read(r, &in);
+    *n_out = read_count(r, TX_OUT_MIN_SIZE);
+    for (size_t i = 0; i < *n_out && !r->failed; i++)
+        tx_out_read(r, &out);
+    read_le32(r);
+}
+
+struct span tx_read_raw(struct reader *r)
+{
+    const uint8_t *start = r->p;
+    size_t n_in, n_out;
+    skip_tx(r, &n_in, &n_out);
+    return r->failed ? span_of(NULL, 0) : span_of(start, (size_t)(r->p - start));
 }
 
 static size_t align16(size_t n)
@@ -148,7 +157,7 @@ struct tx *tx_new(const void *raw, size_t len, struct error *e)
     struct reader r;
     reader_init(&r, raw, len);
     size_t n_in, n_out;
-    count_parts(r, &n_in, &n_out);
+    skip_tx(&r, &n_in, &n_out);
     const size_t arrays = arrays_size(n_in, n_out);
     size_t total;
     struct shared_tx *s = NULL;

@@ -48,6 +48,9 @@ struct tx {
  * compute the id (tx_compute_id does). ERR_PARSE on a bad format, ERR_NOMEM.
  */
 enum err tx_read(struct reader *r, struct arena *a, struct tx *tx) MUST_CHECK;
+/* The bytes of one transaction, whose structure is followed but not kept; borrowed. After a failure
+ * empty. */
+struct span tx_read_raw(struct reader *r);
 void tx_compute_id(struct tx *tx);
 void tx_write(struct buf *b, const struct tx *tx); /* from the fields, not from raw */
 size_t tx_size(const struct tx *tx);               /* of the same */

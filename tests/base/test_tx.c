@@ -57,6 +57,26 @@ static void fields_are_read_and_scripts_borrowed(void **state)
     buf_clear(&raw);
 }
 
+static void raw_bytes_of_transactions_in_a_row_are_cut_without_parsing_them(void **state)
+{
+    (void)state;
+    struct buf raw = unhex(small);
+    struct reader r;
+    const size_t one = raw.len;
+    buf_reserve(&raw, one);
+    buf_put(&raw, raw.data, one);
+    buf_put_u8(&raw, 1);
+    reader_init(&r, raw.data, raw.len);
+    for (size_t i = 0; i < 2; i++) {
+        const struct span tx = tx_read_raw(&r);
+        assert_ptr_equal(tx.data, raw.data + i * one);
+        assert_int_equal(tx.len, one);
+    }
+    assert_int_equal(tx_read_raw(&r).len, 0);
+    assert_true(r.failed);
+    buf_clear(&raw);
+}
+
 static void a_cut_transaction_is_refused_at_every_length(void **state)
 {
     (void)state;
@@ -214,6 +234,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_are_read_and_scripts_borrowed),
+        cmocka_unit_test(raw_bytes_of_transactions_in_a_row_are_cut_without_parsing_them),
         cmocka_unit_test(a_cut_transaction_is_refused_at_every_length),
         cmocka_unit_test(claimed_counts_do_not_allocate),
         cmocka_unit_test(no_inputs_and_no_outputs_is_a_format_all_the_same),
