@@ -403,6 +403,7 @@ enum err chain_close(struct chain *c, struct error *e)
 struct header_index *chain_headers(struct chain *c) { return c->index; }
 const struct chain_params *chain_get_params(const struct chain *c) { return &c->params; }
 struct blockfiles *chain_blockfiles(struct chain *c) { return c->files; }
+struct pool *chain_pool(struct chain *c) { return c->pool; }
 struct coins *chain_coins(struct chain *c) { return c->coins; }
 struct index_db *chain_index_db(struct chain *c) { return c->db; }
 bool chain_is_importing(struct chain *c) { return atomic_load(&c->importing); }

@@ -117,6 +117,8 @@ enum err chain_close(struct chain *c, struct error *e);
 struct header_index *chain_headers(struct chain *c);
 const struct chain_params *chain_get_params(const struct chain *c);
 struct blockfiles *chain_blockfiles(struct chain *c);
+/* For work of the node that reads blocks or transactions; a job must end before chain_close does. */
+struct pool *chain_pool(struct chain *c);
 void chain_get_tip(struct chain *c, struct chain_tip *tip);
 bool chain_is_initial_download(struct chain *c); /* latches off, spec p2p 8 */
 bool chain_is_importing(struct chain *c);        /* -reindex or -loadblock under way */

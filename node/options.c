@@ -156,6 +156,8 @@ const struct option_row node_options[] = {
     NUMBER("blockdownloadslowfetchtimeout", "30", 1, 3600, "<s>",
            "When a slow block is asked from another peer too."),
     NUMBER("blockdownloadmaxparallelfetch", "3", 1, 4, "<n>", "From how many at most."),
+    NUMBER("maxblocktxnpercent", "99", 0, 100, "<percent>",
+           "Who misses more of a compact block's transactions is sent the whole block."),
     NUMBER("maxtimeadjustment", "0", 0, 0, "<s>",
            "Accepted; peers never adjust our clock, a large difference is warned about."),
     { .name = "magicbytes", .type = OPTION_STRING, .flags = OPTION_HIDDEN, .arg = "<8 hex digits>",

@@ -76,19 +76,22 @@ void serve_getblocks(void *ctx, struct peer *p, const struct msg_locator *m)
 
 /* --- blocks --- */
 
-/* On the active chain, or a fully valid branch that ended not long ago (spec p2p 5). */
-static bool may_serve(struct sync *s, struct header_node *node)
+/* On the active chain or announced as its next block, or a fully valid branch that ended not long
+ * ago (spec p2p 5). */
+bool serve_may(struct sync *s, struct header_node *node)
 {
     const uint32_t status = atomic_load(&node->status);
     if (!(status & HS_HAVE_DATA))
         return false;
     if (header_index_is_active(s->headers, node))
         return true;
+    if (node == s->unchecked && !(status & HS_FAILED_MASK))
+        return true;
     const struct header_node *best = header_index_best(s->headers);
     return (status & HS_SCRIPTS_OK) && (int64_t)best->time - (int64_t)node->time < OLD_BRANCH_S;
 }
 
-static void send_block(struct sync_peer *sp, struct header_node *node)
+void serve_whole_block(struct sync_peer *sp, struct header_node *node)
 {
     struct sync *s = sp->sync;
     struct header_data data;
@@ -124,14 +127,17 @@ static void serve_block(struct sync_peer *sp, const struct inv_item *item)
     struct block_hash hash;
     memcpy(hash.b, item->hash.b, sizeof(hash.b));
     struct header_node *node = header_index_find(s->headers, &hash);
-    if (!node || !may_serve(s, node))
+    if (!node || !serve_may(s, node))
         return; /* silence, as the reference (spec p2p 5); unknown and pruned look the same */
     const bool historical = (int64_t)node->time < clock_now() - HISTORICAL_S;
     if (historical && net_upload_target_reached(s->net) && !peer_is_whitelisted(sp->peer)) {
         peer_disconnect(sp->peer, "upload target reached");
         return;
     }
-    send_block(sp, node);
+    if (item->type == INV_CMPCT_BLOCK)
+        serve_compact_block(sp, node);
+    else
+        serve_whole_block(sp, node);
     continue_inventory(sp, &hash);
 }
 
@@ -147,7 +153,7 @@ static void work_off(struct sync_peer *sp)
 {
     struct inv_item *missing = NULL;
     size_t n_missing = 0;
-    while (sp->getdata_at < sp->getdata_n && peer_has_send_room(sp->peer) &&
+    while (sp->getdata_at < sp->getdata_n && !sp->form_wanted && peer_has_send_room(sp->peer) &&
            peer_state(sp->peer) == PEER_READY) {
         const struct inv_item *item = &sp->getdata[sp->getdata_at++];
         if (item->type == INV_BLOCK || item->type == INV_CMPCT_BLOCK) {
@@ -161,7 +167,7 @@ static void work_off(struct sync_peer *sp)
     if (n_missing)
         peer_send_inv(sp->peer, MSG_NOTFOUND, missing, n_missing);
     free(missing);
-    if (sp->getdata_at == sp->getdata_n) {
+    if (sp->getdata_at == sp->getdata_n && !sp->form_wanted) {
         drop_requests(sp);
         peer_resume_reading(sp->peer);
     } else {
@@ -186,6 +192,11 @@ void serve_getdata(void *ctx, struct peer *p, const struct inv_item *items, size
     drop_requests(sp);
     sp->getdata = all;
     sp->getdata_n = open + n;
+    work_off(sp);
+}
+
+void serve_continue(struct sync_peer *sp)
+{
     work_off(sp);
 }
 

@@ -11,6 +11,7 @@
 void serve_getheaders(void *ctx, struct peer *p, const struct msg_locator *m);
 void serve_getblocks(void *ctx, struct peer *p, const struct msg_locator *m);
 void serve_getdata(void *ctx, struct peer *p, const struct inv_item *items, size_t n);
+void serve_getblocktxn(void *ctx, struct peer *p, const struct msg_getblocktxn *m);
 void serve_send_room(void *ctx, struct peer *p);
 
 #endif

@@ -166,5 +166,8 @@ void settings_sync(const struct settings *s, struct sync_options *o)
         .slow_fetch_ms = 1000 * config_int(c, "blockdownloadslowfetchtimeout"),
         .max_parallel_fetch = (unsigned)config_int(c, "blockdownloadmaxparallelfetch"),
         .intake_budget = MAX_OF(s->memory_bytes / 8, 128 * MIB),
+        .compact_blocks = !config_bool(c, "blocksonly"),
+        .compact_budget = MAX_OF(s->memory_bytes / 32, 64 * MIB),
+        .max_blocktxn_percent = (unsigned)config_int(c, "maxblocktxnpercent"),
     };
 }

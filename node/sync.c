@@ -28,6 +28,8 @@ void sync_free(struct sync *s)
 {
     if (!s)
         return;
+    sync_work_clear(s);
+    forms_clear(s);
     flights_free(s->flights);
     free(s);
 }
@@ -129,9 +131,12 @@ void sync_on_close(void *ctx, struct peer *p)
         return;
     if (sp->intake)
         intake_abort(sp->intake);
+    compact_drop_all(sp);
     blocks_release_all(sp);
+    highband_peer_closed(s, sp->id);
     presync_free(sp->presync);
     free(sp->getdata);
+    free(sp->txn_indices);
     s->n_preferred -= peer_is_preferred(p);
     if (s->header_peer == sp->id)
         s->header_peer = 0; /* the timer starts another */
@@ -217,17 +222,38 @@ void sync_fill_info(void *ctx, struct peer *p, struct peer_info *info)
 
 /* --- events of the chain --- */
 
+/* The peer that the chain names as the source of a block; NULL when gone, or none. */
+static struct sync_peer *source_peer(struct sync *s, uint64_t source)
+{
+    struct peer *p = net_peer_by_id(s->net, source & ~SOURCE_COMPACT);
+    return p ? sync_peer_of(p) : NULL;
+}
+
+static void note_intake_ended(struct sync_peer *sp, const struct header_node *node, bool compact)
+{
+    if (compact)
+        compact_intake_ended(sp, node);
+    else if (sp->arriving == node)
+        sp->intake_ended = true;
+}
+
 void sync_block_arrived(struct sync *s, struct header_node *node, uint64_t source, bool stored)
 {
-    struct peer *p = source ? net_peer_by_id(s->net, source) : NULL;
-    if (p && sync_peer_of(p) && sync_peer_of(p)->arriving == node)
-        sync_peer_of(p)->intake_ended = true;
-    if (stored)
+    struct sync_peer *sp = source_peer(s, source);
+    if (sp)
+        note_intake_ended(sp, node, (source & SOURCE_COMPACT) != 0);
+    if (stored) {
         flights_remove(s->flights, node);
-    else
+        compact_block_stored(s, node);
+        announce_stored(s, node);
+    } else {
         flights_clear_arrived(s->flights, node); /* the others who were asked go on (attacks C4) */
-    if (p && stored)
-        peer_note_block(p);
+        compact_block_refused(s, node);
+    }
+    if (sp && stored) {
+        peer_note_block(sp->peer);
+        highband_note_bringer(s, node, sp->id);
+    }
     blocks_plan(s);
 }
 
@@ -235,33 +261,42 @@ void sync_block_judged(struct sync *s, const struct block_hash *hash, const stru
                        uint64_t source)
 {
     char hex[HASH_HEX_SIZE];
-    struct peer *p = source ? net_peer_by_id(s->net, source) : NULL;
-    if (!p)
+    const bool compact = (source & SOURCE_COMPACT) != 0;
+    struct sync_peer *sp = source_peer(s, source);
+    struct header_node *node = header_index_find(s->headers, hash);
+    if (!sp)
         return;
-    log_debug(LOGC_NET, "peer=%llu sent block %s: %s", (unsigned long long)source,
+    log_debug(LOGC_NET, "peer=%llu sent block %s: %s", (unsigned long long)sp->id,
               hash_to_hex(hex, hash->b), v->reason);
     if (!v->corruption)
-        peer_send_reject(p, MSG_BLOCK, (enum reject_code)v->code, v->reason, hash->b);
-    if (v->ban_score)
-        peer_misbehave(p, (int)v->ban_score, v->reason);
+        peer_send_reject(sp->peer, MSG_BLOCK, (enum reject_code)v->code, v->reason, hash->b);
+    else if (compact && node)
+        compact_collided(sp, node);
+    if (v->ban_score && !compact) /* spec p2p 6: who sent a compact form is not punished */
+        peer_misbehave(sp->peer, (int)v->ban_score, v->reason);
 }
 
 void sync_tip_changed(struct sync *s, const struct chain_tip *tip, bool initial_download)
 {
     s->tip_at = clock_mono_ms();
-    if (!initial_download)
+    if (!initial_download) {
+        highband_tip_changed(s, tip->node);
         announce_tip(s, tip->node);
-    else
+    } else {
         s->announced = tip->node;
+    }
     blocks_plan(s);
 }
 
 void sync_intake_drained(struct sync *s, uint64_t source)
 {
-    struct peer *p = net_peer_by_id(s->net, source);
-    if (!p)
+    struct sync_peer *sp = source_peer(s, source);
+    if (!sp)
         return;
-    if (sync_peer_of(p))
-        sync_peer_of(p)->intake_full = false;
-    peer_resume_reading(p);
+    if (source & SOURCE_COMPACT) {
+        compact_intake_drained(sp);
+        return;
+    }
+    sp->intake_full = false;
+    peer_resume_reading(sp->peer);
 }

@@ -16,8 +16,10 @@
 
 struct sync;
 struct presync;
+struct rebuild;
 
 #define SYNC_INFLIGHT_MAX 16   /* blocks asked from one peer at a time */
+#define SYNC_REBUILDS_MAX 2    /* blocks that a peer's compact forms are made into, at a time */
 /* A chain this much weaker than ours is stored without proof of more. */
 #define SYNC_REORG_HEADERS 144
 
@@ -28,6 +30,18 @@ struct sync_options {
     int64_t slow_fetch_ms;        /* blockdownloadslowfetchtimeout, 30 s */
     unsigned max_parallel_fetch;  /* blockdownloadmaxparallelfetch, 3 */
     uint64_t intake_budget;       /* bytes of blocks that are arriving, of all peers together */
+    bool compact_blocks;          /* asked for: transactions are relayed, so most are known */
+    size_t compact_budget;        /* bytes of blocks being rebuilt, of all peers together */
+    unsigned max_blocktxn_percent; /* maxblocktxnpercent: who asks for more gets the block, 99 */
+};
+
+/* One compact block of a peer on its way to a block (sync_compact.c). */
+struct sync_rebuild {
+    struct header_node *node;        /* NULL: free place */
+    struct rebuild *rebuild;         /* NULL while the pool looks for its transactions */
+    struct block_intake *intake;     /* the block is being handed over */
+    bool intake_ended;               /* the chain has refused it before the last byte was there */
+    bool ready;                      /* complete, but another copy is being stored */
 };
 
 /* One peer as download and relay see it. */
@@ -59,13 +73,14 @@ struct sync_peer {
     int64_t speed_at;
     uint64_t speed;                  /* bytes a second over the last sample */
     uint64_t tick_bytes;             /* bytes received at the last turn of the timer */
-    bool silent;                     /* next to nothing came since */
+    bool silent;                     /* next to nothing of a block came since */
     bool delivered;                  /* but a block that was asked for did */
     bool intake_full;                /* not read because our own work on its block is behind */
 
     /* The block that arrives. */
     uint8_t head[BLOCK_HEADER_SIZE];
     size_t head_len;
+    enum msg_id stream_id;
     uint64_t stream_size;
     bool has_checksum;
     uint32_t checksum;
@@ -74,10 +89,17 @@ struct sync_peer {
     struct header_node *arriving;
     bool intake_ended;               /* the chain has refused it before the last byte was there */
 
+    struct sync_rebuild rebuilds[SYNC_REBUILDS_MAX];
+    const struct header_node *whole_only; /* its compact form of this block was no use */
+
     /* Serving. */
     struct inv_item *getdata;        /* requests not answered yet */
     size_t getdata_n, getdata_at;
     struct block_hash continue_hash; /* last of 500 invs; asking for it brings the tip */
+    struct header_node *form_wanted; /* its compact form is being made for this peer */
+    uint32_t *txn_indices;           /* of an open getblocktxn, for the block form_wanted */
+    size_t txn_n;
+    bool answering;                  /* that answer is being read from disk */
 };
 
 struct sync *sync_new(struct chain *chain, const struct sync_options *o);
@@ -93,6 +115,8 @@ void sync_on_ready(void *ctx, struct peer *p);
 void sync_on_close(void *ctx, struct peer *p);
 void sync_on_headers(void *ctx, struct peer *p, const struct block_header *headers, size_t n);
 void sync_on_inv(void *ctx, struct peer *p, const struct inv_item *items, size_t n);
+void sync_on_cmpctblock(void *ctx, struct peer *p, const struct msg_cmpctblock *m);
+void sync_on_blocktxn(void *ctx, struct peer *p, const struct msg_blocktxn *m);
 void sync_on_reject(void *ctx, struct peer *p, const struct msg_reject *m);
 enum stream_choice sync_stream_begin(void *ctx, struct peer *p, enum msg_id id, uint64_t size,
                                      const uint8_t *checksum);

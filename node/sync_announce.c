@@ -1,7 +1,12 @@
-/* Telling peers about a new tip: headers to those who asked for headers, inv to the others (spec
- * p2p 8). */
+/*
+ * Telling peers about a new tip (spec p2p 8): a compact block to those who want new blocks at once,
+ * headers to those who asked for headers, inv to the others. The first get a block that extends the
+ * tip when its bytes are stored, before it is validated: its header has proof of work and its
+ * transactions fit the header, and nobody is punished for a compact block that turns out invalid.
+ */
 #include <string.h>
 
+#include "node/compact_form.h"
 #include "node/sync_internal.h"
 
 #define ANNOUNCE_HEADERS_MAX 8 /* a longer reorganisation is announced by its tip alone */
@@ -13,7 +18,7 @@ struct announcement {
     bool too_long;
 };
 
-static bool peer_has(const struct sync_peer *sp, struct header_node *node)
+bool announce_peer_has(const struct sync_peer *sp, struct header_node *node)
 {
     if (!node)
         return true;
@@ -47,9 +52,9 @@ static bool announce_headers(struct sync_peer *sp, const struct announcement *a)
     struct block_header headers[ANNOUNCE_HEADERS_MAX];
     size_t n = 0;
     for (size_t i = 0; i < a->n; i++) {
-        if (n == 0 && peer_has(sp, a->nodes[i]))
+        if (n == 0 && announce_peer_has(sp, a->nodes[i]))
             continue;
-        if (n == 0 && !peer_has(sp, a->nodes[i]->prev))
+        if (n == 0 && !announce_peer_has(sp, a->nodes[i]->prev))
             return false;
         header_of_node(&headers[n++], a->nodes[i]);
     }
@@ -58,15 +63,91 @@ static bool announce_headers(struct sync_peer *sp, const struct announcement *a)
     return true;
 }
 
+/* --- compact blocks --- */
+
+static bool wants_form(const struct sync_peer *sp, struct header_node *node)
+{
+    return peer_wants_compact(sp->peer) && !announce_peer_has(sp, node) &&
+           announce_peer_has(sp, node->prev);
+}
+
+struct form_ctx {
+    struct header_node *node;
+    const struct compact_form *form; /* NULL: headers instead */
+    unsigned n;                      /* peers that want it */
+};
+
+static void count_wanting(struct sync_peer *sp, void *ctx)
+{
+    struct form_ctx *f = ctx;
+    f->n += wants_form(sp, f->node);
+}
+
+static void send_form(struct sync_peer *sp, void *ctx)
+{
+    const struct form_ctx *f = ctx;
+    struct block_header header;
+    if (!wants_form(sp, f->node))
+        return;
+    if (f->form) {
+        peer_send(sp->peer, MSG_CMPCTBLOCK, f->form->message.data, f->form->message.len);
+    } else {
+        header_of_node(&header, f->node);
+        peer_send_headers(sp->peer, &header, 1);
+    }
+    sp->best_sent = f->node;
+}
+
+void announce_form_made(struct sync *s, struct header_node *node, const struct compact_form *form)
+{
+    const struct header_node *tip = header_index_tip(s->headers);
+    const bool next = node->prev == tip && !(atomic_load(&node->status) & HS_FAILED_MASK);
+    if (node != tip && !(next && form))
+        return;
+    struct form_ctx ctx = { .node = node, .form = form };
+    sync_each(s, send_form, &ctx);
+}
+
+void announce_stored(struct sync *s, struct header_node *node)
+{
+    struct form_ctx ctx = { .node = node };
+    if (chain_is_initial_download(s->chain) || !s->net ||
+        node->prev != header_index_tip(s->headers) ||
+        (atomic_load(&node->status) & HS_FAILED_MASK))
+        return;
+    sync_each(s, count_wanting, &ctx);
+    if (!ctx.n)
+        return;
+    s->unchecked = node;
+    ctx.form = forms_get(s, node);
+    if (ctx.form)
+        sync_each(s, send_form, &ctx);
+}
+
+/* --- the tip --- */
+
 struct announce_ctx {
     struct announcement list;
     struct header_node *tip;
 };
 
+/* True when the peer has got the compact block, or gets it when that is made. */
+static bool announce_form(struct sync_peer *sp, const struct announce_ctx *a)
+{
+    struct form_ctx ctx = { .node = a->tip };
+    if (a->list.n != 1 || !wants_form(sp, a->tip))
+        return false;
+    ctx.form = forms_get(sp->sync, a->tip);
+    if (ctx.form)
+        send_form(sp, &ctx);
+    return true;
+}
+
 static void announce_to(struct sync_peer *sp, void *ctx)
 {
     struct announce_ctx *a = ctx;
-    if (peer_start_height(sp->peer) > a->tip->height + ANNOUNCE_BEHIND_MAX || peer_has(sp, a->tip))
+    if (peer_start_height(sp->peer) > a->tip->height + ANNOUNCE_BEHIND_MAX ||
+        announce_peer_has(sp, a->tip) || announce_form(sp, a))
         return;
     const bool sent =
         peer_wants_headers(sp->peer) && !a->list.too_long && announce_headers(sp, &a->list);
@@ -82,5 +163,6 @@ void announce_tip(struct sync *s, struct header_node *tip)
     struct announce_ctx ctx = { .tip = tip };
     collect(&ctx.list, s->announced, tip);
     s->announced = tip;
+    s->unchecked = NULL;
     sync_each(s, announce_to, &ctx);
 }

@@ -43,6 +43,14 @@ void blocks_release_all(struct sync_peer *sp)
         blocks_release(sp, sp->inflight[sp->n_inflight - 1]);
 }
 
+bool blocks_was_asked(const struct sync_peer *sp, const struct header_node *node)
+{
+    for (unsigned i = 0; i < sp->n_inflight; i++)
+        if (sp->inflight[i] == node)
+            return true;
+    return false;
+}
+
 static bool ask(struct sync_peer *sp, struct header_node *node, int64_t now)
 {
     if (sp->n_inflight == SYNC_INFLIGHT_MAX || !flights_ask(sp->sync->flights, node, sp->id, now))
@@ -53,15 +61,27 @@ static bool ask(struct sync_peer *sp, struct header_node *node, int64_t now)
     return true;
 }
 
+bool blocks_note_asked(struct sync_peer *sp, struct header_node *node)
+{
+    return ask(sp, node, clock_mono_ms());
+}
+
 static void send_getdata(struct sync_peer *sp, struct header_node *const *nodes, size_t n)
 {
     struct inv_item items[SYNC_INFLIGHT_MAX];
     for (size_t i = 0; i < n; i++) {
-        items[i].type = INV_BLOCK;
+        items[i].type = n == 1 && compact_is_wanted(sp, nodes[i]) ? INV_CMPCT_BLOCK : INV_BLOCK;
         memcpy(items[i].hash.b, nodes[i]->hash.b, sizeof(items[i].hash.b));
     }
     if (n)
         peer_send_inv(sp->peer, MSG_GETDATA, items, n);
+}
+
+void blocks_ask_whole(struct sync_peer *sp, struct header_node *node)
+{
+    sp->whole_only = node;
+    if (blocks_was_asked(sp, node) || ask(sp, node, clock_mono_ms()))
+        send_getdata(sp, &node, 1);
 }
 
 /* --- choosing --- */
@@ -140,7 +160,7 @@ static void pick_blocks(struct sync_peer *sp, struct pick *pick)
     }
 }
 
-static bool may_download_from(const struct sync_peer *sp, int64_t now)
+bool blocks_may_download(const struct sync_peer *sp, int64_t now)
 {
     const struct sync *s = sp->sync;
     if (!peer_serves_blocks(sp->peer) || now < sp->busy_until || chain_is_importing(s->chain))
@@ -164,7 +184,7 @@ static void plan_peer(struct sync_peer *sp, void *ctx)
 {
     const int64_t now = *(const int64_t *)ctx;
     /* Ask in batches: a peer with at least half of its places taken can wait. */
-    if (sp->n_inflight > SYNC_INFLIGHT_MAX / 2 || !may_download_from(sp, now))
+    if (sp->n_inflight > SYNC_INFLIGHT_MAX / 2 || !blocks_may_download(sp, now))
         return;
     struct pick pick = { .want = SYNC_INFLIGHT_MAX - sp->n_inflight };
     pick_blocks(sp, &pick);
@@ -190,7 +210,9 @@ void blocks_sample_speed(struct sync_peer *sp, int64_t now)
     const int64_t span = now - sp->speed_at;
     const uint64_t bytes = peer_bytes_received(sp->peer);
     const uint64_t expected = sp->sync->options.stall_min_speed * SYNC_TIMER_MS / 1000;
-    sp->silent = !sp->intake_full && !sp->delivered && bytes - sp->tick_bytes < expected;
+    const bool comes = sp->arriving || compact_is_arriving(sp, NULL);
+    sp->silent = !sp->intake_full && !sp->delivered &&
+                 (!comes || bytes - sp->tick_bytes < expected); /* other messages do not count */
     sp->tick_bytes = bytes;
     sp->delivered = false;
     if (span < SPEED_SAMPLE_MS)
@@ -223,7 +245,7 @@ static bool was_asked(const struct flight *fl, const struct sync_peer *sp)
 static void try_second_source(struct sync_peer *sp, void *ctx)
 {
     struct second_source *want = ctx;
-    if (sp->n_inflight == SYNC_INFLIGHT_MAX || !may_download_from(sp, want->now) ||
+    if (sp->n_inflight == SYNC_INFLIGHT_MAX || !blocks_may_download(sp, want->now) ||
         !sp->best_known || was_asked(want->flight, sp) ||
         header_ancestor(sp->best_known, want->node->height) != want->node)
         return;
@@ -282,7 +304,7 @@ static bool makes_progress(struct sync *s, const struct flight *fl)
     for (unsigned i = 0; i < fl->n_peers; i++) {
         struct peer *p = net_peer_by_id(s->net, fl->peers[i]);
         const struct sync_peer *sp = p ? sync_peer_of(p) : NULL;
-        if (sp && sp->arriving == fl->node && !sp->silent)
+        if (sp && !sp->silent && (sp->arriving == fl->node || compact_is_arriving(sp, fl->node)))
             return true;
     }
     return false;

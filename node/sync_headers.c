@@ -318,10 +318,9 @@ static bool is_announcement(const struct sync_peer *sp, const struct block_heade
            !presync_continues(sp->presync, &h[0]);
 }
 
-void sync_on_headers(void *ctx, struct peer *p, const struct block_header *h, size_t n)
+void headers_take(struct sync_peer *sp, const struct block_header *h, size_t n)
 {
-    struct sync *s = ctx;
-    struct sync_peer *sp = sync_peer_of(p);
+    struct sync *s = sp->sync;
     if (is_announcement(sp, h, n)) {
         block_header_hash(&sp->unknown_hash, &h[n - 1]);
         return;
@@ -338,5 +337,10 @@ void sync_on_headers(void *ctx, struct peer *p, const struct block_header *h, si
     if (s->header_peer == sp->id && !sp->presync && (n < MSG_HEADERS_MAX || !sp->headers_deadline))
         s->header_peer =
             0; /* it has told all it knows, or what it told is no use: others are asked */
-    blocks_plan(s);
+}
+
+void sync_on_headers(void *ctx, struct peer *p, const struct block_header *h, size_t n)
+{
+    headers_take(sync_peer_of(p), h, n);
+    blocks_plan(ctx);
 }

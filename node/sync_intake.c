@@ -18,22 +18,16 @@ enum stream_choice sync_stream_begin(void *ctx, struct peer *p, enum msg_id id, 
 {
     struct sync *s = ctx;
     struct sync_peer *sp = sync_peer_of(p);
-    if (id != MSG_BLOCK || size < BLOCK_HEADER_SIZE || chain_is_importing(s->chain))
+    const size_t least = id == MSG_BLOCK ? BLOCK_HEADER_SIZE : compact_head_size(id);
+    if (least == 0 || size < least || chain_is_importing(s->chain))
         return STREAM_SKIP;
+    sp->stream_id = id;
     sp->head_len = 0;
     sp->stream_size = size;
     sp->has_checksum = checksum != NULL;
     sp->checksum = checksum ? le32_get(checksum) : 0;
     sp->arriving = NULL;
     return STREAM_TAKE;
-}
-
-static bool was_asked(const struct sync_peer *sp, const struct header_node *node)
-{
-    for (unsigned i = 0; i < sp->n_inflight; i++)
-        if (sp->inflight[i] == node)
-            return true;
-    return false;
 }
 
 /*
@@ -44,7 +38,7 @@ static bool was_asked(const struct sync_peer *sp, const struct header_node *node
 static bool worth_taking(struct sync_peer *sp, const struct header_node *node)
 {
     const struct header_node *tip = header_index_tip(sp->sync->headers);
-    if (was_asked(sp, node))
+    if (blocks_was_asked(sp, node))
         return true;
     if (sp->stream_size >= BLOCKFILE_STREAM_MIN && !peer_is_whitelisted(sp->peer))
         return false;
@@ -109,7 +103,7 @@ static bool may_grow(struct sync_peer *sp)
         return true;
     struct lowest lowest = { INT32_MAX };
     sync_each(sp->sync, note_lowest, &lowest);
-    return sp->arriving->height == lowest.height && was_asked(sp, sp->arriving);
+    return sp->arriving->height == lowest.height && blocks_was_asked(sp, sp->arriving);
 }
 
 /* At half of the budget nobody sits on the beginning of a block without sending
@@ -136,15 +130,35 @@ static enum stream_flow feed(struct sync_peer *sp, const uint8_t *data, size_t l
     return sp->intake_full ? STREAM_PAUSE : STREAM_MORE;
 }
 
+/* Takes what is missing of the first bytes; returns how many it took. */
+static size_t take_head(struct sync_peer *sp, size_t size, const uint8_t *data, size_t len)
+{
+    const size_t n = MIN_OF(len, size - sp->head_len);
+    memcpy(sp->head + sp->head_len, data, n);
+    sp->head_len += n;
+    return n;
+}
+
+/* Not worth its memory: the beginning says which block is to be fetched or sent as a whole. */
+static enum stream_flow feed_compact(struct sync_peer *sp, const uint8_t *data, size_t len)
+{
+    const size_t size = compact_head_size(sp->stream_id);
+    take_head(sp, size, data, len);
+    if (sp->head_len < size)
+        return STREAM_MORE;
+    compact_too_large(sp, sp->stream_id, sp->head);
+    return STREAM_STOP;
+}
+
 enum stream_flow sync_stream_data(void *ctx, struct peer *p, const uint8_t *data, size_t len)
 {
     (void)ctx;
     struct sync_peer *sp = sync_peer_of(p);
+    if (sp->stream_id != MSG_BLOCK)
+        return feed_compact(sp, data, len);
     if (sp->intake)
         return feed(sp, data, len);
-    const size_t head = MIN_OF(len, sizeof(sp->head) - sp->head_len);
-    memcpy(sp->head + sp->head_len, data, head);
-    sp->head_len += head;
+    const size_t head = take_head(sp, sizeof(sp->head), data, len);
     if (sp->head_len < sizeof(sp->head))
         return STREAM_MORE;
     if (open_intake(sp) == STREAM_STOP)
@@ -159,13 +173,13 @@ void sync_stream_end(void *ctx, struct peer *p, enum stream_end how)
     struct sync *s = ctx;
     struct sync_peer *sp = sync_peer_of(p);
     if (sp->intake && how == STREAM_COMPLETE) {
-        sp->delivered |= was_asked(sp, sp->arriving);
+        sp->delivered |= blocks_was_asked(sp, sp->arriving);
         if (!sp->intake_ended) /* else no event would ever clear it */
             flights_set_arrived(s->flights, sp->arriving);
         blocks_release(sp, sp->arriving);
     } else if (sp->intake) {
         intake_abort(sp->intake);
-    } else if (sp->head_len == sizeof(sp->head)) {
+    } else if (sp->stream_id == MSG_BLOCK && sp->head_len == sizeof(sp->head)) {
         /* Dropped: we have it, or it is refused. Either way nothing more is expected. */
         struct block_hash hash;
         sha256d(hash.b, sp->head, sizeof(sp->head));

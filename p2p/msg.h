@@ -127,6 +127,7 @@ void msg_version_write(struct buf *b, const struct msg_version *m);
 void msg_protoconf_write(struct buf *b, uint32_t max_recv_payload, const char *policies);
 void msg_reject_write(struct buf *b, const char *command, enum reject_code code, const char *reason,
                       const uint8_t *hash /* 32 bytes or NULL */);
+void msg_sendcmpct_write(struct buf *b, bool announce, uint64_t version);
 void msg_locator_write(struct buf *b, const struct msg_locator *m);
 void msg_headers_write(struct buf *b, const struct block_header *headers, size_t n);
 void msg_addr_write(struct buf *b, const struct peer_addr *addrs, size_t n);

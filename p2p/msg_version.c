@@ -129,3 +129,9 @@ enum err msg_sendcmpct_read(bool *announce, uint64_t *version, struct span paylo
     *version = read_le64(&r);
     return msg_reader_result(&r);
 }
+
+void msg_sendcmpct_write(struct buf *b, bool announce, uint64_t version)
+{
+    buf_put_u8(b, announce);
+    buf_put_le64(b, version);
+}

@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "p2p/dns_seed.h"
 #include "p2p/msg.h"
+#include "p2p/msg_compact.h"
 #include "p2p/peer.h"
 
 struct event_base;
@@ -98,6 +99,10 @@ struct net_handlers {
     void (*on_notfound)(void *ctx, struct peer *p, const struct inv_item *items, size_t n);
     void (*on_getheaders)(void *ctx, struct peer *p, const struct msg_locator *m);
     void (*on_getblocks)(void *ctx, struct peer *p, const struct msg_locator *m);
+    /* Of up to MSG_COLLECT_MAX bytes; larger ones are streamed. */
+    void (*on_cmpctblock)(void *ctx, struct peer *p, const struct msg_cmpctblock *m);
+    void (*on_getblocktxn)(void *ctx, struct peer *p, const struct msg_getblocktxn *m);
+    void (*on_blocktxn)(void *ctx, struct peer *p, const struct msg_blocktxn *m);
     /* Up to MSG_COLLECT_MAX bytes, checksum verified; id = SHA256d(raw). */
     void (*on_tx)(void *ctx, struct peer *p, struct span raw, const struct txid *id);
     void (*on_reject)(void *ctx, struct peer *p, const struct msg_reject *m);
@@ -107,7 +112,7 @@ struct net_handlers {
      * false, or emptied. */
     void (*on_send_room)(void *ctx, struct peer *p);
     /*
-     * block, and tx above MSG_COLLECT_MAX: begin, data..., end. The checksum is NOT verified here
+     * block, and tx, cmpctblock, getblocktxn and blocktxn above MSG_COLLECT_MAX: begin, data..., end. The checksum is NOT verified here
      * (it is NULL in extended framing): the receiver hashes on a worker and compares. end is
      * called for each begin that chose STREAM_TAKE, also after STREAM_STOP. At most one stream at
      * a time per peer.

@@ -106,6 +106,8 @@ void peer_become_ready(struct peer *p)
     p->next_own_addr_ms = now + (int64_t)rand_exp(OWN_ADDR_MEAN_MS);
     if (p->version >= MSG_VERSION_SENDHEADERS)
         peer_send(p, MSG_SENDHEADERS, NULL, 0);
+    if (p->version >= MSG_VERSION_SENDCMPCT)
+        peer_send_sendcmpct(p, false);
     peer_send_ping(p);
     if (p->kind == PEER_ONESHOT || p->state != PEER_READY)
         return;
@@ -283,11 +285,16 @@ uint64_t peer_services(const struct peer *p) { return p->services; }
 int32_t peer_version(const struct peer *p) { return p->version; }
 int32_t peer_start_height(const struct peer *p) { return p->start_height; }
 bool peer_wants_headers(const struct peer *p) { return p->sendheaders; }
-bool peer_wants_compact(const struct peer *p) { return p->compact_high && p->compact_version == 1; }
+bool peer_takes_compact(const struct peer *p) { return p->compact_version == MSG_COMPACT_VERSION; }
+bool peer_wants_compact(const struct peer *p) { return p->compact_high && peer_takes_compact(p); }
 bool peer_relays_tx(const struct peer *p) { return p->relay; }
 int64_t peer_fee_filter(const struct peer *p) { return p->fee_filter; }
 int64_t peer_connected_mono_ms(const struct peer *p) { return p->started_ms; }
 uint64_t peer_bytes_received(const struct peer *p) { return p->bytes_received; }
+uint64_t peer_receiving(const struct peer *p, enum msg_id id)
+{
+    return frame_in_payload(&p->frame) && p->row->id == id ? p->frame.received : 0;
+}
 void *peer_user(const struct peer *p) { return p->user; }
 void peer_set_user(struct peer *p, void *user) { p->user = user; }
 

@@ -52,11 +52,14 @@ uint64_t peer_services(const struct peer *p);
 int32_t peer_version(const struct peer *p);      /* min(ours, theirs) */
 int32_t peer_start_height(const struct peer *p); /* its claim in version */
 bool peer_wants_headers(const struct peer *p);   /* sent sendheaders */
-bool peer_wants_compact(const struct peer *p);   /* sent sendcmpct(1, 1) */
+bool peer_takes_compact(const struct peer *p);   /* sent sendcmpct of version 1 */
+bool peer_wants_compact(const struct peer *p);   /* announces it: new blocks come so */
 bool peer_relays_tx(const struct peer *p);       /* relay flag of its version */
 int64_t peer_fee_filter(const struct peer *p);   /* satoshi per kB, 0: none */
 int64_t peer_connected_mono_ms(const struct peer *p);
 uint64_t peer_bytes_received(const struct peer *p);
+/* Payload bytes that have come of a message of this kind which is not whole yet; 0: none. */
+uint64_t peer_receiving(const struct peer *p, enum msg_id id);
 
 /* A pointer of node's own, for its download and relay state; NULL at first. */
 void *peer_user(const struct peer *p);
@@ -87,6 +90,8 @@ void peer_send_file(struct peer *p, enum msg_id id, int fd, uint64_t offset, uin
 void peer_send_getheaders(struct peer *p, const uint8_t *hashes, size_t n,
                           const struct block_hash *stop);
 void peer_send_headers(struct peer *p, const struct block_header *headers, size_t n);
+/* announce: new blocks shall come as cmpctblock at once (spec p2p 3: sendcmpct). */
+void peer_send_sendcmpct(struct peer *p, bool announce);
 /* inv, getdata, notfound; as many messages as the peer's limit needs (spec p2p 1.5). */
 void peer_send_inv(struct peer *p, enum msg_id id, const struct inv_item *items, size_t n);
 void peer_send_reject(struct peer *p, enum msg_id about, enum reject_code code, const char *reason,

@@ -54,7 +54,7 @@ enum msg_result on_sendcmpct(struct peer *p, struct span payload)
     enum err rc = msg_sendcmpct_read(&announce, &version, payload);
     if (rc != OK)
         return result_of(rc);
-    if (version == 1) { /* spec p2p 3: only version 1 counts */
+    if (version == MSG_COMPACT_VERSION) { /* spec p2p 3: only version 1 counts */
         p->compact_version = version;
         p->compact_high = announce;
     }
@@ -90,6 +90,33 @@ enum msg_result on_reject(struct peer *p, struct span payload)
     if (p->net->h.on_reject != NULL)
         p->net->h.on_reject(p->net->h.ctx, p, &m);
     return MSG_DONE;
+}
+
+enum msg_result on_cmpctblock(struct peer *p, struct span payload)
+{
+    struct msg_cmpctblock m;
+    enum err rc = msg_cmpctblock_read(&m, payload);
+    if (rc == OK && p->net->h.on_cmpctblock != NULL)
+        p->net->h.on_cmpctblock(p->net->h.ctx, p, &m);
+    return result_of(rc);
+}
+
+enum msg_result on_getblocktxn(struct peer *p, struct span payload)
+{
+    struct msg_getblocktxn m;
+    enum err rc = msg_getblocktxn_read(&m, payload);
+    if (rc == OK && p->net->h.on_getblocktxn != NULL)
+        p->net->h.on_getblocktxn(p->net->h.ctx, p, &m);
+    return result_of(rc);
+}
+
+enum msg_result on_blocktxn(struct peer *p, struct span payload)
+{
+    struct msg_blocktxn m;
+    enum err rc = msg_blocktxn_read(&m, payload);
+    if (rc == OK && p->net->h.on_blocktxn != NULL)
+        p->net->h.on_blocktxn(p->net->h.ctx, p, &m);
+    return result_of(rc);
 }
 
 typedef void (*inv_fn)(void *ctx, struct peer *p, const struct inv_item *items, size_t n);

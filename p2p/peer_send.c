@@ -331,6 +331,14 @@ void peer_send_headers(struct peer *p, const struct block_header *headers, size_
     peer_send_buf(p, MSG_HEADERS, &b);
 }
 
+void peer_send_sendcmpct(struct peer *p, bool announce)
+{
+    struct buf b;
+    buf_init(&b);
+    msg_sendcmpct_write(&b, announce, MSG_COMPACT_VERSION);
+    peer_send_buf(p, MSG_SENDCMPCT, &b);
+}
+
 /* spec p2p 1.5: four times our own limit, or what the peer's protoconf says if that is less */
 static size_t inv_per_message(const struct peer *p)
 {

@@ -1,4 +1,5 @@
 """Scripted peers: the wire protocol over plain sockets (spec p2p 1 to 3)."""
+import hashlib
 import os
 import socket
 import struct
@@ -111,6 +112,102 @@ def parse_reject(data):
     return {"command": command, "code": code, "reason": data[at:at + length].decode(),
             "hash": display(data[at + length:]) if data[at + length:] else None}
 
+
+# --- compact blocks ------------------------------------------------------------------------------
+
+MSG_CMPCT_BLOCK = 4
+
+
+def siphash(k0, k1, data):
+    """SipHash-2-4."""
+    mask = (1 << 64) - 1
+    v = [k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261,
+         k1 ^ 0x7465646279746573]
+
+    def rotate(x, n):
+        return (x << n | x >> (64 - n)) & mask
+
+    def rounds(n):
+        for _ in range(n):
+            v[0] = (v[0] + v[1]) & mask
+            v[2] = (v[2] + v[3]) & mask
+            v[1] = rotate(v[1], 13) ^ v[0]
+            v[3] = rotate(v[3], 16) ^ v[2]
+            v[0] = rotate(v[0], 32)
+            v[2] = (v[2] + v[1]) & mask
+            v[0] = (v[0] + v[3]) & mask
+            v[1] = rotate(v[1], 17) ^ v[2]
+            v[3] = rotate(v[3], 21) ^ v[0]
+            v[2] = rotate(v[2], 32)
+    padded = data + bytes(7 - len(data) % 8) + bytes([len(data) & 0xff])
+    for at in range(0, len(padded), 8):
+        word = int.from_bytes(padded[at:at + 8], "little")
+        v[3] ^= word
+        rounds(2)
+        v[0] ^= word
+    v[2] ^= 0xff
+    rounds(4)
+    return v[0] ^ v[1] ^ v[2] ^ v[3]
+
+
+def short_id(header, nonce, txid):
+    key = hashlib.sha256(header + struct.pack("<Q", nonce)).digest()
+    k0, k1 = struct.unpack_from("<QQ", key)
+    return siphash(k0, k1, txid) & 0xffffffffffff
+
+
+def sendcmpct_payload(announce, version=1):
+    return struct.pack("<BQ", announce, version)
+
+
+def _distances(indices):
+    """Coding of rising indices."""
+    return [i - (indices[at - 1] + 1 if at else 0) for at, i in enumerate(indices)]
+
+
+def cmpctblock_payload(block, nonce=7, prefilled=(0,), change=None):
+    """change: {index: txid} whose short ids stand at these places instead of the right ones."""
+    header = block.header.serialize()
+    ids = b"".join(
+        short_id(header, nonce, (change or {}).get(i) or t.txid()).to_bytes(6, "little")
+        for i, t in enumerate(block.txs) if i not in prefilled)
+    return (header + struct.pack("<Q", nonce) + compact(len(ids) // 6) + ids
+            + compact(len(prefilled))
+            + b"".join(compact(d) + block.txs[i].serialize()
+                       for i, d in zip(prefilled, _distances(prefilled))))
+
+
+def parse_cmpctblock(data):
+    """Header bytes, nonce, list of short ids, and what follows the number of prefilled ones."""
+    nonce, = struct.unpack_from("<Q", data, 80)
+    count, at = read_compact(data, 88)
+    ids = [int.from_bytes(data[at + 6 * i:at + 6 * i + 6], "little") for i in range(count)]
+    prefilled, at = read_compact(data, at + 6 * count)
+    return {"header": data[:80], "nonce": nonce, "ids": ids, "prefilled": prefilled,
+            "rest": data[at:]}
+
+
+def getblocktxn_payload(block_hash, indices):
+    return (block_hash + compact(len(indices))
+            + b"".join(compact(d) for d in _distances(indices)))
+
+
+def parse_getblocktxn(data):
+    count, at = read_compact(data, 32)
+    indices, following = [], 0
+    for _ in range(count):
+        distance, at = read_compact(data, at)
+        indices.append(following + distance)
+        following = indices[-1] + 1
+    return data[:32], indices
+
+
+def blocktxn_payload(block, indices):
+    return (block.hash() + compact(len(indices))
+            + b"".join(block.txs[i].serialize() for i in indices))
+
+
+# --- addresses -----------------------------------------------------------------------------------
 
 def ipv4_mapped(a, b, c, d):
     return bytes(10) + b"\xff\xff" + bytes([a, b, c, d])
@@ -369,7 +466,7 @@ class ChainServer(threading.Thread):
             self.peer.send("headers", headers_payload(self.chain.headers(at + 1)[:2000]))
         elif command == "getdata":
             for kind, wanted in parse_inventory(payload):
-                if kind == MSG_BLOCK:
+                if kind in (MSG_BLOCK, MSG_CMPCT_BLOCK):  # the whole block is always right
                     self.serve(wanted)
 
     def serve(self, wanted):

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "p2p/msg.h"
+#include "p2p/msg_compact.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -121,13 +122,57 @@ static bool sendcmpct(struct buf *out, struct span in)
     uint64_t v;
     if (msg_sendcmpct_read(&announce, &v, in) != OK)
         return false;
-    buf_put_u8(out, announce);
-    buf_put_le64(out, v);
+    msg_sendcmpct_write(out, announce, v);
+    return true;
+}
+
+static bool cmpctblock(struct buf *out, struct span in)
+{
+    struct msg_cmpctblock m;
+    struct msg_indices at;
+    if (msg_cmpctblock_read(&m, in) != OK)
+        return false;
+    struct msg_prefilled *list = calloc(m.n_prefilled + 1, sizeof(*list));
+    msg_indices_init(&at, m.prefilled);
+    for (size_t i = 0; i < m.n_prefilled; i++)
+        list[i].index = msg_prefilled_next(&at, &list[i].tx);
+    if (!reader_done(&at.r))
+        abort();
+    msg_cmpctblock_write(out, &m, list);
+    free(list);
+    return true;
+}
+
+static bool getblocktxn(struct buf *out, struct span in)
+{
+    struct msg_getblocktxn m;
+    struct msg_indices at;
+    if (msg_getblocktxn_read(&m, in) != OK)
+        return false;
+    uint32_t *indices = calloc(m.n + 1, sizeof(*indices));
+    msg_indices_init(&at, m.indices);
+    for (size_t i = 0; i < m.n; i++)
+        indices[i] = msg_index_next(&at);
+    if (!reader_done(&at.r))
+        abort();
+    msg_getblocktxn_write(out, &m.hash, indices, m.n);
+    free(indices);
+    return true;
+}
+
+static bool blocktxn(struct buf *out, struct span in)
+{
+    struct msg_blocktxn m;
+    if (msg_blocktxn_read(&m, in) != OK)
+        return false;
+    msg_blocktxn_begin(out, &m.hash, m.n);
+    buf_put(out, m.txs.data, m.txs.len);
     return true;
 }
 
 static const rewrite_fn rewriters[] = { version, protoconf, reject, locator, headers,
-                                        addr, inv, number, sendcmpct };
+                                        addr, inv, number, sendcmpct, cmpctblock, getblocktxn,
+                                        blocktxn };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

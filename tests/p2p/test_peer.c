@@ -148,12 +148,13 @@ static void a_connector_sends_version_then_verack_protoconf_getaddr(void **state
     wire_expect_silence(&s.w, 100);
     wire_send(&s.w, "verack", NULL, 0);
     wire_expect(&s.w, "sendheaders");
+    wire_expect(&s.w, "sendcmpct");
     wire_expect(&s.w, "ping");
     assert_int_equal(s.side.ready, 1);
     scene_close(&s);
 }
 
-static void an_old_peer_gets_no_sendheaders(void **state)
+static void an_old_peer_gets_neither_sendheaders_nor_sendcmpct(void **state)
 {
     (void)state;
     struct scene s;
@@ -189,6 +190,7 @@ static void messages_before_version_and_verack_score_one_and_are_ignored(void **
     assert_score(&s, 4);
     wire_send(&s.w, "verack", NULL, 0);
     wire_expect(&s.w, "sendheaders");
+    wire_expect(&s.w, "sendcmpct");
     wire_expect(&s.w, "ping");
     assert_alive(&s);
     scene_close(&s);
@@ -884,7 +886,7 @@ int main(void)
         cmocka_unit_test(a_listener_is_silent_until_it_has_the_version),
         cmocka_unit_test(the_version_we_send_has_all_fields),
         cmocka_unit_test(a_connector_sends_version_then_verack_protoconf_getaddr),
-        cmocka_unit_test(an_old_peer_gets_no_sendheaders),
+        cmocka_unit_test(an_old_peer_gets_neither_sendheaders_nor_sendcmpct),
         cmocka_unit_test(messages_before_version_and_verack_score_one_and_are_ignored),
         cmocka_unit_test(a_second_version_is_rejected_and_scores_one),
         cmocka_unit_test(versions_that_cannot_be_accepted_are_refused),

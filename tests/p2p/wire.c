@@ -219,5 +219,6 @@ void wire_handshake(struct wire *w)
     wire_expect(w, "protoconf");
     wire_send(w, "verack", NULL, 0);
     wire_expect(w, "sendheaders");
+    wire_expect(w, "sendcmpct");
     wire_expect(w, "ping");
 }
