@@ -1,5 +1,5 @@
 /*
- * peers.dat, in the frame of p2p/state_file.h (tag ADDR). The payload:
+ * peers.dat, in the frame of base/state_file.h (tag ADDR). The payload:
  *
  *   32 bytes secret, u32 number of entries, then for each entry
  *   i64 time, u64 services, 18 address, 18 source, i64 last success, i64 last try, u32 attempts,
@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "base/reader.h"
-#include "p2p/state_file.h"
+#include "base/state_file.h"
 
 #define ENTRY_MIN_SIZE (8 + 8 + 18 + 18 + 8 + 8 + 4 + 1)
 #define FILE_MAX_SIZE (ADDRMAN_MAX_ENTRIES * (ENTRY_MIN_SIZE + 2 * AM_MAX_PLACES) + 4096)

@@ -1,11 +1,11 @@
-/* anchors.dat: a count byte and that many 18-byte addresses in the frame of p2p/state_file.h. */
+/* anchors.dat: a count byte and that many 18-byte addresses in the frame of base/state_file.h. */
 #include "p2p/anchors.h"
 
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/reader.h"
-#include "p2p/state_file.h"
+#include "base/state_file.h"
 
 #define ANCHOR_FILE_MAX 4096
 

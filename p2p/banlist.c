@@ -16,7 +16,7 @@
 #include "base/rand.h"
 #include "base/reader.h"
 #include "p2p/netgroup.h"
-#include "p2p/state_file.h"
+#include "base/state_file.h"
 
 #define NONE UINT32_MAX
 #define SWEEP_INTERVAL_S 60

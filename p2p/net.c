@@ -12,7 +12,7 @@
 #include "base/pool.h"
 #include "base/rand.h"
 #include "p2p/net_internal.h"
-#include "p2p/state_file.h"
+#include "base/state_file.h"
 
 #define TICK_MS 500
 #define READERS 2

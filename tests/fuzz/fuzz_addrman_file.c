@@ -8,7 +8,7 @@
 
 #include "base/buf.h"
 #include "p2p/addrman_internal.h"
-#include "p2p/state_file.h"
+#include "base/state_file.h"
 
 #define NOW INT64_C(1700000000)
 

@@ -5,7 +5,7 @@
 
 #include "base/buf.h"
 #include "p2p/banlist.h"
-#include "p2p/state_file.h"
+#include "base/state_file.h"
 
 #define NOW INT64_C(1700000000)
 

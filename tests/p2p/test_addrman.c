@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/rand.h"
 #include "p2p/addrman_internal.h"
-#include "p2p/state_file.h"
+#include "base/state_file.h"
 
 #define NOW INT64_C(1700000000)
 #define HOUR INT64_C(3600)

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "p2p/banlist.h"
-#include "p2p/state_file.h"
+#include "base/state_file.h"
 
 #define NOW INT64_C(1700000000)
 #define DAY INT64_C(86400)

@@ -1,5 +1,6 @@
 /*
- * Small state files of p2p (peers.dat, banlist.dat, anchors.dat): one frame, replaced as a whole.
+ * Small state files (peers.dat, banlist.dat, anchors.dat, frozen.dat): one frame, replaced as a
+ * whole.
  *
  *   offset  size  content
  *   0       4     disk magic of the network
@@ -10,8 +11,8 @@
  *
  * Any thread; file access blocks.
  */
-#ifndef P2P_STATE_FILE_H
-#define P2P_STATE_FILE_H
+#ifndef BASE_STATE_FILE_H
+#define BASE_STATE_FILE_H
 
 #include <stddef.h>
 #include <stdint.h>

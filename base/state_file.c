@@ -1,4 +1,4 @@
-#include "p2p/state_file.h"
+#include "base/state_file.h"
 
 #include <errno.h>
 #include <stdio.h>
