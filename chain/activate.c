@@ -16,7 +16,6 @@
 
 #define ASSUME_VALID_DEPTH_S (14 * 24 * 3600) /* spec consensus 3.3 */
 #define BLOCK_SPACING_S 600
-#define SOFT_FREEZE_DEPTH 3 /* -softconsensusfreezeduration, spec consensus 7.3 */
 
 /* --- reading ahead --- */
 
@@ -98,64 +97,6 @@ bool activate_scripts_needed(struct chain *c, struct header_node *node)
     struct u256 depth = u256_from_u64(ASSUME_VALID_DEPTH_S);
     seconds = u256_div(&seconds, &one);
     return u256_cmp(&seconds, &depth) <= 0;
-}
-
-static struct held_block *held_find(struct chain *c, const struct header_node *node)
-{
-    for (size_t i = 0; i < c->n_held; i++)
-        if (c->held[i].node == node)
-            return &c->held[i];
-    return NULL;
-}
-
-static void hold(struct chain *c, struct header_node *node)
-{
-    c->held = xrealloc(c->held, (c->n_held + 1) * sizeof(*c->held));
-    c->held[c->n_held++] = (struct held_block){ .node = node };
-}
-
-/* The part of the way to a leaf that is not held back. */
-static struct header_node *before_held(struct chain *c, struct header_node *leaf)
-{
-    struct header_node *end = leaf;
-    for (size_t i = 0; i < c->n_held; i++) {
-        struct held_block *held = &c->held[i];
-        if (held->released || header_ancestor(leaf, held->node->height) != held->node)
-            continue;
-        if (leaf->height > held->node->height + SOFT_FREEZE_DEPTH)
-            held->released = true;
-        else if (held->node->height <= end->height)
-            end = held->node->prev;
-    }
-    return end;
-}
-
-struct best_unheld {
-    struct chain *c;
-    struct header_node *best;
-};
-
-/* A leaf of headers: the end of its stored part counts. */
-static void consider_leaf(void *ctx, struct header_node *leaf)
-{
-    struct best_unheld *b = (struct best_unheld *)ctx;
-    while (leaf && (leaf->chain_tx_count == 0 || atomic_load(&leaf->status) & HS_FAILED_MASK))
-        leaf = leaf->prev;
-    if (!leaf)
-        return;
-    struct header_node *end = before_held(b->c, leaf);
-    if (u256_cmp(&end->work, &b->best->work) > 0)
-        b->best = end;
-}
-
-static struct header_node *best_candidate(struct chain *c)
-{
-    struct header_node *best = header_index_best_candidate(c->index);
-    if (c->n_held == 0 || before_held(c, best) == best)
-        return best;
-    struct best_unheld b = { .c = c, .best = c->tip };
-    header_index_each_leaf(c->index, consider_leaf, &b);
-    return b.best;
 }
 
 /* --- moving the tip --- */
@@ -259,7 +200,7 @@ static void judged_bad(struct chain *c, struct header_node *node, const struct c
     received_drop(&c->received, node);
     ahead_clear(c);
     if (r->verdict.code == REJECT_SOFT_FREEZE)
-        hold(c, node);
+        hold_block(c, node);
     else
         header_index_fail(c->index, node, r->limit_exceeded ? HS_FAILED_LIMIT : 0);
     submit_judged(c, node, &r->verdict);
@@ -289,8 +230,9 @@ static enum err connect_next(struct chain *c, struct header_node *target, struct
     ahead_fill(c, target);
     struct received_block received = { 0 };
     received_find(&c->received, node, &received);
-    struct held_block *held = held_find(c, node);
-    struct frozen *none = held && held->released ? frozen_released(c->frozen) : NULL;
+    /* the target lies far enough above a held block, else it would be none */
+    bool held = atomic_load(&node->status) & HS_HELD;
+    struct frozen *none = held ? frozen_released(c->frozen) : NULL;
     struct connect_env env = c->env;
     if (none)
         env.frozen = none;
@@ -346,7 +288,7 @@ enum err activate_step(struct chain *c, bool *did, struct error *e)
     if (past_stop_height(c))
         return OK;
     do {
-        struct header_node *target = best_candidate(c);
+        struct header_node *target = hold_best_candidate(c);
         if (!target || target == c->tip)
             break;
         *did = true;

@@ -46,6 +46,7 @@ static struct chain *chain_new(const struct chain_options *o, const struct chain
     c->queue = queue_new(0, 0, NULL, NULL);
     c->pool = pool_new(o->workers, "check");
     c->frozen = frozen_new();
+    c->frozen_path = path_join(o->data_dir, "frozen.dat");
     c->limits = script_limits_consensus(o->max_stack_memory);
     c->index = header_index_new(&c->params);
     header_index_use_checkpoints(c->index, o->use_checkpoints);
@@ -63,6 +64,8 @@ static void make_env(struct chain *c)
                                    .coins = c->coins,
                                    .pool = c->pool,
                                    .frozen = c->frozen,
+                                   .assume_whitelisted = c->o.assume_whitelisted,
+                                   .assume_whitelisted_depth = c->o.assume_whitelisted_depth,
                                    .limits = &c->limits,
                                    .cancel = &c->cancel,
                                    .max_block_size = c->o.max_block_size,
@@ -287,11 +290,15 @@ static enum err open_all(struct chain *c, struct error *e)
     struct coins_state state = { 0 };
     enum err rc = path_make_dirs(c->data_dir, e);
     if (!rc)
+        rc = frozen_load(c->frozen, c->frozen_path, c->params.disk_magic, e);
+    if (!rc)
         rc = wipe_for_rebuild(c, e);
     if (!rc)
         rc = open_index(c, e);
     if (!rc)
         rc = open_files(c, e);
+    if (!rc)
+        hold_open(c);
     if (!rc && c->o.rebuild == REBUILD_CHAINSTATE)
         forget_scripts(c);
     if (!rc)
@@ -330,6 +337,7 @@ static void chain_free(struct chain *c)
     pthread_cond_destroy(&c->tip_moved);
     pthread_mutex_destroy(&c->lock);
     free(c->held);
+    free(c->frozen_path);
     free(c->data_dir);
     free(c);
 }

@@ -29,6 +29,7 @@
 #include "chain/verdict.h"
 
 struct chain;
+struct frozen;
 struct index_db;
 struct nonfinal;
 
@@ -48,6 +49,9 @@ struct chain_options {
     uint64_t max_stack_memory;         /* maxstackmemoryusageconsensus; 0: unlimited */
     uint64_t preferred_file_size;
     bool use_checkpoints, tx_index, check_consistency;
+    int32_t soft_freeze_blocks;        /* softconsensusfreezeduration; 0: for ever */
+    bool assume_whitelisted;           /* enableassumewhitelistedblockdepth */
+    int32_t assume_whitelisted_depth;
     uint64_t prune_target_bytes;       /* 0: off; 1: manual */
     int32_t prune_keep;                /* blocks kept below the tip, 288 */
     enum chain_rebuild rebuild;
@@ -171,6 +175,16 @@ enum err chain_call(struct chain *c, void (*fn)(struct chain *c, void *ctx), voi
 struct index_db *chain_index_db(struct chain *c);
 /* Only inside chain_call. */
 struct coins *chain_coins(struct chain *c);
+
+/*
+ * Changes the lists of frozen outputs (frozen.h): fn works on a copy, which is written to disk,
+ * synced, and then takes the place of the lists. fn tells whether it changed anything; when not,
+ * nothing is written. On an error lists and file are as before.
+ */
+enum err chain_change_frozen(struct chain *c, bool (*fn)(struct frozen *f, void *ctx), void *ctx,
+                             struct error *e) MUST_CHECK;
+/* A copy of them, for the caller to free; NULL while stopping. */
+struct frozen *chain_copy_frozen(struct chain *c);
 
 /* A whole block from RPC: header accepted, stored, activated. duplicate: was known and valid
  * already. */

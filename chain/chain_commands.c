@@ -182,6 +182,52 @@ enum err chain_flush(struct chain *c, struct error *e)
     return job_call(c, &job, e);
 }
 
+/* --- frozen outputs --- */
+
+struct frozen_job {
+    bool (*fn)(struct frozen *f, void *ctx);
+    void *ctx;
+    struct frozen *copy;
+    enum err rc;
+    struct error error;
+};
+
+static void change_frozen(struct chain *c, void *ctx)
+{
+    struct frozen_job *job = (struct frozen_job *)ctx;
+    struct frozen *changed = frozen_dup(c->frozen);
+    if (job->fn(changed, job->ctx)) {
+        frozen_set_version(changed, frozen_version(c->frozen) + 1);
+        job->rc = frozen_store(changed, c->frozen_path, c->params.disk_magic, &job->error);
+        if (!job->rc)
+            frozen_swap(c->frozen, changed);
+    }
+    frozen_free(changed);
+}
+
+enum err chain_change_frozen(struct chain *c, bool (*fn)(struct frozen *f, void *ctx), void *ctx,
+                             struct error *e)
+{
+    struct frozen_job job = { .fn = fn, .ctx = ctx };
+    enum err rc = chain_call(c, change_frozen, &job);
+    if (rc)
+        return error_set(e, rc, "the node is shutting down");
+    if (job.rc && e)
+        *e = job.error;
+    return job.rc;
+}
+
+static void copy_frozen(struct chain *c, void *ctx)
+{
+    ((struct frozen_job *)ctx)->copy = frozen_dup(c->frozen);
+}
+
+struct frozen *chain_copy_frozen(struct chain *c)
+{
+    struct frozen_job job = { .copy = NULL };
+    return chain_call(c, copy_frozen, &job) ? NULL : job.copy;
+}
+
 /* --- submitblock --- */
 
 struct submit {

@@ -5,6 +5,7 @@
  *   chain_thread.c    the thread, its queue of commands
  *   chain_commands.c  commands that other threads wait for
  *   activate.c        choice of the tip, connecting and disconnecting towards it
+ *   hold.c            blocks that spend frozen outputs and wait for more above them
  *   received.c        blocks that arrived and wait in memory
  *   flush.c           when and in which order state goes to disk
  *   txs.c and others  transactions that are no part of a block, see txs.h
@@ -108,12 +109,6 @@ struct tx_index_state {
     bool out_of_memory;
 };
 
-/* A block that was held back for spending a frozen output (spec consensus 7.3). */
-struct held_block {
-    struct header_node *node;
-    bool released; /* enough work sits above it */
-};
-
 struct submit; /* chain_commands.c */
 struct import; /* import.c */
 
@@ -127,7 +122,8 @@ struct chain {
     struct blockfiles *files;
     struct coins *coins;
     struct pool *pool;
-    struct frozen *frozen;
+    struct frozen *frozen; /* chain thread; the lists in it are exchanged, it stays */
+    char *frozen_path;
     struct script_limits limits;
     struct connect_env env;
     struct cancel cancel;
@@ -142,7 +138,7 @@ struct chain {
     struct ahead ahead;
     struct flush_state flush;
     struct tx_index_state tx_index;
-    struct held_block *held;
+    struct header_node **held; /* hold.c */
     size_t n_held;
     struct submit *submits;
     struct txs txs;
@@ -187,6 +183,14 @@ enum err activate_disconnect_tip(struct chain *c, struct error *e) MUST_CHECK;
 void activate_publish(struct chain *c);
 void ahead_clear(struct chain *c);
 bool activate_scripts_needed(struct chain *c, struct header_node *node);
+
+/* --- hold.c --- */
+void hold_open(struct chain *c); /* once the index is loaded */
+void hold_block(struct chain *c, struct header_node *node);
+/* The last block on the way to the leaf that may be the tip. */
+struct header_node *hold_end(struct chain *c, struct header_node *leaf);
+/* header_index_best_candidate, of those that may be the tip. */
+struct header_node *hold_best_candidate(struct chain *c);
 
 /* --- flush.c --- */
 enum err flush_all(struct chain *c, struct error *e) MUST_CHECK;

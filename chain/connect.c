@@ -96,7 +96,8 @@ static bool judge_coin(struct connecting *k, const struct tx *tx, size_t i, cons
                        struct tx_inputs *in)
 {
     struct verdict *v = &in->verdict;
-    if (!in->confiscation && frozen_in_block(k->env->frozen, &tx->in[i].prevout, k->rules->height))
+    if (!in->confiscation && k->env->frozen &&
+        frozen_in_block(k->env->frozen, &tx->in[i].prevout, k->rules->height))
         return verdict_set(v, REJECT_SOFT_FREEZE, 0, "bad-txns-inputs-frozen");
     return check_input_coin(k->rules, coin, &in->sum, v);
 }
@@ -179,6 +180,21 @@ static bool tx_sigops_ok(struct connecting *k, const struct tx *tx, const struct
     return check_block_sigops(k->rules, k->sigops, k->block_size, &k->out->verdict);
 }
 
+/* Spec consensus 7.3, -enableassumewhitelistedblockdepth. */
+static bool is_assumed_whitelisted(const struct connecting *k)
+{
+    struct header_node *node = k->q->node, *best = header_index_best(k->env->index);
+    return k->env->assume_whitelisted && header_ancestor(best, node->height) == node &&
+           best->height - node->height >= k->env->assume_whitelisted_depth;
+}
+
+static bool confiscation_ok(const struct connecting *k, const struct tx *tx, struct verdict *v)
+{
+    if (!k->env->frozen || is_assumed_whitelisted(k))
+        return confiscation_check_shape(tx, v);
+    return confiscation_check(k->env->frozen, tx, k->rules->height, v);
+}
+
 /* What is left to judge once all coins of the transaction are known. */
 static bool judge_tx(struct connecting *k, const struct tx *tx, struct tx_inputs *in)
 {
@@ -197,7 +213,7 @@ static bool judge_tx(struct connecting *k, const struct tx *tx, struct tx_inputs
         return false;
     if (!add_i64(k->out->fees, fee, &k->out->fees) || !money_range(k->out->fees))
         return verdict_set(v, REJECT_INVALID, 100, "bad-txns-accumulated-fee-outofrange");
-    return !in->confiscation || confiscation_check(k->env->frozen, tx, k->rules->height, v);
+    return !in->confiscation || confiscation_ok(k, tx, v);
 }
 
 static enum err prepare_inputs(struct connecting *k, const struct tx *tx, uint64_t index,

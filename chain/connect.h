@@ -32,7 +32,9 @@ struct connect_env {
     struct blockfiles *files;
     struct coins *coins;
     struct pool *pool;
-    const struct frozen *frozen;
+    const struct frozen *frozen; /* NULL: frozen outputs and white lists are not looked at */
+    bool assume_whitelisted;     /* confiscations are allowed in blocks with so many headers above */
+    int32_t assume_whitelisted_depth;
     const struct script_limits *limits;
     struct sigcache *sigcache;   /* may be NULL */
     struct sigcache *scripts;    /* inputs known to be valid (accept.h); may be NULL */

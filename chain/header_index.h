@@ -43,6 +43,7 @@ enum header_status {
     HS_FAILED_MASK = HS_FAILED | HS_FAILED_PARENT,
     HS_FAILED_LIMIT = 1u << 7,  /* with HS_FAILED: only a configurable limit was exceeded
                                    (product.md: re-judged when the limit was raised) */
+    HS_HELD = 1u << 8,          /* spends an output that was frozen by consensus (hold.c) */
 };
 
 struct header_node {

@@ -91,8 +91,13 @@ static enum err put_back(struct chain *c, struct header_node *node, unsigned lev
                                  .source = open_source(c, node),
                                  .scripts =
                                      level >= 4 ? CONNECT_CHECK_SCRIPTS : CONNECT_SKIP_SCRIPTS };
-    enum err rc = connect_block(&c->env, &q, &r, e);
+    struct connect_env env = c->env;
+    /* What was frozen since is no damage; a confiscation nobody allows is shown by level 4. */
+    struct frozen *orders = level >= 4 ? frozen_released(c->frozen) : NULL;
+    env.frozen = orders;
+    enum err rc = connect_block(&env, &q, &r, e);
     block_source_close(q.source);
+    frozen_free(orders);
     buf_clear(&r.undo);
     c->torn |= r.torn;
     if (!rc && verdict_ok(&r.verdict))

@@ -51,6 +51,9 @@ enum err settings_chain(const struct settings *s, struct chain_options *o, struc
         .use_checkpoints = config_bool(c, "checkpoints"),
         .tx_index = config_bool(c, "txindex"),
         .check_consistency = config_bool(c, "checkblockindex"),
+        .soft_freeze_blocks = (int32_t)config_int(c, "softconsensusfreezeduration"),
+        .assume_whitelisted = config_bool(c, "enableassumewhitelistedblockdepth"),
+        .assume_whitelisted_depth = (int32_t)config_int(c, "assumewhitelistedblockdepth"),
         .prune_target_bytes = prune > 1 ? (uint64_t)prune * MIB : (uint64_t)prune,
         .prune_keep = (int32_t)config_int(c, "pruneminblockstokeep"),
         .rebuild = config_bool(c, "reindex")              ? REBUILD_ALL

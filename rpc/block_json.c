@@ -46,9 +46,9 @@ static void put_status(struct json_writer *w, uint32_t status)
     jw_put_bool(w, "failed", status & HS_FAILED);
     jw_put_bool(w, "parent failed", status & HS_FAILED_PARENT);
     jw_put_bool(w, "disk meta", status & HS_HAVE_DATA); /* size is kept with the position */
-    jw_put_bool(w, "soft reject", false); /* soft rejection and consensus freezes that */
-    jw_put_bool(w, "double spend", false);              /* end are the reference's alone */
-    jw_put_bool(w, "soft consensus frozen", false);
+    jw_put_bool(w, "soft reject", false); /* of the reference alone, like the next */
+    jw_put_bool(w, "double spend", false);
+    jw_put_bool(w, "soft consensus frozen", status & HS_HELD);
     jw_object_close(w);
 }
 

@@ -14,6 +14,8 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_send_commands,
     &rpc_info_commands,
     &rpc_keys_commands,
+    &rpc_frozen_commands,
+    &rpc_confiscation_commands,
     &rpc_net_commands,
     NULL,
 };

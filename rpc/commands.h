@@ -15,6 +15,8 @@ extern const struct rpc_group rpc_raw_commands;
 extern const struct rpc_group rpc_send_commands;
 extern const struct rpc_group rpc_info_commands;
 extern const struct rpc_group rpc_keys_commands;
+extern const struct rpc_group rpc_frozen_commands;
+extern const struct rpc_group rpc_confiscation_commands;
 extern const struct rpc_group rpc_net_commands;
 
 #endif

@@ -7,7 +7,7 @@
 
 #include "base/ids.h"
 #include "base/log.h"
-#include "rpc/json_read.h"
+#include "rpc/params.h"
 
 int rpc_http_status(enum rpc_code code)
 {
@@ -79,89 +79,6 @@ static struct rpc_result take_positional(struct rpc_call *call, struct json_obje
     return rpc_done();
 }
 
-static bool type_matches(enum rpc_type want, enum json_type have)
-{
-    switch (want) {
-    case RPC_ANY:
-        return true;
-    case RPC_TEXT:
-    case RPC_HASH:
-    case RPC_HEX:
-        return have == json_type_string;
-    case RPC_INT:
-        return have == json_type_int;
-    case RPC_NUMBER:
-        return have == json_type_int || have == json_type_double;
-    case RPC_AMOUNT:
-        return have == json_type_int || have == json_type_double || have == json_type_string;
-    case RPC_BOOL:
-        return have == json_type_boolean;
-    case RPC_OBJECT:
-        return have == json_type_object;
-    case RPC_ARRAY:
-        return have == json_type_array;
-    }
-    return false;
-}
-
-static struct rpc_result fail_type(struct rpc_call *call, enum rpc_type want)
-{
-    static const char *const words[] = {
-        [RPC_ANY] = "value", [RPC_TEXT] = "string", [RPC_INT] = "integer", [RPC_NUMBER] = "number",
-        [RPC_BOOL] = "boolean", [RPC_AMOUNT] = "number or string", [RPC_HASH] = "string",
-        [RPC_HEX] = "string", [RPC_OBJECT] = "object", [RPC_ARRAY] = "array",
-    };
-    const char *article = want == RPC_INT || want == RPC_OBJECT || want == RPC_ARRAY ? "an" : "a";
-    return rpc_fail(call, RPC_MISC_ERROR, "JSON value is not %s %s as expected", article,
-                    words[want]);
-}
-
-static bool all_hex(const char *text, size_t len)
-{
-    return len && strspn(text, "0123456789abcdefABCDEF") == len;
-}
-
-/* Spec rpc 1.3: hashes are 64 hex digits; the messages name the parameter. */
-static struct rpc_result check_hex(struct rpc_call *call, const struct rpc_param *p,
-                                   struct json_object *v)
-{
-    const char *text = json_object_get_string(v);
-    size_t len = (size_t)json_object_get_string_len(v);
-    int name_len = (int)strcspn(p->name, "|");
-    if (p->type == RPC_HEX && (len % 2 || (len && !all_hex(text, len))))
-        return rpc_fail(call, RPC_INVALID_PARAMETER,
-                        "%.*s must be hexadecimal string (not '%.100s')", name_len, p->name, text);
-    if (p->type == RPC_HASH && !all_hex(text, len))
-        return rpc_fail(call, RPC_INVALID_PARAMETER,
-                        "%.*s must be hexadecimal string (not '%.100s')", name_len, p->name, text);
-    if (p->type == RPC_HASH && len != 64)
-        return rpc_fail(call, RPC_INVALID_PARAMETER, "%.*s must be of length 64 (not %zu)",
-                        name_len, p->name, len);
-    return rpc_done();
-}
-
-static struct rpc_result check_param(struct rpc_call *call, size_t i)
-{
-    const struct rpc_param *p = &call->command->params[i];
-    struct json_object *v = call->argv[i];
-    int64_t amount;
-    if (!v)
-        return p->need == RPC_REQUIRED && p->type != RPC_ANY ? fail_type(call, p->type)
-                                                             : rpc_done();
-    if (!type_matches(p->type, json_object_get_type(v))) {
-        if (p->type == RPC_INT && json_object_get_type(v) == json_type_double)
-            return rpc_fail(call, RPC_MISC_ERROR, "JSON integer out of range");
-        return fail_type(call, p->type);
-    }
-    if (p->type == RPC_INT && json_object_get_uint64(v) > INT64_MAX)
-        return rpc_fail(call, RPC_MISC_ERROR, "JSON integer out of range");
-    if (p->type == RPC_AMOUNT && !json_get_amount(v, &amount))
-        return rpc_fail(call, RPC_TYPE_ERROR, "Invalid amount");
-    if (p->type == RPC_HASH || p->type == RPC_HEX)
-        return check_hex(call, p, v);
-    return rpc_done();
-}
-
 static struct rpc_result take_params(struct rpc_call *call, struct json_object *params)
 {
     call->params = params;
@@ -177,7 +94,7 @@ static struct rpc_result take_params(struct rpc_call *call, struct json_object *
     for (size_t i = 0; i < rpc_param_count(call->command); i++) {
         if (i >= call->argc && call->command->params[i].need == RPC_REQUIRED)
             return fail_with_help(call);
-        r = check_param(call, i);
+        r = rpc_check_param(call, &call->command->params[i], call->argv[i]);
         if (r.end == RPC_FAILED)
             return r;
     }

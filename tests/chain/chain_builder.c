@@ -277,7 +277,8 @@ void test_chain_open(struct test_chain *t, const struct chain_params *p, unsigne
                                          .block_memory_bytes = 64 << 20, .workers = workers,
                                          .use_checkpoints = true, .check_consistency = true,
                                          .check_blocks = 6, .check_level = 3,
-                                         .prune_keep = 288, .max_tip_age = INT32_MAX };
+                                         .prune_keep = 288, .max_tip_age = INT32_MAX,
+                                         .soft_freeze_blocks = 3 };
     test_pool_options(&t->options);
     t->blocks = xcalloc(1, sizeof(*t->blocks));
     builder_genesis(p, &t->blocks[0]);

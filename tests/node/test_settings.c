@@ -182,6 +182,25 @@ static void a_pruned_node_does_not_offer_the_chain(void **state)
     settings_clear(&s);
 }
 
+static void what_is_done_with_frozen_outputs_can_be_chosen(void **state)
+{
+    struct settings s;
+    struct error e;
+    struct chain_options o;
+    assert_int_equal(load(*state, &s, &e, NULL, NULL), OK);
+    assert_int_equal(settings_chain(&s, &o, &e), OK);
+    assert_int_equal(o.soft_freeze_blocks, 3);
+    assert_false(o.assume_whitelisted);
+    assert_int_equal(o.assume_whitelisted_depth, 6);
+    settings_clear(&s);
+    assert_int_equal(load(*state, &s, &e, "-softconsensusfreezeduration=0", "-enableassumewhitelistedblockdepth", NULL), OK);
+    assert_int_equal(settings_chain(&s, &o, &e), OK);
+    assert_int_equal(o.soft_freeze_blocks, 0);
+    assert_true(o.assume_whitelisted);
+    settings_clear(&s);
+    assert_refused(*state, "-softconsensusfreezeduration=-1", "softconsensusfreezeduration");
+}
+
 static void activation_heights_and_work_can_be_chosen_on_regtest(void **state)
 {
     struct settings s;
@@ -206,6 +225,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bitcoin_conf_is_read_when_there_is_no_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(options_follow_from_others_unless_given, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_pruned_node_does_not_offer_the_chain, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_done_with_frozen_outputs_can_be_chosen, set_up, tear_down),
         cmocka_unit_test_setup_teardown(activation_heights_and_work_can_be_chosen_on_regtest, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
