@@ -105,6 +105,16 @@ struct header_node *rpc_block_at(struct rpc_call *call, size_t i)
     return node;
 }
 
+struct rpc_result rpc_fail_block(struct rpc_call *call, const struct header_node *node,
+                                 const struct error *e)
+{
+    char hex[HASH_HEX_SIZE];
+    if (e->code != ERR_NOTFOUND)
+        return rpc_fail_error(call, e);
+    return rpc_fail(call, RPC_MISC_ERROR, "Block file %s not available.",
+                    hash_to_hex(hex, node->hash.b));
+}
+
 static int verbosity_of_text(const char *text, const char *const *names)
 {
     if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0)

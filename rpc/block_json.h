@@ -19,6 +19,9 @@ enum script_era block_era(struct chain *c, int32_t height);
 
 /* The node named by parameter i; NULL: call has failed with -5 "Block not found". */
 struct header_node *rpc_block(struct rpc_call *call, size_t i);
+/* Reading the block failed; ERR_NOTFOUND is -1 "Block file <hash> not available.". */
+struct rpc_result rpc_fail_block(struct rpc_call *call, const struct header_node *node,
+                                 const struct error *e);
 
 /* The block of the active chain at the height in parameter i; NULL: call has failed with -8. */
 struct header_node *rpc_block_at(struct rpc_call *call, size_t i);

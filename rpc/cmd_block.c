@@ -16,16 +16,6 @@
 
 #define RAW_PIECE (1u << 20)
 
-static struct rpc_result not_available(struct rpc_call *call, const struct header_node *node,
-                                       const struct error *e)
-{
-    char hex[HASH_HEX_SIZE];
-    if (e->code != ERR_NOTFOUND)
-        return rpc_fail_error(call, e);
-    return rpc_fail(call, RPC_MISC_ERROR, "Block file %s not available.",
-                    hash_to_hex(hex, node->hash.b));
-}
-
 /* --- raw ------------------------------------------------------------------------------------ */
 
 static struct rpc_result put_raw(struct rpc_call *call, struct header_node *node)
@@ -35,7 +25,7 @@ static struct rpc_result put_raw(struct rpc_call *call, struct header_node *node
     struct error e = { .code = ERR_NOTFOUND };
     header_index_get_data(chain_headers(c), node, &d);
     if (!(d.status & HS_HAVE_DATA))
-        return not_available(call, node, &e);
+        return rpc_fail_block(call, node, &e);
     uint8_t *piece = xmalloc((size_t)MIN_OF(d.data.size, (uint64_t)RAW_PIECE));
     enum err rc = OK;
     jw_hex_open(call->out);
@@ -48,7 +38,7 @@ static struct rpc_result put_raw(struct rpc_call *call, struct header_node *node
     }
     jw_hex_close(call->out);
     free(piece);
-    return rc ? not_available(call, node, &e) : rpc_done();
+    return rc ? rpc_fail_block(call, node, &e) : rpc_done();
 }
 
 /* --- transactions of a block ---------------------------------------------------------------- */
@@ -104,7 +94,7 @@ static struct rpc_result show_block(struct rpc_call *call,
         return put_raw(call, node);
     jw_object_open(call->out);
     if (put_txs(call, node, forms[verbosity], &e))
-        return not_available(call, node, &e);
+        return rpc_fail_block(call, node, &e);
     jw_put_header(call->out, call->env->chain, node);
     jw_object_close(call->out);
     return rpc_done();
@@ -146,7 +136,7 @@ static struct rpc_result put_extended(struct rpc_call *call, struct header_node 
     jw_object_open(call->out);
     if (put_txs(call, node, TX_COINBASE_OBJECT, &e) ||
         block_scan(call, node, SCAN_WHOLE_BLOCK, add_leaf, &proof, &e))
-        return not_available(call, node, &e);
+        return rpc_fail_block(call, node, &e);
     jw_put_header(call->out, call->env->chain, node);
     if (merkle_branch_finish(&proof, &branch))
         put_coinbase_proof(call->out, branch);
