@@ -95,7 +95,8 @@ static struct journal_piece *piece_own(struct journal *j, size_t at)
 static void drop_piece(struct journal *j, size_t at)
 {
     piece_unref(j->pieces[at]);
-    memmove(j->pieces + at, j->pieces + at + 1, (--j->n_pieces - at) * sizeof(struct journal_piece *));
+    const size_t after = --j->n_pieces - at;
+    memmove(j->pieces + at, j->pieces + at + 1, after * sizeof(struct journal_piece *));
 }
 
 /* Merges piece at with the one after it when both fit into one. */

@@ -54,15 +54,20 @@ void pool_set_primary(struct mempool *mp, struct pool_entry *e, bool primary)
     pool_rate_again(mp, e);
 }
 
+static struct journal_entry journal_entry_of(const struct pool_entry *e)
+{
+    return (struct journal_entry){ .tx = e->pub.tx,
+                                   .fee = e->pub.fee,
+                                   .fee_delta = pool_fee_of(e) - e->pub.fee,
+                                   .sigops = e->pub.sigops };
+}
+
 /* Those that just turned primary together, parents first. */
 static void enter_journal(struct mempool *mp, struct pool_entry *const *members, size_t n)
 {
     struct journal_entry one, *unit = n == 1 ? &one : xcalloc(n, sizeof(*unit));
     for (size_t i = 0; i < n; i++)
-        unit[i] = (struct journal_entry){ .tx = members[i]->pub.tx,
-                                          .fee = members[i]->pub.fee,
-                                          .fee_delta = pool_fee_of(members[i]) - members[i]->pub.fee,
-                                          .sigops = members[i]->pub.sigops };
+        unit[i] = journal_entry_of(members[i]);
     const uint64_t first = journal_add(mp->journal, unit, n);
     for (size_t i = 0; i < n; i++)
         members[i]->pub.journal_number = first + i;

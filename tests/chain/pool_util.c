@@ -71,3 +71,9 @@ struct mempool_entry *pool_add(struct mempool *mp, struct tx *tx, int64_t fee)
     tx_unref(tx);
     return e;
 }
+
+uint32_t pool_draw(uint64_t *state, uint32_t below)
+{
+    *state = *state * UINT64_C(6364136223846793005) + 1442695040888963407u;
+    return (uint32_t)(*state >> 33) % below;
+}

@@ -20,4 +20,7 @@ struct mempool_options pool_options(void);
 /* Adds it and gives the reference away. */
 struct mempool_entry *pool_add(struct mempool *mp, struct tx *tx, int64_t fee);
 
+/* The next of a row of numbers that depends on the first state alone. */
+uint32_t pool_draw(uint64_t *state, uint32_t below);
+
 #endif

@@ -196,8 +196,7 @@ static void random_histories_equal_a_plain_list(void **state)
     uint64_t random = 12345;
     seen = xmalloc(MOST * sizeof(*seen));
     for (uint32_t step = 0; step < 60000; step++) {
-        random = random * UINT64_C(6364136223846793005) + 1442695040888963407u;
-        const uint64_t r = random >> 33;
+        const uint64_t r = pool_draw(&random, UINT32_MAX);
         const bool grow = (step / 6000) % 2 == 0 ? r % 3 != 0 : r % 3 == 0; /* in waves */
         if (n < MOST && (grow || n == 0)) {
             list[n++] = journal_put(j, pool_child(NULL, step, 1, 80), 1);

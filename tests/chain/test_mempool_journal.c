@@ -109,7 +109,9 @@ static void fee_changes_and_free_consolidations_count_for_the_choice_only(void *
     (void)state;
     struct mempool *mp = begin();
     struct tx *tx = pool_child(NULL, 1, 1, SIZE);
-    const struct mempool_candidate c = { .tx = tx, .fee = 5, .sigops = 7, .counts_as_paying = true };
+    const struct mempool_candidate c = {
+        .tx = tx, .fee = 5, .sigops = 7, .counts_as_paying = true
+    };
     mempool_add(mp, &c);
     mempool_prioritise(mp, &tx->id, 11);
     struct journal_snapshot *s = journal_take(mempool_journal(mp), 0);
@@ -135,8 +137,7 @@ struct history {
 
 static uint32_t draw(struct history *h, uint32_t below)
 {
-    h->random = h->random * UINT64_C(6364136223846793005) + 1442695040888963407u;
-    return (uint32_t)(h->random >> 33) % below;
+    return pool_draw(&h->random, below);
 }
 
 static struct mempool_entry *some_entry(struct history *h)
