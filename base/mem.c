@@ -76,6 +76,14 @@ void *try_alloc(size_t count, size_t size)
     return try_realloc(NULL, count, size);
 }
 
+void *try_calloc(size_t count, size_t size)
+{
+    size_t total;
+    if (!mul_size(count, size, &total) || total > PTRDIFF_MAX)
+        return NULL;
+    return calloc(1, total ? total : 1);
+}
+
 void *try_realloc(void *p, size_t count, size_t size)
 {
     size_t total;

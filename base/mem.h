@@ -20,6 +20,8 @@ char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* count*size uninitialised bytes, or NULL when the product overflows or memory is short. */
 void *try_alloc(size_t count, size_t size);
+/* The same, zero; pages that are never touched cost nothing. */
+void *try_calloc(size_t count, size_t size);
 void *try_realloc(void *p, size_t count, size_t size);
 /* What a piece of this size takes from the system with the allocator's own bytes; for budgets. */
 size_t mem_cost(size_t size);

@@ -15,7 +15,7 @@ struct sigcache_key accept_script_key(const struct sigcache *c, const struct txi
     le32_put(place, input);
     le32_put(place + 4, flags);
     place[8] = policy;
-    return sigcache_key_of(c, id->b, span_of(place, sizeof(place)), span_of(NULL, 0));
+    return sigcache_key_of(c, id->b, span_of(place, sizeof(place)), span_of(place, 0));
 }
 
 struct script_run {

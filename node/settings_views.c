@@ -71,7 +71,7 @@ enum err settings_chain(const struct settings *s, struct chain_options *o, struc
                      .max_group_members = MEMPOOL_GROUP },
         .policy = tx_policy_default(),
         .nonfinal_max_bytes = NONFINAL_BYTES,
-        .signature_cache_bytes = MAX_OF(s->memory_bytes / 64, 4 * MIB),
+        .signature_cache_bytes = MIN_OF(MAX_OF(s->memory_bytes / 64, 4 * MIB), 512 * MIB),
         .persist_mempool = true,
     };
     o->policy.mining_fee_per_kb = o->mempool.mining_fee_per_kb;

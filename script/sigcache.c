@@ -39,12 +39,11 @@ struct sigcache *sigcache_new(size_t bytes)
 
     rand_bytes(c->keys, sizeof(c->keys));
     c->n_rows = MAX_OF(bytes / sizeof(struct row), (size_t)1);
-    c->row = (struct row *)try_alloc(c->n_rows, sizeof(struct row));
+    c->row = (struct row *)try_calloc(c->n_rows, sizeof(struct row));
     if (!c->row) { /* a cache that cannot be had is a small one */
         c->n_rows = 1;
-        c->row = (struct row *)xmalloc(sizeof(struct row));
+        c->row = (struct row *)xcalloc(1, sizeof(struct row));
     }
-    memset(c->row, 0, c->n_rows * sizeof(struct row));
     return c;
 }
 

@@ -74,6 +74,11 @@ static void try_alloc_reports_what_cannot_be_had(void **state)
     (void)state;
     assert_null(try_alloc(SIZE_MAX / 4, 8));
     assert_null(try_alloc(SIZE_MAX, 1));
+    assert_null(try_calloc(SIZE_MAX / 4, 8));
+    uint8_t *zeros = try_calloc(100, 3);
+    for (size_t i = 0; i < 300; i++)
+        assert_int_equal(zeros[i], 0);
+    free(zeros);
     void *p = try_alloc(0, 8);
     assert_non_null(p);
     assert_null(try_realloc(p, SIZE_MAX / 4, 8)); /* p is still ours */
