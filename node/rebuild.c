@@ -75,7 +75,7 @@ static enum rebuild_result take_tx(struct rebuild *r, struct slot *slot, struct 
     slot->tx = tx_new(raw.data, raw.len, &e);
     if (!slot->tx)
         return REBUILD_USELESS; /* the decoder has parsed it: memory is short */
-    charge(r, raw.len);
+    charge(r, tx_memory(slot->tx));
     return REBUILD_FINE;
 }
 

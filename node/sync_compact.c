@@ -21,6 +21,7 @@
 #define AHEAD_MAX 2               /* blocks past the tip that are rebuilt */
 #define RECENT_TIP_S (200 * 60)   /* spec p2p 5 and 8 */
 #define PARALLEL_MAX 3            /* peers asked for one block */
+#define OFFERS_AT_ONCE 4096       /* transactions looked at under one lock of the mempool */
 
 /* --- places --- */
 
@@ -216,10 +217,31 @@ struct lookup {
     size_t n_missing;
 };
 
+/* A part of the mempool: its lock is given back in between. */
+struct offering {
+    struct rebuild *rebuild;
+    uint64_t sequence; /* of the last entry */
+    size_t n;
+    bool complete;
+};
+
+static enum mempool_visit offer(void *ctx, const struct mempool_entry *entry)
+{
+    struct offering *o = ctx;
+    o->sequence = entry->sequence;
+    o->complete = rebuild_offer(o->rebuild, entry->tx);
+    return ++o->n == OFFERS_AT_ONCE || o->complete ? MEMPOOL_ENOUGH : MEMPOOL_GO_ON;
+}
+
 /* A pool thread. */
 static void look_up(struct sync_work *w)
 {
     struct lookup *l = (struct lookup *)(void *)w;
+    struct offering o = { .rebuild = l->rebuild };
+    do {
+        o.n = 0;
+        mempool_each(chain_mempool(w->sync->chain), o.sequence, offer, &o);
+    } while (o.n == OFFERS_AT_ONCE && !o.complete);
     l->n_missing = rebuild_end_offers(l->rebuild);
 }
 

@@ -2,8 +2,8 @@
 them, and between two nodes."""
 import time
 
-from framework import ADDRESS, case, check, equal, main
-from blocks import ANYONE, Chain, Tx, TxIn, TxOut, display, from_display, push, sha256d
+from framework import ADDRESS, RpcError, case, check, equal, main
+from blocks import ANYONE, Block, Chain, Tx, TxIn, TxOut, display, from_display, push, sha256d
 from p2p import (ChainServer, MSG_BLOCK, MSG_CMPCT_BLOCK, Silence, blocktxn_payload, cmpctblock_payload,
                  getblocktxn_payload, headers_payload, inventory, parse_cmpctblock,
                  parse_getblocktxn, parse_headers, parse_inventory, sendcmpct_payload, short_id)
@@ -22,13 +22,21 @@ def node_with(t, chain, *options):
 
 def spends(chain, first, n):
     """n transactions that spend coinbases of the chain from height `first` on."""
-    return [Tx([TxIn(chain.at(first + i).txs[0].txid(), 0)], [TxOut(10**8, ANYONE)])
+    return [Tx([TxIn(chain.at(first + i).txs[0].txid(), 0)], [TxOut(50 * 10**8 - 1000, ANYONE)])
             for i in range(n)]
 
 
 def next_block(chain, n=5):
     """A block of n transactions above the chain's tip; it is not part of the chain."""
     return chain.fork(chain.height).add(*spends(chain, 1, n))
+
+
+def try_submit(node, text):
+    """The transaction may have come from the other node already."""
+    try:
+        node.rpc.sendrawtransaction(text)
+    except RpcError as error:
+        equal(error.code, -27, str(error))
 
 
 def compact_peer(t, node, announce=0, **options):
@@ -75,6 +83,49 @@ def a_block_with_everything_prefilled_needs_no_request(t):
     peer.send("cmpctblock", cmpctblock_payload(block, prefilled=tuple(range(6))))
     t.wait(lambda: node.tip() == block.hash_hex, 10, "tip")
     check("getblocktxn" not in [c for c, _ in peer.ping().seen], "nothing is asked for")
+
+
+@case()
+def transactions_of_the_mempool_are_not_asked_for(t):
+    chain = fresh_chain(110)
+    node = node_with(t, chain)
+    peer, block = compact_peer(t, node), next_block(chain, 8)
+    for i in (7, 2, 4):
+        node.rpc.sendrawtransaction(block.txs[i].serialize().hex())
+    peer.send("cmpctblock", cmpctblock_payload(block))
+    indices = asked_for(peer, block)
+    equal(indices, [1, 3, 5, 6, 8])
+    peer.send("blocktxn", blocktxn_payload(block, indices))
+    t.wait(lambda: node.tip() == block.hash_hex, 10, "tip")
+
+
+@case()
+def a_block_of_known_transactions_takes_one_message(t):
+    chain = fresh_chain(110)
+    node = node_with(t, chain)
+    peer, block = compact_peer(t, node), next_block(chain, 8)
+    for tx in block.txs[1:]:
+        node.rpc.sendrawtransaction(tx.serialize().hex())
+    peer.send("cmpctblock", cmpctblock_payload(block))
+    t.wait(lambda: node.tip() == block.hash_hex, 10, "tip")
+    check("getblocktxn" not in [c for c, _ in peer.ping().seen], "nothing is asked for")
+
+
+@case()
+def a_collision_with_a_known_transaction_leads_to_the_whole_block(t):
+    """Attack C3: the short id at the place of transaction 3 is that of another one we know."""
+    chain = fresh_chain(110)
+    node = node_with(t, chain)
+    peer, block = compact_peer(t, node), next_block(chain, 5)
+    other = spends(chain, 6, 1)[0]
+    for tx in block.txs[1:3] + block.txs[4:] + [other]:
+        node.rpc.sendrawtransaction(tx.serialize().hex())
+    peer.send("cmpctblock", cmpctblock_payload(block, change={3: other.txid()}))
+    wanted = parse_inventory(peer.wait_for("getdata", match=lambda p: block.hash() in p))
+    equal(wanted, [(MSG_BLOCK, block.hash())])
+    peer.send("block", block.serialize())
+    t.wait(lambda: node.tip() == block.hash_hex, 10, "tip")
+    equal(peer.score(node), 0)
 
 
 @case()
@@ -562,6 +613,30 @@ def two_nodes_pass_blocks_in_compact_form(t):
         t.wait_same_tip(a, b)
     sent = a.rpc.getpeerinfo()[0]["bytessent_per_msg"]
     check(sent.get("cmpctblock", 0) > 0, f"a sent compact blocks: {sent}")
+
+
+@case()
+def a_mined_block_travels_in_compact_form_where_its_transactions_are_known(t):
+    chain = fresh_chain(110)
+    a, b = node_with(t, chain), node_with(t, chain)
+    b.rpc.addnode(a.p2p, "onetry")
+    t.wait(lambda: a.rpc.getconnectioncount() == 1, 10, "connection")
+    b.rpc.generatetoaddress(1, ADDRESS)
+    t.wait_same_tip(a, b)
+    transactions = [x.serialize().hex() for x in spends(chain, 1, 9)]
+    for text in transactions:
+        try_submit(a, text)
+        try_submit(b, text)
+    before = a.rpc.getpeerinfo()[0]["bytessent_per_msg"]
+    block = chain.fork(110)
+    block.blocks.append(Block.make(from_display(a.tip()), 112, int(time.time()),
+                                   spends(chain, 1, 9)))
+    equal(a.rpc.submitblock(block.at(111).serialize().hex()), None)
+    t.wait_same_tip(a, b)
+    after = a.rpc.getpeerinfo()[0]["bytessent_per_msg"]
+    check(after["cmpctblock"] > before.get("cmpctblock", 0), "sent in compact form")
+    equal(after.get("blocktxn", 0), before.get("blocktxn", 0))
+    equal(after.get("block", 0), before.get("block", 0))
 
 
 if __name__ == "__main__":
