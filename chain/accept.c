@@ -298,12 +298,7 @@ static bool judge_frozen(const struct accept_env *env, const struct accept_rules
                          struct accept_work *w, struct verdict *v)
 {
     w->confiscation = confiscation_is(w->tx);
-    if (w->confiscation)
-        return confiscation_check(env->frozen, w->tx, r->next.height, v);
-    for (size_t i = 0; i < w->tx->n_in; i++)
-        if (frozen_in_mempool(env->frozen, &w->tx->in[i].prevout, r->next.height))
-            return verdict_set(v, REJECT_SOFT_FREEZE, 0, "bad-txns-inputs-frozen");
-    return true;
+    return frozen_check_tx(env->frozen, w->tx, r->next.height, v);
 }
 
 static bool judge_fee(const struct accept_env *env, const struct accept_rules *r,

@@ -178,8 +178,9 @@ struct coins *chain_coins(struct chain *c);
 
 /*
  * Changes the lists of frozen outputs (frozen.h): fn works on a copy, which is written to disk,
- * synced, and then takes the place of the lists. fn tells whether it changed anything; when not,
- * nothing is written. On an error lists and file are as before.
+ * synced, and then takes the place of the lists; what they forbid now leaves the mempool. fn tells
+ * whether it changed anything; when not, nothing is written. On an error lists and file are as
+ * before.
  */
 enum err chain_change_frozen(struct chain *c, bool (*fn)(struct frozen *f, void *ctx), void *ctx,
                              struct error *e) MUST_CHECK;

@@ -199,8 +199,10 @@ static void change_frozen(struct chain *c, void *ctx)
     if (job->fn(changed, job->ctx)) {
         frozen_set_version(changed, frozen_version(c->frozen) + 1);
         job->rc = frozen_store(changed, c->frozen_path, c->params.disk_magic, &job->error);
-        if (!job->rc)
+        if (!job->rc) {
             frozen_swap(c->frozen, changed);
+            txs_frozen_changed(&c->txs);
+        }
     }
     frozen_free(changed);
 }

@@ -403,6 +403,17 @@ bool confiscation_check(const struct frozen *f, const struct tx *tx, int32_t hei
     return verdict_set(v, REJECT_INVALID, 100, "bad-ctx-not-whitelisted");
 }
 
+bool frozen_check_tx(const struct frozen *f, const struct tx *tx, int32_t next_height,
+                     struct verdict *v)
+{
+    if (confiscation_is(tx))
+        return confiscation_check(f, tx, next_height, v);
+    for (size_t i = 0; i < tx->n_in; i++)
+        if (frozen_in_mempool(f, &tx->in[i].prevout, next_height))
+            return verdict_set(v, REJECT_SOFT_FREEZE, 0, "bad-txns-inputs-frozen");
+    return true;
+}
+
 enum frozen_answer frozen_whitelist(struct frozen *f, const struct tx *tx, int32_t enforce_height)
 {
     if (!confiscation_is(tx) || !shape_ok(tx))

@@ -103,6 +103,11 @@ bool confiscation_check_shape(const struct tx *tx, struct verdict *v); /* bad-ct
 bool confiscation_check(const struct frozen *f, const struct tx *tx, int32_t height,
                         struct verdict *v);
 
+/* Whether a transaction may enter the mempool as far as the lists go: bad-txns-inputs-frozen, of a
+ * confiscation what confiscation_check says. */
+bool frozen_check_tx(const struct frozen *f, const struct tx *tx, int32_t next_height,
+                     struct verdict *v);
+
 /* The lists for a block that was held back long enough: nothing is frozen, orders stay allowed. */
 struct frozen *frozen_released(const struct frozen *f);
 

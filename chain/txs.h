@@ -147,6 +147,8 @@ enum err txs_block_disconnected(struct txs *t, struct header_node *node,
 void txs_forget_returned(struct txs *t);
 /* After the tip has come to rest: what returns from disconnected blocks enters again. */
 enum err txs_settle(struct txs *t, struct error *e) MUST_CHECK;
+/* The lists of frozen outputs are others: what they forbid leaves the mempool. */
+void txs_frozen_changed(struct txs *t);
 /* Expiry and the non-final pool, now and then. */
 enum err txs_tidy(struct txs *t, struct error *e) MUST_CHECK;
 

@@ -148,6 +148,7 @@ struct doubtful_one {
 };
 
 struct doubtful_list {
+    const struct txs *txs;
     struct doubtful_one *v;
     size_t n, cap;
 };
@@ -167,9 +168,18 @@ static enum mempool_visit doubt(void *ctx, const struct mempool_entry *entry)
     return MEMPOOL_GO_ON;
 }
 
+static bool is_frozen(const struct txs *t, const struct tx *tx)
+{
+    struct verdict v;
+    return !frozen_check_tx(t->env.frozen, tx, t->chain->tip->height + 1, &v);
+}
+
+/* What a lower height may forbid. */
 static enum mempool_visit doubt_locked(void *ctx, const struct mempool_entry *entry)
 {
-    return entry->spends_coinbase || entry->tx->lock_time ? doubt(ctx, entry) : MEMPOOL_GO_ON;
+    const struct doubtful_list *l = ctx;
+    return entry->spends_coinbase || entry->tx->lock_time || is_frozen(l->txs, entry->tx)
+               ? doubt(ctx, entry) : MEMPOOL_GO_ON;
 }
 
 static int by_sequence(const void *a, const void *b)
@@ -217,7 +227,7 @@ static void take_doubtful(struct txs *t, struct doubtful_list *l, struct tx_list
 
 static enum err return_transactions(struct txs *t, struct error *e)
 {
-    struct doubtful_list doubtful = { .n = 0 };
+    struct doubtful_list doubtful = { .txs = t };
     struct tx_list all, children;
     tx_list_init(&all);
     tx_list_init(&children);
@@ -258,6 +268,38 @@ enum err txs_settle(struct txs *t, struct error *e)
     t->next_tidy_ms = 0;
     cross_line(t, script_era_of(&t->chain->params.heights, t->chain->tip->height + 1));
     return t->n_returned ? return_transactions(t, e) : OK;
+}
+
+/* --- frozen outputs ------------------------------------------------------------------------- */
+
+struct frozen_txs {
+    const struct txs *txs;
+    struct txid *ids;
+    size_t n, cap;
+};
+
+static enum mempool_visit collect_frozen(void *ctx, const struct mempool_entry *entry)
+{
+    struct frozen_txs *f = ctx;
+    if (!is_frozen(f->txs, entry->tx))
+        return MEMPOOL_GO_ON;
+    if (f->n == f->cap) {
+        f->cap = 2 * f->cap + 16;
+        f->ids = xrealloc(f->ids, f->cap * sizeof(*f->ids));
+    }
+    f->ids[f->n++] = entry->tx->id;
+    return MEMPOOL_GO_ON;
+}
+
+void txs_frozen_changed(struct txs *t)
+{
+    struct frozen_txs frozen = { .txs = t };
+    struct mempool_removals r = { .n = 0 };
+    mempool_each(t->pool, 0, collect_frozen, &frozen);
+    for (size_t i = 0; i < frozen.n; i++)
+        mempool_remove(t->pool, &frozen.ids[i], MEMPOOL_FROZEN, &r);
+    free(frozen.ids);
+    txs_tell_removed(t, &r, NULL);
 }
 
 /* --- now and then --------------------------------------------------------------------------- */

@@ -1,10 +1,10 @@
-"""Frozen outputs and confiscations by RPC (spec consensus 7.3, rpc 3; behaviours 84 and 85, their
-block half; attacks A17)."""
+"""Frozen outputs and confiscations by RPC (spec consensus 7.3, rpc 3; behaviours 84 and 85; attacks
+A17)."""
 import os
 import time
 
 from framework import ADDRESS, case, check, equal, is_in, main, raises_rpc
-from blocks import ANYONE, Block, Chain, Key, Tx, TxIn, TxOut, display, push
+from blocks import ANYONE, Block, Chain, Key, Tx, TxIn, TxOut, display, push, subsidy
 
 ZERO = "00" * 32
 FOR_EVER = 2147483647
@@ -188,6 +188,82 @@ def behaviour_84_frozen_outputs_in_blocks(t):
     equal(node.tip(), old, "too short again")
     node.rpc.reconsiderblock(chain.tip_hex)
     equal(node.tip(), chain.tip_hex)
+
+
+def known(node, tx):
+    """Is it in the mempool? (-27: already there.)"""
+    error = raises_rpc(-27, lambda: node.rpc.sendrawtransaction(tx.serialize().hex()))
+    is_in("mempool", error.message)
+
+
+def refused(node, tx, reason):
+    raises_rpc(-26, lambda: node.rpc.sendrawtransaction(tx.serialize().hex()), reason)
+
+
+def gone(node, tx):
+    raises_rpc(-5, lambda: node.rpc.getrawtransaction(display(tx.txid())))
+
+
+def child_of(tx, n=0):
+    return Tx([TxIn(tx.txid(), n)], [TxOut(tx.outputs[n].value - 1000, ANYONE)])
+
+
+@case()
+def behaviour_84_frozen_outputs_in_the_mempool(t):
+    node = t.make_node("-genesisactivationheight=1")
+    chain = mature_chain(t, node)
+    coins = [chain.at(h).txs[0] for h in range(1, 8)]
+    spends = [spend(c, subsidy(h + 1) - 1000) for h, c in enumerate(coins)]
+    ids = [display(c.txid()) for c in coins]
+    node.rpc.addToPolicyBlacklist(policy(ids[0]))
+    refused(node, spends[0], "bad-txns-inputs-frozen")
+    # By consensus: before, inside and after the interval as far as policy does not expire with it.
+    node.rpc.addToConsensusBlacklist(consensus(ids[1], interval(500, 600), expires=True))
+    refused(node, spends[1], "bad-txns-inputs-frozen")
+    node.rpc.addToConsensusBlacklist(consensus(ids[1], interval(50, 112), expires=True))
+    refused(node, spends[1], "bad-txns-inputs-frozen")
+    node.rpc.addToConsensusBlacklist(consensus(ids[2], interval(50, 111)))
+    refused(node, spends[2], "bad-txns-inputs-frozen")
+    node.rpc.addToConsensusBlacklist(consensus(ids[3], interval(50, 111), expires=True))
+    node.rpc.sendrawtransaction(spends[3].serialize().hex())
+    # What is frozen while it waits leaves with its descendants; the rest stays.
+    children = [child_of(spends[3]), child_of(spends[4])]
+    for tx in (spends[4], *children):
+        node.rpc.sendrawtransaction(tx.serialize().hex())
+    node.rpc.addToPolicyBlacklist(policy(ids[4]))
+    for tx in (spends[4], children[1]):
+        gone(node, tx)
+    for tx in (spends[3], children[0]):
+        known(node, tx)
+    node.rpc.removeFromPolicyBlacklist(policy(ids[4]))
+    node.rpc.sendrawtransaction(spends[4].serialize().hex())
+    # Going back to a height at which it is frozen again.
+    extend(node, chain, 2)
+    node.rpc.addToConsensusBlacklist(consensus(ids[5], interval(0, 113), expires=True))
+    node.rpc.sendrawtransaction(spends[5].serialize().hex())
+    node.rpc.invalidateblock(chain.at(112).hash_hex)
+    gone(node, spends[5])
+    known(node, spends[4])
+
+
+@case()
+def behaviour_85_confiscation_in_the_mempool(t):
+    node = t.make_node("-genesisactivationheight=1")
+    chain = mature_chain(t, node)
+    locked = spend(chain.at(1).txs[0], 49 * 10**8, Key(7).script)
+    submit(node, chain.add(locked))
+    take = confiscation(locked, 49 * 10**8 - 1000)
+    refused(node, take, "bad-ctx-not-whitelisted")
+    refused(node, confiscation(locked, 49 * 10**8 - 1000, version=2), "bad-ctx-invalid")
+    node.rpc.addToConsensusBlacklist(consensus(display(locked.txid()), interval(0)))
+    node.rpc.addToConfiscationTxidWhitelist(order(take, 113))
+    refused(node, take, "bad-ctx-not-whitelisted")
+    extend(node, chain, 1)
+    equal(node.rpc.sendrawtransaction(take.serialize().hex()), display(take.txid()))
+    node.rpc.clearConfiscationWhitelist()
+    gone(node, take)
+    node.rpc.addToConfiscationTxidWhitelist(order(take, 113))
+    equal(node.rpc.sendrawtransaction(take.serialize().hex()), display(take.txid()))
 
 
 @case()
