@@ -1,0 +1,153 @@
+"""What the rows of contrib/bench share: daemons, tools, generated chains, and the table."""
+import json
+import os
+import re
+import shutil
+import subprocess
+import threading
+import time
+from datetime import datetime
+
+import framework
+
+MIB = 1 << 20
+OLD_CHAIN = ["-maxtipage=2000000000", "-checkblocks=1", "-checklevel=0"]
+
+
+class Bench:
+    def __init__(self, work, options):
+        self.work = work
+        self.options = options
+        self.table = []
+        self.chains = {}
+        self.nodes = []
+        self.bare = None   # the best run of the bare verification loop
+
+    # --- tools ---
+
+    def tool_command(self, name, *args):
+        return [os.path.join(self.options.build, "contrib", name), *args]
+
+    def tool(self, name, *args):
+        """What a tool prints, one line of JSON."""
+        done = subprocess.run(self.tool_command(name, *args), capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"bench: {name} {' '.join(args)}: {done.stderr}")
+        return json.loads(done.stdout)
+
+    def chain(self, name, *args):
+        """Facts about a generated chain; its file is facts["file"]."""
+        if name not in self.chains:
+            path = self.path(name + ".blk")
+            facts = self.tool("gen_chain", "-out=" + path, *args)
+            facts["file"] = path
+            self.chains[name] = facts
+        return self.chains[name]
+
+    def path(self, name):
+        return os.path.join(self.work, name)
+
+    def write(self, name, lines):
+        with open(self.path(name), "w", encoding="ascii") as file:
+            file.writelines(line + "\n" for line in lines)
+        return self.path(name)
+
+    def bare_loop(self, signatures):
+        """Runs the bare verification loop over a file of signatures; the best run so far counts."""
+        once = self.tool("bench_verify", signatures)
+        if self.bare is None or per_signature(once, "cpu") < per_signature(self.bare, "cpu"):
+            self.bare = once
+        return once
+
+    # --- daemons ---
+
+    def node(self, name, *options):
+        """A daemon that is not started, in a directory that is empty."""
+        directory = self.path(name)
+        shutil.rmtree(directory, ignore_errors=True)
+        os.mkdir(directory)
+        node = framework.Node(directory, ["-logtimemicros", *OLD_CHAIN, *options])
+        self.nodes.append(node)
+        return node
+
+    def node_with(self, name, facts, *options):
+        """A daemon that has the chain."""
+        node = self.node(name, "-loadblock=" + facts["file"], *options)
+        node.start()
+        wait_tip(node, facts["tip"])
+        return node
+
+    def stop(self):
+        for node in self.nodes:
+            node.kill()
+
+    # --- the table ---
+
+    def row(self, what, value, target="", good=True):
+        self.table.append((what, value, target, good))
+        print(f"  {what}: {value}", flush=True)
+
+    def print_table(self):
+        width = max(len(row[0]) for row in self.table)
+        middle = max(len(row[1]) for row in self.table)
+        print()
+        for what, value, target, good in self.table:
+            mark = "" if not target else "  reached" if good else "  MISSED"
+            print(f"{what:<{width}}  {value:<{middle}}  {target}{mark}".rstrip())
+
+
+class Memory(threading.Thread):
+    """Peak resident size of a process, read until it ends."""
+
+    def __init__(self, pid):
+        super().__init__(daemon=True)
+        self.path = f"/proc/{pid}/status"
+        self.peak = 0
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                with open(self.path, encoding="ascii") as status:
+                    found = re.search(r"VmHWM:\s+(\d+)", status.read())
+            except OSError:
+                return
+            if not found:
+                return
+            self.peak = int(found.group(1)) * 1024
+            time.sleep(0.02)
+
+
+def cpu_seconds(node):
+    """Processor time of all threads so far; the number is what clock_getcpuclockid makes."""
+    return time.clock_gettime((~node.process.pid << 3) | 2)
+
+
+def per_signature(bare, what):
+    return bare[what] / bare["signatures"]
+
+
+def log_time(log, pattern):
+    """Seconds since 1970 of the first line that matches."""
+    line = re.search(rf"^(\S+) .*{pattern}", log, re.MULTILINE)
+    if not line:
+        raise SystemExit(f"bench: the log has no line with '{pattern}':\n{log[-2000:]}")
+    return datetime.fromisoformat(line.group(1).replace("Z", "+00:00")).timestamp()
+
+
+def wait_for(condition, seconds, pause=0.01):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise SystemExit(f"bench: nothing after {seconds} s")
+        time.sleep(pause)
+
+
+def wait_tip(node, tip):
+    wait_for(lambda: node.rpc.getbestblockhash() == tip, 600)
+
+
+def duration(us):
+    if us < 10_000:
+        return f"{us:.0f} us"
+    return f"{us / 1000:.1f} ms" if us < 1_000_000 else f"{us / 1e6:.2f} s"

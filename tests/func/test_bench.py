@@ -1,0 +1,70 @@
+"""contrib/bench at its smallest size: every row is there and says something."""
+import os
+import re
+import subprocess
+import sys
+
+from framework import BUILD, TOP, case, check, equal, is_in, main
+
+# What each row of the table begins with; a number in a name is any number.
+EXPECTED = """
+bare verification loop
+sync, all scripts checked (one key)
+  ratio to the bare loop
+sync, signatures skipped
+-reindex, all scripts checked
+header sync
+block of # GB, wire to tip
+  peak memory
+bare request loop, 1 connection
+getblockcount, 1 connection
+  ratio to the bare request loop
+getblockheader, 1 connection
+getrawtransaction, 1 connection
+bare request loop, 16 connections
+getblockcount, 16 connections
+  ratio to the bare request loop
+getblockheader, 16 connections
+getrawtransaction, 16 connections
+getblock, block of # MB, raw, 1 connection
+getblock, block of # MB, verbosity 1, 1 connection
+getblock, block of # MB, verbosity 2, 1 connection
+getblock, block of # MB, raw
+  first byte
+getblock, block of # MB, verbosity 1
+  first byte
+getblock, block of # MB, raw
+  first byte
+getblock, block of # MB, verbosity 1
+  first byte
+  memory it took
+""".strip("\n").splitlines()
+
+
+def bench(*arguments, code=0):
+    done = subprocess.run([sys.executable, os.path.join(TOP, "contrib", "bench"), "--build", BUILD,
+                           *arguments], capture_output=True, text=True, timeout=300, check=False)
+    equal(done.returncode, code, done.stderr)
+    return done
+
+
+@case(timeout=300)
+def the_table_has_all_rows(t):
+    output = bench("--size", "tiny").stdout
+    table = output[output.index("\n\n") + 2:].splitlines()
+    names = [re.split(r"(?<=\S)  ", line)[0] for line in table]
+    equal([re.sub(r"[0-9.]+ (?=[MG]B)", "# ", n) for n in names], EXPECTED)
+    for name, line in zip(names, table):
+        check(re.search(r"\d", line[len(name):]), "a number in: " + line)
+
+
+@case()
+def rows_are_chosen_by_name(t):
+    output = bench("--size", "tiny", "verify").stdout
+    is_in("bare verification loop", output)
+    check("sync" not in output, output)
+    is_in("no row nonsense", bench("nonsense", code=1).stderr)
+
+
+if __name__ == "__main__":
+    main()
