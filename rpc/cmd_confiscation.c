@@ -31,19 +31,6 @@ static void orders_clear(struct orders *o)
     free(o->v);
 }
 
-/* NULL when the text is no transaction. */
-static struct tx *tx_of_hex(struct json_object *v)
-{
-    struct buf raw;
-    struct error e;
-    struct tx *tx = NULL;
-    buf_init(&raw);
-    if (!tx_from_hex(&raw, json_object_get_string(v), (size_t)json_object_get_string_len(v), &e))
-        tx = tx_new(raw.data, raw.len, &e);
-    buf_clear(&raw);
-    return tx;
-}
-
 static bool take_order(struct rpc_call *call, struct json_object *v, const char *where,
                        struct order *order)
 {
@@ -59,7 +46,7 @@ static bool take_order(struct rpc_call *call, struct json_object *v, const char 
         !rpc_in_range(call, name, "enforceAtHeight", m[0], 0, INT32_MAX, &height))
         return false;
     order->enforce_height = (int32_t)height;
-    order->tx = tx_of_hex(m[1]);
+    order->tx = tx_from_text(m[1]);
     return true;
 }
 

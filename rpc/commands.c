@@ -17,6 +17,7 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_keys_commands,
     &rpc_frozen_commands,
     &rpc_confiscation_commands,
+    &rpc_verifyscript_commands,
     &rpc_net_commands,
     NULL,
 };

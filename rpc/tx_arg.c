@@ -51,6 +51,19 @@ enum err tx_from_hex(struct buf *plain, const char *hex, size_t digits, struct e
     return rc;
 }
 
+struct tx *tx_from_text(struct json_object *hex)
+{
+    struct buf raw;
+    struct error e;
+    struct tx *tx = NULL;
+    buf_init(&raw);
+    if (!tx_from_hex(&raw, json_object_get_string(hex), (size_t)json_object_get_string_len(hex),
+                     &e))
+        tx = tx_new(raw.data, raw.len, &e);
+    buf_clear(&raw);
+    return tx;
+}
+
 bool rpc_tx(struct rpc_call *call, size_t i, struct buf *plain)
 {
     struct json_object *v = call->argv[i];

@@ -4,6 +4,7 @@
 #ifndef RPC_TX_ARG_H
 #define RPC_TX_ARG_H
 
+#include "base/tx.h"
 #include "rpc/command.h"
 
 /*
@@ -16,5 +17,7 @@ enum err tx_from_hex(struct buf *plain, const char *hex, size_t digits,
 /* The same from parameter i (RPC_HEX). False: call has failed, with "TX decode failed" if it was a
  * matter of the bytes. */
 bool rpc_tx(struct rpc_call *call, size_t i, struct buf *plain);
+/* A transaction of its own from a JSON string; NULL when that is none, or memory is short. */
+struct tx *tx_from_text(struct json_object *hex);
 
 #endif
