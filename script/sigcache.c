@@ -77,8 +77,10 @@ struct sigcache_key sigcache_key_of(const struct sigcache *c, const uint8_t dige
     memcpy(small, digest, 32);
     small[32] = (uint8_t)key.len; /* both lengths are below 192 here */
     small[33] = (uint8_t)sig.len;
-    memcpy(small + 34, key.data, key.len);
-    memcpy(small + 34 + key.len, sig.data, sig.len);
+    if (key.len) /* what is empty may have no address */
+        memcpy(small + 34, key.data, key.len);
+    if (sig.len)
+        memcpy(small + 34 + key.len, sig.data, sig.len);
     return hash_both(c, small, len);
 }
 
