@@ -24,39 +24,6 @@ static struct rpc_result not_in_block(struct rpc_call *call)
     return rpc_fail(call, RPC_NOT_FOUND, "Transaction(s) not found in provided block");
 }
 
-static void fail_unknown(struct rpc_call *call)
-{
-    rpc_fail(call, RPC_NOT_FOUND, "Transaction not yet in block or -txindex is not enabled");
-}
-
-/* A block that holds the transaction. NULL: call has failed, or (the flag) it is not known. */
-static struct header_node *find_block(struct rpc_call *call, const struct txid *id, bool *unknown)
-{
-    struct header_node *node = NULL;
-    struct error e = { 0 };
-    enum err rc = tx_lookup_block(call, id, 0, &node, &e);
-    *unknown = !rc && !node;
-    if (rc)
-        rpc_fail_error(call, &e);
-    return node;
-}
-
-/* The block that parameter i names, or else the one of the first of the ids that is found in one.
- * NULL: call has failed. */
-static struct header_node *block_of(struct rpc_call *call, size_t i, const struct txid *ids,
-                                    size_t n)
-{
-    struct header_node *node = NULL;
-    bool unknown = true;
-    if (rpc_has(call, i))
-        return rpc_block(call, i);
-    for (size_t k = 0; k < n && unknown && !rpc_given_up(call); k++)
-        node = find_block(call, &ids[k], &unknown);
-    if (unknown)
-        fail_unknown(call);
-    return node;
-}
-
 /* --- gettxoutproof -------------------------------------------------------------------------- */
 
 /* False: call has failed. */
@@ -126,7 +93,7 @@ static struct rpc_result prove_txids(struct rpc_call *call, const struct txid *i
 {
     struct tx_proof_partial p;
     struct error e = { 0 };
-    struct header_node *node = block_of(call, 1, ids, n);
+    struct header_node *node = tx_lookup_param(call, 1, ids, n);
     if (!node)
         return rpc_failed(call);
     enum err rc = tx_proof_partial(call, node, ids, n, NULL, NULL, &p, &e);
@@ -269,7 +236,7 @@ static struct rpc_result cmd_getmerkleproof(struct rpc_call *call)
     struct branch_proof p = { .whole_tx = false };
     struct txid id;
     rpc_hash(call, 0, id.b);
-    p.node = block_of(call, 1, &id, 1);
+    p.node = tx_lookup_param(call, 1, &id, 1);
     if (!p.node || !prove_txid(call, &id, &p))
         return rpc_failed(call);
     jw_object_open(w);
@@ -311,22 +278,14 @@ static struct header_node *take_block(struct rpc_call *call, const struct txid *
 {
     const char *text = rpc_text(call, 0, "");
     struct block_hash hash;
-    if (!*text) {
-        bool unknown;
-        struct header_node *node = find_block(call, id, &unknown);
-        if (unknown)
-            fail_unknown(call);
-        return node;
-    }
+    if (!*text)
+        return tx_lookup_first(call, id, 1);
     if (!hash_from_hex(hash.b, text)) {
         rpc_fail(call, RPC_INVALID_PARAMETER,
                  "blockhash must be 64 hexadecimal digits or empty (not '%.100s')", text);
         return NULL;
     }
-    struct header_node *node = header_index_find(chain_headers(call->env->chain), &hash);
-    if (!node)
-        rpc_fail(call, RPC_NOT_FOUND, "Block not found");
-    return node;
+    return rpc_block(call, 0);
 }
 
 static void put_target(struct json_writer *w, enum target target, const struct header_node *node)

@@ -116,13 +116,7 @@ static struct rpc_result not_found(struct rpc_call *call, const struct header_no
     if (in_block)
         return rpc_fail(call, RPC_NOT_FOUND, "No such transaction found in the provided block. "
                                              "Use gettransaction for wallet transactions.");
-    return rpc_fail(
-        call, RPC_NOT_FOUND,
-        tx_lookup_has_index(call)
-            ? "No such mempool or blockchain transaction. Use gettransaction for wallet "
-              "transactions."
-            : "No such mempool transaction. Use -txindex to enable blockchain transaction queries. "
-              "Use gettransaction for wallet transactions.");
+    return tx_lookup_none(call);
 }
 
 /* A reference; NULL: in neither pool. */

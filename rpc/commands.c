@@ -13,6 +13,7 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_raw_commands,
     &rpc_send_commands,
     &rpc_proof_commands,
+    &rpc_spv_commands,
     &rpc_info_commands,
     &rpc_keys_commands,
     &rpc_frozen_commands,

@@ -14,6 +14,7 @@ extern const struct rpc_group rpc_mining_commands;
 extern const struct rpc_group rpc_raw_commands;
 extern const struct rpc_group rpc_send_commands;
 extern const struct rpc_group rpc_proof_commands;
+extern const struct rpc_group rpc_spv_commands;
 extern const struct rpc_group rpc_info_commands;
 extern const struct rpc_group rpc_keys_commands;
 extern const struct rpc_group rpc_frozen_commands;

@@ -3,6 +3,7 @@
 #include "base/config.h"
 #include "chain/chain.h"
 #include "chain/index_db.h"
+#include "rpc/block_json.h"
 #include "rpc/block_scan.h"
 
 #define OUTPUTS_TRIED 1000 /* of a transaction, to find its block by an unspent one */
@@ -65,7 +66,7 @@ static enum err read_located(struct chain *c, const struct tx_location *loc,
     return rc;
 }
 
-bool tx_lookup_has_index(const struct rpc_call *call)
+static bool has_index(const struct rpc_call *call)
 {
     return call->env->config && config_bool(call->env->config, "txindex");
 }
@@ -73,42 +74,61 @@ bool tx_lookup_has_index(const struct rpc_call *call)
 /* --- by an unspent output ------------------------------------------------------------------- */
 
 struct output_query {
-    struct txid id;
-    uint32_t first;           /* output tried before the others */
-    struct header_node *node; /* its block, NULL: no unspent output */
+    const struct outpoint *outputs;
+    size_t n;
+    struct header_node **nodes;
+    struct txid id; /* without outputs: any of the first of this transaction */
     enum err rc;
     struct error e;
 };
 
-static void query_output(struct chain *c, struct output_query *q, uint32_t index)
+static struct header_node *node_of_coin(struct chain *c, struct output_query *q,
+                                        const struct outpoint *o)
 {
-    const struct outpoint o = { q->id, index };
     struct coin coin;
     bool found = false;
-    q->rc = coins_get(chain_coins(c), &o, &coin, &found, &q->e);
-    if (!q->rc && found)
-        q->node = header_index_at(chain_headers(c), coin.height);
+    q->rc = coins_get(chain_coins(c), o, &coin, &found, &q->e);
+    return !q->rc && found ? header_index_at(chain_headers(c), coin.height) : NULL;
 }
 
-static void query_outputs(struct chain *c, void *ctx)
+static void query_listed(struct chain *c, void *ctx)
 {
     struct output_query *q = ctx;
-    query_output(c, q, q->first);
-    for (uint32_t i = 0; i < OUTPUTS_TRIED && !q->node && !q->rc; i++)
-        query_output(c, q, i);
+    for (size_t i = 0; i < q->n && !q->rc; i++)
+        q->nodes[i] = node_of_coin(c, q, &q->outputs[i]);
 }
 
-static enum err ask_outputs(struct chain *c, const struct txid *id, uint32_t first,
-                            struct header_node **node, struct error *e)
+static void query_any(struct chain *c, void *ctx)
 {
-    struct output_query q = { .id = *id, .first = first };
-    enum err rc = chain_call(c, query_outputs, &q);
-    *node = q.node;
+    struct output_query *q = ctx;
+    *q->nodes = NULL;
+    for (uint32_t i = 0; i < OUTPUTS_TRIED && !*q->nodes && !q->rc; i++)
+        *q->nodes = node_of_coin(c, q, &(struct outpoint){ q->id, i });
+}
+
+static enum err ask_coins(struct chain *c, void (*fn)(struct chain *c, void *ctx),
+                          struct output_query *q, struct error *e)
+{
+    enum err rc = chain_call(c, fn, q);
     if (rc)
         return error_set(e, rc, "the node is shutting down");
-    if (q.rc && e)
-        *e = q.e;
-    return q.rc;
+    if (q->rc && e)
+        *e = q->e;
+    return q->rc;
+}
+
+static enum err ask_outputs(struct chain *c, const struct txid *id, struct header_node **node,
+                            struct error *e)
+{
+    struct output_query q = { .nodes = node, .id = *id };
+    return ask_coins(c, query_any, &q, e);
+}
+
+enum err tx_lookup_outputs(struct rpc_call *call, const struct outpoint *outputs, size_t n,
+                           struct header_node **nodes, struct error *e)
+{
+    struct output_query q = { .outputs = outputs, .n = n, .nodes = nodes };
+    return ask_coins(call->env->chain, query_listed, &q, e);
 }
 
 /* --- all of them ---------------------------------------------------------------------------- */
@@ -122,21 +142,52 @@ enum err tx_lookup(struct rpc_call *call, struct header_node *in_block, const st
     f->node = NULL;
     if (in_block)
         return find_in_block(call, in_block, id, f, e);
-    enum err rc = tx_lookup_has_index(call) ? ask_index(c, id, &loc, &node, e) : OK;
+    enum err rc = has_index(call) ? ask_index(c, id, &loc, &node, e) : OK;
     if (rc || node)
         return rc ? rc : read_located(c, &loc, node, f, e);
-    rc = ask_outputs(c, id, 0, &node, e);
+    rc = ask_outputs(c, id, &node, e);
     return rc || !node ? rc : find_in_block(call, node, id, f, e);
 }
 
-enum err tx_lookup_block(struct rpc_call *call, const struct txid *id, uint32_t output,
-                         struct header_node **node, struct error *e)
+enum err tx_lookup_block(struct rpc_call *call, const struct txid *id, struct header_node **node,
+                         struct error *e)
 {
     struct chain *c = call->env->chain;
     struct tx_location loc;
     *node = NULL;
-    enum err rc = tx_lookup_has_index(call) ? ask_index(c, id, &loc, node, e) : OK;
+    enum err rc = has_index(call) ? ask_index(c, id, &loc, node, e) : OK;
     if (rc || (*node && header_index_is_active(chain_headers(c), *node)))
         return rc;
-    return ask_outputs(c, id, output, node, e);
+    return ask_outputs(c, id, node, e);
+}
+
+struct header_node *tx_lookup_first(struct rpc_call *call, const struct txid *ids, size_t n)
+{
+    struct header_node *node = NULL;
+    struct error e = { 0 };
+    enum err rc = OK;
+    for (size_t i = 0; i < n && !rc && !node && !rpc_given_up(call); i++)
+        rc = tx_lookup_block(call, &ids[i], &node, &e);
+    if (rc)
+        rpc_fail_error(call, &e);
+    else if (!node)
+        rpc_fail(call, RPC_NOT_FOUND, "Transaction not yet in block or -txindex is not enabled");
+    return rc ? NULL : node;
+}
+
+struct header_node *tx_lookup_param(struct rpc_call *call, size_t i, const struct txid *ids,
+                                    size_t n)
+{
+    return rpc_has(call, i) ? rpc_block(call, i) : tx_lookup_first(call, ids, n);
+}
+
+struct rpc_result tx_lookup_none(struct rpc_call *call)
+{
+    return rpc_fail(
+        call, RPC_NOT_FOUND,
+        has_index(call)
+            ? "No such mempool or blockchain transaction. Use gettransaction for wallet "
+              "transactions."
+            : "No such mempool transaction. Use -txindex to enable blockchain transaction queries. "
+              "Use gettransaction for wallet transactions.");
 }

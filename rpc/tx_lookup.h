@@ -20,12 +20,19 @@ struct tx_found {
 /* With its bytes. in_block: look there alone; NULL: anywhere on the active chain. */
 enum err tx_lookup(struct rpc_call *call, struct header_node *in_block, const struct txid *id,
                    struct tx_found *f, struct error *e) MUST_CHECK;
-/*
- * Its block alone, which is not read: *node is NULL when it is not known where. output: one that
- * may be unspent and is tried first.
- */
-enum err tx_lookup_block(struct rpc_call *call, const struct txid *id, uint32_t output,
-                         struct header_node **node, struct error *e) MUST_CHECK;
-bool tx_lookup_has_index(const struct rpc_call *call);
+/* Its block alone, which is not read: *node is NULL when it is not known where. */
+enum err tx_lookup_block(struct rpc_call *call, const struct txid *id, struct header_node **node,
+                         struct error *e) MUST_CHECK;
+/* The block of the first of the ids that is found in one. NULL: call has failed. */
+struct header_node *tx_lookup_first(struct rpc_call *call, const struct txid *ids, size_t n);
+/* The same unless parameter i names a block. */
+struct header_node *tx_lookup_param(struct rpc_call *call, size_t i, const struct txid *ids,
+                                    size_t n);
+/* nodes[i]: the block of the unspent output i, NULL when it is not one. All at one moment. */
+enum err tx_lookup_outputs(struct rpc_call *call, const struct outpoint *outputs, size_t n,
+                           struct header_node **nodes, struct error *e) MUST_CHECK;
+
+/* -5, with what -txindex could do about it. */
+struct rpc_result tx_lookup_none(struct rpc_call *call);
 
 #endif

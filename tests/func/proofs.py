@@ -1,8 +1,34 @@
-"""Merkle proofs by their definitions, to hold what the node says against (spec consensus 3.2, 6).
-Hashes are bytes in internal order."""
+"""Merkle proofs by their definitions, to hold what the node says against (spec consensus 3.2, 6), and
+chains to prove something of. Hashes are bytes in internal order."""
 import struct
+import time
 
-from blocks import Header, read_compact, sha256d
+from blocks import ANYONE, Chain, Header, Tx, TxIn, TxOut, read_compact, sha256d
+
+COIN = 10**8
+ZERO = "00" * 32
+
+
+def family(n_txs):
+    """A chain of 103 blocks. The last has the coinbase and n_txs - 1 transactions, each of which
+    spends an output of one transaction of the block before."""
+    chain = Chain(start_time=int(time.time()) - 3000).grow(101)
+    fan = Tx([TxIn(chain.at(1).txs[0].txid(), 0)], [TxOut(COIN, ANYONE)] * max(n_txs - 1, 1))
+    chain.add(fan)
+    chain.add(*[Tx([TxIn(fan.txid(), i)], [TxOut(COIN - i, ANYONE)]) for i in range(n_txs - 1)])
+    return chain
+
+
+def loaded(t, chain, *options):
+    """A node that has imported the chain."""
+    node = t.node("-loadblock=" + chain.write(t.path(f"c{chain.height}.blk")), *options)
+    t.wait(lambda: node.rpc.getblockcount() == chain.height, 20, "import")
+    node.options = list(options)
+    return node
+
+
+def ids_of(block):
+    return [tx.txid() for tx in block.txs]
 
 
 def rows(txids):

@@ -5,34 +5,9 @@ import random
 import time
 
 from framework import case, check, equal, main, raises_rpc
-from blocks import ANYONE, Chain, Tx, TxIn, TxOut, coinbase, compact, display, from_display
+from blocks import Chain, TxOut, coinbase, compact, display, from_display
 from p2p import ChainServer
-from proofs import branch, fold, parse_merkleblock, rows
-
-COIN = 10**8
-ZERO = "00" * 32
-
-
-def family(n_txs):
-    """A chain of 103 blocks. The last has the coinbase and n_txs - 1 transactions, each of which
-    spends an output of one transaction of the block before."""
-    chain = Chain(start_time=int(time.time()) - 3000).grow(101)
-    fan = Tx([TxIn(chain.at(1).txs[0].txid(), 0)], [TxOut(COIN, ANYONE)] * max(n_txs - 1, 1))
-    chain.add(fan)
-    chain.add(*[Tx([TxIn(fan.txid(), i)], [TxOut(COIN - i, ANYONE)]) for i in range(n_txs - 1)])
-    return chain
-
-
-def loaded(t, chain, *options):
-    node = t.node("-loadblock=" + chain.write(t.path(f"c{chain.height}.blk")), *options)
-    t.wait(lambda: node.rpc.getblockcount() == chain.height, 20, "import")
-    node.options = list(options)
-    return node
-
-
-def ids_of(block):
-    return [tx.txid() for tx in block.txs]
-
+from proofs import ZERO, branch, family, fold, ids_of, loaded, parse_merkleblock, rows
 
 def shown(nodes):
     return ["*" if node is None else display(node) for node in nodes]
