@@ -4,8 +4,7 @@
 
 #include "base/mem.h"
 #include "base/rand.h"
-
-#define SEGMENT_BYTES (1u << 20)
+#include "node/block_walk.h"
 
 /* What is collected while the block is read. */
 struct making {
@@ -15,52 +14,45 @@ struct making {
     size_t n;
 };
 
-static void note_segment(struct making *m, const struct block_segment *s)
+static enum err note_tx(void *ctx, const struct tx *tx, uint64_t offset, struct error *e)
 {
-    uint64_t offset = s->offset;
-    for (size_t i = 0; i < s->n_txs; i++) {
-        const struct tx *tx = &s->txs[i];
-        if (m->n == 0)
-            buf_put(&m->coinbase, tx->raw.data, tx->raw.len);
-        else
-            short_id_put(buf_extend(&m->short_ids, SHORT_ID_SIZE), short_id_of(&m->key, &tx->id));
-        m->form->offsets[m->n++] = offset;
-        offset += tx->raw.len;
-    }
-    m->form->offsets[m->n] = offset;
+    struct making *m = ctx;
+    if (m->n == m->form->n_txs)
+        return error_set(e, ERR_CORRUPT, "more transactions than the index says");
+    if (m->n == 0)
+        buf_put(&m->coinbase, tx->raw.data, tx->raw.len);
+    else
+        short_id_put(buf_extend(&m->short_ids, SHORT_ID_SIZE), short_id_of(&m->key, &tx->id));
+    m->form->offsets[m->n++] = offset;
+    m->form->offsets[m->n] = offset + tx->raw.len;
+    return OK;
 }
 
-static enum err note_block(struct making *m, struct block_reader *r, struct error *e)
-{
-    struct block_segment *s;
-    enum err rc;
-    while (!(rc = block_reader_next(r, &s, e)) && s) {
-        note_segment(m, s);
-        block_segment_unref(s);
-    }
-    return rc;
-}
-
-static enum err make_room(struct making *m, uint64_t n_txs, struct error *e)
+static enum err make_room(struct making *m, uint32_t n_txs, struct error *e)
 {
     if (n_txs == 0 || n_txs > COMPACT_FORM_TXS_MAX)
-        return error_set(e, ERR_RANGE, "%llu transactions are no matter for a compact block",
-                         (unsigned long long)n_txs);
-    m->form->n_txs = (size_t)n_txs;
+        return error_set(e, ERR_RANGE, "%u transactions are no matter for a compact block",
+                         (unsigned)n_txs);
+    m->form->n_txs = n_txs;
     m->form->offsets = try_alloc((size_t)n_txs + 1, sizeof(*m->form->offsets));
     if (!m->form->offsets || !buf_try_reserve(&m->short_ids, (size_t)n_txs * SHORT_ID_SIZE))
         return error_set(e, ERR_NOMEM, "no memory for a compact block");
     return OK;
 }
 
-static enum err read_block(struct making *m, struct block_reader *r, struct error *e)
+static enum err read_block(struct making *m, struct chain *c, struct error *e)
 {
-    struct msg_cmpctblock msg = { .header = *block_reader_header(r), .nonce = rand_u64(),
-                                  .n_prefilled = 1 };
+    const struct header_node *node = m->form->node;
+    struct header_data data;
+    struct msg_cmpctblock msg = { .nonce = rand_u64(), .n_prefilled = 1 };
+    header_index_get_data(chain_headers(c), node, &data);
+    header_of_node(&msg.header, node);
     m->key = short_id_key(&msg.header, msg.nonce);
-    enum err rc = make_room(m, block_reader_tx_count(r), e);
+    enum err rc = make_room(m, data.tx_count, e);
     if (!rc)
-        rc = note_block(m, r, e);
+        rc = block_walk(c, node, note_tx, m, e);
+    if (!rc && m->n != m->form->n_txs)
+        rc = error_set(e, ERR_CORRUPT, "fewer transactions than the index says");
     if (rc)
         return rc;
     const struct msg_prefilled first = { 0, buf_span(&m->coinbase) };
@@ -73,16 +65,10 @@ static enum err read_block(struct making *m, struct block_reader *r, struct erro
 enum err compact_form_make(struct compact_form **out, struct chain *c, struct header_node *node,
                            struct error *e)
 {
-    struct making m = { .form = NULL };
-    struct block_reader *r;
-    enum err rc = chain_read_block(c, node, SEGMENT_BYTES, &r, e);
-    if (rc)
-        return rc;
-    m.form = xcalloc(1, sizeof(*m.form));
+    struct making m = { .form = xcalloc(1, sizeof(*m.form)) };
     atomic_init(&m.form->refs, 1);
     m.form->node = node;
-    rc = read_block(&m, r, e);
-    block_reader_close(r);
+    const enum err rc = read_block(&m, c, e);
     buf_clear(&m.short_ids);
     buf_clear(&m.coinbase);
     if (rc)

@@ -232,6 +232,7 @@ static enum err open_net(struct node *n, struct error *e)
         .on_inv = sync_on_inv,
         .on_getdata = serve_getdata,
         .on_getheaders = serve_getheaders,
+        .on_gethdrsen = serve_gethdrsen,
         .on_getblocks = serve_getblocks,
         .on_cmpctblock = sync_on_cmpctblock,
         .on_getblocktxn = serve_getblocktxn,

@@ -28,26 +28,42 @@ static struct header_node *locator_start(struct sync *s, const struct msg_locato
     return header_index_at(s->headers, fork->height + 1);
 }
 
-void serve_getheaders(void *ctx, struct peer *p, const struct msg_locator *m)
+bool serve_gives_headers(struct sync *s, const struct peer *p)
 {
-    struct sync *s = ctx;
-    struct sync_peer *sp = sync_peer_of(p);
-    if (chain_is_importing(s->chain) ||
-        (chain_is_initial_download(s->chain) && !peer_is_whitelisted(p))) {
-        log_debug(LOGC_NET, "peer=%llu asks for headers while we are still syncing: ignored",
-                  (unsigned long long)peer_id(p));
-        return;
-    }
-    struct block_header *headers = xmalloc(MSG_HEADERS_MAX * sizeof(*headers));
+    if (!chain_is_importing(s->chain) &&
+        (!chain_is_initial_download(s->chain) || peer_is_whitelisted(p)))
+        return true;
+    log_debug(LOGC_NET, "peer=%llu asks for headers while we are still syncing: ignored",
+              (unsigned long long)peer_id(p));
+    return false;
+}
+
+size_t serve_collect_headers(struct sync *s, const struct msg_locator *m,
+                             struct header_node **nodes)
+{
     size_t n = 0;
     struct header_node *node = locator_start(s, m);
     while (node && n < MSG_HEADERS_MAX) {
-        header_of_node(&headers[n++], node);
-        sp->best_sent = node;
+        nodes[n++] = node;
         if (m->n == 0 || block_hash_equal(&node->hash, &m->stop))
             break;
         node = header_index_at(s->headers, node->height + 1);
     }
+    return n;
+}
+
+void serve_getheaders(void *ctx, struct peer *p, const struct msg_locator *m)
+{
+    struct sync *s = ctx;
+    struct header_node *nodes[MSG_HEADERS_MAX];
+    if (!serve_gives_headers(s, p))
+        return;
+    const size_t n = serve_collect_headers(s, m, nodes);
+    struct block_header *headers = xmalloc((n + 1) * sizeof(*headers));
+    for (size_t i = 0; i < n; i++)
+        header_of_node(&headers[i], nodes[i]);
+    if (n)
+        sync_peer_of(p)->best_sent = nodes[n - 1];
     peer_send_headers(p, headers, n);
     free(headers);
 }
@@ -148,12 +164,18 @@ static void drop_requests(struct sync_peer *sp)
     sp->getdata_n = sp->getdata_at = 0;
 }
 
+/* An answer of the peer is being made: nothing else of it is handled. */
+static bool is_waiting(const struct sync_peer *sp)
+{
+    return sp->form_wanted || sp->answering;
+}
+
 /* Answers in order until the send queue is full; then the peer is not read until it has drained. */
 static void work_off(struct sync_peer *sp)
 {
     struct inv_item *missing = NULL;
     size_t n_missing = 0;
-    while (sp->getdata_at < sp->getdata_n && !sp->form_wanted && peer_has_send_room(sp->peer) &&
+    while (sp->getdata_at < sp->getdata_n && !is_waiting(sp) && peer_has_send_room(sp->peer) &&
            peer_state(sp->peer) == PEER_READY) {
         const struct inv_item *item = &sp->getdata[sp->getdata_at++];
         if (item->type == INV_BLOCK || item->type == INV_CMPCT_BLOCK) {
@@ -167,7 +189,7 @@ static void work_off(struct sync_peer *sp)
     if (n_missing)
         peer_send_inv(sp->peer, MSG_NOTFOUND, missing, n_missing);
     free(missing);
-    if (sp->getdata_at == sp->getdata_n && !sp->form_wanted) {
+    if (sp->getdata_at == sp->getdata_n && !is_waiting(sp)) {
         drop_requests(sp);
         peer_resume_reading(sp->peer);
     } else {

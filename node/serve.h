@@ -9,6 +9,7 @@
 
 /* net_handlers; ctx is struct sync. */
 void serve_getheaders(void *ctx, struct peer *p, const struct msg_locator *m);
+void serve_gethdrsen(void *ctx, struct peer *p, const struct msg_locator *m);
 void serve_getblocks(void *ctx, struct peer *p, const struct msg_locator *m);
 void serve_getdata(void *ctx, struct peer *p, const struct inv_item *items, size_t n);
 void serve_getblocktxn(void *ctx, struct peer *p, const struct msg_getblocktxn *m);

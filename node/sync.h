@@ -99,7 +99,7 @@ struct sync_peer {
     struct header_node *form_wanted; /* its compact form is being made for this peer */
     uint32_t *txn_indices;           /* of an open getblocktxn, for the block form_wanted */
     size_t txn_n;
-    bool answering;                  /* that answer is being read from disk */
+    bool answering;                  /* an answer is being read from disk */
 };
 
 struct sync *sync_new(struct chain *chain, const struct sync_options *o);

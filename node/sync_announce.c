@@ -9,7 +9,6 @@
 #include "node/compact_form.h"
 #include "node/sync_internal.h"
 
-#define ANNOUNCE_HEADERS_MAX 8 /* a longer reorganisation is announced by its tip alone */
 #define ANNOUNCE_BEHIND_MAX 2000
 
 struct announcement {
@@ -39,7 +38,7 @@ static void collect(struct announcement *a, struct header_node *from, struct hea
         a->nodes[i] = tip;
 }
 
-static void announce_inv(struct sync_peer *sp, const struct header_node *tip)
+void announce_inv(struct sync_peer *sp, const struct header_node *tip)
 {
     struct inv_item item = { .type = INV_BLOCK };
     memcpy(item.hash.b, tip->hash.b, sizeof(item.hash.b));
@@ -129,6 +128,7 @@ void announce_stored(struct sync *s, struct header_node *node)
 struct announce_ctx {
     struct announcement list;
     struct header_node *tip;
+    bool enriched; /* a peer waits for hdrsen */
 };
 
 /* True when the peer has got the compact block, or gets it when that is made. */
@@ -149,6 +149,10 @@ static void announce_to(struct sync_peer *sp, void *ctx)
     if (peer_start_height(sp->peer) > a->tip->height + ANNOUNCE_BEHIND_MAX ||
         announce_peer_has(sp, a->tip) || announce_form(sp, a))
         return;
+    if (peer_wants_enriched(sp->peer) && !a->list.too_long) {
+        a->enriched = true;
+        return;
+    }
     const bool sent =
         peer_wants_headers(sp->peer) && !a->list.too_long && announce_headers(sp, &a->list);
     if (!sent)
@@ -165,4 +169,6 @@ void announce_tip(struct sync *s, struct header_node *tip)
     s->announced = tip;
     s->unchecked = NULL;
     sync_each(s, announce_to, &ctx);
+    if (ctx.enriched)
+        enriched_announce(s, ctx.list.nodes, ctx.list.n);
 }

@@ -9,6 +9,7 @@
 #include "node/sync_work.h"
 
 #define SYNC_TIMER_MS 500
+#define ANNOUNCE_HEADERS_MAX 8 /* a longer reorganisation is announced by its tip alone */
 #define COMPACT_FORMS_MAX 12  /* the blocks that may be asked for piece by piece, spec p2p 3 */
 #define HIGHBAND_PEERS_MAX 3  /* spec p2p 3: sendcmpct */
 #define SOURCES_MAX 16        /* blocks whose bringers are remembered */
@@ -104,6 +105,7 @@ void highband_tip_changed(struct sync *s, const struct header_node *tip);
 void highband_peer_closed(struct sync *s, uint64_t peer);
 
 /* sync_announce.c */
+void announce_inv(struct sync_peer *sp, const struct header_node *tip);
 bool announce_peer_has(const struct sync_peer *sp, struct header_node *node);
 void announce_tip(struct sync *s, struct header_node *tip);
 /* The block is stored and extends the tip: told at once to those who asked for that. */
@@ -111,7 +113,16 @@ void announce_stored(struct sync *s, struct header_node *node);
 /* Its compact form was made; NULL: could not be. */
 void announce_form_made(struct sync *s, struct header_node *node, const struct compact_form *form);
 
+/* serve_enriched.c */
+/* Tells those who want hdrsen of these blocks, oldest first, when the pool has read them. */
+void enriched_announce(struct sync *s, struct header_node *const *nodes, size_t n);
+
 /* serve.c */
+/* Spec p2p 3: not while we are syncing ourselves, but for trusted peers. */
+bool serve_gives_headers(struct sync *s, const struct peer *p);
+/* What a locator asks for, at most MSG_HEADERS_MAX. */
+size_t serve_collect_headers(struct sync *s, const struct msg_locator *m,
+                             struct header_node **nodes);
 bool serve_may(struct sync *s, struct header_node *node);
 void serve_whole_block(struct sync_peer *sp, struct header_node *node);
 void serve_continue(struct sync_peer *sp); /* the requests that wait */

@@ -98,6 +98,7 @@ struct net_handlers {
     void (*on_getdata)(void *ctx, struct peer *p, const struct inv_item *items, size_t n);
     void (*on_notfound)(void *ctx, struct peer *p, const struct inv_item *items, size_t n);
     void (*on_getheaders)(void *ctx, struct peer *p, const struct msg_locator *m);
+    void (*on_gethdrsen)(void *ctx, struct peer *p, const struct msg_locator *m);
     void (*on_getblocks)(void *ctx, struct peer *p, const struct msg_locator *m);
     /* Of up to MSG_COLLECT_MAX bytes; larger ones are streamed. */
     void (*on_cmpctblock)(void *ctx, struct peer *p, const struct msg_cmpctblock *m);

@@ -100,7 +100,7 @@ struct peer {
     int64_t time_offset;
 
     /* protocol */
-    bool got_protoconf, sendheaders, compact_high, getaddr_answered, getaddr_sent;
+    bool got_protoconf, sendheaders, sendhdrsen, compact_high, getaddr_answered, getaddr_sent;
     uint64_t compact_version;
     uint32_t max_recv_payload;
     int64_t fee_filter;
@@ -315,6 +315,7 @@ enum msg_result on_pong(struct peer *p, struct span payload);
 enum msg_result on_getaddr(struct peer *p, struct span payload);
 enum msg_result on_addr(struct peer *p, struct span payload);
 enum msg_result on_sendheaders(struct peer *p, struct span payload);
+enum msg_result on_sendhdrsen(struct peer *p, struct span payload);
 enum msg_result on_feefilter(struct peer *p, struct span payload);
 enum msg_result on_sendcmpct(struct peer *p, struct span payload);
 enum msg_result on_cmpctblock(struct peer *p, struct span payload);
@@ -325,6 +326,7 @@ enum msg_result on_inv(struct peer *p, struct span payload);
 enum msg_result on_getdata(struct peer *p, struct span payload);
 enum msg_result on_notfound(struct peer *p, struct span payload);
 enum msg_result on_getheaders(struct peer *p, struct span payload);
+enum msg_result on_gethdrsen(struct peer *p, struct span payload);
 enum msg_result on_getblocks(struct peer *p, struct span payload);
 enum msg_result on_headers(struct peer *p, struct span payload);
 enum msg_result on_tx(struct peer *p, struct span payload);

@@ -285,6 +285,11 @@ uint64_t peer_services(const struct peer *p) { return p->services; }
 int32_t peer_version(const struct peer *p) { return p->version; }
 int32_t peer_start_height(const struct peer *p) { return p->start_height; }
 bool peer_wants_headers(const struct peer *p) { return p->sendheaders; }
+bool peer_wants_enriched(const struct peer *p)
+{
+    return p->sendhdrsen && !p->sendheaders && p->compact_version == 0;
+}
+uint32_t peer_payload_limit(const struct peer *p) { return p->max_recv_payload; }
 bool peer_takes_compact(const struct peer *p) { return p->compact_version == MSG_COMPACT_VERSION; }
 bool peer_wants_compact(const struct peer *p) { return p->compact_high && peer_takes_compact(p); }
 bool peer_relays_tx(const struct peer *p) { return p->relay; }

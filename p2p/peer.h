@@ -52,6 +52,8 @@ uint64_t peer_services(const struct peer *p);
 int32_t peer_version(const struct peer *p);      /* min(ours, theirs) */
 int32_t peer_start_height(const struct peer *p); /* its claim in version */
 bool peer_wants_headers(const struct peer *p);   /* sent sendheaders */
+/* Sent sendhdrsen and nothing that goes before it (spec p2p 3: sendheaders and sendcmpct do). */
+bool peer_wants_enriched(const struct peer *p);
 bool peer_takes_compact(const struct peer *p);   /* sent sendcmpct of version 1 */
 bool peer_wants_compact(const struct peer *p);   /* announces it: new blocks come so */
 bool peer_relays_tx(const struct peer *p);       /* relay flag of its version */
@@ -97,6 +99,8 @@ void peer_send_inv(struct peer *p, enum msg_id id, const struct inv_item *items,
 void peer_send_reject(struct peer *p, enum msg_id about, enum reject_code code, const char *reason,
                       const uint8_t *hash /* 32 bytes for block and tx, else NULL */);
 
+/* Payload of a message of common kinds that the peer takes (protoconf, spec p2p 3). */
+uint32_t peer_payload_limit(const struct peer *p);
 /* Bytes queued and not yet given to the system; file bytes included in total only. */
 uint64_t peer_send_queue_memory(const struct peer *p);
 uint64_t peer_send_queue_total(const struct peer *p);

@@ -47,6 +47,15 @@ enum msg_result on_sendheaders(struct peer *p, struct span payload)
     return MSG_DONE;
 }
 
+enum msg_result on_sendhdrsen(struct peer *p, struct span payload)
+{
+    (void)payload;
+    if (p->sendhdrsen)
+        peer_misbehave(p, 1, "sendhdrsen repeated");
+    p->sendhdrsen = true;
+    return MSG_DONE;
+}
+
 enum msg_result on_sendcmpct(struct peer *p, struct span payload)
 {
     bool announce;
@@ -178,6 +187,11 @@ static enum msg_result take_locator(struct peer *p, struct span payload,
 enum msg_result on_getheaders(struct peer *p, struct span payload)
 {
     return take_locator(p, payload, p->net->h.on_getheaders);
+}
+
+enum msg_result on_gethdrsen(struct peer *p, struct span payload)
+{
+    return take_locator(p, payload, p->net->h.on_gethdrsen);
 }
 
 enum msg_result on_getblocks(struct peer *p, struct span payload)
