@@ -433,6 +433,15 @@ static bool spends_coinbase(const struct accept_work *w)
     return false;
 }
 
+/* What a block of before Genesis counts of it; later blocks do not. */
+static uint32_t block_sigops(const struct accept_rules *r, const struct accept_work *w)
+{
+    uint64_t n = 0;
+    if (!r->next.genesis && !policy_count_sigops(&r->next, w->tx, w->coins, &n))
+        return UINT32_MAX;
+    return (uint32_t)MIN_OF(n, UINT32_MAX);
+}
+
 static void insert(const struct accept_env *env, const struct accept_rules *r,
                    struct accept_work *w)
 {
@@ -440,6 +449,7 @@ static void insert(const struct accept_env *env, const struct accept_rules *r,
                                          .fee = w->fee,
                                          .time = w->time ? w->time : r->now,
                                          .height = w->time ? w->height : r->tip->height,
+                                         .sigops = block_sigops(r, w),
                                          .spends_coinbase = spends_coinbase(w),
                                          .counts_as_paying = w->pays };
     if (w->replaces)

@@ -82,10 +82,26 @@ const struct journal_entry *block_template_next(const struct block_template *t,
     return s->snapshot ? journal_next(s->snapshot, &at->at) : &s->choice.v[at->n - 1];
 }
 
-uint64_t block_template_size(const struct block_template *t, size_t coinbase_size)
+uint64_t block_parts_size(const struct block_parts *p)
 {
-    return BLOCK_HEADER_SIZE + compact_size_len(t->totals.count + 1) + coinbase_size +
-           t->totals.bytes;
+    return BLOCK_HEADER_SIZE + compact_size_len(p->rest->totals.count + 1) + p->coinbase.len +
+           p->rest->totals.bytes;
+}
+
+void block_parts_write(const struct block_parts *p,
+                       void (*sink)(void *ctx, const void *data, size_t len), void *ctx)
+{
+    struct buf head;
+    struct template_place at = { .n = 0 };
+    const struct journal_entry *e;
+    buf_init(&head);
+    block_header_write(&head, &p->header);
+    buf_put_compact(&head, p->rest->totals.count + 1);
+    sink(ctx, head.data, head.len);
+    buf_clear(&head);
+    sink(ctx, p->coinbase.data, p->coinbase.len);
+    while ((e = block_template_next(p->rest, &at)))
+        sink(ctx, e->tx->raw.data, e->tx->raw.len);
 }
 
 struct hash256 block_template_root(const struct block_template *t, const struct txid *coinbase)

@@ -45,10 +45,19 @@ void block_template_unref(struct block_template *t); /* NULL is fine */
 struct template_place { struct journal_place at; uint64_t n; };
 const struct journal_entry *block_template_next(const struct block_template *t,
                                                 struct template_place *at);
-/* Bytes of a block made of it with a coinbase of that size. */
-uint64_t block_template_size(const struct block_template *t, size_t coinbase_size);
 /* Root over the id of the coinbase and the branch. */
 struct hash256 block_template_root(const struct block_template *t, const struct txid *coinbase);
+
+/* A block whose transactions come from a template. Borrows. */
+struct block_parts {
+    struct block_header header;
+    struct span coinbase;
+    const struct block_template *rest;
+};
+uint64_t block_parts_size(const struct block_parts *p);
+/* Hands the bytes of the whole block to sink, in many pieces. */
+void block_parts_write(const struct block_parts *p,
+                       void (*sink)(void *ctx, const void *data, size_t len), void *ctx);
 
 struct assembler_options {
     struct journal *journal; /* outlives the assembler */

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "chain/block_template.h"
 #include "chain/chain_internal.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -311,6 +312,10 @@ static enum err open_all(struct chain *c, struct error *e)
         txs_open(&c->txs, c);
         c->env.sigcache = c->txs.signatures;
         c->env.scripts = c->txs.scripts;
+        c->assembler = assembler_new(&(struct assembler_options){
+            .journal = mempool_journal(c->txs.pool),
+            .params = &c->params,
+            .max_block_size = c->o.max_made_block_size });
     }
     if (!rc)
         rc = check_index(c, e);
@@ -323,6 +328,7 @@ static void chain_free(struct chain *c)
 {
     ahead_clear(c);
     pool_free(c->pool); /* runs what intakes still have queued; their results are given up */
+    assembler_free(c->assembler);
     txs_close(&c->txs);
     import_free(c);
     received_clear(&c->received);
@@ -413,6 +419,7 @@ const struct chain_params *chain_get_params(const struct chain *c) { return &c->
 struct blockfiles *chain_blockfiles(struct chain *c) { return c->files; }
 struct pool *chain_pool(struct chain *c) { return c->pool; }
 struct coins *chain_coins(struct chain *c) { return c->coins; }
+struct assembler *chain_assembler(struct chain *c) { return c->assembler; }
 struct index_db *chain_index_db(struct chain *c) { return c->db; }
 bool chain_is_importing(struct chain *c) { return atomic_load(&c->importing); }
 

@@ -28,6 +28,8 @@
 #include "chain/tx_result.h"
 #include "chain/verdict.h"
 
+struct assembler;
+struct block_parts;
 struct chain;
 struct frozen;
 struct index_db;
@@ -66,6 +68,7 @@ struct chain_options {
     void *store_ctx;
     struct mempool_options mempool;
     struct tx_policy policy;
+    uint64_t max_made_block_size;      /* blockmaxsize */
     size_t nonfinal_max_bytes;         /* maxmempoolnonfinal, 50 MiB */
     size_t signature_cache_bytes;      /* signature and script caches together */
     bool persist_mempool;              /* mempool.dat and non-final-mempool.dat */
@@ -145,6 +148,7 @@ enum err chain_read_block_bytes(struct chain *c, const struct header_node *node,
 
 /* --- transactions --- */
 struct mempool *chain_mempool(struct chain *c); /* any thread */
+struct assembler *chain_assembler(struct chain *c); /* candidates for blocks, block_template.h */
 struct nonfinal *chain_nonfinal(struct chain *c);
 const struct tx_policy *chain_get_policy(const struct chain *c);
 /*
@@ -187,10 +191,20 @@ enum err chain_change_frozen(struct chain *c, bool (*fn)(struct frozen *f, void 
 /* A copy of them, for the caller to free; NULL while stopping. */
 struct frozen *chain_copy_frozen(struct chain *c);
 
-/* A whole block from RPC: header accepted, stored, activated. duplicate: was known and valid
- * already. */
-enum err chain_submit_block(struct chain *c, const void *block, size_t size, struct verdict *v,
-                            bool *duplicate, struct header_node **node, struct error *e) MUST_CHECK;
+/* A block from RPC or the miner: header accepted, stored, activated. */
+struct block_submission {
+    struct verdict verdict;
+    bool duplicate;           /* was stored already, or has failed before */
+    struct header_node *node; /* NULL: the header was not taken */
+};
+enum err chain_submit_block(struct chain *c, const void *block, size_t size, struct block_submission *out,
+                            struct error *e) MUST_CHECK;
+enum err chain_submit_parts(struct chain *c, const struct block_parts *parts,
+                            struct block_submission *out, struct error *e) MUST_CHECK;
+/* Whether a block, proof of work aside, would be good on the tip; it is not kept. ERR_PARSE: no
+ * block. On another parent than the tip: "inconclusive-not-best-prevblk". */
+enum err chain_test_block(struct chain *c, const void *block, size_t size, struct verdict *v,
+                          struct error *e) MUST_CHECK;
 enum err chain_invalidate(struct chain *c, struct header_node *node, struct error *e) MUST_CHECK;
 enum err chain_reconsider(struct chain *c, struct header_node *node, struct error *e) MUST_CHECK;
 enum err chain_precious(struct chain *c, struct header_node *node, struct error *e) MUST_CHECK;

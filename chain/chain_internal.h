@@ -4,6 +4,7 @@
  *   chain.c           open, close, functions of any thread
  *   chain_thread.c    the thread, its queue of commands
  *   chain_commands.c  commands that other threads wait for
+ *   chain_submit.c    blocks handed over by RPC, and candidates to be judged
  *   activate.c        choice of the tip, connecting and disconnecting towards it
  *   hold.c            blocks that spend frozen outputs and wait for more above them
  *   received.c        blocks that arrived and wait in memory
@@ -109,7 +110,7 @@ struct tx_index_state {
     bool out_of_memory;
 };
 
-struct submit; /* chain_commands.c */
+struct submit; /* chain_submit.c */
 struct import; /* import.c */
 
 struct chain {
@@ -142,6 +143,7 @@ struct chain {
     size_t n_held;
     struct submit *submits;
     struct txs txs;
+    struct assembler *assembler;
     bool active;    /* chain_start was called: activation goes on */
     bool stop;      /* the stop command was seen */
     bool failed;    /* fatal was reported: nothing is written any more */
@@ -248,6 +250,21 @@ void import_free(struct chain *c);
 void import_block_done(struct chain *c, const struct header_node *node);
 
 /* --- chain_commands.c --- */
+/* A command that can fail; what fn reads and writes is the caller's. */
+struct chain_job {
+    enum err (*fn)(struct chain *c, struct chain_job *job);
+    void *ctx;
+    struct header_node *node;
+    int32_t height;
+    unsigned level;
+    bool good;
+    enum err rc;
+    struct error error;
+};
+/* Any thread that may wait: runs it on the chain thread, unless the chain has failed or closes. */
+enum err chain_job_call(struct chain *c, struct chain_job *job, struct error *e) MUST_CHECK;
+
+/* --- chain_submit.c --- */
 void submit_judged(struct chain *c, const struct header_node *node, const struct verdict *v);
 /* After activation came to rest: wakes those who wait for a submitted block. */
 void submit_settle(struct chain *c, bool closing);

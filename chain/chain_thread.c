@@ -133,6 +133,8 @@ static bool work_step(struct chain *c)
     if (!c->active || c->failed || c->stop)
         return false;
     enum err rc = activate_step(c, &did, &e);
+    if (!rc && !did) /* before transactions: they may go on coming for hours */
+        submit_settle(c, false);
     if (!rc)
         rc = txs_step(&c->txs, &did, &e);
     if (!rc && !did && !chain_is_importing(c))
@@ -147,8 +149,6 @@ static bool work_step(struct chain *c)
         rc = tx_index_step(c, &did, &e);
     if (rc && !(rc == ERR_CANCELLED && cancelled(&c->cancel)))
         chain_fatal(c, &e);
-    if (!rc && !did)
-        submit_settle(c, false);
     return did && !rc;
 }
 

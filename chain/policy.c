@@ -200,19 +200,25 @@ static bool count_redeem_scripts(const struct block_rules *next, const struct tx
     return true;
 }
 
+bool policy_count_sigops(const struct block_rules *next, const struct tx *tx,
+                         const struct coin *coins, uint64_t *count)
+{
+    *count = 0;
+    if (next->genesis && !count_accurate(tx, era_of(next), count))
+        return false;
+    if (!next->genesis)
+        *count = sigops_count_tx(tx);
+    return count_redeem_scripts(next, tx, coins, count);
+}
+
 bool policy_check_sigops(const struct tx_policy *p, const struct block_rules *next,
                          const struct tx *tx, const struct coin *coins, struct verdict *v)
 {
-    uint64_t sum = 0, limit = ORIGINAL_TX_SIGOPS;
-    bool counted = true;
-    if (next->genesis) {
+    uint64_t count, limit = ORIGINAL_TX_SIGOPS;
+    if (next->genesis)
         limit = p->max_sigops ? p->max_sigops : TX_SIGOPS_UNLIMITED;
-        counted = count_accurate(tx, era_of(next), &sum);
-    } else {
-        sum = sigops_count_tx(tx);
-    }
-    counted = counted && count_redeem_scripts(next, tx, coins, &sum);
-    return (counted && sum <= limit) || nonstandard(v, "bad-txns-too-many-sigops");
+    return (policy_count_sigops(next, tx, coins, &count) && count <= limit) ||
+           nonstandard(v, "bad-txns-too-many-sigops");
 }
 
 /* --- free consolidations --- */

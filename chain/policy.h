@@ -59,6 +59,10 @@ bool policy_standard_matters(const struct tx_policy *p, const struct block_rules
  * is not confirmed, here and below. From Genesis on it matters like unusual outputs do (5.2). */
 bool policy_inputs_standard(const struct block_rules *next, const struct tx *tx,
                             const struct coin *coins);
+/* Signature operations, those of redeem scripts included: before Genesis as blocks count them, from
+ * Genesis on accurately. False: not countable. */
+bool policy_count_sigops(const struct block_rules *next, const struct tx *tx,
+                         const struct coin *coins, uint64_t *count);
 /* Signature operations against the limit: "bad-txns-too-many-sigops". */
 bool policy_check_sigops(const struct tx_policy *p, const struct block_rules *next,
                          const struct tx *tx, const struct coin *coins, struct verdict *v);

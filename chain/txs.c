@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "chain/chain_internal.h"
+#include "chain/journal.h"
 
 #define STEP_MS 50        /* one turn: then blocks and commands are looked at again */
 #define RULES_AGE_S 1     /* the clock in the rules may be this old */
@@ -229,6 +230,7 @@ void txs_open(struct txs *t, struct chain *c)
     job_group_init(&t->slow_group, c->pool);
     t->loaded = !c->o.persist_mempool;
     t->era = script_era_of(&c->params.heights, c->tip->height + 1);
+    journal_settle(mempool_journal(t->pool), c->tip);
 }
 
 static void give_up(struct txs *t, struct tx_offer *o)

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "chain/chain_internal.h"
+#include "chain/journal.h"
 #include "chain/txs.h"
 
 #define TIDY_MS 10000
@@ -61,6 +62,7 @@ void txs_block_forget(struct txs *t)
 void txs_block_connected(struct txs *t, struct header_node *node)
 {
     struct mempool_removals r = { .n = 0 };
+    journal_unsettle(mempool_journal(t->pool));
     for (size_t i = 0; i < t->n_staged; i++) {
         mempool_remove_confirmed(t->pool, t->staged[i].tx, &r);
         nonfinal_remove_conflicts(t->nonfinal, t->staged[i].tx);
@@ -126,6 +128,7 @@ static enum err read_returned(struct txs *t, struct header_node *node, struct re
 enum err txs_block_disconnected(struct txs *t, struct header_node *node, struct error *e)
 {
     struct returned_block b = { .n = 0 };
+    journal_unsettle(mempool_journal(t->pool));
     t->tip_moved = true;
     const enum err rc = read_returned(t, node, &b, e);
     if (rc) {
@@ -267,7 +270,10 @@ enum err txs_settle(struct txs *t, struct error *e)
     t->tip_moved = false;
     t->next_tidy_ms = 0;
     cross_line(t, script_era_of(&t->chain->params.heights, t->chain->tip->height + 1));
-    return t->n_returned ? return_transactions(t, e) : OK;
+    const enum err rc = t->n_returned ? return_transactions(t, e) : OK;
+    if (!rc)
+        journal_settle(mempool_journal(t->pool), t->chain->tip);
+    return rc;
 }
 
 /* --- frozen outputs ------------------------------------------------------------------------- */

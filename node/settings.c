@@ -133,6 +133,11 @@ static enum err check_block_size(const struct settings *s, struct error *e)
         return error_set(e, ERR_RANGE,
                          "-excessiveblocksize=%llu: must be 0 (unlimited) or above %d",
                          (unsigned long long)size, BLOCK_SIZE_MIN);
+    const uint64_t made = config_size(s->config, "blockmaxsize");
+    if (size != 0 && made > size && config_is_set(s->config, "blockmaxsize"))
+        return error_set(e, ERR_RANGE,
+                         "-blockmaxsize=%llu: must not be above -excessiveblocksize=%llu",
+                         (unsigned long long)made, (unsigned long long)size);
     return OK;
 }
 

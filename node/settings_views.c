@@ -31,6 +31,14 @@ static bool accepts_nonstandard(const struct settings *s)
                : s->params.network != NETWORK_MAIN;
 }
 
+/* The default is cut to what we would accept; a value of the user's above that was refused. */
+static uint64_t max_made_block(const struct config *c)
+{
+    const uint64_t made = config_size(c, "blockmaxsize");
+    const uint64_t accepted = config_size(c, "excessiveblocksize");
+    return accepted ? MIN_OF(made, accepted) : made;
+}
+
 enum err settings_chain(const struct settings *s, struct chain_options *o, struct error *e)
 {
     const struct config *c = s->config;
@@ -46,6 +54,7 @@ enum err settings_chain(const struct settings *s, struct chain_options *o, struc
         .block_memory_bytes = MAX_OF(s->memory_bytes / 16, 64 * MIB),
         .workers = script_threads(s),
         .max_block_size = config_size(c, "excessiveblocksize"),
+        .max_made_block_size = max_made_block(c),
         .max_stack_memory = config_size(c, "maxstackmemoryusageconsensus"),
         .preferred_file_size = config_size(c, "preferredblockfilesize"),
         .use_checkpoints = config_bool(c, "checkpoints"),

@@ -41,25 +41,31 @@ static const char *known_answer(struct chain *c, const struct block_hash *hash)
     return d.status & HS_HAVE_DATA ? "duplicate-inconclusive" : NULL;
 }
 
+/* BIP 22: what became of it; NULL: it is the tip or below it. */
+static const char *submission_answer(struct chain *c, const struct block_submission *s)
+{
+    if (!verdict_ok(&s->verdict))
+        return s->verdict.reason;
+    if (s->duplicate)
+        return "duplicate";
+    return header_index_is_active(chain_headers(c), s->node)
+               ? NULL
+               : "inconclusive"; /* stored, but another branch has more work */
+}
+
 static struct rpc_result submit(struct rpc_call *call, struct span raw)
 {
     struct chain *c = call->env->chain;
     struct block_hash hash;
-    struct header_node *node = NULL;
-    struct verdict v = { 0 };
+    struct block_submission s;
     struct error e = { 0 };
-    bool duplicate = false;
     if (!is_block(raw, &hash))
         return rpc_fail(call, RPC_DESERIALIZATION_ERROR, "Block decode failed");
     const char *answer = known_answer(c, &hash);
-    if (!answer && chain_submit_block(c, raw.data, raw.len, &v, &duplicate, &node, &e))
+    if (!answer && chain_submit_block(c, raw.data, raw.len, &s, &e))
         return rpc_fail_error(call, &e);
-    if (!answer && !verdict_ok(&v))
-        answer = v.reason;
-    else if (!answer && duplicate)
-        answer = "duplicate";
-    else if (!answer && !header_index_is_active(chain_headers(c), node))
-        answer = "inconclusive"; /* stored, but another branch has more work */
+    if (!answer)
+        answer = submission_answer(c, &s);
     if (answer)
         jw_text(call->out, answer);
     else
@@ -120,28 +126,40 @@ static bool address_script(const struct chain_params *p, const char *text, struc
     return true;
 }
 
-/* One block on the tip. found = false: the tries are used up. */
+static enum err submit_mined(struct chain *c, const struct block_parts *parts,
+                             struct block_hash *hash, struct error *e)
+{
+    struct block_submission s;
+    const enum err rc = chain_submit_parts(c, parts, &s, e);
+    if (rc)
+        return rc;
+    if (!verdict_ok(&s.verdict))
+        return error_set(e, ERR_PROTO, "the block made was refused: %s", s.verdict.reason);
+    *hash = s.node->hash;
+    return OK;
+}
+
+/* One block on the tip with all that fits of the mempool. found = false: the tries are used up. */
 static enum err generate_one(struct rpc_call *call, struct span script, uint64_t *tries,
                              bool *found, struct block_hash *hash, struct error *e)
 {
     struct chain *c = call->env->chain;
-    struct miner_job job = { .params = chain_get_params(c),
-                             .prev = header_index_tip(chain_headers(c)),
-                             .script = script,
-                             .now = clock_now() };
-    struct header_node *node = NULL;
-    struct verdict v = { 0 };
-    bool duplicate;
-    struct buf block;
-    buf_init(&block);
-    enum err rc = miner_mine(&job, tries, call->env->cancel, &block, found, e);
+    struct block_template *rest;
+    struct block_parts parts;
+    struct buf coinbase;
+    enum err rc = assembler_get(chain_assembler(c), TEMPLATE_COMPLETE, &rest, e);
+    if (rc)
+        return rc;
+    buf_init(&coinbase);
+    const struct miner_job job = { .params = chain_get_params(c), .rest = rest, .script = script,
+                                   .now = clock_now() };
+    rc = miner_mine(&job, tries, call->env->cancel, &parts.header, &coinbase, found, e);
+    parts.coinbase = buf_span(&coinbase);
+    parts.rest = rest;
     if (!rc && *found)
-        rc = chain_submit_block(c, block.data, block.len, &v, &duplicate, &node, e);
-    if (!rc && *found && !verdict_ok(&v))
-        rc = error_set(e, ERR_PROTO, "the block made was refused: %s", v.reason);
-    if (!rc && *found)
-        *hash = node->hash;
-    buf_clear(&block);
+        rc = submit_mined(c, &parts, hash, e);
+    buf_clear(&coinbase);
+    block_template_unref(rest);
     return rc;
 }
 

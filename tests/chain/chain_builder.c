@@ -307,17 +307,14 @@ void test_chain_close(struct test_chain *t)
 
 const char *test_chain_submit(struct test_chain *t, const struct built_block *b)
 {
-    struct verdict v;
-    struct header_node *node;
+    struct block_submission s;
     struct error e = { .code = OK };
-    bool duplicate;
-    enum err rc = chain_submit_block(t->chain, b->raw.data, b->raw.len, &v, &duplicate, &node, &e);
-    if (rc)
+    if (chain_submit_block(t->chain, b->raw.data, b->raw.len, &s, &e))
         fail_msg("submit: %s", e.text);
-    if (duplicate && verdict_ok(&v))
+    if (s.duplicate && verdict_ok(&s.verdict))
         return "duplicate";
-    t->last_verdict = v;
-    return verdict_ok(&v) ? "" : t->last_verdict.reason;
+    t->last_verdict = s.verdict;
+    return verdict_ok(&s.verdict) ? "" : t->last_verdict.reason;
 }
 
 size_t test_chain_submit_records(struct test_chain *t, const struct buf *file)

@@ -233,11 +233,9 @@ static void child_syncs(const struct test_chain *t, const struct built_block *bl
         _exit(2);
     chain_start(c, NULL);
     for (int i = 1; i <= KILL_BLOCKS; i++) {
-        struct verdict v;
-        struct header_node *node;
-        bool duplicate;
-        if (chain_submit_block(c, blocks[i].raw.data, blocks[i].raw.len, &v, &duplicate, &node, &e) ||
-            (!verdict_ok(&v)))
+        struct block_submission s;
+        if (chain_submit_block(c, blocks[i].raw.data, blocks[i].raw.len, &s, &e) ||
+            !verdict_ok(&s.verdict))
             _exit(3);
         if (i % 7 == 0 && chain_flush(c, &e))
             _exit(4);

@@ -35,6 +35,7 @@ BROKEN = [
     (["-testnet"], ["-testnet", "-regtest"]),
     (["-excessiveblocksize=1000"], ["excessiveblocksize", "1000000"]),
     (["-excessiveblocksize=12XB"], ["excessiveblocksize"]),
+    (["-excessiveblocksize=2000000", "-blockmaxsize=2000001"], ["blockmaxsize", "excessiveblocksize"]),
     (["-dbcache=-5"], ["dbcache"]),
     (["-prune=-1"], ["prune"]),
     (["-prune=5"], ["prune"]),

@@ -104,6 +104,7 @@ static void a_bad_value_is_one_line_that_names_the_option(void **state)
 {
     const struct fixture *f = *state;
     assert_refused(f, "-excessiveblocksize=1000000", "excessiveblocksize");
+    assert_refused(f, "-blockmaxsize=11GB", "excessiveblocksize");
     assert_refused(f, "-port=70000", "port");
     assert_refused(f, "-mocktime=5", "mocktime");
     assert_refused(f, "-genesisactivationheight=7", "genesisactivationheight");
