@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/causes.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -203,6 +204,12 @@ static void judged_bad(struct chain *c, struct header_node *node, const struct c
         hold_block(c, node);
     else
         header_index_fail(c->index, node, r->limit_exceeded ? HS_FAILED_LIMIT : 0);
+    causes_note_hash(c->o.causes, CAUSE_BLOCK, node->hash.b, "%s at height %d: %s%s%s",
+                     r->verdict.code == REJECT_SOFT_FREEZE ? "held back"
+                     : r->limit_exceeded                   ? "refused for a limit set here"
+                                                           : "invalid",
+                     node->height, r->verdict.reason, r->verdict.detail[0] ? ", " : "",
+                     r->verdict.detail);
     submit_judged(c, node, &r->verdict);
     if (c->h.block_judged)
         c->h.block_judged(c->h.ctx, &node->hash, &r->verdict, source);

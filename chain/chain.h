@@ -32,6 +32,7 @@ struct assembler;
 struct block_parts;
 struct chain;
 struct frozen;
+struct causes;
 struct index_db;
 struct nonfinal;
 
@@ -71,6 +72,7 @@ struct chain_options {
     uint64_t max_made_block_size;      /* blockmaxsize */
     size_t nonfinal_max_bytes;         /* maxmempoolnonfinal, 50 MiB */
     size_t signature_cache_bytes;      /* signature and script caches together */
+    struct causes *causes;             /* why things were refused is noted here; may be NULL */
     bool persist_mempool;              /* mempool.dat and non-final-mempool.dat */
 };
 
@@ -166,6 +168,17 @@ struct chain_progress {
     size_t blocks_waiting_bytes; /* received, not yet connected */
 };
 void chain_get_progress(struct chain *c, struct chain_progress *p);
+
+/* Bytes in use now, for the ledger of memory. Any thread. */
+struct chain_memory {
+    size_t headers, coins, databases, mempool, nonfinal;
+    size_t signatures;           /* caches of signatures and scripts */
+    size_t blocks_waiting;       /* received, not connected */
+    size_t blocks_arriving;
+    size_t transactions_waiting; /* handed over, not judged */
+    size_t untouched;            /* allocated by headers and signatures beyond what they show */
+};
+void chain_get_memory(struct chain *c, struct chain_memory *m);
 
 /* Time-out -1: for ever. False on time-out or stop. Blocking. */
 bool chain_wait_tip(struct chain *c, int32_t min_height, const struct block_hash *not_hash,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/causes.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -62,6 +63,9 @@ static void tell_arrived(struct chain *c, const struct intake_result *r, bool st
 
 static void block_refused(struct chain *c, const struct intake_result *r)
 {
+    causes_note_hash(c->o.causes, CAUSE_BLOCK, r->node->hash.b,
+                     "a copy was refused: %s (its bytes, which says nothing about the block)",
+                     r->verdict.reason);
     submit_judged(c, r->node, &r->verdict);
     if (c->h.block_judged)
         c->h.block_judged(c->h.ctx, &r->node->hash, &r->verdict, r->source);

@@ -374,3 +374,8 @@ uint64_t coins_disk_bytes(struct coins *c)
 {
     return kv_disk_bytes(c->kv);
 }
+
+size_t coins_store_memory(struct coins *c)
+{
+    return kv_memory_bytes(c->kv);
+}

@@ -86,5 +86,6 @@ void coins_iter_free(struct coins_iter *it);
 bool coins_iter_next(struct coins_iter *it, struct outpoint *o, struct coin *coin, enum err *err,
                      struct error *e);
 uint64_t coins_disk_bytes(struct coins *c);
+size_t coins_store_memory(struct coins *c); /* of the database, approximate; any thread */
 
 #endif

@@ -215,12 +215,13 @@ size_t header_index_count(struct header_index *idx)
     return n;
 }
 
-size_t header_index_memory_bytes(struct header_index *idx)
+size_t header_index_memory_bytes(struct header_index *idx, size_t *untouched)
 {
     pthread_rwlock_rdlock(&idx->lock);
     const size_t slabs = (idx->n_nodes + SLAB_NODES - 1) / SLAB_NODES;
     const size_t bytes = slabs * SLAB_BYTES + idx->n_slots * sizeof(*idx->slots) +
                          (idx->active_cap + idx->leaves.cap + idx->dirty.cap) * sizeof(void *);
+    *untouched = slabs * SLAB_BYTES - idx->n_nodes * sizeof(struct header_node);
     pthread_rwlock_unlock(&idx->lock);
     return bytes;
 }

@@ -78,7 +78,8 @@ void header_index_use_checkpoints(struct header_index *idx, bool on);
 /* Any thread. NULL when unknown. */
 struct header_node *header_index_find(struct header_index *idx, const struct block_hash *hash);
 size_t header_index_count(struct header_index *idx);
-size_t header_index_memory_bytes(struct header_index *idx);
+/* *untouched: of these, room for headers to come that was not written yet. */
+size_t header_index_memory_bytes(struct header_index *idx, size_t *untouched);
 /* Header with the most work that has not failed. */
 struct header_node *header_index_best(struct header_index *idx);
 struct header_node *header_index_genesis(struct header_index *idx);

@@ -411,3 +411,8 @@ enum err tx_index_batch_write(struct tx_index_batch *b, enum kv_sync sync, struc
 {
     return kv_write(b->db->kv, b->batch, sync, e);
 }
+
+size_t index_db_memory(struct index_db *db)
+{
+    return kv_memory_bytes(db->kv);
+}

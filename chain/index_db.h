@@ -60,6 +60,7 @@ void tx_index_batch_free(struct tx_index_batch *b);
 void tx_index_batch_put(struct tx_index_batch *b, const struct txid *id,
                         const struct tx_location *loc);
 void tx_index_batch_set_tip(struct tx_index_batch *b, const struct block_hash *tip);
+size_t index_db_memory(struct index_db *db); /* of the database, approximate; any thread */
 size_t tx_index_batch_bytes(const struct tx_index_batch *b);
 enum err tx_index_batch_write(struct tx_index_batch *b, enum kv_sync sync,
                               struct error *e) MUST_CHECK;

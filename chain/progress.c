@@ -74,6 +74,34 @@ static enum chain_limit limit_of(const struct progress_slot *sum)
     return sum->us[PROGRESS_DISK] > sum->us[PROGRESS_CPU] ? LIMIT_DISK : LIMIT_CPU;
 }
 
+void chain_get_memory(struct chain *c, struct chain_memory *m)
+{
+    struct mempool_stats pool;
+    struct nonfinal_stats held;
+    size_t unused_headers;
+    const size_t headers = header_index_memory_bytes(c->index, &unused_headers);
+    const struct sigcache_stats signatures = sigcache_stats_get(c->txs.signatures),
+                                scripts = sigcache_stats_get(c->txs.scripts);
+    pthread_mutex_lock(&c->progress.lock);
+    const size_t coins = c->progress.coins.cache_bytes;
+    pthread_mutex_unlock(&c->progress.lock);
+    mempool_get_stats(c->txs.pool, clock_now(), &pool);
+    nonfinal_get_stats(c->txs.nonfinal, &held);
+    *m = (struct chain_memory){
+        .headers = headers - unused_headers,
+        .coins = coins,
+        .databases = coins_store_memory(c->coins) + index_db_memory(c->db),
+        .mempool = pool.memory,
+        .nonfinal = held.bytes,
+        .signatures = signatures.touched + scripts.touched,
+        .blocks_waiting = atomic_load(&c->received.bytes),
+        .blocks_arriving = intake_memory_bytes(),
+        .transactions_waiting = queue_bytes(c->txs.offers),
+        .untouched = unused_headers + signatures.bytes - signatures.touched + scripts.bytes -
+                     scripts.touched,
+    };
+}
+
 void chain_get_progress(struct chain *c, struct chain_progress *p)
 {
     struct progress_slot sum;

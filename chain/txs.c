@@ -2,8 +2,11 @@
 
 #include "chain/txs.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/causes.h"
 #include "base/clock.h"
 #include "base/intmath.h"
 #include "base/log.h"
@@ -102,6 +105,38 @@ static bool is_told(const struct tx_offer *o)
     return o->work.source != TX_SOURCE_REORG;
 }
 
+static const char *source_name(uint64_t source, char text[32])
+{
+    if (source <= UINT64_MAX - 16)
+        snprintf(text, 32, "peer %" PRIu64, source);
+    else
+        snprintf(text, 32, "%s",
+                 source == TX_SOURCE_RPC     ? "RPC"
+                 : source == TX_SOURCE_FILE  ? "mempool.dat"
+                 : source == TX_SOURCE_REORG ? "a disconnected block"
+                                             : "the non-final pool");
+    return text;
+}
+
+/* What somebody may ask about later. */
+static void note_cause(struct txs *t, const struct tx_offer *o)
+{
+    const struct tx_result *r = &o->work.result;
+    struct causes *causes = t->chain->o.causes;
+    const uint8_t *id = o->work.tx->id.b;
+    char from[32], other[HASH_HEX_SIZE];
+    source_name(o->work.source, from);
+    if (r->outcome == TX_MISSING_INPUTS)
+        causes_note_hash(causes, CAUSE_TX, id, "from %s: an input is unknown or spent%s%s", from,
+                         r->n_missing ? ", of transaction " : "",
+                         r->n_missing ? hash_to_hex(other, r->missing[0].b) : "");
+    else if (r->outcome == TX_REJECTED)
+        causes_note_hash(causes, CAUSE_TX, id, "from %s: refused, code %d: %s%s%s", from,
+                         (int)r->verdict.code, r->verdict.reason,
+                         r->conflict ? ", spent before by " : "",
+                         r->conflict ? hash_to_hex(other, r->conflict->id.b) : "");
+}
+
 void txs_deliver(struct txs *t, struct tx_offer *const *v, size_t n)
 {
     const struct chain_handlers *h = &t->chain->h;
@@ -111,6 +146,7 @@ void txs_deliver(struct txs *t, struct tx_offer *const *v, size_t n)
     for (size_t i = 0; i < n; i++) {
         v[i]->work.result.tx = v[i]->work.tx;
         v[i]->work.result.source = v[i]->work.source;
+        note_cause(t, v[i]);
         if (is_told(v[i]))
             results[told++] = v[i]->work.result;
     }

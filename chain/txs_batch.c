@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/causes.h"
 #include "base/intmath.h"
 #include "base/mem.h"
 #include "chain/chain_internal.h"
@@ -200,8 +201,13 @@ enum err tx_batch_begin(struct tx_batch *b, struct error *e)
 void txs_tell_removed(struct txs *t, struct mempool_removals *r, const struct header_node *block)
 {
     const struct chain_handlers *h = &t->chain->h;
-    for (size_t i = 0; i < r->n && h->tx_removed; i++)
-        h->tx_removed(h->ctx, &r->v[i], block);
+    for (size_t i = 0; i < r->n; i++) {
+        if (r->v[i].reason != MEMPOOL_IN_BLOCK)
+            causes_note_hash(t->chain->o.causes, CAUSE_TX, r->v[i].tx->id.b,
+                             "left the mempool: %s", mempool_reason_name(r->v[i].reason));
+        if (h->tx_removed)
+            h->tx_removed(h->ctx, &r->v[i], block);
+    }
     mempool_removals_clear(r);
 }
 
@@ -254,7 +260,11 @@ static void tell_lost(struct txs *t, const struct tx_offer *o)
 {
     const struct chain_handlers *h = &t->chain->h;
     const struct mempool_removed lost = { .tx = o->work.tx, .reason = MEMPOOL_REORG };
-    if (o->from_pool && !entered(o) && h->tx_removed)
+    if (!o->from_pool || entered(o))
+        return;
+    causes_note_hash(t->chain->o.causes, CAUSE_TX, o->work.tx->id.b,
+                     "left the mempool: no longer valid after a reorganisation");
+    if (h->tx_removed)
         h->tx_removed(h->ctx, &lost, NULL);
 }
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "base/causes.h"
 #include "base/clock.h"
 #include "base/intmath.h"
 #include "base/log.h"
@@ -18,6 +19,7 @@
 #include "node/sync.h"
 
 #define SIGNALS 3
+#define CAUSES_KEPT 4096 /* of transactions, blocks and peers each */
 
 struct node {
     const struct settings *settings;
@@ -31,6 +33,7 @@ struct node {
     struct net *net;
     struct sync *sync;
     struct progress *progress;
+    struct causes *causes;
     void (*ready)(void *ctx);
     void *ready_ctx;
     struct error fatal; /* written once by the chain thread before it posts EVENT_STOP */
@@ -183,6 +186,7 @@ static enum err open_rpc(struct node *n, struct error *e)
         .mock_time_allowed = n->settings->params.network == NETWORK_REGTEST,
         .user_agent = n->settings->user_agent,
         .stop = request_stop,
+        .causes = n->causes,
         .node = n,
     };
     const enum err rc = rpc_setup(n->settings, &n->env, &n->auth, &n->server, e);
@@ -204,6 +208,7 @@ static enum err open_chain(struct node *n, struct error *e)
         .fatal = on_fatal,
     };
     enum err rc = settings_chain(n->settings, &o, e);
+    o.causes = n->causes;
     if (!rc)
         rc = chain_open(&n->chain, &o, &handlers, e);
     n->env.chain = n->chain;
@@ -245,6 +250,7 @@ static enum err open_net(struct node *n, struct error *e)
         .fill_info = sync_fill_info,
     };
     settings_net(n->settings, &c);
+    c.causes = n->causes;
     enum err rc = net_new(&n->net, &c, &handlers, n->base, e);
     if (rc)
         return rc;
@@ -324,6 +330,7 @@ enum err node_run(const struct settings *s, void (*ready)(void *ctx), void *ctx,
 {
     struct node *n = xcalloc(1, sizeof(*n));
     n->settings = s;
+    n->causes = causes_new(CAUSES_KEPT);
     enum err rc = node_open(n, e);
     if (!rc) {
         const bool live = config_bool(s->config, "progress");
@@ -348,6 +355,7 @@ enum err node_run(const struct settings *s, void (*ready)(void *ctx), void *ctx,
     }
     if (path_remove(s->cookie_path, NULL))
         log_warn("%s could not be removed", s->cookie_path);
+    causes_free(n->causes);
     free(n);
     return rc;
 }

@@ -238,3 +238,10 @@ void addrman_get_stats(const struct addrman *am, struct addrman_stats *s)
         .offered = am->offered, .stored = am->stored,
     };
 }
+
+size_t addrman_memory(const struct addrman *am)
+{
+    return sizeof(*am) + am->cap * (sizeof(*am->entries) + sizeof(*am->order)) +
+           2 * AM_INDEX_SIZE * sizeof(*am->index) +
+           (ADDRMAN_NEW_BUCKETS + ADDRMAN_TRIED_BUCKETS) * ADDRMAN_BUCKET_SIZE * sizeof(uint32_t);
+}

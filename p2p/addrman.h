@@ -33,6 +33,7 @@ struct buf;
 /* Penalty taken from the time of gossiped addresses; 0 for what a peer says of itself. */
 #define ADDRMAN_GOSSIP_PENALTY_S 7200
 
+size_t addrman_memory(const struct addrman *am); /* bytes */
 /* secret: 32 bytes, or NULL for random ones. */
 struct addrman *addrman_new(const uint8_t *secret);
 void addrman_free(struct addrman *am);

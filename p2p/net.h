@@ -22,6 +22,7 @@
 #include "p2p/msg_compact.h"
 #include "p2p/peer.h"
 
+struct causes;
 struct event_base;
 struct net;
 
@@ -70,6 +71,7 @@ struct net_config {
     uint64_t memory_budget;              /* all receive and send queues together, [256 MiB] */
     uint64_t max_upload_target;          /* bytes a day, 0: none */
     bool relay_tx;                       /* relay flag of our version message */
+    struct causes *causes;               /* why peers left is noted here; may be NULL; borrowed */
     bool log_addresses;                  /* -logips: addresses of peers may stand in the log */
 };
 
@@ -205,6 +207,7 @@ struct net_family_info { const char *name; bool limited, reachable; char proxy[N
 
 struct net_status {
     bool active, listening;
+    uint64_t memory; /* bytes: peers, their queues, the address book */
     struct net_counts counts;
     struct net_totals totals;
     int64_t time_offset; /* median of the peers', reported only (attacks C15) */

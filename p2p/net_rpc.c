@@ -169,6 +169,8 @@ static void do_status(struct net *net, void *ctx)
     s->time_offset = net_time_offset(net);
     s->services = net->c.services;
     s->relay_tx = net->c.relay_tx;
+    s->memory = net->receive_memory + net->send_memory + net->n_peers * sizeof(struct peer) +
+                addrman_memory(net->book);
     fill_counts(net, &s->counts);
     fill_totals(net, &s->totals);
     fill_families(net, s);

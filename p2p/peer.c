@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/causes.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -141,6 +142,7 @@ void peer_disconnect(struct peer *p, const char *reason)
         return;
     log_debug(LOGC_NET, "peer %llu %s: disconnected: %s", (unsigned long long)p->id,
               peer_log_name(p), reason);
+    causes_note_peer(p->net->c.causes, p->id, p->name, "disconnected: %s", reason);
     p->state = PEER_CLOSING;
     net_kick(p);
 }
@@ -164,6 +166,7 @@ void peer_ban_now(struct peer *p, const char *reason)
 {
     LOG_LIMITED(LOG_INFO, "peer %llu %s banned: %s", (unsigned long long)p->id, peer_log_name(p),
                 reason);
+    causes_note_peer(p->net->c.causes, p->id, p->name, "banned: %s", reason);
     peer_disconnect(p, reason);
     if (!address_is_known(p))
         return;
@@ -180,6 +183,8 @@ void peer_misbehave(struct peer *p, int score, const char *reason)
     p->score = score > INT32_MAX - p->score ? INT32_MAX : p->score + score;
     log_debug(LOGC_NET, "peer %llu %s: score %d (+%d): %s", (unsigned long long)p->id,
               peer_log_name(p), p->score, score, reason);
+    causes_note_peer(p->net->c.causes, p->id, p->name, "score %d of %d (+%d): %s", p->score,
+                     p->net->c.ban_score, score, reason);
     if (p->score < p->net->c.ban_score || p->whitelisted || p->kind == PEER_MANUAL)
         return;
     p->room_wanted = false;

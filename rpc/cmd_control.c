@@ -1,7 +1,6 @@
 /* Commands about the process itself: help, stop, logging, settings. */
 #include "rpc/commands.h"
 
-#include <malloc.h>
 #include <string.h>
 
 #include <json-c/json.h>
@@ -10,6 +9,7 @@
 #include "base/config.h"
 #include "base/intmath.h"
 #include "base/log.h"
+#include "rpc/ledger.h"
 #include "rpc/describe.h"
 
 static struct rpc_result cmd_help(struct rpc_call *call)
@@ -69,26 +69,33 @@ static struct rpc_result cmd_echo(struct rpc_call *call)
     return rpc_done();
 }
 
+static void put_ledger(struct json_writer *w, const struct ledger *l)
+{
+    jw_key(w, "ledger");
+    jw_object_open(w);
+    for (size_t i = 0; i < LEDGER_ROWS; i++)
+        jw_put_u64(w, ledger_name(i), l->bytes[i]);
+    jw_object_close(w);
+    jw_put_u64(w, "total", l->total);
+    jw_put_u64(w, "resident", l->resident);
+}
+
 /* The reference reports its pool of locked pages; secrets here live in short-lived structs, so the
- * pool is empty and `heap` tells what the process really uses. */
+ * pool is empty and the ledger tells what the process really uses. */
 static struct rpc_result cmd_getmemoryinfo(struct rpc_call *call)
 {
     static const char *const fields[] = { "used", "free", "total", "locked", "chunks_used",
                                           "chunks_free" };
-    struct mallinfo2 m = mallinfo2();
     struct json_writer *w = call->out;
+    struct ledger l;
+    ledger_take(call->env, &l);
     jw_object_open(w);
     jw_key(w, "locked");
     jw_object_open(w);
     for (size_t i = 0; i < COUNT_OF(fields); i++)
         jw_put_u64(w, fields[i], 0);
     jw_object_close(w);
-    jw_key(w, "heap");
-    jw_object_open(w);
-    jw_put_u64(w, "used", m.uordblks + m.hblkhd);
-    jw_put_u64(w, "free", m.fordblks);
-    jw_put_u64(w, "total", m.arena + m.hblkhd);
-    jw_object_close(w);
+    put_ledger(w, &l);
     jw_object_close(w);
     return rpc_done();
 }
@@ -195,9 +202,10 @@ static const struct rpc_command rows[] = {
       .category = "control",
       .where = RPC_ON_WORKER,
       .fn = cmd_getmemoryinfo,
-      .help = "Reports the memory in use.",
-      .result = "{\"locked\":{used, free, total, locked, chunks_used, chunks_free}, "
-                "\"heap\":{used, free, total}} in bytes",
+      .help = "Reports the memory in use: what each part counts of its own, their total, and what "
+              "the system says is resident.",
+      .result = "{locked:{used, free, total, locked, chunks_used, chunks_free}, "
+                "ledger:{part:bytes, ...}, total, resident} in bytes",
       .example = "" },
     { .name = "logging",
       .category = "control",

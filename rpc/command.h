@@ -17,6 +17,7 @@
 #include "base/cancel.h"
 #include "rpc/json_write.h"
 
+struct causes;
 struct chain;
 struct config;
 struct json_object;
@@ -46,8 +47,10 @@ struct rpc_env {
     bool mock_time_allowed;      /* regtest */
     const char *user_agent;      /* as peers see it */
     void (*stop)(void *node);    /* asks the node to stop; any thread */
+    uint64_t (*relay_memory)(void *node); /* bytes of what node keeps for peers; may be NULL */
     void *node;
     struct cancel *cancel;       /* set while stopping */
+    struct causes *causes;       /* what was noted; may be NULL */
 };
 
 /* The two ways a handler can end; made by rpc_done and rpc_fail alone. */

@@ -12,6 +12,7 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_mining_commands,
     &rpc_raw_commands,
     &rpc_send_commands,
+    &rpc_why_commands,
     &rpc_proof_commands,
     &rpc_spv_commands,
     &rpc_info_commands,

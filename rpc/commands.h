@@ -13,6 +13,7 @@ extern const struct rpc_group rpc_stats_commands;
 extern const struct rpc_group rpc_mining_commands;
 extern const struct rpc_group rpc_raw_commands;
 extern const struct rpc_group rpc_send_commands;
+extern const struct rpc_group rpc_why_commands;
 extern const struct rpc_group rpc_proof_commands;
 extern const struct rpc_group rpc_spv_commands;
 extern const struct rpc_group rpc_info_commands;

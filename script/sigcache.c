@@ -5,6 +5,7 @@
  */
 #include "script/sigcache.h"
 
+#include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "base/rand.h"
 
 #define WAYS 4
+#define PAGE 4096 /* what the system hands out at the first touch */
 #define HASHED_INLINE 192 /* digest, key and signature of usual sizes */
 
 struct entry {
@@ -29,7 +31,7 @@ struct row {
 struct sigcache {
     struct siphash_key keys[2];
     size_t n_rows;
-    _Atomic uint64_t hits, misses;
+    _Atomic uint64_t hits, misses, added;
     struct row *row;
 };
 
@@ -117,6 +119,7 @@ void sigcache_add(struct sigcache *c, const struct sigcache_key *k)
     struct row *row = row_of(c, k);
     int slot = (int)(k->word[1] % WAYS);
 
+    atomic_fetch_add_explicit(&c->added, 1, memory_order_relaxed);
     for (int i = 0; i < WAYS; i++)
         if (is_empty(&row->entry[i]))
             slot = i;
@@ -125,12 +128,21 @@ void sigcache_add(struct sigcache *c, const struct sigcache_key *k)
                           memory_order_relaxed);
 }
 
+/* Entries go to pages at random: that many of them are expected to have been met by now. */
+static size_t touched_bytes(const struct sigcache *c)
+{
+    const double pages = (double)c->n_rows * sizeof(struct row) / PAGE;
+    const double added = (double)atomic_load_explicit(&c->added, memory_order_relaxed);
+    return (size_t)(pages * PAGE * -expm1(-added / pages));
+}
+
 struct sigcache_stats sigcache_stats_get(const struct sigcache *c)
 {
     return (struct sigcache_stats){
         .hits = atomic_load_explicit(&c->hits, memory_order_relaxed),
         .misses = atomic_load_explicit(&c->misses, memory_order_relaxed),
         .bytes = sizeof(*c) + c->n_rows * sizeof(struct row),
+        .touched = sizeof(*c) + touched_bytes(c),
         .capacity = c->n_rows * WAYS,
     };
 }

@@ -29,7 +29,8 @@ void sigcache_add(struct sigcache *c, const struct sigcache_key *k);
 struct sigcache_stats {
     uint64_t hits;
     uint64_t misses;
-    size_t bytes;    /* memory in use */
+    size_t bytes;    /* of the whole table */
+    size_t touched;  /* of these, in pages that were written: about what is resident */
     size_t capacity; /* entries */
 };
 struct sigcache_stats sigcache_stats_get(const struct sigcache *c);

@@ -1,0 +1,102 @@
+#include "rpc/ledger.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/causes.h"
+#include "chain/chain.h"
+#include "p2p/net.h"
+
+static const struct { const char *name, *help; } rows[LEDGER_ROWS] = {
+    [LEDGER_PROGRAM] = { "program", "the program, its libraries, and mapped files of the databases" },
+    [LEDGER_HEADERS] = { "headers", "all headers, for ever" },
+    [LEDGER_COINS] = { "coins", "cache of unspent outputs (-dbcache)" },
+    [LEDGER_DATABASES] = { "databases", "caches of LevelDB (-dbcache)" },
+    [LEDGER_MEMPOOL] = { "mempool", "transactions that wait for a block (-maxmempool)" },
+    [LEDGER_NONFINAL] = { "nonfinal", "transactions that wait for their time (-maxmempoolnonfinal)" },
+    [LEDGER_SIGNATURES] = { "signatures", "signatures and scripts found valid (touched pages)" },
+    [LEDGER_BLOCKS] = { "blocks", "blocks that arrive or wait to be connected (-memory)" },
+    [LEDGER_TRANSACTIONS] = { "transactions", "transactions handed over and not judged yet" },
+    [LEDGER_NETWORK] = { "network", "peers, their queues, the address book" },
+    [LEDGER_RELAY] = { "relay", "orphans, requests, transactions kept for peers" },
+    [LEDGER_CAUSES] = { "causes", "what was noted for `why`" },
+    [LEDGER_FREE] = { "free", "freed and kept by the allocator" },
+    [LEDGER_OTHER] = { "other", "allocated and counted by no part" },
+};
+
+const char *ledger_name(enum ledger_row row) { return rows[row].name; }
+const char *ledger_help(enum ledger_row row) { return rows[row].help; }
+
+/* A line "Name:   123 kB" of /proc/self/status, in bytes; 0 when there is none. */
+static uint64_t status_bytes(const char *text, const char *name)
+{
+    const char *at = strstr(text, name);
+    return at ? strtoull(at + strlen(name), NULL, 10) * 1024 : 0;
+}
+
+struct resident { uint64_t all, anonymous; };
+
+static struct resident read_resident(void)
+{
+    char text[4096];
+    FILE *f = fopen("/proc/self/status", "re");
+    if (!f)
+        return (struct resident){ 0 };
+    const size_t n = fread(text, 1, sizeof(text) - 1, f);
+    fclose(f);
+    text[n] = '\0';
+    return (struct resident){ status_bytes(text, "\nVmRSS:"), status_bytes(text, "\nRssAnon:") };
+}
+
+/* Returns what is allocated but was never touched. */
+static uint64_t take_chain(struct chain *c, struct ledger *l)
+{
+    struct chain_memory m;
+    chain_get_memory(c, &m);
+    l->bytes[LEDGER_HEADERS] = m.headers;
+    l->bytes[LEDGER_COINS] = m.coins;
+    l->bytes[LEDGER_DATABASES] = m.databases;
+    l->bytes[LEDGER_MEMPOOL] = m.mempool;
+    l->bytes[LEDGER_NONFINAL] = m.nonfinal;
+    l->bytes[LEDGER_SIGNATURES] = m.signatures;
+    l->bytes[LEDGER_BLOCKS] = m.blocks_waiting + m.blocks_arriving;
+    l->bytes[LEDGER_TRANSACTIONS] = m.transactions_waiting;
+    return m.untouched;
+}
+
+/*
+ * "other" is what the allocator has given out and nobody counts. Anything counted that is not
+ * resident (pages never touched) or counted twice makes the total too large, and what lies outside
+ * the allocator (stacks) makes it too small: the total is to be compared with `resident`.
+ */
+static void take_heap(struct ledger *l, uint64_t untouched)
+{
+    const struct mallinfo2 heap = mallinfo2();
+    const uint64_t used = heap.uordblks + heap.hblkhd;
+    uint64_t counted = untouched;
+    for (size_t i = LEDGER_HEADERS; i < LEDGER_FREE; i++)
+        counted += l->bytes[i];
+    l->bytes[LEDGER_FREE] = heap.fordblks;
+    l->bytes[LEDGER_OTHER] = used > counted ? used - counted : 0;
+}
+
+void ledger_take(struct rpc_env *env, struct ledger *l)
+{
+    struct net_status net;
+    const struct resident r = read_resident();
+    *l = (struct ledger){ .resident = r.all };
+    uint64_t untouched = causes_untouched(env->causes);
+    if (env->chain)
+        untouched += take_chain(env->chain, l);
+    if (env->net && !net_get_status(env->net, &net))
+        l->bytes[LEDGER_NETWORK] = net.memory;
+    if (env->relay_memory)
+        l->bytes[LEDGER_RELAY] = env->relay_memory(env->node);
+    l->bytes[LEDGER_CAUSES] = causes_bytes(env->causes);
+    l->bytes[LEDGER_PROGRAM] = r.all - r.anonymous;
+    take_heap(l, untouched);
+    for (size_t i = 0; i < LEDGER_ROWS; i++)
+        l->total += l->bytes[i];
+}
