@@ -1,28 +1,11 @@
 """Independent clients from npm talk to a node over ::1 (issue 2, "What must be shown" 5)."""
-import json
-import os
-import subprocess
-import sys
+from scripts import run_script  # first: it finds the folder of the functional tests
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "func"))
+from framework import ADDRESS, case, check, equal, main, vector
+from blocks import GENESIS_HASH_HEX, MAIN_GENESIS_HASH_HEX
 
-from framework import ADDRESS, BUILD, Skip, case, check, equal, main, vector  # noqa: E402
-from blocks import GENESIS_HASH_HEX, MAIN_GENESIS_HASH_HEX  # noqa: E402
-
-PLACE = os.path.join(BUILD, "npm")
 MAGIC = {"regtest": "0xfabfb5da", "main": "0xe8f3e1e3"}
 IMPORT = ("-minimumchainwork=00", "-maxtipage=2000000000")
-
-
-def run_script(name, *args):
-    """The JSON a script prints. Scripts run in the folder that has the modules."""
-    if not os.path.isdir(os.path.join(PLACE, "node_modules")):
-        raise Skip("npm packages are not installed: tests/npm/run installs them")
-    done = subprocess.run(["node", "--no-deprecation", name] + [str(a) for a in args], cwd=PLACE,
-                          capture_output=True, text=True, timeout=60, check=False)
-    equal(done.returncode, 0, f"exit code of {name}; {done.stderr[-600:]} {done.stdout[-600:]}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def hashes(node, count):
