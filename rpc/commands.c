@@ -15,6 +15,7 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_why_commands,
     &rpc_proof_commands,
     &rpc_spv_commands,
+    &rpc_mempool_commands,
     &rpc_info_commands,
     &rpc_keys_commands,
     &rpc_frozen_commands,

@@ -16,6 +16,7 @@ extern const struct rpc_group rpc_send_commands;
 extern const struct rpc_group rpc_why_commands;
 extern const struct rpc_group rpc_proof_commands;
 extern const struct rpc_group rpc_spv_commands;
+extern const struct rpc_group rpc_mempool_commands;
 extern const struct rpc_group rpc_info_commands;
 extern const struct rpc_group rpc_keys_commands;
 extern const struct rpc_group rpc_frozen_commands;

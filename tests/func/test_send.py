@@ -1,63 +1,10 @@
 """Transactions from clients: submitted one by one and many at a time, mined, returned, kept."""
 import os
-import time
 
-from blocks import (ANYONE, Chain, Key, Tx, TxIn, TxOut, coinbase, display, push, spend, subsidy)
-from framework import case, check, equal, is_in, main, raises_rpc
-
-MATURE = 110
-FEE = 1000
-KEY = Key(7)
-START = int(time.time()) - 3600
-
-
-def node_with_coins(t, *options, script=ANYONE, blocks=MATURE, genesis=1):
-    """A daemon past initial download whose first coinbases may be spent, and its chain."""
-    chain = Chain(start_time=START)
-    chain.grow(blocks, script=script)
-    node = t.node("-genesisactivationheight=%d" % genesis, *options)
-    for block in chain.blocks:
-        equal(node.rpc.submitblock(block.serialize().hex()), None)
-    return node, chain
-
-
-def coin(chain, height):
-    """(txid, index, value) of a coinbase."""
-    return chain.at(height).txs[0].txid(), 0, subsidy(height)
-
-
-def move(from_coin, fee=FEE, script=ANYONE, sequence=0xffffffff, lock_time=0, version=1,
-         unlock=b""):
-    """One input, one output."""
-    txid, index, value = from_coin
-    return Tx([TxIn(txid, index, unlock, sequence)], [TxOut(value - fee, script)],
-              version=version, lock_time=lock_time)
-
-
-def output(tx, index=0):
-    return tx.txid(), index, tx.outputs[index].value
-
-
-def hex_of(tx):
-    return tx.serialize().hex()
-
-
-def id_of(tx):
-    return display(tx.txid())
-
-
-def pool(node):
-    return set(node.rpc.getrawmempool())
-
-
-def send(node, tx):
-    equal(node.rpc.sendrawtransaction(hex_of(tx)), id_of(tx))
-
-
-def mine(node, chain, *txs):
-    block = chain.add(*txs)
-    equal(node.rpc.submitblock(block.serialize().hex()), None)
-    return block
+from blocks import ANYONE, Tx, TxIn, TxOut, coinbase, push, spend
+from framework import case, check, equal, main, raises_rpc
+from txs import (FEE, KEY, MATURE, coin, hex_of, id_of, mine, move, node_with_coins, output, pool,
+                 send)
 
 
 @case()
@@ -122,7 +69,7 @@ def raises_rpc_any(call):
 
 @case()
 def a_bad_signature_is_told_as_mandatory(t):
-    node, chain = node_with_coins(t, script=KEY.script)
+    node, chain = node_with_coins(t, "-acceptnonstdtxn=0", script=KEY.script)
     txid, index, value = coin(chain, 1)
     tx = spend(KEY, txid, index, value - 1, [TxOut(value - FEE, KEY.script)])  # signs another amount
     raises_rpc(-26, lambda: node.rpc.sendrawtransaction(hex_of(tx)),
@@ -161,12 +108,13 @@ def many_are_answered_by_what_became_of_them(t):
 
 @case()
 def a_policy_of_the_call_or_of_one_transaction_counts(t):
-    node, chain = node_with_coins(t)
+    node, chain = node_with_coins(t, "-acceptnonstdtxn=0")
     rpc = node.rpc
     carrier = Tx([TxIn(coin(chain, 1)[0], 0)],
                  [TxOut(coin(chain, 1)[2] - FEE, ANYONE), TxOut(0, b"\x00\x6a" + push(bytes(200)))])
-    refused = rpc.sendrawtransactions([{"hex": hex_of(carrier), "config": {"datacarrier": False}}])
-    is_in(refused["invalid"][0]["reject_reason"], ("datacarrier-size-exceeded", "scriptpubkey"))
+    refused = rpc.sendrawtransactions([{"hex": hex_of(carrier), "config": {
+        "datacarrier": False, "acceptnonstdoutputs": False}}])
+    equal(refused["invalid"][0]["reject_reason"], "scriptpubkey")
     refused = rpc.sendrawtransactions([{"hex": hex_of(carrier)}], {"datacarriersize": 100})
     equal(refused["invalid"][0]["reject_reason"], "datacarrier-size-exceeded")
     equal(rpc.sendrawtransactions([{"hex": hex_of(carrier), "config": {"datacarriersize": 1000}}],
