@@ -242,6 +242,8 @@ static enum err open_net(struct node *n, struct error *e)
         .on_cmpctblock = sync_on_cmpctblock,
         .on_getblocktxn = serve_getblocktxn,
         .on_blocktxn = sync_on_blocktxn,
+        .on_filter = sync_on_filter,
+        .on_filter_add = sync_on_filter_add,
         .on_reject = sync_on_reject,
         .on_send_room = serve_send_room,
         .stream_begin = sync_stream_begin,

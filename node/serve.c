@@ -145,12 +145,15 @@ static void serve_block(struct sync_peer *sp, const struct inv_item *item)
     struct header_node *node = header_index_find(s->headers, &hash);
     if (!node || !serve_may(s, node))
         return; /* silence, as the reference (spec p2p 5); unknown and pruned look the same */
+    const bool filtered = item->type == INV_FILTERED_BLOCK;
     const bool historical = (int64_t)node->time < clock_now() - HISTORICAL_S;
-    if (historical && net_upload_target_reached(s->net) && !peer_is_whitelisted(sp->peer)) {
+    if ((historical || filtered) && net_upload_target_reached(s->net) && !peer_is_whitelisted(sp->peer)) {
         peer_disconnect(sp->peer, "upload target reached");
         return;
     }
-    if (item->type == INV_CMPCT_BLOCK)
+    if (filtered)
+        serve_filtered_block(sp, node);
+    else if (item->type == INV_CMPCT_BLOCK)
         serve_compact_block(sp, node);
     else
         serve_whole_block(sp, node);
@@ -178,7 +181,7 @@ static void work_off(struct sync_peer *sp)
     while (sp->getdata_at < sp->getdata_n && !is_waiting(sp) && peer_has_send_room(sp->peer) &&
            peer_state(sp->peer) == PEER_READY) {
         const struct inv_item *item = &sp->getdata[sp->getdata_at++];
-        if (item->type == INV_BLOCK || item->type == INV_CMPCT_BLOCK) {
+        if (item->type >= INV_BLOCK && item->type <= INV_CMPCT_BLOCK) {
             serve_block(sp, item);
         } else if (item->type == INV_TX) {
             if (!missing)

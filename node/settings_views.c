@@ -123,7 +123,8 @@ void settings_net(const struct settings *s, struct net_config *n)
         .chain = seeds_of(s),
         .datadir = s->net_dir,
         .user_agent = s->user_agent,
-        .services = SERVICE_BITCOIN_CASH | (pruned ? 0 : SERVICE_NETWORK),
+        .services = SERVICE_BITCOIN_CASH | (pruned ? 0 : SERVICE_NETWORK) |
+                    (config_bool(c, "peerbloomfilters") ? SERVICE_BLOOM : 0),
         .listen = config_bool(c, "listen"),
         .port = (uint16_t)config_int(c, "port"),
         .bind = strings(c, "bind"),

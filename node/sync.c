@@ -137,6 +137,7 @@ void sync_on_close(void *ctx, struct peer *p)
     presync_free(sp->presync);
     free(sp->getdata);
     free(sp->txn_indices);
+    filter_drop(sp);
     s->n_preferred -= peer_is_preferred(p);
     if (s->header_peer == sp->id)
         s->header_peer = 0; /* the timer starts another */

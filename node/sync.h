@@ -17,6 +17,7 @@
 struct sync;
 struct presync;
 struct rebuild;
+struct bloom;
 
 #define SYNC_INFLIGHT_MAX 16   /* blocks asked from one peer at a time */
 #define SYNC_REBUILDS_MAX 2    /* blocks that a peer's compact forms are made into, at a time */
@@ -100,6 +101,7 @@ struct sync_peer {
     uint32_t *txn_indices;           /* of an open getblocktxn, for the block form_wanted */
     size_t txn_n;
     bool answering;                  /* an answer is being read from disk */
+    struct bloom *filter;            /* what an SPV client wants to hear of; NULL: everything */
 };
 
 struct sync *sync_new(struct chain *chain, const struct sync_options *o);
@@ -117,6 +119,10 @@ void sync_on_headers(void *ctx, struct peer *p, const struct block_header *heade
 void sync_on_inv(void *ctx, struct peer *p, const struct inv_item *items, size_t n);
 void sync_on_cmpctblock(void *ctx, struct peer *p, const struct msg_cmpctblock *m);
 void sync_on_blocktxn(void *ctx, struct peer *p, const struct msg_blocktxn *m);
+void sync_on_filter(void *ctx, struct peer *p, const struct msg_filterload *m);
+void sync_on_filter_add(void *ctx, struct peer *p, struct span element);
+/* The peer has no filter, or the transaction matches it; a match may add to the filter. */
+bool sync_filter_wants(struct sync_peer *sp, const struct tx *tx);
 void sync_on_reject(void *ctx, struct peer *p, const struct msg_reject *m);
 enum stream_choice sync_stream_begin(void *ctx, struct peer *p, enum msg_id id, uint64_t size,
                                      const uint8_t *checksum);

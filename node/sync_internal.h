@@ -113,6 +113,11 @@ void announce_stored(struct sync *s, struct header_node *node);
 /* Its compact form was made; NULL: could not be. */
 void announce_form_made(struct sync *s, struct header_node *node, const struct compact_form *form);
 
+/* serve_filtered.c */
+/* Answers a getdata of type 3; without a filter not at all. */
+void serve_filtered_block(struct sync_peer *sp, struct header_node *node);
+void filter_drop(struct sync_peer *sp);
+
 /* serve_enriched.c */
 /* Tells those who want hdrsen of these blocks, oldest first, when the pool has read them. */
 void enriched_announce(struct sync *s, struct header_node *const *nodes, size_t n);

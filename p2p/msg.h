@@ -23,6 +23,7 @@
 #define MSG_INV_ITEM_SIZE 36
 #define MSG_PROTOCOL_VERSION 70016 /* spec p2p 1.7 */
 #define MSG_VERSION_MIN 31800
+#define MSG_VERSION_NO_BLOOM 70011 /* from here on a peer knows that filters are an offer */
 #define MSG_VERSION_SENDHEADERS 70012
 #define MSG_VERSION_FEEFILTER 70013
 #define MSG_VERSION_SENDCMPCT 70014
@@ -106,6 +107,12 @@ struct msg_reject {
     struct hash256 hash;
 };
 
+struct msg_filterload {
+    struct span bits; /* borrowed; any length */
+    uint32_t n_hashes, tweak;
+    uint8_t flags;
+};
+
 /*
  * Decoders: payload to struct. ERR_PARSE when bytes are missing or a compact size is not minimal
  * (spec p2p 1.6: reject 0x01, no score), ERR_RANGE for a size above its cap (score 1) or the
@@ -117,6 +124,8 @@ enum err msg_reject_read(struct msg_reject *m, struct span payload) MUST_CHECK;
 enum err msg_locator_read(struct msg_locator *m, struct span payload) MUST_CHECK;
 enum err msg_u64_read(uint64_t *v, struct span payload) MUST_CHECK; /* ping, pong, feefilter */
 enum err msg_sendcmpct_read(bool *announce, uint64_t *version, struct span payload) MUST_CHECK;
+enum err msg_filterload_read(struct msg_filterload *m, struct span payload) MUST_CHECK;
+enum err msg_filteradd_read(struct span *element, struct span payload) MUST_CHECK;
 /* out holds MSG_HEADERS_MAX / MSG_ADDR_MAX entries. */
 enum err msg_headers_read(struct block_header *out, size_t *n, struct span payload) MUST_CHECK;
 enum err msg_addr_read(struct peer_addr *out, size_t *n, struct span payload) MUST_CHECK;
@@ -128,6 +137,7 @@ void msg_protoconf_write(struct buf *b, uint32_t max_recv_payload, const char *p
 void msg_reject_write(struct buf *b, const char *command, enum reject_code code, const char *reason,
                       const uint8_t *hash /* 32 bytes or NULL */);
 void msg_sendcmpct_write(struct buf *b, bool announce, uint64_t version);
+void msg_filterload_write(struct buf *b, const struct msg_filterload *m);
 void msg_locator_write(struct buf *b, const struct msg_locator *m);
 void msg_headers_write(struct buf *b, const struct block_header *headers, size_t n);
 void msg_addr_write(struct buf *b, const struct peer_addr *addrs, size_t n);

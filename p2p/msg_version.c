@@ -135,3 +135,30 @@ void msg_sendcmpct_write(struct buf *b, bool announce, uint64_t version)
     buf_put_u8(b, announce);
     buf_put_le64(b, version);
 }
+
+enum err msg_filterload_read(struct msg_filterload *m, struct span payload)
+{
+    struct reader r;
+    reader_init(&r, payload.data, payload.len);
+    m->bits = read_var_bytes(&r);
+    m->n_hashes = read_le32(&r);
+    m->tweak = read_le32(&r);
+    m->flags = read_u8(&r);
+    return msg_reader_result(&r);
+}
+
+void msg_filterload_write(struct buf *b, const struct msg_filterload *m)
+{
+    buf_put_var_bytes(b, m->bits.data, m->bits.len);
+    buf_put_le32(b, m->n_hashes);
+    buf_put_le32(b, m->tweak);
+    buf_put_u8(b, m->flags);
+}
+
+enum err msg_filteradd_read(struct span *element, struct span payload)
+{
+    struct reader r;
+    reader_init(&r, payload.data, payload.len);
+    *element = read_var_bytes(&r);
+    return msg_reader_result(&r);
+}

@@ -108,6 +108,9 @@ struct net_handlers {
     void (*on_blocktxn)(void *ctx, struct peer *p, const struct msg_blocktxn *m);
     /* Up to MSG_COLLECT_MAX bytes, checksum verified; id = SHA256d(raw). */
     void (*on_tx)(void *ctx, struct peer *p, struct span raw, const struct txid *id);
+    /* With SERVICE_BLOOM, within the limits of the filter. m NULL: it is taken away. */
+    void (*on_filter)(void *ctx, struct peer *p, const struct msg_filterload *m);
+    void (*on_filter_add)(void *ctx, struct peer *p, struct span element);
     void (*on_reject)(void *ctx, struct peer *p, const struct msg_reject *m);
     void (*on_fee_filter)(void *ctx, struct peer *p, int64_t satoshi_per_kb);
     void (*on_mempool)(void *ctx, struct peer *p);

@@ -331,7 +331,9 @@ enum msg_result on_getblocks(struct peer *p, struct span payload);
 enum msg_result on_headers(struct peer *p, struct span payload);
 enum msg_result on_tx(struct peer *p, struct span payload);
 enum msg_result on_mempool(struct peer *p, struct span payload);
-enum msg_result on_filter(struct peer *p, struct span payload);
+enum msg_result on_filterload(struct peer *p, struct span payload);
+enum msg_result on_filteradd(struct peer *p, struct span payload);
+enum msg_result on_filterclear(struct peer *p, struct span payload);
 enum msg_result on_createstrm(struct peer *p, struct span payload);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bloom.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -228,13 +229,57 @@ enum msg_result on_mempool(struct peer *p, struct span payload)
     return MSG_DONE;
 }
 
-/* spec p2p 3: we do not offer NODE_BLOOM */
-enum msg_result on_filter(struct peer *p, struct span payload)
+/* --- bloom filters, spec p2p 3 --- */
+
+static bool filters_are_offered(struct peer *p)
 {
-    (void)payload;
-    if (p->version >= 70011)
+    if (p->net->c.services & SERVICE_BLOOM)
+        return true;
+    if (p->version >= MSG_VERSION_NO_BLOOM)
         peer_misbehave(p, 100, "bloom filter without the service");
     else
         peer_disconnect(p, "bloom filter without the service");
+    return false;
+}
+
+enum msg_result on_filterload(struct peer *p, struct span payload)
+{
+    struct msg_filterload m;
+    if (!filters_are_offered(p))
+        return MSG_DONE;
+    enum err rc = msg_filterload_read(&m, payload);
+    if (rc != OK)
+        return result_of(rc);
+    if (m.bits.len > BLOOM_BYTES_MAX || m.n_hashes > BLOOM_HASHES_MAX) {
+        peer_misbehave(p, 100, "bloom filter too large");
+        return MSG_DONE;
+    }
+    p->relay = true;
+    if (p->net->h.on_filter != NULL)
+        p->net->h.on_filter(p->net->h.ctx, p, &m);
+    return MSG_DONE;
+}
+
+enum msg_result on_filteradd(struct peer *p, struct span payload)
+{
+    struct span element;
+    if (!filters_are_offered(p))
+        return MSG_DONE;
+    enum err rc = msg_filteradd_read(&element, payload);
+    if (rc != OK)
+        return result_of(rc);
+    if (element.len > BLOOM_ELEMENT_MAX)
+        peer_misbehave(p, 100, "element too large for a bloom filter");
+    else if (p->net->h.on_filter_add != NULL)
+        p->net->h.on_filter_add(p->net->h.ctx, p, element);
+    return MSG_DONE;
+}
+
+enum msg_result on_filterclear(struct peer *p, struct span payload)
+{
+    (void)payload;
+    p->relay = true;
+    if (p->net->h.on_filter != NULL)
+        p->net->h.on_filter(p->net->h.ctx, p, NULL);
     return MSG_DONE;
 }

@@ -170,9 +170,27 @@ static bool blocktxn(struct buf *out, struct span in)
     return true;
 }
 
+static bool filterload(struct buf *out, struct span in)
+{
+    struct msg_filterload m;
+    if (msg_filterload_read(&m, in) != OK)
+        return false;
+    msg_filterload_write(out, &m);
+    return true;
+}
+
+static bool filteradd(struct buf *out, struct span in)
+{
+    struct span element;
+    if (msg_filteradd_read(&element, in) != OK)
+        return false;
+    buf_put_var_bytes(out, element.data, element.len);
+    return true;
+}
+
 static const rewrite_fn rewriters[] = { version, protoconf, reject, locator, headers,
                                         addr, inv, number, sendcmpct, cmpctblock, getblocktxn,
-                                        blocktxn };
+                                        blocktxn, filterload, filteradd };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
