@@ -119,21 +119,6 @@ static struct rpc_result cmd_verifymessage(struct rpc_call *call)
     return result;
 }
 
-bool rpc_private_key(struct rpc_call *call, const char *text, struct private_key *k)
-{
-    switch (wif_decode(k, chain_get_params(call->env->chain)->secret_version, text)) {
-    case WIF_OK:
-        return true;
-    case WIF_BAD_TEXT:
-        rpc_fail(call, RPC_NOT_FOUND, "Invalid private key");
-        return false;
-    case WIF_BAD_KEY:
-        rpc_fail(call, RPC_NOT_FOUND, "Private key outside allowed range");
-        return false;
-    }
-    return false;
-}
-
 static struct rpc_result cmd_signmessagewithprivkey(struct rpc_call *call)
 {
     struct private_key k;

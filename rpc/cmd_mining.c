@@ -1,7 +1,6 @@
 /* Commands that hand blocks to the chain: submitblock, submitheader, generatetoaddress. */
 #include "rpc/commands.h"
 
-#include "base/address.h"
 #include "base/block_stream.h"
 #include "base/clock.h"
 #include "base/intmath.h"
@@ -9,7 +8,7 @@
 #include "chain/chain.h"
 #include "chain/miner.h"
 #include "rpc/block_json.h"
-#include "script/template.h"
+#include "rpc/keys.h"
 
 #define DEFAULT_TRIES 1000000
 #define GENERATE_MAX 1000000
@@ -112,20 +111,6 @@ static struct rpc_result cmd_submitheader(struct rpc_call *call)
 
 /* --- generatetoaddress ---------------------------------------------------------------------- */
 
-static bool address_script(const struct chain_params *p, const char *text, struct buf *script)
-{
-    uint8_t version, hash[20];
-    if (!address_decode(text, &version, hash))
-        return false;
-    if (version == p->address_version)
-        script_make_p2pkh(buf_extend(script, SCRIPT_P2PKH_SIZE), hash);
-    else if (version == p->script_address_version)
-        script_make_p2sh(buf_extend(script, SCRIPT_P2SH_SIZE), hash);
-    else
-        return false;
-    return true;
-}
-
 static enum err submit_mined(struct chain *c, const struct block_parts *parts,
                              struct block_hash *hash, struct error *e)
 {
@@ -190,7 +175,7 @@ static struct rpc_result cmd_generatetoaddress(struct rpc_call *call)
     if (n < 0 || n > GENERATE_MAX || tries < 0)
         result = rpc_fail(call, RPC_INVALID_PARAMETER,
                           "nblocks must be 0 to %d, maxtries not negative", GENERATE_MAX);
-    else if (!address_script(chain_get_params(call->env->chain), rpc_text(call, 1, ""), &script))
+    else if (!address_to_script(chain_get_params(call->env->chain), rpc_text(call, 1, ""), &script))
         result = rpc_fail(call, RPC_NOT_FOUND, "Error: Invalid address");
     else
         result = generate(call, n, (uint64_t)tries, buf_span(&script));

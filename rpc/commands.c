@@ -21,6 +21,8 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_frozen_commands,
     &rpc_confiscation_commands,
     &rpc_verifyscript_commands,
+    &rpc_create_commands,
+    &rpc_sign_commands,
     &rpc_net_commands,
     NULL,
 };

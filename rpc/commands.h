@@ -22,6 +22,8 @@ extern const struct rpc_group rpc_keys_commands;
 extern const struct rpc_group rpc_frozen_commands;
 extern const struct rpc_group rpc_confiscation_commands;
 extern const struct rpc_group rpc_verifyscript_commands;
+extern const struct rpc_group rpc_create_commands;
+extern const struct rpc_group rpc_sign_commands;
 extern const struct rpc_group rpc_net_commands;
 
 #endif
