@@ -16,6 +16,8 @@
 #define MIB (UINT64_C(1) << 20)
 #define DBCACHE_MAX (8 * GIB)
 #define MEMORY_MIN (64 * MIB)
+#define MEMPOOL_MAX UINT64_C(1000000000) /* unless -maxmempool says more */
+#define NONFINAL_MAX (50 * MIB)
 #define BLOCK_SIZE_MIN 1000000 /* spec rpc 6.1: excessiveblocksize is 0 or above this */
 #define USER_AGENT_MAX 256
 
@@ -228,6 +230,25 @@ static void choose_memory(struct settings *s)
     show_size(s, "dbcache", s->dbcache_bytes);
 }
 
+/* -memory is a ceiling for -maxmempool too, which gets a half of it at most. */
+static void choose_mempool_memory(struct settings *s)
+{
+    s->mempool_bytes = MIN_OF(s->memory_bytes / 8, MEMPOOL_MAX);
+    s->nonfinal_bytes = MIN_OF(s->memory_bytes / 16, NONFINAL_MAX);
+    if (config_is_set(s->config, "maxmempool"))
+        s->mempool_bytes = config_size(s->config, "maxmempool");
+    if (config_is_set(s->config, "maxmempoolnonfinal"))
+        s->nonfinal_bytes = config_size(s->config, "maxmempoolnonfinal");
+    if (config_is_set(s->config, "memory") && s->mempool_bytes > s->memory_bytes / 2) {
+        s->mempool_bytes = s->memory_bytes / 2;
+        warn_line(s, "-maxmempool is more than half of -memory, which is used instead");
+    }
+    if (config_size(s->config, "maxmempoolsizedisk"))
+        warn_line(s, "-maxmempoolsizedisk: transactions are kept in memory alone, see -maxmempool");
+    show_size(s, "maxmempool", s->mempool_bytes);
+    show_size(s, "maxmempoolnonfinal", s->nonfinal_bytes);
+}
+
 static enum err make_user_agent(struct settings *s, struct error *e)
 {
     const char *const *comments;
@@ -284,6 +305,7 @@ enum err settings_load(struct settings *s, int argc, char *const *argv, struct e
         return rc;
     apply_interactions(s->config);
     choose_memory(s);
+    choose_mempool_memory(s);
     s->rpc_port = config_is_set(s->config, "rpcport") ? (uint16_t)config_int(s->config, "rpcport")
                                                       : s->params.rpc_port;
     return make_paths(s, e);

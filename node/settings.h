@@ -16,7 +16,7 @@ struct settings {
     char *base_dir, *net_dir;    /* -datadir, and the network's directory in it */
     char *log_path, *pid_path, *cookie_path, *lock_path, *blocks_dir;
     char *user_agent;
-    uint64_t memory_bytes, dbcache_bytes;
+    uint64_t memory_bytes, dbcache_bytes, mempool_bytes, nonfinal_bytes;
     uint16_t rpc_port;
     struct buf warnings;         /* lines to log once the log is open */
 };
@@ -31,6 +31,9 @@ void settings_clear(struct settings *s);
 /* Views for the parts; what they point to lives as long as s. */
 enum err settings_chain(const struct settings *s, struct chain_options *o,
                         struct error *e) MUST_CHECK;
+/* The part of the one above that is about transactions. */
+enum err settings_mempool(const struct settings *s, struct chain_options *o,
+                          struct error *e) MUST_CHECK;
 void settings_net(const struct settings *s, struct net_config *c);
 void settings_sync(const struct settings *s, struct sync_options *o);
 

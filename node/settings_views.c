@@ -16,21 +16,6 @@ static unsigned script_threads(const struct settings *s)
     return (unsigned)MAX_OF(threads - 1, 1);
 }
 
-/* Spec consensus 5.1. */
-#define MEMPOOL_BYTES (1000 * 1000000u)
-#define MEMPOOL_EXPIRY_S (336 * 3600)
-#define MEMPOOL_ANCESTORS 10000
-#define MEMPOOL_GROUP 25
-#define NONFINAL_BYTES (50 * MIB)
-
-/* By default everywhere but on the main network. */
-static bool accepts_nonstandard(const struct settings *s)
-{
-    return config_is_set(s->config, "acceptnonstdtxn")
-               ? config_bool(s->config, "acceptnonstdtxn")
-               : s->params.network != NETWORK_MAIN;
-}
-
 /* The default is cut to what we would accept; a value of the user's above that was refused. */
 static uint64_t max_made_block(const struct config *c)
 {
@@ -72,20 +57,9 @@ enum err settings_chain(const struct settings *s, struct chain_options *o, struc
         .check_blocks = (int32_t)config_int(c, "checkblocks"),
         .check_level = (unsigned)config_int(c, "checklevel"),
         .stop_at_height = (int32_t)config_int(c, "stopatheight"),
-        .mempool = { .max_bytes = MEMPOOL_BYTES,
-                     .max_secondary_bytes = MEMPOOL_BYTES / 10,
-                     .expiry_s = MEMPOOL_EXPIRY_S,
-                     .mining_fee_per_kb = config_amount(c, "minminingtxfee"),
-                     .max_ancestors = MEMPOOL_ANCESTORS,
-                     .max_group_members = MEMPOOL_GROUP },
-        .policy = tx_policy_default(),
-        .nonfinal_max_bytes = NONFINAL_BYTES,
         .signature_cache_bytes = MIN_OF(MAX_OF(s->memory_bytes / 64, 4 * MIB), 512 * MIB),
-        .persist_mempool = true,
     };
-    o->policy.mining_fee_per_kb = o->mempool.mining_fee_per_kb;
-    o->policy.accept_nonstandard_txs = accepts_nonstandard(s);
-    return OK;
+    return settings_mempool(s, o, e);
 }
 
 static struct net_strings strings(const struct config *c, const char *name)

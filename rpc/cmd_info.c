@@ -3,18 +3,14 @@
 
 #include "rpc/commands.h"
 
+#include "base/clock.h"
 #include "base/config.h"
 #include "base/intmath.h"
 #include "chain/chain.h"
 #include "p2p/net.h"
 #include "rpc/block_json.h"
 
-/* Policy of transactions that the reference reports; none is accepted yet, so these are its
- * defaults. */
-#define TXN_PROPAGATION_MS 250
-#define MIN_CONSOLIDATION_FACTOR 20
-#define MAX_CONSOLIDATION_SCRIPT 150
-#define MIN_CONSOLIDATION_CONFIRMATIONS 6
+#define TXN_PROPAGATION_MS 250 /* the reference's */
 
 /* Spec rpc 2, getnetworkinfo: 100000000 + major*10^6 + minor*10^4 + revision*100. */
 static int64_t version_number(void)
@@ -56,14 +52,14 @@ static void put_families(struct json_writer *w, const struct net_status *s)
     jw_array_close(w);
 }
 
-static void put_policy(struct json_writer *w)
+static void put_policy(struct json_writer *w, const struct tx_policy *p)
 {
     jw_put_amount(w, "relayfee", 0); /* spec rpc 2: always 0 */
-    jw_put_i64(w, "minconsolidationfactor", MIN_CONSOLIDATION_FACTOR);
-    jw_put_i64(w, "maxconsolidationinputscriptsize", MAX_CONSOLIDATION_SCRIPT);
-    jw_put_i64(w, "minconfconsolidationinput", MIN_CONSOLIDATION_CONFIRMATIONS);
-    jw_put_i64(w, "minconsolidationinputmaturity", MIN_CONSOLIDATION_CONFIRMATIONS);
-    jw_put_bool(w, "acceptnonstdconsolidationinput", false);
+    jw_put_i64(w, "minconsolidationfactor", p->consolidation_factor);
+    jw_put_i64(w, "maxconsolidationinputscriptsize", p->consolidation_max_script);
+    jw_put_i64(w, "minconfconsolidationinput", p->consolidation_min_conf);
+    jw_put_i64(w, "minconsolidationinputmaturity", p->consolidation_min_conf);
+    jw_put_bool(w, "acceptnonstdconsolidationinput", p->consolidation_nonstandard);
 }
 
 static void put_local_addresses(struct json_writer *w, const struct net_status *s)
@@ -101,7 +97,7 @@ static struct rpc_result cmd_getnetworkinfo(struct rpc_call *call)
     jw_put_u64(w, "addresscount", s.counts.addresses);
     jw_put_text(w, "streampolicies", "Default");
     put_families(w, &s);
-    put_policy(w);
+    put_policy(w, chain_get_policy(call->env->chain));
     put_local_addresses(w, &s);
     jw_put_text(w, "warnings", "");
     jw_object_close(w);
@@ -144,19 +140,76 @@ static struct rpc_result cmd_getinfo(struct rpc_call *call)
     return rpc_done();
 }
 
+/* What the options say, in the reference's words and order, then what it does not have. */
+enum setting_kind { SETTING_SIZE, SETTING_INT, SETTING_BOOL, SETTING_AMOUNT };
+static const struct setting {
+    const char *name;
+    enum setting_kind kind;
+} settings[] = {
+    { "excessiveblocksize", SETTING_SIZE },
+    { "blockmaxsize", SETTING_SIZE },
+    { "maxtxsizepolicy", SETTING_SIZE },
+    { "datacarriersize", SETTING_SIZE },
+    { "maxscriptsizepolicy", SETTING_SIZE },
+    { "maxopsperscriptpolicy", SETTING_INT },
+    { "maxscriptnumlengthpolicy", SETTING_SIZE },
+    { "maxpubkeyspermultisigpolicy", SETTING_INT },
+    { "maxtxsigopscountspolicy", SETTING_INT },
+    { "maxstackmemoryusagepolicy", SETTING_SIZE },
+    { "maxstackmemoryusageconsensus", SETTING_SIZE },
+    { "limitancestorcount", SETTING_INT },
+    { "limitcpfpgroupmemberscount", SETTING_INT },
+    { "maxmempoolsizedisk", SETTING_SIZE },
+    { "mempoolmaxpercentcpfp", SETTING_INT },
+    { "mempoolexpiry", SETTING_INT },
+    { "maxmempoolnonfinal", SETTING_SIZE },
+    { "acceptnonstdoutputs", SETTING_BOOL },
+    { "datacarrier", SETTING_BOOL },
+    { "permitbaremultisig", SETTING_BOOL },
+    { "minminingtxfee", SETTING_AMOUNT },
+    { "maxtxfee", SETTING_AMOUNT },
+    { "maxstdtxvalidationduration", SETTING_INT },
+    { "maxnonstdtxvalidationduration", SETTING_INT },
+    { "maxtxchainvalidationbudget", SETTING_INT },
+    { "minconsolidationfactor", SETTING_INT },
+    { "maxconsolidationinputscriptsize", SETTING_SIZE },
+    { "minconfconsolidationinput", SETTING_INT },
+    { "acceptnonstdconsolidationinput", SETTING_BOOL },
+    { "persistmempool", SETTING_BOOL },
+    { "dbcache", SETTING_SIZE },
+    { "memory", SETTING_SIZE },
+    { "par", SETTING_INT },
+};
+
+static void put_setting(struct json_writer *w, const struct config *c, const struct setting *s)
+{
+    switch (s->kind) {
+    case SETTING_SIZE:
+        jw_put_u64(w, s->name, config_size(c, s->name));
+        break;
+    case SETTING_INT:
+        jw_put_i64(w, s->name, config_int(c, s->name));
+        break;
+    case SETTING_BOOL:
+        jw_put_bool(w, s->name, config_bool(c, s->name));
+        break;
+    case SETTING_AMOUNT:
+        jw_put_amount(w, s->name, config_amount(c, s->name));
+        break;
+    }
+}
+
 static struct rpc_result cmd_getsettings(struct rpc_call *call)
 {
-    static const char *const sizes[] = {
-        "excessiveblocksize",           "blockmaxsize", "maxstackmemoryusagepolicy",
-        "maxstackmemoryusageconsensus", "dbcache",      "memory"
-    };
     struct json_writer *w = call->out;
-    const struct config *config = call->env->config;
+    struct mempool_stats pool;
+    mempool_get_stats(chain_mempool(call->env->chain), clock_now(), &pool);
     jw_object_open(w);
-    for (size_t i = 0; i < COUNT_OF(sizes); i++)
-        jw_put_u64(w, sizes[i], config_size(config, sizes[i]));
-    jw_put_i64(w, "par", config_int(config, "par"));
-    jw_put_amount(w, "minminingtxfee", config_amount(config, "minminingtxfee"));
+    for (size_t i = 0; i < COUNT_OF(settings); i++)
+        put_setting(w, call->env->config, &settings[i]);
+    /* These follow from more than their options. */
+    jw_put_u64(w, "maxmempool", pool.max_memory);
+    jw_put_bool(w, "acceptnonstdtxn", chain_get_policy(call->env->chain)->accept_nonstandard_txs);
     jw_object_close(w);
     return rpc_done();
 }
@@ -178,9 +231,17 @@ static const struct rpc_command rows[] = {
       .where = RPC_ON_WORKER,
       .fn = cmd_getsettings,
       .help = "Limits and policies in force.",
-      .result = "{excessiveblocksize, blockmaxsize, maxstackmemoryusagepolicy, "
-                "maxstackmemoryusageconsensus, dbcache, "
-                "memory, par, minminingtxfee}",
+      .result = "{excessiveblocksize, blockmaxsize, maxtxsizepolicy, datacarriersize, "
+                "maxscriptsizepolicy, maxopsperscriptpolicy, maxscriptnumlengthpolicy, "
+                "maxpubkeyspermultisigpolicy, maxtxsigopscountspolicy, maxstackmemoryusagepolicy, "
+                "maxstackmemoryusageconsensus, limitancestorcount, limitcpfpgroupmemberscount, "
+                "maxmempoolsizedisk, mempoolmaxpercentcpfp, mempoolexpiry, maxmempoolnonfinal, "
+                "acceptnonstdoutputs, datacarrier, permitbaremultisig, minminingtxfee, maxtxfee, "
+                "maxstdtxvalidationduration, maxnonstdtxvalidationduration, "
+                "maxtxchainvalidationbudget, minconsolidationfactor, "
+                "maxconsolidationinputscriptsize, minconfconsolidationinput, "
+                "acceptnonstdconsolidationinput, persistmempool, dbcache, memory, par, maxmempool, "
+                "acceptnonstdtxn}",
       .example = "" },
     { .name = "getnetworkinfo",
       .category = "network",

@@ -2,8 +2,8 @@
 import time
 
 from blocks import Tx, TxIn, TxOut, ANYONE
-from framework import case, check, equal, main, raises_rpc
-from txs import coin, hex_of, id_of, move, node_with_coins, output, pool, send
+from framework import case, check, equal, main, raises_rpc, wait_until
+from txs import coin, hex_of, id_of, mine, move, node_with_coins, output, pool, send
 
 NOBODY = "11" * 32
 
@@ -31,13 +31,13 @@ def size_of(tx):
 
 @case()
 def an_empty_pool_and_its_limits(t):
-    node, _ = node_with_coins(t)
+    node, _ = node_with_coins(t, "-maxmempool=200", "-mempoolmaxpercentcpfp=20")
     state = info(node)
     equal(list(state), ["size", "journalsize", "nonfinalsize", "bytes", "usage", "usagedisk",
                         "usagecpfp", "nonfinalusage", "maxmempool", "maxmempoolsizedisk",
                         "maxmempoolsizecpfp", "mempoolminfee"])
-    equal(state["maxmempool"], 1000000000)
-    equal(state["maxmempoolsizecpfp"], 100000000)
+    equal(state["maxmempool"], 200000000)
+    equal(state["maxmempoolsizecpfp"], 40000000)
     equal(state["mempoolminfee"], 0)
     equal(sum(state[key] for key in ("size", "journalsize", "nonfinalsize", "bytes", "usage",
                                      "usagedisk", "usagecpfp", "nonfinalusage")), 0)
@@ -126,6 +126,20 @@ def behaviour_80_a_chain_that_does_not_pay_has_25_links(t):
 
 
 @case()
+def limits_of_chains_and_groups_are_options(t):
+    node, chain = node_with_coins(t, "-limitancestorcount=4", "-limitcpfpgroupmemberscount=2")
+    for height, fee, links in ((1, 1000, 4), (2, 0, 2)):
+        tx = move(coin(chain, height), fee=fee)
+        send(node, tx)
+        for _ in range(links - 1):
+            tx = move(output(tx), fee=fee)
+            send(node, tx)
+        last = move(output(tx), fee=fee)
+        raises_rpc(-26, lambda: node.rpc.sendrawtransaction(hex_of(last)),
+                   "too-long-mempool-chain")
+
+
+@case()
 def a_changed_fee_decides_in_which_pool_a_transaction_is(t):
     node, chain = node_with_coins(t)
     rpc = node.rpc
@@ -153,9 +167,36 @@ def a_changed_fee_decides_in_which_pool_a_transaction_is(t):
     raises_rpc(-8, lambda: rpc.prioritisetransaction("xyz", 0, 1))
 
 
+@case(timeout=120)
+def a_full_pool_keeps_what_pays_most_and_asks_for_more(t):
+    node, chain = node_with_coins(t, "-maxmempool=1", "-maxtxfee=10", "-datacarriersize=1000000",
+                                  "-acceptnonstdtxn=1")
+    rpc = node.rpc
+    kept, gone = [], []
+    payload = b"\x00\x6a\x4e" + (150000).to_bytes(4, "little") + b"\x07" * 150000
+    for height in range(1, 10):
+        txid, index, value = coin(chain, height)
+        fee = 100000 * height
+        tx = Tx([TxIn(txid, index, b"", 0xffffffff)],
+                [TxOut(value - fee, ANYONE), TxOut(0, payload)])
+        rpc.sendrawtransaction(hex_of(tx))
+        (kept if height > 3 else gone).append(id_of(tx))
+    state = info(node)
+    check(state["usage"] <= state["maxmempool"] == 1000000, "memory: %r" % state)
+    equal(pool(node), set(kept))
+    floor = int(state["mempoolminfee"] * 100000000)
+    check(floor > 2000, "the minimum has risen: %d" % floor)
+    cheap = move(coin(chain, 10), fee=10)
+    raises_rpc(-26, lambda: rpc.sendrawtransaction(hex_of(cheap)), "66: mempool min fee not met")
+    # It falls after a block.
+    mine(node, chain)
+    wait_until(lambda: info(node)["mempoolminfee"] * 100000000 < floor, 30,
+               "the minimum falls after a block")
+
+
 @case()
 def transactions_that_wait_for_their_time_are_listed(t):
-    node, chain = node_with_coins(t)
+    node, chain = node_with_coins(t, "-maxmempoolnonfinal=1")
     early = move(coin(chain, 1), sequence=1, lock_time=node.rpc.getblockcount() + 50)
     send(node, early)
     equal(node.rpc.getrawnonfinalmempool(), [id_of(early)])

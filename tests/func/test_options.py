@@ -57,6 +57,12 @@ BROKEN = [
     (["-magicbytes=12"], ["magicbytes"]),
     (["-uacomment=a/b"], ["uacomment"]),
     (["-minminingtxfee=1.123456789"], ["minminingtxfee"]),
+    (["-maxmempool=0"], ["maxmempool"]),
+    (["-mempoolmaxpercentcpfp=101"], ["mempoolmaxpercentcpfp", "100"]),
+    (["-limitcpfpgroupmemberscount=0"], ["limitcpfpgroupmemberscount"]),
+    (["-maxtxsizepolicy=5"], ["maxtxsizepolicy", "99999"]),
+    (["-maxstdtxvalidationduration=2000"], ["maxstdtxvalidationduration",
+                                            "maxnonstdtxvalidationduration"]),
     (["-genesisactivationheight=0"], ["genesisactivationheight"]),
     (["-chronicleactivationheight=10", "-genesisactivationheight=20"], ["chronicleactivationheight"]),
     (["-datadir=/nonexistent/place"], ["datadir", "/nonexistent/place"]),
@@ -103,12 +109,12 @@ def broken_configuration_names_file_line_and_option(t):
 def unknown_keys_of_a_file_are_warned_about(t):
     node = t.make_node()
     with open(os.path.join(node.directory, "bsvpeer.conf"), "w", encoding="ascii") as file:
-        file.write("stalekey=1\nmaxconections=7\nuacomment=from-file\nmaxmempool=500\n")
+        file.write("stalekey=1\nmaxconections=7\nuacomment=from-file\nminrelaytxfee=0.00001\n")
     node.start()
     log = node.log()
     is_in("stalekey", log)
     is_in("maxconnections", log, "nearest known name")
-    is_in("maxmempool", log, "ignored option")
+    is_in("minrelaytxfee", log, "ignored option")
     is_in("from-file", node.rpc.getnetworkinfo()["subversion"])
 
 

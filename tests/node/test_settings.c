@@ -118,6 +118,86 @@ static void a_bad_value_is_one_line_that_names_the_option(void **state)
     assert_refused(f, "stray", "stray");
 }
 
+static struct chain_options chain_options_of(struct settings *s)
+{
+    struct chain_options o;
+    struct error e = { .text = "" };
+    assert_int_equal(settings_chain(s, &o, &e), OK);
+    return o;
+}
+
+static void limits_of_the_mempool_are_the_references(void **state)
+{
+    struct settings s;
+    struct error e = { .text = "" };
+    assert_int_equal(load(*state, &s, &e, "-memory=16GB", NULL), OK);
+    const struct chain_options o = chain_options_of(&s);
+    const struct tx_policy p = tx_policy_default();
+    assert_int_equal(o.mempool.max_bytes, 1000000000);
+    assert_int_equal(o.mempool.max_secondary_bytes, 100000000);
+    assert_int_equal(o.mempool.expiry_s, 336 * 3600);
+    assert_int_equal(o.mempool.mining_fee_per_kb, 100);
+    assert_int_equal(o.mempool.max_ancestors, 10000);
+    assert_int_equal(o.mempool.max_group_members, 25);
+    assert_int_equal(o.nonfinal_max_bytes, 50 << 20);
+    assert_true(o.persist_mempool);
+    assert_int_equal(o.policy.mining_fee_per_kb, 100);
+    assert_int_equal(o.policy.max_fee, p.max_fee);
+    assert_int_equal(o.policy.max_tx_size, p.max_tx_size);
+    assert_int_equal(o.policy.max_sigops, UINT32_MAX);
+    assert_false(o.policy.accept_nonstandard_txs);
+    assert_true(o.policy.accept_nonstandard_outputs && o.policy.data_carrier);
+    assert_true(o.policy.bare_multisig);
+    assert_int_equal(o.policy.data_carrier_size, p.data_carrier_size);
+    assert_int_equal(o.policy.consolidation_factor, p.consolidation_factor);
+    assert_int_equal(o.policy.consolidation_max_script, p.consolidation_max_script);
+    assert_int_equal(o.policy.consolidation_min_conf, p.consolidation_min_conf);
+    assert_false(o.policy.consolidation_nonstandard);
+    assert_memory_equal(&o.policy.scripts, &p.scripts, sizeof(p.scripts));
+    assert_int_equal(o.policy.standard_time_ms, p.standard_time_ms);
+    assert_int_equal(o.policy.nonstandard_time_ms, p.nonstandard_time_ms);
+    assert_int_equal(o.policy.chain_time_ms, p.chain_time_ms);
+    settings_clear(&s);
+}
+
+static void memory_is_a_ceiling_for_the_mempool_too(void **state)
+{
+    const struct fixture *f = *state;
+    struct settings s;
+    struct error e;
+    assert_int_equal(load(f, &s, &e, "-memory=64MiB", NULL), OK);
+    assert_int_equal(chain_options_of(&s).mempool.max_bytes, 8 << 20);
+    assert_int_equal(chain_options_of(&s).nonfinal_max_bytes, 4 << 20);
+    assert_int_equal(config_size(s.config, "maxmempool"), 8 << 20);
+    settings_clear(&s);
+    assert_int_equal(load(f, &s, &e, "-memory=64MiB", "-maxmempool=20", NULL), OK);
+    assert_int_equal(chain_options_of(&s).mempool.max_bytes, 20000000);
+    settings_clear(&s);
+    assert_int_equal(load(f, &s, &e, "-memory=64MiB", "-maxmempool=2GB", NULL), OK);
+    assert_int_equal(chain_options_of(&s).mempool.max_bytes, 32 << 20);
+    buf_put_u8(&s.warnings, 0);
+    assert_non_null(strstr((char *)s.warnings.data, "-maxmempool"));
+    settings_clear(&s);
+}
+
+static void limits_that_contradict_are_refused(void **state)
+{
+    static const char *const pairs[][2] = {
+        { "-maxtxsizepolicy=99998", "maxtxsizepolicy" },
+        { "-maxstdtxvalidationduration=1000", "maxstdtxvalidationduration" },
+        { "-maxnonstdtxvalidationduration=3", "maxnonstdtxvalidationduration" },
+    };
+    for (size_t i = 0; i < 3; i++) {
+        struct settings s;
+        struct error e = { .text = "" };
+        struct chain_options o;
+        assert_int_equal(load(*state, &s, &e, pairs[i][0], NULL), OK);
+        assert_int_equal(settings_chain(&s, &o, &e), ERR_RANGE);
+        assert_non_null(strstr(e.text, pairs[i][1]));
+        settings_clear(&s);
+    }
+}
+
 static void a_missing_data_directory_is_refused(void **state)
 {
     (void)state;
@@ -134,12 +214,12 @@ static void bitcoin_conf_is_read_when_there_is_no_other(void **state)
     const struct fixture *f = *state;
     struct settings s;
     struct error e;
-    write_conf(f, "bitcoin.conf", "regtest=1\nmaxmempool=300\nstandalone=1\nnonsense=1\n");
+    write_conf(f, "bitcoin.conf", "regtest=1\nminrelaytxfee=0.00001\nstandalone=1\nnonsense=1\n");
     assert_int_equal(load(f, &s, &e, NULL), OK);
     assert_int_equal(s.params.network, NETWORK_REGTEST);
     buf_put_u8(&s.warnings, 0);
     assert_non_null(strstr((char *)s.warnings.data, "bitcoin.conf"));
-    assert_non_null(strstr((char *)s.warnings.data, "maxmempool"));
+    assert_non_null(strstr((char *)s.warnings.data, "minrelaytxfee"));
     assert_non_null(strstr((char *)s.warnings.data, "nonsense"));
     settings_clear(&s);
 
@@ -219,6 +299,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nothing_is_mandatory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(limits_of_the_mempool_are_the_references, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(memory_is_a_ceiling_for_the_mempool_too, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(limits_that_contradict_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_network_has_its_directory_and_ports, set_up, tear_down),
         cmocka_unit_test_setup_teardown(two_networks_at_once_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_bad_value_is_one_line_that_names_the_option, set_up, tear_down),

@@ -583,6 +583,8 @@ static void overviews_work_without_a_network(void **state)
     assert_int_equal(number(r, "maxblocksize"), 10000000000);
     r = call(&f->c, "getsettings", "[]");
     assert_string_equal(text(r, "minminingtxfee"), "0.00000100");
+    assert_int_equal(number(r, "limitcpfpgroupmemberscount"), 25);
+    assert_int_equal(number(r, "datacarriersize"), UINT32_MAX);
     call_fails(&f->c, "getnetworkinfo", "[]", -31, "Peer-to-peer");
     call_fails(&f->c, "getpeerinfo", "[]", -31, "Peer-to-peer");
     call_fails(&f->c, "addnode", "[\"a\",\"add\"]", -31, "Peer-to-peer");
