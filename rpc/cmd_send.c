@@ -229,30 +229,51 @@ static void put_invalid(struct json_writer *w, const struct many *m)
     jw_array_close(w);
 }
 
+/* References, since the pool's lock is not for the time that writing takes. */
 struct ancestors {
-    struct json_writer *w;
-    const struct txid *of;
+    struct tx **v;
+    size_t n, cap;
 };
 
-static enum mempool_visit put_ancestor(void *ctx, const struct mempool_entry *entry)
+static enum mempool_visit keep_ancestor(void *ctx, const struct mempool_entry *entry)
 {
-    const struct ancestors *a = ctx;
-    struct json_writer *w = a->w;
-    if (txid_equal(&entry->tx->id, a->of))
-        return MEMPOOL_GO_ON;
+    struct ancestors *a = ctx;
+    if (a->n == a->cap) {
+        a->cap = a->cap ? 2 * a->cap : 32;
+        a->v = xrealloc(a->v, a->cap * sizeof(*a->v));
+    }
+    a->v[a->n++] = tx_ref(entry->tx);
+    return MEMPOOL_GO_ON;
+}
+
+static void put_ancestor(struct json_writer *w, const struct tx *tx)
+{
     jw_object_open(w);
-    jw_put_hash(w, "txid", entry->tx->id.b);
+    jw_put_hash(w, "txid", tx->id.b);
     jw_key(w, "vin");
     jw_array_open(w);
-    for (size_t i = 0; i < entry->tx->n_in; i++) {
+    for (size_t i = 0; i < tx->n_in; i++) {
         jw_object_open(w);
-        jw_put_hash(w, "txid", entry->tx->in[i].prevout.txid.b);
-        jw_put_u64(w, "vout", entry->tx->in[i].prevout.index);
+        jw_put_hash(w, "txid", tx->in[i].prevout.txid.b);
+        jw_put_u64(w, "vout", tx->in[i].prevout.index);
         jw_object_close(w);
     }
     jw_array_close(w);
     jw_object_close(w);
-    return MEMPOOL_GO_ON;
+}
+
+/* Of the transaction, which is the first that is visited. */
+static void put_ancestors(struct rpc_call *call, const struct txid *id)
+{
+    struct ancestors a = { .n = 0 };
+    mempool_each_ancestor(chain_mempool(call->env->chain), id, keep_ancestor, &a);
+    jw_array_open(call->out);
+    for (size_t i = 1; i < a.n; i++)
+        put_ancestor(call->out, a.v[i]);
+    jw_array_close(call->out);
+    for (size_t i = 0; i < a.n; i++)
+        tx_unref(a.v[i]);
+    free(a.v);
 }
 
 static bool wants_ancestors(const struct many *m, size_t i)
@@ -276,10 +297,7 @@ static void put_unconfirmed(struct rpc_call *call, const struct many *m)
         jw_object_open(w);
         jw_put_hash(w, "txid", m->v[i].tx->id.b);
         jw_key(w, "ancestors");
-        jw_array_open(w);
-        struct ancestors a = { w, &m->v[i].tx->id };
-        mempool_each_ancestor(chain_mempool(call->env->chain), a.of, put_ancestor, &a);
-        jw_array_close(w);
+        put_ancestors(call, &m->v[i].tx->id);
         jw_object_close(w);
     }
     jw_array_close(w);
