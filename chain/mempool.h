@@ -178,6 +178,10 @@ void mempool_each_ancestor(struct mempool *mp, const struct txid *id, mempool_vi
                            void *ctx);
 void mempool_each_descendant(struct mempool *mp, const struct txid *id, mempool_visit_fn fn,
                              void *ctx);
+/* Those of these that are in the pool and everything that descends from them, each once, by rising
+ * sequence. */
+void mempool_each_of_trees(struct mempool *mp, const struct txid *roots, size_t n,
+                           mempool_visit_fn fn, void *ctx);
 /* The one entry; false when it is not there. */
 bool mempool_visit(struct mempool *mp, const struct txid *id, mempool_visit_fn fn, void *ctx);
 

@@ -108,36 +108,62 @@ static void meet(struct map *seen, struct pool_list *out, const struct mempool_e
     pool_list_push(out, pool_entry_of(e));
 }
 
-/* Marks in the entries belong to the chain thread, so a set of those met is kept here. */
-static void collect(const struct mempool_entry *from, bool up, struct pool_list *out)
+/* Goes on from those in the list, up or down, until all are met. Marks in the entries belong to the
+ * chain thread, so a set of those met is kept here. */
+static void meet_all(struct map *seen, struct pool_list *out, bool up)
 {
-    struct map seen;
-    map_init(&seen);
-    meet(&seen, out, from);
     for (size_t done = 0; done < out->n; done++) {
         const struct mempool_entry *at = &out->v[done]->pub;
         struct mempool_entry *const *next = up ? at->parents : at->children;
         for (uint32_t i = 0; i < (up ? at->n_parents : at->n_children); i++)
-            meet(&seen, out, next[i]);
+            meet(seen, out, next[i]);
     }
-    map_clear(&seen);
-    /* The first one is where we began. */
-    struct pool_list rest = { out->v + 1, out->n - 1, 0 };
-    pool_list_sort(&rest);
+}
+
+static void visit_list(const struct pool_list *list, mempool_visit_fn fn, void *ctx)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (fn(ctx, &list->v[i]->pub) == MEMPOOL_ENOUGH)
+            break;
 }
 
 static void each_relative(struct mempool *mp, const struct txid *id, bool up, mempool_visit_fn fn,
                           void *ctx)
 {
     struct pool_list list = { 0 };
+    struct map seen;
+    map_init(&seen);
     pthread_rwlock_rdlock(&mp->lock);
     const struct pool_entry *e = pool_find(mp, id);
-    if (e)
-        collect(&e->pub, up, &list);
-    for (size_t i = 0; i < list.n; i++)
-        if (fn(ctx, &list.v[i]->pub) == MEMPOOL_ENOUGH)
-            break;
+    if (e) {
+        meet(&seen, &list, &e->pub);
+        meet_all(&seen, &list, up);
+        struct pool_list others = { list.v + 1, list.n - 1, 0 };
+        pool_list_sort(&others);
+    }
+    visit_list(&list, fn, ctx);
     pthread_rwlock_unlock(&mp->lock);
+    map_clear(&seen);
+    free(list.v);
+}
+
+void mempool_each_of_trees(struct mempool *mp, const struct txid *roots, size_t n,
+                           mempool_visit_fn fn, void *ctx)
+{
+    struct pool_list list = { 0 };
+    struct map seen;
+    map_init(&seen);
+    pthread_rwlock_rdlock(&mp->lock);
+    for (size_t i = 0; i < n; i++) {
+        const struct pool_entry *e = pool_find(mp, &roots[i]);
+        if (e)
+            meet(&seen, &list, &e->pub);
+    }
+    meet_all(&seen, &list, false);
+    pool_list_sort(&list);
+    visit_list(&list, fn, ctx);
+    pthread_rwlock_unlock(&mp->lock);
+    map_clear(&seen);
     free(list.v);
 }
 

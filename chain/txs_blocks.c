@@ -104,6 +104,22 @@ static bool keep_tx(struct returned_block *b, const struct tx *tx, size_t *bytes
     return true;
 }
 
+/* What spends a transaction that is neither in the chain nor in the pool has to go. */
+static void drop_spenders(struct txs *t, const struct tx *tx)
+{
+    struct mempool_removals r = { .n = 0 };
+    struct outpoint o = { .txid = tx->id };
+    for (size_t i = 0; i < tx->n_out; i++) {
+        o.index = (uint32_t)i;
+        const struct mempool_entry *spender = mempool_spender(t->pool, &o);
+        if (spender) {
+            const struct txid id = spender->tx->id;
+            mempool_remove(t->pool, &id, MEMPOOL_REORG, &r);
+        }
+    }
+    txs_tell_removed(t, &r, NULL);
+}
+
 /* All but the coinbase, up to the mempool's size. */
 static enum err read_returned(struct txs *t, struct header_node *node, struct returned_block *b,
                               struct error *e)
@@ -113,12 +129,11 @@ static enum err read_returned(struct txs *t, struct header_node *node, struct re
     enum err rc = chain_read_block(t->chain, node, SEGMENT_BYTES, &reader, e);
     if (rc)
         return rc;
-    bool room = true;
-    while (room && !(rc = block_reader_next(reader, &s, e)) && s) {
-        for (size_t i = 0; i < s->n_txs && room; i++)
-            if (s->first + i > 0)
-                room = t->returned_bytes < t->chain->o.mempool.max_bytes &&
-                       keep_tx(b, &s->txs[i], &t->returned_bytes);
+    while (!(rc = block_reader_next(reader, &s, e)) && s) {
+        for (size_t i = 0; i < s->n_txs; i++)
+            if (s->first + i > 0 && (t->returned_bytes >= t->chain->o.mempool.max_bytes ||
+                                     !keep_tx(b, &s->txs[i], &t->returned_bytes)))
+                drop_spenders(t, &s->txs[i]);
         block_segment_unref(s);
     }
     block_reader_close(reader);
@@ -144,31 +159,20 @@ enum err txs_block_disconnected(struct txs *t, struct header_node *node, struct 
 
 /* --- settling ------------------------------------------------------------------------------- */
 
-/* An entry of the pool that has to be judged once more. */
-struct doubtful_one {
-    struct tx_offer *offer;
-    uint64_t sequence;
-};
-
-struct doubtful_list {
+/* Entries of the pool that have to be judged once more, with what descends from them. */
+struct doubtful {
     const struct txs *txs;
-    struct doubtful_one *v;
+    struct txid *v;
     size_t n, cap;
 };
 
-static enum mempool_visit doubt(void *ctx, const struct mempool_entry *entry)
+static void doubt(struct doubtful *d, const struct txid *id)
 {
-    struct doubtful_list *l = ctx;
-    if (l->n == l->cap) {
-        l->cap = l->cap ? 2 * l->cap : 64;
-        l->v = xrealloc(l->v, l->cap * sizeof(*l->v));
+    if (d->n == d->cap) {
+        d->cap = d->cap ? 2 * d->cap : 64;
+        d->v = xrealloc(d->v, d->cap * sizeof(*d->v));
     }
-    struct tx_offer *o = tx_offer_new(entry->tx, TX_SOURCE_REORG);
-    o->from_pool = true;
-    o->work.time = entry->time;
-    o->work.height = entry->height;
-    l->v[l->n++] = (struct doubtful_one){ o, entry->sequence };
-    return MEMPOOL_GO_ON;
+    d->v[d->n++] = *id;
 }
 
 static bool is_frozen(const struct txs *t, const struct tx *tx)
@@ -180,70 +184,56 @@ static bool is_frozen(const struct txs *t, const struct tx *tx)
 /* What a lower height may forbid. */
 static enum mempool_visit doubt_locked(void *ctx, const struct mempool_entry *entry)
 {
-    const struct doubtful_list *l = ctx;
-    return entry->spends_coinbase || entry->tx->lock_time || is_frozen(l->txs, entry->tx)
-               ? doubt(ctx, entry) : MEMPOOL_GO_ON;
+    struct doubtful *d = ctx;
+    if (entry->spends_coinbase || entry->tx->lock_time || is_frozen(d->txs, entry->tx))
+        doubt(d, &entry->tx->id);
+    return MEMPOOL_GO_ON;
 }
 
-static int by_sequence(const void *a, const void *b)
-{
-    const struct doubtful_one *x = a, *y = b;
-    return (x->sequence > y->sequence) - (x->sequence < y->sequence);
-}
-
-/* Those themselves are in the list: now everything that descends from them, too. */
-static void doubt_descendants(struct txs *t, struct doubtful_list *l)
-{
-    const size_t roots = l->n;
-    for (size_t i = 0; i < roots; i++)
-        mempool_each_descendant(t->pool, &l->v[i].offer->work.tx->id, doubt, l);
-}
-
-static void doubt_spenders(struct txs *t, const struct tx *tx, struct doubtful_list *l)
+static void doubt_spenders(struct doubtful *d, const struct tx *tx)
 {
     struct outpoint o = { .txid = tx->id };
     for (size_t i = 0; i < tx->n_out; i++) {
         o.index = (uint32_t)i;
-        const struct mempool_entry *spender = mempool_spender(t->pool, &o);
+        const struct mempool_entry *spender = mempool_spender(d->txs->pool, &o);
         if (spender)
-            doubt(l, spender);
+            doubt(d, &spender->tx->id);
     }
 }
 
+static enum mempool_visit offer_again(void *ctx, const struct mempool_entry *entry)
+{
+    struct tx_offer *o = tx_offer_new(entry->tx, TX_SOURCE_REORG);
+    o->from_pool = true;
+    o->work.time = entry->time;
+    o->work.height = entry->height;
+    tx_list_add(ctx, o);
+    return MEMPOOL_GO_ON;
+}
+
 /* In the order of their first acceptance, each once, out of the pool. */
-static void take_doubtful(struct txs *t, struct doubtful_list *l, struct tx_list *out)
+static void take_doubtful(struct txs *t, const struct doubtful *d, struct tx_list *out)
 {
     struct mempool_removals r = { .n = 0 };
-    qsort(l->v, l->n, sizeof(*l->v), by_sequence);
-    for (size_t i = 0; i < l->n; i++) {
-        if (i > 0 && l->v[i].sequence == l->v[i - 1].sequence) {
-            tx_offer_free(l->v[i].offer);
-            continue;
-        }
-        tx_list_add(out, l->v[i].offer);
-    }
-    for (struct tx_offer *o = out->first; o; o = o->next)
-        mempool_remove(t->pool, &o->work.tx->id, MEMPOOL_REORG, &r);
+    mempool_each_of_trees(t->pool, d->v, d->n, offer_again, out);
+    for (size_t i = 0; i < d->n; i++)
+        mempool_remove(t->pool, &d->v[i], MEMPOOL_REORG, &r);
     mempool_removals_clear(&r); /* told when they do not come back */
-    free(l->v);
 }
 
 static enum err return_transactions(struct txs *t, struct error *e)
 {
-    struct doubtful_list doubtful = { .txs = t };
-    struct tx_list all, children;
+    struct doubtful doubtful = { .txs = t };
+    struct tx_list all;
     tx_list_init(&all);
-    tx_list_init(&children);
     for (size_t i = 0; i < t->n_returned; i++)
         for (size_t j = 0; j < t->returned[i].n; j++) {
-            doubt_spenders(t, t->returned[i].txs[j], &doubtful);
+            doubt_spenders(&doubtful, t->returned[i].txs[j]);
             tx_list_add(&all, tx_offer_new(t->returned[i].txs[j], TX_SOURCE_REORG));
         }
     mempool_each(t->pool, 0, doubt_locked, &doubtful);
-    doubt_descendants(t, &doubtful);
-    take_doubtful(t, &doubtful, &children);
-    for (struct tx_offer *o; (o = tx_list_take(&children));)
-        tx_list_add(&all, o);
+    take_doubtful(t, &doubtful, &all);
+    free(doubtful.v);
     txs_forget_returned(t);
     return txs_run_list(t, &all, e);
 }

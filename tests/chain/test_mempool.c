@@ -259,6 +259,27 @@ static void relatives_are_visited_once_each(void **state)
     mempool_free(mp);
 }
 
+static void trees_that_overlap_are_visited_once(void **state)
+{
+    (void)state;
+    struct mempool *mp = begin();
+    struct mempool_entry *a = add_on(mp, NULL, 1, PAYS), *b = add_on(mp, a, 0, PAYS);
+    struct mempool_entry *c = add_on(mp, NULL, 2, PAYS), *d = add_on(mp, b, 0, PAYS);
+    struct mempool_entry *alone = add_on(mp, NULL, 3, PAYS);
+    const struct txid roots[4] = { d->tx->id, c->tx->id, b->tx->id, { { 1 } } };
+    struct walk w = { .n = 0 };
+    mempool_each_of_trees(mp, roots, 4, note, &w);
+    assert_int_equal(w.n, 3);
+    assert_int_equal(w.seen[0], b->sequence);
+    assert_int_equal(w.seen[1], c->sequence);
+    assert_int_equal(w.seen[2], d->sequence);
+    assert_true(alone->sequence > d->sequence);
+    w.n = 0;
+    mempool_each_of_trees(mp, roots, 0, note, &w);
+    assert_int_equal(w.n, 0);
+    mempool_free(mp);
+}
+
 /* --- who pays --- */
 
 static void behaviour_79_a_child_that_pays_for_both_moves_the_pair_to_the_primary_pool(void **state)
@@ -466,6 +487,7 @@ int main(void)
         cmocka_unit_test(all_can_be_removed_at_once),
         cmocka_unit_test(a_walk_goes_by_sequence_from_anywhere),
         cmocka_unit_test(relatives_are_visited_once_each),
+        cmocka_unit_test(trees_that_overlap_are_visited_once),
         cmocka_unit_test(behaviour_79_a_child_that_pays_for_both_moves_the_pair_to_the_primary_pool),
         cmocka_unit_test(behaviour_80_the_26th_of_a_chain_that_does_not_pay_is_refused),
         cmocka_unit_test(a_chain_has_at_most_the_configured_length),

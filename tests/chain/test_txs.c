@@ -481,6 +481,77 @@ static void what_a_reorganisation_makes_invalid_leaves(void **state)
     test_chain_close(&t);
 }
 
+/* One input final by its lock time alone, one output. */
+static struct built_tx spend_locked(const struct outpoint *from, int64_t value, int64_t fee)
+{
+    const struct in_spec in = { .prevout = *from, .value = value, .sequence_gap = 1 };
+    const struct out_spec out = { .value = value - fee, .script = builder_true() };
+    struct built_tx tx;
+    builder_tx(&(struct tx_spec){ .in = &in, .n_in = 1, .out = &out, .n_out = 1, .lock_time = 1 },
+               &tx);
+    return tx;
+}
+
+/* Every link has to be judged once more, which must not mean once for each link before it. */
+static void a_long_chain_with_lock_times_comes_through_a_reorganisation(void **state)
+{
+    (void)state;
+    enum { LENGTH = 3000 };
+    struct test_chain t;
+    struct error e;
+    open_mature(&t, 2);
+    struct tx_submission *s = xcalloc(LENGTH, sizeof(*s));
+    struct outpoint from = coinbase_of(&t, 1);
+    for (int i = 0; i < LENGTH; i++) {
+        struct built_tx tx = spend_locked(&from, REWARD - i * FEE, FEE);
+        s[i].tx = parse(&tx);
+        from = output_of(&tx);
+        built_tx_clear(&tx);
+    }
+    assert_int_equal(chain_submit_txs(t.chain, s, LENGTH, &e), OK);
+    assert_int_equal(pool_count(&t), LENGTH);
+    assert_int_equal(chain_invalidate(t.chain, test_chain_node(&t, &t.blocks[MATURE]), &e), OK);
+    assert_int_equal(pool_count(&t), LENGTH);
+    assert_int_equal(t.removed[MEMPOOL_REORG], 0);
+    for (int i = 0; i < LENGTH; i++)
+        tx_unref(s[i].tx);
+    tx_submissions_clear(s, LENGTH);
+    free(s);
+    test_chain_close(&t);
+}
+
+static void children_of_what_a_reorganisation_has_no_room_for_leave(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    struct error e;
+    struct chain_params p = test_params(1);
+    test_chain_open(&t, &p, 1);
+    t.options.mempool.max_bytes = 4000;
+    test_chain_reopen(&t);
+    test_chain_grow(&t, MATURE);
+    uint8_t data[5000] = { OP_0, OP_RETURN, OP_PUSHDATA2, (5000 - 5) & 0xff, (5000 - 5) >> 8 };
+    const struct in_spec in = { .prevout = coinbase_of(&t, 1), .value = REWARD };
+    const struct out_spec out = { .script = span_of(data, sizeof(data)) };
+    const struct outpoint two = coinbase_of(&t, 2);
+    struct built_tx txs[2];
+    builder_tx(&(struct tx_spec){ .in = &in, .n_in = 1, .out = &out, .n_out = 1 }, &txs[0]);
+    txs[1] = spend(&two, REWARD, FEE);
+    const struct outpoint mid = output_of(&txs[1]);
+    struct built_tx child = spend(&mid, REWARD - FEE, FEE);
+    test_chain_add(&t, txs, 2);
+    assert_int_equal(submit(&t, &child), TX_ACCEPTED);
+    assert_int_equal(
+        chain_invalidate(t.chain, test_chain_node(&t, &t.blocks[t.height]), &e), OK);
+    assert_false(in_pool(&t, &txs[1]));
+    assert_false(in_pool(&t, &child));
+    assert_int_equal(t.removed[MEMPOOL_REORG], 1);
+    built_tx_clear(&txs[0]);
+    built_tx_clear(&txs[1]);
+    built_tx_clear(&child);
+    test_chain_close(&t);
+}
+
 static void crossing_an_era_line_empties_the_pool(void **state)
 {
     (void)state;
@@ -676,6 +747,8 @@ int main(void)
         cmocka_unit_test(a_block_of_known_transactions_runs_no_signature_again),
         cmocka_unit_test(a_reorganisation_brings_transactions_back_with_their_children),
         cmocka_unit_test(what_a_reorganisation_makes_invalid_leaves),
+        cmocka_unit_test(a_long_chain_with_lock_times_comes_through_a_reorganisation),
+        cmocka_unit_test(children_of_what_a_reorganisation_has_no_room_for_leave),
         cmocka_unit_test(crossing_an_era_line_empties_the_pool),
         cmocka_unit_test(the_pools_are_kept_over_a_restart),
         cmocka_unit_test(a_damaged_file_is_set_aside),
