@@ -6,7 +6,8 @@
  *                                data file, offset, size, undo file, offset, size (varints)
  *   'f' file(be32)            -> blockfile_info fields (varints)
  *   'F' name                  -> flag value (1 byte)
- *   't' txid(32)              -> block hash(32), varint offset, varint size
+ *   't' txid(32)              -> block hash(32), varint offset, varint size; after a crash the
+ *                                block may be unknown
  *   'T'                       -> hash(32) of the last block in the transaction index
  *   'V'                       -> format version (le32); an unknown one is refused with advice
  *
@@ -45,8 +46,8 @@ enum err index_db_set_flag(struct index_db *db, const char *name, bool value,
 enum err index_db_get_tx_tip(struct index_db *db, struct block_hash *tip, bool *found,
                              struct error *e) MUST_CHECK;
 
-/* Transaction index: where a confirmed transaction lies. Written no further than the coins' durable
- * tip. */
+/* Transaction index: where a confirmed transaction lies. Its tip is written no further than the
+ * coins' durable tip; entries may be ahead of both. */
 struct tx_location {
     struct block_hash block;
     uint64_t offset; /* in the block's bytes */

@@ -1,10 +1,13 @@
 /*
- * The optional index of transactions follows the active chain. It is written after the coins, so it
- * never names what a crash takes back; what it lacks after a crash, or when it is switched on for
- * an existing chain, is read from the stored blocks between other work.
+ * The optional index of transactions follows the active chain. How far it reaches is written after
+ * the coins, so a crash takes nothing back that it claims; what it lacks after a crash, or when it
+ * is switched on for an existing chain, is read from the stored blocks between other work.
  *
- * A disconnected block leaves its entries: they name a block that is not active, which readers see,
- * and the next block with the same transaction replaces them.
+ * The entries themselves are written as each block connects once the node has caught up, since
+ * clients ask for a transaction as soon as they hear of its block; while it catches up they wait for
+ * a flush. A disconnected block leaves its entries: they name a block that is not active, as those
+ * that a crash outlives may name an unknown one, which readers see; the next block with the same
+ * transaction replaces them.
  */
 #include <config.h>
 
@@ -68,11 +71,18 @@ static enum err take_staged(struct chain *c, struct header_node *node, struct er
     return OK;
 }
 
+static enum err write_entries(struct chain *c, struct error *e)
+{
+    struct tx_index_batch *batch = c->tx_index.batch;
+    return tx_index_batch_bytes(batch) ? tx_index_batch_write(batch, KV_SYNC, e) : OK;
+}
+
 enum err tx_index_connected(struct chain *c, struct header_node *node, struct error *e)
 {
     if (!c->tx_index.batch || c->tx_index.pos != node->prev || !node->prev)
         return OK;
-    return take_staged(c, node, e);
+    enum err rc = take_staged(c, node, e);
+    return rc || chain_is_initial_download(c) ? rc : write_entries(c, e);
 }
 
 void tx_index_disconnected(struct chain *c, struct header_node *node)
@@ -121,8 +131,10 @@ enum err tx_index_step(struct chain *c, bool *did, struct error *e)
 {
     struct tx_index_state *t = &c->tx_index;
     *did = false;
-    if (!t->batch || !c->tip || t->pos == c->tip)
+    if (!t->batch || !c->tip)
         return OK;
+    if (t->pos == c->tip)
+        return chain_is_initial_download(c) ? OK : write_entries(c, e);
     struct header_node *node = header_ancestor(c->tip, t->pos ? t->pos->height + 1 : 0);
     *did = true;
     if (!stored(node)) { /* pruned: no transaction of it can be handed out */

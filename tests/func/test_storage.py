@@ -68,6 +68,26 @@ def transaction_index_finds_all_and_can_be_added_later(t):
     equal(without.rpc.getrawtransaction(txid, True, block["hash"])["txid"], txid)
 
 
+@case()
+def transaction_index_knows_a_block_before_the_coins_are_flushed(t):
+    path, height, _ = generated_chain(t, "-inputs=200", "-txs=20")
+    node = imported(t, t.make_node("-txindex", "-maxtipage=2000000000"), path, height)
+    spent = node.rpc.getblock(node.rpc.getblockhash(101), 1)["tx"][1]
+
+    def is_found():
+        try:
+            return node.rpc.getrawtransaction(spent, True)["txid"] == spent
+        except RpcError:
+            return False
+    wait_until(is_found, 10, "a transaction without an unspent output")
+    node.kill()
+    node.start()
+    check(not is_found(), "an entry that a crash outlived and that names an unknown block")
+    node.stop()
+    imported(t, node, path, height)
+    wait_until(is_found, 10, "the same after a crash")
+
+
 @case(timeout=90)
 def pruning_by_rpc_keeps_what_a_reorganisation_needs(t):
     node = t.node("-prune=1", "-preferredblockfilesize=1MiB")
