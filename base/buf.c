@@ -55,14 +55,6 @@ void buf_reserve(struct buf *b, size_t more)
     }
 }
 
-uint8_t *buf_extend(struct buf *b, size_t n)
-{
-    buf_reserve(b, n);
-    uint8_t *p = b->data + b->len;
-    b->len += n;
-    return p;
-}
-
 uint8_t *buf_take(struct buf *b, size_t *len)
 {
     uint8_t *data = b->data;
@@ -70,17 +62,6 @@ uint8_t *buf_take(struct buf *b, size_t *len)
         *len = b->len;
     buf_init(b);
     return data;
-}
-
-void buf_put(struct buf *b, const void *data, size_t len)
-{
-    if (len)
-        memcpy(buf_extend(b, len), data, len);
-}
-
-void buf_put_u8(struct buf *b, uint8_t v)
-{
-    *buf_extend(b, 1) = v;
 }
 
 void buf_put_le16(struct buf *b, uint16_t v)
@@ -141,6 +122,13 @@ void buf_put_varint(struct buf *b, uint64_t v)
     uint8_t *p = buf_extend(b, (size_t)n);
     while (n > 0)
         *p++ = digits[--n];
+}
+
+void buf_put_hex(struct buf *b, const void *data, size_t len)
+{
+    buf_reserve(b, 2 * len + 1); /* hex_encode ends with a NUL */
+    hex_encode((char *)b->data + b->len, data, len);
+    b->len += 2 * len;
 }
 
 void buf_put_str(struct buf *b, const char *s)

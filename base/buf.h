@@ -22,11 +22,23 @@ void buf_clear(struct buf *b);              /* frees */
 void buf_reset(struct buf *b);              /* len = 0, memory kept */
 void buf_reserve(struct buf *b, size_t more);
 bool buf_try_reserve(struct buf *b, size_t more) __attribute__((warn_unused_result));
-uint8_t *buf_extend(struct buf *b, size_t n); /* n uninitialised bytes at the end */
+/* n uninitialised bytes at the end */
+static inline uint8_t *buf_extend(struct buf *b, size_t n)
+{
+    if (n > b->cap - b->len || !b->data)
+        buf_reserve(b, n);
+    uint8_t *p = b->data + b->len;
+    b->len += n;
+    return p;
+}
 uint8_t *buf_take(struct buf *b, size_t *len); /* ownership of the memory moves; b is empty after */
 
-void buf_put(struct buf *b, const void *data, size_t len);
-void buf_put_u8(struct buf *b, uint8_t v);
+static inline void buf_put(struct buf *b, const void *data, size_t len)
+{
+    if (len)
+        memcpy(buf_extend(b, len), data, len);
+}
+static inline void buf_put_u8(struct buf *b, uint8_t v) { *buf_extend(b, 1) = v; }
 void buf_put_le16(struct buf *b, uint16_t v);
 void buf_put_be16(struct buf *b, uint16_t v);
 void buf_put_le32(struct buf *b, uint32_t v);
@@ -36,6 +48,7 @@ void buf_put_compact(struct buf *b, uint64_t v);
 void buf_put_var_bytes(struct buf *b, const void *data, size_t len);
 /* MSB-128 variable integer of disk formats (spec consensus 6). */
 void buf_put_varint(struct buf *b, uint64_t v);
+void buf_put_hex(struct buf *b, const void *data, size_t len); /* 2 * len digits */
 /* Text without a terminating NUL. */
 void buf_put_str(struct buf *b, const char *s);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

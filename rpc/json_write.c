@@ -94,14 +94,33 @@ static void put_escaped(struct buf *out, uint8_t c)
 
 static bool is_plain(uint8_t c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
 
+static const uint8_t *skip_plain(const uint8_t *p, const uint8_t *end)
+{
+    while (p < end && is_plain(*p))
+        p++;
+    return p;
+}
+
+/* Text that needs no escape. */
+static void put_quoted_plain(struct buf *out, const void *text, size_t len)
+{
+    uint8_t *p = buf_extend(out, len + 2);
+    p[0] = '"';
+    memcpy(p + 1, text, len);
+    p[len + 1] = '"';
+}
+
 static void put_quoted(struct buf *out, const char *text, size_t len)
 {
     const uint8_t *p = (const uint8_t *)text, *end = p + len;
+    if (skip_plain(p, end) == end) {
+        put_quoted_plain(out, p, len);
+        return;
+    }
     buf_put_u8(out, '"');
     while (p < end) {
         const uint8_t *run = p;
-        while (p < end && is_plain(*p))
-            p++;
+        p = skip_plain(p, end);
         buf_put(out, run, (size_t)(p - run));
         if (p == end)
             break;
@@ -135,6 +154,13 @@ void jw_text_n(struct json_writer *w, const char *text, size_t len)
 }
 
 void jw_text(struct json_writer *w, const char *text) { jw_text_n(w, text, strlen(text)); }
+
+void jw_plain(struct json_writer *w, const char *text, size_t len)
+{
+    value_begin(w);
+    put_quoted_plain(w->out, text, len);
+    flush_if_full(w);
+}
 
 static void put_plain(struct json_writer *w, const char *text)
 {
@@ -179,18 +205,20 @@ void jw_double(struct json_writer *w, double v)
     put_plain(w, text);
 }
 
+/* One digit more than the eight decimals makes their leading zeros; the point takes its place. */
 static void put_amount(struct json_writer *w, int64_t satoshis, size_t least_decimals)
 {
-    char text[32];
+    char text[32], *end = text + sizeof text - 1, *point = end - 9;
     uint64_t v = satoshis < 0 ? -(uint64_t)satoshis : (uint64_t)satoshis;
-    int n = snprintf(text, sizeof text, "%s%llu.%08llu", satoshis < 0 ? "-" : "",
-                     (unsigned long long)(v / SATOSHIS_PER_COIN),
-                     (unsigned long long)(v % SATOSHIS_PER_COIN));
-    size_t len = (size_t)n, least = len - 8 + least_decimals;
-    while (len > least && text[len - 1] == '0')
-        len--;
-    text[len] = 0;
-    put_plain(w, text);
+    digits_before(end, SATOSHIS_PER_COIN + v % SATOSHIS_PER_COIN);
+    *point = '.';
+    char *start = digits_before(point, v / SATOSHIS_PER_COIN);
+    if (satoshis < 0)
+        *--start = '-';
+    while (end > point + 1 + least_decimals && end[-1] == '0')
+        end--;
+    *end = 0;
+    put_plain(w, start);
 }
 
 void jw_amount(struct json_writer *w, int64_t satoshis) { put_amount(w, satoshis, 8); }
@@ -207,9 +235,7 @@ void jw_hex_add(struct json_writer *w, const void *data, size_t len)
     const uint8_t *p = data;
     while (len) {
         size_t n = len < JW_FLUSH_BYTES / 2 ? len : JW_FLUSH_BYTES / 2;
-        buf_reserve(w->out, 2 * n + 1);
-        hex_encode((char *)w->out->data + w->out->len, p, n);
-        w->out->len += 2 * n;
+        buf_put_hex(w->out, p, n);
         p += n;
         len -= n;
         flush_if_full(w);
@@ -232,21 +258,21 @@ void jw_hex(struct json_writer *w, const void *data, size_t len)
 void jw_hash(struct json_writer *w, const uint8_t hash[32])
 {
     char hex[HASH_HEX_SIZE];
-    jw_text_n(w, hash_to_hex(hex, hash), 64);
+    jw_plain(w, hash_to_hex(hex, hash), HASH_HEX_SIZE - 1);
 }
 
 void jw_hex_u32(struct json_writer *w, uint32_t v)
 {
-    char text[12];
-    snprintf(text, sizeof text, "%08x", v);
-    jw_text_n(w, text, 8);
+    uint8_t bytes[4];
+    be32_put(bytes, v);
+    jw_hex(w, bytes, sizeof bytes);
 }
 
 void jw_hex_u64(struct json_writer *w, uint64_t v)
 {
-    char text[20];
-    snprintf(text, sizeof text, "%016llx", (unsigned long long)v);
-    jw_text_n(w, text, 16);
+    uint8_t bytes[8];
+    be64_put(bytes, v);
+    jw_hex(w, bytes, sizeof bytes);
 }
 
 void jw_json(struct json_writer *w, const char *json, size_t len)

@@ -60,6 +60,8 @@ void jw_amount_trimmed(struct json_writer *w, int64_t satoshis);
 /* Control characters are escaped, invalid UTF-8 becomes U+FFFD. */
 void jw_text(struct json_writer *w, const char *text);
 void jw_text_n(struct json_writer *w, const char *text, size_t len);
+/* Text of our own: printable ASCII without quotes and backslashes. */
+void jw_plain(struct json_writer *w, const char *text, size_t len);
 void jw_hex(struct json_writer *w, const void *data, size_t len);
 void jw_hash(struct json_writer *w, const uint8_t hash[32]); /* display order */
 void jw_hex_u32(struct json_writer *w, uint32_t v);          /* eight digits */

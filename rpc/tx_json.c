@@ -11,7 +11,7 @@ static void put_asm(struct json_writer *w, struct span script, enum script_disas
     buf_init(&text);
     script_disassemble(&text, script, mode);
     jw_key(w, "asm");
-    jw_text_n(w, (const char *)text.data, text.len);
+    jw_plain(w, (const char *)text.data, text.len);
     buf_clear(&text);
 }
 

@@ -10,16 +10,6 @@
 
 #define DECIMAL_MAX_BYTES 4
 
-static void put_hex(struct buf *out, struct span data)
-{
-    static const char digits[] = "0123456789abcdef";
-
-    for (size_t i = 0; i < data.len; i++) {
-        buf_put_u8(out, (uint8_t)digits[data.data[i] >> 4]);
-        buf_put_u8(out, (uint8_t)digits[data.data[i] & 15]);
-    }
-}
-
 static void put_hash_type(struct buf *out, uint8_t type)
 {
     static const char *const base[] = { "", "ALL", "NONE", "SINGLE" };
@@ -42,10 +32,10 @@ static void put_push(struct buf *out, struct span data, enum script_disasm mode)
     if (data.len <= DECIMAL_MAX_BYTES && !num_read_i64(&v, data, DECIMAL_MAX_BYTES, NUM_ANY)) {
         buf_printf(out, "%" PRId64, v);
     } else if (mode == SCRIPT_DISASM_SIGNATURES && looks_like_signature(data)) {
-        put_hex(out, span_of(data.data, data.len - 1));
+        buf_put_hex(out, data.data, data.len - 1);
         put_hash_type(out, data.data[data.len - 1]);
     } else {
-        put_hex(out, data);
+        buf_put_hex(out, data.data, data.len);
     }
 }
 

@@ -1,5 +1,7 @@
 #include "base/bytes.h"
 
+#include <stdio.h>
+
 #include "base/amount.h"
 #include "base/intmath.h"
 #include "tests/test.h"
@@ -37,6 +39,25 @@ static void hex_round_trips_and_takes_both_cases(void **state)
     assert_string_equal(text, "00abff7e");
     assert_true(hex_decode(b, 0, "", 0, &len));
     assert_int_equal(len, 0);
+}
+
+static void hex_is_the_same_at_all_lengths(void **state)
+{
+    (void)state;
+    uint8_t data[256 + 3];
+    char text[2 * sizeof data + 1], digits[3];
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)i;
+    for (size_t from = 0; from < 3; from++)
+        for (size_t len = 0; len <= 256; len++) {
+            memset(text, 'x', sizeof text);
+            hex_encode(text, data + from, len);
+            assert_int_equal(strlen(text), 2 * len);
+            for (size_t i = 0; i < len; i++) {
+                snprintf(digits, sizeof digits, "%02x", data[from + i]);
+                assert_memory_equal(text + 2 * i, digits, 2);
+            }
+        }
 }
 
 static void hex_refuses_odd_long_and_foreign_text(void **state)
@@ -102,6 +123,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(integers_round_trip_in_both_orders),
         cmocka_unit_test(hex_round_trips_and_takes_both_cases),
+        cmocka_unit_test(hex_is_the_same_at_all_lengths),
         cmocka_unit_test(hex_refuses_odd_long_and_foreign_text),
         cmocka_unit_test(comparisons_see_every_byte),
         cmocka_unit_test(wiping_clears_the_memory),
