@@ -134,14 +134,24 @@ static void conn_add(struct http_server *s, int fd, const struct sockaddr *peer,
     conn_set_reading(c, true);
 }
 
+/* Ends the request whose reply another thread has written, see http_internal.h. Nothing that has
+ * been read waits then, so the connection lives on. */
+static void conn_settle(struct http_conn *c)
+{
+    if (c->state == CONN_HANDLER && http_request_take_end(c->request))
+        http_conn_reply_done(c);
+}
+
 /* The connection that has waited longest for its next request makes room. */
 static bool evict_idle(struct http_server *s)
 {
     struct http_conn *oldest = NULL;
-    for (struct http_conn *c = s->conns; c; c = c->next)
+    for (struct http_conn *c = s->conns; c; c = c->next) {
+        conn_settle(c);
         if (c->state == CONN_HEAD && !c->processing &&
             (!oldest || c->deadline_ms < oldest->deadline_ms))
             oldest = c;
+    }
     if (oldest)
         conn_free(oldest);
     return oldest != NULL;
@@ -454,6 +464,7 @@ static void conn_start_handler(struct http_conn *c)
     c->state = CONN_HANDLER;
     c->deadline_ms = 0;
     r->fd = evbuffer_get_length(c->out) ? -1 : c->fd; /* not past what an earlier reply left */
+    r->wake_at_end = c->eof || c->in_at < c->in.len;
     atomic_fetch_add(&r->refs, 1);
     c->server->handlers.on_request(c->server->handlers.ctx, r);
 }
@@ -567,6 +578,7 @@ static void conn_read_cb(evutil_socket_t fd, short what, void *arg)
 {
     (void)what;
     struct http_conn *c = arg;
+    conn_settle(c);
     if (c->state == CONN_LINGER) {
         linger_read(c);
         return;
@@ -613,6 +625,7 @@ static void sweep_cb(evutil_socket_t fd, short what, void *arg)
         begin_stop(s, now);
     for (struct http_conn *c = s->conns, *next; c; c = next) {
         next = c->next;
+        conn_settle(c);
         bool unread = evbuffer_get_length(c->out) != 0;
         if ((stopping && conn_idle(c)) ||
             (c->deadline_ms && now > c->deadline_ms && (c->state != CONN_HANDLER || unread)))

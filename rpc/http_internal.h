@@ -4,6 +4,9 @@
  * A connection belongs to the loop thread. A request is shared by its connection and whoever
  * answers it: two references. What another thread writes goes through the request's lock into
  * `pending`; the loop moves it on.
+ *
+ * A reply that another thread has written to its end need not wake the loop: it finds out when the
+ * next request comes, or when it sweeps.
  */
 #ifndef RPC_HTTP_INTERNAL_H
 #define RPC_HTTP_INTERNAL_H
@@ -74,6 +77,8 @@ struct http_request {
     struct evbuffer *pending;
     size_t unsent;             /* pending and handed on, not yet taken by the system */
     bool finished, aborted;
+    bool wake_at_end;          /* more waits on the connection: the loop must hear of the end */
+    bool end_untold;           /* finished, and the loop has not been woken for it */
     bool queued;               /* in the server's ready list */
     struct http_request *ready_next;
     atomic_bool gone, ended;
@@ -121,6 +126,8 @@ void http_request_sent(struct http_request *r, size_t n);
 void http_server_deliver(struct http_server *s);
 /* Loop: the connection of r ends. */
 void http_request_detach(struct http_request *r);
+/* Loop: has the reply been written to its end, without word of it? If not, word will come. */
+bool http_request_take_end(struct http_request *r);
 /* Status line and fields with the empty line; returns the length. fields, type may be NULL. */
 size_t http_format_head(char *out, size_t cap, int status, const char *type, const char *fields,
                         const char *framing, bool keep_alive);

@@ -19,6 +19,9 @@
 #include "base/mem.h"
 
 #define HEAD_OUT_MAX 1024
+#define KEPT_BODY_MAX 65536u /* of a request whose end the loop may hear of later */
+
+enum output_part { OUTPUT_MORE_FOLLOWS, OUTPUT_IS_LAST };
 
 struct http_request *http_request_new(struct http_conn *c)
 {
@@ -144,8 +147,19 @@ static bool output_direct(struct http_request *r, const void **a, size_t *a_len,
     return *a_len == 0 && *b_len == 0;
 }
 
+/* The end of the reply: true when the loop must hear of it now. The request's lock is held. */
+static bool end_reply(struct http_request *r, bool aborted)
+{
+    r->finished = true;
+    r->aborted = aborted;
+    r->end_untold = r->keep_alive && !aborted && !r->unsent && !r->wake_at_end &&
+                    r->body_size <= KEPT_BODY_MAX && !atomic_load(&r->server->stopping);
+    return !r->end_untold;
+}
+
 /* From the loop to the connection, from elsewhere to the socket or by way of pending. */
-static void output(struct http_request *r, const void *a, size_t a_len, const void *b, size_t b_len)
+static void output(struct http_request *r, const void *a, size_t a_len, const void *b, size_t b_len,
+                   enum output_part part)
 {
     if (on_loop(r->server)) {
         if (r->conn)
@@ -156,8 +170,10 @@ static void output(struct http_request *r, const void *a, size_t a_len, const vo
     bool gone = output_direct(r, &a, &a_len, &b, &b_len);
     if (!gone)
         queue_output(r, a, a_len, b, b_len);
+    bool ended = part == OUTPUT_IS_LAST && end_reply(r, false);
+    bool tell = !gone || ended;
     pthread_mutex_unlock(&r->lock);
-    if (!gone)
+    if (tell)
         notify(r);
 }
 
@@ -172,10 +188,10 @@ static void conclude(struct http_request *r, bool abort_it)
             http_conn_reply_done(c);
     } else {
         pthread_mutex_lock(&r->lock);
-        r->finished = true;
-        r->aborted = abort_it;
+        bool tell = !r->finished && end_reply(r, abort_it);
         pthread_mutex_unlock(&r->lock);
-        notify(r);
+        if (tell)
+            notify(r);
     }
     http_request_unref(r);
 }
@@ -186,7 +202,7 @@ void http_reply(struct http_request *r, int status, const char *type, const void
     snprintf(framing, sizeof framing, "Content-Length: %zu\r\n", len);
     size_t n = http_format_head(head, sizeof head, status, type, r->extra_fields,
                                 framing, r->keep_alive);
-    output(r, head, n, body, len);
+    output(r, head, n, body, len, OUTPUT_IS_LAST);
     conclude(r, false);
 }
 
@@ -199,7 +215,7 @@ void http_reply_start(struct http_request *r, int status, const char *type)
         r->keep_alive = false; /* the end of the connection is the end of the body */
     size_t n = http_format_head(head, sizeof head, status, type, r->extra_fields,
                                 r->chunked ? "Transfer-Encoding: chunked\r\n" : "", r->keep_alive);
-    output(r, head, n, NULL, 0);
+    output(r, head, n, NULL, 0, OUTPUT_MORE_FOLLOWS);
 }
 
 void http_reply_start_sized(struct http_request *r, int status, const char *type,
@@ -212,7 +228,7 @@ void http_reply_start_sized(struct http_request *r, int status, const char *type
              fields ? fields : "");
     size_t n = http_format_head(head, sizeof head, status, type, r->extra_fields, framing,
                                 r->keep_alive);
-    output(r, head, n, NULL, 0);
+    output(r, head, n, NULL, 0, OUTPUT_MORE_FOLLOWS);
 }
 
 static enum err wait_for_room(struct http_request *r)
@@ -239,9 +255,9 @@ enum err http_reply_write(struct http_request *r, const void *data, size_t len)
         r->chunked ? snprintf(size, sizeof size, "%s%zx\r\n", r->chunk_open ? "\r\n" : "", len) : 0;
     r->chunk_open = r->chunked;
     if (n)
-        output(r, size, (size_t)n, data, len);
+        output(r, size, (size_t)n, data, len, OUTPUT_MORE_FOLLOWS);
     else
-        output(r, data, len, NULL, 0);
+        output(r, data, len, NULL, 0, OUTPUT_MORE_FOLLOWS);
     enum err rc = wait_for_room(r);
     return http_request_gone(r) ? ERR_CANCELLED : rc;
 }
@@ -250,7 +266,7 @@ void http_reply_finish(struct http_request *r)
 {
     const char *end = r->chunk_open ? "\r\n0\r\n\r\n" : "0\r\n\r\n";
     if (r->chunked)
-        output(r, end, strlen(end), NULL, 0);
+        output(r, end, strlen(end), NULL, 0, OUTPUT_IS_LAST);
     conclude(r, r->sized && r->left); /* too little: the client must not take it for the whole */
 }
 
@@ -265,6 +281,15 @@ void http_request_sent(struct http_request *r, size_t n)
     if (r->unsent <= HTTP_UNSENT_MAX)
         pthread_cond_signal(&r->room);
     pthread_mutex_unlock(&r->lock);
+}
+
+bool http_request_take_end(struct http_request *r)
+{
+    pthread_mutex_lock(&r->lock);
+    bool ended = r->end_untold;
+    r->wake_at_end = !ended;
+    pthread_mutex_unlock(&r->lock);
+    return ended;
 }
 
 void http_request_detach(struct http_request *r)

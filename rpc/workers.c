@@ -81,9 +81,10 @@ bool workers_push(struct workers *w, struct work *work)
         *(w->last ? &w->last->next : &w->first) = work;
         w->last = work;
         w->queued++;
-        pthread_cond_signal(&w->wake);
     }
     pthread_mutex_unlock(&w->lock);
+    if (taken)
+        pthread_cond_signal(&w->wake); /* not under the lock, which the worker takes first */
     return taken;
 }
 

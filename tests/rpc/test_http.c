@@ -45,6 +45,22 @@ static void *stream_main(void *arg)
     return NULL;
 }
 
+/* As a worker answers. */
+static void *thread_main(void *arg)
+{
+    usleep(20000);
+    http_reply(arg, 200, "text/plain", "thread", 6);
+    return NULL;
+}
+
+static void on_thread(struct fixture *f, void *(*run)(void *), struct http_request *r)
+{
+    if (f->thread_used)
+        pthread_join(f->thread, NULL);
+    f->thread_used = true;
+    pthread_create(&f->thread, NULL, run, r);
+}
+
 static void *abort_main(void *arg)
 {
     http_reply_start(arg, 200, "text/plain");
@@ -66,8 +82,9 @@ static void on_request(void *ctx, struct http_request *r)
         int n = snprintf(text, sizeof text, "%zu %d", body.len, body.len ? body.data[body.len - 1] : 0);
         http_reply(r, 200, "text/plain", text, (size_t)n);
     } else if (strcmp(path, "/stream") == 0 || strcmp(path, "/abort") == 0) {
-        f->thread_used = true;
-        pthread_create(&f->thread, NULL, path[1] == 's' ? stream_main : abort_main, r);
+        on_thread(f, path[1] == 's' ? stream_main : abort_main, r);
+    } else if (strcmp(path, "/thread") == 0) {
+        on_thread(f, thread_main, r);
     } else {
         http_reply(r, 404, NULL, NULL, 0);
     }
@@ -139,6 +156,75 @@ static void pipelined_requests_are_answered_in_order(void **state)
         free(r.body);
     }
     buf_clear(&all);
+    close(fd);
+}
+
+static void expect_thread_reply(int fd)
+{
+    struct client_reply r;
+    assert_true(client_read(fd, &r));
+    assert_string_equal(r.body, "thread");
+    free(r.body);
+}
+
+#define THREAD_REQUEST "GET /thread HTTP/1.1\r\n\r\n"
+
+static void replies_of_other_threads_are_followed_by_the_next_request(void **state)
+{
+    struct fixture *f = *state;
+    int fd = client_connect(f->port);
+    double start = client_now();
+    for (int i = 0; i < 3; i++) {
+        client_say(fd, THREAD_REQUEST);
+        expect_thread_reply(fd);
+    }
+    client_say(fd, THREAD_REQUEST);
+    usleep(5000); /* the next one arrives while this one is being answered */
+    client_say(fd, THREAD_REQUEST);
+    expect_thread_reply(fd);
+    expect_thread_reply(fd);
+    client_say(fd, THREAD_REQUEST THREAD_REQUEST THREAD_REQUEST);
+    for (int i = 0; i < 3; i++)
+        expect_thread_reply(fd);
+    assert_int_equal(atomic_load(&f->requests), 8);
+    assert_true(client_now() - start < 0.45); /* nothing waited for the sweep */
+    close(fd);
+}
+
+static void a_connection_is_idle_after_a_reply_of_another_thread(void **state)
+{
+    struct fixture *f = *state;
+    int fd = client_connect(f->port);
+    double start = client_now();
+    client_say(fd, THREAD_REQUEST);
+    expect_thread_reply(fd);
+    assert_true(client_at_end(fd));
+    assert_true(client_now() - start < 3);
+    close(fd);
+}
+
+static void a_connection_that_another_thread_answered_makes_room(void **state)
+{
+    struct fixture *f = *state;
+    int fd[4];
+    for (int i = 0; i < 4; i++) {
+        fd[i] = client_connect(f->port);
+        client_say(fd[i], THREAD_REQUEST);
+        expect_thread_reply(fd[i]);
+    }
+    for (int i = 0; i < 4; i++)
+        close(fd[i]);
+}
+
+static void a_stop_after_a_reply_of_another_thread_is_quick(void **state)
+{
+    struct fixture *f = *state;
+    int fd = client_connect(f->port);
+    client_say(fd, THREAD_REQUEST);
+    expect_thread_reply(fd);
+    double start = client_now();
+    http_server_stop(f->server, 5000);
+    assert_true(client_now() - start < 2);
     close(fd);
 }
 
@@ -440,6 +526,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_slow_head_is_cut_off, setup_impatient, teardown),
         cmocka_unit_test_setup_teardown(an_idle_connection_makes_room_for_a_new_one, setup_impatient, teardown),
         cmocka_unit_test(an_adopted_socket_pair_is_served),
+        T(replies_of_other_threads_are_followed_by_the_next_request),
+        cmocka_unit_test_setup_teardown(a_connection_is_idle_after_a_reply_of_another_thread,
+                                        setup_impatient, teardown),
+        cmocka_unit_test_setup_teardown(a_connection_that_another_thread_answered_makes_room,
+                                        setup_impatient, teardown),
+        T(a_stop_after_a_reply_of_another_thread_is_quick),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
