@@ -104,6 +104,9 @@ struct chain_handlers {
     void (*tx_removed)(void *ctx, const struct mempool_removed *r, const struct header_node *block);
     /* Everything that was handed over comes back here once, in batches. */
     void (*txs_judged)(void *ctx, const struct tx_result *results, size_t n);
+    /* Nothing is left to do: before the thread waits, and once a second while it does. Whatever was
+     * told before is complete. */
+    void (*idle)(void *ctx);
     void (*fatal)(void *ctx, const struct error *e);
 };
 
@@ -151,6 +154,8 @@ enum err chain_read_block_bytes(struct chain *c, const struct header_node *node,
 /* --- transactions --- */
 struct mempool *chain_mempool(struct chain *c); /* any thread */
 struct assembler *chain_assembler(struct chain *c); /* candidates for blocks, block_template.h */
+/* mempool.dat has been read, or is not used. Chain thread. */
+bool chain_mempool_is_loaded(const struct chain *c);
 struct nonfinal *chain_nonfinal(struct chain *c);
 const struct tx_policy *chain_get_policy(const struct chain *c);
 /*

@@ -158,6 +158,8 @@ static bool work_step(struct chain *c)
 
 static void sleep_for_command(struct chain *c)
 {
+    if (c->h.idle)
+        c->h.idle(c->h.ctx);
     int64_t start = clock_mono_us();
     struct queue_node *node = queue_pop_wait(c->queue, SLEEP_MS);
     progress_time(&c->progress, PROGRESS_IDLE, clock_mono_us() - start);

@@ -308,6 +308,7 @@ void txs_close(struct txs *t)
 }
 
 struct mempool *chain_mempool(struct chain *c) { return c->txs.pool; }
+bool chain_mempool_is_loaded(const struct chain *c) { return c->txs.loaded; }
 struct nonfinal *chain_nonfinal(struct chain *c) { return c->txs.nonfinal; }
 const struct tx_policy *chain_get_policy(const struct chain *c) { return &c->txs.policy; }
 

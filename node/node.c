@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/file.h"
 #include "node/events.h"
+#include "node/feeds.h"
 #include "node/notify.h"
 #include "node/progress.h"
 #include "node/rpc_setup.h"
@@ -29,6 +30,7 @@ struct node {
     struct rpc_env env;
     struct rpc_auth *auth;
     struct rpc_server *server;
+    struct feeds *feeds;
     struct chain *chain;
     struct net *net;
     struct sync *sync;
@@ -63,10 +65,40 @@ static void on_block_judged(void *ctx, const struct block_hash *hash, const stru
 static void on_tip_changed(void *ctx, const struct chain_tip *tip, bool initial_download)
 {
     struct node *n = ctx;
+    feeds_tip_changed(n->feeds);
     node_events_post(
         n->events,
         &(struct node_event){ .kind = EVENT_TIP_CHANGED, .tip = *tip, .flag = initial_download });
 }
+
+static void on_block_connected(void *ctx, struct header_node *node)
+{
+    feeds_block_connected(((struct node *)ctx)->feeds, node);
+}
+
+static void on_block_disconnected(void *ctx, struct header_node *node)
+{
+    feeds_block_disconnected(((struct node *)ctx)->feeds, node);
+}
+
+static void on_tx_accepted(void *ctx, const struct mempool_entry *entry, uint64_t source)
+{
+    (void)source;
+    feeds_tx_accepted(((struct node *)ctx)->feeds, entry);
+}
+
+static void on_tx_removed(void *ctx, const struct mempool_removed *r,
+                          const struct header_node *block)
+{
+    feeds_tx_removed(((struct node *)ctx)->feeds, r, block);
+}
+
+static void on_txs_judged(void *ctx, const struct tx_result *results, size_t count)
+{
+    feeds_txs_judged(((struct node *)ctx)->feeds, results, count);
+}
+
+static void on_idle(void *ctx) { feeds_idle(((struct node *)ctx)->feeds); }
 
 static void on_intake_drained(void *ctx, uint64_t source)
 {
@@ -178,6 +210,11 @@ static enum err open_loop(struct node *n, struct error *e)
     return OK;
 }
 
+static enum err open_feeds(struct node *n, struct error *e)
+{
+    return feeds_open(&n->feeds, n->settings, on_fatal, n, e);
+}
+
 static enum err open_rpc(struct node *n, struct error *e)
 {
     n->env = (struct rpc_env){
@@ -189,7 +226,7 @@ static enum err open_rpc(struct node *n, struct error *e)
         .causes = n->causes,
         .node = n,
     };
-    const enum err rc = rpc_setup(n->settings, &n->env, &n->auth, &n->server, e);
+    const enum err rc = rpc_setup(n->settings, &n->env, n->feeds, &n->auth, &n->server, e);
     if (!rc && n->server)
         rpc_server_set_status(n->server, "Starting...");
     return rc;
@@ -202,6 +239,12 @@ static enum err open_chain(struct node *n, struct error *e)
         .ctx = n,
         .status = on_status,
         .tip_changed = on_tip_changed,
+        .block_connected = on_block_connected,
+        .block_disconnected = on_block_disconnected,
+        .tx_accepted = on_tx_accepted,
+        .tx_removed = on_tx_removed,
+        .txs_judged = on_txs_judged,
+        .idle = on_idle,
         .block_judged = on_block_judged,
         .block_arrived = on_block_arrived,
         .intake_drained = on_intake_drained,
@@ -212,7 +255,7 @@ static enum err open_chain(struct node *n, struct error *e)
     if (!rc)
         rc = chain_open(&n->chain, &o, &handlers, e);
     n->env.chain = n->chain;
-    return rc;
+    return rc ? rc : feeds_attach(n->feeds, n->chain, e);
 }
 
 static enum err open_sync(struct node *n, struct error *e)
@@ -298,7 +341,7 @@ static enum err start_chain(struct node *n, struct error *e)
 static enum err node_open(struct node *n, struct error *e)
 {
     static enum err (*const steps[])(struct node *n, struct error *e) = {
-        open_loop, open_rpc, open_chain, open_sync, open_net, start_chain,
+        open_loop, open_feeds, open_rpc, open_chain, open_sync, open_net, start_chain,
     };
     enum err rc = OK;
     for (size_t i = 0; !rc && i < COUNT_OF(steps); i++)
@@ -312,9 +355,12 @@ static enum err node_close(struct node *n, struct error *e)
         net_stop(n->net);
     sync_stop(n->sync);
     progress_free(n->progress);
+    feeds_stop(n->feeds);
     chain_stop(n->chain); /* first: RPC threads may wait for it, for hours when they verify the chain */
     rpc_server_stop(n->server);
-    const enum err rc = n->chain ? chain_close(n->chain, e) : OK;
+    enum err rc = n->chain ? chain_close(n->chain, e) : OK;
+    const enum err feeds_rc = feeds_close(n->feeds, rc ? NULL : e);
+    rc = rc ? rc : feeds_rc;
     rpc_server_free(n->server);
     rpc_auth_free(n->auth);
     net_free(n->net);

@@ -188,6 +188,11 @@ const struct option_row node_options[] = {
     NUMBER("rpcworkqueue", "16", 1, 100000, "<n>", "Requests that may wait."),
     NUMBER("rpcservertimeout", "30", 1, 86400, "<s>", "Idle time of a connection."),
     TEXT("rpccorsdomain", NULL, "<origin>", "Origin from which browsers may ask."),
+    SIZE("eventlogsize", "1GB", 0, 0, 1,
+         "Size of the log of events that GET /events replays; 0: no log, otherwise at least 1 MB."),
+    { .name = "eventlogwait", .type = OPTION_INT, .flags = OPTION_HIDDEN, .def = "60", .min = 0,
+      .max = 86400, .arg = "<s>", .category = CATEGORY,
+      .help = "After a crash: how long the log waits for the chain to make progress." },
     SWITCH("rest", "0", "Answer REST too, to whoever may ask, without credentials."),
 #undef CATEGORY
 #define CATEGORY "Policy"

@@ -62,8 +62,8 @@ static enum err listen_all(const struct settings *s, struct rpc_server *server, 
                        last.text);
 }
 
-enum err rpc_setup(const struct settings *s, struct rpc_env *env, struct rpc_auth **auth,
-                   struct rpc_server **server, struct error *e)
+enum err rpc_setup(const struct settings *s, struct rpc_env *env, struct feeds *feeds,
+                   struct rpc_auth **auth, struct rpc_server **server, struct error *e)
 {
     *auth = NULL;
     *server = NULL;
@@ -85,6 +85,8 @@ enum err rpc_setup(const struct settings *s, struct rpc_env *env, struct rpc_aut
         rc = add_allowed(s, *auth, &n_allowed, e);
     if (!rc)
         rc = rpc_server_new(server, &o, env, *auth, e);
+    if (!rc)
+        feeds_add_routes(feeds, *server);
     if (!rc)
         rc = listen_all(s, *server, n_allowed > 0, e);
     return rc ? rc : rpc_server_start(*server, e);

@@ -1,0 +1,87 @@
+/*
+ * Events of the replayable log: a table of types, their form on disk and as a line of JSON. A new
+ * type is a row of the table and the function that fills its values.
+ *
+ * On disk: u32 length of the rest without the checksum, u32 checksum (SipHash-2-4 with an all-zero
+ * key, its low half), then u8 type, u64 number, u64 time and the values in the order of the row.
+ * All little-endian. Pure functions, any thread.
+ */
+#ifndef NODE_EVENT_RECORD_H
+#define NODE_EVENT_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "rpc/json_write.h"
+
+/* Stored, never renumbered; the rows are in event_record.c. */
+enum logged_event {
+    LOGGED_START = 1,       /* what was told before counts no more: the chain stands here, the
+                               mempool is empty (what is in it follows) */
+    LOGGED_BLOCK_CONNECTED = 2,
+    LOGGED_BLOCK_DISCONNECTED = 3,
+    LOGGED_TX_ACCEPTED = 4,
+    LOGGED_TX_REMOVED = 5,
+};
+
+#define EVENT_FIELDS_MAX 6
+#define EVENT_TEXT_MAX 64
+#define EVENT_RECORD_MAX 512 /* bytes on disk */
+#define EVENT_FRAME_SIZE 8   /* length and checksum */
+
+enum event_field_kind {
+    FIELD_NONE,          /* past the last */
+    FIELD_HASH,
+    FIELD_OPTIONAL_HASH, /* all zero: absent, left out in JSON */
+    FIELD_NUMBER,
+    FIELD_AMOUNT,        /* satoshis; coins in JSON */
+    FIELD_TEXT,
+};
+
+struct event_field {
+    const char *name;
+    enum event_field_kind kind;
+};
+
+struct event_row {
+    enum logged_event type;
+    const char *name;
+    struct event_field fields[EVENT_FIELDS_MAX + 1];
+};
+
+/* NULL: no such type. */
+const struct event_row *event_row_find(unsigned type);
+
+union event_value {
+    uint8_t hash[32];
+    int64_t number;
+    char text[EVENT_TEXT_MAX];
+};
+
+/* Values of the fields in order. Number and time are the log's to set. */
+struct event_record {
+    enum logged_event type;
+    uint64_t number;
+    int64_t time_ms; /* since 1970 */
+    union event_value v[EVENT_FIELDS_MAX];
+};
+
+/* Positions of the values. */
+enum { START_HASH, START_HEIGHT };
+enum { BLOCK_HASH, BLOCK_PREVIOUS, BLOCK_HEIGHT, BLOCK_TXS, BLOCK_SIZE, BLOCK_TIME };
+enum { TX_ID, TX_SIZE, TX_FEE };
+enum { REMOVED_ID, REMOVED_REASON, REMOVED_CONFLICT, REMOVED_BLOCK };
+
+void event_record_write(struct buf *b, const struct event_record *r);
+
+enum event_read { EVENT_READ, EVENT_INCOMPLETE, EVENT_DAMAGED };
+/* The record at data; *used: its length. INCOMPLETE: longer than len, if it is one at all. */
+enum event_read event_record_read(const void *data, size_t len, struct event_record *r,
+                                  size_t *used);
+
+/* One object: number, time, type, then the fields of the type. */
+void event_record_json(struct json_writer *w, const struct event_record *r);
+
+#endif

@@ -1,0 +1,255 @@
+#include "node/feeds.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "node/event_serve.h"
+#include "node/told_chain.h"
+#include "node/told_txs.h"
+
+#define LOG_SIZE_MIN 1000000
+#define COMMIT_BYTES (256u << 10) /* appended events are written at the latest then */
+
+struct feeds {
+    void (*fatal)(void *ctx, const struct error *e);
+    void *fatal_ctx;
+    struct chain *chain;      /* NULL until attached */
+    struct event_log *log;    /* NULL: -eventlogsize=0 */
+    struct told_chain told;
+    struct told_txs told_txs;
+    int64_t wait_ms;          /* -eventlogwait */
+    int64_t progress_ms;      /* when the chain last came closer to where the log ends */
+};
+
+/* --- the account ---------------------------------------------------------------------------- */
+
+static void emit(void *ctx, struct event_record *r)
+{
+    struct feeds *f = ctx;
+    if (r->type == LOGGED_START)
+        told_txs_restart(&f->told_txs);
+    event_log_append(f->log, r);
+}
+
+static void store(void *ctx, struct buf *out)
+{
+    const struct feeds *f = ctx;
+    told_chain_store(&f->told, out);
+    told_txs_store(&f->told_txs, out);
+}
+
+static enum err replay_state(void *ctx, struct span state, struct error *e)
+{
+    struct feeds *f = ctx;
+    static const uint8_t nothing[9]; /* no block, no transactions */
+    struct reader r;
+    reader_init(&r, state.len ? state.data : nothing, state.len ? state.len : sizeof nothing);
+    told_chain_load(&f->told, &r);
+    told_txs_load(&f->told_txs, &r);
+    return reader_done(&r) ? OK : error_set(e, ERR_CORRUPT, "the state of a file does not parse");
+}
+
+static enum err replay_record(void *ctx, const struct event_record *r, struct error *e)
+{
+    struct feeds *f = ctx;
+    if (told_chain_replay(&f->told, r) && told_txs_replay(&f->told_txs, r))
+        return OK;
+    return error_set(e, ERR_CORRUPT, "event %llu contradicts those before",
+                     (unsigned long long)r->number);
+}
+
+/* --- life ----------------------------------------------------------------------------------- */
+
+static enum err open_log(struct feeds *f, const struct settings *s, struct error *e)
+{
+    const uint64_t size = config_size(s->config, "eventlogsize");
+    if (size && size < LOG_SIZE_MIN)
+        return error_set(e, ERR_RANGE,
+                         "-eventlogsize=%llu: must be 0 (no log) or at least %d bytes",
+                         (unsigned long long)size, LOG_SIZE_MIN);
+    const struct event_replayer replayer = { replay_state, replay_record, f };
+    char *dir = path_join(s->net_dir, "events");
+    const struct event_log_options o = { .dir = dir, .max_bytes = size, .store = store, .ctx = f };
+    told_chain_init(&f->told, emit, f);
+    told_txs_init(&f->told_txs, emit, f);
+    f->wait_ms = 1000 * config_int(s->config, "eventlogwait");
+    enum err rc = size ? event_log_open(&f->log, &o, &replayer, e) : OK;
+    free(dir);
+    return rc;
+}
+
+enum err feeds_open(struct feeds **out, const struct settings *s,
+                    void (*fatal)(void *ctx, const struct error *e), void *ctx, struct error *e)
+{
+    struct feeds *f = xcalloc(1, sizeof *f);
+    f->fatal = fatal;
+    f->fatal_ctx = ctx;
+    *out = f;
+    return open_log(f, s, e);
+}
+
+void feeds_add_routes(struct feeds *f, struct rpc_server *server)
+{
+    if (f->log)
+        rpc_server_add_route(server, &(struct rpc_route){ .path = "/events",
+                                                          .access = ROUTE_WITH_CREDENTIALS,
+                                                          .threads = EVENT_CLIENTS_MAX,
+                                                          .answer = event_serve,
+                                                          .ctx = f->log });
+}
+
+/* After a crash the index may lack every block of the newest file; an older one may help. */
+static void replay_whole(struct feeds *f)
+{
+    const struct event_replayer replayer = { replay_state, replay_record, f };
+    struct error e = { .code = OK };
+    if (event_log_replay_whole(f->log, &replayer, &e))
+        log_warn("event log: %s", e.text);
+}
+
+struct attach {
+    struct feeds *f;
+    enum err rc;
+    struct error *e;
+};
+
+static void attach(struct chain *c, void *ctx)
+{
+    struct attach *a = ctx;
+    struct feeds *f = a->f;
+    struct chain_tip tip;
+    if (!told_chain_meets(&f->told, chain_headers(c)))
+        replay_whole(f);
+    chain_get_tip(c, &tip);
+    f->chain = c;
+    f->progress_ms = clock_mono_ms();
+    told_chain_attach(&f->told, chain_headers(c), tip.node);
+    if (f->told.waiting)
+        log_info("event log: it ends ahead of the chain and waits until the chain is there again");
+    a->rc = event_log_commit(f->log, a->e);
+}
+
+enum err feeds_attach(struct feeds *f, struct chain *c, struct error *e)
+{
+    struct attach a = { .f = f, .e = e };
+    if (!f->log)
+        return OK;
+    enum err rc = chain_call(c, attach, &a);
+    return rc ? error_set(e, rc, "the chain has ended") : a.rc;
+}
+
+void feeds_stop(struct feeds *f)
+{
+    if (f && f->log)
+        event_log_stop_readers(f->log);
+}
+
+enum err feeds_close(struct feeds *f, struct error *e)
+{
+    if (!f)
+        return OK;
+    enum err rc = event_log_close(f->log, e);
+    told_chain_clear(&f->told);
+    told_txs_clear(&f->told_txs);
+    free(f);
+    return rc;
+}
+
+/* --- chain thread --------------------------------------------------------------------------- */
+
+static bool is_live(const struct feeds *f) { return f->log && f->chain; }
+
+static void commit(struct feeds *f)
+{
+    struct error e;
+    if (event_log_has_failed(f->log) || !event_log_commit(f->log, &e))
+        return;
+    f->fatal(f->fatal_ctx, &e);
+}
+
+static void commit_if_much(struct feeds *f)
+{
+    if (event_log_uncommitted(f->log) >= COMMIT_BYTES)
+        commit(f);
+}
+
+void feeds_block_connected(struct feeds *f, struct header_node *node)
+{
+    if (!is_live(f))
+        return;
+    told_chain_connected(&f->told, node);
+    f->progress_ms = clock_mono_ms();
+    commit_if_much(f);
+}
+
+void feeds_block_disconnected(struct feeds *f, struct header_node *node)
+{
+    if (!is_live(f))
+        return;
+    told_chain_disconnected(&f->told, node);
+    commit_if_much(f);
+}
+
+void feeds_tip_changed(struct feeds *f)
+{
+    if (is_live(f))
+        commit(f);
+}
+
+void feeds_tx_accepted(struct feeds *f, const struct mempool_entry *entry)
+{
+    if (!is_live(f))
+        return;
+    told_txs_accepted(&f->told_txs, entry);
+    commit_if_much(f);
+}
+
+void feeds_tx_removed(struct feeds *f, const struct mempool_removed *r,
+                      const struct header_node *block)
+{
+    if (!is_live(f))
+        return;
+    told_txs_removed(&f->told_txs, &r->tx->id, mempool_reason_name(r->reason),
+                     r->conflict ? &r->conflict->id : NULL, block);
+    commit_if_much(f);
+}
+
+/* The mempool is whole and belongs to the chain that the log describes: from here on it follows. */
+static void settle_txs(struct feeds *f)
+{
+    if (f->told_txs.held && !f->told.waiting && chain_mempool_is_loaded(f->chain))
+        told_txs_settle(&f->told_txs, chain_mempool(f->chain));
+}
+
+/* The end of a batch. */
+void feeds_txs_judged(struct feeds *f, const struct tx_result *results, size_t n)
+{
+    (void)results;
+    (void)n;
+    if (!is_live(f))
+        return;
+    settle_txs(f);
+    commit(f);
+}
+
+/* The blocks the log told of do not seem to come back. */
+static void stop_waiting(struct feeds *f)
+{
+    struct chain_tip tip;
+    if (!f->told.waiting || clock_mono_ms() - f->progress_ms < f->wait_ms)
+        return;
+    chain_get_tip(f->chain, &tip);
+    log_info("event log: the chain does not come back to where the log ended; says what was lost");
+    told_chain_give_up(&f->told, tip.node);
+}
+
+void feeds_idle(struct feeds *f)
+{
+    if (!is_live(f))
+        return;
+    stop_waiting(f);
+    settle_txs(f);
+    commit(f);
+}

@@ -1,0 +1,39 @@
+/*
+ * What leaves the node besides answers and P2P: takes the chain's reports (chain.h handlers) and
+ * gives them to the event log.
+ *
+ * feeds_open, feeds_attach and feeds_close belong to whoever starts and stops the node; functions
+ * named after a handler are called from it, on the chain thread.
+ */
+#ifndef NODE_FEEDS_H
+#define NODE_FEEDS_H
+
+#include "chain/chain.h"
+#include "node/settings.h"
+#include "rpc/server.h"
+
+struct feeds;
+
+/* fatal: the log can no longer be written; once, on the chain thread. */
+enum err feeds_open(struct feeds **out, const struct settings *s,
+                    void (*fatal)(void *ctx, const struct error *e), void *ctx,
+                    struct error *e) MUST_CHECK;
+/* GET /events, before the server starts. */
+void feeds_add_routes(struct feeds *f, struct rpc_server *server);
+/* The chain is open and not started: compares the log with it. */
+enum err feeds_attach(struct feeds *f, struct chain *c, struct error *e) MUST_CHECK;
+/* Streams to clients end; before the RPC server is stopped. NULL is fine. */
+void feeds_stop(struct feeds *f);
+/* After chain and RPC server are stopped. NULL is fine. */
+enum err feeds_close(struct feeds *f, struct error *e);
+
+void feeds_block_connected(struct feeds *f, struct header_node *node);
+void feeds_block_disconnected(struct feeds *f, struct header_node *node);
+void feeds_tip_changed(struct feeds *f);
+void feeds_tx_accepted(struct feeds *f, const struct mempool_entry *entry);
+void feeds_tx_removed(struct feeds *f, const struct mempool_removed *r,
+                      const struct header_node *block);
+void feeds_txs_judged(struct feeds *f, const struct tx_result *results, size_t n);
+void feeds_idle(struct feeds *f);
+
+#endif
