@@ -108,26 +108,36 @@ static void answer_block(struct rest *r)
 
 /* --- transactions --------------------------------------------------------------------------- */
 
-static void answer_tx_bytes(struct rest *r)
+static void answer_confirmed_tx(struct rest *r, const struct txid *id)
 {
     struct json_writer nothing;
     struct rpc_call call = { .env = r->env, .out = &nothing, .client_gone = client_gone,
                              .client = r->http };
     struct tx_found f = { .node = NULL };
-    struct txid id;
     struct error e = { 0 };
     char hex[HASH_HEX_SIZE];
-    memcpy(id.b, r->q.hash, sizeof id.b);
     jw_init(&nothing, r->scratch, NULL, NULL); /* a call has one; look-ups write nothing */
     buf_init(&f.raw);
-    enum err rc = tx_lookup(&call, NULL, &id, &f, &e);
+    enum err rc = tx_lookup(&call, NULL, id, &f, &e);
     if (!rc && f.node)
         rest_reply_bytes(r, f.raw.data, f.raw.len);
     else if (!rc || rc == ERR_NOTFOUND)
-        rest_fail(r, 404, "%s not found", hash_to_hex(hex, id.b));
+        rest_fail(r, 404, "%s not found", hash_to_hex(hex, id->b));
     else
         rest_fail(r, 500, "%s", e.text);
     buf_clear(&f.raw);
+}
+
+static void answer_tx_bytes(struct rest *r)
+{
+    struct txid id;
+    memcpy(id.b, r->q.hash, sizeof id.b);
+    struct tx *tx = mempool_get_tx(chain_mempool(r->env->chain), &id);
+    if (tx)
+        rest_reply_bytes(r, tx->raw.data, tx->raw.len);
+    else
+        answer_confirmed_tx(r, &id);
+    tx_unref(tx);
 }
 
 static void answer_tx(struct rest *r)

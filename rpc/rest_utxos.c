@@ -11,11 +11,14 @@
 #include "rpc/coin_query.h"
 #include "rpc/tx_json.h"
 
+#define MEMPOOL_HEIGHT 0x7fffffff /* the height of what is in no block yet */
+
 struct found_output {
     bool found;
     int32_t height;
     int64_t value;
-    struct span script; /* in the answer's coin query */
+    struct span script; /* in the answer's coin query, or in holder */
+    struct tx *holder;  /* a reference, of an output in the mempool; or NULL */
 };
 
 struct utxos {
@@ -23,6 +26,24 @@ struct utxos {
     struct found_output v[REST_OUTPOINTS_MAX];
     size_t n;
 };
+
+/* What the mempool makes of it: spent there, or made there. */
+static void look_into_mempool(struct mempool *pool, const struct outpoint *at,
+                              struct found_output *o)
+{
+    struct tx *spender = mempool_get_spender(pool, at);
+    if (spender) {
+        o->found = false;
+        tx_unref(spender);
+        return;
+    }
+    if (o->found || !(o->holder = mempool_get_output(pool, at)))
+        return;
+    o->found = true;
+    o->height = MEMPOOL_HEIGHT;
+    o->value = o->holder->out[at->index].value;
+    o->script = o->holder->out[at->index].script;
+}
 
 /* False: refused. */
 static bool look_up(struct rest *r, struct utxos *u)
@@ -33,11 +54,13 @@ static bool look_up(struct rest *r, struct utxos *u)
     bool good = coin_query_run(u->coins, &call, r->q.outpoints, u->n) && u->coins->done == u->n;
     for (size_t i = 0; good && i < u->n; i++) {
         u->v[i].found = u->coins->found[i];
-        if (!u->v[i].found)
-            continue;
-        u->v[i].height = u->coins->coins[i].height;
-        u->v[i].value = u->coins->coins[i].value;
-        u->v[i].script = coin_query_script(u->coins, i);
+        if (u->v[i].found) {
+            u->v[i].height = u->coins->coins[i].height;
+            u->v[i].value = u->coins->coins[i].value;
+            u->v[i].script = coin_query_script(u->coins, i);
+        }
+        if (r->q.check_mempool)
+            look_into_mempool(chain_mempool(r->env->chain), &r->q.outpoints[i], &u->v[i]);
     }
     if (!good)
         rest_fail(r, 500, "%.*s", (int)call.message.len, (const char *)call.message.data);
@@ -120,13 +143,12 @@ static bool take_outpoints(struct rest *r)
 void rest_answer_utxos(struct rest *r)
 {
     struct utxos u = { .coins = coin_query_new() };
-    if (!take_outpoints(r) || !look_up(r, &u)) {
-        coin_query_free(u.coins);
-        return;
-    }
-    if (r->q.format == REST_JSON)
+    const bool found = take_outpoints(r) && look_up(r, &u);
+    if (found && r->q.format == REST_JSON)
         answer_json(r, &u);
-    else
+    else if (found)
         answer_bytes(r, &u);
+    for (size_t i = 0; i < u.n; i++)
+        tx_unref(u.v[i].holder);
     coin_query_free(u.coins);
 }

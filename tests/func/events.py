@@ -8,8 +8,6 @@ import json
 import threading
 import time
 
-from framework import RpcError
-
 
 def get_events(node, query="", credentials=None, method="GET"):
     """(status, content type, body) of one request."""
@@ -33,16 +31,6 @@ def read_events(node, start=1):
     status, kind, body = get_events(node, f"?from={start}")
     assert (status, kind) == (200, "application/x-ndjson"), (status, body)
     return [json.loads(line) for line in body.splitlines() if line]
-
-
-def mempool_of(node):
-    """Ids in the mempool; None when the node has no method to ask."""
-    try:
-        return set(node.rpc.getrawmempool())
-    except RpcError as error:
-        if error.code != -32601:
-            raise
-        return None
 
 
 class Account:
@@ -168,4 +156,4 @@ class Follower:
     def agrees(self):
         """What the events describe is what the node says."""
         return (self.account.tip == self.node.tip()
-                and mempool_of(self.node) in (None, set(self.account.pool)))
+                and set(self.account.pool) == set(self.node.rpc.getrawmempool()))

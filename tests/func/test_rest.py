@@ -11,6 +11,7 @@ import time
 from framework import ADDRESS, case, check, equal, is_in, main, vector
 from blocks import (ANYONE, Block, Chain, Tx, TxIn, TxOut, coinbase, compact, display, from_display, push,
                     read_compact, subsidy)
+from txs import coin, id_of, move, node_with_coins, output, send
 
 BIN, HEX, JSON = "application/octet-stream", "text/plain", "application/json"
 
@@ -199,6 +200,34 @@ def unspent_outputs(t):
     equal(json.loads(get(node, "/rest/getutxos.json", method="POST", body=body)[2])["bitmap"], "0101")
     nine = get(node, "/rest/getutxos.bin", method="POST", body=utxo_request([ask[1]] * 9))[2]
     equal(read_utxos(nine)[2], b"\xff\x01")
+
+
+@case()
+def the_mempool(t):
+    node, chain = node_with_coins(t, "-rest")
+    equal(get_json(node, "/rest/mempool/contents.json"), {})
+    parent = move(coin(chain, 1))
+    child = move(output(parent))
+    send(node, parent)
+    send(node, child)
+    equal(get_json(node, "/rest/mempool/info.json"), node.rpc.getmempoolinfo())
+    contents = get_json(node, "/rest/mempool/contents.json")
+    equal(contents, node.rpc.getrawmempool(True))
+    equal(contents[id_of(child)]["depends"], [id_of(parent)])
+    in_three_forms(node, f"/rest/tx/{id_of(parent)}", parent.serialize())
+    equal(get_json(node, f"/rest/tx/{id_of(parent)}.json")["hex"], parent.serialize().hex())
+    # the coin is spent in the mempool, the parent's output too, the child's is there
+    spent = coin(chain, 1)
+    path = f"{display(spent[0])}-0/{id_of(parent)}-0/{id_of(child)}-0/{id_of(child)}-1"
+    equal(get_json(node, f"/rest/getutxos/{path}.json")["bitmap"], "1000")
+    got = get_json(node, f"/rest/getutxos/checkmempool/{path}.json")
+    equal(got["bitmap"], "0010")
+    equal([(u["height"], u["value"]) for u in got["utxos"]],
+          [(0x7fffffff, decimal.Decimal(child.outputs[0].value) / 10**8)])
+    raw = get(node, f"/rest/getutxos/checkmempool/{path}.bin")[2]
+    equal(read_utxos(raw)[2:], (b"\x04", [(0x7fffffff, child.outputs[0].value, ANYONE)]))
+    body = utxo_request([(display(spent[0]), 0), (id_of(parent), 0), (id_of(child), 0), (id_of(child), 1)], True)
+    equal(get(node, "/rest/getutxos.bin", method="POST", body=body)[2], raw)
 
 
 @case()
