@@ -1,6 +1,8 @@
 #include <config.h>
 
 #include <malloc.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/amount.h"
@@ -475,6 +477,64 @@ static void a_changed_fee_waits_for_a_transaction_and_goes_with_its_block(void *
     mempool_free(mp);
 }
 
+/* --- other threads --- */
+
+struct pool_reader {
+    struct mempool *mp;
+    atomic_bool stop;
+    atomic_size_t rounds;
+    atomic_bool wrong;
+};
+
+/* Whoever is primary has no secondary parent, and stands behind its parents. */
+static enum mempool_visit check_entry(void *ctx, const struct mempool_entry *entry)
+{
+    struct pool_reader *r = (struct pool_reader *)ctx;
+    for (uint32_t i = 0; i < entry->n_parents; i++)
+        if (entry->parents[i]->sequence >= entry->sequence ||
+            (entry->primary && !entry->parents[i]->primary))
+            atomic_store(&r->wrong, true);
+    return MEMPOOL_GO_ON;
+}
+
+static void *read_on(void *ctx)
+{
+    struct pool_reader *r = (struct pool_reader *)ctx;
+    struct txid first = { { 0 } };
+    while (!atomic_load(&r->stop)) {
+        struct mempool_stats s;
+        mempool_each(r->mp, 0, check_entry, r);
+        mempool_each_descendant(r->mp, &first, check_entry, r);
+        mempool_get_stats(r->mp, 0, &s);
+        if (s.primary + s.secondary != s.count || s.secondary_memory > s.memory)
+            atomic_store(&r->wrong, true);
+        atomic_fetch_add(&r->rounds, 1);
+    }
+    return NULL;
+}
+
+static void readers_always_see_a_whole_pool(void **state)
+{
+    (void)state;
+    struct pool_reader r = { .mp = begin() };
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, read_on, &r), 0);
+    for (uint32_t round = 0; round < 200 || atomic_load(&r.rounds) < 20; round++) {
+        struct mempool_entry *a = add_on(r.mp, NULL, 2 * round, 0);
+        struct mempool_entry *b = add_on(r.mp, a, 0, PAYS);
+        add_on(r.mp, b, 0, PAYS);
+        struct mempool_entry *payer = add_on(r.mp, a, 1, 2 * PAYS);
+        if (round % 2)
+            mempool_remove(r.mp, &payer->tx->id, MEMPOOL_EXPIRED, NULL);
+        if (round % 50 == 49)
+            mempool_remove_all(r.mp, MEMPOOL_ERA, NULL);
+    }
+    atomic_store(&r.stop, true);
+    pthread_join(thread, NULL);
+    assert_false(atomic_load(&r.wrong));
+    mempool_free(r.mp);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -498,6 +558,7 @@ int main(void)
         cmocka_unit_test(a_free_consolidation_is_primary_whatever_its_fee),
         cmocka_unit_test(a_changed_fee_moves_a_transaction_between_the_pools),
         cmocka_unit_test(a_changed_fee_waits_for_a_transaction_and_goes_with_its_block),
+        cmocka_unit_test(readers_always_see_a_whole_pool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
