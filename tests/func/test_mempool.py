@@ -1,8 +1,9 @@
 """What waits for a block, through RPC: who pays for whom, relatives, changed fees, limits."""
+import random
 import time
 
 from blocks import Tx, TxIn, TxOut, ANYONE
-from framework import case, check, equal, main, raises_rpc, wait_until
+from framework import RpcError, case, check, equal, main, raises_rpc, wait_until
 from txs import coin, hex_of, id_of, mine, move, node_with_coins, output, pool, send
 
 NOBODY = "11" * 32
@@ -208,6 +209,61 @@ def transactions_that_wait_for_their_time_are_listed(t):
     send(node, last)
     equal(node.rpc.getrawnonfinalmempool(), [])
     equal(pool(node), {id_of(last)})
+
+
+def shape(node):
+    """What must be alike on all nodes with the same history and clock."""
+    state = info(node)
+    entries = node.rpc.getrawmempool(True)
+    for entry in entries.values():
+        entry["depends"].sort()
+    return ({key: state[key] for key in ("size", "journalsize", "bytes", "usage", "usagecpfp",
+                                         "nonfinalsize", "mempoolminfee")}, entries)
+
+
+@case(timeout=180)
+def the_same_log_gives_the_same_pool(t):
+    """Attack B10: caches, threads and hash keys differ, transactions and blocks do not."""
+    dice = random.Random(20)
+    first, chain = node_with_coins(t, "-maxmempool=1", "-dbcache=4", "-par=1")
+    others = [t.node("-genesisactivationheight=1", "-maxmempool=1", *options)
+              for options in (("-dbcache=64", "-par=4", "-txindex"), ("-memory=256MiB", "-par=2"))]
+    nodes = [first] + others
+    for node in others:
+        for block in chain.blocks:
+            equal(node.rpc.submitblock(block.serialize().hex()), None)
+    clock = int(time.time())
+    outputs = [coin(chain, height) for height in range(1, 11)]
+    unmined = []
+    for step in range(400):
+        source = outputs.pop(dice.randrange(len(outputs)))
+        tx = wide(source, dice.choice((1, 2, 2, 3)), dice.choice((0, 300, 800, 1500, 3000, 9000, 50000)))
+        tx.outputs.append(TxOut(0, b"\x00\x6a\x4d\x58\x1b" + bytes(7000)))
+        answers = []
+        for node in nodes:
+            node.rpc.setmocktime(clock + 60 * step)
+            try:
+                answers.append(node.rpc.sendrawtransaction(hex_of(tx)))
+            except RpcError as error:
+                answers.append(str(error))
+        equal(answers[1:], answers[:1] * 2, "step %d" % step)
+        if answers[0] == id_of(tx):
+            outputs += [output(tx, n) for n in range(len(tx.outputs) - 1)]
+            unmined.append(tx)
+        else:
+            outputs.append(source)
+        if step % 200 == 199:
+            there = pool(first)
+            unmined = [tx for tx in unmined if id_of(tx) in there]
+            block = chain.add(*unmined[:len(unmined) // 2])
+            unmined = unmined[len(unmined) // 2:]
+            for node in nodes:
+                equal(node.rpc.submitblock(block.serialize().hex()), None)
+        if step % 50 == 49:
+            equal(shape(nodes[1]), shape(first), "step %d" % step)
+            equal(shape(nodes[2]), shape(first), "step %d" % step)
+    state = info(first)
+    check(state["size"] > 20 and state["mempoolminfee"] * 10**8 > 100, "more than the mining fee is asked: %r" % state)
 
 
 if __name__ == "__main__":
