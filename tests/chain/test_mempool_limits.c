@@ -218,6 +218,21 @@ static void it_falls_by_half_in_twelve_hours_from_the_next_block_on(void **state
     mempool_free(mp);
 }
 
+static void it_waits_for_another_block_when_it_rises_again(void **state)
+{
+    (void)state;
+    struct mempool *mp = full_pool();
+    mempool_note_block(mp, 0);
+    assert_int_equal(mempool_min_fee_per_kb(mp, HALF_LIFE), 850);
+    add_at_rate(mp, 9, 5000);
+    assert_int_equal(trim(mp, HALF_LIFE), 1);
+    assert_int_equal(mempool_min_fee_per_kb(mp, HALF_LIFE), 1800);
+    assert_int_equal(mempool_min_fee_per_kb(mp, 9 * HALF_LIFE), 1800);
+    mempool_note_block(mp, 9 * HALF_LIFE);
+    assert_int_equal(mempool_min_fee_per_kb(mp, 10 * HALF_LIFE), 900);
+    mempool_free(mp);
+}
+
 static void it_falls_faster_when_the_pool_is_half_or_a_quarter_full(void **state)
 {
     (void)state;
@@ -290,6 +305,7 @@ int main(void)
         cmocka_unit_test(without_pressure_there_is_no_minimum),
         cmocka_unit_test(it_rises_above_what_went_and_what_is_next),
         cmocka_unit_test(it_falls_by_half_in_twelve_hours_from_the_next_block_on),
+        cmocka_unit_test(it_waits_for_another_block_when_it_rises_again),
         cmocka_unit_test(it_falls_faster_when_the_pool_is_half_or_a_quarter_full),
         cmocka_unit_test(while_secondary_ones_are_left_nobody_need_pay_more_than_the_mining_fee),
         cmocka_unit_test(old_ones_expire_with_their_descendants),
