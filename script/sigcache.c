@@ -2,10 +2,14 @@
  * A table of rows of four entries. An entry is written as two halves without a lock; a reader that
  * meets half of one entry and half of another sees a key that is in use by nobody, since the first
  * half is stored masked by the second. A full row loses a pseudo-random entry.
+ *
+ * Only the beginning of the table is in use at first. When a quarter of that is full, twice as much
+ * is used, and its entries move to their new rows: entries that lie close together cost fewer
+ * pages, first touches of pages above all, which are dearer than all else here. Whoever adds the
+ * entry that makes it grow does the moving; what others look for meanwhile may be missed.
  */
 #include "script/sigcache.h"
 
-#include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +20,7 @@
 #include "base/rand.h"
 
 #define WAYS 4
-#define PAGE 4096 /* what the system hands out at the first touch */
+#define FIRST_ROWS 4096
 #define HASHED_INLINE 192 /* digest, key and signature of usual sizes */
 
 struct entry {
@@ -31,19 +35,34 @@ struct row {
 struct sigcache {
     struct siphash_key keys[2];
     size_t n_rows;
-    _Atomic uint64_t hits, misses, added;
+    _Atomic size_t in_use;   /* rows; n_rows halved some times */
+    _Atomic uint64_t hits, misses;
+    _Atomic uint64_t filled; /* entries since the table was empty, until it is in use as a whole */
+    atomic_flag growing;
     struct row *row;
 };
+
+/* Sizes must double to the last, so the budget is cut to a multiple. */
+static void choose_size(struct sigcache *c, size_t rows)
+{
+    size_t first = rows, doublings = 0;
+
+    for (; first > FIRST_ROWS; first /= 2)
+        doublings++;
+    c->n_rows = first << doublings;
+    atomic_init(&c->in_use, first);
+}
 
 struct sigcache *sigcache_new(size_t bytes)
 {
     struct sigcache *c = (struct sigcache *)xcalloc(1, sizeof(*c));
 
     rand_bytes(c->keys, sizeof(c->keys));
-    c->n_rows = MAX_OF(bytes / sizeof(struct row), (size_t)1);
+    atomic_flag_clear(&c->growing);
+    choose_size(c, MAX_OF(bytes / sizeof(struct row), (size_t)1));
     c->row = (struct row *)try_calloc(c->n_rows, sizeof(struct row));
     if (!c->row) { /* a cache that cannot be had is a small one */
-        c->n_rows = 1;
+        choose_size(c, 1);
         c->row = (struct row *)xcalloc(1, sizeof(struct row));
     }
     return c;
@@ -88,8 +107,10 @@ struct sigcache_key sigcache_key_of(const struct sigcache *c, const uint8_t dige
 
 static struct row *row_of(const struct sigcache *c, const struct sigcache_key *k)
 {
-    /* the high part of a product: an even spread for any number of rows */
-    return &c->row[(size_t)(((unsigned __int128)k->word[0] * c->n_rows) >> 64)];
+    const size_t rows = atomic_load_explicit(&c->in_use, memory_order_relaxed);
+
+    /* the high part of a product: an even spread, and a row falls into two when rows double */
+    return &c->row[(size_t)(((unsigned __int128)k->word[0] * rows) >> 64)];
 }
 
 bool sigcache_contains(struct sigcache *c, const struct sigcache_key *k)
@@ -114,12 +135,11 @@ static bool is_empty(struct entry *e)
            atomic_load_explicit(&e->masked, memory_order_relaxed) == 0;
 }
 
-void sigcache_add(struct sigcache *c, const struct sigcache_key *k)
+static void put(struct sigcache *c, const struct sigcache_key *k)
 {
     struct row *row = row_of(c, k);
     int slot = (int)(k->word[1] % WAYS);
 
-    atomic_fetch_add_explicit(&c->added, 1, memory_order_relaxed);
     for (int i = 0; i < WAYS; i++)
         if (is_empty(&row->entry[i]))
             slot = i;
@@ -128,12 +148,50 @@ void sigcache_add(struct sigcache *c, const struct sigcache_key *k)
                           memory_order_relaxed);
 }
 
-/* Entries go to pages at random: that many of them are expected to have been met by now. */
-static size_t touched_bytes(const struct sigcache *c)
+/* The entry's key; the place is free after it. False: it was. */
+static bool take(struct entry *e, struct sigcache_key *k)
 {
-    const double pages = (double)c->n_rows * sizeof(struct row) / PAGE;
-    const double added = (double)atomic_load_explicit(&c->added, memory_order_relaxed);
-    return (size_t)(pages * PAGE * -expm1(-added / pages));
+    if (is_empty(e))
+        return false;
+    k->word[1] = atomic_exchange_explicit(&e->word1, 0, memory_order_relaxed);
+    k->word[0] = atomic_exchange_explicit(&e->masked, 0, memory_order_relaxed) ^ k->word[1];
+    return true;
+}
+
+/* From the last row down, so that a row has been emptied before others move into it. */
+static void move_entries(struct sigcache *c, size_t rows)
+{
+    while (rows-- > 0) {
+        struct sigcache_key keys[WAYS];
+        int n = 0;
+
+        for (int i = 0; i < WAYS; i++)
+            n += take(&c->row[rows].entry[i], &keys[n]);
+        while (n > 0)
+            put(c, &keys[--n]);
+    }
+}
+
+static void grow(struct sigcache *c)
+{
+    if (atomic_flag_test_and_set(&c->growing))
+        return;
+    const size_t rows = atomic_load(&c->in_use);
+    if (rows < c->n_rows && atomic_load(&c->filled) >= rows) {
+        atomic_store(&c->in_use, 2 * rows);
+        move_entries(c, rows);
+    }
+    atomic_flag_clear(&c->growing);
+}
+
+void sigcache_add(struct sigcache *c, const struct sigcache_key *k)
+{
+    const size_t rows = atomic_load_explicit(&c->in_use, memory_order_relaxed);
+
+    put(c, k);
+    if (rows < c->n_rows &&
+        atomic_fetch_add_explicit(&c->filled, 1, memory_order_relaxed) + 1 >= rows)
+        grow(c); /* a quarter of its places is taken */
 }
 
 struct sigcache_stats sigcache_stats_get(const struct sigcache *c)
@@ -142,7 +200,7 @@ struct sigcache_stats sigcache_stats_get(const struct sigcache *c)
         .hits = atomic_load_explicit(&c->hits, memory_order_relaxed),
         .misses = atomic_load_explicit(&c->misses, memory_order_relaxed),
         .bytes = sizeof(*c) + c->n_rows * sizeof(struct row),
-        .touched = sizeof(*c) + touched_bytes(c),
+        .touched = sizeof(*c) + atomic_load(&c->in_use) * sizeof(struct row),
         .capacity = c->n_rows * WAYS,
     };
 }

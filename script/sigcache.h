@@ -30,7 +30,7 @@ struct sigcache_stats {
     uint64_t hits;
     uint64_t misses;
     size_t bytes;    /* of the whole table */
-    size_t touched;  /* of these, in pages that were written: about what is resident */
+    size_t touched;  /* of these, in use so far: about what is resident */
     size_t capacity; /* entries */
 };
 struct sigcache_stats sigcache_stats_get(const struct sigcache *c);

@@ -74,6 +74,30 @@ static void memory_stays_within_the_budget(void **state)
     sigcache_free(c);
 }
 
+static void a_cache_grows_with_what_it_holds_and_loses_little(void **state)
+{
+    struct sigcache *c = sigcache_new(16 << 20);
+    size_t found = 0, touched = sigcache_stats_get(c).touched, n = 0;
+
+    (void)state;
+    assert_true(touched < 512 * 1024);
+    for (uint32_t i = 0; i < 200000; i++) {
+        struct sigcache_key k = key_number(c, i);
+        sigcache_add(c, &k);
+        n++;
+        if (i == 5000)
+            assert_true(sigcache_stats_get(c).touched < 1 << 20);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        struct sigcache_key k = key_number(c, i);
+        found += sigcache_contains(c, &k);
+    }
+    assert_true(found > n * 97 / 100);
+    assert_true(sigcache_stats_get(c).touched > 12 << 20);
+    assert_true(sigcache_stats_get(c).touched <= sigcache_stats_get(c).bytes);
+    sigcache_free(c);
+}
+
 static void the_smallest_cache_works(void **state)
 {
     struct sigcache *c = sigcache_new(0);
@@ -100,13 +124,12 @@ static void *hammer(void *arg)
     return NULL;
 }
 
-static void threads_never_see_what_nobody_added(void **state)
+static void hammer_with_threads(size_t bytes)
 {
-    struct sigcache *c = sigcache_new(4096);
+    struct sigcache *c = sigcache_new(bytes);
     pthread_t threads[4];
     void *bad;
 
-    (void)state;
     for (int i = 0; i < 4; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, hammer, c), 0);
     for (int i = 0; i < 4; i++) {
@@ -116,12 +139,20 @@ static void threads_never_see_what_nobody_added(void **state)
     sigcache_free(c);
 }
 
+static void threads_never_see_what_nobody_added(void **state)
+{
+    (void)state;
+    hammer_with_threads(4096);
+    hammer_with_threads(4 << 20); /* grows meanwhile */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_added_is_found),
         cmocka_unit_test(every_part_of_a_check_counts),
         cmocka_unit_test(memory_stays_within_the_budget),
+        cmocka_unit_test(a_cache_grows_with_what_it_holds_and_loses_little),
         cmocka_unit_test(the_smallest_cache_works),
         cmocka_unit_test(threads_never_see_what_nobody_added),
     };
