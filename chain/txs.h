@@ -122,7 +122,7 @@ void tx_batch_free(struct tx_batch *b);
 /* Owns the offer from now on. False: the batch is full after this one. */
 bool tx_batch_add(struct tx_batch *b, struct tx_offer *o);
 size_t tx_batch_count(const struct tx_batch *b);
-/* Judges what was added and sends the scripts to the pool. */
+/* Judges what was added and sends scripts to the pool; the last few run in tx_batch_end. */
 enum err tx_batch_begin(struct tx_batch *b, struct error *e) MUST_CHECK;
 /* Waits for the scripts, lets enter, tells everybody; the batch is empty again. */
 void tx_batch_end(struct tx_batch *b);

@@ -191,9 +191,19 @@ enum err tx_batch_begin(struct tx_batch *b, struct error *e)
     enum err rc = worst_of(read_coins(b, e));
     for (size_t i = 0; i < b->n && !rc; i++)
         rc = worst_of(judge_one(b, b->v[i], e));
-    if (b->slices[b->n_slices].n > 0)
-        submit_slice(b, &b->slices[b->n_slices]);
     return rc;
+}
+
+/* This thread would only wait: it runs what does not fill a slice, and a lone transaction costs no
+ * other thread its sleep. */
+static void finish_scripts(struct tx_batch *b)
+{
+    struct slice *last = &b->slices[b->n_slices];
+    if (last->n > 0) {
+        last->batch = b;
+        run_slice(&last->job);
+    }
+    job_group_wait(&b->group);
 }
 
 /* --- entering ------------------------------------------------------------------------------- */
@@ -291,7 +301,7 @@ void tx_batch_end(struct tx_batch *b)
     size_t n_done = 0;
     if (b->n == 0)
         return;
-    job_group_wait(&b->group);
+    finish_scripts(b);
     enter_all(b);
     trim(b);
     for (size_t i = 0; i < b->n; i++) {
