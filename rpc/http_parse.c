@@ -274,10 +274,12 @@ static enum err frame_byte(struct http_chunks *c, char byte)
             c->state = CHUNK_SIZE;
         return byte == '\n' || byte == '\r' ? OK : ERR_PARSE;
     }
+    if (c->state == CHUNK_EXTENSION && byte == '\n')
+        return size_ended(c);
     if (++c->overhead > CHUNK_OVERHEAD_MAX)
         return ERR_PARSE;
     if (c->state == CHUNK_EXTENSION)
-        return byte == '\n' ? size_ended(c) : OK;
+        return OK;
     if (byte == '\n') {
         if (c->line_empty)
             c->state = CHUNK_DONE;

@@ -131,6 +131,26 @@ static void chunks_decode_the_same_however_they_are_cut(void **state)
     buf_clear(&out);
 }
 
+static void any_number_of_chunks_is_taken_but_not_of_what_is_no_content(void **state)
+{
+    (void)state;
+    struct buf text, out;
+    buf_init(&text);
+    buf_init(&out);
+    for (int i = 0; i < 20000; i++)
+        buf_put_str(&text, "1\r\nx\r\n");
+    buf_put(&text, "0\r\n\r\n", 6); /* with its NUL */
+    assert_true(unchunk((const char *)text.data, 1000, &out));
+    assert_int_equal(out.len, 20000);
+    buf_reset(&text);
+    for (int i = 0; i < 5000; i++)
+        buf_put_str(&text, "1;e\r\nx\r\n");
+    buf_put(&text, "0\r\n\r\n", 6);
+    assert_false(unchunk((const char *)text.data, 1000, &out));
+    buf_clear(&text);
+    buf_clear(&out);
+}
+
 static void broken_chunks_are_refused(void **state)
 {
     (void)state;
@@ -177,6 +197,7 @@ int main(void)
         cmocka_unit_test(too_many_fields_are_refused),
         cmocka_unit_test(the_end_of_a_head_is_found_with_either_line_end),
         cmocka_unit_test(chunks_decode_the_same_however_they_are_cut),
+        cmocka_unit_test(any_number_of_chunks_is_taken_but_not_of_what_is_no_content),
         cmocka_unit_test(broken_chunks_are_refused),
         cmocka_unit_test(ranges_are_read_or_ignored),
     };
