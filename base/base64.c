@@ -4,16 +4,28 @@
 
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+/* The value of a digit, or 64. */
+static uint32_t digit_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return (uint32_t)(c - 'A');
+    if (c >= 'a' && c <= 'z')
+        return (uint32_t)(c - 'a') + 26;
+    if (c >= '0' && c <= '9')
+        return (uint32_t)(c - '0') + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : 64;
+}
+
 size_t base64_decode(uint8_t *out, size_t cap, const char *text)
 {
     size_t n = 0, used = 0;
     uint32_t bits = 0;
     unsigned have = 0;
     for (; *text && *text != '='; text++, used++) {
-        const char *d = strchr(digits, *text);
-        if (!d)
+        uint32_t value = digit_value(*text);
+        if (value > 63)
             return SIZE_MAX;
-        bits = bits << 6 | (uint32_t)(d - digits);
+        bits = bits << 6 | value;
         have += 6;
         if (have >= 8) {
             if (n == cap)

@@ -13,7 +13,7 @@
 struct scan {
     const uint8_t *start, *p, *end;
     const char *why; /* NULL: fine so far */
-    unsigned depth;
+    unsigned depth, deepest;
     bool in_object[JSON_READ_DEPTH];
 };
 
@@ -204,6 +204,7 @@ static bool scan_open(struct scan *s, bool *value)
     if (s->depth == JSON_READ_DEPTH)
         return fail(s, "nested too deep");
     s->in_object[s->depth++] = object;
+    s->deepest = MAX_OF(s->deepest, s->depth);
     skip_space(s);
     if (next_is(s, object ? '}' : ']')) {
         s->p++;
@@ -257,14 +258,25 @@ static bool scan_text(struct scan *s)
     return s->p == s->end || fail(s, "text after the value");
 }
 
-enum err json_check(const char *text, size_t len, struct error *e)
+/* deepest: how many brackets are open at most. */
+static enum err check(const char *text, size_t len, unsigned *deepest, struct error *e)
 {
-    struct scan s = { .depth = 0 };
+    struct scan s;
     s.start = s.p = (const uint8_t *)text;
     s.end = s.p + len;
-    if (scan_text(&s))
+    s.why = NULL;
+    s.depth = s.deepest = 0;
+    const bool good = scan_text(&s);
+    *deepest = s.deepest;
+    if (good)
         return OK;
     return error_set(e, ERR_PARSE, "%s at byte %zu", s.why, (size_t)(s.p - s.start));
+}
+
+enum err json_check(const char *text, size_t len, struct error *e)
+{
+    unsigned deepest;
+    return check(text, len, &deepest, e);
 }
 
 enum err json_read(const char *text, size_t len, struct json_object **out, struct error *e)
@@ -272,10 +284,12 @@ enum err json_read(const char *text, size_t len, struct json_object **out, struc
     if (len > JSON_READ_MAX)
         return error_set(e, ERR_RANGE, "JSON text of more than 2 GiB: hand blocks of this size "
                                        "over by P2P or with -loadblock");
-    enum err rc = json_check(text, len, e);
+    unsigned deepest;
+    enum err rc = check(text, len, &deepest, e);
     if (rc)
         return rc;
-    struct json_tokener *tokener = json_tokener_new_ex(JSON_READ_DEPTH + 1);
+    /* It clears room for the depth it is given, each time. */
+    struct json_tokener *tokener = json_tokener_new_ex((int)deepest + 1);
     if (!tokener)
         return error_set(e, ERR_NOMEM, "out of memory for the JSON reader");
     struct json_object *v = json_tokener_parse_ex(tokener, text, (int)len);
