@@ -223,6 +223,14 @@ static void on_tx(void *ctx, const struct tx *tx, uint64_t offset)
     txs_block_tx(&c->txs, tx);
 }
 
+static void log_times(const struct header_node *node, const struct connect_result *r,
+                      int64_t judged_us, int64_t whole_us)
+{
+    log_debug(LOGC_BENCH, "connect: height %d, %llu transactions, %llu inputs, judged in %lld us, "
+              "with all that follows %lld us", node->height, (unsigned long long)r->txs,
+              (unsigned long long)r->inputs, (long long)judged_us, (long long)whole_us);
+}
+
 /* Connects the block after the tip. OK also when it turned out bad and is marked so. */
 static enum err connect_next(struct chain *c, struct header_node *target, struct error *e)
 {
@@ -260,6 +268,7 @@ static enum err connect_next(struct chain *c, struct header_node *target, struct
         rc = connected(c, node, &r, e);
     else if (!rc)
         judged_bad(c, node, &r);
+    log_times(node, &r, took, clock_mono_us() - start);
     progress_time(&c->progress, PROGRESS_DISK, r.read_us);
     progress_time(&c->progress, PROGRESS_CPU, took - r.read_us);
     buf_clear(&r.undo);
