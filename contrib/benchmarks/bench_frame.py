@@ -21,7 +21,7 @@ class Bench:
         self.table = []
         self.chains = {}
         self.nodes = []
-        self.bare = None   # the best run of the bare verification loop
+        self.bare_seconds = self.bare_cpu = None  # of the bare loop, a signature; the best run
 
     # --- tools ---
 
@@ -55,9 +55,23 @@ class Bench:
     def bare_loop(self, signatures):
         """Runs the bare verification loop over a file of signatures; the best run so far counts."""
         once = self.tool("bench_verify", signatures)
-        if self.bare is None or per_signature(once, "cpu") < per_signature(self.bare, "cpu"):
-            self.bare = once
+        seconds, cpu = once["seconds"] / once["signatures"], once["cpu"] / once["signatures"]
+        self.bare_seconds = min(seconds, self.bare_seconds or seconds)
+        self.bare_cpu = min(cpu, self.bare_cpu or cpu)
         return once
+
+    def load(self, node, requests, *options):
+        """Runs the load of bench_load over these bodies; its facts, with the rate and the daemon's
+        CPU time a request in microseconds."""
+        path = self.write("requests", requests)
+        before = cpu_seconds(node)
+        facts = self.tool("bench_load", "http", f"-port={node.rpc_port}", "-auth=" + node.cookie(),
+                          "-requests=" + path, *options)
+        if facts["errors"]:
+            raise SystemExit(f"bench: {facts['errors']} of {facts['requests']} calls failed")
+        facts["cpu_us"] = 1e6 * (cpu_seconds(node) - before) / facts["requests"]
+        facts["rate"] = facts["requests"] / facts["seconds"]
+        return facts
 
     # --- daemons ---
 
@@ -123,10 +137,6 @@ def cpu_seconds(node):
     return time.clock_gettime((~node.process.pid << 3) | 2)
 
 
-def per_signature(bare, what):
-    return bare[what] / bare["signatures"]
-
-
 def log_time(log, pattern):
     """Seconds since 1970 of the first line that matches."""
     line = re.search(rf"^(\S+) .*{pattern}", log, re.MULTILINE)
@@ -145,6 +155,19 @@ def wait_for(condition, seconds, pause=0.01):
 
 def wait_tip(node, tip):
     wait_for(lambda: node.rpc.getbestblockhash() == tip, 600)
+
+
+def body(method, *params):
+    return json.dumps({"method": method, "params": params, "id": 17}, separators=(",", ":"))
+
+
+def latencies(facts, which):
+    return (f"p50 {duration(facts[which + '_p50_us'])}, "
+            f"p99 {duration(facts[which + '_p99_us'])}")
+
+
+def connections_text(n):
+    return f"{n} connection{'s' if n > 1 else ''}"
 
 
 def duration(us):

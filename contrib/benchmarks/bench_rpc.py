@@ -1,13 +1,12 @@
 """Rows of contrib/bench about RPC: small and large calls over keep-alive connections.
 
-bench_load is the client; its bare server, which answers at once, shows what the sockets allow in
-the same run. Targets: twice the reference's rate, for small calls on sixteen connections 1.25 times.
+bench_load is the client; its bare server, which answers at once, shows what sockets allow in the
+same run. Targets: twice the reference's rate, for small calls on sixteen connections 1.25 times.
 """
-import json
-
-from bench_frame import MIB, cpu_seconds, duration, wait_for
+from bench_frame import MIB, body, connections_text, duration, latencies, wait_for
 
 FIRST_BYTE_US = 50_000
+STREAMED = 1_000_000  # bytes of an answer that cannot wait for its end
 MANY = 16           # connections
 ORDINARY, LARGE = 102, 103  # heights of these blocks in the chain
 
@@ -31,22 +30,11 @@ class Calls:
         self.spends = rpc.getbestblockhash()
         self.txids = rpc.getblock(self.ordinary, 1)["tx"][1:]
 
-    def load(self, requests, *options):
-        """Runs the load; its facts, with the daemon's CPU time a request in microseconds."""
-        path = self.bench.write("requests", requests)
-        before = cpu_seconds(self.node)
-        facts = self.bench.tool("bench_load", "http", f"-port={self.node.rpc_port}",
-                                "-auth=" + self.node.cookie(), "-requests=" + path, *options)
-        if facts["errors"]:
-            raise SystemExit(f"bench: {facts['errors']} of {facts['requests']} calls failed")
-        facts["cpu_us"] = 1e6 * (cpu_seconds(self.node) - before) / facts["requests"]
-        facts["rate"] = facts["requests"] / facts["seconds"]
-        return facts
-
     def rate_row(self, what, requests, connections, target=None):
-        facts = self.load(requests, f"-connections={connections}", f"-ms={self.bench.options.ms}")
+        facts = self.bench.load(self.node, requests, f"-connections={connections}",
+                                f"-ms={self.bench.options.ms}")
         rate = facts["rate"]
-        self.bench.row(f"{what}, {connections} connection{'s' if connections > 1 else ''}",
+        self.bench.row(f"{what}, {connections_text(connections)}",
                        f"{rate:,.0f}/s, {latencies(facts, 'whole')}, CPU {facts['cpu_us']:,.0f} us",
                        f"at least {target:,}/s" if target else "", not target or rate >= target)
         return facts
@@ -59,23 +47,16 @@ class Calls:
 
     def first_byte_rows(self, what, block, count):
         for verbosity, name in ((0, "raw"), (1, "verbosity 1")):
-            facts = self.load([body("getblock", block, verbosity)], f"-count={count}")
+            facts = self.bench.load(self.node, [body("getblock", block, verbosity)],
+                                    f"-count={count}")
             first = facts["first_p50_us"]
             speed = facts["bytes"] / facts["seconds"] / 1e6
             self.bench.row(f"getblock, {what}, {name}",
                            f"{latencies(facts, 'whole')}, {speed:,.0f} MB/s, "
                            f"CPU {duration(facts['cpu_us'])}")
-            self.bench.row("  first byte", latencies(facts, "first"), "under 50 ms",
-                           first < FIRST_BYTE_US)
-
-
-def latencies(facts, which):
-    return (f"p50 {duration(facts[which + '_p50_us'])}, "
-            f"p99 {duration(facts[which + '_p99_us'])}")
-
-
-def body(method, *params):
-    return json.dumps({"method": method, "params": params, "id": 17}, separators=(",", ":"))
+            streamed = facts["bytes"] > STREAMED * count
+            self.bench.row("  first byte", latencies(facts, "first"),
+                           "under 50 ms" if streamed else "", first < FIRST_BYTE_US)
 
 
 # --- rows ----------------------------------------------------------------------------------------
@@ -91,7 +72,7 @@ def bare(bench, connections):
     facts = bench.tool("bench_load", "bare", f"-connections={connections}",
                        f"-ms={bench.options.ms}")
     rate = facts["requests"] / facts["seconds"]
-    bench.row(f"bare request loop, {connections} connection{'s' if connections > 1 else ''}",
+    bench.row(f"bare request loop, {connections_text(connections)}",
               f"{rate:,.0f}/s, {latencies(facts, 'whole')}")
     return rate
 

@@ -38,6 +38,15 @@ getblock, block of # MB, raw
 getblock, block of # MB, verbosity 1
   first byte
   memory it took
+sendrawtransactions of 1,000, 200 independent
+  CPU a transaction
+sendrawtransactions of 1,000, 200 in chains of 25
+  CPU a transaction
+sendrawtransaction, 1 connection
+sendrawtransaction, 16 connections
+block of 200 unknown transactions
+block of 200 known transactions
+  known to unknown
 """.strip("\n").splitlines()
 
 
