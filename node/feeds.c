@@ -8,6 +8,7 @@
 #include "node/event_serve.h"
 #include "node/told_chain.h"
 #include "node/told_txs.h"
+#include "node/zmq_feed.h"
 
 #define LOG_SIZE_MIN 1000000
 #define COMMIT_BYTES (256u << 10) /* appended events are written at the latest then */
@@ -16,6 +17,7 @@ struct feeds {
     void (*fatal)(void *ctx, const struct error *e);
     void *fatal_ctx;
     struct chain *chain;      /* NULL until attached */
+    struct zmq_feed *zmq;     /* NULL: no -zmqpub* */
     struct event_log *log;    /* NULL: -eventlogsize=0 */
     struct told_chain told;
     struct told_txs told_txs;
@@ -87,7 +89,14 @@ enum err feeds_open(struct feeds **out, const struct settings *s,
     f->fatal = fatal;
     f->fatal_ctx = ctx;
     *out = f;
-    return open_log(f, s, e);
+    enum err rc = zmq_feed_open(&f->zmq, s->config, e);
+    return rc ? rc : open_log(f, s, e);
+}
+
+void feeds_set_net(struct feeds *f, struct net *net)
+{
+    if (f->zmq)
+        zmq_feed_set_net(f->zmq, net);
 }
 
 void feeds_add_routes(struct feeds *f, struct rpc_server *server)
@@ -120,10 +129,12 @@ static void attach(struct chain *c, void *ctx)
     struct attach *a = ctx;
     struct feeds *f = a->f;
     struct chain_tip tip;
+    f->chain = c;
+    if (!f->log)
+        return;
     if (!told_chain_meets(&f->told, chain_headers(c)))
         replay_whole(f);
     chain_get_tip(c, &tip);
-    f->chain = c;
     f->progress_ms = clock_mono_ms();
     told_chain_attach(&f->told, chain_headers(c), tip.node);
     if (f->told.waiting)
@@ -134,9 +145,10 @@ static void attach(struct chain *c, void *ctx)
 enum err feeds_attach(struct feeds *f, struct chain *c, struct error *e)
 {
     struct attach a = { .f = f, .e = e };
-    if (!f->log)
-        return OK;
-    enum err rc = chain_call(c, attach, &a);
+    enum err rc = f->zmq ? zmq_feed_start(f->zmq, c, e) : OK;
+    if (rc)
+        return rc;
+    rc = chain_call(c, attach, &a);
     return rc ? error_set(e, rc, "the chain has ended") : a.rc;
 }
 
@@ -150,6 +162,7 @@ enum err feeds_close(struct feeds *f, struct error *e)
 {
     if (!f)
         return OK;
+    zmq_feed_close(f->zmq);
     enum err rc = event_log_close(f->log, e);
     told_chain_clear(&f->told);
     told_txs_clear(&f->told_txs);
@@ -159,7 +172,9 @@ enum err feeds_close(struct feeds *f, struct error *e)
 
 /* --- chain thread --------------------------------------------------------------------------- */
 
-static bool is_live(const struct feeds *f) { return f->log && f->chain; }
+/* What comes before the feeds are attached is no news. */
+static struct event_log *live_log(const struct feeds *f) { return f->chain ? f->log : NULL; }
+static struct zmq_feed *live_zmq(const struct feeds *f) { return f->chain ? f->zmq : NULL; }
 
 static void commit(struct feeds *f)
 {
@@ -177,7 +192,9 @@ static void commit_if_much(struct feeds *f)
 
 void feeds_block_connected(struct feeds *f, struct header_node *node)
 {
-    if (!is_live(f))
+    if (live_zmq(f))
+        zmq_feed_block_connected(f->zmq, node);
+    if (!live_log(f))
         return;
     told_chain_connected(&f->told, node);
     f->progress_ms = clock_mono_ms();
@@ -186,21 +203,27 @@ void feeds_block_connected(struct feeds *f, struct header_node *node)
 
 void feeds_block_disconnected(struct feeds *f, struct header_node *node)
 {
-    if (!is_live(f))
+    if (live_zmq(f))
+        zmq_feed_block_disconnected(f->zmq, node);
+    if (!live_log(f))
         return;
     told_chain_disconnected(&f->told, node);
     commit_if_much(f);
 }
 
-void feeds_tip_changed(struct feeds *f)
+void feeds_tip_changed(struct feeds *f, const struct chain_tip *tip, bool initial_download)
 {
-    if (is_live(f))
+    if (live_zmq(f))
+        zmq_feed_tip_changed(f->zmq, tip, initial_download);
+    if (live_log(f))
         commit(f);
 }
 
 void feeds_tx_accepted(struct feeds *f, const struct mempool_entry *entry)
 {
-    if (!is_live(f))
+    if (live_zmq(f))
+        zmq_feed_tx_accepted(f->zmq, entry->tx);
+    if (!live_log(f))
         return;
     told_txs_accepted(&f->told_txs, entry);
     commit_if_much(f);
@@ -209,7 +232,9 @@ void feeds_tx_accepted(struct feeds *f, const struct mempool_entry *entry)
 void feeds_tx_removed(struct feeds *f, const struct mempool_removed *r,
                       const struct header_node *block)
 {
-    if (!is_live(f))
+    if (live_zmq(f))
+        zmq_feed_tx_removed(f->zmq, r, block);
+    if (!live_log(f))
         return;
     told_txs_removed(&f->told_txs, &r->tx->id, mempool_reason_name(r->reason),
                      r->conflict ? &r->conflict->id : NULL, block);
@@ -226,9 +251,9 @@ static void settle_txs(struct feeds *f)
 /* The end of a batch. */
 void feeds_txs_judged(struct feeds *f, const struct tx_result *results, size_t n)
 {
-    (void)results;
-    (void)n;
-    if (!is_live(f))
+    if (live_zmq(f))
+        zmq_feed_txs_judged(f->zmq, results, n);
+    if (!live_log(f))
         return;
     settle_txs(f);
     commit(f);
@@ -247,7 +272,7 @@ static void stop_waiting(struct feeds *f)
 
 void feeds_idle(struct feeds *f)
 {
-    if (!is_live(f))
+    if (!live_log(f))
         return;
     stop_waiting(f);
     settle_txs(f);

@@ -1,6 +1,6 @@
 /*
  * What leaves the node besides answers and P2P: takes the chain's reports (chain.h handlers) and
- * gives them to the event log.
+ * gives them to the event log and to ZMQ.
  *
  * feeds_open, feeds_attach and feeds_close belong to whoever starts and stops the node; functions
  * named after a handler are called from it, on the chain thread.
@@ -22,6 +22,8 @@ enum err feeds_open(struct feeds **out, const struct settings *s,
 void feeds_add_routes(struct feeds *f, struct rpc_server *server);
 /* The chain is open and not started: compares the log with it. */
 enum err feeds_attach(struct feeds *f, struct chain *c, struct error *e) MUST_CHECK;
+/* For addresses in messages; before the network starts, and it must outlive the feeds. */
+void feeds_set_net(struct feeds *f, struct net *net);
 /* Streams to clients end; before the RPC server is stopped. NULL is fine. */
 void feeds_stop(struct feeds *f);
 /* After chain and RPC server are stopped. NULL is fine. */
@@ -29,7 +31,7 @@ enum err feeds_close(struct feeds *f, struct error *e);
 
 void feeds_block_connected(struct feeds *f, struct header_node *node);
 void feeds_block_disconnected(struct feeds *f, struct header_node *node);
-void feeds_tip_changed(struct feeds *f);
+void feeds_tip_changed(struct feeds *f, const struct chain_tip *tip, bool initial_download);
 void feeds_tx_accepted(struct feeds *f, const struct mempool_entry *entry);
 void feeds_tx_removed(struct feeds *f, const struct mempool_removed *r,
                       const struct header_node *block);

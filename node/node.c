@@ -65,7 +65,7 @@ static void on_block_judged(void *ctx, const struct block_hash *hash, const stru
 static void on_tip_changed(void *ctx, const struct chain_tip *tip, bool initial_download)
 {
     struct node *n = ctx;
-    feeds_tip_changed(n->feeds);
+    feeds_tip_changed(n->feeds, tip, initial_download);
     node_events_post(
         n->events,
         &(struct node_event){ .kind = EVENT_TIP_CHANGED, .tip = *tip, .flag = initial_download });
@@ -300,6 +300,7 @@ static enum err open_net(struct node *n, struct error *e)
     if (rc)
         return rc;
     n->env.net = n->net;
+    feeds_set_net(n->feeds, n->net);
     sync_start(n->sync, n->net, n->base);
     return net_start(n->net, e);
 }

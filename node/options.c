@@ -256,6 +256,24 @@ const struct option_row node_options[] = {
            "Transactions one child may pay for, itself included."),
     SWITCH("persistmempool", "1", "Keep the mempool over a restart."),
 #undef CATEGORY
+#define CATEGORY "ZMQ"
+    TEXT("zmqpubhashblock", NULL, "<address>", "Publish the hash of each new tip."),
+    TEXT("zmqpubrawblock", NULL, "<address>", "Publish each new tip as a whole."),
+    TEXT("zmqpubhashtx", NULL, "<address>", "Publish the id of each transaction that is accepted, and again with its block."),
+    TEXT("zmqpubrawtx", NULL, "<address>", "Publish the same with the whole transaction."),
+    TEXT("zmqpubhashblock2", NULL, "<address>", "Publish the hash of each block connected."),
+    TEXT("zmqpubrawblock2", NULL, "<address>", "Publish each block connected as a whole."),
+    TEXT("zmqpubhashtx2", NULL, "<address>", "Publish the id of each transaction that is accepted, or comes with a block alone."),
+    TEXT("zmqpubrawtx2", NULL, "<address>", "Publish the same with the whole transaction."),
+    TEXT("zmqpubinvalidtx", NULL, "<address>",
+         "Publish what was refused and why, as JSON; with -invalidtxsink=ZMQ."),
+    { .name = "zmqpubdiscardedfrommempool", .type = OPTION_STRING, .arg = "<address>",
+      .category = CATEGORY, .alias = "zmqpubremovedfrommempool",
+      .help = "Publish what left the mempool unconfirmed, as JSON." },
+    TEXT("zmqpubremovedfrommempoolblock", NULL, "<address>",
+         "Publish what left the mempool with a block or a reorganisation, as JSON."),
+    LIST("invalidtxsink", "<kind>", "ZMQ: see -zmqpubinvalidtx. Other kinds mean nothing here."),
+#undef CATEGORY
     /* Known options of the reference whose subject does not exist here, or not yet. */
     IGNORED("alertnotify"), IGNORED("shrinkdebugfile"), IGNORED("upnp"), IGNORED("multistreams"),
     IGNORED("multistreampolicies"), IGNORED("maxparallelblocks"),
@@ -284,12 +302,12 @@ const struct option_row node_options[] = {
     IGNORED("txnpropagationfreq"), IGNORED("txnpropagationqlen"), IGNORED("recvinvqueuefactor"),
     IGNORED("maxrecvinvqueuefactor"),
     IGNORED("rejectmempoolrequest"), IGNORED("mempoolsyncpeer"),
-    IGNORED("zmqpubhashblock"), IGNORED("zmqpubhashtx"),
-    IGNORED("zmqpubrawblock"), IGNORED("zmqpubrawtx"), IGNORED("zmqpubhashblock2"),
-    IGNORED("zmqpubhashtx2"), IGNORED("zmqpubrawblock2"),
-    IGNORED("zmqpubrawtx2"), IGNORED("zmqpubinvalidtx"), IGNORED("zmqpubdiscardedfrommempool"),
-    IGNORED("zmqpubremovedfrommempool"),
-    IGNORED("zmqpubremovedfrommempoolblock"), IGNORED("invalidtxsink"),
+   
+   
+   
+   
+   
+   
     IGNORED("invalidtxfilesinkdatasize"), IGNORED("dsnotifylevel"),
     IGNORED("dsdetectedwebhookurl"), IGNORED("dsendpointport"), IGNORED("safemodewebhookurl"),
     IGNORED("disablesafemode"),

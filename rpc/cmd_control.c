@@ -152,6 +152,27 @@ static struct rpc_result cmd_dumpparameters(struct rpc_call *call)
     return rpc_done();
 }
 
+/* Every -zmqpub* that is on: the node does not run without what they ask for. */
+static void put_notification(void *ctx, const char *name, const char *value)
+{
+    struct json_writer *w = ctx;
+    if (strncmp(name, "zmqpub", 6) != 0 || !*value || strcmp(value, "0") == 0)
+        return;
+    jw_object_open(w);
+    jw_put_text(w, "notification", name + 3);
+    jw_put_text(w, "address", value);
+    jw_object_close(w);
+}
+
+static struct rpc_result cmd_activezmqnotifications(struct rpc_call *call)
+{
+    jw_array_open(call->out);
+    if (call->env->config)
+        config_each(call->env->config, put_notification, call->out);
+    jw_array_close(call->out);
+    return rpc_done();
+}
+
 static struct rpc_result cmd_setmocktime(struct rpc_call *call)
 {
     int64_t time = rpc_int(call, 0, 0);
@@ -217,6 +238,13 @@ static const struct rpc_command rows[] = {
       .params = { { "include", RPC_ARRAY, RPC_OPTIONAL, RPC_CLI_JSON, "Categories to switch on" },
                   { "exclude", RPC_ARRAY, RPC_OPTIONAL, RPC_CLI_JSON,
                     "Categories to switch off" } } },
+    { .name = "activezmqnotifications",
+      .category = "control",
+      .where = RPC_ON_HTTP,
+      .fn = cmd_activezmqnotifications,
+      .help = "What is published by ZMQ, and where (-zmqpub* options).",
+      .result = "[{notification: \"pubhashblock\", address}, ...]",
+      .example = "" },
     { .name = "dumpparameters",
       .category = "control",
       .where = RPC_ON_HTTP,

@@ -104,6 +104,7 @@ class Follower:
         self.account = Account()
         self.account.next = start
         self.log_id = None
+        self.seen = {}  # type -> hashes and ids told of
         self.refusals = []
         self.connections = 0
         self.stopping = False
@@ -137,7 +138,9 @@ class Follower:
             if not line.endswith(b"\n"):
                 return  # cut within a line
             if line != b"\n":
-                self.account.take(json.loads(line))
+                event = json.loads(line)
+                self.seen.setdefault(event["type"], set()).add(event.get("txid") or event["hash"])
+                self.account.take(event)
         link.close()
 
     def break_link(self):
