@@ -1,5 +1,6 @@
 #include "node/feeds.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -21,6 +22,7 @@ struct feeds {
     struct event_log *log;    /* NULL: -eventlogsize=0 */
     struct told_chain told;
     struct told_txs told_txs;
+    _Atomic uint64_t told_bytes; /* of the account, at the last commit */
     int64_t wait_ms;          /* -eventlogwait */
     int64_t progress_ms;      /* when the chain last came closer to where the log ends */
 };
@@ -74,8 +76,6 @@ static enum err open_log(struct feeds *f, const struct settings *s, struct error
     const struct event_replayer replayer = { replay_state, replay_record, f };
     char *dir = path_join(s->net_dir, "events");
     const struct event_log_options o = { .dir = dir, .max_bytes = size, .store = store, .ctx = f };
-    told_chain_init(&f->told, emit, f);
-    told_txs_init(&f->told_txs, emit, f);
     f->wait_ms = 1000 * config_int(s->config, "eventlogwait");
     enum err rc = size ? event_log_open(&f->log, &o, &replayer, e) : OK;
     free(dir);
@@ -88,6 +88,8 @@ enum err feeds_open(struct feeds **out, const struct settings *s,
     struct feeds *f = xcalloc(1, sizeof *f);
     f->fatal = fatal;
     f->fatal_ctx = ctx;
+    told_chain_init(&f->told, emit, f);
+    told_txs_init(&f->told_txs, emit, f);
     *out = f;
     enum err rc = zmq_feed_open(&f->zmq, s->config, e);
     return rc ? rc : open_log(f, s, e);
@@ -152,6 +154,12 @@ enum err feeds_attach(struct feeds *f, struct chain *c, struct error *e)
     return rc ? error_set(e, rc, "the chain has ended") : a.rc;
 }
 
+uint64_t feeds_memory(struct feeds *f)
+{
+    return atomic_load_explicit(&f->told_bytes, memory_order_relaxed) +
+           (f->zmq ? zmq_feed_bytes(f->zmq) : 0);
+}
+
 void feeds_stop(struct feeds *f)
 {
     if (f && f->log)
@@ -179,6 +187,7 @@ static struct zmq_feed *live_zmq(const struct feeds *f) { return f->chain ? f->z
 static void commit(struct feeds *f)
 {
     struct error e;
+    atomic_store_explicit(&f->told_bytes, told_txs_bytes(&f->told_txs), memory_order_relaxed);
     if (event_log_has_failed(f->log) || !event_log_commit(f->log, &e))
         return;
     f->fatal(f->fatal_ctx, &e);

@@ -29,6 +29,9 @@ void feeds_stop(struct feeds *f);
 /* After chain and RPC server are stopped. NULL is fine. */
 enum err feeds_close(struct feeds *f, struct error *e);
 
+/* Bytes of memory; any thread. */
+uint64_t feeds_memory(struct feeds *f);
+
 void feeds_block_connected(struct feeds *f, struct header_node *node);
 void feeds_block_disconnected(struct feeds *f, struct header_node *node);
 void feeds_tip_changed(struct feeds *f, const struct chain_tip *tip, bool initial_download);

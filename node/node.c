@@ -215,6 +215,8 @@ static enum err open_feeds(struct node *n, struct error *e)
     return feeds_open(&n->feeds, n->settings, on_fatal, n, e);
 }
 
+static uint64_t memory_of_feeds(void *ctx) { return feeds_memory(((struct node *)ctx)->feeds); }
+
 static enum err open_rpc(struct node *n, struct error *e)
 {
     n->env = (struct rpc_env){
@@ -223,6 +225,7 @@ static enum err open_rpc(struct node *n, struct error *e)
         .mock_time_allowed = n->settings->params.network == NETWORK_REGTEST,
         .user_agent = n->settings->user_agent,
         .stop = request_stop,
+        .feeds_memory = memory_of_feeds,
         .causes = n->causes,
         .node = n,
     };

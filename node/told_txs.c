@@ -8,6 +8,8 @@
 #include "base/rand.h"
 #include "chain/header_index.h"
 
+#define HEAP_OVERHEAD 16 /* of the allocator, for each id */
+
 void told_txs_init(struct told_txs *t, void (*emit)(void *ctx, struct event_record *r), void *ctx)
 {
     *t = (struct told_txs){ .emit = emit, .ctx = ctx, .held = true };
@@ -111,6 +113,11 @@ void told_txs_store(const struct told_txs *t, struct buf *out)
 }
 
 size_t told_txs_count(const struct told_txs *t) { return t->live.n; }
+
+size_t told_txs_bytes(const struct told_txs *t)
+{
+    return map_bytes(&t->live) + t->live.n * (sizeof(struct txid) + HEAP_OVERHEAD);
+}
 
 /* --- saying --------------------------------------------------------------------------------- */
 

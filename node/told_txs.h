@@ -41,6 +41,7 @@ bool told_txs_replay(struct told_txs *t, const struct event_record *r);
 /* For a file's state: u64 number, ids. */
 void told_txs_store(const struct told_txs *t, struct buf *out);
 size_t told_txs_count(const struct told_txs *t);
+size_t told_txs_bytes(const struct told_txs *t); /* of memory */
 
 /* --- then --- */
 void told_txs_accepted(struct told_txs *t, const struct mempool_entry *entry);

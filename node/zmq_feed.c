@@ -425,6 +425,8 @@ enum err zmq_feed_start(struct zmq_feed *f, struct chain *c, struct error *e)
 
 void zmq_feed_set_net(struct zmq_feed *f, struct net *net) { atomic_store(&f->net, net); }
 
+size_t zmq_feed_bytes(struct zmq_feed *f) { return queue_bytes(f->queue); }
+
 void zmq_feed_close(struct zmq_feed *f)
 {
     if (!f)

@@ -26,6 +26,7 @@ enum err zmq_feed_open(struct zmq_feed **out, const struct config *c, struct err
 enum err zmq_feed_start(struct zmq_feed *f, struct chain *c, struct error *e) MUST_CHECK;
 /* For addresses of peers; must outlive the feed. */
 void zmq_feed_set_net(struct zmq_feed *f, struct net *net);
+size_t zmq_feed_bytes(struct zmq_feed *f); /* of what is queued; any thread */
 /* Sends what is queued, for two seconds at most; ends the thread. NULL is fine. */
 void zmq_feed_close(struct zmq_feed *f);
 
