@@ -65,6 +65,7 @@ static void check_segment(struct block_source *s, struct checked_segment *c)
             char id[HASH_HEX_SIZE];
             verdict_detail(&c->verdict, "transaction %s", hash_to_hex(id, tx->id.b));
             c->bad_tx = c->segment->first + i;
+            c->verdict.tx = c->bad_tx + 1;
             return;
         }
     }

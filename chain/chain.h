@@ -85,6 +85,10 @@ struct chain_tip {
     uint64_t chain_tx_count;
 };
 
+/* Sources of blocks that are no peers (peer ids count up from 1). */
+#define SOURCE_IMPORT UINT64_MAX
+#define SOURCE_SUBMIT (UINT64_MAX - 1)
+
 struct chain_handlers {
     void *ctx;
     void (*status)(void *ctx, const char *text);  /* start-up phases: "Loading block index..." */

@@ -30,10 +30,6 @@
 #include "chain/index_db.h"
 #include "chain/txs.h"
 
-/* Sources of blocks that are no peers (peer ids count up from 1). */
-#define SOURCE_IMPORT UINT64_MAX
-#define SOURCE_SUBMIT (UINT64_MAX - 1)
-
 #define AHEAD_MAX 16 /* blocks being read ahead of the tip */
 
 /* A message to the chain thread; embedded in the sender's struct. */

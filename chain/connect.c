@@ -46,9 +46,10 @@ struct tx_inputs {
     bool confiscation;
 };
 
-static void name_tx(struct verdict *v, const struct tx *tx)
+static void name_tx(struct verdict *v, const struct tx *tx, uint64_t index)
 {
     char hex[HASH_HEX_SIZE];
+    v->tx = index + 1;
     if (!v->detail[0])
         verdict_detail(v, "transaction %s", hash_to_hex(hex, tx->id.b));
 }
@@ -86,7 +87,7 @@ static enum err check_bip30(struct connecting *k, const struct block_segment *se
             continue;
         *bad_tx = 0; /* no script counts, not even those of transactions before */
         verdict_set(&k->out->verdict, REJECT_INVALID, 100, "bad-txns-BIP30");
-        name_tx(&k->out->verdict, &seg->txs[i]);
+        name_tx(&k->out->verdict, &seg->txs[i], seg->first + i);
         return OK;
     }
     return OK;
@@ -325,7 +326,7 @@ static enum err connect_segment(struct connecting *k, struct checked_segment *c,
         offset += tx->raw.len;
         rc = connect_tx(k, tx, seg->first + i, e);
         if (!rc && !verdict_ok(&k->out->verdict))
-            name_tx(&k->out->verdict, tx);
+            name_tx(&k->out->verdict, tx, seg->first + i);
         if (cancelled(k->env->cancel) && !rc)
             rc = error_set(e, ERR_CANCELLED, "connecting a block was cancelled");
     }
@@ -361,6 +362,7 @@ static void judge_coinbase_value(struct connecting *k)
     if (k->coinbase_out <= allowed)
         return;
     verdict_set(&k->out->verdict, REJECT_INVALID, 100, "bad-cb-amount");
+    k->out->verdict.tx = 1;
     verdict_detail(&k->out->verdict, "coinbase pays %lld of %lld allowed",
                    (long long)k->coinbase_out, (long long)allowed);
 }
@@ -371,6 +373,7 @@ static void judge_scripts(struct connecting *k, const struct verify_failure *f)
     struct verdict *v = &k->out->verdict;
     *v = (struct verdict){ 0 };
     verdict_set(v, REJECT_INVALID, 100, "blk-bad-inputs");
+    v->tx = f->tx + 1;
     verdict_detail(v, "transaction %llu input %u: %s", (unsigned long long)f->tx, f->input,
                    script_err_message(f->err));
     k->out->limit_exceeded =

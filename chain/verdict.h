@@ -9,6 +9,7 @@
 #define CHAIN_VERDICT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Codes of the `reject` message, spec p2p 3.1. */
 enum verdict_code {
@@ -39,6 +40,7 @@ struct verdict {
     bool corruption; /* the bytes may have been damaged on the way: judge the message, not the hash
                       */
     bool temporary;          /* may become valid later (time-too-new): never stored */
+    uint64_t tx; /* of a block: index of the transaction that breaks the rule, plus one; 0: none */
 };
 
 static inline bool verdict_ok(const struct verdict *v) { return v->code == REJECT_NONE; }

@@ -220,6 +220,13 @@ void feeds_block_disconnected(struct feeds *f, struct header_node *node)
     commit_if_much(f);
 }
 
+void feeds_block_judged(struct feeds *f, const struct block_hash *hash, const struct verdict *v,
+                        uint64_t source)
+{
+    if (live_zmq(f))
+        zmq_feed_block_judged(f->zmq, hash, v, source);
+}
+
 void feeds_tip_changed(struct feeds *f, const struct chain_tip *tip, bool initial_download)
 {
     if (live_zmq(f))

@@ -34,6 +34,8 @@ uint64_t feeds_memory(struct feeds *f);
 
 void feeds_block_connected(struct feeds *f, struct header_node *node);
 void feeds_block_disconnected(struct feeds *f, struct header_node *node);
+void feeds_block_judged(struct feeds *f, const struct block_hash *hash, const struct verdict *v,
+                        uint64_t source);
 void feeds_tip_changed(struct feeds *f, const struct chain_tip *tip, bool initial_download);
 void feeds_tx_accepted(struct feeds *f, const struct mempool_entry *entry);
 void feeds_tx_removed(struct feeds *f, const struct mempool_removed *r,

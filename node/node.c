@@ -56,6 +56,7 @@ static void on_block_judged(void *ctx, const struct block_hash *hash, const stru
                             uint64_t source)
 {
     struct node *n = ctx;
+    feeds_block_judged(n->feeds, hash, v, source);
     node_events_post(n->events, &(struct node_event){ .kind = EVENT_BLOCK_JUDGED,
                                                       .hash = *hash,
                                                       .verdict = *v,

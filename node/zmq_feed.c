@@ -34,6 +34,7 @@ struct note {
         NOTE_BLOCK_TXS,/* each transaction of the block; under TX2_TOPICS all but those in ids */
         NOTE_REMOVED,  /* tx, reason, conflict, block */
         NOTE_INVALID,  /* tx, result */
+        NOTE_BAD_BLOCK,/* block, result.verdict and .source: the transaction it names */
     } kind;
     unsigned topics;
     const struct header_node *block;
@@ -172,6 +173,19 @@ void zmq_feed_txs_judged(struct zmq_feed *f, const struct tx_result *results, si
                                     .conflict = r->conflict ? tx_ref(r->conflict) : NULL,
                                     .result = *r });
     }
+}
+
+/* Only what names a transaction of a block that is stored, so that it can be looked at. */
+void zmq_feed_block_judged(struct zmq_feed *f, const struct block_hash *hash,
+                           const struct verdict *v, uint64_t source)
+{
+    struct header_node *node = header_index_find(chain_headers(f->chain), hash);
+    if (v->tx && node && atomic_load(&node->status) & HS_HAVE_DATA &&
+        f->topics & ZMQ_BIT(ZMQ_INVALIDTX))
+        push(f, &(struct note){ .kind = NOTE_BAD_BLOCK, .topics = ZMQ_BIT(ZMQ_INVALIDTX),
+                                .block = node,
+                                .result = { .source = source, .outcome = TX_REJECTED,
+                                            .verdict = *v } });
 }
 
 /* --- the thread: transactions --------------------------------------------------------------- */
@@ -348,6 +362,47 @@ static void send_invalid(struct zmq_feed *f, struct note *n, struct buf *out)
     zmq_sender_send(f->sender, ZMQ_INVALIDTX, out->data, out->len);
 }
 
+static uint64_t tx_source_of_block(uint64_t source)
+{
+    if (source == SOURCE_IMPORT)
+        return TX_SOURCE_FILE;
+    return source == SOURCE_SUBMIT ? TX_SOURCE_RPC : source;
+}
+
+static void send_invalid_in_block(struct zmq_feed *f, const struct note *n, const struct tx *tx,
+                                  struct buf *out)
+{
+    struct tx_result r = n->result;
+    struct address_query q = { .id = tx_source_of_block(r.source) };
+    struct invalid_origin o = { .block = &n->block->hash, .block_time = n->block->time,
+                                .block_height = n->block->height, .source = q.id };
+    struct tx copy = *tx; /* a view of the same bytes */
+    if (find_address(f, &q))
+        o.address = q.text;
+    r.tx = &copy;
+    zmq_json_invalid(out, &r, &o, clock_now());
+    zmq_sender_send(f->sender, ZMQ_INVALIDTX, out->data, out->len);
+}
+
+/* Finds the transaction that the verdict names. */
+static void send_bad_block(struct zmq_feed *f, const struct note *n, struct buf *out)
+{
+    const uint64_t wanted = n->result.verdict.tx - 1;
+    struct block_reader *r;
+    struct block_segment *s;
+    struct error e;
+    enum err rc = chain_read_block(f->chain, n->block, SEGMENT_BYTES, &r, &e);
+    if (rc)
+        return;
+    for (bool found = false; !found && !(rc = block_reader_next(r, &s, &e)) && s;) {
+        found = wanted < s->first + s->n_txs;
+        if (found)
+            send_invalid_in_block(f, n, &s->txs[wanted - s->first], out);
+        block_segment_unref(s);
+    }
+    block_reader_close(r);
+}
+
 /* --- the thread ----------------------------------------------------------------------------- */
 
 static void skip_lost(struct zmq_feed *f)
@@ -375,6 +430,9 @@ static void send_note(struct zmq_feed *f, struct note *n, struct buf *out)
         return;
     case NOTE_INVALID:
         send_invalid(f, n, out);
+        return;
+    case NOTE_BAD_BLOCK:
+        send_bad_block(f, n, out);
         return;
     }
 }

@@ -36,6 +36,8 @@ void zmq_feed_tip_changed(struct zmq_feed *f, const struct chain_tip *tip, bool 
 void zmq_feed_tx_accepted(struct zmq_feed *f, struct tx *tx);
 void zmq_feed_tx_removed(struct zmq_feed *f, const struct mempool_removed *r,
                          const struct header_node *block);
+void zmq_feed_block_judged(struct zmq_feed *f, const struct block_hash *hash,
+                           const struct verdict *v, uint64_t source);
 void zmq_feed_txs_judged(struct zmq_feed *f, const struct tx_result *results, size_t n);
 
 #endif

@@ -205,6 +205,30 @@ def invalid_transactions(t):
     equal(got[2]["rejectionReason"], "bad-txns-in-belowout")
 
 
+@case(timeout=90)
+def invalid_transactions_of_blocks(t):
+    at = address()
+    node, chain = node_with_coins(t, *publishing(("invalidtx", "hashblock"), at))
+    s = Subscriber(t, at)
+    s.listens(node, "hashblock")
+    start = s.quiet()
+    good = move(coin(chain, 1))
+    greedy = Tx([TxIn(coin(chain, 2)[0], 0)], [TxOut(coin(chain, 2)[2] + 1, ANYONE)])
+    failing = move(coin(chain, 3), unlock=b"\x00\x69")  # OP_FALSE OP_VERIFY
+    tip = node.rpc.getblockheader(node.tip())
+    for i, bad in enumerate((greedy, failing)):
+        block = Block.make(from_display(tip["hash"]), tip["height"] + 1, tip["time"] + 1 + i, [good, bad])
+        check(node.rpc.submitblock(block.serialize().hex()) is not None, "the block is refused")
+        s.quiet()
+        got = s.of("invalidtx", start)[-1]
+        equal((got["txid"], got["fromBlock"], got["origins"]), (id_of(bad), True, [{"source": "rpc"}]))
+        equal((got["blockhash"], got["blocktime"], got["blockheight"]),
+              (block.hash_hex, block.header.time, tip["height"] + 1))
+        equal(got["rejectionReason"], ("bad-txns-in-belowout", "blk-bad-inputs")[i])
+        equal((got["hex"], got["isInvalid"]), (hex_of(bad), True))
+    equal(len(s.of("invalidtx", start)), 2)
+
+
 @case()
 def options_that_cannot_work_stop_the_start(t):
     for options, text in ((["-zmqpubinvalidtx=tcp://127.0.0.1:1"], "-invalidtxsink=ZMQ"),
