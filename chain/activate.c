@@ -251,6 +251,8 @@ static enum err connect_next(struct chain *c, struct header_node *target, struct
     struct connect_env env = c->env;
     if (none)
         env.frozen = none;
+    if (chain_is_initial_download(c)) /* no peer has sent these transactions before the block */
+        env.sigcache = env.scripts = NULL;
     struct connect_request q = {
         .node = node, .source = c->ahead.sources[0], .received = received.segment,
         .scripts = activate_scripts_needed(c, node) ? CONNECT_CHECK_SCRIPTS : CONNECT_SKIP_SCRIPTS,

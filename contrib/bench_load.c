@@ -9,7 +9,7 @@
  *   bench_load txs -port=N -messages=FILE
  *       sends the file to a peer as fast as it reads, then a ping; stays connected until its
  *       standard input ends
- *   bench_load relay -port=N -to=N -messages=FILE [-count=N] [-gap=US]
+ *   bench_load relay -port=N -to=N -messages=FILE [-skip=N] [-count=N] [-gap=US]
  *       sends transactions one by one to one port and takes the time until the other announces and
  *       delivers them
  */
@@ -45,6 +45,8 @@ static const struct option_row option_rows[] = {
            .help = "Time at most"),
     OPTION("count", OPTION_INT, "<n>", .def = "0", .max = INT32_MAX,
            .help = "Requests or transactions at most; 0: no limit"),
+    OPTION("skip", OPTION_INT, "<n>", .def = "0", .max = INT32_MAX,
+           .help = "Transactions to leave out first"),
     OPTION("gap", OPTION_INT, "<us>", .def = "10000", .max = INT32_MAX,
            .help = "Time between transactions"),
 };

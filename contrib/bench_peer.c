@@ -288,6 +288,8 @@ void run_relay(const struct config *c)
     link_open(&to, config_int(c, "to"));
     to.on_message = on_relay_message;
     to.ctx = &r;
+    for (int64_t i = config_int(c, "skip"); i > 0; i--)
+        at += next_message(&messages, at).len;
     int64_t next = clock_mono_us();
     while (r.n < count) {
         struct span m = next_message(&messages, at);

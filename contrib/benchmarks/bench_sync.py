@@ -28,8 +28,8 @@ def sync_to(bench, facts, *options):
     """Time from the first header request to the tip, processor time and peak memory of the node
     that syncs, and its log."""
     source = bench.node_with("source", facts)
-    sink = bench.node("sink", "-connect=" + source.p2p, "-debug=net",
-                      f"-stopatheight={facts['height']}", *options)
+    sink = bench.node("sink", "-connect=" + source.p2p, "-debug=net", "-debug=chain",
+                      "-maxtipage=86400", f"-stopatheight={facts['height']}", *options)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     sink.launch()
     watch = Memory(sink.process.pid)

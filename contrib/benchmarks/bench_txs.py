@@ -1,12 +1,16 @@
-"""Rows of contrib/bench about transactions: batches singles known.
+"""Rows of contrib/bench about transactions: wire batches singles known relay.
 
 All are signed before the clock starts; each has one input, with a key of its own, and one output.
 The bare verification loop runs over the same signatures, and ratios compare CPU times: what is left
 over is parsing, hashing, looking up coins, the mempool, and telling others.
 """
+import json
 import re
+import subprocess
+import time
 
-from bench_frame import MIB, body, connections_text, duration, latencies
+from bench_frame import (MIB, body, connections_text, cpu_seconds, duration, latencies, wait_for,
+                         wait_tip)
 
 ERA = ["-genesisactivationheight=100", "-chronicleactivationheight=100"]
 LINKS = 25          # of a chain of transactions
@@ -59,6 +63,19 @@ def acceptance_rows(spends, how, seconds, cpu, peak):
               "bare verification", "under 55 us", cpu_us < 55)
 
 
+def send_from_peer(spends, node):
+    """All of them as a peer that does not wait to be asked; seconds until the last is in the
+    mempool, and the daemon's CPU time."""
+    before = cpu_seconds(node)
+    command = spends.bench.tool_command("bench_load", "txs", f"-port={node.port}",
+                                        "-messages=" + spends.messages)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as load:
+        facts = json.loads(load.stdout.readline())
+        wait_for(lambda: node.rpc.getmempoolinfo()["size"] == spends.n, 120)
+        seconds, cpu = time.monotonic() - facts["start"], cpu_seconds(node) - before
+    return seconds, cpu
+
+
 def submit_in_batches(spends, node, connections):
     """All of them through sendrawtransactions; facts of the load."""
     all_hex = spends.hex()
@@ -76,6 +93,18 @@ def check_all_in(n, node):
 
 
 # --- rows ----------------------------------------------------------------------------------------
+
+def wire(bench):
+    for n in bench.options.txs:
+        for links in (1, LINKS):
+            spends = Spends(bench, n, links)
+            node = spends.node()
+            before = node.memory()
+            node.reset_peak_memory()
+            seconds, cpu = send_from_peer(spends, node)
+            acceptance_rows(spends, "from a peer", seconds, cpu, node.memory_rise(before))
+            node.stop()
+
 
 def batches(bench):
     for links in (1, LINKS):
@@ -122,4 +151,24 @@ def known(bench):
     bench.row("  known to unknown", f"{times['known'] / times['unknown']:.2f}")
 
 
-ROWS = {"batches": batches, "singles": singles, "known": known}
+def relay(bench):
+    """Peers on this machine are whitelisted: nothing is held back for them."""
+    spends = Spends(bench, bench.options.txs[0], 1)
+    first = spends.node("-whitelist=::1")
+    second = bench.node("second", *ERA, "-whitelist=::1", "-connect=" + first.p2p)
+    second.start()
+    wait_tip(second, spends.facts["tip"])
+    for hops, last in ((1, first), (2, second)):
+        facts = bench.tool("bench_load", "relay", f"-port={first.port}", f"-to={last.port}",
+                           "-messages=" + spends.messages, f"-count={bench.options.hops}",
+                           f"-skip={(hops - 1) * bench.options.hops}")
+        if facts["delivered"] != facts["sent"]:
+            raise SystemExit(f"bench: {facts['delivered']} of {facts['sent']} were relayed")
+        bench.row(f"relay from peer to peer, {hops} hop{'s' if hops > 1 else ''}",
+                  f"announced {latencies(facts, 'inv')}; delivered {latencies(facts, 'tx')}",
+                  "median under 100 ms", facts["tx_p50_us"] < 100_000 * hops)
+    second.stop()
+    first.stop()
+
+
+ROWS = {"wire": wire, "batches": batches, "singles": singles, "known": known, "relay": relay}
