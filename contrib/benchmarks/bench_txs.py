@@ -1,4 +1,4 @@
-"""Rows of contrib/bench about transactions: wire batches singles known relay.
+"""Rows of contrib/bench about transactions: batches singles known.
 
 All are signed before the clock starts; each has one input, with a key of its own, and one output.
 The bare verification loop runs over the same signatures, and ratios compare CPU times: what is left
@@ -171,4 +171,4 @@ def relay(bench):
     first.stop()
 
 
-ROWS = {"wire": wire, "batches": batches, "singles": singles, "known": known, "relay": relay}
+ROWS = {"batches": batches, "singles": singles, "known": known}
