@@ -42,7 +42,7 @@ static struct block_source *open_source(struct chain *c, struct header_node *nod
                                       .pool = c->pool,
                                       .params = &c->params,
                                       .segment_bytes = c->env.segment_bytes,
-                                      .max_block_size = c->o.max_block_size,
+                                      .max_block_size = chain_max_block_size(c),
                                       .coinbase_maturity = c->env.coinbase_maturity };
     return block_source_open(&o, node, &data.data, received.segment);
 }

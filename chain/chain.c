@@ -49,6 +49,7 @@ static struct chain *chain_new(const struct chain_options *o, const struct chain
     c->frozen = frozen_new();
     c->frozen_path = path_join(o->data_dir, "frozen.dat");
     c->limits = script_limits_consensus(o->max_stack_memory);
+    atomic_init(&c->max_block_size, o->max_block_size);
     c->index = header_index_new(&c->params);
     header_index_use_checkpoints(c->index, o->use_checkpoints);
     received_init(&c->received, o->block_memory_bytes / 2);
@@ -69,7 +70,6 @@ static void make_env(struct chain *c)
                                    .assume_whitelisted_depth = c->o.assume_whitelisted_depth,
                                    .limits = &c->limits,
                                    .cancel = &c->cancel,
-                                   .max_block_size = c->o.max_block_size,
                                    .max_stack_memory = c->o.max_stack_memory,
                                    .segment_bytes =
                                        clamp(c->o.block_memory_bytes / 16, MIB / 4, 16 * MIB),
@@ -237,7 +237,7 @@ static void collect_status(void *ctx, struct header_node *node)
 }
 
 /* Blocks that only broke an operator's limit are judged again: the limit may be another now. */
-static void forget_limits(struct chain *c)
+void chain_forget_limits(struct chain *c)
 {
     struct node_array limited = { .status = HS_FAILED_LIMIT };
     header_index_each(c->index, collect_status, &limited);
@@ -268,7 +268,7 @@ static enum err settle_tip(struct chain *c, const struct coins_state *state, str
     c->flush.durable = state->has_best || state->in_transition ? c->tip : NULL;
     header_index_set_tip(c->index, c->tip);
     chain_publish_tip(c);
-    forget_limits(c);
+    chain_forget_limits(c);
     return tx_index_open(c, e);
 }
 
@@ -421,6 +421,7 @@ struct pool *chain_pool(struct chain *c) { return c->pool; }
 struct coins *chain_coins(struct chain *c) { return c->coins; }
 struct assembler *chain_assembler(struct chain *c) { return c->assembler; }
 struct index_db *chain_index_db(struct chain *c) { return c->db; }
+uint64_t chain_max_block_size(const struct chain *c) { return atomic_load(&c->max_block_size); }
 bool chain_is_importing(struct chain *c) { return atomic_load(&c->importing); }
 
 void chain_get_tip(struct chain *c, struct chain_tip *tip)
@@ -455,7 +456,8 @@ struct block_intake *chain_block_begin(struct chain *c, struct header_node *node
                                        const uint32_t *checksum, uint64_t source, struct verdict *v)
 {
     *v = (struct verdict){ 0 };
-    if (c->o.max_block_size > 0 && size > c->o.max_block_size) {
+    const uint64_t limit = chain_max_block_size(c);
+    if (limit > 0 && size > limit) {
         verdict_set(v, REJECT_INVALID, 100, "bad-blk-length");
         return NULL;
     }

@@ -137,6 +137,7 @@ struct blockfiles *chain_blockfiles(struct chain *c);
 struct pool *chain_pool(struct chain *c);
 void chain_get_tip(struct chain *c, struct chain_tip *tip);
 bool chain_is_initial_download(struct chain *c); /* latches off, spec p2p 8 */
+uint64_t chain_max_block_size(const struct chain *c); /* excessiveblocksize now; 0: unlimited */
 bool chain_is_importing(struct chain *c);        /* -reindex or -loadblock under way */
 
 /* header_index_accept by the clock. hashes: of the headers when the caller has them, or NULL. */
@@ -201,6 +202,9 @@ enum err chain_call(struct chain *c, void (*fn)(struct chain *c, void *ctx), voi
 struct index_db *chain_index_db(struct chain *c);
 /* Only inside chain_call. */
 struct coins *chain_coins(struct chain *c);
+
+/* Largest block accepted from now on. What was refused for its size alone is judged again. */
+enum err chain_set_max_block_size(struct chain *c, uint64_t bytes) MUST_CHECK;
 
 /*
  * Changes the lists of frozen outputs (frozen.h): fn works on a copy, which is written to disk,

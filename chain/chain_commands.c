@@ -170,6 +170,17 @@ enum err chain_flush(struct chain *c, struct error *e)
     return chain_job_call(c, &job, e);
 }
 
+static void set_max_block_size(struct chain *c, void *ctx)
+{
+    atomic_store(&c->max_block_size, *(const uint64_t *)ctx);
+    chain_forget_limits(c);
+}
+
+enum err chain_set_max_block_size(struct chain *c, uint64_t bytes)
+{
+    return chain_call(c, set_max_block_size, &bytes);
+}
+
 /* --- frozen outputs --- */
 
 struct frozen_job {

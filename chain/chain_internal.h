@@ -122,6 +122,7 @@ struct chain {
     struct frozen *frozen; /* chain thread; the lists in it are exchanged, it stays */
     char *frozen_path;
     struct script_limits limits;
+    _Atomic uint64_t max_block_size; /* any thread reads */
     struct connect_env env;
     struct cancel cancel;
     struct queue *queue;
@@ -209,6 +210,7 @@ enum err tx_index_write(struct chain *c, struct error *e) MUST_CHECK;
 enum err tx_index_step(struct chain *c, bool *did, struct error *e) MUST_CHECK;
 
 /* --- chain.c --- */
+void chain_forget_limits(struct chain *c);
 enum err chain_store_genesis(struct chain *c, struct header_node *node, struct error *e) MUST_CHECK;
 
 /* --- recover.c --- */

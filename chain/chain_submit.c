@@ -268,7 +268,7 @@ static enum err connect_trial(struct chain *c, struct header_node *node, const s
                                             .pool = c->pool,
                                             .params = &c->params,
                                             .segment_bytes = c->env.segment_bytes,
-                                            .max_block_size = c->o.max_block_size,
+                                            .max_block_size = chain_max_block_size(c),
                                             .coinbase_maturity = c->env.coinbase_maturity };
     struct connect_request q = { .node = node,
                                  .source = block_source_open(&o, node, &node->data, t->block),
@@ -338,7 +338,7 @@ enum err chain_test_block(struct chain *c, const void *block, size_t size, struc
         return rc;
     if (extra)
         rc = error_set(e, ERR_PARSE, "%zu bytes after the block", extra);
-    else if (check_block_limits(t.block->n_txs, size, c->o.max_block_size, v) && check_root(&t))
+    else if (check_block_limits(t.block->n_txs, size, chain_max_block_size(c), v) && check_root(&t))
         rc = chain_job_call(c, &job, e);
     block_segment_unref(t.block);
     return rc;

@@ -39,7 +39,6 @@ struct connect_env {
     struct sigcache *sigcache;   /* may be NULL */
     struct sigcache *scripts;    /* inputs known to be valid (accept.h); may be NULL */
     const struct cancel *cancel; /* may be NULL */
-    uint64_t max_block_size;     /* 0: no limit */
     uint64_t max_stack_memory;   /* 0: no limit; what limits was made with */
     size_t segment_bytes;
     size_t check_memory_bytes;   /* segments kept for script checks */

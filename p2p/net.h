@@ -254,6 +254,8 @@ enum err net_ban_remove(struct net *net, const char *subnet,
                         struct error *e) MUST_CHECK; /* ERR_NOTFOUND */
 enum err net_ban_clear(struct net *net) MUST_CHECK;
 enum err net_set_active(struct net *net, bool active) MUST_CHECK;
+/* Largest block message taken from now on; 0: unlimited. */
+enum err net_set_block_limit(struct net *net, uint64_t bytes) MUST_CHECK;
 enum err net_ping_all(struct net *net) MUST_CHECK;
 
 #endif

@@ -348,6 +348,17 @@ enum err net_set_active(struct net *net, bool active)
     return run(net, do_set_active, &a);
 }
 
+static void do_set_block_limit(struct net *net, void *ctx)
+{
+    net->limits.block = ((struct ask *)ctx)->id;
+}
+
+enum err net_set_block_limit(struct net *net, uint64_t bytes)
+{
+    struct ask a = { .id = bytes };
+    return run(net, do_set_block_limit, &a);
+}
+
 static void do_ping(struct net *net, void *ctx)
 {
     (void)ctx;

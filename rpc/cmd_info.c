@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/intmath.h"
+#include "chain/block_template.h"
 #include "chain/chain.h"
 #include "p2p/net.h"
 #include "rpc/block_json.h"
@@ -131,8 +132,8 @@ static struct rpc_result cmd_getinfo(struct rpc_call *call)
     jw_put_amount(w, "paytxfee", 0);
     jw_put_amount(w, "relayfee", 0);
     jw_put_text(w, "errors", "");
-    jw_put_u64(w, "maxblocksize", config_size(config, "excessiveblocksize"));
-    jw_put_u64(w, "maxminedblocksize", config_size(config, "blockmaxsize"));
+    jw_put_u64(w, "maxblocksize", chain_max_block_size(c));
+    jw_put_u64(w, "maxminedblocksize", assembler_max_size(chain_assembler(c)));
     jw_put_u64(w, "maxstackmemoryusagepolicy", config_size(config, "maxstackmemoryusagepolicy"));
     jw_put_u64(w, "maxstackmemoryusageconsensus",
                config_size(config, "maxstackmemoryusageconsensus"));
@@ -146,8 +147,6 @@ static const struct setting {
     const char *name;
     enum setting_kind kind;
 } settings[] = {
-    { "excessiveblocksize", SETTING_SIZE },
-    { "blockmaxsize", SETTING_SIZE },
     { "maxtxsizepolicy", SETTING_SIZE },
     { "datacarriersize", SETTING_SIZE },
     { "maxscriptsizepolicy", SETTING_SIZE },
@@ -205,6 +204,8 @@ static struct rpc_result cmd_getsettings(struct rpc_call *call)
     struct mempool_stats pool;
     mempool_get_stats(chain_mempool(call->env->chain), clock_now(), &pool);
     jw_object_open(w);
+    jw_put_u64(w, "excessiveblocksize", chain_max_block_size(call->env->chain));
+    jw_put_u64(w, "blockmaxsize", assembler_max_size(chain_assembler(call->env->chain)));
     for (size_t i = 0; i < COUNT_OF(settings); i++)
         put_setting(w, call->env->config, &settings[i]);
     /* These follow from more than their options. */

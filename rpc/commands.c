@@ -23,6 +23,7 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_verifyscript_commands,
     &rpc_create_commands,
     &rpc_sign_commands,
+    &rpc_limits_commands,
     &rpc_net_commands,
     NULL,
 };

@@ -24,6 +24,7 @@ extern const struct rpc_group rpc_confiscation_commands;
 extern const struct rpc_group rpc_verifyscript_commands;
 extern const struct rpc_group rpc_create_commands;
 extern const struct rpc_group rpc_sign_commands;
+extern const struct rpc_group rpc_limits_commands;
 extern const struct rpc_group rpc_net_commands;
 
 #endif

@@ -1,8 +1,10 @@
 """Methods around blocks, outputs, keys and scripts that need no pool of transactions (spec rpc 3)."""
 import json
+import time
 
 from framework import ADDRESS, case, check, equal, main, raises_rpc, vector
-from blocks import Key
+from blocks import Chain, Key, coinbase
+from p2p import headers_payload
 
 ZERO = "00" * 32
 
@@ -120,6 +122,39 @@ def messages_are_signed_and_verified(t):
     raises_rpc(-5, lambda: node.rpc.signmessagewithprivkey("nonsense", "x"), "Invalid private key")
     raises_rpc(-5, lambda: node.rpc.signmessagewithprivkey(rows[0]["wif"], "x"), "Invalid private key")
     check(node.is_alive(), "the node runs on")
+
+
+@case()
+def limits_of_blocks_change_while_the_node_runs(t):
+    node = t.node("-excessiveblocksize=1000001", "-blockmaxsize=1000000", "-genesisactivationheight=1")
+    chain = Chain(start_time=int(time.time()) - 3600)
+    big = [chain.add(coinbase_tx=coinbase(chain.height + 1, b"\x00\x6a" + b"\x01" * 1200000)) for _ in range(3)]
+    equal(node.rpc.getexcessiveblock(), {"excessiveBlockSize": 1000001})
+    equal((node.rpc.getsettings()["excessiveblocksize"], node.rpc.getinfo()["maxblocksize"]), (1000001, 1000001))
+    equal(node.rpc.submitblock(big[0].serialize().hex()), "bad-blk-length")
+    for bad in (1, 1000000, "1000000", -5, "-5", "5MB", "", "x", 2**63, "99999999999999999999"):
+        raises_rpc(-8, lambda: node.rpc.setexcessiveblock(bad))
+    for bad in (True, 1.5, [], {}, None):
+        raises_rpc(-1, lambda: node.rpc.setexcessiveblock(bad), "integer or string")
+    equal(node.rpc.setexcessiveblock(3000000), "Excessive Block set to 3000000 bytes.")
+    equal(node.rpc.submitblock(big[0].serialize().hex()), None)
+    peer = t.peer(node)
+    peer.send("headers", headers_payload(chain.headers()))
+    peer.send("block", big[1].serialize())
+    t.wait(lambda: node.rpc.getblockcount() == 2, what="the larger block from a peer")
+    equal(node.rpc.setexcessiveblock("0"), "Excessive Block set to unlimited size.")
+    equal(node.rpc.getexcessiveblock(), {"excessiveBlockSize": 0})
+    # What is made here.
+    equal(node.rpc.setblockmaxsize(5000000), "Maximal generated block size set to 5000000 bytes.")
+    equal((node.rpc.getsettings()["blockmaxsize"], node.rpc.getinfo()["maxminedblocksize"]), (5000000, 5000000))
+    raises_rpc(-8, lambda: node.rpc.setexcessiveblock(4000000), "5000000")
+    equal(node.rpc.setexcessiveblock(6000000), "Excessive Block set to 6000000 bytes.")
+    for bad in (0, 6000001, "-1", "x"):
+        raises_rpc(-8, lambda: node.rpc.setblockmaxsize(bad))
+    node.restart()
+    equal(node.rpc.getexcessiveblock(), {"excessiveBlockSize": 1000001}, "the option again")
+    equal(node.rpc.getblockcount(), 2, "what was taken stays")
+    equal(node.cli("setexcessiveblock", "2000000")[1], "Excessive Block set to 2000000 bytes.\n")
 
 
 if __name__ == "__main__":

@@ -580,7 +580,9 @@ static void overviews_work_without_a_network(void **state)
     struct json_object *r = call(&f->c, "getinfo", "[]");
     assert_members(r, "version protocolversion initcomplete blocks timeoffset connections proxy difficulty testnet stn paytxfee "
                       "relayfee errors maxblocksize maxminedblocksize maxstackmemoryusagepolicy maxstackmemoryusageconsensus");
-    assert_int_equal(number(r, "maxblocksize"), 10000000000);
+    assert_int_equal(number(r, "maxblocksize"), 0);
+    assert_string_equal(json_object_get_string(call(&f->c, "setexcessiveblock", "[5000000000]")), "Excessive Block set to 5000000000 bytes.");
+    assert_int_equal(number(call(&f->c, "getinfo", "[]"), "maxblocksize"), 5000000000);
     r = call(&f->c, "getsettings", "[]");
     assert_string_equal(text(r, "minminingtxfee"), "0.00000100");
     assert_int_equal(number(r, "limitcpfpgroupmemberscount"), 25);
