@@ -9,11 +9,12 @@
 
 #include "base/intmath.h"
 #include "base/utf8.h"
+#include "rpc/json_tree.h"
 
 struct scan {
     const uint8_t *start, *p, *end;
     const char *why; /* NULL: fine so far */
-    unsigned depth, deepest;
+    unsigned depth;
     bool in_object[JSON_READ_DEPTH];
 };
 
@@ -204,7 +205,6 @@ static bool scan_open(struct scan *s, bool *value)
     if (s->depth == JSON_READ_DEPTH)
         return fail(s, "nested too deep");
     s->in_object[s->depth++] = object;
-    s->deepest = MAX_OF(s->deepest, s->depth);
     skip_space(s);
     if (next_is(s, object ? '}' : ']')) {
         s->p++;
@@ -258,25 +258,16 @@ static bool scan_text(struct scan *s)
     return s->p == s->end || fail(s, "text after the value");
 }
 
-/* deepest: how many brackets are open at most. */
-static enum err check(const char *text, size_t len, unsigned *deepest, struct error *e)
+enum err json_check(const char *text, size_t len, struct error *e)
 {
     struct scan s;
     s.start = s.p = (const uint8_t *)text;
     s.end = s.p + len;
     s.why = NULL;
-    s.depth = s.deepest = 0;
-    const bool good = scan_text(&s);
-    *deepest = s.deepest;
-    if (good)
+    s.depth = 0;
+    if (scan_text(&s))
         return OK;
     return error_set(e, ERR_PARSE, "%s at byte %zu", s.why, (size_t)(s.p - s.start));
-}
-
-enum err json_check(const char *text, size_t len, struct error *e)
-{
-    unsigned deepest;
-    return check(text, len, &deepest, e);
 }
 
 enum err json_read(const char *text, size_t len, struct json_object **out, struct error *e)
@@ -284,27 +275,10 @@ enum err json_read(const char *text, size_t len, struct json_object **out, struc
     if (len > JSON_READ_MAX)
         return error_set(e, ERR_RANGE, "JSON text of more than 2 GiB: hand blocks of this size "
                                        "over by P2P or with -loadblock");
-    unsigned deepest;
-    enum err rc = check(text, len, &deepest, e);
-    if (rc)
-        return rc;
-    /* It clears room for the depth it is given, each time. */
-    struct json_tokener *tokener = json_tokener_new_ex((int)deepest + 1);
-    if (!tokener)
-        return error_set(e, ERR_NOMEM, "out of memory for the JSON reader");
-    struct json_object *v = json_tokener_parse_ex(tokener, text, (int)len);
-    enum json_tokener_error status = json_tokener_get_error(tokener);
-    if (status == json_tokener_continue) { /* a number at the end: tell it that the text is over */
-        v = json_tokener_parse_ex(tokener, "", 1);
-        status = json_tokener_get_error(tokener);
-    }
-    json_tokener_free(tokener);
-    if (status != json_tokener_success) {
-        json_object_put(v);
-        return error_set(e, ERR_PARSE, "JSON reader: %s", json_tokener_error_desc(status));
-    }
-    *out = v;
-    return OK;
+    enum err rc = json_check(text, len, e);
+    if (!rc && (rc = json_tree_build(text, len, out)))
+        error_set(e, rc, "out of memory for the JSON reader");
+    return rc;
 }
 
 /* --- amounts -------------------------------------------------------------------------------- */

@@ -1,4 +1,5 @@
-/* What our pass takes json-c takes too; written and read again it is the same text. */
+/* What our pass takes json-c takes too, with the same tree; written and read again it is the same
+ * text. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,20 @@ static void write_value(struct json_object *v, struct buf *out)
     jw_value(&w, v);
 }
 
+static void compare_with_json_c(const char *text, size_t size, struct json_object *v)
+{
+    struct json_tokener *tokener = json_tokener_new_ex(JSON_READ_DEPTH + 1);
+    struct json_object *other = json_tokener_parse_ex(tokener, text, (int)size);
+    if (json_tokener_get_error(tokener) == json_tokener_continue)
+        other = json_tokener_parse_ex(tokener, "", 1);
+    if (json_tokener_get_error(tokener) != json_tokener_success)
+        abort();
+    if (strcmp(json_object_to_json_string(v), json_object_to_json_string(other)) != 0)
+        abort();
+    json_tokener_free(tokener);
+    json_object_put(other);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct json_object *v = NULL, *again = NULL;
@@ -27,6 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     if (rc)
         return 0;
+    compare_with_json_c((const char *)data, size, v);
     (void)json_get_amount(v, &amount);
     buf_init(&first);
     buf_init(&second);

@@ -51,13 +51,44 @@ static void must_fail(const char *name, const struct buf *text)
     assert_int_not_equal(strlen(e.text), 0);
 }
 
+/* The tree is the one that json-c's own reader makes. */
+static void compare_with_json_c(const char *name, const struct buf *text, struct json_object *v)
+{
+    struct json_tokener *tokener = json_tokener_new_ex(JSON_READ_DEPTH + 1);
+    struct json_object *other = json_tokener_parse_ex(tokener, (const char *)text->data, (int)text->len);
+    if (json_tokener_get_error(tokener) == json_tokener_continue)
+        other = json_tokener_parse_ex(tokener, "", 1);
+    assert_int_equal(json_tokener_get_error(tokener), json_tokener_success);
+    json_tokener_free(tokener);
+    if (!json_object_equal(v, other) ||
+        strcmp(json_object_to_json_string(v), json_object_to_json_string(other)) != 0)
+        fail_msg("%s: %s, by json-c %s", name, json_object_to_json_string(v), json_object_to_json_string(other));
+    json_object_put(other);
+}
+
 static void must_pass(const char *name, const struct buf *text)
 {
     struct json_object *v = NULL;
     struct error e = { 0 };
     if (json_read((const char *)text->data, text->len, &v, &e) != OK)
         fail_msg("%s was refused: %s", name, e.text);
+    compare_with_json_c(name, text, v);
     json_object_put(v);
+}
+
+static void trees_are_those_of_json_c(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "0", "-0", "-1", "9223372036854775807", "9223372036854775808", "18446744073709551615",
+        "-9223372036854775808", "1.50", "-0.0", "1e2", "1E+2", "12345678901234567890.5", "null", "true",
+        "false", "\"\"", "[]", "{}", " [ ] ", "{ }", "[null,[],{},[[]]]", "{\"\":1}", "{\"a\":1,\"a\":2}",
+        "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\u0041\\u00e9\\u20ac\\ud83d\\ude00\\u0000x\"",
+        "\"a\\\\\"", "[\"\\\"\",\"b\"]", "{\"\\u00e9\\n\":\"\\\"\"}", "\"\xc3\xa9\"", " 7 ", "[1 , 2 ,\t3\n]",
+        "{\"a name that is longer than the sixty-four bytes that are kept on the stack for it\":[1]}",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        must_pass(texts[i], &(struct buf){ .data = (uint8_t *)(uintptr_t)texts[i], .len = strlen(texts[i]) });
 }
 
 static void must_come_back(const char *name, const struct buf *text)
@@ -345,6 +376,7 @@ int main(void)
         cmocka_unit_test(vectors_that_are_json_are_taken),
         cmocka_unit_test(vectors_come_back_byte_for_byte),
         cmocka_unit_test(texts_that_json_c_would_take_are_refused),
+        cmocka_unit_test(trees_are_those_of_json_c),
         cmocka_unit_test(values_of_all_kinds_come_through),
         cmocka_unit_test(depth_is_limited_exactly),
         cmocka_unit_test(a_text_that_json_c_cannot_hold_is_refused_with_the_way_out),
