@@ -20,6 +20,24 @@
 
 /* --- gettxout ------------------------------------------------------------------------------- */
 
+/* An output of the mempool is one of the next block. */
+static enum script_era coin_era(struct rpc_call *call, const struct coin_query *q, size_t i)
+{
+    int32_t height = q->coins[i].height;
+    return block_era(call->env->chain, height == COIN_IN_MEMPOOL ? q->tip.height + 1 : height);
+}
+
+static int32_t confirmations(const struct coin_query *q, size_t i)
+{
+    int32_t height = q->coins[i].height;
+    return height == COIN_IN_MEMPOOL ? 0 : q->tip.height - height + 1;
+}
+
+static enum coin_scope take_scope(const struct rpc_call *call)
+{
+    return rpc_bool(call, 2, true) ? COINS_AND_MEMPOOL : COINS_OF_CHAIN;
+}
+
 static void put_coin(struct rpc_call *call, const struct coin_query *q)
 {
     struct json_writer *w = call->out;
@@ -27,12 +45,11 @@ static void put_coin(struct rpc_call *call, const struct coin_query *q)
     const struct coin *coin = &q->coins[0];
     jw_object_open(w);
     jw_put_hash(w, "bestblock", q->tip.hash.b);
-    jw_put_i64(w, "confirmations", q->tip.height - coin->height + 1);
+    jw_put_i64(w, "confirmations", confirmations(q, 0));
     jw_put_amount(w, "value", coin->value);
     jw_key(w, "scriptPubKey");
     jw_object_open(w);
-    jw_put_script(w, coin_query_script(q, 0), p, block_era(call->env->chain, coin->height),
-                  JW_SCRIPT_WITH_HEX);
+    jw_put_script(w, coin_query_script(q, 0), p, coin_era(call, q, 0), JW_SCRIPT_WITH_HEX);
     jw_object_close(w);
     jw_put_bool(w, "coinbase", coin->coinbase);
     jw_put_bool(w, "confiscation", coin->confiscated);
@@ -49,9 +66,9 @@ static struct rpc_result cmd_gettxout(struct rpc_call *call)
         return rpc_done();
     }
     outpoint.index = (uint32_t)index;
-    struct coin_query *q = coin_query_new();
+    struct coin_query *q = coin_query_new(take_scope(call));
     bool good = coin_query_run(q, call, &outpoint, 1);
-    if (good && q->found[0])
+    if (good && q->found[0] && !q->spender[0])
         put_coin(call, q);
     else if (good)
         jw_null(call->out);
@@ -140,15 +157,31 @@ static bool is_standard_output(struct span script, enum script_era era)
            (m.type != SCRIPT_TYPE_MULTISIG || (m.n_keys <= 3 && m.required >= 1));
 }
 
+static void put_spent(struct json_writer *w, const struct tx *spender)
+{
+    jw_object_open(w);
+    jw_put_text(w, "error", "spent");
+    jw_key(w, "collidedWith");
+    jw_object_open(w);
+    jw_put_hash(w, "txid", spender->id.b);
+    jw_put_u64(w, "size", spender->raw.len);
+    jw_put_hex(w, "hex", spender->raw.data, spender->raw.len);
+    jw_object_close(w);
+    jw_object_close(w);
+}
+
+static void put_missing(struct json_writer *w)
+{
+    jw_object_open(w);
+    jw_put_text(w, "error", "missing");
+    jw_object_close(w);
+}
+
 static void put_txout(struct rpc_call *call, const struct coin_query *q, size_t i, unsigned fields)
 {
     struct json_writer *w = call->out;
     struct span script = coin_query_script(q, i);
     jw_object_open(w);
-    if (!q->found[i]) {
-        jw_put_text(w, "error", "missing");
-        fields = 0;
-    }
     if (fields & FIELD_SCRIPT)
         jw_put_hex(w, "scriptPubKey", script.data, script.len);
     if (fields & FIELD_SCRIPT_LEN)
@@ -156,10 +189,9 @@ static void put_txout(struct rpc_call *call, const struct coin_query *q, size_t 
     if (fields & FIELD_VALUE)
         jw_put_amount(w, "value", q->coins[i].value);
     if (fields & FIELD_STANDARD)
-        jw_put_bool(w, "isStandard",
-                    is_standard_output(script, block_era(call->env->chain, q->coins[i].height)));
+        jw_put_bool(w, "isStandard", is_standard_output(script, coin_era(call, q, i)));
     if (fields & FIELD_CONFIRMATIONS)
-        jw_put_i64(w, "confirmations", q->tip.height - q->coins[i].height + 1);
+        jw_put_i64(w, "confirmations", confirmations(q, i));
     jw_object_close(w);
 }
 
@@ -167,12 +199,18 @@ static void put_txout(struct rpc_call *call, const struct coin_query *q, size_t 
 static bool put_txouts(struct rpc_call *call, const struct outpoint *outpoints, size_t n,
                        unsigned fields)
 {
-    struct coin_query *q = coin_query_new();
+    struct coin_query *q = coin_query_new(take_scope(call));
     bool good = true;
     for (size_t at = 0; good && at < n && !rpc_client_gone(call); at += q->done) {
         good = coin_query_run(q, call, outpoints + at, n - at);
-        for (size_t i = 0; good && i < q->done; i++)
-            put_txout(call, q, i, fields);
+        for (size_t i = 0; good && i < q->done; i++) {
+            if (q->spender[i])
+                put_spent(call->out, q->spender[i]);
+            else if (q->found[i])
+                put_txout(call, q, i, fields);
+            else
+                put_missing(call->out);
+        }
     }
     coin_query_free(q);
     return good;
@@ -273,7 +311,8 @@ static const struct rpc_command rows[] = {
       .fn = cmd_gettxouts,
       .help = "Many outputs in one call, with the fields asked for.",
       .result = "{txouts:[{scriptPubKey, scriptPubKeyLen, value, isStandard, confirmations} or "
-                "{error: missing}, ...]}",
+                "{error: missing} or {error: spent, collidedWith:{txid, size, hex}} (by a transaction of "
+                "the mempool), ...]}",
       .example = "'[{\"txid\":\"4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b\","
                  "\"n\":0}]' '[\"*\"]'",
       .params = { { "txids_vouts", RPC_ARRAY, RPC_REQUIRED, RPC_CLI_JSON,

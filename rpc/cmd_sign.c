@@ -113,21 +113,7 @@ static bool take_versions(struct work *w)
 
 /* --- outputs that are spent ----------------------------------------------------------------- */
 
-static bool from_mempool(struct work *w, size_t i)
-{
-    const struct outpoint *o = &w->versions[0].in[i].prevout;
-    struct tx *parent = mempool_get_output(chain_mempool(w->call->env->chain), o);
-    if (!parent)
-        return true;
-    const struct tx_out *out = &parent->out[o->index];
-    struct spent *s = &w->spent[i];
-    *s = (struct spent){ .known = true, .value = out->value, .height = w->next_height };
-    bool good = keep_bytes(w, out->script, &s->script);
-    tx_unref(parent);
-    return good;
-}
-
-static bool from_chain(struct work *w, struct coin_query *q)
+static bool look_up(struct work *w, struct coin_query *q)
 {
     const struct tx *tx = &w->versions[0];
     struct outpoint *all = take_memory(w, tx->n_in + 1, sizeof *all);
@@ -140,11 +126,12 @@ static bool from_chain(struct work *w, struct coin_query *q)
             return false;
         for (size_t i = 0; i < q->done; i++) {
             struct spent *s = &w->spent[at + i];
-            if (s->known || !q->found[i])
+            if (!q->found[i])
                 continue;
+            int32_t height = q->coins[i].height;
             *s = (struct spent){ .known = true,
                                  .value = q->coins[i].value,
-                                 .height = q->coins[i].height };
+                                 .height = height == COIN_IN_MEMPOOL ? w->next_height : height };
             if (!keep_bytes(w, coin_query_script(q, i), &s->script))
                 return false;
         }
@@ -154,13 +141,9 @@ static bool from_chain(struct work *w, struct coin_query *q)
 
 static bool find_spent(struct work *w)
 {
-    const struct tx *tx = &w->versions[0];
-    w->spent = take_memory(w, tx->n_in + 1, sizeof *w->spent);
-    for (size_t i = 0; w->spent && i < tx->n_in; i++)
-        if (!from_mempool(w, i))
-            return false;
-    struct coin_query *q = coin_query_new();
-    bool good = w->spent && from_chain(w, q);
+    w->spent = take_memory(w, w->versions[0].n_in + 1, sizeof *w->spent);
+    struct coin_query *q = coin_query_new(COINS_AND_MEMPOOL);
+    bool good = w->spent && look_up(w, q);
     coin_query_free(q);
     return good;
 }

@@ -22,7 +22,6 @@
 
 #define DEFAULT_TIMEOUT_MS 100
 #define TIMEOUT_MAX_MS 60000 /* a caller cannot keep a worker for longer */
-#define MEMPOOL_HEIGHT (-1)
 
 enum check_result { CHECK_OK, CHECK_ERROR, CHECK_TIMEOUT, CHECK_SKIPPED };
 
@@ -126,7 +125,7 @@ static void apply_height(struct rpc_call *call, const struct checks *c, struct c
     const struct chain_params *p = chain_get_params(call->env->chain);
     k->flags &= ~(SCRIPT_UTXO_AFTER_GENESIS | SCRIPT_UTXO_AFTER_CHRONICLE);
     k->flags = script_flags_for_coin(&p->heights, k->flags,
-                                     height == MEMPOOL_HEIGHT ? c->tip.height + 1 : height);
+                                     height == COIN_IN_MEMPOOL ? c->tip.height + 1 : height);
 }
 
 static bool take_txo(struct rpc_call *call, const char *where, struct json_object *txo,
@@ -143,7 +142,7 @@ static bool take_txo(struct rpc_call *call, const char *where, struct json_objec
     snprintf(name, sizeof name, "%.40s.txo", where);
     if (!rpc_members(call, txo, name, txo_members, COUNT_OF(txo_members), m) ||
         !rpc_in_range(call, name, "value", m[1], 0, INT64_MAX, &k->value) ||
-        (m[2] && !rpc_in_range(call, name, "height", m[2], MEMPOOL_HEIGHT, INT32_MAX - 1, &height)))
+        (m[2] && !rpc_in_range(call, name, "height", m[2], COIN_IN_MEMPOOL, INT32_MAX - 1, &height)))
         return false;
     size_t digits = (size_t)json_object_get_string_len(m[0]), len = 0;
     if (!buf_try_reserve(&k->lock, digits / 2 + 1)) {
@@ -171,14 +170,6 @@ static bool keep_lock(struct rpc_call *call, struct check *k, struct span script
 static bool find_txo(struct rpc_call *call, const char *where, struct checks *c, struct check *k)
 {
     const struct outpoint *o = &k->tx->in[k->input].prevout;
-    struct tx *parent = mempool_get_output(chain_mempool(call->env->chain), o);
-    if (parent) {
-        bool good = keep_lock(call, k, parent->out[o->index].script);
-        k->value = parent->out[o->index].value;
-        apply_height(call, c, k, MEMPOOL_HEIGHT);
-        tx_unref(parent);
-        return good;
-    }
     if (!coin_query_run(c->coins, call, o, 1))
         return false;
     if (!c->coins->found[0]) {
@@ -317,7 +308,7 @@ static struct rpc_result cmd_verifyscript(struct rpc_call *call)
                        .script_ms = policy->standard_time_ms,
                        .total_ms = timeout,
                        .end_ms = clock_mono_ms() + timeout };
-    struct checks c = { .coins = coin_query_new() };
+    struct checks c = { .coins = coin_query_new(COINS_AND_MEMPOOL) };
     chain_get_tip(chain, &c.tip);
     if (take_checks(call, &c)) {
         run_checks(&run, &c, rpc_bool(call, 1, true));

@@ -13,36 +13,20 @@
 
 #define MEMPOOL_HEIGHT 0x7fffffff /* the height of what is in no block yet */
 
-struct found_output {
-    bool found;
-    int32_t height;
-    int64_t value;
-    struct span script; /* in the answer's coin query, or in holder */
-    struct tx *holder;  /* a reference, of an output in the mempool; or NULL */
-};
-
 struct utxos {
-    struct coin_query *coins;
-    struct found_output v[REST_OUTPOINTS_MAX];
+    struct coin_query *coins; /* NULL before they were looked up */
     size_t n;
 };
 
-/* What the mempool makes of it: spent there, or made there. */
-static void look_into_mempool(struct mempool *pool, const struct outpoint *at,
-                              struct found_output *o)
+static bool is_unspent(const struct utxos *u, size_t i)
 {
-    struct tx *spender = mempool_get_spender(pool, at);
-    if (spender) {
-        o->found = false;
-        tx_unref(spender);
-        return;
-    }
-    if (o->found || !(o->holder = mempool_get_output(pool, at)))
-        return;
-    o->found = true;
-    o->height = MEMPOOL_HEIGHT;
-    o->value = o->holder->out[at->index].value;
-    o->script = o->holder->out[at->index].script;
+    return u->coins->found[i] && !u->coins->spender[i];
+}
+
+static int32_t shown_height(const struct utxos *u, size_t i)
+{
+    int32_t height = u->coins->coins[i].height;
+    return height == COIN_IN_MEMPOOL ? MEMPOOL_HEIGHT : height;
 }
 
 /* False: refused. */
@@ -51,17 +35,9 @@ static bool look_up(struct rest *r, struct utxos *u)
     struct rpc_call call = { .env = r->env };
     buf_init(&call.message);
     u->n = r->q.n_outpoints;
-    bool good = coin_query_run(u->coins, &call, r->q.outpoints, u->n) && u->coins->done == u->n;
-    for (size_t i = 0; good && i < u->n; i++) {
-        u->v[i].found = u->coins->found[i];
-        if (u->v[i].found) {
-            u->v[i].height = u->coins->coins[i].height;
-            u->v[i].value = u->coins->coins[i].value;
-            u->v[i].script = coin_query_script(u->coins, i);
-        }
-        if (r->q.check_mempool)
-            look_into_mempool(chain_mempool(r->env->chain), &r->q.outpoints[i], &u->v[i]);
-    }
+    u->coins = coin_query_new(r->q.check_mempool ? COINS_AND_MEMPOOL : COINS_OF_CHAIN);
+    u->coins->script_bytes = SIZE_MAX; /* they are few, and go out in one answer */
+    bool good = coin_query_run(u->coins, &call, r->q.outpoints, u->n);
     if (!good)
         rest_fail(r, 500, "%.*s", (int)call.message.len, (const char *)call.message.data);
     buf_clear(&call.message);
@@ -75,34 +51,37 @@ static void answer_bytes(struct rest *r, const struct utxos *u)
     struct buf out;
     buf_init(&out);
     for (size_t i = 0; i < u->n; i++) {
-        bitmap[i / 8] |= (uint8_t)(u->v[i].found << i % 8);
-        n_found += u->v[i].found;
+        bitmap[i / 8] |= (uint8_t)(is_unspent(u, i) << i % 8);
+        n_found += is_unspent(u, i);
     }
     buf_put_le32(&out, (uint32_t)u->coins->tip.height);
     buf_put(&out, u->coins->tip.hash.b, 32);
     buf_put_var_bytes(&out, bitmap, (u->n + 7) / 8);
     buf_put_compact(&out, n_found);
     for (size_t i = 0; i < u->n; i++) {
-        if (!u->v[i].found)
+        if (!is_unspent(u, i))
             continue;
+        struct span script = coin_query_script(u->coins, i);
         buf_put_le32(&out, 0);
-        buf_put_le32(&out, (uint32_t)u->v[i].height);
-        buf_put_le64(&out, (uint64_t)u->v[i].value);
-        buf_put_var_bytes(&out, u->v[i].script.data, u->v[i].script.len);
+        buf_put_le32(&out, (uint32_t)shown_height(u, i));
+        buf_put_le64(&out, (uint64_t)u->coins->coins[i].value);
+        buf_put_var_bytes(&out, script.data, script.len);
     }
     rest_reply_bytes(r, out.data, out.len);
     buf_clear(&out);
 }
 
-static void put_output(struct rest *r, struct json_writer *w, const struct found_output *o)
+static void put_output(struct rest *r, struct json_writer *w, const struct utxos *u, size_t i)
 {
     struct chain *c = r->env->chain;
+    int32_t height = shown_height(u, i);
     jw_object_open(w);
-    jw_put_i64(w, "height", o->height);
-    jw_put_amount(w, "value", o->value);
+    jw_put_i64(w, "height", height);
+    jw_put_amount(w, "value", u->coins->coins[i].value);
     jw_key(w, "scriptPubKey");
     jw_object_open(w);
-    jw_put_script(w, o->script, chain_get_params(c), block_era(c, o->height), JW_SCRIPT_WITH_HEX);
+    jw_put_script(w, coin_query_script(u->coins, i), chain_get_params(c), block_era(c, height),
+                  JW_SCRIPT_WITH_HEX);
     jw_object_close(w);
     jw_object_close(w);
 }
@@ -113,7 +92,7 @@ static void answer_json(struct rest *r, const struct utxos *u)
     struct http_json j;
     http_json_init(&j, r->http, r->scratch);
     for (size_t i = 0; i < u->n; i++)
-        bitmap[i] = u->v[i].found ? '1' : '0';
+        bitmap[i] = is_unspent(u, i) ? '1' : '0';
     jw_object_open(&j.w);
     jw_put_i64(&j.w, "chainHeight", u->coins->tip.height);
     jw_put_hash(&j.w, "chaintipHash", u->coins->tip.hash.b);
@@ -121,8 +100,8 @@ static void answer_json(struct rest *r, const struct utxos *u)
     jw_key(&j.w, "utxos");
     jw_array_open(&j.w);
     for (size_t i = 0; i < u->n; i++)
-        if (u->v[i].found)
-            put_output(r, &j.w, &u->v[i]);
+        if (is_unspent(u, i))
+            put_output(r, &j.w, u, i);
     jw_array_close(&j.w);
     jw_object_close(&j.w);
     http_json_end(&j, 200);
@@ -142,13 +121,11 @@ static bool take_outpoints(struct rest *r)
 
 void rest_answer_utxos(struct rest *r)
 {
-    struct utxos u = { .coins = coin_query_new() };
+    struct utxos u = { .n = 0 };
     const bool found = take_outpoints(r) && look_up(r, &u);
     if (found && r->q.format == REST_JSON)
         answer_json(r, &u);
     else if (found)
         answer_bytes(r, &u);
-    for (size_t i = 0; i < u.n; i++)
-        tx_unref(u.v[i].holder);
     coin_query_free(u.coins);
 }

@@ -1,9 +1,10 @@
 """Methods around blocks, outputs, keys and scripts that need no pool of transactions (spec rpc 3)."""
+import decimal
 import json
 import time
 
 from framework import ADDRESS, case, check, equal, main, raises_rpc, vector
-from blocks import Chain, Key, coinbase
+from blocks import ANYONE, Chain, Key, Tx, TxIn, TxOut, coinbase, display, subsidy
 from p2p import headers_payload
 
 ZERO = "00" * 32
@@ -55,6 +56,38 @@ def outputs_in_one_call(t):
     many = [{"txid": node.rpc.getblockbyheight(h)["tx"][0], "n": 0} for h in range(1, 301)] * 3
     got = node.rpc.gettxouts(many, ["confirmations"])["txouts"]
     equal([o["confirmations"] for o in got], list(range(300, 0, -1)) * 3)
+
+
+@case()
+def outputs_of_the_mempool(t):
+    node = t.node("-genesisactivationheight=1")
+    chain = Chain(start_time=int(time.time()) - 3600).grow(110)
+    for block in chain.blocks:
+        equal(node.rpc.submitblock(block.serialize().hex()), None)
+    coin = chain.at(1).txs[0]
+    tx = Tx([TxIn(coin.txid(), 0)], [TxOut(subsidy(1) - 2000, ANYONE), TxOut(1000, Key(1).script)])
+    raw = tx.serialize().hex()
+    txid = node.rpc.sendrawtransaction(raw)
+    spent = {"txid": display(coin.txid()), "n": 0}
+    made = [{"txid": txid, "n": n} for n in range(3)]
+    equal(node.rpc.gettxouts([spent, *made], ["*"]), {"txouts": [
+        {"error": "spent", "collidedWith": {"txid": txid, "size": len(raw) // 2, "hex": raw}},
+        {"scriptPubKey": "51", "scriptPubKeyLen": 1, "value": decimal.Decimal("49.99998000"),
+         "isStandard": False, "confirmations": 0},
+        {"scriptPubKey": Key(1).script.hex(), "scriptPubKeyLen": 25, "value": decimal.Decimal("0.00001000"),
+         "isStandard": True, "confirmations": 0},
+        {"error": "missing"}]})
+    without = node.rpc.gettxouts([spent, *made], ["confirmations"], False)
+    equal(without, {"txouts": [{"confirmations": 110}] + [{"error": "missing"}] * 3})
+    equal(node.rpc.gettxout(spent["txid"], 0), None)
+    equal(node.rpc.gettxout(spent["txid"], 0, False)["confirmations"], 110)
+    out = node.rpc.gettxout(txid, 1)
+    equal((out["confirmations"], str(out["value"]), out["coinbase"], out["confiscation"], out["bestblock"]),
+          (0, "0.00001000", False, False, node.tip()))
+    equal(node.rpc.gettxout(txid, 1, False), None)
+    node.rpc.generatetoaddress(1, ADDRESS)
+    equal([o.get("confirmations") for o in node.rpc.gettxouts([spent, *made], ["confirmations"])["txouts"]],
+          [None, 1, 1, None])
 
 
 @case()
