@@ -163,6 +163,8 @@ struct assembler *chain_assembler(struct chain *c); /* candidates for blocks, bl
 bool chain_mempool_is_loaded(const struct chain *c);
 struct nonfinal *chain_nonfinal(struct chain *c);
 const struct tx_policy *chain_get_policy(const struct chain *c);
+/* Handed over and not judged yet. Only inside chain_call. */
+size_t chain_txs_under_way(struct chain *c);
 /*
  * Hands over a transaction (a reference is taken) and returns at once; what becomes of it comes by
  * handlers.txs_judged. Any thread. The caller bounds what it has under way. False when closing.

@@ -269,6 +269,12 @@ void txs_open(struct txs *t, struct chain *c)
     journal_settle(mempool_journal(t->pool), c->tip);
 }
 
+size_t chain_txs_under_way(struct chain *c)
+{
+    const struct txs *t = &c->txs;
+    return queue_items(t->offers) + t->again.n + t->slow.n + t->slow_running;
+}
+
 static void give_up(struct txs *t, struct tx_offer *o)
 {
     o->work.result.outcome = TX_NOT_JUDGED;

@@ -1,6 +1,8 @@
 /* Commands that change or check the chain by the operator's will, or wait for it to move. */
 #include "rpc/commands.h"
 
+#include <time.h>
+
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/intmath.h"
@@ -9,6 +11,7 @@
 
 /* How soon a waiting command notices that the node stops or the client left. */
 #define WAIT_SLICE_MS 250
+#define TXS_SLICE_MS 5
 #define HEIGHT_OR_TIME 1000000000 /* pruneblockchain: from here on the number is a time */
 #define TIME_WINDOW_S 7200        /* by which times of blocks may lie apart */
 
@@ -147,6 +150,22 @@ static struct rpc_result cmd_waitfornewblock(struct rpc_call *call)
     return wait_tip(call, 0, &tip.hash, rpc_int(call, 0, 0));
 }
 
+static void count_txs(struct chain *c, void *ctx) { *(size_t *)ctx = chain_txs_under_way(c); }
+
+/* Tests of the reference call it between sending and looking. */
+static struct rpc_result cmd_waitforptvcompletion(struct rpc_call *call)
+{
+    size_t left = 1;
+    while (left && !cancelled(call->env->cancel) && !rpc_client_gone(call)) {
+        if (chain_call(call->env->chain, count_txs, &left))
+            return rpc_fail(call, RPC_MISC_ERROR, "the node is shutting down");
+        if (left)
+            nanosleep(&(struct timespec){ .tv_nsec = TXS_SLICE_MS * 1000000 }, NULL);
+    }
+    jw_null(call->out);
+    return rpc_done();
+}
+
 #define BLOCK_PARAM { { "blockhash", RPC_HASH, RPC_REQUIRED, RPC_CLI_TEXT, "Hash of the block" } }
 #define EXAMPLE_HASH "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f"
 
@@ -218,5 +237,13 @@ static const struct rpc_command rows[] = {
       .example = "1000",
       .params = { { "timeout", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
                     "Milliseconds, 0 for ever (default)" } } },
+    { .name = "waitforptvcompletion",
+      .category = "blockchain",
+      .where = RPC_ON_WAITER,
+      .flags = RPC_HIDDEN,
+      .fn = cmd_waitforptvcompletion,
+      .help = "Waits until every transaction that was handed over is judged.",
+      .result = "null",
+      .example = "" },
 };
 const struct rpc_group rpc_chain_control_commands = { rows, COUNT_OF(rows) };

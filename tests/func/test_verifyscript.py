@@ -1,8 +1,9 @@
 """verifyscript (spec rpc 3): results, flags, time, and what is wrong with an entry."""
+import threading
 import time
 
 from blocks import ANYONE, Chain, Key, Tx, TxIn, TxOut, coinbase, push, subsidy
-from framework import case, check, equal, is_in, main, raises_rpc
+from framework import Rpc, RpcError, case, check, equal, is_in, main, raises_rpc
 
 KEY = Key(7)
 # P2SH, STRICTENC, LOW_S, NULLFAIL, FORKID; then GENESIS and SIGPUSHONLY, and the output's own bit.
@@ -123,6 +124,32 @@ def time_is_bounded(t):
     equal(results(node, [slow] * 20, False, 20)[-1], "skipped", "all together have what was given")
     check(time.monotonic() - started < 20, "in time")
     equal(results(node, [slow], False, 2**40), ["timeout"])
+
+
+@case()
+def waiting_for_transactions_under_way(t):
+    node, chain = node_with_chain(t, genesis=1)
+    equal(node.rpc.waitforptvcompletion(), None, "nothing is under way")
+    lock = slow_script()
+    fund = Tx([TxIn(chain.at(2).txs[0].txid(), 0)], [TxOut(subsidy(2) - 10**6, lock)])
+    block = chain.add(fund)
+    equal(node.rpc.submitblock(block.serialize().hex()), None)
+    slow = Tx([TxIn(fund.txid(), 0)], [TxOut(10**6, ANYONE)])
+    ended = []
+
+    def send():
+        try:
+            ended.append(Rpc(node.rpc_port, node.cookie).sendrawtransaction(slow.serialize().hex(), True, True))
+        except RpcError as error:
+            ended.append(error.code)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    time.sleep(0.2)
+    equal(ended, [], "its script runs")
+    node.rpc.waitforptvcompletion()
+    thread.join(1)
+    equal(len(ended), 1, "judged, whatever came out")
 
 
 @case()
