@@ -106,7 +106,8 @@ static void put_quoted_plain(struct buf *out, const void *text, size_t len)
 {
     uint8_t *p = buf_extend(out, len + 2);
     p[0] = '"';
-    memcpy(p + 1, text, len);
+    if (len) /* an empty text may come without an address */
+        memcpy(p + 1, text, len);
     p[len + 1] = '"';
 }
 
