@@ -1,8 +1,9 @@
 """Wrong parameters to every method: the cases come from the node's own description of its methods,
 so a method that is added is tested here without a line more (spec rpc 1.3)."""
 import json
+import random
 
-from framework import case, check, equal, is_in, main, raises_rpc
+from framework import ADDRESS, case, check, equal, is_in, main, raises_rpc
 
 # A value each type takes, and one it does not; a parameter of type "any" is its method's business.
 GOOD = {"string": "x", "integer": 1, "number": 1.5, "boolean": True, "amount": "0.1",
@@ -130,6 +131,40 @@ def null_is_no_value(t):
                            "as expected")
     equal(node.rpc.getblockheader(node.tip(), None), node.rpc.getblockheader(node.tip()))
     equal(node.rpc.help(None), node.rpc.help())
+
+
+# Values of the right type that nobody means; where anything may come, all of them.
+EXTREME = {"string": ["", "x" * 5000, "ä€\U0001f600", "\0", "-1", "[::1]:1", "%s%n"],
+           "integer": [0, -1, 1, 2**31 - 1, 2**31, -2**31 - 1, 2**32, 2**63 - 1, -2**63],
+           "number": [0, -1, 1e300, -1e300, 1e-300, 2**63 - 1], "boolean": [True, False],
+           "amount": [0, -1, "21000000.00000001", "1e9", 92233720368.54775807],
+           "hash": ["00" * 32, "ff" * 32], "hex": ["", "00", "ff" * 3000, "01" * 81],
+           "object": [{}, {"x": {"y": [None]}}, {"": 0}, {"data": 7}],
+           "array": [[], [[]], [{}], [None] * 50, ["x"], [2**63], [{"x": 1}], [[[[[[]]]]]]]}
+EXTREME["any"] = [v for values in list(EXTREME.values()) for v in values]
+LEFT_ALONE = {"stop", "generate", "generatetoaddress"}
+
+
+@case(timeout=120)
+def extreme_values_are_answered(t):
+    node = t.node()
+    node.rpc.generatetoaddress(3, ADDRESS)
+    randomness = random.Random(7)
+    for method in described(node):
+        if method["name"] in LEFT_ALONE or method["where"] == "waiter":
+            continue
+        params = method["params"]
+        for _ in range(20 * len(params) + (1 if params else 0)):
+            values = [randomness.choice(EXTREME[p["type"]]) for p in params]
+            given = values[:randomness.randint(sum(p["required"] for p in params), len(params))]
+            status, reply = node.rpc.request(method["name"], given)
+            equal(list(reply), ["result", "error", "id"], method["name"])
+            is_in(status, (200, 400, 404, 500), f"{method['name']} {given!r}"[:300])
+        node.rpc.setmocktime(0)
+        node.rpc.setnetworkactive(True)
+    check(node.is_alive(), "the node runs on")
+    equal(node.rpc.getblockcount() >= 0, True)
+    node.stop()
 
 
 if __name__ == "__main__":
