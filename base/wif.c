@@ -35,7 +35,8 @@ char *wif_encode(char out[WIF_TEXT_MAX], uint8_t version, const struct private_k
     uint8_t data[COMPRESSED_SIZE] = { version };
     memcpy(data + 1, k->secret, sizeof k->secret);
     data[PLAIN_SIZE] = 1;
-    BUG_ON(!base58check_encode(out, WIF_TEXT_MAX, data, k->compressed ? COMPRESSED_SIZE : PLAIN_SIZE));
+    const size_t len = k->compressed ? COMPRESSED_SIZE : PLAIN_SIZE;
+    BUG_ON(!base58check_encode(out, WIF_TEXT_MAX, data, len));
     secure_wipe(data, sizeof data);
     return out;
 }

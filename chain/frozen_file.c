@@ -108,8 +108,8 @@ static bool read_output(struct reader *r, struct frozen *f)
     read_outpoint(r, &o);
     uint8_t list = read_u8(r), expires = read_u8(r);
     size_t n = read_count(r, INTERVAL_SIZE);
-    bool good = !r->failed && list >= FROZEN_POLICY && list <= FROZEN_CONFISCATION && expires <= 1 &&
-                (list != FROZEN_POLICY || n == 0);
+    bool good = !r->failed && list >= FROZEN_POLICY && list <= FROZEN_CONFISCATION &&
+                expires <= 1 && (list != FROZEN_POLICY || n == 0);
     struct frozen_output *entry = good ? try_alloc(1, sizeof *entry + n * INTERVAL_SIZE) : NULL;
     if (!entry)
         return false;
@@ -191,7 +191,8 @@ enum err frozen_load(struct frozen *f, const char *path, const uint8_t magic[4],
     struct frozen_counts n = frozen_count(f);
     if (!rc)
         log_info("frozen outputs: %zu by policy, %zu by consensus, %zu to be confiscated, %zu "
-                 "confiscation transactions allowed", n.policy, n.consensus, n.confiscation, n.orders);
+                 "confiscation transactions allowed",
+                 n.policy, n.consensus, n.confiscation, n.orders);
     return rc;
 }
 

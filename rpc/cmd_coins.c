@@ -105,8 +105,8 @@ static unsigned take_fields(struct rpc_call *call, struct json_object *list)
         if (name && strcmp(name, "*") == 0 && n == 1)
             bit = FIELD_ALL;
         if (!bit) {
-            rpc_fail(call, RPC_INVALID_PARAMS, "Wrong return field: %.60s (fields are scriptPubKey, "
-                     "scriptPubKeyLen, value, isStandard, confirmations, or * alone)",
+            rpc_fail(call, RPC_INVALID_PARAMS,
+                     "Wrong return field: %.60s (fields are scriptPubKey, scriptPubKeyLen, value, isStandard, confirmations, or * alone)",
                      name ? name : "null");
             return 0;
         }
@@ -311,8 +311,8 @@ static const struct rpc_command rows[] = {
       .fn = cmd_gettxouts,
       .help = "Many outputs in one call, with the fields asked for.",
       .result = "{txouts:[{scriptPubKey, scriptPubKeyLen, value, isStandard, confirmations} or "
-                "{error: missing} or {error: spent, collidedWith:{txid, size, hex}} (by a transaction of "
-                "the mempool), ...]}",
+                "{error: missing} or {error: spent, collidedWith:{txid, size, hex}} (by a "
+                "transaction of the mempool), ...]}",
       .example = "'[{\"txid\":\"4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b\","
                  "\"n\":0}]' '[\"*\"]'",
       .params = { { "txids_vouts", RPC_ARRAY, RPC_REQUIRED, RPC_CLI_JSON,

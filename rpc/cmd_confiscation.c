@@ -202,8 +202,8 @@ static const struct rpc_command rows[] = {
       .category = "frozentxo",
       .where = RPC_ON_WORKER,
       .fn = cmd_addtoconfiscationtxidwhitelist,
-      .help = "Allows confiscation transactions from a height on; what they spend must be frozen by "
-              "consensus at that height and may from then on be spent by them alone.",
+      .help = "Allows confiscation transactions from a height on; what they spend must be frozen "
+              "by consensus at that height and may from then on be spent by them alone.",
       .result = "{notProcessed:[{confiscationTx:{txId}, reason}, ...]}",
       .example = "'{\"confiscationTxs\":[{\"confiscationTx\":{\"enforceAtHeight\":900000,\"hex\":"
                  "\"0100...\"}}]}'",

@@ -201,8 +201,8 @@ static const struct rpc_command rows[] = {
                     "[{\"txid\",\"vout\",\"sequence\"}, ...]; the sequence is final unless given, "
                     "one less with a lock time" },
                   { "outputs", RPC_ANY, RPC_REQUIRED, RPC_CLI_JSON,
-                    "{\"address\":amount, ..., \"data\":\"hex\"}, or a list of such with one member "
-                    "each" },
+                    "{\"address\":amount, ..., \"data\":\"hex\"}, or a list of such with one "
+                    "member each" },
                   { "locktime", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
                     "Height or time before which it is not final (default 0)" } } },
 };

@@ -430,8 +430,8 @@ static const struct rpc_command rows[] = {
       .where = RPC_ON_WORKER,
       .fn = cmd_clearblacklists,
       .help = "Empties the lists, or takes off consensus entries whose last interval ended at "
-              "least expirationHeightDelta blocks below the tip (those whose policy does not expire "
-              "stay on the policy list).",
+              "least expirationHeightDelta blocks below the tip (those whose policy does not "
+              "expire stay on the policy list).",
       .result = "{numRemovedEntries}",
       .example = "'{\"removeAllEntries\":true,\"keepExistingPolicyEntries\":false}'",
       .params = { { "removeAllEntries|options", RPC_OBJECT, RPC_REQUIRED, RPC_CLI_JSON,

@@ -17,7 +17,8 @@
 #include "script/opcode.h"
 #include "script/template.h"
 
-#define REDEEM_SCRIPT_MAX 520 /* a push of before Genesis, which alone can spend to such an address */
+/* A push of before Genesis: outputs of then alone are spent by showing a script. */
+#define REDEEM_SCRIPT_MAX 520
 
 /* --- createmultisig ------------------------------------------------------------------------- */
 
@@ -49,8 +50,8 @@ static bool put_multisig(struct rpc_call *call, struct buf *script)
     script_put_num(script, required);
     for (size_t i = 0; i < n; i++)
         if (!put_public_key(script, json_object_array_get_idx(call->argv[1], i))) {
-            rpc_fail(call, RPC_MISC_ERROR, "Invalid public key: keys[%zu] must be 33 or 65 bytes in "
-                                           "hex (an address needs a wallet)", i);
+            rpc_fail(call, RPC_MISC_ERROR, "Invalid public key: keys[%zu] must be 33 or 65 bytes "
+                                           "in hex (an address needs a wallet)", i);
             return false;
         }
     script_put_num(script, (int64_t)n);

@@ -235,8 +235,8 @@ static bool take_keys(struct work *w)
         struct json_object *v = json_object_array_get_idx(list, i);
         struct private_key key;
         if (json_object_get_type(v) != json_type_string) {
-            rpc_fail(w->call, RPC_MISC_ERROR, "JSON value is not a string as expected: privkeys[%zu]",
-                     i);
+            rpc_fail(w->call, RPC_MISC_ERROR,
+                     "JSON value is not a string as expected: privkeys[%zu]", i);
             return false;
         }
         if (!rpc_private_key(w->call, json_object_get_string(v), &key))

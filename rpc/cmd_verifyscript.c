@@ -108,8 +108,8 @@ static bool take_flags(struct rpc_call *call, const char *where, struct json_obj
                                        ? header_index_find(chain_headers(call->env->chain), &hash)
                                        : NULL;
         if (!node) {
-            rpc_fail(call, RPC_INVALID_PARAMETER, "Unknown block (%s) specified by %s.prevblockhash",
-                     hex, where);
+            rpc_fail(call, RPC_INVALID_PARAMETER,
+                     "Unknown block (%s) specified by %s.prevblockhash", hex, where);
             return false;
         }
         height = node->height;
@@ -142,7 +142,8 @@ static bool take_txo(struct rpc_call *call, const char *where, struct json_objec
     snprintf(name, sizeof name, "%.40s.txo", where);
     if (!rpc_members(call, txo, name, txo_members, COUNT_OF(txo_members), m) ||
         !rpc_in_range(call, name, "value", m[1], 0, INT64_MAX, &k->value) ||
-        (m[2] && !rpc_in_range(call, name, "height", m[2], COIN_IN_MEMPOOL, INT32_MAX - 1, &height)))
+        (m[2] && !rpc_in_range(call, name, "height", m[2], COIN_IN_MEMPOOL, INT32_MAX - 1,
+                               &height)))
         return false;
     size_t digits = (size_t)json_object_get_string_len(m[0]), len = 0;
     if (!buf_try_reserve(&k->lock, digits / 2 + 1)) {
@@ -332,8 +333,8 @@ static const struct rpc_command rows[] = {
       .example = "'[{\"tx\":\"0100...\",\"n\":0,\"reportflags\":true}]' true 100",
       .params = { { "scripts", RPC_ARRAY, RPC_REQUIRED, RPC_CLI_JSON,
                     "[{\"tx\":hex,\"n\":input,\"flags\":bits,\"reportflags\":bool,"
-                    "\"prevblockhash\":hash (default the tip; not with flags),\"txo\":{\"lock\":hex,"
-                    "\"value\":satoshis,\"height\":of its block, -1 mempool} (default looked up)}, "
+                    "\"prevblockhash\":hash (default the tip; not with flags),\"txo\":{"
+                    "\"lock\":hex,\"value\":satoshis,\"height\":of its block, -1 mempool} (default looked up)}, "
                     "...]" },
                   { "stopOnFirstInvalid", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
                     "Skip what follows a script that fails (default true)" },
