@@ -153,6 +153,8 @@ void txs_deliver(struct txs *t, struct tx_offer *const *v, size_t n)
     if (told && h->txs_judged)
         h->txs_judged(h->ctx, results, told);
     for (size_t i = 0; i < n; i++) {
+        if (v[i]->done)
+            v[i]->done(v[i]->done_ctx, &v[i]->work.result);
         if (v[i]->waiter)
             tell_waiter(v[i]);
         tx_offer_free(v[i]);
@@ -167,13 +169,31 @@ static void wait_for_all(struct tx_waiter *w)
     pthread_mutex_unlock(&w->lock);
 }
 
-static void hand_over(struct chain *c, struct tx_submission *s, struct tx_waiter *w)
+static struct tx_offer *offer_of(struct chain *c, const struct tx_submission *s)
 {
     struct tx_offer *o = tx_offer_new(s->tx, TX_SOURCE_RPC);
     o->work.policy = s->policy;
     o->work.allow_high_fee = s->allow_high_fee;
     o->work.free = s->free;
     o->work.time_limit_us = c->txs.policy.standard_time_ms * 1000; /* past it: off the batch */
+    return o;
+}
+
+bool chain_submit_tx_later(struct chain *c, const struct tx_submission *s, tx_done_fn done,
+                           void *ctx)
+{
+    struct tx_offer *o = offer_of(c, s);
+    o->done = done;
+    o->done_ctx = ctx;
+    if (queue_push_always(c->txs.offers, &o->node))
+        return true;
+    tx_offer_free(o);
+    return false;
+}
+
+static void hand_over(struct chain *c, struct tx_submission *s, struct tx_waiter *w)
+{
+    struct tx_offer *o = offer_of(c, s);
     o->submission = s;
     o->waiter = w;
     s->result = (struct tx_result){ .outcome = TX_NOT_JUDGED, .tx = s->tx };

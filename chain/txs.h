@@ -41,6 +41,8 @@ struct tx_offer {
     struct accept_work work;           /* holds the reference to the transaction */
     struct tx_submission *submission;  /* NULL: nobody waits */
     struct tx_waiter *waiter;
+    tx_done_fn done;                   /* told of the result; NULL: nobody */
+    void *done_ctx;
     bool from_pool;                    /* was in the mempool before a reorganisation: silent */
     bool slow;                         /* has had its turn without the limit of a batch */
 };

@@ -9,8 +9,11 @@
 #include "base/mem.h"
 #include "chain/chain.h"
 #include "chain/nonfinal.h"
+#include "rpc/later.h"
 #include "rpc/policy_arg.h"
 #include "rpc/tx_arg.h"
+
+#define SMALL_HEX 8192
 
 /* --- one ------------------------------------------------------------------------------------ */
 
@@ -35,27 +38,66 @@ static struct rpc_result answer_one(struct rpc_call *call, const struct tx_resul
     return rpc_fail(call, RPC_MISC_ERROR, "the node is shutting down or out of memory");
 }
 
+static struct rpc_result answer_judged(struct rpc_call *call, void *ctx)
+{
+    return answer_one(call, ctx);
+}
+
+static void on_judged(void *ctx, const struct tx_result *result)
+{
+    rpc_later_end(ctx, answer_judged, (void *)(uintptr_t)result);
+}
+
+static struct rpc_result submit_and_wait(struct rpc_call *call, struct tx_submission *s)
+{
+    struct error e = { .code = OK };
+    struct rpc_result result = chain_submit_txs(call->env->chain, s, 1, &e)
+                                   ? rpc_fail_error(call, &e)
+                                   : answer_one(call, &s->result);
+    tx_submissions_clear(s, 1);
+    return result;
+}
+
+static struct rpc_result submit(struct rpc_call *call, struct tx_submission *s)
+{
+    struct rpc_later *later = rpc_later_begin(call);
+    if (!later)
+        return submit_and_wait(call, s);
+    if (chain_submit_tx_later(call->env->chain, s, on_judged, later))
+        return rpc_pending();
+    rpc_later_drop(later);
+    return answer_one(call, &(struct tx_result){ .outcome = TX_NOT_JUDGED });
+}
+
 static struct rpc_result cmd_sendrawtransaction(struct rpc_call *call)
 {
     struct tx_submission s = { .allow_high_fee = rpc_bool(call, 1, false),
                                .free = rpc_bool(call, 2, false) };
-    struct error e = { .code = OK };
     struct buf raw;
     buf_init(&raw);
     if (!rpc_tx(call, 0, &raw)) {
         buf_clear(&raw);
         return rpc_failed(call);
     }
-    s.tx = tx_new(raw.data, raw.len, &e);
+    s.tx = tx_new(raw.data, raw.len, NULL);
     buf_clear(&raw);
     if (!s.tx)
         return rpc_fail(call, RPC_DESERIALIZATION_ERROR, "TX decode failed");
-    struct rpc_result result = chain_submit_txs(call->env->chain, &s, 1, &e)
-                                   ? rpc_fail_error(call, &e)
-                                   : answer_one(call, &s.result);
-    tx_submissions_clear(&s, 1);
+    struct rpc_result result = submit(call, &s);
     tx_unref(s.tx);
     return result;
+}
+
+/* The HTTP thread reads a small one and goes on. */
+static bool is_small_tx_call(struct json_object *params)
+{
+    struct json_object *hex = NULL;
+    if (json_object_get_type(params) == json_type_array)
+        hex = json_object_array_length(params) ? json_object_array_get_idx(params, 0) : NULL;
+    else if (params)
+        json_object_object_get_ex(params, "hexstring", &hex);
+    return json_object_get_type(hex) == json_type_string &&
+           json_object_get_string_len(hex) <= SMALL_HEX;
 }
 
 /* --- many ----------------------------------------------------------------------------------- */
@@ -344,6 +386,7 @@ static const struct rpc_command rows[] = {
       .category = "rawtransactions",
       .where = RPC_ON_WORKER,
       .fn = cmd_sendrawtransaction,
+      .is_short = is_small_tx_call,
       .help = "Puts a transaction into the mempool and sends it to peers. It may be in extended "
               "form (BRC-30).",
       .result = "\"txid\"",

@@ -13,6 +13,7 @@
 /* --- results and parameters ----------------------------------------------------------------- */
 
 struct rpc_result rpc_done(void) { return (struct rpc_result){ RPC_DONE }; }
+struct rpc_result rpc_pending(void) { return (struct rpc_result){ RPC_PENDING }; }
 
 struct rpc_result rpc_failed(const struct rpc_call *call)
 {

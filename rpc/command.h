@@ -5,6 +5,7 @@
  *
  * A handler gets its parameters checked against the row, writes the result as one JSON value to
  * call->out, and returns rpc_done() or rpc_fail(...). What it wrote before failing is taken back.
+ * One that would have to wait may leave the answer to another thread (later.h).
  */
 #ifndef RPC_COMMAND_H
 #define RPC_COMMAND_H
@@ -23,6 +24,7 @@ struct config;
 struct json_object;
 struct net;
 struct rpc_call;
+struct rpc_laters;
 struct rpc_table;
 
 /* Spec rpc 1.5. */
@@ -54,8 +56,8 @@ struct rpc_env {
     struct causes *causes;       /* what was noted; may be NULL */
 };
 
-/* The two ways a handler can end; made by rpc_done and rpc_fail alone. */
-struct rpc_result { enum { RPC_DONE, RPC_FAILED } end; };
+/* The ways a handler can end; made by rpc_done, rpc_fail and rpc_pending alone. */
+struct rpc_result { enum { RPC_DONE, RPC_FAILED, RPC_PENDING } end; };
 
 typedef struct rpc_result (*rpc_fn)(struct rpc_call *call);
 
@@ -115,11 +117,14 @@ struct rpc_call {
     struct json_writer *out;
     bool (*client_gone)(void *ctx); /* NULL: not known */
     void *client;
+    struct rpc_laters *laters; /* NULL: the handler cannot answer later (later.h) */
+    struct json_object *id;
     enum rpc_code code;       /* of a failure */
     struct buf message;
 };
 
 struct rpc_result rpc_done(void);
+struct rpc_result rpc_pending(void); /* the answer has been handed over, see later.h */
 struct rpc_result rpc_failed(const struct rpc_call *call); /* when a helper has called rpc_fail */
 struct rpc_result rpc_fail(struct rpc_call *call, enum rpc_code code, const char *fmt, ...)
     PRINTF_LIKE(3, 4);

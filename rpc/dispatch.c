@@ -149,39 +149,50 @@ enum rpc_code rpc_invoke(struct rpc_run *run, const char *method, struct json_ob
     return call.code;
 }
 
-enum rpc_code rpc_run(struct rpc_run *run, struct json_object *request)
+struct jw_mark rpc_reply_begin(struct rpc_call *call)
 {
-    struct json_writer *w = run->out;
-    struct rpc_call call = {
-        .env = run->env, .out = w, .client_gone = run->client_gone, .client = run->client
-    };
-    struct json_object *id = NULL;
-    struct jw_mark start = jw_mark(w);
-    buf_init(&call.message);
-    struct rpc_result r;
-    run->broken = false;
-    if (json_object_get_type(request) != json_type_object) {
-        r = rpc_fail(&call, RPC_INVALID_REQUEST, "Invalid Request object");
-    } else {
-        json_object_object_get_ex(request, "id", &id);
-        jw_object_open(w);
-        jw_key(w, "result");
-        r = run_call(&call, request, run->warmup);
-    }
+    const struct jw_mark start = jw_mark(call->out);
+    buf_init(&call->message);
+    jw_object_open(call->out);
+    jw_key(call->out, "result");
+    return start;
+}
+
+enum rpc_code rpc_reply_end(struct rpc_call *call, struct rpc_result r,
+                            const struct jw_mark *start, struct json_object *id, bool *broken)
+{
+    struct json_writer *w = call->out;
     if (r.end == RPC_DONE) {
         jw_key(w, "error");
         jw_null(w);
         jw_key(w, "id");
         jw_value(w, id);
         jw_object_close(w);
-        call.code = 0;
-    } else if (jw_rewind(w, &start)) {
-        rpc_write_error(w, call.code, (const char *)call.message.data, call.message.len, id);
-    } else {
-        run->broken = true;
+        call->code = 0;
+    } else if (!jw_rewind(w, start)) {
+        *broken = true;
+    } else if (r.end == RPC_FAILED) {
+        rpc_write_error(w, call->code, (const char *)call->message.data, call->message.len, id);
     }
-    buf_clear(&call.message);
-    return call.code;
+    buf_clear(&call->message);
+    return call->code;
+}
+
+enum rpc_code rpc_run(struct rpc_run *run, struct json_object *request)
+{
+    struct rpc_call call = { .env = run->env, .out = run->out, .client_gone = run->client_gone,
+                             .client = run->client, .laters = run->laters };
+    const struct jw_mark start = rpc_reply_begin(&call);
+    struct rpc_result r;
+    run->broken = false;
+    if (json_object_get_type(request) != json_type_object) {
+        r = rpc_fail(&call, RPC_INVALID_REQUEST, "Invalid Request object");
+    } else {
+        json_object_object_get_ex(request, "id", &call.id);
+        r = run_call(&call, request, run->warmup);
+    }
+    run->pending = r.end == RPC_PENDING;
+    return rpc_reply_end(&call, r, &start, call.id, &run->broken);
 }
 
 enum rpc_where rpc_place(const struct rpc_env *env, struct json_object *request)

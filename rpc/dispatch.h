@@ -27,8 +27,18 @@ struct rpc_run {
     bool (*client_gone)(void *ctx); /* may be NULL */
     void *client;
     bool broken;
+    struct rpc_laters *laters; /* handlers may answer later, to client, which is the HTTP request */
+    bool pending;              /* this one does: nothing has been written */
 };
 enum rpc_code rpc_run(struct rpc_run *run, struct json_object *request);
+
+/*
+ * The two halves of a reply object around the result that a handler writes; rpc_reply_end takes
+ * what was written back and writes the error when the handler failed, or sets broken.
+ */
+struct jw_mark rpc_reply_begin(struct rpc_call *call);
+enum rpc_code rpc_reply_end(struct rpc_call *call, struct rpc_result r,
+                            const struct jw_mark *start, struct json_object *id, bool *broken);
 
 /*
  * One method for another interface: writes the result alone. params: array, object or NULL. On

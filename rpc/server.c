@@ -16,6 +16,7 @@
 #include "rpc/dispatch.h"
 #include "rpc/http_json.h"
 #include "rpc/json_read.h"
+#include "rpc/later.h"
 #include "rpc/rest.h"
 #include "rpc/workers.h"
 
@@ -58,6 +59,7 @@ struct rpc_server {
     char *cors_fields;        /* added to replies for the allowed origin, or NULL */
     char *cors_preflight;
     struct buf http_out;      /* HTTP thread's */
+    struct rpc_laters laters;
     struct workers *workers, *waiters;
     struct route routes[RPC_ROUTES_MAX];
     size_t n_routes;
@@ -90,23 +92,23 @@ static void run_batch(struct rpc_run *run, struct json_object *batch)
     jw_array_close(run->out);
 }
 
-/* Runs a parsed request and replies; out is scratch. */
+/* Runs a parsed request and replies; out is scratch. laters: it may be answered later, or NULL. */
 static void answer(struct rpc_server *s, struct http_request *http, struct json_object *request,
-                   struct buf *out)
+                   struct rpc_laters *laters, struct buf *out)
 {
     char text[STATUS_MAX];
     struct http_json j;
     int status = 200;
     http_json_init(&j, http, out);
     struct rpc_run run = { .env = s->env, .warmup = warmup_text(s, text), .out = &j.w,
-                           .client_gone = client_gone, .client = http };
+                           .client_gone = client_gone, .client = http, .laters = laters };
     if (json_object_get_type(request) == json_type_array)
         run_batch(&run, request);
     else
         status = rpc_http_status(rpc_run(&run, request));
     if (run.broken)
         http_reply_abort(http);
-    else
+    else if (!run.pending)
         http_json_end(&j, status);
 }
 
@@ -148,7 +150,7 @@ static void job_run(struct work *work, struct buf *out)
     if (cancelled(&s->cancel))
         http_reply(j->http, 503, type_text, "Request rejected during server shutdown", 39);
     else if (j->request || parse_body(j->http, &j->request))
-        answer(s, j->http, j->request, out);
+        answer(s, j->http, j->request, NULL, out);
     else
         j->request = NULL;
     json_object_put(j->request);
@@ -242,7 +244,7 @@ static void on_request(void *ctx, struct http_request *http)
         hand_over(s, http, request, where);
         return;
     }
-    answer(s, http, request, &s->http_out);
+    answer(s, http, request, &s->laters, &s->http_out);
     json_object_put(request);
 }
 
@@ -356,6 +358,7 @@ enum err rpc_server_new(struct rpc_server **out, const struct rpc_server_options
     cancel_init(&s->cancel);
     env->cancel = &s->cancel;
     buf_init(&s->http_out);
+    rpc_laters_init(&s->laters, env);
     s->workers = workers_new(s->o.threads, s->o.queue_depth);
     s->waiters = workers_new(WAITERS_MAX, 0);
     pthread_mutex_init(&s->lock, NULL);
@@ -422,6 +425,7 @@ void rpc_server_stop(struct rpc_server *s)
     workers_stop(s->waiters);
     for (size_t i = 0; i < s->n_routes; i++)
         workers_stop(s->routes[i].workers);
+    rpc_laters_wait(&s->laters);
 }
 
 void rpc_server_free(struct rpc_server *s)
@@ -437,6 +441,7 @@ void rpc_server_free(struct rpc_server *s)
     free(s->cors_fields);
     free(s->cors_preflight);
     buf_clear(&s->http_out);
+    rpc_laters_clear(&s->laters);
     pthread_mutex_destroy(&s->lock);
     free(s);
 }

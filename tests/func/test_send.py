@@ -1,8 +1,13 @@
 """Transactions from clients: submitted one by one and many at a time, mined, returned, kept."""
+import http.client
+import json
 import os
+import socket
+import threading
+import time
 
 from blocks import ANYONE, Tx, TxIn, TxOut, coinbase, push, spend
-from framework import case, check, equal, main, raises_rpc
+from framework import Rpc, RpcError, case, check, equal, main, raises_rpc
 from txs import (FEE, KEY, MATURE, coin, hex_of, id_of, mine, move, node_with_coins, output, pool,
                  send)
 
@@ -56,6 +61,85 @@ def refusals_have_the_reference_s_codes(t):
     raises_rpc(-27, lambda: rpc.sendrawtransaction(hex_of(good)), "already in block chain")
     for wrong in ("xyz", 1, None, ""):
         raises_rpc_any(lambda: rpc.sendrawtransaction(wrong))
+
+
+@case()
+def answers_that_come_later_go_to_who_asked(t):
+    node, chain = node_with_coins(t)
+    problems = []
+
+    def client(number):
+        rpc = Rpc(node.rpc_port, node.cookie)
+        tx = move(coin(chain, number + 1))
+        for i in range(4):
+            wanted = {"id": [number, i], "result": id_of(tx), "error": None}
+            _, _, data = rpc.post(json.dumps({"method": "sendrawtransaction", "id": [number, i],
+                                              "params": {"hexstring": hex_of(tx)}}))
+            if json.loads(data) != wanted:
+                problems.append(data)
+            tx = move(output(tx))
+        rpc.close()
+
+    threads = [threading.Thread(target=client, args=(n,)) for n in range(9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    equal(problems, [])
+    equal(len(pool(node)), 9 * 4)
+
+
+@case()
+def answers_of_one_connection_keep_their_order(t):
+    node, chain = node_with_coins(t)
+    txs = [move(coin(chain, height)) for height in range(1, 6)]
+    requests, wanted = [], []
+    for i, tx in enumerate(txs):
+        requests += [("sendrawtransaction", [hex_of(tx)]), ("getblockcount", [])]
+        wanted += [id_of(tx), MATURE]
+    head = "".join(f"{name}: {value}\r\n" for name, value in node.rpc.headers().items())
+    with socket.create_connection(("::1", node.rpc_port)) as link:
+        for method, params in requests:
+            body = json.dumps({"method": method, "params": params, "id": method})
+            link.sendall(f"POST / HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}"
+                         .encode())
+        stream = link.makefile("rb")
+        for (method, _), result in zip(requests, wanted):
+            lines = iter(stream.readline, b"\r\n")
+            length = [int(line.split()[1]) for line in lines if line.startswith(b"Content-Length")]
+            equal(json.loads(stream.read(length[0])),
+                  {"result": result, "error": None, "id": method})
+    equal(node.rpc.batch([("sendrawtransaction", [hex_of(move(output(txs[0])))])])[0]["error"], None)
+    large = Tx([TxIn(coin(chain, 6)[0], 0)],
+               [TxOut(coin(chain, 6)[2] - 10**6, b"\x00\x6a" + push(bytes(50000)))])
+    send(node, large)
+
+
+@case(timeout=90)
+def a_stop_does_not_wait_for_a_script_that_is_being_judged(t):
+    slow = push(bytes(1 << 20)) + b"\x76\xa8\x75" * 60000 + b"\x75\x51"  # DUP SHA256 DROP
+    node, chain = node_with_coins(t, "-maxnonstdtxvalidationduration=3600000",
+                                  "-maxscriptsizepolicy=0", "-maxtxsizepolicy=99999999")
+    funding = Tx([TxIn(coin(chain, 1)[0], 0)], [TxOut(coin(chain, 1)[2] - 10**7, slow)])
+    mine(node, chain, funding)
+    answers = []
+
+    def client():
+        try:
+            answers.append(Rpc(node.rpc_port, node.cookie).sendrawtransaction(
+                hex_of(move(output(funding)))))
+        except (RpcError, OSError, http.client.HTTPException) as error:
+            answers.append(error)
+
+    thread = threading.Thread(target=client)
+    thread.start()
+    time.sleep(1)
+    equal(answers, [], "answers while the script runs")
+    started = time.monotonic()
+    node.stop()
+    check(time.monotonic() - started < 10, "a quick stop")
+    thread.join()
+    check(isinstance(answers[0], Exception), f"no acceptance: {answers}")
 
 
 def raises_rpc_any(call):
