@@ -3,8 +3,9 @@ import struct
 import time
 
 from framework import case, check, equal, main
-from blocks import ANYONE, Chain, Key, Tx, TxIn, TxOut, read_compact, sha256d, var_bytes
+from blocks import ANYONE, Chain, Key, Tx, TxIn, TxOut, sha256d, var_bytes
 from p2p import inventory
+from proofs import parse_merkleblock
 
 MSG_FILTERED_BLOCK = 3
 
@@ -42,38 +43,6 @@ def filter_of(*elements, size=200, hashes=12, tweak=5, flags=0):
     return var_bytes(bytes(bits)) + struct.pack("<IIB", hashes, tweak, flags)
 
 
-def walk_proof(data):
-    """(header, ids that match) of a merkleblock, whose root must be the header's."""
-    header, (total,) = data[:80], struct.unpack_from("<I", data, 80)
-    count, at = read_compact(data, 84)
-    hashes = [data[at + 32 * i:at + 32 * i + 32] for i in range(count)]
-    count, at = read_compact(data, at + 32 * count)
-    flags = [data[at + i // 8] >> i % 8 & 1 for i in range(8 * count)]
-    equal(at + count, len(data))
-    matches = []
-    height = 0
-    while total >> height and (total + (1 << height) - 1) >> height > 1:
-        height += 1
-
-    def walk(level, index):
-        if not flags.pop(0) or level == 0:
-            digest = hashes.pop(0)
-            if level == 0 and walk.flag:
-                matches.append(digest)
-            return digest
-        left = walk_with_flag(level - 1, 2 * index)
-        width = (total + (1 << (level - 1)) - 1) >> (level - 1)
-        right = walk_with_flag(level - 1, 2 * index + 1) if 2 * index + 1 < width else left
-        return sha256d(left + right)
-
-    def walk_with_flag(level, index):
-        walk.flag = flags[0]
-        return walk(level, index)
-    equal(walk_with_flag(height, 0), header[36:68], "root")
-    equal((hashes, sum(flags)), ([], 0), "nothing left over")
-    return header, matches
-
-
 # --- scenes --------------------------------------------------------------------------------------
 
 def make_chain():
@@ -102,7 +71,9 @@ def filtered(peer, block_hash):
     first = len(peer.seen)
     peer.ping()
     came = [p for c, p in peer.seen[first:] if c == "tx"]
-    return walk_proof(proof)[1], came
+    header, _, matched, root = parse_merkleblock(proof)
+    equal(root, header.root)
+    return matched, came
 
 
 @case()
