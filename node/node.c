@@ -267,6 +267,7 @@ static enum err open_sync(struct node *n, struct error *e)
     struct sync_options o;
     (void)e;
     settings_sync(n->settings, &o);
+    o.causes = n->causes;
     n->sync = sync_new(n->chain, &o);
     return OK;
 }
@@ -291,6 +292,7 @@ static enum err open_net(struct node *n, struct error *e)
         .on_blocktxn = sync_on_blocktxn,
         .on_filter = sync_on_filter,
         .on_filter_add = sync_on_filter_add,
+        .on_dsdetected = sync_on_dsdetected,
         .on_reject = sync_on_reject,
         .on_send_room = serve_send_room,
         .stream_begin = sync_stream_begin,

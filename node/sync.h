@@ -18,6 +18,7 @@ struct sync;
 struct presync;
 struct rebuild;
 struct bloom;
+struct causes;
 
 #define SYNC_INFLIGHT_MAX 16   /* blocks asked from one peer at a time */
 #define SYNC_REBUILDS_MAX 2    /* blocks that a peer's compact forms are made into, at a time */
@@ -33,6 +34,7 @@ struct sync_options {
     uint64_t intake_budget;       /* bytes of blocks that are arriving, of all peers together */
     bool compact_blocks;          /* asked for: transactions are relayed, so most are known */
     size_t compact_budget;        /* bytes of blocks being rebuilt, of all peers together */
+    struct causes *causes;        /* why things happened; NULL: not recorded */
     unsigned max_blocktxn_percent; /* maxblocktxnpercent: who asks for more gets the block, 99 */
 };
 
@@ -123,6 +125,7 @@ void sync_on_filter(void *ctx, struct peer *p, const struct msg_filterload *m);
 void sync_on_filter_add(void *ctx, struct peer *p, struct span element);
 /* The peer has no filter, or the transaction matches it; a match may add to the filter. */
 bool sync_filter_wants(struct sync_peer *sp, const struct tx *tx);
+void sync_on_dsdetected(void *ctx, struct peer *p, const struct msg_dsdetected *m);
 void sync_on_reject(void *ctx, struct peer *p, const struct msg_reject *m);
 enum stream_choice sync_stream_begin(void *ctx, struct peer *p, enum msg_id id, uint64_t size,
                                      const uint8_t *checksum);

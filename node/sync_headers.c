@@ -212,6 +212,21 @@ static void store_headers(struct sync_peer *sp, const struct block_header *h,
         judge(sp, &v);
 }
 
+bool headers_accept(struct sync_peer *sp, const struct block_header *h, size_t n,
+                    struct verdict *v)
+{
+    struct sync *s = sp->sync;
+    struct header_node *start = header_index_find(s->headers, &h[0].prev), *last;
+    size_t accepted;
+    *v = (struct verdict){ 0 };
+    if (!start)
+        return verdict_set(v, REJECT_INVALID, 10, "prev-blk-not-found");
+    const struct u256 needed = work_threshold(s), claimed = claimed_work(start, h, n);
+    if (u256_cmp(&claimed, &needed) < 0)
+        return verdict_set(v, REJECT_INVALID, 0, "too little work");
+    return !chain_accept_headers(s->chain, h, NULL, n, &accepted, &last, v) && verdict_ok(v);
+}
+
 static void continue_presync(struct sync_peer *sp, const struct block_header *h, size_t n)
 {
     const struct block_header *out;

@@ -12,11 +12,17 @@
 #define ANNOUNCE_HEADERS_MAX 8 /* a longer reorganisation is announced by its tip alone */
 #define COMPACT_FORMS_MAX 12  /* the blocks that may be asked for piece by piece, spec p2p 3 */
 #define HIGHBAND_PEERS_MAX 3  /* spec p2p 3: sendcmpct */
+#define DS_REMEMBERED 1000    /* spec p2p 3: dsdetected */
 #define SOURCES_MAX 16        /* blocks whose bringers are remembered */
 
 /* Bit of a block's source as the chain knows it: the peer's compact form was made into the block,
  * so it is not to blame for what the block is (spec p2p 6). */
 #define SOURCE_COMPACT (UINT64_C(1) << 63)
+
+/* A report of double spends that was passed on. */
+struct ds_seen {
+    struct hash256 id, place; /* ds_report.h */
+};
 
 /* Who brought a block. */
 struct block_bringer {
@@ -48,6 +54,9 @@ struct sync {
     size_t n_highband;
     struct block_bringer bringers[SOURCES_MAX];
     size_t next_bringer;
+
+    struct ds_seen reports[DS_REMEMBERED]; /* a ring */
+    size_t n_reports;             /* ever */
 };
 
 /* sync_headers.c */
@@ -57,6 +66,10 @@ void headers_ask_from(struct sync_peer *sp, struct header_node *from,
                       const struct block_hash *stop);
 void headers_note(struct sync_peer *sp, struct header_node *node); /* the peer has this header */
 void headers_resolve_unknown(struct sync_peer *sp);
+/* Headers that connect, oldest first, of a branch that must have shown enough work. False with *v
+ * when they are refused. */
+bool headers_accept(struct sync_peer *sp, const struct block_header *h, size_t n,
+                    struct verdict *v);
 /* As sync_on_headers, but nothing is asked for. */
 void headers_take(struct sync_peer *sp, const struct block_header *h, size_t n);
 

@@ -20,6 +20,7 @@
 #include "p2p/dns_seed.h"
 #include "p2p/msg.h"
 #include "p2p/msg_compact.h"
+#include "p2p/msg_ds.h"
 #include "p2p/peer.h"
 
 struct causes;
@@ -111,6 +112,7 @@ struct net_handlers {
     /* With SERVICE_BLOOM, within the limits of the filter. m NULL: it is taken away. */
     void (*on_filter)(void *ctx, struct peer *p, const struct msg_filterload *m);
     void (*on_filter_add)(void *ctx, struct peer *p, struct span element);
+    void (*on_dsdetected)(void *ctx, struct peer *p, const struct msg_dsdetected *m);
     void (*on_reject)(void *ctx, struct peer *p, const struct msg_reject *m);
     void (*on_fee_filter)(void *ctx, struct peer *p, int64_t satoshi_per_kb);
     void (*on_mempool)(void *ctx, struct peer *p);

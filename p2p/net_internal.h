@@ -334,6 +334,7 @@ enum msg_result on_mempool(struct peer *p, struct span payload);
 enum msg_result on_filterload(struct peer *p, struct span payload);
 enum msg_result on_filteradd(struct peer *p, struct span payload);
 enum msg_result on_filterclear(struct peer *p, struct span payload);
+enum msg_result on_dsdetected(struct peer *p, struct span payload);
 enum msg_result on_createstrm(struct peer *p, struct span payload);
 
 #endif

@@ -283,3 +283,14 @@ enum msg_result on_filterclear(struct peer *p, struct span payload)
         p->net->h.on_filter(p->net->h.ctx, p, NULL);
     return MSG_DONE;
 }
+
+/* spec p2p 3: even what is no such message scores 10 */
+enum msg_result on_dsdetected(struct peer *p, struct span payload)
+{
+    struct msg_dsdetected m;
+    if (msg_dsdetected_read(&m, payload) != OK)
+        peer_misbehave(p, 10, "malformed dsdetected");
+    else if (p->net->h.on_dsdetected != NULL)
+        p->net->h.on_dsdetected(p->net->h.ctx, p, &m);
+    return MSG_DONE;
+}

@@ -7,6 +7,7 @@
 
 #include "p2p/msg.h"
 #include "p2p/msg_compact.h"
+#include "p2p/msg_ds.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -188,9 +189,27 @@ static bool filteradd(struct buf *out, struct span in)
     return true;
 }
 
+static bool dsdetected(struct buf *out, struct span in)
+{
+    struct msg_dsdetected m;
+    struct reader r;
+    if (msg_dsdetected_read(&m, in) != OK)
+        return false;
+    msg_dsdetected_begin(out, m.n);
+    reader_init(&r, m.blocks.data, m.blocks.len);
+    for (size_t i = 0; i < m.n; i++) {
+        struct msg_ds_block b;
+        msg_ds_block_next(&r, &b);
+        buf_put(out, b.whole.data, b.whole.len);
+    }
+    if (!reader_done(&r))
+        abort();
+    return true;
+}
+
 static const rewrite_fn rewriters[] = { version, protoconf, reject, locator, headers,
                                         addr, inv, number, sendcmpct, cmpctblock, getblocktxn,
-                                        blocktxn, filterload, filteradd };
+                                        blocktxn, filterload, filteradd, dsdetected };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
