@@ -282,6 +282,7 @@ void sync_tip_changed(struct sync *s, const struct chain_tip *tip, bool initial_
     s->tip_at = clock_mono_ms();
     if (!initial_download) {
         highband_tip_changed(s, tip->node);
+        ds_tip_changed(s, s->announced, tip->node);
         announce_tip(s, tip->node);
     } else {
         s->announced = tip->node;

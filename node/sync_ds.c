@@ -1,12 +1,18 @@
 /*
  * Reports of double spends in competing blocks (spec p2p 3: dsdetected): what holds is recorded, its
  * headers are taken like announced ones, and it is passed on once. A few reports about the same
- * blocks are enough: more of them would be a flood at no cost to who makes them.
+ * blocks are enough: more of them would be a flood at no cost to who makes them. After a
+ * reorganisation the pool compares both branches, and we report ourselves.
  */
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "base/causes.h"
 #include "base/intmath.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "node/ds_report.h"
+#include "node/ds_search.h"
 #include "node/sync_internal.h"
 
 #define SCORE 10              /* spec p2p 6 */
@@ -73,7 +79,8 @@ static bool check_branch(struct sync_peer *sp, const struct ds_block *b)
 
 /* --- telling --- */
 
-static void record(struct sync *s, const struct ds_report *r, uint64_t peer)
+/* by: who proves it. */
+static void record(struct sync *s, const struct ds_report *r, const char *by)
 {
     char tx[HASH_HEX_SIZE], block[HASH_HEX_SIZE];
     for (size_t i = 0; i < r->n; i++) {
@@ -83,16 +90,14 @@ static void record(struct sync *s, const struct ds_report *r, uint64_t peer)
         LOG_LIMITED(LOG_WARN, "double spend in competing blocks: transaction %s in block %s", tx,
                     block);
         causes_note_hash(s->options.causes, CAUSE_TX, b->tx->id.b,
-                         "double spend, peer %llu proves: in block %s of a branch",
-                         (unsigned long long)peer, block);
+                         "double spend, as %s proves: in block %s of a branch", by, block);
         causes_note_hash(s->options.causes, CAUSE_BLOCK, b->hash.b,
-                         "double spend, peer %llu proves: transaction %s conflicts with another branch",
-                         (unsigned long long)peer, tx);
+                         "double spend, as %s proves: of transaction %s in another branch", by, tx);
     }
 }
 
 struct passing {
-    const struct sync_peer *from;
+    const struct sync_peer *from; /* NULL: ourselves */
     struct span payload;
 };
 
@@ -125,9 +130,66 @@ void sync_on_dsdetected(void *ctx, struct peer *p, const struct msg_dsdetected *
     }
     if (check_branches(sp, &r) && remember(s, &r)) {
         struct passing passing = { sp, m->payload };
-        record(s, &r, sp->id);
+        char by[32];
+        snprintf(by, sizeof(by), "peer %llu", (unsigned long long)sp->id);
+        record(s, &r, by);
         sync_each(s, pass_on, &passing);
     }
     ds_report_clear(&r);
     blocks_plan(s);
+}
+
+/* --- our own --- */
+
+struct comparing {
+    struct sync_work work; /* first */
+    struct header_node *left, *taken;
+    struct buf payload;
+};
+
+/* A pool thread. */
+static void compare_branches(struct sync_work *w)
+{
+    struct comparing *c = (struct comparing *)(void *)w;
+    struct error e;
+    if (ds_search(w->sync->chain, c->left, c->taken, &c->payload, &e))
+        log_debug(LOGC_NET, "branches from height %d not compared: %s", c->left->height, e.text);
+}
+
+static void free_comparing(struct sync_work *w)
+{
+    struct comparing *c = (struct comparing *)(void *)w;
+    buf_clear(&c->payload);
+    free(c);
+}
+
+static void report(struct sync_work *w)
+{
+    struct comparing *c = (struct comparing *)(void *)w;
+    struct msg_dsdetected m;
+    struct ds_report r;
+    const char *why;
+    if (c->payload.len == 0 || msg_dsdetected_read(&m, buf_span(&c->payload)) != OK ||
+        !ds_report_read(&r, &m, &why))
+        return;
+    if (remember(w->sync, &r)) {
+        struct passing passing = { NULL, m.payload };
+        record(w->sync, &r, "a reorganisation");
+        sync_each(w->sync, pass_on, &passing);
+    }
+    ds_report_clear(&r);
+}
+
+void ds_tip_changed(struct sync *s, struct header_node *from, struct header_node *tip)
+{
+    if (!from || !tip || header_last_common(from, tip) == from ||
+        header_last_common(from, tip) == tip)
+        return;
+    struct comparing *c = xcalloc(1, sizeof(*c));
+    c->work.run = compare_branches;
+    c->work.done = report;
+    c->work.free = free_comparing;
+    c->left = from;
+    c->taken = tip;
+    sync_work_start(s, &c->work, JOB_LOW);
 }

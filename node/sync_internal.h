@@ -111,6 +111,10 @@ void compact_collided(struct sync_peer *sp, struct header_node *node);
 size_t compact_head_size(enum msg_id id);
 void compact_too_large(struct sync_peer *sp, enum msg_id id, const uint8_t *head);
 
+/* sync_ds.c */
+/* Another branch was taken: its blocks are compared with those that were left. */
+void ds_tip_changed(struct sync *s, struct header_node *from, struct header_node *tip);
+
 /* sync_highband.c */
 void highband_note_bringer(struct sync *s, const struct header_node *node, uint64_t peer);
 /* The tip came from a peer of ours: it shall announce the next ones at once. */

@@ -218,5 +218,47 @@ def many_reports_about_the_same_blocks_are_not_all_passed_on(t):
     check(len(came(other)) == 8, f"{len(came(other))} came")
 
 
+def coins(chain, heights):
+    return [spend(chain, h, 10**8) for h in heights]
+
+
+@case()
+def a_reorganisation_with_a_double_spend_is_reported(t):
+    base, node, first, second = scene(t)
+    same = coins(base, (5, 6, 7))
+    for k, (chain, length) in enumerate(((base.fork(MATURE), 2), (base.fork(MATURE), 3))):
+        chain.add(*same, spend(base, 1, 1000 + k))
+        chain.grow(length - 1, extra=bytes([k]))
+        for block in chain.blocks:
+            node.rpc.submitblock(block.serialize().hex())
+        t.wait(lambda c=chain: node.tip() == c.tip_hex, 10, "tip")
+        if k == 0:
+            left = chain
+    payloads = [p.wait_for("dsdetected") for p in (first, second)]
+    equal(payloads[0], payloads[1])
+    equal(payloads[0], report(entry(left, MATURE + 1, MATURE, index=4),
+                              entry(chain, MATURE + 1, MATURE, index=4)))
+    is_in("double spend", str(node.rpc.why(left.at(MATURE + 1).hash_hex)["recorded"]))
+    far = loaded(t, base)
+    reporter, listener = t.peer(far), t.peer(far)
+    reporter.send("dsdetected", payloads[0])
+    equal(listener.wait_for("dsdetected"), payloads[0], "another node believes it")
+
+
+@case()
+def a_reorganisation_without_a_double_spend_is_not_reported(t):
+    base, node, peer, _ = scene(t)
+    same = coins(base, (5, 6, 7))
+    for k, length in enumerate((2, 3)):
+        chain = base.fork(MATURE)
+        chain.add(*same[:2 + k])
+        chain.grow(length - 1, extra=bytes([k]))
+        for block in chain.blocks:
+            node.rpc.submitblock(block.serialize().hex())
+        t.wait(lambda c=chain: node.tip() == c.tip_hex, 10, "tip")
+    time.sleep(0.5)
+    equal(came(peer), [])
+
+
 if __name__ == "__main__":
     main()
