@@ -218,6 +218,11 @@ static enum err open_feeds(struct node *n, struct error *e)
 
 static uint64_t memory_of_feeds(void *ctx) { return feeds_memory(((struct node *)ctx)->feeds); }
 
+static uint64_t memory_of_compact(void *ctx)
+{
+    return sync_compact_memory(((struct node *)ctx)->sync);
+}
+
 static enum err open_rpc(struct node *n, struct error *e)
 {
     n->env = (struct rpc_env){
@@ -226,6 +231,7 @@ static enum err open_rpc(struct node *n, struct error *e)
         .mock_time_allowed = n->settings->params.network == NETWORK_REGTEST,
         .user_agent = n->settings->user_agent,
         .stop = request_stop,
+        .compact_memory = memory_of_compact,
         .feeds_memory = memory_of_feeds,
         .causes = n->causes,
         .node = n,

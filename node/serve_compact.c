@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "node/compact_form.h"
+#include "node/rebuild.h"
 #include "node/serve.h"
 #include "node/sync_internal.h"
 
@@ -44,7 +45,9 @@ static struct compact_form *find_form(struct sync *s, const struct header_node *
 
 static void drop_last(struct sync *s)
 {
-    compact_form_unref(s->forms[--s->n_forms]);
+    struct compact_form *f = s->forms[--s->n_forms];
+    atomic_fetch_sub_explicit(&s->form_bytes, form_bytes(f), memory_order_relaxed);
+    compact_form_unref(f);
 }
 
 static void keep_form(struct sync *s, struct compact_form *f)
@@ -52,14 +55,16 @@ static void keep_form(struct sync *s, struct compact_form *f)
     if (s->n_forms == COMPACT_FORMS_MAX)
         drop_last(s);
     s->forms[s->n_forms++] = f;
+    atomic_fetch_add_explicit(&s->form_bytes, form_bytes(f), memory_order_relaxed);
     to_front(s, s->n_forms - 1);
-    size_t bytes = 0;
-    for (size_t i = 0; i < s->n_forms; i++)
-        bytes += form_bytes(s->forms[i]);
-    while (s->n_forms > 1 && bytes > FORMS_BYTES_MAX) {
-        bytes -= form_bytes(s->forms[s->n_forms - 1]);
+    while (s->n_forms > 1 && atomic_load(&s->form_bytes) > FORMS_BYTES_MAX)
         drop_last(s);
-    }
+}
+
+uint64_t sync_compact_memory(struct sync *s)
+{
+    return rebuild_memory_bytes() +
+           (s ? atomic_load_explicit(&s->form_bytes, memory_order_relaxed) : 0);
 }
 
 void forms_clear(struct sync *s)

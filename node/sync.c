@@ -230,26 +230,19 @@ static struct sync_peer *source_peer(struct sync *s, uint64_t source)
     return p ? sync_peer_of(p) : NULL;
 }
 
-static void note_intake_ended(struct sync_peer *sp, const struct header_node *node, bool compact)
-{
-    if (compact)
-        compact_intake_ended(sp, node);
-    else if (sp->arriving == node)
-        sp->intake_ended = true;
-}
-
 void sync_block_arrived(struct sync *s, struct header_node *node, uint64_t source, bool stored)
 {
     struct sync_peer *sp = source_peer(s, source);
-    if (sp)
-        note_intake_ended(sp, node, (source & SOURCE_COMPACT) != 0);
+    const bool compact = (source & SOURCE_COMPACT) != 0;
+    if (sp && !compact && sp->arriving == node)
+        sp->intake_ended = true;
     if (stored) {
         flights_remove(s->flights, node);
         compact_block_stored(s, node);
         announce_stored(s, node);
     } else {
         flights_clear_arrived(s->flights, node); /* the others who were asked go on (attacks C4) */
-        compact_block_refused(s, node);
+        compact_block_refused(s, compact ? sp : NULL, node);
     }
     if (sp && stored) {
         peer_note_block(sp->peer);

@@ -43,7 +43,6 @@ struct sync_rebuild {
     struct header_node *node;        /* NULL: free place */
     struct rebuild *rebuild;         /* NULL while the pool looks for its transactions */
     struct block_intake *intake;     /* the block is being handed over */
-    bool intake_ended;               /* the chain has refused it before the last byte was there */
     bool ready;                      /* complete, but another copy is being stored */
 };
 
@@ -132,6 +131,9 @@ enum stream_choice sync_stream_begin(void *ctx, struct peer *p, enum msg_id id, 
 enum stream_flow sync_stream_data(void *ctx, struct peer *p, const uint8_t *data, size_t len);
 void sync_stream_end(void *ctx, struct peer *p, enum stream_end how);
 void sync_fill_info(void *ctx, struct peer *p, struct peer_info *info);
+
+/* Bytes of blocks that are rebuilt or kept in compact form; any thread, NULL is fine. */
+uint64_t sync_compact_memory(struct sync *s);
 
 /* Events of the chain. */
 void sync_block_arrived(struct sync *s, struct header_node *node, uint64_t source, bool stored);

@@ -149,10 +149,8 @@ static void ask_missing(struct sync_peer *sp, const struct sync_rebuild *place, 
 /* --- handing over --- */
 
 /* Until the intake is full; compact_intake_drained goes on. */
-static void feed(struct sync_peer *sp, struct sync_rebuild *place)
+static void feed(struct sync_rebuild *place)
 {
-    struct sync *s = sp->sync;
-    struct header_node *node = place->node;
     for (;;) {
         const struct span piece = rebuild_next_piece(place->rebuild);
         if (piece.len == 0)
@@ -161,11 +159,7 @@ static void feed(struct sync_peer *sp, struct sync_rebuild *place)
             return;
     }
     place->intake = NULL; /* belongs to the pool since its last byte */
-    sp->delivered |= blocks_was_asked(sp, node);
-    if (!place->intake_ended) /* else no event would ever clear it */
-        flights_set_arrived(s->flights, node);
     clear_place(place);
-    blocks_release(sp, node);
 }
 
 static bool memory_allows(struct sync *s, uint64_t size)
@@ -185,26 +179,21 @@ static void hand_over(struct sync_peer *sp, struct sync_rebuild *place)
         return;
     if (!is_settled(node) && memory_allows(s, size))
         place->intake = chain_block_begin(s->chain, node, size, NULL, sp->id | SOURCE_COMPACT, &v);
+    sp->delivered |= blocks_was_asked(sp, node);
     if (place->intake) {
-        feed(sp, place);
+        flights_set_arrived(s->flights, node); /* how long storing takes is not the peer's doing */
+        feed(place);
     } else {
         clear_place(place);
-        blocks_release(sp, node);
     }
+    blocks_release(sp, node);
 }
 
 void compact_intake_drained(struct sync_peer *sp)
 {
     for (size_t i = 0; i < SYNC_REBUILDS_MAX; i++)
         if (sp->rebuilds[i].intake)
-            feed(sp, &sp->rebuilds[i]);
-}
-
-void compact_intake_ended(struct sync_peer *sp, const struct header_node *node)
-{
-    struct sync_rebuild *place = find_place(sp, node);
-    if (place && place->intake)
-        place->intake_ended = true;
+            feed(&sp->rebuilds[i]);
 }
 
 /* --- looking for transactions --- */
@@ -443,8 +432,10 @@ static void try_ready(struct sync_peer *sp, void *ctx)
         hand_over(sp, place);
 }
 
-void compact_block_refused(struct sync *s, struct header_node *node)
+void compact_block_refused(struct sync *s, struct sync_peer *source, struct header_node *node)
 {
+    if (source)
+        drop_block(source, node);
     sync_each(s, try_ready, node);
 }
 

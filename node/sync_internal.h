@@ -4,6 +4,8 @@
 #ifndef NODE_SYNC_INTERNAL_H
 #define NODE_SYNC_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "node/flight.h"
 #include "node/sync.h"
 #include "node/sync_work.h"
@@ -49,6 +51,7 @@ struct sync {
     struct sync_work *works;      /* on the pool */
     struct compact_form *forms[COMPACT_FORMS_MAX]; /* of recent blocks, the last used first */
     size_t n_forms;
+    atomic_size_t form_bytes;     /* of all of them, for the ledger */
     struct header_node *unchecked; /* announced in compact form before it was validated */
     uint64_t highband[HIGHBAND_PEERS_MAX]; /* peers asked to announce so, the oldest first */
     size_t n_highband;
@@ -101,9 +104,9 @@ void compact_drop_all(struct sync_peer *sp);
 bool compact_is_arriving(const struct sync_peer *sp, const struct header_node *node);
 /* A block came to its end: what is being rebuilt of it is not needed, or takes its turn. */
 void compact_block_stored(struct sync *s, struct header_node *node);
-void compact_block_refused(struct sync *s, struct header_node *node);
+/* source: whose compact form the refused one was made of, or NULL. */
+void compact_block_refused(struct sync *s, struct sync_peer *source, struct header_node *node);
 /* The intake of a rebuilt block goes on. */
-void compact_intake_ended(struct sync_peer *sp, const struct header_node *node);
 void compact_intake_drained(struct sync_peer *sp);
 /* The bytes were not this block: a short id stood for another transaction. */
 void compact_collided(struct sync_peer *sp, struct header_node *node);

@@ -21,6 +21,7 @@ static const struct { const char *name, *help; } rows[LEDGER_ROWS] = {
     [LEDGER_TRANSACTIONS] = { "transactions", "transactions handed over and not judged yet" },
     [LEDGER_NETWORK] = { "network", "peers, their queues, the address book" },
     [LEDGER_RELAY] = { "relay", "orphans, requests, transactions kept for peers" },
+    [LEDGER_COMPACT] = { "compact", "blocks put together from compact form, and kept in it" },
     [LEDGER_FEEDS] = { "feeds", "transactions the event log has told of, messages that wait for ZMQ" },
     [LEDGER_CAUSES] = { "causes", "what was noted for `why`" },
     [LEDGER_FREE] = { "free", "freed and kept by the allocator" },
@@ -95,6 +96,8 @@ void ledger_take(struct rpc_env *env, struct ledger *l)
         l->bytes[LEDGER_NETWORK] = net.memory;
     if (env->relay_memory)
         l->bytes[LEDGER_RELAY] = env->relay_memory(env->node);
+    if (env->compact_memory)
+        l->bytes[LEDGER_COMPACT] = env->compact_memory(env->node);
     if (env->feeds_memory)
         l->bytes[LEDGER_FEEDS] = env->feeds_memory(env->node);
     l->bytes[LEDGER_CAUSES] = causes_bytes(env->causes);

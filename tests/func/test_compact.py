@@ -4,7 +4,7 @@ import time
 
 from framework import ADDRESS, RpcError, case, check, equal, main
 from blocks import ANYONE, Block, Chain, Tx, TxIn, TxOut, display, from_display, push, sha256d
-from p2p import (ChainServer, MSG_BLOCK, MSG_CMPCT_BLOCK, Silence, blocktxn_payload, cmpctblock_payload,
+from p2p import (ChainServer, Closed, MSG_BLOCK, MSG_CMPCT_BLOCK, Silence, blocktxn_payload, cmpctblock_payload,
                  getblocktxn_payload, headers_payload, inventory, parse_cmpctblock,
                  parse_getblocktxn, parse_headers, parse_inventory, sendcmpct_payload, short_id)
 
@@ -278,6 +278,26 @@ def a_compact_block_above_an_unknown_one_brings_its_headers_first(t):
 
 
 @case()
+def compact_blocks_of_another_chain_lead_to_one_question_and_no_ban(t):
+    """Attack C2: as headers that do not connect."""
+    chain = fresh_chain(110)
+    node = node_with(t, chain)
+    peer, other = compact_peer(t, node), fresh_chain(60, extra=b"o")
+    asked = len([c for c, _ in peer.seen if c == "getheaders"])
+    for height in range(5, 9):
+        peer.send("cmpctblock", cmpctblock_payload(other.at(height)))
+    equal(peer.ping().score(node), 0)
+    equal(len([c for c, _ in peer.seen if c == "getheaders"]) - asked, 1)
+    try:
+        for height in range(9, 60):
+            peer.send("cmpctblock", cmpctblock_payload(other.at(height)))
+    except Closed:
+        pass
+    check(peer.is_closed(), "left in the end")
+    equal(node.rpc.listbanned(), [])
+
+
+@case()
 def a_truncated_compact_message_is_rejected_without_score(t):
     chain = fresh_chain(110)
     node = node_with(t, chain)
@@ -310,6 +330,23 @@ def messages_too_large_to_collect_lead_to_the_whole_block(t):
     check(node.memory_rise(before) < 24 << 20, f"grew by {node.memory_rise(before)}")
     peer.send("block", block.serialize())
     t.wait(lambda: node.tip() == block.hash_hex, 10, "tip")
+
+
+@case(timeout=120)
+def a_block_too_large_for_memory_is_put_together_on_disk(t):
+    """Above 32 MiB the pieces go to the file as the intake takes them."""
+    chain = fresh_chain(110)
+    node = node_with(t, chain, "-genesisactivationheight=1")
+    peer = compact_peer(t, node)
+    data = b"\x00\x6a" + bytes(5 << 20)
+    large = [Tx([TxIn(chain.at(i).txs[0].txid(), 0)], [TxOut(0, data)]) for i in range(1, 9)]
+    block = chain.fork(110).add(*large)
+    peer.send("cmpctblock", cmpctblock_payload(block, prefilled=(0, 1, 2, 3, 4)))
+    equal(asked_for(peer, block), [5, 6, 7, 8])
+    peer.send("blocktxn", blocktxn_payload(block, [5, 6, 7, 8]))
+    t.wait(lambda: node.tip() == block.hash_hex, 30, "tip")
+    equal(sha256d(peer.get_block(block.hash_hex, timeout=30)), sha256d(block.serialize()))
+    equal(peer.score(node), 0)
 
 
 # --- peers that do not deliver -------------------------------------------------------------------
