@@ -398,6 +398,14 @@ class Test:
     def node(self, *options, network="regtest", timeout=30, isolated=True):
         return self.make_node(*options, network=network, isolated=isolated).start(timeout=timeout)
 
+    def node_at(self, chain, *options):
+        """A node at the tip of a blocks.Chain, which it has imported; restarts do not again."""
+        node = self.make_node(*options)
+        node.start("-loadblock=" + chain.write(self.path(f"node{self.n_nodes}.blk")))
+        wait_until(lambda: node.rpc.getblockcount() == chain.height
+                   and "read from files" not in node.rpc.why("sync")["answer"], 60, "import")
+        return node
+
     def peer(self, node, **options):
         """A scripted peer connected to the node, handshake done."""
         from p2p import Peer

@@ -19,14 +19,6 @@ def family(n_txs):
     return chain
 
 
-def loaded(t, chain, *options):
-    """A node that has imported the chain."""
-    node = t.node("-loadblock=" + chain.write(t.path(f"c{chain.height}.blk")), *options)
-    t.wait(lambda: node.rpc.getblockcount() == chain.height, 20, "import")
-    node.options = list(options)
-    return node
-
-
 def ids_of(block):
     return [tx.txid() for tx in block.txs]
 

@@ -3,7 +3,7 @@ import time
 
 from framework import case, check, equal, main, raises_rpc
 from blocks import ANYONE, Chain, Key, Tx, TxIn, TxOut, display, spend
-from proofs import COIN, ZERO, Beef, Reader, bump_root, family, ids_of, loaded, read_bump, take_tx
+from proofs import COIN, ZERO, Beef, Reader, bump_root, family, ids_of, read_bump, take_tx
 
 FEE = 1000
 
@@ -42,7 +42,7 @@ def send(node, *txs):
 @case()
 def bumps_lead_to_the_root(t):
     chain = family(13)
-    node = loaded(t, chain)
+    node = t.node_at(chain)
     block = chain.at(103)
     for index, txid in enumerate(ids_of(block)):
         height, levels = bump_of(node, txid)
@@ -57,7 +57,7 @@ def bumps_lead_to_the_root(t):
 @case()
 def bumps_of_nothing_are_refused(t):
     chain = family(3)
-    node = loaded(t, chain)
+    node = t.node_at(chain)
     txid = display(chain.at(103).txs[1].txid())
     raises_rpc(-5, lambda: node.rpc.getbump(ZERO), "Transaction not yet in block")
     raises_rpc(-5, lambda: node.rpc.getbump(txid, ZERO), "Block not found")
@@ -72,7 +72,7 @@ def bumps_of_nothing_are_refused(t):
 @case()
 def a_transaction_in_a_block_comes_with_its_proof(t):
     chain = family(6)
-    node = loaded(t, chain)
+    node = t.node_at(chain)
     txid = chain.at(103).txs[3].txid()
     for shape, version in ((("v1",), 1), (("v2",), 2), (("atomic",), 1), ((), 1)):
         beef = beef_of(node, txid, *shape)
@@ -86,7 +86,7 @@ def a_transaction_in_a_block_comes_with_its_proof(t):
 def a_transaction_of_the_mempool_comes_with_its_ancestors(t):
     """Two parents in one block, one in another, and one that is a parent of one of these."""
     chain = family(6)
-    node = loaded(t, chain)
+    node = t.node_at(chain)
     fan, moved = chain.at(102).txs[1], chain.at(103).txs
     other = chain.at(2).txs[0]
     first = send(node, move(moved[1], 2 * COIN - FEE, moved[2]))
@@ -112,7 +112,7 @@ def parents_in_blocks_stand_before_their_children(t):
     parent = Tx([TxIn(grand.txid(), 0)], [TxOut(COIN - FEE, ANYONE)])
     chain.add(grand)
     chain.add(parent)
-    node = loaded(t, chain)
+    node = t.node_at(chain)
     child = send(node, Tx([TxIn(parent.txid(), 0), TxIn(grand.txid(), 1)],
                           [TxOut(2 * COIN - 2 * FEE, ANYONE)]))
     beef = beef_of(node, child.txid(), "atomic")
@@ -125,7 +125,7 @@ def signed_transactions_keep_their_bytes(t):
     key = Key(7)
     chain = Chain(start_time=int(time.time()) - 3000)
     chain.grow(101, script=key.script)
-    node = loaded(t, chain)
+    node = t.node_at(chain)
     parent = chain.at(1).txs[0]
     tx = send(node, spend(key, parent.txid(), 0, 50 * COIN, [TxOut(50 * COIN - FEE, key.script)]))
     raw = bytes.fromhex(node.rpc.getbeef(display(tx.txid())))
@@ -137,7 +137,7 @@ def signed_transactions_keep_their_bytes(t):
 @case()
 def what_the_mempool_had_has_a_proof_when_it_is_mined(t):
     chain = family(3)
-    node = loaded(t, chain)
+    node = t.node_at(chain)
     tx = send(node, move(chain.at(103).txs[1], COIN - FEE))
     equal(len(beef_of(node, tx.txid()).txs), 2)
     block = Chain(parent=chain, height=103).add(tx)
@@ -151,7 +151,7 @@ def what_the_mempool_had_has_a_proof_when_it_is_mined(t):
 
 @case()
 def bad_requests_for_beefs_are_refused(t):
-    node = loaded(t, family(3))
+    node = t.node_at(family(3))
     txid = node.rpc.getblock(node.tip())["tx"][1]
     raises_rpc(-5, lambda: node.rpc.getbeef(ZERO), "No such mempool transaction")
     raises_rpc(-8, lambda: node.rpc.getbeef(txid, "v3"), "format is 'v3'")
@@ -165,7 +165,7 @@ def bad_requests_for_beefs_are_refused(t):
 def the_number_of_ancestors_has_a_limit(t):
     """999 transactions in the mempool on one in a block are 1000; one more is refused."""
     chain = family(2)
-    node = loaded(t, chain)
+    node = t.node_at(chain)
     last, txs = chain.at(103).txs[1], []
     for i in range(1000):
         last = move(last, COIN - 10 * (i + 1))

@@ -58,12 +58,6 @@ def make_chain():
     return chain, keys, paying, spending
 
 
-def node_with(t, chain, *options):
-    node = t.node("-loadblock=" + chain.write(t.path("chain.blk")), *options)
-    t.wait(lambda: node.tip() == chain.tip_hex, 30, "import")
-    return node
-
-
 def filtered(peer, block_hash):
     """(ids that match, transactions that came)"""
     peer.send("getdata", inventory((MSG_FILTERED_BLOCK, block_hash)))
@@ -87,7 +81,7 @@ def the_service_is_offered_on_request(t):
 @case()
 def a_filtered_block_is_a_proof_and_its_transactions(t):
     chain, keys, paying, _ = make_chain()
-    node = node_with(t, chain, "-peerbloomfilters")
+    node = t.node_at(chain, "-peerbloomfilters")
     peer = t.peer(node)
     peer.send("filterload", filter_of(keys[1].script[3:23]))
     equal(filtered(peer, chain.hash_at(111)), ([paying[1].txid()], [paying[1].serialize()]))
@@ -102,7 +96,7 @@ def a_filtered_block_is_a_proof_and_its_transactions(t):
 @case()
 def a_matching_output_makes_its_spending_match(t):
     chain, keys, paying, spending = make_chain()
-    node = node_with(t, chain, "-peerbloomfilters")
+    node = t.node_at(chain, "-peerbloomfilters")
     element = paying[0].txid()  # the spending has neither this nor a push of it
     for flags, expected in ((0, []), (1, [spending.txid()])):
         peer = t.peer(node)
@@ -114,7 +108,7 @@ def a_matching_output_makes_its_spending_match(t):
 @case()
 def elements_are_added_and_filters_taken_away(t):
     chain, keys, paying, _ = make_chain()
-    node = node_with(t, chain, "-peerbloomfilters")
+    node = t.node_at(chain, "-peerbloomfilters")
     peer = t.peer(node)
     peer.send("filterload", filter_of())
     equal(filtered(peer, chain.hash_at(111)), ([], []))
@@ -133,7 +127,7 @@ def elements_are_added_and_filters_taken_away(t):
 def a_filter_without_bits_matches_everything(t):
     """CVE-2013-5700: no division by zero."""
     chain, _, _, _ = make_chain()
-    node = node_with(t, chain, "-peerbloomfilters")
+    node = t.node_at(chain, "-peerbloomfilters")
     peer = t.peer(node)
     peer.send("filterload", b"\0" + struct.pack("<IIB", 5, 0, 1))
     equal(filtered(peer, chain.hash_at(111))[0], [x.txid() for x in chain.at(111).txs])
@@ -159,7 +153,7 @@ def a_filter_that_selects_too_much_ends_the_connection(t):
     chain = Chain(start_time=int(time.time()) - 1000).grow(101)
     big = Tx([TxIn(chain.at(1).txs[0].txid(), 0)], [TxOut(0, b"\x00\x6a" + bytes(9 << 20))])
     chain.add(big)
-    node = node_with(t, chain, "-peerbloomfilters", "-genesisactivationheight=1")
+    node = t.node_at(chain, "-peerbloomfilters", "-genesisactivationheight=1")
     peer = t.peer(node)
     peer.send("filterload", filter_of(big.txid()))
     peer.send("getdata", inventory((MSG_FILTERED_BLOCK, chain.tip)))
@@ -172,7 +166,7 @@ def filtered_blocks_end_with_the_upload_target(t):
     chain, _, _, _ = make_chain()
     large = chain.add(Tx([TxIn(chain.at(5).txs[0].txid(), 0)],
                          [TxOut(0, b"\x00\x6a" + bytes(1_200_000))]))
-    node = node_with(t, chain, "-peerbloomfilters", "-maxuploadtarget=1",
+    node = t.node_at(chain, "-peerbloomfilters", "-maxuploadtarget=1",
                      "-genesisactivationheight=1")
     peer = t.peer(node)
     peer.send("filterload", filter_of())

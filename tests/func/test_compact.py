@@ -13,13 +13,6 @@ def fresh_chain(n, **options):
     return Chain(start_time=int(time.time()) - 3 * n - 600).grow(n, **options)
 
 
-def node_with(t, chain, *options):
-    """A node at the tip of the chain, out of initial download."""
-    node = t.node("-loadblock=" + chain.write(t.path(f"chain{time.monotonic_ns()}.blk")), *options)
-    t.wait(lambda: node.tip() == chain.tip_hex, 30, "import")
-    return node
-
-
 def spends(chain, first, n):
     """n transactions that spend coinbases of the chain from height `first` on."""
     return [Tx([TxIn(chain.at(first + i).txs[0].txid(), 0)], [TxOut(50 * 10**8 - 1000, ANYONE)])
@@ -64,7 +57,7 @@ def sendcmpct_follows_sendheaders_and_offers_version_1(t):
 @case()
 def missing_transactions_are_asked_for_once(t):
     chain = fresh_chain(110)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peer, block = compact_peer(t, node), next_block(chain)
     peer.send("cmpctblock", cmpctblock_payload(block, prefilled=(0, 2)))
     equal(asked_for(peer, block), [1, 3, 4, 5])
@@ -78,7 +71,7 @@ def missing_transactions_are_asked_for_once(t):
 @case()
 def a_block_with_everything_prefilled_needs_no_request(t):
     chain = fresh_chain(110)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peer, block = compact_peer(t, node), next_block(chain)
     peer.send("cmpctblock", cmpctblock_payload(block, prefilled=tuple(range(6))))
     t.wait(lambda: node.tip() == block.hash_hex, 10, "tip")
@@ -88,7 +81,7 @@ def a_block_with_everything_prefilled_needs_no_request(t):
 @case()
 def transactions_of_the_mempool_are_not_asked_for(t):
     chain = fresh_chain(110)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peer, block = compact_peer(t, node), next_block(chain, 8)
     for i in (7, 2, 4):
         node.rpc.sendrawtransaction(block.txs[i].serialize().hex())
@@ -102,7 +95,7 @@ def transactions_of_the_mempool_are_not_asked_for(t):
 @case()
 def a_block_of_known_transactions_takes_one_message(t):
     chain = fresh_chain(110)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peer, block = compact_peer(t, node), next_block(chain, 8)
     for tx in block.txs[1:]:
         node.rpc.sendrawtransaction(tx.serialize().hex())
@@ -115,7 +108,7 @@ def a_block_of_known_transactions_takes_one_message(t):
 def a_collision_with_a_known_transaction_leads_to_the_whole_block(t):
     """Attack C3: the short id at the place of transaction 3 is that of another one we know."""
     chain = fresh_chain(110)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peer, block = compact_peer(t, node), next_block(chain, 5)
     other = spends(chain, 6, 1)[0]
     for tx in block.txs[1:3] + block.txs[4:] + [other]:
@@ -131,7 +124,7 @@ def a_collision_with_a_known_transaction_leads_to_the_whole_block(t):
 @case()
 def an_announced_block_is_asked_for_in_compact_form(t):
     chain = fresh_chain(110)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peer, block = compact_peer(t, node), next_block(chain)
     peer.send("headers", headers_payload([block.header]))
     wanted = peer.wait_for("getdata", match=lambda p: block.hash() in p)
@@ -144,13 +137,13 @@ def an_announced_block_is_asked_for_in_compact_form(t):
 @case()
 def several_blocks_or_an_old_tip_are_asked_for_whole(t):
     chain = fresh_chain(110)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peer, branch = compact_peer(t, node), chain.fork(110).grow(2)
     peer.send("headers", headers_payload(branch.headers(111)))
     wanted = parse_inventory(peer.wait_for("getdata", match=lambda p: branch.tip in p))
     equal(wanted, [(MSG_BLOCK, branch.hash_at(h)) for h in (111, 112)])
     old = Chain(start_time=int(time.time()) - 6 * 3600).grow(10)
-    node = node_with(t, old)
+    node = t.node_at(old)
     peer, block = compact_peer(t, node), old.fork(10).add(time=int(time.time()))
     peer.send("headers", headers_payload([block.header]))
     wanted = parse_inventory(peer.wait_for("getdata", match=lambda p: block.hash() in p))
@@ -161,7 +154,7 @@ def several_blocks_or_an_old_tip_are_asked_for_whole(t):
 def repeated_and_unasked_answers_change_nothing(t):
     """Attack C3."""
     chain = fresh_chain(110)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peer, block = compact_peer(t, node), next_block(chain)
     everything = blocktxn_payload(block, range(1, 6))
     for _ in range(3):
@@ -181,7 +174,7 @@ def repeated_and_unasked_answers_change_nothing(t):
 def an_answer_of_the_wrong_length_is_punished(t):
     """Spec p2p 3: blocktxn that is inconsistent scores 100; the block comes from another peer."""
     chain = fresh_chain(110)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     block = next_block(chain)
     for indices in ([1, 2, 3], [1, 2, 3, 4, 5, 5]):
         peer = compact_peer(t, node)
@@ -198,7 +191,7 @@ def an_answer_of_the_wrong_length_is_punished(t):
 @case()
 def a_prefilled_place_outside_the_block_is_punished(t):
     chain = fresh_chain(110)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peer, block = compact_peer(t, node), next_block(chain)
     good = cmpctblock_payload(block)
     at = 80 + 8 + 1 + 5 * 6 + 1
@@ -211,7 +204,7 @@ def a_prefilled_place_outside_the_block_is_punished(t):
 def wrong_transactions_lead_to_the_whole_block_without_blame(t):
     """Attack C3: what a collision of short ids looks like; the same peer then sends the block."""
     chain = fresh_chain(112)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peer, block = compact_peer(t, node), next_block(chain)
     peer.send("cmpctblock", cmpctblock_payload(block))
     equal(asked_for(peer, block), [1, 2, 3, 4, 5])
@@ -229,7 +222,7 @@ def wrong_transactions_lead_to_the_whole_block_without_blame(t):
 @case()
 def equal_short_ids_lead_to_the_whole_block(t):
     chain = fresh_chain(110)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peer, block = compact_peer(t, node), next_block(chain)
     peer.send("cmpctblock", cmpctblock_payload(block, change={3: block.txs[1].txid()}))
     wanted = parse_inventory(peer.wait_for("getdata", match=lambda p: block.hash() in p))
@@ -243,7 +236,7 @@ def equal_short_ids_lead_to_the_whole_block(t):
 def an_invalid_block_in_compact_form_costs_no_score(t):
     """Spec p2p 6: blocks rebuilt from compact form are not punished."""
     chain = fresh_chain(110)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peer = compact_peer(t, node)
     coin = chain.at(1).txs[0].txid()
     bad = chain.fork(110).add(Tx([TxIn(coin, 0)], [TxOut(1, ANYONE)]),
@@ -257,7 +250,7 @@ def an_invalid_block_in_compact_form_costs_no_score(t):
 @case()
 def a_header_without_work_in_a_compact_block_is_punished(t):
     chain = fresh_chain(110)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peer, block = compact_peer(t, node), next_block(chain)
     block.header.unsolve()
     peer.send("cmpctblock", cmpctblock_payload(block))
@@ -268,7 +261,7 @@ def a_header_without_work_in_a_compact_block_is_punished(t):
 @case()
 def a_compact_block_above_an_unknown_one_brings_its_headers_first(t):
     chain = fresh_chain(110)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peer, branch = compact_peer(t, node), chain.fork(110).grow(2)
     peer.send("cmpctblock", cmpctblock_payload(branch.at(112)))
     peer.wait_for("getheaders")
@@ -281,7 +274,7 @@ def a_compact_block_above_an_unknown_one_brings_its_headers_first(t):
 def compact_blocks_of_another_chain_lead_to_one_question_and_no_ban(t):
     """Attack C2: as headers that do not connect."""
     chain = fresh_chain(110)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peer, other = compact_peer(t, node), fresh_chain(60, extra=b"o")
     asked = len([c for c, _ in peer.seen if c == "getheaders"])
     for height in range(5, 9):
@@ -300,7 +293,7 @@ def compact_blocks_of_another_chain_lead_to_one_question_and_no_ban(t):
 @case()
 def a_truncated_compact_message_is_rejected_without_score(t):
     chain = fresh_chain(110)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peer, block = compact_peer(t, node), next_block(chain)
     for command, payload in (("cmpctblock", cmpctblock_payload(block)),
                              ("blocktxn", blocktxn_payload(block, [1, 2])),
@@ -314,7 +307,7 @@ def a_truncated_compact_message_is_rejected_without_score(t):
 def messages_too_large_to_collect_lead_to_the_whole_block(t):
     """Beyond 32 MiB only the beginning is looked at, and nothing is kept."""
     chain = fresh_chain(110)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peer, block = compact_peer(t, node), next_block(chain)
     node.reset_peak_memory()
     before = node.memory()
@@ -336,7 +329,7 @@ def messages_too_large_to_collect_lead_to_the_whole_block(t):
 def a_block_too_large_for_memory_is_put_together_on_disk(t):
     """Above 32 MiB the pieces go to the file as the intake takes them."""
     chain = fresh_chain(110)
-    node = node_with(t, chain, "-genesisactivationheight=1")
+    node = t.node_at(chain, "-genesisactivationheight=1")
     peer = compact_peer(t, node)
     data = b"\x00\x6a" + bytes(5 << 20)
     large = [Tx([TxIn(chain.at(i).txs[0].txid(), 0)], [TxOut(0, data)]) for i in range(1, 9)]
@@ -356,7 +349,7 @@ def at_most_three_peers_are_asked_and_the_last_is_one_we_chose(t):
     """Attack C5."""
     chain = fresh_chain(110)
     listener = t.listener(height=110)
-    node = node_with(t, chain, "-connect=" + listener.address)
+    node = t.node_at(chain, "-connect=" + listener.address)
     block = next_block(chain)
     chosen = listener.accept()
     chosen.send("sendcmpct", sendcmpct_payload(0))
@@ -376,7 +369,7 @@ def at_most_three_peers_are_asked_and_the_last_is_one_we_chose(t):
 def eight_peers_that_announce_and_stall_do_not_hold_up_the_tip(t):
     """Attack C5: the tip is reached within 5 s of the announcement."""
     chain = fresh_chain(110)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     block = next_block(chain)
     stalling = [compact_peer(t, node) for _ in range(8)]
     honest = compact_peer(t, node)
@@ -402,7 +395,7 @@ def eight_peers_that_announce_and_stall_do_not_hold_up_the_tip(t):
 def stalling_peers_that_send_other_things_are_passed_over(t):
     """Attack C5: bytes that are no block do not count as one that comes."""
     chain = fresh_chain(110)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     block = next_block(chain)
     stalling = [compact_peer(t, node) for _ in range(3)]
     for peer in stalling:
@@ -424,7 +417,7 @@ def stalling_peers_that_send_other_things_are_passed_over(t):
 def wrong_transactions_of_others_do_not_disturb_an_honest_peer(t):
     """Attack C4: only the entry of (peer, block) that a message belongs to is given up."""
     chain = fresh_chain(120)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     block, wrong = next_block(chain), chain.fork(120).add(*spends(chain, 2, 5))
     attackers = [compact_peer(t, node) for _ in range(2)]
     honest = compact_peer(t, node)
@@ -462,7 +455,7 @@ def choices(peer):
 @case()
 def the_last_three_who_brought_a_tip_announce_in_compact_form(t):
     chain = fresh_chain(110)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peers = [compact_peer(t, node) for _ in range(4)]
     for peer in peers[:3]:
         deliver(t, node, chain, peer)
@@ -477,7 +470,7 @@ def the_last_three_who_brought_a_tip_announce_in_compact_form(t):
 def the_one_peer_we_chose_keeps_its_place(t):
     chain = fresh_chain(110)
     listener = t.listener(height=110)
-    node = node_with(t, chain, "-connect=" + listener.address)
+    node = t.node_at(chain, "-connect=" + listener.address)
     chosen = listener.accept()
     chosen.send("sendcmpct", sendcmpct_payload(0))
     deliver(t, node, chain, chosen)
@@ -492,7 +485,7 @@ def the_one_peer_we_chose_keeps_its_place(t):
 @case()
 def with_blocksonly_nothing_is_asked_for_in_compact_form(t):
     chain = fresh_chain(110)
-    node = node_with(t, chain, "-blocksonly")
+    node = t.node_at(chain, "-blocksonly")
     peer = compact_peer(t, node)
     block = chain.add()
     peer.send("cmpctblock", cmpctblock_payload(block))
@@ -517,7 +510,7 @@ def check_form(payload, block):
 def compact_blocks_are_served_near_the_tip_and_whole_ones_below(t):
     chain = fresh_chain(110)
     chain.add(*spends(chain, 1, 8))
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peer = t.peer(node)
     for height in (111, 108, 107):
         peer.send("getdata", inventory((MSG_CMPCT_BLOCK, chain.hash_at(height))))
@@ -529,7 +522,7 @@ def compact_blocks_are_served_near_the_tip_and_whole_ones_below(t):
 @case()
 def answers_to_getdata_keep_their_order(t):
     chain = fresh_chain(110)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peer = t.peer(node)
     wanted = [(MSG_CMPCT_BLOCK, 110), (MSG_BLOCK, 3), (MSG_CMPCT_BLOCK, 109), (MSG_CMPCT_BLOCK, 110),
               (MSG_BLOCK, 110)]
@@ -551,7 +544,7 @@ def answers_to_getdata_keep_their_order(t):
 @case()
 def old_tips_are_served_whole(t):
     old = Chain(start_time=int(time.time()) - 6 * 3600).grow(10)
-    node = node_with(t, old)
+    node = t.node_at(old)
     peer = t.peer(node)
     peer.send("getdata", inventory((MSG_CMPCT_BLOCK, old.tip)))
     equal(peer.wait_for("block"), old.at(10).serialize())
@@ -562,7 +555,7 @@ def missing_transactions_are_served_down_to_ten_blocks(t):
     chain = fresh_chain(110)
     chain.add(*spends(chain, 1, 6))
     chain.grow(10)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peer = t.peer(node)
     equal(chain.height, 121)
     peer.send("getblocktxn", getblocktxn_payload(chain.hash_at(111), [0, 2, 3, 6]))
@@ -579,7 +572,7 @@ def missing_transactions_are_served_down_to_ten_blocks(t):
 def who_misses_nearly_everything_gets_the_block(t):
     chain = fresh_chain(110)
     chain.add(*spends(chain, 1, 9))
-    node = node_with(t, chain, "-maxblocktxnpercent=50")
+    node = t.node_at(chain, "-maxblocktxnpercent=50")
     peer = t.peer(node)
     peer.send("getblocktxn", getblocktxn_payload(chain.tip, range(5)))
     equal(peer.wait_for("blocktxn"), blocktxn_payload(chain.at(111), range(5)))
@@ -591,7 +584,7 @@ def who_misses_nearly_everything_gets_the_block(t):
 def an_index_outside_the_block_is_punished(t):
     chain = fresh_chain(110)
     chain.add(*spends(chain, 1, 3))
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     for indices in ([4], range(5), [2**32 - 1]):
         peer = t.peer(node)
         peer.send("getblocktxn", getblocktxn_payload(chain.tip, indices))
@@ -618,7 +611,7 @@ def who_asked_for_it_learns_of_new_tips_by_compact_block(t):
 def a_block_is_passed_on_before_its_scripts_are_checked(t):
     """It extends the tip and fits its header; that its scripts fail shows later and harms nobody."""
     chain = fresh_chain(110)
-    node = node_with(t, chain, "-genesisactivationheight=1", "-par=4")
+    node = t.node_at(chain, "-genesisactivationheight=1", "-par=4")
     fast = compact_peer(t, node, announce=1, height=110)
     fast.get_headers([chain.hash_at(100)])
     source = t.peer(node)
@@ -655,7 +648,7 @@ def two_nodes_pass_blocks_in_compact_form(t):
 @case()
 def a_mined_block_travels_in_compact_form_where_its_transactions_are_known(t):
     chain = fresh_chain(110)
-    a, b = node_with(t, chain), node_with(t, chain)
+    a, b = t.node_at(chain), t.node_at(chain)
     b.rpc.addnode(a.p2p, "onetry")
     t.wait(lambda: a.rpc.getconnectioncount() == 1, 10, "connection")
     b.rpc.generatetoaddress(1, ADDRESS)

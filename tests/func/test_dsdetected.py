@@ -4,7 +4,7 @@ import time
 
 from framework import case, check, equal, is_in, main
 from blocks import ANYONE, Chain, Tx, TxIn, TxOut, compact, display, var_bytes
-from proofs import branch, ids_of, loaded, rows
+from proofs import branch, ids_of, rows
 
 MATURE = 115
 
@@ -46,7 +46,7 @@ def branches(base, fork, *heights, n=2):
 
 def scene(t, *options):
     base = Chain(start_time=int(time.time()) - 3000).grow(MATURE)
-    node = loaded(t, base, *options)
+    node = t.node_at(base, *options)
     return base, node, t.peer(node), t.peer(node)
 
 
@@ -85,7 +85,7 @@ def a_report_that_holds_is_recorded_and_passed_on_once(t):
 @case()
 def reports_travel_from_node_to_node(t):
     base, node, sender, _ = scene(t)
-    second = loaded(t, base, "-connect=" + node.p2p)
+    second = t.node_at(base, "-connect=" + node.p2p)
     far = t.peer(second)
     t.wait(lambda: second.rpc.getconnectioncount() == 2, 10, "connection")
     a, b = branches(base, MATURE - 2, 1)
@@ -184,7 +184,7 @@ def a_report_about_an_invalid_block_is_refused(t):
 @case(timeout=120)
 def forks_that_are_too_deep_are_refused(t):
     base = Chain(start_time=int(time.time()) - 7000).grow(MATURE + 1010)
-    node = loaded(t, base)
+    node = t.node_at(base)
     sender, other = t.peer(node), t.peer(node)
     a, b = branches(base, 105, 1)
     refused(sender, node, report(entry(a, 107, 105), entry(b, 107, 105)))
@@ -197,7 +197,7 @@ def forks_that_are_too_deep_are_refused(t):
 @case()
 def while_syncing_reports_are_ignored(t):
     base = Chain(start_time=int(time.time()) - 40 * 3600).grow(MATURE)
-    node = loaded(t, base)
+    node = t.node_at(base)
     sender, other = t.peer(node), t.peer(node)
     a, b = branches(base, MATURE - 2, 1)
     sender.send("dsdetected", report(entry(a, MATURE, MATURE - 2), entry(b, MATURE, MATURE - 2)))
@@ -239,7 +239,7 @@ def a_reorganisation_with_a_double_spend_is_reported(t):
     equal(payloads[0], report(entry(left, MATURE + 1, MATURE, index=4),
                               entry(chain, MATURE + 1, MATURE, index=4)))
     is_in("double spend", str(node.rpc.why(left.at(MATURE + 1).hash_hex)["recorded"]))
-    far = loaded(t, base)
+    far = t.node_at(base)
     reporter, listener = t.peer(far), t.peer(far)
     reporter.send("dsdetected", payloads[0])
     equal(listener.wait_for("dsdetected"), payloads[0], "another node believes it")

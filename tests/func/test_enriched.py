@@ -18,12 +18,6 @@ def add_large_coinbase(chain, size):
                              [TxOut(0, b"\x6a" + bytes(size))]))
 
 
-def node_with(t, chain, *options):
-    node = t.node("-loadblock=" + chain.write(t.path("chain.blk")), *options)
-    t.wait(lambda: node.tip() == chain.tip_hex, 30, "import")
-    return node
-
-
 def tx_length(data, at):
     """Bytes of the transaction that begins there."""
     start = at
@@ -97,7 +91,7 @@ def headers_come_with_coinbase_and_proof(t):
         spends = [Tx([TxIn(chain.at(n * 3 + i).txs[0].txid(), 0)], [TxOut(10**8, ANYONE)])
                   for i in range(n)]
         chain.add(*spends)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peer = t.peer(node)
     got = ask(peer, [chain.hash_at(118)])
     equal([e["hash"] for e in got], [chain.hash_at(h) for h in range(119, 124)])
@@ -115,7 +109,7 @@ def headers_come_with_coinbase_and_proof(t):
 @case(timeout=90)
 def at_most_2000_come_at_once(t):
     chain = Chain(start_time=int(time.time()) - 7000).grow(2100)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peer = t.peer(node)
     got = ask(peer, [chain.hash_at(0)])
     equal(len(got), 2000)
@@ -127,7 +121,7 @@ def an_answer_stays_below_what_the_peer_takes_but_has_one_entry(t):
     chain = fresh_chain(3)
     for size in (400_000, 400_000, 400_000, 1_200_000):
         add_large_coinbase(chain, size)
-    node = node_with(t, chain, "-genesisactivationheight=1")
+    node = t.node_at(chain, "-genesisactivationheight=1")
     got = ask_with_limit(t, node, [chain.hash_at(3)], 4 << 20)
     equal(len(got), 4)
     got = ask_with_limit(t, node, [chain.hash_at(3)], 1 << 20)
@@ -149,7 +143,7 @@ def ask_with_limit(t, node, locator, limit):
 @case()
 def requests_are_answered_in_order(t):
     chain = fresh_chain(20)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peer = t.peer(node)
     for height in (5, 6, 7):
         peer.send("gethdrsen", locator_payload([chain.hash_at(height)], chain.hash_at(height + 1)))
@@ -167,7 +161,7 @@ def requests_are_answered_in_order(t):
 @case()
 def while_syncing_only_trusted_peers_get_an_answer(t):
     chain = Chain(start_time=int(time.time()) - 40 * 3600).grow(5)
-    node = node_with(t, chain)
+    node = t.node_at(chain)
     peer = t.peer(node)
     peer.send("gethdrsen", locator_payload([chain.hash_at(2)]))
     check("hdrsen" not in [c for c, _ in peer.ping().seen], "ignored")
@@ -181,7 +175,7 @@ def pruned_blocks_come_without_coinbase(t):
     for _ in range(6):
         add_large_coinbase(chain, 600_000)
     chain.grow(1100)  # pruning begins above height 1000
-    node = node_with(t, chain, "-genesisactivationheight=1", "-prune=1",
+    node = t.node_at(chain, "-genesisactivationheight=1", "-prune=1",
                      "-preferredblockfilesize=1MiB")
     node.rpc.pruneblockchain(8)
     peer = t.peer(node)

@@ -7,7 +7,7 @@ import time
 from framework import case, check, equal, main, raises_rpc
 from blocks import Chain, TxOut, coinbase, compact, display, from_display
 from p2p import ChainServer
-from proofs import ZERO, branch, family, fold, ids_of, loaded, parse_merkleblock, rows
+from proofs import ZERO, branch, family, fold, ids_of, parse_merkleblock, rows
 
 def shown(nodes):
     return ["*" if node is None else display(node) for node in nodes]
@@ -16,7 +16,7 @@ def shown(nodes):
 @case()
 def partial_trees_hold_and_are_verified(t):
     chain = family(13)
-    node = loaded(t, chain)
+    node = t.node_at(chain)
     block = chain.at(103)
     ids = ids_of(block)
     for wanted in ([ids[0]], [ids[12]], [ids[3], ids[7]], ids):
@@ -35,7 +35,7 @@ def a_spent_transaction_is_found_with_the_index_or_the_block(t):
     """The one of the block before has no unspent output left."""
     chain = family(4)
     fan = display(chain.at(102).txs[1].txid())
-    plain, indexed = loaded(t, chain), loaded(t, chain, "-txindex")
+    plain, indexed = t.node_at(chain), t.node_at(chain, "-txindex")
     indexed.restart()
     want = plain.rpc.gettxoutproof([fan], chain.at(102).hash_hex)
     equal(indexed.rpc.gettxoutproof([fan]), want)
@@ -54,7 +54,7 @@ def a_spent_transaction_is_found_with_the_index_or_the_block(t):
 @case()
 def bad_requests_for_partial_trees_are_refused(t):
     chain = family(3)
-    node = loaded(t, chain)
+    node = t.node_at(chain)
     txid, block = display(chain.at(103).txs[1].txid()), chain.at(103).hash_hex
     raises_rpc(-8, lambda: node.rpc.gettxoutproof([]), "cannot be empty")
     raises_rpc(-8, lambda: node.rpc.gettxoutproof([txid, txid]), "duplicated txid: " + txid)
@@ -76,7 +76,7 @@ def bad_requests_for_partial_trees_are_refused(t):
 @case()
 def a_proof_of_a_block_off_the_chain_is_an_error(t):
     chain = family(3)
-    node = loaded(t, chain)
+    node = t.node_at(chain)
     txid, block = display(chain.at(103).txs[1].txid()), chain.at(103).hash_hex
     proof = node.rpc.gettxoutproof([txid])
     node.rpc.invalidateblock(block)
@@ -89,7 +89,7 @@ def a_proof_of_a_block_off_the_chain_is_an_error(t):
 @case()
 def no_flipped_bit_of_a_partial_tree_proves_another_transaction(t):
     chain = family(11)
-    node = loaded(t, chain)
+    node = t.node_at(chain)
     ids = ids_of(chain.at(103))
     proof = bytes.fromhex(node.rpc.gettxoutproof([display(ids[4]), display(ids[9])]))
     bits = random.Random(1).sample(range(80 * 8, len(proof) * 8), 150)
@@ -108,7 +108,7 @@ def no_flipped_bit_of_a_partial_tree_proves_another_transaction(t):
 def a_partial_tree_of_another_depth_proves_nothing(t):
     """Pairs of the block's tree passed off as transactions: the root is right (attacks A4)."""
     chain = family(8)
-    node = loaded(t, chain)
+    node = t.node_at(chain)
     block = chain.at(103)
     pairs = rows(ids_of(block))[1]
     equal(rows(pairs)[-1][0], block.header.root)
@@ -122,7 +122,7 @@ def a_partial_tree_of_another_depth_proves_nothing(t):
 @case()
 def branches_lead_to_the_root(t):
     chain = family(13)
-    node = loaded(t, chain)
+    node = t.node_at(chain)
     block = chain.at(103)
     ids = ids_of(block)
     header = node.rpc.getblockheader(block.hash_hex)
@@ -145,7 +145,7 @@ def branches_lead_to_the_root(t):
 @case()
 def branches_have_the_targets_and_forms_asked_for(t):
     chain = family(3)
-    node = loaded(t, chain)
+    node = t.node_at(chain)
     block = chain.at(103)
     tx = block.txs[2]
     txid = display(tx.txid())
@@ -172,7 +172,7 @@ def branches_have_the_targets_and_forms_asked_for(t):
 @case()
 def a_block_of_one_transaction_has_a_proof_without_nodes(t):
     chain = Chain(start_time=int(time.time()) - 3000).grow(2)
-    node = loaded(t, chain)
+    node = t.node_at(chain)
     txid = display(chain.at(2).txs[0].txid())
     proof = node.rpc.getmerkleproof(txid)
     equal((proof["index"], proof["nodes"]), (0, []))
@@ -189,7 +189,7 @@ def changed(proof, **members):
 @case()
 def wrong_branches_are_told_apart(t):
     chain = family(13)
-    node = loaded(t, chain)
+    node = t.node_at(chain)
     ids = ids_of(chain.at(103))
     proof = node.rpc.getmerkleproof(display(ids[12]))
     nodes, verify = proof["nodes"], node.rpc.verifymerkleproof
@@ -209,7 +209,7 @@ def wrong_branches_are_told_apart(t):
 def a_root_that_comes_out_right_is_not_enough(t):
     """Attacks A4: an inner node in place of a transaction, a tree that is in no block."""
     chain = family(8)
-    node = loaded(t, chain)
+    node = t.node_at(chain)
     block = chain.at(103)
     tree = rows(ids_of(block))
     proof = node.rpc.getmerkleproof(display(tree[0][5]))
@@ -225,7 +225,7 @@ def a_root_that_comes_out_right_is_not_enough(t):
 
 @case()
 def bad_branches_are_refused(t):
-    node = loaded(t, family(3))
+    node = t.node_at(family(3))
     proof = node.rpc.getmerkleproof(node.rpc.getblock(node.tip())["tx"][1])
     for text, members in (('"flags" must be a numeric value', {"flags": "2"}),
                           ('only supports "flags" with value 2', {"flags": 0}),
@@ -246,7 +246,7 @@ def bad_branches_are_refused(t):
 @case()
 def a_damaged_block_gives_no_proof(t):
     chain = family(3)
-    node = loaded(t, chain)
+    node = t.node_at(chain)
     block = chain.at(103)
     txid = display(block.txs[1].txid())
     proof = node.rpc.getmerkleproof(txid)

@@ -2,7 +2,7 @@
 (issue 2 part 5)."""
 import time
 
-from framework import ADDRESS, case, equal, main, raises_rpc, wait_until
+from framework import ADDRESS, case, equal, main, raises_rpc
 from blocks import ANYONE, Block, Chain, Header, Key, Tx, TxIn, TxOut, spend
 from p2p import headers_payload
 
@@ -21,19 +21,12 @@ def submit(node, block):
     return node.rpc.submitblock(block.serialize().hex())
 
 
-def loaded(t, chain, *options):
-    node = t.node("-loadblock=" + chain.write(t.path(f"c{chain.height}.blk")), *options)
-    wait_until(lambda: node.rpc.getblockcount() == chain.height, 20, "import")
-    node.options = list(options)
-    return node
-
-
 @case()
 def genesis_changes_what_op_return_means(t):
     """OP_1 OP_RETURN: failure before Genesis, early success for outputs made after it."""
     for height, verdict in ((103, "blk-bad-inputs"), (102, None)):
         chain, coin = chain_with_coin(b"\x51\x6a")
-        node = loaded(t, chain, f"-genesisactivationheight={height}", "-chronicleactivationheight=1000")
+        node = t.node_at(chain, f"-genesisactivationheight={height}", "-chronicleactivationheight=1000")
         block = Block.make(chain.tip, 103, chain.time + 1, [Tx([TxIn(coin, 0)], [TxOut(1, ANYONE)])])
         equal(submit(node, block), verdict, f"activation at {height}, output made at 102")
 
@@ -43,7 +36,7 @@ def genesis_forbids_new_p2sh_outputs(t):
     p2sh = b"\xa9\x14" + bytes(20) + b"\x87"
     for height, verdict in ((104, None), (103, "bad-txns-vout-p2sh")):
         chain, coin = chain_with_coin(ANYONE)
-        node = loaded(t, chain, f"-genesisactivationheight={height}", "-chronicleactivationheight=1000")
+        node = t.node_at(chain, f"-genesisactivationheight={height}", "-chronicleactivationheight=1000")
         block = Block.make(chain.tip, 103, chain.time + 1, [Tx([TxIn(coin, 0)], [TxOut(1, p2sh)])])
         equal(submit(node, block), verdict, f"activation at {height}")
 
@@ -54,7 +47,7 @@ def chronicle_brings_back_an_opcode(t):
     script = b"\x62\x75\x51"  # OP_VER OP_DROP OP_1
     for height, verdict in ((1000, "blk-bad-inputs"), (102, None)):
         chain, coin = chain_with_coin(script)
-        node = loaded(t, chain, "-genesisactivationheight=50", f"-chronicleactivationheight={height}")
+        node = t.node_at(chain, "-genesisactivationheight=50", f"-chronicleactivationheight={height}")
         block = Block.make(chain.tip, 103, chain.time + 1, [Tx([TxIn(coin, 0)], [TxOut(1, ANYONE)])])
         equal(submit(node, block), verdict, f"Chronicle at {height}")
 
@@ -63,7 +56,7 @@ def chronicle_brings_back_an_opcode(t):
 def signed_spends_are_checked(t):
     key, other = Key(1001), Key(1002)
     chain, coin = chain_with_coin(key.script)
-    node = loaded(t, chain)
+    node = t.node_at(chain)
     good = spend(key, coin, 0, COIN, [TxOut(COIN - 1000, other.script)])
     wrong_key = spend(other, coin, 0, COIN, [TxOut(COIN - 1000, other.script)])
     wrong_amount = spend(key, coin, 0, COIN + 1, [TxOut(COIN - 1000, other.script)])
@@ -94,7 +87,7 @@ def mock_time_rules_the_clock(t):
 @case()
 def age_of_the_tip_decides_initial_download(t):
     old = Chain(start_time=int(time.time()) - 90000).grow(3)
-    node = loaded(t, old)
+    node = t.node_at(old)
     equal(node.rpc.getinfo()["initcomplete"], False)
     node.restart("-maxtipage=100000")
     equal(node.rpc.getinfo()["initcomplete"], True)
@@ -108,7 +101,7 @@ def block_above_the_size_limit_is_refused_and_connects_when_it_is_raised(t):
     first = Tx([TxIn(coin, 0)], [TxOut(COIN - 1, ANYONE), TxOut(0, data)])
     second = Tx([TxIn(first.txid(), 0)], [TxOut(1, ANYONE), TxOut(0, data)])
     block = Block.make(chain.tip, 103, chain.time + 1, [first, second])
-    node = loaded(t, chain, "-excessiveblocksize=1000001")
+    node = t.node_at(chain, "-excessiveblocksize=1000001")
     equal(submit(node, block), "bad-blk-length")
     equal(node.rpc.getblockcount(), 102)
     equal({r["hash"]: r["status"] for r in node.rpc.getchaintips()}.get(block.hash_hex) in
