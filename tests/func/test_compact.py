@@ -1,12 +1,15 @@
-"""Compact blocks (spec p2p 3, 5, 8; attacks C3, C4, C5): received from scripted peers, served to
+"""Compact blocks (spec p2p 3, 5, 8; attacks C2 to C6): received from scripted peers, served to
 them, and between two nodes."""
+import struct
 import time
 
 from framework import ADDRESS, RpcError, case, check, equal, main
-from blocks import ANYONE, Block, Chain, Tx, TxIn, TxOut, display, from_display, push, sha256d
-from p2p import (ChainServer, Closed, MSG_BLOCK, MSG_CMPCT_BLOCK, Silence, blocktxn_payload, cmpctblock_payload,
-                 getblocktxn_payload, headers_payload, inventory, parse_cmpctblock,
-                 parse_getblocktxn, parse_headers, parse_inventory, sendcmpct_payload, short_id)
+from blocks import (ANYONE, Block, Chain, Tx, TxIn, TxOut, coinbase, compact, display,
+                    from_display, push, sha256d)
+from p2p import (ChainServer, Closed, MSG_BLOCK, MSG_CMPCT_BLOCK, Silence, blocktxn_payload,
+                 cmpctblock_payload, getblocktxn_payload, headers_payload, inventory,
+                 parse_cmpctblock, parse_getblocktxn, parse_headers, parse_inventory,
+                 sendcmpct_payload, short_id)
 
 
 def fresh_chain(n, **options):
@@ -434,6 +437,24 @@ def wrong_transactions_of_others_do_not_disturb_an_honest_peer(t):
     honest.send("blocktxn", blocktxn_payload(block, indices))
     t.wait(lambda: node.tip() == block.hash_hex, 5, "tip")
     equal(honest.score(node), 0)
+
+
+@case(timeout=120)
+def compact_blocks_of_many_peers_share_one_budget(t):
+    """Attack C6: what does not fit is fetched whole, so that short ids fill no memory."""
+    chain = fresh_chain(110)
+    node = t.node_at(chain, "-memory=256MB")
+    ids = b"".join(struct.pack("<Q", i)[:6] for i in range(300_000))
+    most = 0
+    for i in range(12):
+        block = chain.fork(110).add(coinbase_tx=coinbase(111, extra=bytes([i])))
+        peer = compact_peer(t, node)
+        peer.send("cmpctblock", block.header.serialize() + bytes(8) + compact(300_000) + ids
+                  + b"\x01\x00" + block.txs[0].serialize())
+        peer.ping()
+        most = max(most, node.rpc.getmemoryinfo()["ledger"]["compact"])
+    check(10 << 20 < most <= 64 << 20, f"{most} bytes at the most")
+    equal(node.rpc.getblockcount(), 110)
 
 
 # --- high bandwidth ------------------------------------------------------------------------------
