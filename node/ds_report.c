@@ -99,7 +99,8 @@ struct spent {
 
 static int compare_spent(const void *a, const void *b)
 {
-    const struct outpoint *x = &((const struct spent *)a)->out, *y = &((const struct spent *)b)->out;
+    const struct outpoint *x = &((const struct spent *)a)->out;
+    const struct outpoint *y = &((const struct spent *)b)->out;
     const int ids = memcmp(x->txid.b, y->txid.b, sizeof(x->txid.b));
     return ids ? ids : (x->index > y->index) - (x->index < y->index);
 }

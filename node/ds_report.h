@@ -1,7 +1,7 @@
 /*
- * What a dsdetected message says, and whether it holds together: linked headers, proofs that lead to
- * their roots, and transactions that really spend the same (spec p2p 3, consensus 6). Proof of work
- * and the place in the chain are for whoever has the headers. Pure functions, any thread.
+ * What a dsdetected message says, and whether it holds together: linked headers, proofs that lead
+ * to their roots, and transactions that really spend the same (spec p2p 3, consensus 6). Proof of
+ * work and the place in the chain are for whoever has the headers. Pure functions, any thread.
  */
 #ifndef NODE_DS_REPORT_H
 #define NODE_DS_REPORT_H

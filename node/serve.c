@@ -147,7 +147,8 @@ static void serve_block(struct sync_peer *sp, const struct inv_item *item)
         return; /* silence, as the reference (spec p2p 5); unknown and pruned look the same */
     const bool filtered = item->type == INV_FILTERED_BLOCK;
     const bool historical = (int64_t)node->time < clock_now() - HISTORICAL_S;
-    if ((historical || filtered) && net_upload_target_reached(s->net) && !peer_is_whitelisted(sp->peer)) {
+    if ((historical || filtered) && net_upload_target_reached(s->net) &&
+        !peer_is_whitelisted(sp->peer)) {
         peer_disconnect(sp->peer, "upload target reached");
         return;
     }

@@ -1,6 +1,6 @@
 /*
- * Reports of double spends in competing blocks (spec p2p 3: dsdetected): what holds is recorded, its
- * headers are taken like announced ones, and it is passed on once. A few reports about the same
+ * Reports of double spends in competing blocks (spec p2p 3: dsdetected): what holds is recorded,
+ * its headers are taken like announced ones, and it is passed on once. A few reports about the same
  * blocks are enough: more of them would be a flood at no cost to who makes them. After a
  * reorganisation the pool compares both branches, and we report ourselves.
  */

@@ -39,8 +39,8 @@ static bool is_chosen(struct sync *s, uint64_t peer)
     return p && !peer_is_inbound(p);
 }
 
-/* Who makes room for the newcomer: the oldest, unless it alone was chosen by us and the newcomer was
- * not. */
+/* Who makes room for the newcomer: the oldest, unless it alone was chosen by us and the newcomer
+ * was not. */
 static size_t place_to_free(struct sync *s, const struct peer *newcomer)
 {
     unsigned chosen = 0;

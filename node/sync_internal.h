@@ -153,8 +153,8 @@ void serve_whole_block(struct sync_peer *sp, struct header_node *node);
 void serve_continue(struct sync_peer *sp); /* the requests that wait */
 
 /* serve_compact.c */
-/* The compact form when it is there. Else it is made, which announce_form_made tells, and peers with
- * form_wanted get it. */
+/* The compact form when it is there. Else it is made, which announce_form_made tells, and peers
+ * with form_wanted get it. */
 struct compact_form *forms_get(struct sync *s, struct header_node *node);
 void forms_clear(struct sync *s);
 /* Answers a getdata of type 4, or sets form_wanted. */

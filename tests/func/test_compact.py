@@ -545,8 +545,8 @@ def answers_to_getdata_keep_their_order(t):
     chain = fresh_chain(110)
     node = t.node_at(chain)
     peer = t.peer(node)
-    wanted = [(MSG_CMPCT_BLOCK, 110), (MSG_BLOCK, 3), (MSG_CMPCT_BLOCK, 109), (MSG_CMPCT_BLOCK, 110),
-              (MSG_BLOCK, 110)]
+    wanted = [(MSG_CMPCT_BLOCK, 110), (MSG_BLOCK, 3), (MSG_CMPCT_BLOCK, 109),
+              (MSG_CMPCT_BLOCK, 110), (MSG_BLOCK, 110)]
     peer.send("getdata", inventory(*[(k, chain.hash_at(h)) for k, h in wanted]))
     peer.send("getblocktxn", getblocktxn_payload(chain.tip, [0]))
     peer.send("ping", b"afterall")
@@ -630,7 +630,7 @@ def who_asked_for_it_learns_of_new_tips_by_compact_block(t):
 
 @case(timeout=90)
 def a_block_is_passed_on_before_its_scripts_are_checked(t):
-    """It extends the tip and fits its header; that its scripts fail shows later and harms nobody."""
+    """It extends the tip and fits its header; that its scripts fail shows later, to nobody's harm."""
     chain = fresh_chain(110)
     node = t.node_at(chain, "-genesisactivationheight=1", "-par=4")
     fast = compact_peer(t, node, announce=1, height=110)

@@ -105,7 +105,8 @@ def branches_of_different_length_and_three_blocks_are_fine(t):
     deep.add(spend(base, 3, 7))
     flat = b.fork(MATURE)
     flat.add(spend(base, 3, 8))
-    sender.send("dsdetected", report(entry(deep, deep.height, fork), entry(flat, flat.height, fork)))
+    sender.send("dsdetected", report(entry(deep, deep.height, fork),
+                                     entry(flat, flat.height, fork)))
     other.wait_for("dsdetected")
     equal(sender.ping().score(node), 0)
 
