@@ -17,6 +17,7 @@ struct node_event {
         EVENT_BLOCK_JUDGED,
         EVENT_TIP_CHANGED,
         EVENT_INTAKE_DRAINED,
+        EVENT_TXS,  /* news about transactions lie in the inbox (tx_inbox.h) */
         EVENT_STOP, /* a fatal error, or the stop command */
     } kind;
     struct header_node *node;

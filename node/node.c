@@ -15,6 +15,7 @@
 #include "node/feeds.h"
 #include "node/notify.h"
 #include "node/progress.h"
+#include "node/relay_tx.h"
 #include "node/rpc_setup.h"
 #include "node/serve.h"
 #include "node/sync.h"
@@ -33,6 +34,8 @@ struct node {
     struct feeds *feeds;
     struct chain *chain;
     struct net *net;
+    struct tx_inbox *inbox;
+    struct relay *relay;
     struct sync *sync;
     struct progress *progress;
     struct causes *causes;
@@ -108,6 +111,33 @@ static void on_intake_drained(void *ctx, uint64_t source)
                      &(struct node_event){ .kind = EVENT_INTAKE_DRAINED, .source = source });
 }
 
+static void on_tx_accepted(void *ctx, const struct mempool_entry *entry, uint64_t source)
+{
+    struct node *n = ctx;
+    tx_inbox_put_accepted(n->inbox, entry, source);
+}
+
+static void on_tx_removed(void *ctx, const struct mempool_removed *removed,
+                          const struct header_node *block)
+{
+    struct node *n = ctx;
+    (void)block;
+    if (removed->reason == MEMPOOL_IN_BLOCK)
+        tx_inbox_put_confirmed(n->inbox, removed->tx);
+}
+
+static void on_txs_judged(void *ctx, const struct tx_result *results, size_t count)
+{
+    struct node *n = ctx;
+    tx_inbox_put_judged(n->inbox, results, count);
+}
+
+static void wake_for_news(void *ctx)
+{
+    struct node *n = ctx;
+    node_events_post(n->events, &(struct node_event){ .kind = EVENT_TXS });
+}
+
 static void on_fatal(void *ctx, const struct error *e)
 {
     struct node *n = ctx;
@@ -147,6 +177,7 @@ static void tip_changed(struct node *n, const struct node_event *ev)
 {
     const int64_t stop_at = config_int(n->settings->config, "stopatheight");
     log_tip(ev);
+    relay_tip_changed(n->relay, &ev->tip);
     sync_tip_changed(n->sync, &ev->tip, ev->flag);
     if (!ev->flag)
         notify_block(config_string(n->settings->config, "blocknotify"), &ev->tip.hash);
@@ -171,6 +202,9 @@ static void on_event(void *ctx, const struct node_event *ev)
         break;
     case EVENT_INTAKE_DRAINED:
         sync_intake_drained(n->sync, ev->source);
+        break;
+    case EVENT_TXS:
+        relay_take_news(n->relay);
         break;
     case EVENT_STOP:
         event_base_loopbreak(n->base);
@@ -258,8 +292,12 @@ static enum err open_chain(struct node *n, struct error *e)
         .block_judged = on_block_judged,
         .block_arrived = on_block_arrived,
         .intake_drained = on_intake_drained,
+        .tx_accepted = on_tx_accepted,
+        .tx_removed = on_tx_removed,
+        .txs_judged = on_txs_judged,
         .fatal = on_fatal,
     };
+    n->inbox = tx_inbox_new(wake_for_news, n);
     enum err rc = settings_chain(n->settings, &o, e);
     o.causes = n->causes;
     if (!rc)
@@ -271,10 +309,13 @@ static enum err open_chain(struct node *n, struct error *e)
 static enum err open_sync(struct node *n, struct error *e)
 {
     struct sync_options o;
+    struct relay_options relay;
     (void)e;
     settings_sync(n->settings, &o);
     o.causes = n->causes;
-    n->sync = sync_new(n->chain, &o);
+    settings_relay(n->settings, &relay);
+    n->relay = relay_new(n->chain, n->inbox, &relay);
+    n->sync = sync_new(n->chain, n->relay, &o);
     return OK;
 }
 
@@ -299,12 +340,17 @@ static enum err open_net(struct node *n, struct error *e)
         .on_filter = sync_on_filter,
         .on_filter_add = sync_on_filter_add,
         .on_dsdetected = sync_on_dsdetected,
+        .on_notfound = sync_on_notfound,
+        .on_tx = sync_on_tx,
+        .on_mempool = sync_on_mempool,
         .on_reject = sync_on_reject,
-        .on_send_room = serve_send_room,
+        .on_send_room = sync_on_send_room,
         .stream_begin = sync_stream_begin,
         .stream_data = sync_stream_data,
         .stream_end = sync_stream_end,
         .fill_info = sync_fill_info,
+        .fill_status = sync_fill_status,
+        .set_propagation = sync_set_propagation,
     };
     settings_net(n->settings, &c);
     c.causes = n->causes;
@@ -314,6 +360,7 @@ static enum err open_net(struct node *n, struct error *e)
     n->env.net = n->net;
     feeds_set_net(n->feeds, n->net);
     sync_start(n->sync, n->net, n->base);
+    relay_start(n->relay, n->net, n->base);
     return net_start(n->net, e);
 }
 
@@ -367,6 +414,7 @@ static enum err node_close(struct node *n, struct error *e)
     if (n->net)
         net_stop(n->net);
     sync_stop(n->sync);
+    relay_stop(n->relay);
     progress_free(n->progress);
     feeds_stop(n->feeds);
     chain_stop(n->chain); /* first: RPC threads may wait for it, for hours when they verify the chain */
@@ -378,6 +426,8 @@ static enum err node_close(struct node *n, struct error *e)
     rpc_auth_free(n->auth);
     net_free(n->net);
     sync_free(n->sync);
+    relay_free(n->relay);
+    tx_inbox_free(n->inbox);
     for (size_t i = 0; i < SIGNALS; i++)
         if (n->signals[i])
             event_free(n->signals[i]);

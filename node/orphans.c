@@ -37,16 +37,16 @@ struct orphan {
     struct list_link in_age, in_ready;
     int64_t added_s;
     size_t bytes;
-    size_t n_missing;        /* 0: on the ready list */
+    size_t n_missing;        /* 0: on the owner's ready list */
     size_t n_links;
     struct link links[];
 };
 
 struct orphan_owner {
     struct list_link link;   /* in owners or leaving */
-    uint64_t peer;
     struct orphan **v;       /* in no order, for a choice at random */
     size_t n, cap, bytes;
+    struct list ready;       /* those that can be judged again */
 };
 
 struct orphans {
@@ -56,7 +56,7 @@ struct orphans {
     struct map parents;      /* struct parent */
     struct list owners, leaving;
     struct list settled;     /* parents whose fate is known and not yet passed on */
-    struct list age, ready;
+    struct list age;
     size_t bytes;
 };
 
@@ -96,8 +96,8 @@ bool orphans_want(const struct orphans *o, const struct txid *id)
 static size_t orphan_bytes(const struct tx *tx, size_t n_missing)
 {
     const size_t table = 2 * sizeof(struct map_slot);
-    return sizeof(struct orphan) + tx_memory(tx) + table +
-           n_missing * (sizeof(struct link) + sizeof(struct parent) + table);
+    return mem_cost(sizeof(struct orphan) + n_missing * sizeof(struct link)) + tx_memory(tx) + table +
+           n_missing * (mem_cost(sizeof(struct parent)) + table);
 }
 
 /* --- parents --- */
@@ -178,7 +178,7 @@ static struct tx *detach(struct orphans *o, struct orphan *orphan)
 {
     struct tx *tx = orphan->tx;
     if (orphan->n_missing == 0)
-        list_remove(&o->ready, &orphan->in_ready);
+        list_remove(&orphan->owner->ready, &orphan->in_ready);
     for (size_t i = 0; i < orphan->n_links; i++)
         untie(o, &orphan->links[i]);
     list_remove(&o->age, &orphan->in_age);
@@ -250,14 +250,10 @@ bool orphans_add(struct orphans *o, struct orphan_owner *owner, struct tx *tx,
     return true;
 }
 
-struct tx *orphans_take_ready(struct orphans *o, uint64_t *peer)
+struct tx *orphans_take_ready(struct orphans *o, struct orphan_owner *owner)
 {
-    struct list_link *first = list_first(&o->ready);
-    if (!first)
-        return NULL;
-    struct orphan *orphan = LIST_ITEM(first, struct orphan, in_ready);
-    *peer = orphan->owner->peer;
-    return detach(o, orphan);
+    struct list_link *first = list_first(&owner->ready);
+    return first ? detach(o, LIST_ITEM(first, struct orphan, in_ready)) : NULL;
 }
 
 /* --- work in portions --- */
@@ -290,7 +286,7 @@ static void step_settled(struct orphans *o, struct parent *p)
     }
     untie(o, link);
     if (--orphan->n_missing == 0)
-        list_append(&o->ready, &orphan->in_ready);
+        list_append(&orphan->owner->ready, &orphan->in_ready);
 }
 
 static bool step(struct orphans *o, int64_t now_s)
@@ -324,10 +320,10 @@ bool orphans_work(struct orphans *o, int64_t now_s, size_t most)
 
 /* --- owners and the whole --- */
 
-struct orphan_owner *orphans_add_peer(struct orphans *o, uint64_t peer)
+struct orphan_owner *orphans_add_peer(struct orphans *o)
 {
     struct orphan_owner *owner = xcalloc(1, sizeof(*owner));
-    owner->peer = peer;
+    list_init(&owner->ready);
     list_append(&o->owners, &owner->link);
     return owner;
 }
@@ -349,7 +345,6 @@ struct orphans *orphans_new(const struct orphans_options *options)
     list_init(&o->leaving);
     list_init(&o->settled);
     list_init(&o->age);
-    list_init(&o->ready);
     return o;
 }
 
@@ -371,7 +366,7 @@ void orphans_free(struct orphans *o)
 
 void orphans_get_stats(const struct orphans *o, struct orphans_stats *out)
 {
-    *out = (struct orphans_stats){ .count = o->by_id.n, .ready = o->ready.n, .bytes = o->bytes,
+    *out = (struct orphans_stats){ .count = o->by_id.n, .bytes = o->bytes,
                                    .max_bytes = o->o.max_bytes };
 }
 

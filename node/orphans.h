@@ -33,7 +33,7 @@ struct orphans_options {
 struct orphans *orphans_new(const struct orphans_options *o);
 void orphans_free(struct orphans *o); /* owners too; NULL is fine */
 
-struct orphan_owner *orphans_add_peer(struct orphans *o, uint64_t peer);
+struct orphan_owner *orphans_add_peer(struct orphans *o);
 /* The peer has gone; its orphans go with orphans_work. */
 void orphans_remove_peer(struct orphans *o, struct orphan_owner *owner);
 
@@ -50,10 +50,11 @@ void orphans_parent_accepted(struct orphans *o, const struct txid *id);
 void orphans_parent_refused(struct orphans *o, const struct txid *id);
 /* Works off what was noted and what is too old, `most` steps of it; true when there is more. */
 bool orphans_work(struct orphans *o, int64_t now_s, size_t most);
-/* One whose parents are all there leaves: the reference is the caller's. NULL when there is none. */
-struct tx *orphans_take_ready(struct orphans *o, uint64_t *peer);
+/* One of the peer's whose parents are all there leaves: the reference is the caller's. NULL when
+ * there is none. */
+struct tx *orphans_take_ready(struct orphans *o, struct orphan_owner *owner);
 
-struct orphans_stats { size_t count, ready, bytes, max_bytes; };
+struct orphans_stats { size_t count, bytes, max_bytes; };
 void orphans_get_stats(const struct orphans *o, struct orphans_stats *out);
 size_t orphans_owned_bytes(const struct orphan_owner *owner);
 

@@ -174,6 +174,19 @@ static bool is_waiting(const struct sync_peer *sp)
     return sp->form_wanted || sp->answering;
 }
 
+/* False: the peer may not have it, or nobody does. */
+static bool serve_tx(struct sync_peer *sp, const struct inv_item *item)
+{
+    struct txid id;
+    memcpy(id.b, item->hash.b, sizeof(id.b));
+    struct tx *tx = relay_find_for(sp->relay, &id);
+    if (!tx)
+        return false;
+    peer_send(sp->peer, MSG_TX, tx->raw.data, tx->raw.len);
+    tx_unref(tx);
+    return true;
+}
+
 /* Answers in order until the send queue is full; then the peer is not read until it has drained. */
 static void work_off(struct sync_peer *sp)
 {
@@ -184,7 +197,7 @@ static void work_off(struct sync_peer *sp)
         const struct inv_item *item = &sp->getdata[sp->getdata_at++];
         if (item->type >= INV_BLOCK && item->type <= INV_CMPCT_BLOCK) {
             serve_block(sp, item);
-        } else if (item->type == INV_TX) {
+        } else if (item->type == INV_TX && !serve_tx(sp, item)) {
             if (!missing)
                 missing = xmalloc((sp->getdata_n - sp->getdata_at + 1) * sizeof(*missing));
             missing[n_missing++] = *item;
@@ -195,7 +208,7 @@ static void work_off(struct sync_peer *sp)
     free(missing);
     if (sp->getdata_at == sp->getdata_n && !is_waiting(sp)) {
         drop_requests(sp);
-        peer_resume_reading(sp->peer);
+        sync_resume_reading(sp);
     } else {
         peer_pause_reading(sp->peer);
     }

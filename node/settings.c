@@ -124,6 +124,8 @@ static void apply_interactions(struct config *c)
             config_set_rule(c, rules[i].then, rules[i].value);
     if (!config_bool(c, "listen"))
         config_set_rule(c, "discover", "0");
+    if (config_bool(c, "blocksonly"))
+        config_set_rule(c, "whitelistrelay", "0");
 }
 
 /* --- values that need a second look --- */

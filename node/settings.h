@@ -7,6 +7,7 @@
 
 #include "base/config.h"
 #include "chain/chain.h"
+#include "node/relay_tx.h"
 #include "node/sync.h"
 #include "p2p/net.h"
 
@@ -36,5 +37,6 @@ enum err settings_mempool(const struct settings *s, struct chain_options *o,
                           struct error *e) MUST_CHECK;
 void settings_net(const struct settings *s, struct net_config *c);
 void settings_sync(const struct settings *s, struct sync_options *o);
+void settings_relay(const struct settings *s, struct relay_options *o);
 
 #endif

@@ -135,6 +135,7 @@ void settings_net(const struct settings *s, struct net_config *n)
         .memory_budget = MAX_OF(s->memory_bytes / 16, 64 * MIB),
         .max_upload_target = config_size(c, "maxuploadtarget"),
         .relay_tx = !config_bool(c, "blocksonly"),
+        .mempool_sync = strings(c, "mempoolsyncpeer"),
         .log_addresses = config_bool(c, "logips"),
     };
     if (n->connect_none)
@@ -156,5 +157,35 @@ void settings_sync(const struct settings *s, struct sync_options *o)
         .compact_blocks = !config_bool(c, "blocksonly"),
         .compact_budget = MAX_OF(s->memory_bytes / 32, 64 * MIB),
         .max_blocktxn_percent = (unsigned)config_int(c, "maxblocktxnpercent"),
+    };
+}
+
+/* Announcements that wait, of all peers together: each costs some 250 bytes. */
+#define ANNOUNCEMENT_COST 256
+
+static size_t share(const struct settings *s, uint64_t part, uint64_t least, uint64_t most)
+{
+    return (size_t)MIN_OF(MAX_OF(s->memory_bytes / part, least), most);
+}
+
+void settings_relay(const struct settings *s, struct relay_options *o)
+{
+    const struct config *c = s->config;
+    const size_t elements = msg_inv_max(config_size(c, "maxprotocolrecvpayloadlength"));
+    *o = (struct relay_options){
+        .blocks_only = config_bool(c, "blocksonly"),
+        .whitelist_relay = config_bool(c, "whitelistrelay"),
+        .whitelist_force_relay = config_bool(c, "whitelistforcerelay"),
+        .fee_filter = config_bool(c, "feefilter"),
+        .reject_mempool_request = config_bool(c, "rejectmempoolrequest"),
+        .broadcast_delay_ms = config_int(c, "broadcastdelay"),
+        .propagation_ms = config_int(c, "txnpropagationfreq"),
+        .propagation_queue = (size_t)config_int(c, "txnpropagationqlen"),
+        .announcements_each = elements * (size_t)config_int(c, "recvinvqueuefactor"),
+        .announcements_total =
+            share(s, 32, 16 * MIB, 256 * MIB) / ANNOUNCEMENT_COST,
+        .orphan_bytes = (size_t)MIN_OF(config_size(c, "maxorphantxsize"), s->memory_bytes / 8),
+        .judging_bytes = share(s, 16, 64 * MIB, SIZE_MAX),
+        .kept_bytes = share(s, 64, 16 * MIB, 256 * MIB),
     };
 }

@@ -8,14 +8,16 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "chain/presync.h"
+#include "node/serve.h"
 #include "node/sync_internal.h"
 
 #define STALE_TIP_MS (30 * 60 * 1000) /* attacks D9 */
 
-struct sync *sync_new(struct chain *chain, const struct sync_options *o)
+struct sync *sync_new(struct chain *chain, struct relay *relay, const struct sync_options *o)
 {
     struct sync *s = xcalloc(1, sizeof(*s));
     s->chain = chain;
+    s->relay = relay;
     s->headers = chain_headers(chain);
     s->options = *o;
     s->flights = flights_new();
@@ -118,6 +120,7 @@ void sync_on_ready(void *ctx, struct peer *p)
     sp->peer = p;
     sp->sync = s;
     sp->speed_at = clock_mono_ms();
+    sp->relay = relay_peer_new(s->relay, p);
     peer_set_user(p, sp);
     s->n_preferred += peer_is_preferred(p);
     headers_start(sp);
@@ -134,6 +137,7 @@ void sync_on_close(void *ctx, struct peer *p)
     compact_drop_all(sp);
     blocks_release_all(sp);
     highband_peer_closed(s, sp->id);
+    relay_peer_free(sp->relay);
     presync_free(sp->presync);
     free(sp->getdata);
     free(sp->txn_indices);
@@ -158,6 +162,13 @@ bool sync_in_initial_download(void *ctx)
     return chain_is_initial_download(s->chain);
 }
 
+void sync_resume_reading(struct sync_peer *sp)
+{
+    if (!sp->intake_full && sp->getdata_n == 0 && !sp->form_wanted && !sp->answering &&
+        !relay_peer_pauses(sp->relay))
+        peer_resume_reading(sp->peer);
+}
+
 /* --- small messages --- */
 
 /*
@@ -175,9 +186,12 @@ void sync_on_inv(void *ctx, struct peer *p, const struct inv_item *items, size_t
     struct sync *s = ctx;
     struct sync_peer *sp = sync_peer_of(p);
     const struct inv_item *last_unknown = NULL;
+    bool blocks = false;
+    relay_on_inv(sp->relay, items, n);
     for (size_t i = 0; i < n; i++) {
         if (items[i].type != INV_BLOCK)
             continue;
+        blocks = true;
         struct block_hash hash;
         memcpy(hash.b, items[i].hash.b, sizeof(hash.b));
         struct header_node *node = header_index_find(s->headers, &hash);
@@ -192,7 +206,47 @@ void sync_on_inv(void *ctx, struct peer *p, const struct inv_item *items, size_t
         if (!headers_are_coming(sp))
             headers_ask_from(sp, header_index_best(s->headers), &sp->unknown_hash);
     }
-    blocks_plan(s);
+    if (blocks)
+        blocks_plan(s);
+}
+
+/* --- transactions --- */
+
+void sync_on_notfound(void *ctx, struct peer *p, const struct inv_item *items, size_t n)
+{
+    (void)ctx;
+    relay_on_notfound(sync_peer_of(p)->relay, items, n);
+}
+
+void sync_on_tx(void *ctx, struct peer *p, struct span raw, const struct txid *id)
+{
+    (void)ctx;
+    relay_on_tx(sync_peer_of(p)->relay, raw, id);
+}
+
+void sync_on_mempool(void *ctx, struct peer *p, int64_t age_s)
+{
+    (void)ctx;
+    relay_on_mempool(sync_peer_of(p)->relay, age_s);
+}
+
+void sync_on_send_room(void *ctx, struct peer *p)
+{
+    serve_send_room(ctx, p);
+    if (sync_peer_of(p))
+        relay_on_send_room(sync_peer_of(p)->relay);
+}
+
+void sync_fill_status(void *ctx, struct net_status *status)
+{
+    struct sync *s = ctx;
+    relay_fill_status(s->relay, status);
+}
+
+void sync_set_propagation(void *ctx, int64_t ms)
+{
+    struct sync *s = ctx;
+    relay_set_propagation(s->relay, ms);
 }
 
 #define BUSY_WAIT_MS 5000 /* spec p2p 3: reject 0x44 */
@@ -201,6 +255,7 @@ void sync_on_reject(void *ctx, struct peer *p, const struct msg_reject *m)
 {
     struct sync *s = ctx;
     struct sync_peer *sp = sync_peer_of(p);
+    relay_on_reject(sp->relay, m);
     if (m->code != REJECT_CODE_BUSY)
         return;
     sp->busy_until = clock_mono_ms() + BUSY_WAIT_MS;
@@ -219,6 +274,7 @@ void sync_fill_info(void *ctx, struct peer *p, struct peer_info *info)
     info->n_inflight = MIN_OF(sp->n_inflight, COUNT_OF(info->inflight));
     for (size_t i = 0; i < info->n_inflight; i++)
         info->inflight[i] = sp->inflight[i]->height;
+    info->tx_inv_size = relay_waiting_for(sp->relay);
 }
 
 /* --- events of the chain --- */
@@ -293,5 +349,5 @@ void sync_intake_drained(struct sync *s, uint64_t source)
         return;
     }
     sp->intake_full = false;
-    peer_resume_reading(sp->peer);
+    sync_resume_reading(sp);
 }

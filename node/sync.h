@@ -19,6 +19,8 @@ struct presync;
 struct rebuild;
 struct bloom;
 struct causes;
+struct relay;
+struct relay_peer;
 
 #define SYNC_INFLIGHT_MAX 16   /* blocks asked from one peer at a time */
 #define SYNC_REBUILDS_MAX 2    /* blocks that a peer's compact forms are made into, at a time */
@@ -51,6 +53,7 @@ struct sync_peer {
     uint64_t id;
     struct peer *peer;
     struct sync *sync;
+    struct relay_peer *relay;        /* its transactions (relay_tx.h) */
 
     /* Headers. */
     struct header_node *best_known;  /* best header we believe it has */
@@ -105,7 +108,8 @@ struct sync_peer {
     struct bloom *filter;            /* what an SPV client wants to hear of; NULL: everything */
 };
 
-struct sync *sync_new(struct chain *chain, const struct sync_options *o);
+/* relay: gets what concerns transactions. */
+struct sync *sync_new(struct chain *chain, struct relay *relay, const struct sync_options *o);
 void sync_free(struct sync *s);
 /* Once the network exists; starts the timer. */
 void sync_start(struct sync *s, struct net *net, struct event_base *base);
@@ -125,12 +129,18 @@ void sync_on_filter_add(void *ctx, struct peer *p, struct span element);
 /* The peer has no filter, or the transaction matches it; a match may add to the filter. */
 bool sync_filter_wants(struct sync_peer *sp, const struct tx *tx);
 void sync_on_dsdetected(void *ctx, struct peer *p, const struct msg_dsdetected *m);
+void sync_on_notfound(void *ctx, struct peer *p, const struct inv_item *items, size_t n);
+void sync_on_tx(void *ctx, struct peer *p, struct span raw, const struct txid *id);
+void sync_on_mempool(void *ctx, struct peer *p, int64_t age_s);
+void sync_on_send_room(void *ctx, struct peer *p);
 void sync_on_reject(void *ctx, struct peer *p, const struct msg_reject *m);
 enum stream_choice sync_stream_begin(void *ctx, struct peer *p, enum msg_id id, uint64_t size,
                                      const uint8_t *checksum);
 enum stream_flow sync_stream_data(void *ctx, struct peer *p, const uint8_t *data, size_t len);
 void sync_stream_end(void *ctx, struct peer *p, enum stream_end how);
 void sync_fill_info(void *ctx, struct peer *p, struct peer_info *info);
+void sync_fill_status(void *ctx, struct net_status *status);
+void sync_set_propagation(void *ctx, int64_t ms);
 
 /* Bytes of blocks that are rebuilt or kept in compact form; any thread, NULL is fine. */
 uint64_t sync_compact_memory(struct sync *s);

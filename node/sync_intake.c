@@ -18,6 +18,10 @@ enum stream_choice sync_stream_begin(void *ctx, struct peer *p, enum msg_id id, 
 {
     struct sync *s = ctx;
     struct sync_peer *sp = sync_peer_of(p);
+    if (id == MSG_TX) {
+        sp->stream_id = id;
+        return relay_stream_begin(sp->relay, size, checksum);
+    }
     const size_t least = id == MSG_BLOCK ? BLOCK_HEADER_SIZE : compact_head_size(id);
     if (least == 0 || size < least || chain_is_importing(s->chain))
         return STREAM_SKIP;
@@ -154,6 +158,8 @@ enum stream_flow sync_stream_data(void *ctx, struct peer *p, const uint8_t *data
 {
     (void)ctx;
     struct sync_peer *sp = sync_peer_of(p);
+    if (sp->stream_id == MSG_TX)
+        return relay_stream_data(sp->relay, data, len);
     if (sp->stream_id != MSG_BLOCK)
         return feed_compact(sp, data, len);
     if (sp->intake)
@@ -172,6 +178,10 @@ void sync_stream_end(void *ctx, struct peer *p, enum stream_end how)
 {
     struct sync *s = ctx;
     struct sync_peer *sp = sync_peer_of(p);
+    if (sp->stream_id == MSG_TX) {
+        relay_stream_end(sp->relay, how);
+        return;
+    }
     if (sp->intake && how == STREAM_COMPLETE) {
         sp->delivered |= blocks_was_asked(sp, sp->arriving);
         if (!sp->intake_ended) /* else no event would ever clear it */

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "node/flight.h"
+#include "node/relay_tx.h"
 #include "node/sync.h"
 #include "node/sync_work.h"
 
@@ -36,6 +37,7 @@ struct compact_form;
 
 struct sync {
     struct chain *chain;
+    struct relay *relay;
     struct header_index *headers;
     struct net *net;
     struct event *timer;
@@ -164,6 +166,9 @@ static inline struct sync_peer *sync_peer_of(const struct peer *p)
 {
     return peer_user(p);
 }
+
+/* Its socket is read again, unless one of the reasons not to is left. */
+void sync_resume_reading(struct sync_peer *sp);
 
 /* Calls fn for each ready peer's state. */
 void sync_each(struct sync *s, void (*fn)(struct sync_peer *sp, void *ctx), void *ctx);

@@ -11,7 +11,7 @@
 
 struct tx_inbox {
     pthread_mutex_t lock;
-    struct tx_batch batch;
+    struct tx_news_batch batch;
     size_t n_confirmed; /* of these in the batch */
     void (*wake)(void *ctx);
     void *ctx;
@@ -30,7 +30,7 @@ void tx_inbox_free(struct tx_inbox *in)
 {
     if (!in)
         return;
-    tx_batch_clear(&in->batch);
+    tx_news_clear(&in->batch);
     pthread_mutex_destroy(&in->lock);
     free(in);
 }
@@ -47,14 +47,14 @@ static void *room(void *v, size_t size, size_t n, size_t *cap, size_t more)
 static struct tx_news *add_locked(struct tx_inbox *in, enum tx_news_kind kind, struct tx *tx,
                                   uint64_t source)
 {
-    struct tx_batch *b = &in->batch;
+    struct tx_news_batch *b = &in->batch;
     b->news = room(b->news, sizeof(*b->news), b->n, &b->cap, 1);
     struct tx_news *news = &b->news[b->n++];
     *news = (struct tx_news){ .kind = kind, .tx = tx_ref(tx), .source = source };
     return news;
 }
 
-static size_t keep_verdict(struct tx_batch *b, const struct verdict *v)
+static size_t keep_verdict(struct tx_news_batch *b, const struct verdict *v)
 {
     b->verdicts =
         room(b->verdicts, sizeof(*b->verdicts), b->n_verdicts, &b->cap_verdicts, 1);
@@ -62,7 +62,7 @@ static size_t keep_verdict(struct tx_batch *b, const struct verdict *v)
     return b->n_verdicts++;
 }
 
-static size_t keep_missing(struct tx_batch *b, const struct txid *ids, size_t n)
+static size_t keep_missing(struct tx_news_batch *b, const struct txid *ids, size_t n)
 {
     const size_t at = b->n_missing;
     b->missing = room(b->missing, sizeof(*b->missing), at, &b->cap_missing, n);
@@ -131,22 +131,22 @@ void tx_inbox_put_confirmed(struct tx_inbox *in, struct tx *tx)
         in->wake(in->ctx);
 }
 
-bool tx_inbox_take(struct tx_inbox *in, struct tx_batch *out)
+bool tx_inbox_take(struct tx_inbox *in, struct tx_news_batch *out)
 {
     pthread_mutex_lock(&in->lock);
     *out = in->batch;
-    in->batch = (struct tx_batch){ .news = NULL };
+    in->batch = (struct tx_news_batch){ .news = NULL };
     in->n_confirmed = 0;
     pthread_mutex_unlock(&in->lock);
     return out->n > 0;
 }
 
-void tx_batch_clear(struct tx_batch *b)
+void tx_news_clear(struct tx_news_batch *b)
 {
     for (size_t i = 0; i < b->n; i++)
         tx_unref(b->news[i].tx);
     free(b->news);
     free(b->verdicts);
     free(b->missing);
-    *b = (struct tx_batch){ .news = NULL };
+    *b = (struct tx_news_batch){ .news = NULL };
 }

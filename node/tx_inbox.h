@@ -35,7 +35,7 @@ struct tx_news {
                                 * at most TX_NEWS_MISSING_MAX are in the batch */
 };
 
-struct tx_batch {
+struct tx_news_batch {
     struct tx_news *news;
     struct verdict *verdicts;
     struct txid *missing;
@@ -54,7 +54,7 @@ void tx_inbox_put_confirmed(struct tx_inbox *in, struct tx *tx);
 
 /* --- loop --- */
 /* Everything so far, in order; the batch must be empty and is the caller's. False: nothing. */
-bool tx_inbox_take(struct tx_inbox *in, struct tx_batch *out);
-void tx_batch_clear(struct tx_batch *b); /* gives up the references */
+bool tx_inbox_take(struct tx_inbox *in, struct tx_news_batch *out);
+void tx_news_clear(struct tx_news_batch *b); /* gives up the references */
 
 #endif

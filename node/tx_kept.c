@@ -1,5 +1,6 @@
 #include "node/tx_kept.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/hash.h"
@@ -15,6 +16,7 @@ struct item {
     struct tx *tx; /* a reference */
     uint64_t place;
     int64_t at_ms;
+    bool left; /* the mempool does not hold it any more */
 };
 
 struct tx_kept {
@@ -22,6 +24,7 @@ struct tx_kept {
     struct siphash_key key;
     struct list age;
     size_t bytes, max_bytes;
+    size_t left_bytes; /* of transactions that left the mempool */
 };
 
 static bool item_has_id(const void *item, const void *key)
@@ -36,7 +39,7 @@ static struct item *find(const struct tx_kept *k, const struct txid *id)
 
 static size_t item_bytes(const struct tx *tx)
 {
-    return sizeof(struct item) + 2 * sizeof(struct map_slot) + tx_memory(tx);
+    return mem_cost(sizeof(struct item)) + 2 * sizeof(struct map_slot) + tx_memory(tx);
 }
 
 static void drop_oldest(struct tx_kept *k)
@@ -45,6 +48,8 @@ static void drop_oldest(struct tx_kept *k)
     list_remove(&k->age, &item->in_age);
     map_remove(&k->map, siphash_32(&k->key, item->tx->id.b), item_has_id, &item->tx->id);
     k->bytes -= item_bytes(item->tx);
+    if (item->left)
+        k->left_bytes -= tx_memory(item->tx);
     tx_unref(item->tx);
     free(item);
 }
@@ -100,7 +105,21 @@ void tx_kept_expire(struct tx_kept *k, int64_t now)
     }
 }
 
+void tx_kept_note_left(struct tx_kept *k, const struct txid *id)
+{
+    struct item *item = find(k, id);
+    if (!item || item->left)
+        return;
+    item->left = true;
+    k->left_bytes += tx_memory(item->tx);
+}
+
 size_t tx_kept_bytes(const struct tx_kept *k)
 {
     return k->bytes;
+}
+
+size_t tx_kept_own_bytes(const struct tx_kept *k)
+{
+    return k->map.n * mem_cost(sizeof(struct item)) + map_bytes(&k->map) + k->left_bytes;
 }

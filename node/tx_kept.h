@@ -23,6 +23,10 @@ void tx_kept_add(struct tx_kept *k, struct tx *tx, uint64_t place, int64_t now_m
 /* Borrowed until the next change; NULL when it is not there, or its place is `before` or later. */
 struct tx *tx_kept_find(const struct tx_kept *k, const struct txid *id, uint64_t before);
 void tx_kept_expire(struct tx_kept *k, int64_t now_ms);
-size_t tx_kept_bytes(const struct tx_kept *k);
+/* The mempool has given it up. */
+void tx_kept_note_left(struct tx_kept *k, const struct txid *id);
+size_t tx_kept_bytes(const struct tx_kept *k); /* held against max_bytes */
+/* Memory that is not the mempool's too. */
+size_t tx_kept_own_bytes(const struct tx_kept *k);
 
 #endif

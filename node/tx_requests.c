@@ -421,6 +421,12 @@ size_t tx_requests_count(const struct tx_requests *r)
     return r->map.n;
 }
 
+size_t tx_requests_bytes(const struct tx_requests *r)
+{
+    return r->n * mem_cost(sizeof(struct entry)) + r->map.n * mem_cost(sizeof(struct request)) +
+           map_bytes(&r->map);
+}
+
 size_t tx_requests_open(const struct tx_announcer *a)
 {
     return a->entries[ENTRY_ASKED].n;

@@ -65,6 +65,7 @@ void tx_requests_note_progress(struct tx_announcer *a, int64_t now_ms);
 void tx_requests_tick(struct tx_requests *r, int64_t now_ms);
 
 size_t tx_requests_count(const struct tx_requests *r);   /* transactions */
+size_t tx_requests_bytes(const struct tx_requests *r);   /* memory */
 size_t tx_requests_open(const struct tx_announcer *a);   /* requests under way */
 size_t tx_requests_announced(const struct tx_announcer *a); /* entries of the peer */
 

@@ -37,6 +37,11 @@ uint64_t tx_ring_add(struct tx_ring *r, const struct tx_ring_entry *e)
     return r->end++;
 }
 
+uint64_t tx_ring_next_place(const struct tx_ring *r)
+{
+    return r->end;
+}
+
 void tx_ring_release(struct tx_ring *r)
 {
     r->released = r->end;
@@ -73,4 +78,9 @@ size_t tx_ring_left(const struct tx_ring *r, uint64_t place)
 {
     const uint64_t at = MAX_OF(place, first_place(r));
     return at < r->released ? (size_t)(r->released - at) : 0;
+}
+
+size_t tx_ring_bytes(const struct tx_ring *r)
+{
+    return (size_t)MIN_OF(r->end, r->mask + 1) * sizeof(*r->v);
 }

@@ -27,6 +27,7 @@ void tx_ring_free(struct tx_ring *r);         /* NULL is fine */
 
 /* Returns its place; places count up from 1. */
 uint64_t tx_ring_add(struct tx_ring *r, const struct tx_ring_entry *e);
+uint64_t tx_ring_next_place(const struct tx_ring *r); /* of the next one to be added */
 void tx_ring_release(struct tx_ring *r);
 size_t tx_ring_held(const struct tx_ring *r); /* added, not released */
 
@@ -36,5 +37,6 @@ uint64_t tx_ring_end(const struct tx_ring *r);
  * tx_ring_add. */
 const struct tx_ring_entry *tx_ring_next(const struct tx_ring *r, uint64_t *place);
 size_t tx_ring_left(const struct tx_ring *r, uint64_t place);
+size_t tx_ring_bytes(const struct tx_ring *r); /* memory that has been touched */
 
 #endif

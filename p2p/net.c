@@ -115,12 +115,22 @@ size_t net_count_kind(const struct net *net, enum peer_kind kind)
     return n;
 }
 
-bool net_is_whitelisted(const struct net *net, const struct netaddr *a)
+static bool is_in(const struct subnet *subnets, size_t n, const struct netaddr *a)
 {
-    for (size_t i = 0; i < net->n_whitelist; i++)
-        if (subnet_contains(&net->whitelist[i], a))
+    for (size_t i = 0; i < n; i++)
+        if (subnet_contains(&subnets[i], a))
             return true;
     return false;
+}
+
+bool net_is_whitelisted(const struct net *net, const struct netaddr *a)
+{
+    return is_in(net->whitelist, net->n_whitelist, a);
+}
+
+bool net_is_mempool_sync(const struct net *net, const struct netaddr *a)
+{
+    return is_in(net->mempool_sync, net->n_mempool_sync, a);
 }
 
 void net_disconnect_banned(struct net *net)
@@ -163,6 +173,11 @@ void net_count_sent(struct net *net, size_t n)
     if (now - net->upload.cycle_start_s >= UPLOAD_CYCLE_S || now < net->upload.cycle_start_s)
         net->upload = (struct upload){ .cycle_start_s = now };
     net->upload.sent += n;
+}
+
+uint64_t net_services(const struct net *net)
+{
+    return net->c.services;
 }
 
 bool net_upload_target_reached(const struct net *net)
@@ -496,6 +511,7 @@ void net_free(struct net *net)
     free(net->header_buf);
     free(net->addr_buf);
     free(net->whitelist);
+    free(net->mempool_sync);
     for (size_t i = 0; i < net->n_added; i++)
         free(net->added[i].name);
     free(net->added);

@@ -46,6 +46,7 @@ struct net_config {
     uint16_t port;           /* [default_port] */
     struct net_strings bind, whitebind;  /* "addr", "addr:port", "[v6]:port" */
     struct net_strings whitelist;        /* address or network */
+    struct net_strings mempool_sync;     /* addresses with which the mempool is compared */
     struct net_strings connect;          /* only these */
     bool connect_none;                   /* -connect=0: no automatic outbound */
     struct net_strings addnode, seednode;
@@ -87,6 +88,7 @@ enum stream_flow {
 enum stream_end { STREAM_COMPLETE, STREAM_ABORTED /* peer gone in the middle */ };
 
 struct peer_info;
+struct net_status;
 
 /* Filled in by node. NULL members are skipped. Loop thread. Pointers are valid during the call. */
 struct net_handlers {
@@ -115,7 +117,8 @@ struct net_handlers {
     void (*on_dsdetected)(void *ctx, struct peer *p, const struct msg_dsdetected *m);
     void (*on_reject)(void *ctx, struct peer *p, const struct msg_reject *m);
     void (*on_fee_filter)(void *ctx, struct peer *p, int64_t satoshi_per_kb);
-    void (*on_mempool)(void *ctx, struct peer *p);
+    /* age_s: only what has been there for longer is asked for; -1: the plain form, all. */
+    void (*on_mempool)(void *ctx, struct peer *p, int64_t age_s);
     /* The send queue fell below half of its limit after peer_has_send_room was
      * false, or emptied. */
     void (*on_send_room)(void *ctx, struct peer *p);
@@ -131,6 +134,9 @@ struct net_handlers {
     void (*stream_end)(void *ctx, struct peer *p, enum stream_end how);
     /* Adds node's knowledge (synced heights, blocks in flight, queue of invs) to a snapshot. */
     void (*fill_info)(void *ctx, struct peer *p, struct peer_info *info);
+    /* The same of the whole (delays and lengths of announcement queues). */
+    void (*fill_status)(void *ctx, struct net_status *status);
+    void (*set_propagation)(void *ctx, int64_t ms); /* net_set_propagation */
 };
 
 /* Also reads peers.dat, banlist.dat, anchors. Opens no socket. ERR_RANGE names the bad option. */
@@ -163,6 +169,7 @@ uint16_t net_listen_port(const struct net *net);
 /* Total bytes in all send queues, file parts included (spec p2p 5, factormaxsendqueuesbytes). */
 uint64_t net_send_queue_total(const struct net *net);
 bool net_upload_target_reached(const struct net *net);
+uint64_t net_services(const struct net *net); /* what we offer */
 
 /* --- behind the RPCs: any thread --- */
 #define NET_NAME_MAX 96 /* = NETADDR_TEXT_MAX */
@@ -177,7 +184,7 @@ struct peer_info {
     char addr[NET_NAME_MAX], addr_local[NET_NAME_MAX],
         addr_bind[NET_NAME_MAX]; /* local: as the peer sees us, "" unknown */
     uint64_t services;
-    bool relay_tx, inbound, addnode, whitelisted, ready;
+    bool relay_tx, inbound, addnode, whitelisted, mempool_sync, ready;
     bool pause_send, pause_recv;
     int64_t last_send, last_recv, connected; /* seconds since 1970, 0: never */
     uint64_t send_size, recv_size, send_memory, bytes_sent, bytes_received;
@@ -221,6 +228,11 @@ struct net_status {
     struct net_family_info families[2]; /* ipv4, ipv6 */
     struct net_local_addr local[16];
     size_t n_local;
+    /* from fill_status */
+    int64_t tx_propagation_ms; /* transactions are held together for so long */
+    size_t tx_propagation_queue; /* that many are */
+    size_t orphans, orphan_bytes, orphan_max_bytes;
+    size_t relay_memory; /* of all that is kept to relay transactions */
 };
 
 struct net_ban {
@@ -259,5 +271,7 @@ enum err net_set_active(struct net *net, bool active) MUST_CHECK;
 /* Largest block message taken from now on; 0: unlimited. */
 enum err net_set_block_limit(struct net *net, uint64_t bytes) MUST_CHECK;
 enum err net_ping_all(struct net *net) MUST_CHECK;
+/* How long transactions are held together before they are announced. */
+enum err net_set_propagation(struct net *net, int64_t ms) MUST_CHECK;
 
 #endif

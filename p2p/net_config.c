@@ -22,7 +22,8 @@ static void free_strings(struct net_strings *s)
 
 static const size_t string_lists[] = {
     offsetof(struct net_config, bind), offsetof(struct net_config, whitebind),
-    offsetof(struct net_config, whitelist), offsetof(struct net_config, connect),
+    offsetof(struct net_config, whitelist), offsetof(struct net_config, mempool_sync),
+    offsetof(struct net_config, connect),
     offsetof(struct net_config, addnode), offsetof(struct net_config, seednode),
     offsetof(struct net_config, externalip), offsetof(struct net_config, banned_agents),
     offsetof(struct net_config, allowed_agents),
@@ -78,13 +79,25 @@ void net_config_clear(struct net_config *c)
     free((char *)c->proxy);
 }
 
+static enum err parse_subnets(struct subnet **out, size_t *n, const struct net_strings *texts,
+                              const char *option, struct error *e)
+{
+    *out = xcalloc(texts->n + 1, sizeof(struct subnet));
+    for (size_t i = 0; i < texts->n; i++)
+        if (subnet_parse(&(*out)[(*n)++], texts->v[i], e) != OK)
+            return error_prefix(e, ERR_RANGE, "%s=%s", option, texts->v[i]);
+    return OK;
+}
+
 enum err net_config_parse(struct net *net, struct error *e)
 {
     const struct net_config *c = &net->c;
-    net->whitelist = xcalloc(c->whitelist.n + 1, sizeof(*net->whitelist));
-    for (size_t i = 0; i < c->whitelist.n; i++)
-        if (subnet_parse(&net->whitelist[net->n_whitelist++], c->whitelist.v[i], e) != OK)
-            return error_prefix(e, ERR_RANGE, "whitelist=%s", c->whitelist.v[i]);
+    enum err rc = parse_subnets(&net->whitelist, &net->n_whitelist, &c->whitelist, "whitelist", e);
+    if (rc == OK)
+        rc = parse_subnets(&net->mempool_sync, &net->n_mempool_sync, &c->mempool_sync,
+                           "mempoolsyncpeer", e);
+    if (rc != OK)
+        return rc;
     for (size_t i = 0; i < c->externalip.n; i++) {
         struct netaddr a;
         if (netaddr_parse(&a, c->externalip.v[i], c->port, e) != OK)

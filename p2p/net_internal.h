@@ -58,6 +58,7 @@ struct peer {
     enum peer_kind kind;
     enum peer_state state;
     bool whitelisted;
+    bool mempool_sync;
     bool announced;          /* on_ready was called */
     bool from_book;          /* address came from the address manager */
     bool manual_connect;     /* entry of -connect */
@@ -183,8 +184,8 @@ struct net {
 
     struct listener *listeners;
     size_t n_listeners;
-    struct subnet *whitelist;
-    size_t n_whitelist;
+    struct subnet *whitelist, *mempool_sync;
+    size_t n_whitelist, n_mempool_sync;
     struct netaddr proxy;
     bool has_proxy;
     struct resolver *resolver;
@@ -300,6 +301,7 @@ void net_add_peer(struct net *net, struct peer *p);
 void net_kick(struct peer *p);
 size_t net_count_kind(const struct net *net, enum peer_kind kind);
 bool net_is_whitelisted(const struct net *net, const struct netaddr *a);
+bool net_is_mempool_sync(const struct net *net, const struct netaddr *a);
 void net_count_sent(struct net *net, size_t n);
 /* Peers inside a ban leave, but for whitelisted and manual ones. */
 void net_disconnect_banned(struct net *net);

@@ -15,7 +15,7 @@
 struct ask {
     const char *text;
     uint64_t id;
-    int64_t until;
+    int64_t until;   /* seconds since 1970; or milliseconds of propagation */
     bool flag;
     void *list;
     size_t n;
@@ -180,6 +180,8 @@ static void do_status(struct net *net, void *ctx)
         s->local[i].score = net->local[i].score;
     }
     s->n_local = net->n_local;
+    if (net->h.fill_status != NULL)
+        net->h.fill_status(net->h.ctx, s);
 }
 
 enum err net_get_status(struct net *net, struct net_status *out)
@@ -374,4 +376,17 @@ enum err net_ping_all(struct net *net)
 {
     struct ask a = { .n = 0 };
     return run(net, do_ping, &a);
+}
+
+static void do_set_propagation(struct net *net, void *ctx)
+{
+    const struct ask *a = ctx;
+    if (net->h.set_propagation != NULL)
+        net->h.set_propagation(net->h.ctx, a->until);
+}
+
+enum err net_set_propagation(struct net *net, int64_t ms)
+{
+    struct ask a = { .until = ms };
+    return run(net, do_set_propagation, &a);
 }

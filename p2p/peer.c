@@ -34,6 +34,7 @@ struct peer *peer_new(struct net *net, enum peer_kind kind, int fd, const struct
     p->fd = fd;
     p->addr = *addr;
     p->group = netgroup_of(addr, NETGROUP_DIVERSITY);
+    p->mempool_sync = net_is_mempool_sync(net, addr);
     p->nonce = rand_u64();
     p->max_recv_payload = MSG_RECV_PAYLOAD_MIN;
     p->ping_us = p->ping_min_us = -1;
@@ -282,6 +283,7 @@ enum peer_kind peer_kind(const struct peer *p) { return p->kind; }
 enum peer_state peer_state(const struct peer *p) { return p->state; }
 bool peer_is_inbound(const struct peer *p) { return p->kind == PEER_INBOUND; }
 bool peer_is_whitelisted(const struct peer *p) { return p->whitelisted; }
+bool peer_is_mempool_sync(const struct peer *p) { return p->mempool_sync; }
 bool peer_serves_blocks(const struct peer *p) { return (p->services & SERVICE_NETWORK) != 0; }
 const char *peer_name(const struct peer *p) { return p->name; }
 
@@ -354,6 +356,7 @@ void peer_fill_info(struct peer *p, struct peer_info *info)
     info->inbound = peer_is_inbound(p);
     info->addnode = p->kind == PEER_MANUAL;
     info->whitelisted = p->whitelisted;
+    info->mempool_sync = p->mempool_sync;
     info->ready = p->state == PEER_READY;
     info->version = p->their_version;
     memcpy(info->user_agent, p->user_agent, sizeof(info->user_agent));

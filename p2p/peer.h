@@ -43,6 +43,7 @@ enum peer_kind peer_kind(const struct peer *p);
 enum peer_state peer_state(const struct peer *p);
 bool peer_is_inbound(const struct peer *p);
 bool peer_is_whitelisted(const struct peer *p);
+bool peer_is_mempool_sync(const struct peer *p); /* its address is in net_config.mempool_sync */
 /* (outbound or whitelisted), not one-shot or feeler, has NODE_NETWORK (spec p2p 8). */
 bool peer_is_preferred(const struct peer *p);
 bool peer_serves_blocks(const struct peer *p); /* NODE_NETWORK */

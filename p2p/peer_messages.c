@@ -220,12 +220,16 @@ enum msg_result on_tx(struct peer *p, struct span payload)
 
 enum msg_result on_mempool(struct peer *p, struct span payload)
 {
-    if (payload.len >= 8)
-        return MSG_DONE; /* spec p2p 3: the form with an age is for configured peers only */
-    if (!p->whitelisted)
-        peer_disconnect(p, "mempool request");
-    else if (p->net->h.on_mempool != NULL)
-        p->net->h.on_mempool(p->net->h.ctx, p);
+    int64_t age = -1;
+    uint64_t asked;
+    if (payload.len > 0) {
+        enum err rc = msg_u64_read(&asked, payload);
+        if (rc != OK)
+            return result_of(rc);
+        age = asked > INT64_MAX ? INT64_MAX : (int64_t)asked;
+    }
+    if (p->net->h.on_mempool != NULL)
+        p->net->h.on_mempool(p->net->h.ctx, p, age);
     return MSG_DONE;
 }
 

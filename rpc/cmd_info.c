@@ -11,7 +11,6 @@
 #include "p2p/net.h"
 #include "rpc/block_json.h"
 
-#define TXN_PROPAGATION_MS 250 /* the reference's */
 
 /* Spec rpc 2, getnetworkinfo: 100000000 + major*10^6 + minor*10^4 + revision*100. */
 static int64_t version_number(void)
@@ -91,8 +90,8 @@ static struct rpc_result cmd_getnetworkinfo(struct rpc_call *call)
     jw_hex_u64(w, s.services);
     jw_put_bool(w, "localrelay", s.relay_tx);
     jw_put_i64(w, "timeoffset", s.time_offset);
-    jw_put_i64(w, "txnpropagationfreq", TXN_PROPAGATION_MS);
-    jw_put_i64(w, "txnpropagationqlen", 0);
+    jw_put_i64(w, "txnpropagationfreq", s.tx_propagation_ms);
+    jw_put_u64(w, "txnpropagationqlen", s.tx_propagation_queue);
     jw_put_bool(w, "networkactive", s.active);
     jw_put_u64(w, "connections", s.counts.total);
     jw_put_u64(w, "addresscount", s.counts.addresses);

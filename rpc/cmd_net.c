@@ -88,7 +88,7 @@ static void put_peer(struct json_writer *w, const struct peer_info *p)
     put_traffic(w, p);
     put_streams(w);
     jw_put_bool(w, "authconn", false);
-    jw_put_bool(w, "mempoolsync", false);
+    jw_put_bool(w, "mempoolsync", p->mempool_sync);
     jw_put_i64(w, "conntime", p->connected);
     jw_put_i64(w, "timeoffset", p->time_offset);
     put_ping(w, "pingtime", p->ping_us);
@@ -261,6 +261,36 @@ static struct rpc_result cmd_ping(struct rpc_call *call)
     return rpc_done();
 }
 
+/* --- transactions --------------------------------------------------------------------------- */
+
+#define PROPAGATION_MAX_MS 3600000
+
+static struct rpc_result cmd_settxnpropagationfreq(struct rpc_call *call)
+{
+    const int64_t ms = rpc_int(call, 0, 0);
+    if (ms < 0 || ms > PROPAGATION_MAX_MS)
+        return rpc_fail(call, RPC_INVALID_PARAMETER, "freq must be 0 to %d milliseconds",
+                        PROPAGATION_MAX_MS);
+    if (!call->env->net || net_set_propagation(call->env->net, ms))
+        return no_network(call);
+    jw_null(call->out);
+    return rpc_done();
+}
+
+static struct rpc_result cmd_getorphaninfo(struct rpc_call *call)
+{
+    struct json_writer *w = call->out;
+    struct net_status s;
+    if (!call->env->net || net_get_status(call->env->net, &s))
+        return no_network(call);
+    jw_object_open(w);
+    jw_put_u64(w, "size", s.orphans);
+    jw_put_u64(w, "bytes", s.orphan_bytes);
+    jw_put_u64(w, "maxbytes", s.orphan_max_bytes);
+    jw_object_close(w);
+    return rpc_done();
+}
+
 /* --- bans ----------------------------------------------------------------------------------- */
 
 /* bantime as given: seconds from now or, with absolute, since 1970; 0 is the default. */
@@ -427,6 +457,23 @@ static const struct rpc_command rows[] = {
       .fn = cmd_clearbanned,
       .help = "Takes all bans back.",
       .result = "null",
+      .example = "" },
+    { .name = "settxnpropagationfreq",
+      .category = "network",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_settxnpropagationfreq,
+      .help = "Sets how long transactions are held together before they are announced to peers.",
+      .result = "null",
+      .example = "250",
+      .params = { { "freq", RPC_INT, RPC_REQUIRED, RPC_CLI_JSON,
+                    "Milliseconds, 0 to 3600000; 0: not held" } } },
+    { .name = "getorphaninfo",
+      .category = "hidden",
+      .where = RPC_ON_WORKER,
+      .flags = RPC_HIDDEN,
+      .fn = cmd_getorphaninfo,
+      .help = "Transactions whose parents have not come yet.",
+      .result = "{size, bytes, maxbytes}",
       .example = "" },
 };
 const struct rpc_group rpc_net_commands = { rows, COUNT_OF(rows) };

@@ -51,7 +51,6 @@ struct rpc_env {
     void (*stop)(void *node);    /* asks the node to stop; any thread */
     uint64_t (*compact_memory)(void *node); /* bytes of blocks in compact form; may be NULL */
     uint64_t (*feeds_memory)(void *node); /* bytes of event log and ZMQ; may be NULL */
-    uint64_t (*relay_memory)(void *node); /* bytes of what node keeps for peers; may be NULL */
     void *node;
     struct cancel *cancel;       /* set while stopping */
     struct causes *causes;       /* what was noted; may be NULL */

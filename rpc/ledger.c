@@ -92,10 +92,10 @@ void ledger_take(struct rpc_env *env, struct ledger *l)
     uint64_t untouched = causes_untouched(env->causes);
     if (env->chain)
         untouched += take_chain(env->chain, l);
-    if (env->net && !net_get_status(env->net, &net))
+    if (env->net && !net_get_status(env->net, &net)) {
         l->bytes[LEDGER_NETWORK] = net.memory;
-    if (env->relay_memory)
-        l->bytes[LEDGER_RELAY] = env->relay_memory(env->node);
+        l->bytes[LEDGER_RELAY] = net.relay_memory;
+    }
     if (env->compact_memory)
         l->bytes[LEDGER_COMPACT] = env->compact_memory(env->node);
     if (env->feeds_memory)

@@ -44,9 +44,9 @@ static void work_all(struct orphans *o, int64_t now)
         continue;
 }
 
-static bool take(struct orphans *o, struct txid *id, uint64_t *peer)
+static bool take(struct orphans *o, struct orphan_owner *owner, struct txid *id)
 {
-    struct tx *tx = orphans_take_ready(o, peer);
+    struct tx *tx = orphans_take_ready(o, owner);
     if (tx)
         *id = tx->id;
     tx_unref(tx);
@@ -64,25 +64,23 @@ static void an_orphan_is_given_out_once_when_all_its_parents_are_there(void **st
 {
     (void)state;
     struct orphans *o = new_orphans(MB, MB);
-    struct orphan_owner *owner = orphans_add_peer(o, 42);
+    struct orphan_owner *owner = orphans_add_peer(o);
     const struct txid parents[] = { id_of(1), id_of(2), id_of(3) };
     const struct txid id = add(o, owner, 1, parents, 3);
     struct txid got;
-    uint64_t peer;
     for (int i = 0; i < 3; i++) {
         work_all(o, 0);
-        assert_false(take(o, &got, &peer)); /* one parent of three is no reason to try */
+        assert_false(take(o, owner, &got)); /* one parent of three is no reason to try */
         assert_true(orphans_want(o, &parents[i]));
         orphans_parent_accepted(o, &parents[i]);
     }
     assert_true(orphans_contains(o, &id));
     work_all(o, 0);
-    assert_true(take(o, &got, &peer));
+    assert_true(take(o, owner, &got));
     assert_true(txid_equal(&got, &id));
-    assert_int_equal(peer, 42);
     assert_false(orphans_contains(o, &id));
     assert_false(orphans_want(o, &parents[0]));
-    assert_false(take(o, &got, &peer));
+    assert_false(take(o, owner, &got));
     struct orphans_stats s;
     orphans_get_stats(o, &s);
     assert_int_equal(s.bytes, 0);
@@ -93,7 +91,7 @@ static void a_refused_parent_takes_its_descendants_with_it(void **state)
 {
     (void)state;
     struct orphans *o = new_orphans(MB, MB);
-    struct orphan_owner *owner = orphans_add_peer(o, 1);
+    struct orphan_owner *owner = orphans_add_peer(o);
     const struct txid gone = id_of(1), other = id_of(2);
     struct txid last = gone;
     for (uint32_t i = 1; i <= 20; i++)
@@ -110,7 +108,7 @@ static void the_orphans_of_a_peer_go_with_it(void **state)
 {
     (void)state;
     struct orphans *o = new_orphans(MB, MB);
-    struct orphan_owner *a = orphans_add_peer(o, 1), *b = orphans_add_peer(o, 2);
+    struct orphan_owner *a = orphans_add_peer(o), *b = orphans_add_peer(o);
     for (uint32_t i = 0; i < 50; i++) {
         add_child(o, a, i, id_of(1));
         add_child(o, b, 1000 + i, id_of(1));
@@ -122,9 +120,8 @@ static void the_orphans_of_a_peer_go_with_it(void **state)
     work_all(o, 0);
     assert_int_equal(count(o), 50);
     struct txid got;
-    uint64_t peer;
-    while (take(o, &got, &peer))
-        assert_int_equal(peer, 2);
+    for (int i = 0; i < 50; i++)
+        assert_true(take(o, b, &got));
     assert_int_equal(count(o), 0);
     orphans_free(o);
 }
@@ -133,7 +130,7 @@ static void orphans_expire(void **state)
 {
     (void)state;
     struct orphans *o = new_orphans(MB, MB);
-    struct orphan_owner *owner = orphans_add_peer(o, 1);
+    struct orphan_owner *owner = orphans_add_peer(o);
     struct tx *early = made_tx(1, 0), *late = made_tx(2, 0);
     const struct txid parent = id_of(1);
     assert_true(orphans_add(o, owner, early, &parent, 1, 1000));
@@ -152,7 +149,7 @@ static void what_is_known_or_too_large_is_not_kept(void **state)
 {
     (void)state;
     struct orphans *o = new_orphans(MB, MB);
-    struct orphan_owner *owner = orphans_add_peer(o, 1);
+    struct orphan_owner *owner = orphans_add_peer(o);
     const struct txid parent = id_of(1);
     struct tx *large = made_tx(1, 100000), *fits = made_tx(2, 90000);
     assert_false(orphans_add(o, owner, large, &parent, 1, 0));
@@ -168,7 +165,7 @@ static void attack_B1_a_flood_stays_within_its_share_and_spares_others(void **st
 {
     (void)state;
     struct orphans *o = new_orphans(400000, 100000);
-    struct orphan_owner *honest = orphans_add_peer(o, 1), *flood = orphans_add_peer(o, 2);
+    struct orphan_owner *honest = orphans_add_peer(o), *flood = orphans_add_peer(o);
     for (uint32_t i = 0; i < 20; i++)
         add_child(o, honest, i, id_of(1));
     const size_t kept = orphans_owned_bytes(honest);
@@ -185,12 +182,12 @@ static void attack_B1_many_floods_stay_within_the_whole_and_spare_who_holds_litt
 {
     (void)state;
     struct orphans *o = new_orphans(200000, 100000);
-    struct orphan_owner *honest = orphans_add_peer(o, 1), *flood[8];
+    struct orphan_owner *honest = orphans_add_peer(o), *flood[8];
     for (uint32_t i = 0; i < 20; i++)
         add_child(o, honest, i, id_of(1));
     const size_t kept = orphans_owned_bytes(honest);
     for (uint32_t f = 0; f < 8; f++)
-        flood[f] = orphans_add_peer(o, 10 + f);
+        flood[f] = orphans_add_peer(o);
     for (uint32_t i = 0; i < 5000; i++) {
         struct orphans_stats s;
         add_child(o, flood[i % 8], 1000 + i, id_of(2 + i));
@@ -205,7 +202,7 @@ static void attack_B1_one_parent_of_very_many_is_worked_off_in_portions(void **s
 {
     (void)state;
     struct orphans *o = new_orphans(200 * MB, 200 * MB);
-    struct orphan_owner *owner = orphans_add_peer(o, 1);
+    struct orphan_owner *owner = orphans_add_peer(o);
     const struct txid parent = id_of(1);
     for (uint32_t i = 0; i < 100000; i++)
         add_child(o, owner, i, parent);
@@ -261,11 +258,11 @@ static void model_add(struct model *m, struct orphans *o, struct orphan_owner *o
     m->ready[i] = false;
 }
 
-static void model_take(struct model *m, struct orphans *o, struct tx **txs)
+static void model_take(struct model *m, struct orphans *o, struct orphan_owner *owner,
+                       struct tx **txs)
 {
     struct txid got;
-    uint64_t peer;
-    while (take(o, &got, &peer)) {
+    while (take(o, owner, &got)) {
         size_t i = 0;
         while (!txid_equal(&txs[i]->id, &got))
             i++;
@@ -282,7 +279,7 @@ static void any_order_of_events_gives_what_a_plain_list_gives(void **state)
     struct model m = { .kept = { false } };
     struct tx *txs[MODEL_TXS];
     struct orphans *o = new_orphans(MB, MB);
-    struct orphan_owner *owner = orphans_add_peer(o, 1);
+    struct orphan_owner *owner = orphans_add_peer(o);
     for (uint32_t i = 0; i < MODEL_TXS; i++)
         txs[i] = made_tx(i, 0);
     for (int round = 0; round < 20000; round++) {
@@ -301,7 +298,7 @@ static void any_order_of_events_gives_what_a_plain_list_gives(void **state)
         }
         work_all(o, 0);
         if (rand_below(3) == 0)
-            model_take(&m, o, txs);
+            model_take(&m, o, owner, txs);
         for (size_t i = 0; i < MODEL_TXS; i++)
             assert_int_equal(orphans_contains(o, &txs[i]->id), m.kept[i]);
     }

@@ -40,7 +40,7 @@ static void news_come_in_order_with_all_that_belongs_to_them(void **state)
     tx_inbox_put_confirmed(in, txs[3]);
     assert_int_equal(atomic_load(&woken), 1);
 
-    struct tx_batch b;
+    struct tx_news_batch b;
     assert_true(tx_inbox_take(in, &b));
     for (uint32_t i = 0; i < 4; i++)
         tx_unref(txs[i]); /* the batch has its own */
@@ -57,7 +57,7 @@ static void news_come_in_order_with_all_that_belongs_to_them(void **state)
     assert_memory_equal(&b.missing[b.news[3].missing], missing, sizeof(missing));
     assert_int_equal(b.news[4].kind, TX_NEWS_CONFIRMED);
     assert_int_equal(b.news[4].tx->lock_time, 3);
-    tx_batch_clear(&b);
+    tx_news_clear(&b);
     assert_false(tx_inbox_take(in, &b));
     tx_inbox_free(in);
 }
@@ -70,12 +70,12 @@ static void parents_beyond_what_matters_are_counted_but_not_kept(void **state)
     struct txid *many = calloc(5000, sizeof(*many));
     const struct tx_result r = { .tx = tx, .outcome = TX_MISSING_INPUTS, .missing = many,
                                  .n_missing = 5000 };
-    struct tx_batch b;
+    struct tx_news_batch b;
     tx_inbox_put_judged(in, &r, 1);
     assert_true(tx_inbox_take(in, &b));
     assert_int_equal(b.news[0].n_missing, 5000);
     assert_int_equal(b.n_missing, TX_NEWS_MISSING_MAX);
-    tx_batch_clear(&b);
+    tx_news_clear(&b);
     free(many);
     tx_unref(tx);
     tx_inbox_free(in);
@@ -104,10 +104,10 @@ static void nothing_is_lost_between_threads_and_the_reader_is_woken_for_the_firs
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, put_many, in), 0);
     while (taken < THREADS * EACH) {
-        struct tx_batch b;
+        struct tx_news_batch b;
         batches += tx_inbox_take(in, &b);
         taken += b.n;
-        tx_batch_clear(&b);
+        tx_news_clear(&b);
     }
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
@@ -123,10 +123,10 @@ static void what_nobody_takes_is_given_up_at_the_end_and_confirmed_ones_are_boun
     struct tx *tx = made_tx(1, 0);
     for (int i = 0; i < 150000; i++)
         tx_inbox_put_confirmed(in, tx);
-    struct tx_batch b;
+    struct tx_news_batch b;
     assert_true(tx_inbox_take(in, &b));
     assert_true(b.n < 150000);
-    tx_batch_clear(&b);
+    tx_news_clear(&b);
     tx_inbox_put_confirmed(in, tx);
     tx_unref(tx);
     tx_inbox_free(in);

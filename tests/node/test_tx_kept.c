@@ -60,12 +60,30 @@ static void the_oldest_go_when_bytes_run_out(void **state)
     tx_kept_free(k);
 }
 
+static void memory_that_the_mempool_has_given_up_is_counted_here(void **state)
+{
+    (void)state;
+    struct tx_kept *k = tx_kept_new(1000000);
+    struct tx *a = made_tx(1, 5000);
+    tx_kept_add(k, a, 1, 0);
+    const size_t before = tx_kept_own_bytes(k);
+    assert_true(before < 5000);
+    tx_kept_note_left(k, &a->id);
+    tx_kept_note_left(k, &a->id);
+    assert_int_equal(tx_kept_own_bytes(k), before + tx_memory(a));
+    tx_kept_expire(k, TX_KEPT_MS + 1);
+    assert_true(tx_kept_own_bytes(k) < 5000);
+    tx_unref(a);
+    tx_kept_free(k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_announced_is_found_for_a_quarter_of_an_hour),
         cmocka_unit_test(what_was_not_announced_is_not_shown),
         cmocka_unit_test(the_oldest_go_when_bytes_run_out),
+        cmocka_unit_test(memory_that_the_mempool_has_given_up_is_counted_here),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

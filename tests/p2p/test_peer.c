@@ -462,7 +462,6 @@ static void some_messages_only_disconnect(void **state)
     static const struct { const char *command; const char *payload; size_t len; } last[] = {
         { "inv", "\1\3\0\0\0aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 37 },
         { "getdata", "\1\0\0\0\0aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 37 },
-        { "mempool", "", 0 },
         { "protoconf", "\0", 1 },
         { "protoconf", "\1\xff\xff\x0f\0", 5 },
         { "createstrm", "", 0 },
