@@ -87,19 +87,25 @@ static void on_block_disconnected(void *ctx, struct header_node *node)
 
 static void on_tx_accepted(void *ctx, const struct mempool_entry *entry, uint64_t source)
 {
-    (void)source;
-    feeds_tx_accepted(((struct node *)ctx)->feeds, entry);
+    struct node *n = ctx;
+    feeds_tx_accepted(n->feeds, entry);
+    tx_inbox_put_accepted(n->inbox, entry, source);
 }
 
-static void on_tx_removed(void *ctx, const struct mempool_removed *r,
+static void on_tx_removed(void *ctx, const struct mempool_removed *removed,
                           const struct header_node *block)
 {
-    feeds_tx_removed(((struct node *)ctx)->feeds, r, block);
+    struct node *n = ctx;
+    feeds_tx_removed(n->feeds, removed, block);
+    if (removed->reason == MEMPOOL_IN_BLOCK)
+        tx_inbox_put_confirmed(n->inbox, removed->tx);
 }
 
 static void on_txs_judged(void *ctx, const struct tx_result *results, size_t count)
 {
-    feeds_txs_judged(((struct node *)ctx)->feeds, results, count);
+    struct node *n = ctx;
+    feeds_txs_judged(n->feeds, results, count);
+    tx_inbox_put_judged(n->inbox, results, count);
 }
 
 static void on_idle(void *ctx) { feeds_idle(((struct node *)ctx)->feeds); }
@@ -109,27 +115,6 @@ static void on_intake_drained(void *ctx, uint64_t source)
     struct node *n = ctx;
     node_events_post(n->events,
                      &(struct node_event){ .kind = EVENT_INTAKE_DRAINED, .source = source });
-}
-
-static void on_tx_accepted(void *ctx, const struct mempool_entry *entry, uint64_t source)
-{
-    struct node *n = ctx;
-    tx_inbox_put_accepted(n->inbox, entry, source);
-}
-
-static void on_tx_removed(void *ctx, const struct mempool_removed *removed,
-                          const struct header_node *block)
-{
-    struct node *n = ctx;
-    (void)block;
-    if (removed->reason == MEMPOOL_IN_BLOCK)
-        tx_inbox_put_confirmed(n->inbox, removed->tx);
-}
-
-static void on_txs_judged(void *ctx, const struct tx_result *results, size_t count)
-{
-    struct node *n = ctx;
-    tx_inbox_put_judged(n->inbox, results, count);
 }
 
 static void wake_for_news(void *ctx)
@@ -292,9 +277,6 @@ static enum err open_chain(struct node *n, struct error *e)
         .block_judged = on_block_judged,
         .block_arrived = on_block_arrived,
         .intake_drained = on_intake_drained,
-        .tx_accepted = on_tx_accepted,
-        .tx_removed = on_tx_removed,
-        .txs_judged = on_txs_judged,
         .fatal = on_fatal,
     };
     n->inbox = tx_inbox_new(wake_for_news, n);
