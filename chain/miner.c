@@ -104,6 +104,8 @@ enum err miner_mine(const struct miner_job *job, uint64_t *tries, const struct c
             break;
         sha256d(id.b, coinbase->data, coinbase->len);
         *header = miner_make_header(job->params, job->rest, &id, job->now);
+        if (job->version)
+            header->version = job->version;
         rc = miner_solve(job->params, header, tries, cancel, found, e);
     }
     return rc;

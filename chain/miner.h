@@ -45,6 +45,7 @@ struct miner_job {
     const struct block_template *rest; /* the block builds on its parent */
     struct span script;                /* scriptPubKey of the reward */
     int64_t now;
+    int32_t version;                   /* 0: MINER_VERSION */
 };
 /* All of it, until a nonce fits or the tries are used up. *coinbase is replaced. */
 enum err miner_mine(const struct miner_job *job, uint64_t *tries, const struct cancel *cancel,

@@ -219,7 +219,6 @@ const struct option_row node_options[] = {
            "Memory for transactions whose parents are missing, MB, within -memory."),
     SWITCH("acceptnonstdtxn", NULL,
            "Accept unusual transactions (default: 0 on the main network, 1 elsewhere)."),
-    SIZE("blockmaxsize", "128MB", 1, 0, 1, "Largest block to make."),
     SWITCH("acceptnonstdoutputs", "1",
            "Accept unusual output scripts from Genesis on, whatever -acceptnonstdtxn says."),
     { .name = "maxtxfee", .type = OPTION_AMOUNT, .def = "0.1", .max = 21 * M * 100 * M,
@@ -294,6 +293,17 @@ const struct option_row node_options[] = {
          "Publish what left the mempool with a block or a reorganisation, as JSON."),
     LIST("invalidtxsink", "<kind>", "ZMQ: see -zmqpubinvalidtx. Other kinds mean nothing here."),
 #undef CATEGORY
+#define CATEGORY "Mining"
+    SIZE("blockmaxsize", "128MB", 1, 0, 1, "Largest block to make."),
+    TEXT("miningaddress", NULL, "<address>",
+           "Where coinbases pay to that getminingcandidate makes on request."),
+    { .name = "blockassembler", .type = OPTION_CHOICE, .arg = "JOURNALING|LEGACY",
+      .category = CATEGORY, .def = "JOURNALING",
+      .help = "Accepted; there is one way in which blocks are put together." },
+    { .name = "blockversion", .type = OPTION_INT, .flags = OPTION_HIDDEN, .min = 1,
+      .max = INT32_MAX, .arg = "<n>", .category = CATEGORY,
+      .help = "Regtest: version of blocks made here." },
+#undef CATEGORY
     /* Known options of the reference whose subject does not exist here, or not yet. */
     IGNORED("alertnotify"), IGNORED("shrinkdebugfile"), IGNORED("upnp"), IGNORED("multistreams"),
     IGNORED("multistreampolicies"), IGNORED("maxparallelblocks"),
@@ -313,8 +323,8 @@ const struct option_row node_options[] = {
     IGNORED("maxtxnvalidatorasynctasksrunduration"),
     IGNORED("minrelaytxfee"),
     IGNORED("mintxfee"), IGNORED("dustrelayfee"),
-    IGNORED("dustlimitfactor"), IGNORED("blockmintxfee"), IGNORED("blockassembler"),
-    IGNORED("blockversion"), IGNORED("detectselfishmining"),
+    IGNORED("dustlimitfactor"), IGNORED("blockmintxfee"),
+    IGNORED("detectselfishmining"),
     IGNORED("genesisgracefulperiod"), IGNORED("chroniclegracefulperiod"), IGNORED("bytespersigop"),
     IGNORED("invalidtxfilesinkdatasize"), IGNORED("dsnotifylevel"),
     IGNORED("dsdetectedwebhookurl"), IGNORED("dsendpointport"), IGNORED("safemodewebhookurl"),

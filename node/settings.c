@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/file.h"
 #include "base/intmath.h"
 #include "base/mem.h"
@@ -145,6 +146,17 @@ static enum err check_block_size(const struct settings *s, struct error *e)
     return OK;
 }
 
+static enum err check_mining_address(const struct settings *s, struct error *e)
+{
+    const char *text = config_string(s->config, "miningaddress");
+    uint8_t version, hash[20];
+    if (!text || (address_decode(text, &version, hash) &&
+                  (version == s->params.address_version ||
+                   version == s->params.script_address_version)))
+        return OK;
+    return error_set(e, ERR_PARSE, "-miningaddress=%s: no address of this network", text);
+}
+
 static enum err check_load_files(const struct settings *s, struct error *e)
 {
     const char *const *files;
@@ -158,7 +170,7 @@ static enum err check_load_files(const struct settings *s, struct error *e)
 static enum err regtest_only(const struct settings *s, struct error *e)
 {
     static const char *const names[] = { "mocktime", "genesisactivationheight",
-                                         "chronicleactivationheight" };
+                                         "chronicleactivationheight", "blockversion" };
     for (size_t i = 0; s->params.network != NETWORK_REGTEST && i < COUNT_OF(names); i++)
         if (config_is_set(s->config, names[i]))
             return error_set(e, ERR_RANGE, "-%s is for -regtest only", names[i]);
@@ -301,6 +313,8 @@ enum err settings_load(struct settings *s, int argc, char *const *argv, struct e
         rc = regtest_only(s, e);
     if (!rc)
         rc = check_block_size(s, e);
+    if (!rc)
+        rc = check_mining_address(s, e);
     if (!rc)
         rc = check_load_files(s, e);
     if (rc)

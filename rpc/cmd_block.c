@@ -171,7 +171,7 @@ static struct rpc_result cmd_getblockheader(struct rpc_call *call)
 }
 
 /* Everything but the extended form comes from memory. */
-static bool is_short_header_call(struct json_object *params)
+static enum rpc_where place_header_call(struct json_object *params)
 {
     struct json_object *v = NULL;
     if (json_object_get_type(params) == json_type_array)
@@ -179,8 +179,9 @@ static bool is_short_header_call(struct json_object *params)
     else if (params && !json_object_object_get_ex(params, "verbosity", &v))
         json_object_object_get_ex(params, "verbose", &v);
     enum json_type type = json_object_get_type(v);
-    return type == json_type_null || type == json_type_boolean ||
-           (type == json_type_int && json_object_get_int(v) < 2);
+    const bool is_short = type == json_type_null || type == json_type_boolean ||
+                          (type == json_type_int && json_object_get_int(v) < 2);
+    return is_short ? RPC_ON_HTTP : RPC_ON_WORKER;
 }
 
 #define HEADER_FIELDS                                                                              \
@@ -217,7 +218,7 @@ static const struct rpc_command rows[] = {
       .category = "blockchain",
       .where = RPC_ON_WORKER,
       .fn = cmd_getblockheader,
-      .is_short = is_short_header_call,
+      .place = place_header_call,
       .help = "The header of a block. Verbosity 0: hex; 1: an object; 2 (DECODE_HEADER_EXTENDED): "
               "with the coinbase "
               "and its Merkle proof.",

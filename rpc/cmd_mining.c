@@ -1,56 +1,18 @@
 /* Commands that hand blocks to the chain: submitblock, submitheader, generatetoaddress. */
 #include "rpc/commands.h"
 
-#include "base/block_stream.h"
 #include "base/clock.h"
 #include "base/intmath.h"
 #include "base/mem.h"
 #include "chain/chain.h"
 #include "chain/miner.h"
-#include "rpc/block_json.h"
 #include "rpc/keys.h"
+#include "rpc/mining.h"
 
 #define DEFAULT_TRIES 1000000
 #define GENERATE_MAX 1000000
 
 /* --- submitblock ---------------------------------------------------------------------------- */
-
-static bool is_block(struct span raw, struct block_hash *hash)
-{
-    struct block_stream s;
-    block_stream_init(&s);
-    if (block_stream_feed(&s, raw.data, raw.len) || !block_stream_done(&s))
-        return false;
-    block_header_hash(hash, &s.header);
-    return true;
-}
-
-/* BIP 22: what is known of a block before it is looked at again; NULL: nothing that matters. */
-static const char *known_answer(struct chain *c, const struct block_hash *hash)
-{
-    struct header_data d;
-    struct header_node *node = header_index_find(chain_headers(c), hash);
-    if (!node)
-        return NULL;
-    header_index_get_data(chain_headers(c), node, &d);
-    if (d.status & HS_SCRIPTS_OK)
-        return "duplicate";
-    if (d.status & HS_FAILED_MASK)
-        return "duplicate-invalid";
-    return d.status & HS_HAVE_DATA ? "duplicate-inconclusive" : NULL;
-}
-
-/* BIP 22: what became of it; NULL: it is the tip or below it. */
-static const char *submission_answer(struct chain *c, const struct block_submission *s)
-{
-    if (!verdict_ok(&s->verdict))
-        return s->verdict.reason;
-    if (s->duplicate)
-        return "duplicate";
-    return header_index_is_active(chain_headers(c), s->node)
-               ? NULL
-               : "inconclusive"; /* stored, but another branch has more work */
-}
 
 static struct rpc_result submit(struct rpc_call *call, struct span raw)
 {
@@ -58,17 +20,14 @@ static struct rpc_result submit(struct rpc_call *call, struct span raw)
     struct block_hash hash;
     struct block_submission s;
     struct error e = { 0 };
-    if (!is_block(raw, &hash))
+    if (!block_of_bytes(raw, &hash))
         return rpc_fail(call, RPC_DESERIALIZATION_ERROR, "Block decode failed");
-    const char *answer = known_answer(c, &hash);
+    const char *answer = known_block_answer(c, &hash);
     if (!answer && chain_submit_block(c, raw.data, raw.len, &s, &e))
         return rpc_fail_error(call, &e);
     if (!answer)
         answer = submission_answer(c, &s);
-    if (answer)
-        jw_text(call->out, answer);
-    else
-        jw_null(call->out);
+    jw_text_or_null(call->out, answer);
     return rpc_done();
 }
 
@@ -137,7 +96,7 @@ static enum err generate_one(struct rpc_call *call, struct span script, uint64_t
         return rc;
     buf_init(&coinbase);
     const struct miner_job job = { .params = chain_get_params(c), .rest = rest, .script = script,
-                                   .now = clock_now() };
+                                   .now = clock_now(), .version = rpc_block_version(call) };
     rc = miner_mine(&job, tries, call->env->cancel, &parts.header, &coinbase, found, e);
     parts.coinbase = buf_span(&coinbase);
     parts.rest = rest;

@@ -19,6 +19,7 @@
 #include "rpc/json_write.h"
 
 struct causes;
+struct candidates;
 struct chain;
 struct config;
 struct json_object;
@@ -45,6 +46,7 @@ struct rpc_env {
     struct net *net;
     const struct config *config;
     const struct rpc_table *table;
+    struct candidates *candidates; /* of getminingcandidate, the server's */
     int64_t start_time;          /* seconds since 1970 */
     bool mock_time_allowed;      /* regtest */
     const char *user_agent;      /* as peers see it */
@@ -98,8 +100,8 @@ struct rpc_command {
     enum rpc_where where;
     unsigned flags;
     rpc_fn fn;
-    bool (*is_short)(struct json_object *params); /* these calls of a worker's command may run on
-                                                     HTTP; NULL: none */
+    /* Where a call with these parameters (array, object or NULL) runs; NULL: all in the same place */
+    enum rpc_where (*place)(struct json_object *params);
     const char *help;    /* what it does */
     const char *result;  /* what comes back */
     const char *example; /* arguments as typed to the client, "" for none */

@@ -203,9 +203,9 @@ enum rpc_where rpc_place(const struct rpc_env *env, struct json_object *request)
         json_object_get_type(method) != json_type_string)
         return RPC_ON_HTTP; /* an error, given at once */
     const struct rpc_command *c = rpc_table_find(env->table, json_object_get_string(method));
-    if (!c || !c->is_short)
+    if (!c || !c->place)
         return c ? c->where : RPC_ON_HTTP;
     struct json_object *params = NULL;
     json_object_object_get_ex(request, "params", &params);
-    return c->is_short(params) ? RPC_ON_HTTP : c->where;
+    return c->place(params);
 }

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "p2p/netaddr.h"
+#include "rpc/candidates.h"
 #include "rpc/dispatch.h"
 #include "rpc/http_json.h"
 #include "rpc/json_read.h"
@@ -53,6 +54,7 @@ struct rpc_server {
     struct rpc_env *env;
     const struct rpc_auth *auth;
     struct rpc_table *table;
+    struct candidates *candidates;
     struct http_server *http;
     struct rpc_server_options o;
     struct cancel cancel;
@@ -355,6 +357,8 @@ enum err rpc_server_new(struct rpc_server **out, const struct rpc_server_options
     s->auth = auth;
     s->table = rpc_table_new();
     env->table = s->table;
+    s->candidates = candidates_new(CANDIDATES_MAX, CANDIDATES_MAX_AGE_S);
+    env->candidates = s->candidates;
     cancel_init(&s->cancel);
     env->cancel = &s->cancel;
     buf_init(&s->http_out);
@@ -434,6 +438,7 @@ void rpc_server_free(struct rpc_server *s)
         return;
     http_server_free(s->http);
     rpc_table_free(s->table);
+    candidates_free(s->candidates);
     workers_free(s->workers);
     workers_free(s->waiters);
     for (size_t i = 0; i < s->n_routes; i++)

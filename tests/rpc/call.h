@@ -61,6 +61,8 @@ static const struct option_row caller_options[] = {
     { .name = "acceptnonstdconsolidationinput", .type = OPTION_BOOL, .def = "0" },
     { .name = "persistmempool", .type = OPTION_BOOL, .def = "1" },
     { .name = "maxtxfee", .type = OPTION_AMOUNT, .def = "0.1" },
+    { .name = "miningaddress", .type = OPTION_STRING },
+    { .name = "blockversion", .type = OPTION_INT },
     { .name = "bantime", .type = OPTION_INT, .def = "86400" },
 };
 
