@@ -114,6 +114,7 @@ void activate_publish(struct chain *c)
 static void set_tip(struct chain *c, struct header_node *tip)
 {
     const struct header_node *seen = header_index_tip(c->index);
+    txs_tip_moves(&c->txs); /* before others see it: who then asks for work must not get old one */
     c->tip = tip;
     if (!seen || u256_cmp(&tip->work, &seen->work) > 0)
         activate_publish(c);

@@ -143,6 +143,8 @@ void txs_slow_stop(struct txs *t); /* waits for those that run */
 /* Each transaction of a block being connected; its verdict comes later. */
 void txs_block_tx(struct txs *t, const struct tx *tx);
 void txs_block_forget(struct txs *t); /* the block was not connected */
+/* From here on until txs_settle the pools fit no tip. */
+void txs_tip_moves(struct txs *t);
 void txs_block_connected(struct txs *t, struct header_node *node);
 enum err txs_block_disconnected(struct txs *t, struct header_node *node,
                                 struct error *e) MUST_CHECK;

@@ -59,17 +59,21 @@ void txs_block_forget(struct txs *t)
     t->n_staged = 0;
 }
 
+void txs_tip_moves(struct txs *t)
+{
+    t->tip_moved = true;
+    journal_unsettle(mempool_journal(t->pool));
+}
+
 void txs_block_connected(struct txs *t, struct header_node *node)
 {
     struct mempool_removals r = { .n = 0 };
-    journal_unsettle(mempool_journal(t->pool));
     for (size_t i = 0; i < t->n_staged; i++) {
         mempool_remove_confirmed(t->pool, t->staged[i].tx, &r);
         nonfinal_remove_conflicts(t->nonfinal, t->staged[i].tx);
     }
     txs_block_forget(t);
     mempool_note_block(t->pool, clock_now());
-    t->tip_moved = true;
     txs_tell_removed(t, &r, node);
 }
 
@@ -143,8 +147,6 @@ static enum err read_returned(struct txs *t, struct header_node *node, struct re
 enum err txs_block_disconnected(struct txs *t, struct header_node *node, struct error *e)
 {
     struct returned_block b = { .n = 0 };
-    journal_unsettle(mempool_journal(t->pool));
-    t->tip_moved = true;
     const enum err rc = read_returned(t, node, &b, e);
     if (rc) {
         free_returned(&b);

@@ -89,15 +89,16 @@ static struct rpc_result cmd_sendrawtransaction(struct rpc_call *call)
 }
 
 /* The HTTP thread reads a small one and goes on. */
-static bool is_small_tx_call(struct json_object *params)
+static enum rpc_where place_tx_call(struct json_object *params)
 {
     struct json_object *hex = NULL;
     if (json_object_get_type(params) == json_type_array)
         hex = json_object_array_length(params) ? json_object_array_get_idx(params, 0) : NULL;
     else if (params)
         json_object_object_get_ex(params, "hexstring", &hex);
-    return json_object_get_type(hex) == json_type_string &&
-           json_object_get_string_len(hex) <= SMALL_HEX;
+    const bool is_small = json_object_get_type(hex) == json_type_string &&
+                          json_object_get_string_len(hex) <= SMALL_HEX;
+    return is_small ? RPC_ON_HTTP : RPC_ON_WORKER;
 }
 
 /* --- many ----------------------------------------------------------------------------------- */
@@ -386,7 +387,7 @@ static const struct rpc_command rows[] = {
       .category = "rawtransactions",
       .where = RPC_ON_WORKER,
       .fn = cmd_sendrawtransaction,
-      .is_short = is_small_tx_call,
+      .place = place_tx_call,
       .help = "Puts a transaction into the mempool and sends it to peers. It may be in extended "
               "form (BRC-30).",
       .result = "\"txid\"",
