@@ -44,8 +44,10 @@ static bool conflicts(const struct txs *t, const struct tx *tx)
 void txs_block_tx(struct txs *t, const struct tx *tx)
 {
     struct nonfinal_stats held;
-    struct mempool_entry *entry = mempool_find(t->pool, &tx->id);
     nonfinal_get_stats(t->nonfinal, &held);
+    if (held.count == 0 && mempool_is_empty(t->pool))
+        return; /* most of a sync */
+    struct mempool_entry *entry = mempool_find(t->pool, &tx->id);
     if (entry)
         stage(t, tx_ref(entry->tx));
     else if (held.count || conflicts(t, tx))
