@@ -1,4 +1,4 @@
-"""Start, stop, lock, cookie, pid file, signals and background (issue 2 part 5, product.md)."""
+"""Start, stop, lock, cookie, pid file, signals and background."""
 import os
 import signal
 import stat

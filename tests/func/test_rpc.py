@@ -422,7 +422,7 @@ def every_listed_command_has_help(t):
     is_in("unknown command", node.rpc.help("nosuchcommand"))
 
 
-ISSUE = """help stop uptime getinfo getblockchaininfo getblockcount getbestblockhash getblockhash getblock
+EXPECTED = """help stop uptime getinfo getblockchaininfo getblockcount getbestblockhash getblockhash getblock
 getblockheader getchaintips getdifficulty gettxout gettxoutsetinfo getblockstats getchaintxstats verifychain
 invalidateblock reconsiderblock preciousblock pruneblockchain waitforblockheight submitblock submitheader
 generatetoaddress getpeerinfo getconnectioncount getnetworkinfo getnettotals addnode disconnectnode setban
@@ -433,7 +433,7 @@ decoderawtransaction decodescript getrawtransaction validateaddress echo""".spli
 @case()
 def every_command_of_the_list_exists(t):
     node = t.node()
-    missing = [name for name in ISSUE if "unknown command" in node.rpc.help(name)]
+    missing = [name for name in EXPECTED if "unknown command" in node.rpc.help(name)]
     equal(missing, [])
 
 

@@ -1,5 +1,4 @@
-"""Switches that move rules on regtest: activation heights, mock time, age of the tip, size limits
-(issue 2 part 5)."""
+"""Switches that move rules on regtest: activation heights, mock time, age of the tip, size limits."""
 import time
 
 from framework import ADDRESS, case, equal, main, raises_rpc

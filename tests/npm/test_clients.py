@@ -1,4 +1,4 @@
-"""Independent clients from npm talk to a node over ::1 (issue 2, "What must be shown" 5)."""
+"""Independent clients from npm talk to a node over ::1."""
 from scripts import run_script  # first: it finds the folder of the functional tests
 
 from framework import ADDRESS, case, check, equal, main, vector
