@@ -1,8 +1,11 @@
 """Independent clients from npm talk to a node over ::1."""
+import threading
+
 from scripts import run_script  # first: it finds the folder of the functional tests
 
 from framework import ADDRESS, case, check, equal, main, vector
 from blocks import GENESIS_HASH_HEX, MAIN_GENESIS_HASH_HEX
+from txs import coin, hex_of, id_of, move, node_with_coins, pool, send
 
 MAGIC = {"regtest": "0xfabfb5da", "main": "0xe8f3e1e3"}
 IMPORT = ("-minimumchainwork=00", "-maxtipage=2000000000")
@@ -64,6 +67,40 @@ def bitcoin_protocol_peer_reads_a_block_with_several_transactions(t):
 
 
 GENESIS_HASH_HEX_INTERNAL = bytes.fromhex(GENESIS_HASH_HEX)[::-1].hex()
+
+def exchange(t, script, *first_arguments):
+    """A client submits one transaction and fetches another, which RPC submits meanwhile."""
+    node, chain = node_with_coins(t)
+    ours, theirs = move(coin(chain, 1)), move(coin(chain, 2))
+
+    def submit_when_theirs_is_there():
+        t.wait(lambda: id_of(theirs) in pool(node), 30, "their transaction in the mempool")
+        send(node, ours)
+
+    helper = threading.Thread(target=submit_when_theirs_is_there)
+    helper.start()
+    got = run_script(script, node.port, *first_arguments, *arguments_of(script, theirs), id_of(ours))
+    helper.join()
+    equal(got["fetched"], hex_of(ours))
+    equal(pool(node), {id_of(ours), id_of(theirs)})
+    return got
+
+
+def arguments_of(script, tx):
+    return [hex_of(tx)] if script == "tx_client.js" else [id_of(tx), hex_of(tx)]
+
+
+@case()
+def bsv_p2p_submits_a_transaction_and_hears_of_another(t):
+    got = exchange(t, "tx_client.js", "REGTEST")
+    equal(got["rejects"], [])
+
+
+@case()
+def bitcoin_protocol_peer_submits_a_transaction_and_hears_of_another(t):
+    got = exchange(t, "tx_peer.js", MAGIC["regtest"])
+    check(got["asked"], "the node asked for what was announced")
+
 
 if __name__ == "__main__":
     main()
