@@ -257,6 +257,7 @@ void relay_fill_status(struct relay *r, struct net_status *status)
     status->orphan_bytes = s.bytes;
     status->orphan_max_bytes = s.max_bytes;
     status->relay_memory = relay_memory(r);
+    status->relay_untouched = tx_ring_untouched(r->ring);
 }
 
 void relay_set_propagation(struct relay *r, int64_t ms)

@@ -84,3 +84,8 @@ size_t tx_ring_bytes(const struct tx_ring *r)
 {
     return (size_t)MIN_OF(r->end, r->mask + 1) * sizeof(*r->v);
 }
+
+size_t tx_ring_untouched(const struct tx_ring *r)
+{
+    return (size_t)(r->mask + 1) * sizeof(*r->v) - tx_ring_bytes(r);
+}

@@ -37,6 +37,7 @@ uint64_t tx_ring_end(const struct tx_ring *r);
  * tx_ring_add. */
 const struct tx_ring_entry *tx_ring_next(const struct tx_ring *r, uint64_t *place);
 size_t tx_ring_left(const struct tx_ring *r, uint64_t place);
-size_t tx_ring_bytes(const struct tx_ring *r); /* memory that has been touched */
+size_t tx_ring_bytes(const struct tx_ring *r);     /* memory that has been touched */
+size_t tx_ring_untouched(const struct tx_ring *r); /* the rest of the list */
 
 #endif

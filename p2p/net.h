@@ -232,7 +232,8 @@ struct net_status {
     int64_t tx_propagation_ms; /* transactions are held together for so long */
     size_t tx_propagation_queue; /* that many are */
     size_t orphans, orphan_bytes, orphan_max_bytes;
-    size_t relay_memory; /* of all that is kept to relay transactions */
+    size_t relay_memory;    /* of all that is kept to relay transactions */
+    size_t relay_untouched; /* allocated for more of it */
 };
 
 struct net_ban {

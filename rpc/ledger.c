@@ -95,6 +95,7 @@ void ledger_take(struct rpc_env *env, struct ledger *l)
     if (env->net && !net_get_status(env->net, &net)) {
         l->bytes[LEDGER_NETWORK] = net.memory;
         l->bytes[LEDGER_RELAY] = net.relay_memory;
+        untouched += net.relay_untouched;
     }
     if (env->compact_memory)
         l->bytes[LEDGER_COMPACT] = env->compact_memory(env->node);

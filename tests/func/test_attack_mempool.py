@@ -5,6 +5,7 @@ import time
 
 from blocks import ANYONE, Tx, TxIn, TxOut, push
 from framework import LONG, case, check, equal, main
+from p2p import Closed
 from txs import FEE, coin, id_of, move, node_with_coins, output, pool
 
 BLOCK_LIMIT_S = 2.0
@@ -39,7 +40,7 @@ class Flood:
             while not self.over:
                 self.peer.send("tx", self.make(self.sent).serialize())
                 self.sent += 1
-        except OSError:
+        except (OSError, Closed):
             pass  # the node has had enough of it
 
     def end(self):

@@ -7,7 +7,7 @@ from scripts import run_script  # first: it finds the folder of the functional t
 
 from framework import case, check, equal, is_in, main, raises_rpc
 from blocks import Chain, Key, Tx, TxIn, TxOut, display, spend
-from proofs import COIN, family, ids_of, loaded
+from proofs import COIN, family, ids_of
 
 KEY = Key(7)
 FEE = 1000
@@ -38,7 +38,7 @@ def send(node, tx):
 @case(timeout=120)
 def the_sdk_takes_bumps(t):
     chain = family(13)
-    node = loaded(t, chain)
+    node = t.node_at(chain)
     believed = roots(node)
     ids = ids_of(chain.at(103))
     for txid in (ids[0], ids[5], ids[12], chain.at(50).txs[0].txid()):
@@ -54,7 +54,7 @@ def the_sdk_takes_bumps(t):
 @case(timeout=120)
 def the_sdk_takes_beefs_of_transactions_in_blocks(t):
     chain = signed_chain()
-    node = loaded(t, chain)
+    node = t.node_at(chain)
     txid = display(chain.at(103).txs[2].txid())
     for format in ("v1", "v2", "atomic"):
         got = sdk("beef", hex=node.rpc.getbeef(txid, format), txid=txid, format=format, roots=roots(node))
@@ -65,7 +65,7 @@ def the_sdk_takes_beefs_of_transactions_in_blocks(t):
 @case(timeout=120)
 def the_sdk_takes_beefs_of_the_mempool_and_their_scripts(t):
     chain = signed_chain()
-    node = loaded(t, chain)
+    node = t.node_at(chain)
     parents = chain.at(103).txs[1:]
     first = Tx([TxIn(p.txid(), 0) for p in parents], [TxOut(50 * COIN - 3 * FEE, KEY.script)])
     for i in range(2):
@@ -89,7 +89,7 @@ def the_sdk_takes_beefs_of_the_mempool_and_their_scripts(t):
 @case(timeout=120)
 def the_node_takes_extended_transactions_of_the_sdk(t):
     chain = signed_chain()
-    node = loaded(t, chain)
+    node = t.node_at(chain)
     parent = display(chain.at(103).txs[1].txid())
     secret = KEY.secret.to_bytes(32, "big").hex()
     for step in range(2):  # the second stands on the first, which waits in the mempool
