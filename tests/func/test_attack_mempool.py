@@ -57,7 +57,7 @@ def flood_and_mine(t, node, chain, makers):
         flood.end()
     check(max(times) < BLOCK_LIMIT_S, "blocks took at most %.2f s" % max(times))
     check(node.is_alive(), "the node is alive")
-    check(node.memory() - before < 300 * 10**6, "memory rose by %d" % (node.memory() - before))
+    check(node.memory_rise(before) < 300 * 10**6, "memory rose by %d" % node.memory_rise(before))
     return floods
 
 
