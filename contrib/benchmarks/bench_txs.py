@@ -171,4 +171,4 @@ def relay(bench):
     first.stop()
 
 
-ROWS = {"batches": batches, "singles": singles, "known": known}
+ROWS = {"wire": wire, "relay": relay, "batches": batches, "singles": singles, "known": known}

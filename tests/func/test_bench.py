@@ -38,6 +38,12 @@ getblock, block of # MB, raw
 getblock, block of # MB, verbosity 1
   first byte
   memory it took
+from a peer, 200 independent
+  CPU a transaction
+from a peer, 200 in chains of 25
+  CPU a transaction
+relay from peer to peer, 1 hop
+relay from peer to peer, 2 hops
 sendrawtransactions of 1,000, 200 independent
   CPU a transaction
 sendrawtransactions of 1,000, 200 in chains of 25
