@@ -3,9 +3,9 @@ keep connecting within two seconds."""
 import threading
 import time
 
-from blocks import ANYONE, Tx, TxIn, TxOut, push
+from blocks import ANYONE, Tx, TxIn, TxOut, display, push
 from framework import LONG, case, check, equal, main
-from p2p import Closed
+from p2p import Closed, parse_reject
 from txs import FEE, coin, id_of, move, node_with_coins, output, pool
 
 BLOCK_LIMIT_S = 2.0
@@ -101,6 +101,93 @@ def heavy_scripts_do_not_hold_up_blocks(t):
     started = time.monotonic()
     equal(peers[0].ping() is not None, True)
     check(time.monotonic() - started < 1, "pings are answered")
+
+
+def pings_meanwhile(peer, seconds):
+    """The slowest answer to a ping in that time."""
+    worst, end = 0, time.monotonic() + seconds
+    while time.monotonic() < end:
+        started = time.monotonic()
+        peer.ping()
+        worst = max(worst, time.monotonic() - started)
+        time.sleep(0.02)
+    return worst
+
+
+@case(timeout=120)
+def attack_b1_costly_orphans_of_one_parent_do_not_hold_up_other_peers(t):
+    node, chain = node_with_coins(t)
+    count, each = 100, 60  # scripts of some milliseconds: beyond the limit of a batch
+    txid, index, value = coin(chain, 1)
+    parent = Tx([TxIn(txid, index)],
+                [TxOut(value // (count + 1), heavy_lock(each)[:-1] + b"\x00") for _ in range(count)])
+    sender, honest = t.peer(node), t.peer(node)
+    parent_id, share = parent.txid(), parent.outputs[0].value
+    for i in range(count):
+        sender.send("tx", move((parent_id, i, share)).serialize())
+    t.wait(lambda: node.rpc.getorphaninfo()["size"] == count, what="all are orphans")
+    honest.send("tx", parent.serialize())
+    worst = pings_meanwhile(honest, 3)
+    check(worst < 0.25, "the slowest ping took %.3f s" % worst)
+    t.wait(lambda: node.rpc.getorphaninfo()["size"] == 0, what="their sender has left with them")
+    check(sender.is_closed(), "who sent them is left")
+    equal(pool(node), {display(parent_id)})
+
+
+@case(timeout=180)
+def attack_b4_slow_transactions_cost_their_sender_the_connection(t):
+    node, chain = node_with_coins(t, "-maxnonstdtxvalidationduration=400")
+    count = 12
+    txid, index, value = coin(chain, 1)
+    fund = Tx([TxIn(txid, index)], [TxOut(value // count, heavy_lock(40000)) for _ in range(count)])
+    equal(node.rpc.submitblock(chain.add(fund).serialize().hex()), None)
+    fund_id = fund.txid()
+    slow = [move((fund_id, i, value // count)) for i in range(count)]
+    sender, honest = t.peer(node), t.peer(node)
+    try:
+        for tx in slow:
+            sender.send("tx", tx.serialize())
+    except Closed:
+        pass
+    started = cpu_seconds(node)
+    check(sender.is_closed(60), "who sends them is left")
+    check(cpu_seconds(node) - started < 6, "its scripts cost %.1f s" % (cpu_seconds(node) - started))
+    equal(pool(node), set())
+    t.wait(lambda: is_quiet(node), what="what had been handed over is judged")
+    before = cpu_seconds(node)
+    again = t.peer(node)  # the same bytes from elsewhere are known
+    again.send("tx", slow[0].serialize())
+    honest.ping()
+    time.sleep(1)
+    check(cpu_seconds(node) - before < 0.3, "a second copy costs nothing")
+
+
+def is_quiet(node):
+    before = cpu_seconds(node)
+    time.sleep(0.5)
+    return cpu_seconds(node) - before < 0.05
+
+
+def cpu_seconds(node):
+    with open(f"/proc/{node.process.pid}/stat", encoding="ascii") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+@case(timeout=120)
+def attack_b11_a_transaction_too_large_is_refused_without_being_kept(t):
+    node, chain = node_with_coins(t)
+    size = 400 * 10**6 if LONG else 60 * 10**6
+    coin_ = coin(chain, 1)
+    data = b"\x00\x6a\x4e" + size.to_bytes(4, "little") + bytes(size)
+    tx = Tx([TxIn(*coin_[:2])], [TxOut(coin_[2] - FEE, ANYONE), TxOut(0, data)])
+    peer = t.peer(node)
+    before = node.memory()
+    node.reset_peak_memory()
+    peer.send("tx", tx.serialize())
+    reject = parse_reject(peer.wait_for("reject", 60, seen=True))
+    equal((reject["code"], reject["reason"], reject["hash"]), (0x40, "tx-size", id_of(tx)))
+    check(node.memory_rise(before) < 40 * 10**6, "memory rose by %d" % node.memory_rise(before))
 
 
 if __name__ == "__main__":
