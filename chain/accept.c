@@ -24,14 +24,20 @@ static uint32_t blame_flags(const struct script_heights *h, int32_t height)
            (script_flags_for_block(h, height) & (SCRIPT_GENESIS | SCRIPT_SIGPUSHONLY));
 }
 
-/* Those of the other side when the next block is near a line. */
-static uint32_t grace_flags(const struct script_heights *h, int32_t height)
+/* The flags of the other side when the next block is near a line. */
+static void set_grace(struct accept_rules *r, const struct script_heights *h, int32_t height)
 {
-    const int32_t lines[] = { h->chronicle, h->genesis };
-    for (size_t i = 0; i < COUNT_OF(lines); i++)
-        if (line_is_near(height, lines[i]))
-            return blame_flags(h, height < lines[i] ? lines[i] : lines[i] - 1);
-    return 0;
+    const struct {
+        int32_t height;
+        const char *name;
+    } lines[] = { { h->chronicle, "chronicle" }, { h->genesis, "genesis" } };
+    for (size_t i = 0; i < COUNT_OF(lines) && !r->grace_line; i++) {
+        const int32_t line = lines[i].height;
+        if (!line_is_near(height, line))
+            continue;
+        r->grace_flags = blame_flags(h, height < line ? line : line - 1);
+        r->grace_line = lines[i].name;
+    }
 }
 
 void accept_rules_init(struct accept_rules *r, const struct accept_env *env,
@@ -45,7 +51,7 @@ void accept_rules_init(struct accept_rules *r, const struct accept_env *env,
     r->policy_flags = script_flags_for_policy(h, height);
     r->mandatory_flags = blame_flags(h, height);
     r->block_flags = r->next.flags;
-    r->grace_flags = grace_flags(h, height);
+    set_grace(r, h, height);
     r->policy_limits = script_limits_policy(&env->policy->scripts);
 }
 
@@ -280,18 +286,19 @@ static bool judge_values(const struct accept_rules *r, struct accept_work *w, st
     return check_fee(sum, w->tx, &w->fee, v);
 }
 
-static bool judge_relative_locks(const struct accept_rules *r, struct accept_work *w,
-                                 struct verdict *v)
+static enum err judge_relative_locks(const struct accept_rules *r, struct accept_work *w,
+                                     struct error *e)
 {
     if (!r->next.enforce_relative_lock)
-        return true;
+        return OK;
     int32_t *heights = arena_alloc(w->arena, w->tx->n_in, sizeof(*heights));
     if (!heights)
-        return verdict_set(v, REJECT_TOO_BUSY, 0, "out-of-memory");
+        return error_set(e, ERR_NOMEM, "out of memory for heights of %zu inputs", w->tx->n_in);
     for (size_t i = 0; i < w->tx->n_in; i++)
         heights[i] = w->coins[i].height;
-    return relative_locks_ok(w->tx, heights, r->tip) ||
-           verdict_set(v, REJECT_NONSTANDARD, 0, "non-BIP68-final");
+    if (!relative_locks_ok(w->tx, heights, r->tip))
+        reject(w, REJECT_NONSTANDARD, "non-BIP68-final");
+    return OK;
 }
 
 static bool judge_frozen(const struct accept_env *env, const struct accept_rules *r,
@@ -344,11 +351,17 @@ enum err accept_judge(const struct accept_env *env, const struct accept_rules *r
         judge_conflicts(env, w);
     if (w->judged)
         return OK;
-    const enum err rc = find_coins(&search, w, e);
+    enum err rc = find_coins(&search, w, e);
     if (rc || w->judged)
         return rc;
-    if (!judge_values(r, w, &v) || !judge_relative_locks(r, w, &v) || !judge_policy(env, r, w, &v) ||
-        !judge_chain(env, w, &v) || !judge_frozen(env, r, w, &v))
+    if (!judge_values(r, w, &v)) {
+        accept_reject(w, &v);
+        return OK;
+    }
+    rc = judge_relative_locks(r, w, e);
+    if (rc || w->judged)
+        return rc;
+    if (!judge_policy(env, r, w, &v) || !judge_chain(env, w, &v) || !judge_frozen(env, r, w, &v))
         accept_reject(w, &v);
     return OK;
 }
@@ -381,7 +394,8 @@ static void judge_scripts(struct accept_work *w)
         verdict_set(&v, REJECT_NONSTANDARD, 0, reason);
         break;
     case SCRIPTS_OTHER_ERA:
-        snprintf(reason, sizeof(reason), "chronicle-script-verify-flag-failed (%s)", message);
+        snprintf(reason, sizeof(reason), "%s-script-verify-flag-failed (%s)", w->other_era,
+                 message);
         verdict_set(&v, REJECT_NONSTANDARD, 0, reason);
         break;
     case SCRIPTS_BAD:

@@ -1,5 +1,5 @@
 /*
- * Judges one transaction for the mempool, in the order of spec consensus 5.2, in three steps:
+ * Judges one transaction for the mempool, in the order of spec consensus 5.2, in steps:
  *
  *   accept_precheck  what needs nothing but the transaction
  *   accept_judge     conflicts, coins, fees, limits                      (chain thread)
@@ -50,7 +50,8 @@ struct accept_rules {
     uint32_t policy_flags, block_flags;
     uint32_t mandatory_flags;            /* a peer is to blame for what fails under these */
     uint32_t grace_flags;                /* mandatory ones of the era on the other side of a line
-                                            that is near (spec consensus 1.1); 0: none is near */
+                                            that is near (spec consensus 1.1) */
+    const char *grace_line;              /* its name; NULL: none is near */
     struct script_limits policy_limits;  /* of the node's policy */
 };
 void accept_rules_init(struct accept_rules *r, const struct accept_env *env,
@@ -89,6 +90,7 @@ struct accept_work {
     enum accept_scripts_end scripts;
     uint32_t scripts_flags;
     enum script_err script_err;
+    const char *other_era;          /* of SCRIPTS_OTHER_ERA: the line that is near */
 
     struct tx_result result;        /* outcome counts when judged; conflict holds a reference */
     bool judged;
@@ -99,7 +101,7 @@ typedef const struct tx *(*accept_pending_fn)(void *ctx, const struct txid *id);
 
 void accept_precheck(const struct accept_env *env, const struct accept_rules *r,
                      struct accept_work *w);
-/* An error means that coins could not be read: nothing is judged. */
+/* An error means that coins could not be read, or memory is short: nothing is judged. */
 enum err accept_judge(const struct accept_env *env, const struct accept_rules *r,
                       struct accept_work *w, accept_pending_fn pending, void *ctx,
                       struct error *e) MUST_CHECK;

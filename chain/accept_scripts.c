@@ -87,10 +87,11 @@ static enum accept_scripts_end judge_failure(const struct script_run *run, uint3
         return SCRIPTS_UNDECIDED;
     }
     *err = mandatory;
-    if (r->grace_flags &&
-        run_input(run, input, r->grace_flags, run->env->consensus_limits) == SCRIPT_OK)
-        return SCRIPTS_OTHER_ERA;
-    return SCRIPTS_BAD;
+    if (!r->grace_line ||
+        run_input(run, input, r->grace_flags, run->env->consensus_limits) != SCRIPT_OK)
+        return SCRIPTS_BAD;
+    run->work->other_era = r->grace_line;
+    return SCRIPTS_OTHER_ERA;
 }
 
 static enum accept_scripts_end run_all(const struct script_run *run, enum script_err *err)

@@ -43,11 +43,6 @@ void mempool_removals_clear(struct mempool_removals *r)
     *r = (struct mempool_removals){ 0 };
 }
 
-bool mempool_is_empty(const struct mempool *mp)
-{
-    return mp->table.by_id.n == 0;
-}
-
 struct mempool_entry *mempool_find(const struct mempool *mp, const struct txid *id)
 {
     struct pool_entry *e = pool_find(mp, id);

@@ -136,7 +136,6 @@ void mempool_expire(struct mempool *mp, int64_t now, struct mempool_removals *ou
 void mempool_trim(struct mempool *mp, int64_t now, struct mempool_removals *out);
 /* A block was connected: what it changed is worked out, the minimum fee rate may begin to fall. */
 void mempool_note_block(struct mempool *mp, int64_t now);
-bool mempool_is_empty(const struct mempool *mp);
 /* NULL when not there. */
 struct mempool_entry *mempool_find(const struct mempool *mp, const struct txid *id);
 /* Who spends the output; NULL: nobody in the pool. */

@@ -280,6 +280,11 @@ void nonfinal_remove(struct nonfinal *nf, const struct txid *id)
     pthread_mutex_unlock(&nf->lock);
 }
 
+bool nonfinal_conflicts(const struct nonfinal *nf, const struct tx *tx)
+{
+    return collides(nf, tx, NULL);
+}
+
 void nonfinal_remove_conflicts(struct nonfinal *nf, const struct tx *tx)
 {
     pthread_mutex_lock(&nf->lock);
@@ -288,6 +293,14 @@ void nonfinal_remove_conflicts(struct nonfinal *nf, const struct tx *tx)
         if (h)
             tx_unref(take_out(nf, h));
     }
+    pthread_mutex_unlock(&nf->lock);
+}
+
+void nonfinal_remove_all(struct nonfinal *nf)
+{
+    pthread_mutex_lock(&nf->lock);
+    while (nf->oldest)
+        tx_unref(take_out(nf, nf->oldest));
     pthread_mutex_unlock(&nf->lock);
 }
 

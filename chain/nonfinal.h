@@ -47,8 +47,11 @@ enum nonfinal_relation nonfinal_relate(const struct nonfinal *nf, const struct t
 bool nonfinal_add(struct nonfinal *nf, struct tx *tx, const struct txid *replaced, int64_t now,
                   struct verdict *v);
 void nonfinal_remove(struct nonfinal *nf, const struct txid *id);
+/* Does a held one spend an output that this one spends? */
+bool nonfinal_conflicts(const struct nonfinal *nf, const struct tx *tx);
 /* A block or a mempool transaction spends these outputs: held ones that spend them too leave. */
 void nonfinal_remove_conflicts(struct nonfinal *nf, const struct tx *tx);
+void nonfinal_remove_all(struct nonfinal *nf);
 /* Takes out those final for a block at this height after this median time; references are the
  * caller's, the array too (free()). Returns how many. */
 size_t nonfinal_take_final(struct nonfinal *nf, int32_t height, int64_t median_time,

@@ -57,12 +57,16 @@ void tx_table_clear(struct tx_table *t)
 void *tx_table_find(const struct tx_table *t, const struct txid *id)
 {
     const struct search s = { id, t->tx_at };
+    if (t->by_id.n == 0) /* spares the hash: during a sync the pools are empty */
+        return NULL;
     return map_find(&t->by_id, hash_id(t, id), has_id, &s);
 }
 
 void *tx_table_spender(const struct tx_table *t, const struct outpoint *o)
 {
     const struct search s = { o, t->tx_at };
+    if (t->by_spent.n == 0)
+        return NULL;
     const struct tx_spend *spend =
         (const struct tx_spend *)map_find(&t->by_spent, hash_outpoint(t, o), spends_it, &s);
     return spend ? spend->item : NULL;

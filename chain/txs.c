@@ -140,7 +140,7 @@ static void note_cause(struct txs *t, const struct tx_offer *o)
 void txs_deliver(struct txs *t, struct tx_offer *const *v, size_t n)
 {
     const struct chain_handlers *h = &t->chain->h;
-    struct tx_result results[TXS_BATCH_MAX];
+    struct tx_result *results = t->results;
     size_t told = 0;
     BUG_ON(n > TXS_BATCH_MAX);
     for (size_t i = 0; i < n; i++) {
@@ -208,22 +208,20 @@ static bool wants_another_round(const struct tx_submission *s)
     return s->result.outcome == TX_MISSING_INPUTS;
 }
 
-/* Hands over those that are not judged yet, or came before their parents. Returns how many. */
-static size_t submit_round(struct chain *c, struct tx_submission *s, size_t n, bool first)
+/* Hands over those that are not judged yet, or came before their parents. */
+static void submit_round(struct chain *c, struct tx_submission *s, size_t n, bool first)
 {
     struct tx_waiter w = { .left = 0 };
     pthread_mutex_init(&w.lock, NULL);
     pthread_cond_init(&w.ended, NULL);
     for (size_t i = 0; i < n; i++)
         w.left += first || wants_another_round(&s[i]);
-    const size_t handed = w.left;
     for (size_t i = 0; i < n; i++)
         if (first || wants_another_round(&s[i]))
             hand_over(c, &s[i], &w);
     wait_for_all(&w);
     pthread_cond_destroy(&w.ended);
     pthread_mutex_destroy(&w.lock);
-    return handed;
 }
 
 static size_t count_outcome(const struct tx_submission *s, size_t n, enum tx_outcome outcome)
@@ -295,7 +293,7 @@ size_t chain_txs_under_way(struct chain *c)
     return queue_items(t->offers) + t->again.n + t->slow.n + t->slow_running;
 }
 
-static void give_up(struct txs *t, struct tx_offer *o)
+void txs_give_up(struct txs *t, struct tx_offer *o)
 {
     o->work.result.outcome = TX_NOT_JUDGED;
     txs_deliver(t, &o, 1);
@@ -311,9 +309,9 @@ void txs_stop(struct txs *t)
     mempool_load_stop(t);
     queue_close(t->offers);
     while ((node = queue_pop(t->offers)))
-        give_up(t, (struct tx_offer *)(void *)node);
+        txs_give_up(t, (struct tx_offer *)(void *)node);
     while ((o = tx_list_take(&t->again)) || (o = tx_list_take(&t->slow)))
-        give_up(t, o);
+        txs_give_up(t, o);
 }
 
 void txs_close(struct txs *t)

@@ -55,17 +55,15 @@ void tx_list_init(struct tx_list *l);
 void tx_list_add(struct tx_list *l, struct tx_offer *o);
 struct tx_offer *tx_list_take(struct tx_list *l); /* NULL when empty */
 
-/* What a block being connected does to the pools, found out before its verdict. */
-struct staged_tx {
-    struct tx *tx; /* a reference: the pool's own, or a copy of one that conflicts with the pool */
-};
-
 struct returned_block {
     struct tx **txs; /* references, without the coinbase */
     size_t n, cap;
 };
 
 struct mempool_load; /* mempool_file.c */
+
+#define TXS_BATCH_MAX 256
+#define TXS_BATCH_BYTES (4u << 20)
 
 struct txs {
     struct chain *chain;
@@ -79,6 +77,7 @@ struct txs {
     struct tx_list again;              /* slow ones that were good: through a batch once more */
     struct map pending;                /* txid -> tx_offer judged but not entered */
     struct siphash_key pending_key;
+    struct tx_result results[TXS_BATCH_MAX]; /* of a batch, while they are told */
 
     /* txs_slow.c */
     struct tx_list slow;               /* waiting */
@@ -87,8 +86,10 @@ struct txs {
     struct job_group slow_group;
 
     /* txs_blocks.c */
-    struct staged_tx *staged;
+    struct tx **staged;                /* of the block being connected, what the pools care about:
+                                          references to the pool's own or to copies */
     size_t n_staged, staged_cap;
+    bool staging_failed;               /* memory was short for one */
     struct returned_block *returned;   /* of disconnected blocks, lowest first */
     size_t n_returned;
     size_t returned_bytes;
@@ -113,11 +114,10 @@ struct tx_offer *tx_offer_new(struct tx *tx, uint64_t source); /* takes a refere
 void tx_offer_free(struct tx_offer *o);
 /* Tells waiter and handlers, frees. */
 void txs_deliver(struct txs *t, struct tx_offer *const *v, size_t n);
+/* The node stops: it is not judged. */
+void txs_give_up(struct txs *t, struct tx_offer *o);
 
 /* --- txs_batch.c --- */
-#define TXS_BATCH_MAX 256
-#define TXS_BATCH_BYTES (4u << 20)
-
 struct tx_batch;
 struct tx_batch *tx_batch_new(struct txs *t);
 void tx_batch_free(struct tx_batch *b);

@@ -176,8 +176,8 @@ static enum err judge_one(struct tx_batch *b, struct tx_offer *o, struct error *
     return OK;
 }
 
-/* Memory that is short says nothing about the node; all else stops it. */
-static enum err worst_of(enum err rc)
+/* Memory that is short for one leaves that one unjudged; all else stops the node. */
+static enum err unless_nomem(enum err rc)
 {
     return rc == ERR_NOMEM ? OK : rc;
 }
@@ -188,9 +188,9 @@ enum err tx_batch_begin(struct tx_batch *b, struct error *e)
     b->slices[0] = (struct slice){ .n = 0 };
     for (size_t i = 0; i < b->n; i++)
         accept_precheck(&b->txs->env, &b->txs->rules, &b->v[i]->work);
-    enum err rc = worst_of(read_coins(b, e));
+    enum err rc = unless_nomem(read_coins(b, e));
     for (size_t i = 0; i < b->n && !rc; i++)
-        rc = worst_of(judge_one(b, b->v[i], e));
+        rc = unless_nomem(judge_one(b, b->v[i], e));
     return rc;
 }
 

@@ -22,15 +22,14 @@
 
 /* --- a block being connected ---------------------------------------------------------------- */
 
+/* Takes the reference. */
 static void stage(struct txs *t, struct tx *tx)
 {
-    if (!tx)
-        return;
     if (t->n_staged == t->staged_cap) {
         t->staged_cap = t->staged_cap ? 2 * t->staged_cap : 1024;
         t->staged = xrealloc(t->staged, t->staged_cap * sizeof(*t->staged));
     }
-    t->staged[t->n_staged++].tx = tx;
+    t->staged[t->n_staged++] = tx;
 }
 
 static bool conflicts(const struct txs *t, const struct tx *tx)
@@ -38,27 +37,28 @@ static bool conflicts(const struct txs *t, const struct tx *tx)
     for (size_t i = 0; i < tx->n_in; i++)
         if (mempool_spender(t->pool, &tx->in[i].prevout))
             return true;
-    return false;
+    return nonfinal_conflicts(t->nonfinal, tx);
 }
 
 void txs_block_tx(struct txs *t, const struct tx *tx)
 {
-    struct nonfinal_stats held;
-    nonfinal_get_stats(t->nonfinal, &held);
-    if (held.count == 0 && mempool_is_empty(t->pool))
-        return; /* most of a sync */
-    struct mempool_entry *entry = mempool_find(t->pool, &tx->id);
-    if (entry)
+    const struct mempool_entry *entry = mempool_find(t->pool, &tx->id);
+    if (entry) {
         stage(t, tx_ref(entry->tx));
-    else if (held.count || conflicts(t, tx))
-        stage(t, tx_new(tx->raw.data, tx->raw.len, NULL));
+    } else if (conflicts(t, tx)) {
+        struct tx *copy = tx_new(tx->raw.data, tx->raw.len, NULL);
+        if (copy)
+            stage(t, copy);
+        t->staging_failed |= !copy;
+    }
 }
 
 void txs_block_forget(struct txs *t)
 {
     for (size_t i = 0; i < t->n_staged; i++)
-        tx_unref(t->staged[i].tx);
+        tx_unref(t->staged[i]);
     t->n_staged = 0;
+    t->staging_failed = false;
 }
 
 void txs_tip_moves(struct txs *t)
@@ -67,13 +67,24 @@ void txs_tip_moves(struct txs *t)
     journal_unsettle(mempool_journal(t->pool));
 }
 
+/* Memory was short for what conflicts with the pools: they hold nothing that a block spent. */
+static void empty_pools(struct txs *t, struct mempool_removals *r)
+{
+    log_warn("memory is short for transactions of a block that conflict with the mempool: it is "
+             "emptied");
+    mempool_remove_all(t->pool, MEMPOOL_BLOCK_CONFLICT, r);
+    nonfinal_remove_all(t->nonfinal);
+}
+
 void txs_block_connected(struct txs *t, struct header_node *node)
 {
     struct mempool_removals r = { .n = 0 };
     for (size_t i = 0; i < t->n_staged; i++) {
-        mempool_remove_confirmed(t->pool, t->staged[i].tx, &r);
-        nonfinal_remove_conflicts(t->nonfinal, t->staged[i].tx);
+        mempool_remove_confirmed(t->pool, t->staged[i], &r);
+        nonfinal_remove_conflicts(t->nonfinal, t->staged[i]);
     }
+    if (t->staging_failed)
+        empty_pools(t, &r);
     txs_block_forget(t);
     mempool_note_block(t->pool, clock_now());
     txs_tell_removed(t, &r, node);
@@ -163,7 +174,7 @@ enum err txs_block_disconnected(struct txs *t, struct header_node *node, struct 
 
 /* --- settling ------------------------------------------------------------------------------- */
 
-/* Entries of the pool that have to be judged once more, with what descends from them. */
+/* Entries of the pool that may not stay, or have to be judged once more. */
 struct doubtful {
     const struct txs *txs;
     struct txid *v;
@@ -272,33 +283,22 @@ enum err txs_settle(struct txs *t, struct error *e)
 
 /* --- frozen outputs ------------------------------------------------------------------------- */
 
-struct frozen_txs {
-    const struct txs *txs;
-    struct txid *ids;
-    size_t n, cap;
-};
-
-static enum mempool_visit collect_frozen(void *ctx, const struct mempool_entry *entry)
+static enum mempool_visit doubt_frozen(void *ctx, const struct mempool_entry *entry)
 {
-    struct frozen_txs *f = ctx;
-    if (!is_frozen(f->txs, entry->tx))
-        return MEMPOOL_GO_ON;
-    if (f->n == f->cap) {
-        f->cap = 2 * f->cap + 16;
-        f->ids = xrealloc(f->ids, f->cap * sizeof(*f->ids));
-    }
-    f->ids[f->n++] = entry->tx->id;
+    struct doubtful *d = ctx;
+    if (is_frozen(d->txs, entry->tx))
+        doubt(d, &entry->tx->id);
     return MEMPOOL_GO_ON;
 }
 
 void txs_frozen_changed(struct txs *t)
 {
-    struct frozen_txs frozen = { .txs = t };
+    struct doubtful frozen = { .txs = t };
     struct mempool_removals r = { .n = 0 };
-    mempool_each(t->pool, 0, collect_frozen, &frozen);
+    mempool_each(t->pool, 0, doubt_frozen, &frozen);
     for (size_t i = 0; i < frozen.n; i++)
-        mempool_remove(t->pool, &frozen.ids[i], MEMPOOL_FROZEN, &r);
-    free(frozen.ids);
+        mempool_remove(t->pool, &frozen.v[i], MEMPOOL_FROZEN, &r);
+    free(frozen.v);
     txs_tell_removed(t, &r, NULL);
 }
 

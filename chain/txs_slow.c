@@ -56,7 +56,9 @@ static void slow_done(struct chain *c, struct command *cmd, bool is_cancelled)
     struct txs *t = &c->txs;
     struct tx_offer *o = j->offer;
     t->slow_running--;
-    if (!is_cancelled && o->work.scripts == SCRIPTS_GOOD) {
+    if (is_cancelled) {
+        txs_give_up(t, o);
+    } else if (o->work.scripts == SCRIPTS_GOOD) {
         accept_work_again(&o->work);
         tx_list_add(&t->again, o);
     } else {

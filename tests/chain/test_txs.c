@@ -691,6 +691,48 @@ static void a_held_transaction_enters_when_it_is_final(void **state)
     test_chain_close(&t);
 }
 
+static void a_block_is_copied_where_it_conflicts_with_a_held_one_only(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    open_mature(&t, 1);
+    const struct outpoint one = coinbase_of(&t, 1), two = coinbase_of(&t, 2);
+    struct built_tx held = locked(&one, 100000, 9), other = spend(&two, REWARD, FEE),
+                    rival = spend(&one, REWARD, FEE);
+    assert_int_equal(submit(&t, &held), TX_PARKED);
+    test_chain_add(&t, &other, 1);
+    assert_int_equal(t.chain->txs.staged_cap, 0);
+    assert_true(nonfinal_contains(chain_nonfinal(t.chain), &held.id));
+    test_chain_add(&t, &rival, 1);
+    assert_false(nonfinal_contains(chain_nonfinal(t.chain), &held.id));
+    built_tx_clear(&held);
+    built_tx_clear(&other);
+    built_tx_clear(&rival);
+    test_chain_close(&t);
+}
+
+static void without_memory_for_its_conflicts_a_block_empties_the_pools(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    open_mature(&t, 1);
+    const struct outpoint one = coinbase_of(&t, 1), two = coinbase_of(&t, 2);
+    struct built_tx held = locked(&one, 100000, 9), kept = spend(&two, REWARD, FEE);
+    assert_int_equal(submit(&t, &held), TX_PARKED);
+    assert_int_equal(submit(&t, &kept), TX_ACCEPTED);
+    t.chain->txs.staging_failed = true; /* the chain thread waits for the next block */
+    txs_block_connected(&t.chain->txs, t.chain->tip);
+    assert_int_equal(pool_count(&t), 0);
+    assert_int_equal(t.removed[MEMPOOL_BLOCK_CONFLICT], 1);
+    assert_false(nonfinal_contains(chain_nonfinal(t.chain), &held.id));
+    assert_int_equal(submit(&t, &kept), TX_ACCEPTED);
+    test_chain_grow(&t, 1);
+    assert_true(in_pool(&t, &kept));
+    built_tx_clear(&held);
+    built_tx_clear(&kept);
+    test_chain_close(&t);
+}
+
 static void all_sequences_final_bring_an_update_to_the_mempool(void **state)
 {
     (void)state;
@@ -754,6 +796,8 @@ int main(void)
         cmocka_unit_test(a_damaged_file_is_set_aside),
         cmocka_unit_test(a_full_pool_refuses_the_cheapest),
         cmocka_unit_test(a_held_transaction_enters_when_it_is_final),
+        cmocka_unit_test(a_block_is_copied_where_it_conflicts_with_a_held_one_only),
+        cmocka_unit_test(without_memory_for_its_conflicts_a_block_empties_the_pools),
         cmocka_unit_test(all_sequences_final_bring_an_update_to_the_mempool),
         cmocka_unit_test(offers_under_way_do_not_hold_up_the_end),
     };

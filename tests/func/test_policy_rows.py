@@ -294,6 +294,18 @@ def behaviour_86_near_chronicle_nobody_is_banned_for_its_rules(t):
     equal(reason(), None)
 
 
+@case(timeout=120)
+def near_genesis_nobody_is_banned_for_what_it_forbids(t):
+    genesis = 200
+    bench = Bench(t, genesis=genesis, blocks=genesis - 1)
+    code_that_unlocks = bench.move(unlock=OP["NOP4"])  # only pushes unlock from Genesis on
+    while bench.chain.height + 1 < genesis + 71:
+        bench.mine()
+    bench.refused(code_that_unlocks, "64: genesis-script-verify-flag-failed")
+    bench.mine()
+    bench.refused(code_that_unlocks, "16: mandatory-script-verify-flag-failed")
+
+
 def original_digest(tx, script, hash_type):
     copy = Tx([TxIn(i.txid, i.index, script, i.sequence) for i in tx.inputs], tx.outputs,
               tx.version, tx.lock_time)
