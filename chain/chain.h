@@ -262,7 +262,7 @@ void tx_submissions_clear(struct tx_submission *s, size_t n); /* gives up the re
 typedef void (*tx_done_fn)(void *ctx, const struct tx_result *result);
 bool chain_submit_tx_later(struct chain *c, const struct tx_submission *s, tx_done_fn done,
                            void *ctx) MUST_CHECK;
-/* Writes mempool.dat now (savemempool). */
+/* Writes mempool.dat now (savemempool); ERR_BUSY while it is still being read. */
 enum err chain_save_mempool(struct chain *c, struct error *e) MUST_CHECK;
 
 #endif

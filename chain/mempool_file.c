@@ -11,8 +11,8 @@
  *   end-32  32    SHA256d of everything before
  *
  * It is written beside the old one and takes its place when it is on disk; a crash leaves the old
- * one. A damaged file is kept as mempool.dat.bad and nothing is read from it: transactions can be
- * had again.
+ * one. A file that is damaged or cannot be read to its end is kept as mempool.dat.bad; nothing is
+ * read from it past that.
  */
 #include <config.h>
 
@@ -52,6 +52,7 @@ struct saved {
 struct snapshot {
     struct saved *v;
     size_t n, cap;
+    bool whole; /* the file on disk holds no more */
 };
 
 static struct saved *snapshot_add(struct snapshot *s)
@@ -158,6 +159,7 @@ static enum err write_file(const char *path, const char *dir, const struct snaps
 static void take_snapshot(struct chain *c, void *ctx)
 {
     struct snapshot *s = ctx;
+    s->whole = c->txs.loaded;
     mempool_each_delta(c->txs.pool, save_delta, s);
     mempool_each(c->txs.pool, 0, save_entry, s);
     nonfinal_each(c->txs.nonfinal, save_held, s);
@@ -166,7 +168,9 @@ static void take_snapshot(struct chain *c, void *ctx)
 static enum err save(struct chain *c, struct snapshot *s, struct error *e)
 {
     char *path = path_join(c->data_dir, FILE_NAME);
-    const enum err rc = write_file(path, c->data_dir, s, e);
+    const enum err rc =
+        s->whole ? write_file(path, c->data_dir, s, e)
+                 : error_set(e, ERR_BUSY, FILE_NAME " is still being read: try again when it is");
     if (!rc)
         log_debug(LOGC_MEMPOOL, "%zu records written to %s", s->n, path);
     for (size_t i = 0; i < s->n; i++)
@@ -179,9 +183,14 @@ static enum err save(struct chain *c, struct snapshot *s, struct error *e)
 enum err chain_save_mempool(struct chain *c, struct error *e)
 {
     struct snapshot s = { .n = 0 };
+    enum err rc;
+    pthread_mutex_lock(&c->txs.file_lock);
     if (chain_call(c, take_snapshot, &s))
-        return error_set(e, ERR_CANCELLED, "the node is shutting down");
-    return save(c, &s, e);
+        rc = error_set(e, ERR_CANCELLED, "the node is shutting down");
+    else
+        rc = save(c, &s, e);
+    pthread_mutex_unlock(&c->txs.file_lock);
+    return rc;
 }
 
 enum err mempool_save_last(struct txs *t, struct error *e)
@@ -243,13 +252,16 @@ static enum err check_file(struct mempool_load *l, struct error *e)
     return rc;
 }
 
-static void set_aside(const char *path, const struct error *why)
+/* What was read before counts. */
+static void set_aside(const struct txs *t, const struct error *why)
 {
+    char *path = path_join(t->chain->data_dir, FILE_NAME);
     char *bad = xasprintf("%s.bad", path);
-    log_warn("%s; kept as %s, the mempool begins empty", why->text, bad);
+    log_warn("mempool: %s; the rest is not read and the file kept as %s", why->text, bad);
     if (rename(path, bad) != 0)
         log_warn("%s could not be renamed", path);
     free(bad);
+    free(path);
 }
 
 static struct mempool_load *load_open(struct txs *t)
@@ -266,10 +278,8 @@ static struct mempool_load *load_open(struct txs *t)
         free(l);
         l = NULL;
     }
-    if (rc == ERR_CORRUPT)
-        set_aside(path, &e);
-    else if (rc && rc != ERR_NOTFOUND)
-        log_warn("the mempool begins empty: %s", e.text);
+    if (rc && rc != ERR_NOTFOUND)
+        set_aside(t, &e);
     free(path);
     return l;
 }
@@ -317,7 +327,7 @@ static enum err take_record(struct txs *t, const struct record *r, struct tx_lis
     }
     struct tx *tx = tx_new(r->content.data, r->content.len, e);
     if (!tx)
-        return ERR_CORRUPT;
+        return e->code;
     struct tx_offer *o = tx_offer_new(tx, TX_SOURCE_FILE);
     o->work.time = r->time;
     o->work.height = r->height;
@@ -372,7 +382,7 @@ enum err mempool_load_step(struct txs *t, bool *did, struct error *e)
         t->load->left--;
         if (!next_record(t, &l, &bytes, &why))
             continue;
-        log_warn(FILE_NAME " is read no further: %s", why.text);
+        set_aside(t, &why);
         t->load->left = 0;
     }
     t->load->entered += l.n;

@@ -282,6 +282,7 @@ void txs_open(struct txs *t, struct chain *c)
     map_init(&t->pending);
     rand_bytes(&t->pending_key, sizeof(t->pending_key));
     job_group_init(&t->slow_group, c->pool);
+    pthread_mutex_init(&t->file_lock, NULL);
     t->loaded = !c->o.persist_mempool;
     t->era = script_era_of(&c->params.heights, c->tip->height + 1);
     journal_settle(mempool_journal(t->pool), c->tip);
@@ -329,6 +330,7 @@ void txs_close(struct txs *t)
     nonfinal_free(t->nonfinal);
     sigcache_free(t->signatures);
     sigcache_free(t->scripts);
+    pthread_mutex_destroy(&t->file_lock);
 }
 
 struct mempool *chain_mempool(struct chain *c) { return c->txs.pool; }

@@ -99,6 +99,7 @@ struct txs {
 
     struct mempool_load *load;         /* while mempool.dat is being read */
     bool loaded;
+    pthread_mutex_t file_lock;         /* one at a time writes it */
 };
 
 /* --- txs.c --- */

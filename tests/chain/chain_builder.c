@@ -286,12 +286,17 @@ void test_chain_open(struct test_chain *t, const struct chain_params *p, unsigne
     chain_start(t->chain, NULL);
 }
 
-void test_chain_reopen(struct test_chain *t)
+void test_chain_reopen_idle(struct test_chain *t)
 {
     struct error e = { .code = OK };
     if (t->chain)
         assert_int_equal(chain_close(t->chain, &e), OK);
     open_chain(t);
+}
+
+void test_chain_reopen(struct test_chain *t)
+{
+    test_chain_reopen_idle(t);
     chain_start(t->chain, NULL);
 }
 

@@ -94,6 +94,8 @@ struct chain_params test_params(int32_t genesis_height);
 void test_chain_open(struct test_chain *t, const struct chain_params *p, unsigned workers);
 /* Options may be changed before. */
 void test_chain_reopen(struct test_chain *t);
+/* The same without chain_start. */
+void test_chain_reopen_idle(struct test_chain *t);
 void test_chain_close(struct test_chain *t); /* removes the directory */
 /* Submits; the reason of refusal, or "" when the block is good. The text lives in t. */
 const char *test_chain_submit(struct test_chain *t, const struct built_block *b);

@@ -635,6 +635,61 @@ static void a_damaged_file_is_set_aside(void **state)
     test_chain_close(&t);
 }
 
+static void wait_for_entry(struct test_chain *t, const struct built_tx *tx)
+{
+    const int64_t end = clock_mono_ms() + 20000;
+    while (!in_pool(t, tx) && clock_mono_ms() < end)
+        usleep(1000);
+    assert_true(in_pool(t, tx));
+}
+
+static void a_file_is_not_written_before_it_is_read(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    struct error e;
+    open_mature(&t, 1);
+    const struct outpoint from = coinbase_of(&t, 1);
+    struct built_tx tx = spend(&from, REWARD, FEE);
+    assert_int_equal(submit(&t, &tx), TX_ACCEPTED);
+    test_chain_reopen_idle(&t);
+    assert_int_equal(chain_save_mempool(t.chain, &e), ERR_BUSY);
+    chain_start(t.chain, NULL);
+    wait_for_entry(&t, &tx);
+    assert_int_equal(chain_save_mempool(t.chain, &e), OK);
+    built_tx_clear(&tx);
+    test_chain_close(&t);
+}
+
+/* One record more than there are; all before the end is read. */
+static void a_file_that_ends_early_is_set_aside_too(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    struct error e;
+    open_mature(&t, 1);
+    const struct outpoint from = coinbase_of(&t, 1);
+    struct built_tx tx = spend(&from, REWARD, FEE);
+    assert_int_equal(submit(&t, &tx), TX_ACCEPTED);
+    test_chain_reopen_idle(&t);
+    char *path = path_join(t.dir, "mempool.dat"), *bad = xasprintf("%s.bad", path);
+    struct buf content;
+    buf_init(&content);
+    assert_int_equal(file_read_all(path, 1 << 20, &content, &e), OK);
+    le64_put(content.data + 12, le64_get(content.data + 12) + 1);
+    sha256d(content.data + content.len - 32, content.data, content.len - 32);
+    assert_int_equal(file_replace(path, content.data, content.len, &e), OK);
+    chain_start(t.chain, NULL);
+    wait_for_entry(&t, &tx);
+    assert_true(path_exists(bad));
+    assert_false(path_exists(path));
+    buf_clear(&content);
+    free(path);
+    free(bad);
+    built_tx_clear(&tx);
+    test_chain_close(&t);
+}
+
 static void a_full_pool_refuses_the_cheapest(void **state)
 {
     (void)state;
@@ -682,10 +737,7 @@ static void a_held_transaction_enters_when_it_is_final(void **state)
     test_chain_grow(&t, 1);
     assert_false(in_pool(&t, &tx));
     test_chain_grow(&t, 1);
-    const int64_t end = clock_mono_ms() + 20000;
-    while (!in_pool(&t, &tx) && clock_mono_ms() < end)
-        usleep(1000);
-    assert_true(in_pool(&t, &tx));
+    wait_for_entry(&t, &tx);
     assert_false(nonfinal_contains(chain_nonfinal(t.chain), &tx.id));
     built_tx_clear(&tx);
     test_chain_close(&t);
@@ -794,6 +846,8 @@ int main(void)
         cmocka_unit_test(crossing_an_era_line_empties_the_pool),
         cmocka_unit_test(the_pools_are_kept_over_a_restart),
         cmocka_unit_test(a_damaged_file_is_set_aside),
+        cmocka_unit_test(a_file_is_not_written_before_it_is_read),
+        cmocka_unit_test(a_file_that_ends_early_is_set_aside_too),
         cmocka_unit_test(a_full_pool_refuses_the_cheapest),
         cmocka_unit_test(a_held_transaction_enters_when_it_is_final),
         cmocka_unit_test(a_block_is_copied_where_it_conflicts_with_a_held_one_only),
