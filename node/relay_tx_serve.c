@@ -121,10 +121,13 @@ bool relay_work_answers(struct relay *r)
 
 /* --- feefilter --- */
 
-/* To a step of 10 %, down or (once in three) up, so that the exact value gives nobody away. */
+/* To a step of 10 %, down or (once in three) up, so that the exact value gives nobody away. Who
+ * takes everything says so: free transactions are not withheld. */
 static int64_t fee_rounded(int64_t rate)
 {
     int64_t below = 0, above = FEE_STEP_MIN;
+    if (rate <= 0)
+        return 0;
     while (above < rate && above < FEE_STEP_MAX) {
         below = above;
         above += above / 10;
