@@ -17,6 +17,7 @@
 #include "p2p/ratelimit.h"
 
 #define RELAY_TURN_US 4000   /* work in one turn of the loop; then sockets get theirs */
+#define FILTER_ROUND_BYTES 65536 /* matched with a peer's bloom filter before others have a turn */
 #define OWN_FIRST_PEERS 2    /* peers that hear of our own transactions first (attacks D12) */
 
 /* An array of inventory that grows. */
@@ -57,6 +58,7 @@ struct relay_peer {
     /* What it is told. */
     uint64_t place;          /* in the ring */
     struct inv_list first;   /* our own ones that it hears of before others do */
+    size_t matched_bytes;    /* of transactions, with its bloom filter, in this round or part */
     bool no_room;            /* waits for relay_on_send_room */
     uint64_t told_sequence;  /* mempool entries up to here may be asked for, if young */
     uint64_t mempool_sequence; /* up to here, whatever their age: it got a mempool answer */
@@ -125,6 +127,10 @@ static inline struct relay_peer *relay_peer_of_link(struct list_link *link)
 {
     return link ? LIST_ITEM(link, struct relay_peer, link) : NULL;
 }
+static inline int64_t relay_fee_per_kb(int64_t fee, const struct tx *tx)
+{
+    return fee * 1000 / (int64_t)tx->raw.len;
+}
 /* for (rp = relay_first_peer(r); rp; rp = relay_next_peer(rp)) */
 static inline struct relay_peer *relay_first_peer(const struct relay *r)
 {
@@ -165,6 +171,9 @@ void relay_announce(struct relay *r, struct tx *tx, int64_t fee_per_kb, uint64_t
 void relay_announce_entry(struct relay *r, const struct tx_ring_entry *e);
 /* Rounds that are due; true when there is more. */
 bool relay_work_rounds(struct relay *r);
+bool relay_fee_suffices(const struct relay_peer *rp, int64_t fee_per_kb);
+/* It matches the bloom filter of an SPV client, or there is none (spec p2p 9). */
+bool relay_filter_wants(struct relay_peer *rp, const struct tx *tx);
 /* The peer shall hear of this one; false when it knows it or does not want it. */
 bool relay_peer_wants(struct relay_peer *rp, const struct tx_ring_entry *e);
 

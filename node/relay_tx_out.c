@@ -6,9 +6,12 @@
 #include "base/clock.h"
 #include "base/intmath.h"
 #include "base/mem.h"
+#include "chain/nonfinal.h"
 #include "node/relay_tx_internal.h"
+#include "node/sync_internal.h"
 
 #define ROUND_MAX 8192 /* entries looked at in a round of one peer */
+#define FILTER_TX_MAX 100000 /* a larger one is announced whatever the peer's filter says */
 
 void relay_announce_entry(struct relay *r, const struct tx_ring_entry *e)
 {
@@ -27,10 +30,50 @@ void relay_announce(struct relay *r, struct tx *tx, int64_t fee_per_kb, uint64_t
     relay_announce_entry(r, &e);
 }
 
-bool relay_peer_wants(struct relay_peer *rp, const struct tx_ring_entry *e)
+/* --- who wants what --- */
+
+bool relay_fee_suffices(const struct relay_peer *rp, int64_t fee_per_kb)
 {
     const int64_t least = peer_fee_filter(rp->peer);
-    return (least <= 0 || e->fee_per_kb >= least) && recent_set_add(&rp->known, e->id.b);
+    return least <= 0 || fee_per_kb >= least;
+}
+
+bool relay_filter_wants(struct relay_peer *rp, const struct tx *tx)
+{
+    struct sync_peer *sp = sync_peer_of(rp->peer);
+    if (!sp->filter || tx->raw.len > FILTER_TX_MAX)
+        return true;
+    rp->matched_bytes += tx->raw.len;
+    return sync_filter_wants(sp, tx);
+}
+
+/* A reference; NULL when it has gone. */
+static struct tx *find_tx(const struct relay *r, const struct txid *id)
+{
+    struct tx *tx = tx_kept_find(r->kept, id, UINT64_MAX);
+    if (tx)
+        return tx_ref(tx);
+    tx = mempool_get_tx(r->mempool, id);
+    return tx ? tx : nonfinal_get_tx(r->nonfinal, id);
+}
+
+static bool filter_wants_id(struct relay_peer *rp, const struct txid *id)
+{
+    if (!sync_peer_of(rp->peer)->filter)
+        return true;
+    struct tx *tx = find_tx(rp->relay, id);
+    const bool wanted = tx && relay_filter_wants(rp, tx);
+    tx_unref(tx);
+    return wanted;
+}
+
+bool relay_peer_wants(struct relay_peer *rp, const struct tx_ring_entry *e)
+{
+    if (!relay_fee_suffices(rp, e->fee_per_kb) || recent_set_has(&rp->known, e->id.b) ||
+        !filter_wants_id(rp, &e->id))
+        return false;
+    recent_set_add(&rp->known, e->id.b);
+    return true;
 }
 
 size_t relay_waiting_for(const struct relay_peer *rp)
@@ -72,7 +115,10 @@ static size_t collect(struct relay_peer *rp, struct inv_item *items)
     const struct relay *r = rp->relay;
     const struct tx_ring_entry *e;
     struct inv_list l = { .v = items, .cap = ROUND_MAX };
-    for (size_t i = 0; i < ROUND_MAX && (e = tx_ring_next(r->ring, &rp->place)) != NULL; i++) {
+    rp->matched_bytes = 0;
+    for (size_t i = 0; i < ROUND_MAX && rp->matched_bytes < FILTER_ROUND_BYTES &&
+                       (e = tx_ring_next(r->ring, &rp->place)) != NULL;
+         i++) {
         rp->told_sequence = MAX_OF(rp->told_sequence, e->sequence);
         if (relay_peer_wants(rp, e))
             inv_list_add(&l, INV_TX, &e->id);

@@ -130,8 +130,7 @@ static void on_judged(struct relay *r, const struct tx_news *news)
 
 static void on_accepted(struct relay *r, const struct tx_news *news)
 {
-    const int64_t size = (int64_t)news->tx->raw.len;
-    const int64_t fee_per_kb = news->fee * 1000 / size;
+    const int64_t fee_per_kb = relay_fee_per_kb(news->fee, news->tx);
     orphans_parent_accepted(r->orphans, &news->tx->id);
     tx_requests_arrived(r->requests, NULL, &news->tx->id, clock_mono_ms());
     if (news->source == TX_SOURCE_RPC)

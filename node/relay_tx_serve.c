@@ -71,25 +71,24 @@ struct part {
     struct relay_peer *rp;
     struct inv_list items;
     size_t looked_at;
-    bool ended;
+    bool more;
 };
 
 static enum mempool_visit list_entry(void *ctx, const struct mempool_entry *e)
 {
     struct part *part = ctx;
     struct relay_peer *rp = part->rp;
-    const int64_t least = peer_fee_filter(rp->peer);
-    if (e->sequence >= rp->answer.until) {
-        part->ended = true;
+    if (e->sequence >= rp->answer.until)
         return MEMPOOL_ENOUGH;
-    }
     rp->answer.after = e->sequence;
-    const bool wanted = least <= 0 || e->fee * 1000 / (int64_t)e->tx->raw.len >= least;
-    if (wanted && e->time <= rp->answer.max_time) {
+    if (e->time <= rp->answer.max_time &&
+        relay_fee_suffices(rp, relay_fee_per_kb(e->fee, e->tx)) && relay_filter_wants(rp, e->tx)) {
         inv_list_add(&part->items, INV_TX, &e->tx->id);
         recent_set_add(&rp->known, e->tx->id.b);
     }
-    return ++part->looked_at < ANSWER_PART ? MEMPOOL_GO_ON : MEMPOOL_ENOUGH;
+    part->more =
+        ++part->looked_at == ANSWER_PART || rp->matched_bytes >= FILTER_ROUND_BYTES;
+    return part->more ? MEMPOOL_ENOUGH : MEMPOOL_GO_ON;
 }
 
 /* False: it waits for room, or has ended. */
@@ -102,8 +101,9 @@ static bool answer_part(struct relay_peer *rp)
         rp->no_room = true;
         return false;
     }
+    rp->matched_bytes = 0;
     mempool_each(rp->relay->mempool, rp->answer.after, list_entry, &part);
-    rp->answer.active = part.looked_at == ANSWER_PART && !part.ended;
+    rp->answer.active = part.more;
     rp->mempool_sequence = MAX_OF(rp->mempool_sequence, rp->answer.after);
     if (part.items.n)
         peer_send_inv(rp->peer, MSG_INV, part.items.v, part.items.n);

@@ -4,8 +4,9 @@ import time
 
 from framework import case, check, equal, main
 from blocks import ANYONE, Chain, Key, Tx, TxIn, TxOut, sha256d, var_bytes
-from p2p import inventory
+from p2p import MSG_TX, inventory, parse_inventory
 from proofs import parse_merkleblock
+from txs import coin, move, node_with_coins, output, send
 
 MSG_FILTERED_BLOCK = 3
 
@@ -174,6 +175,37 @@ def filtered_blocks_end_with_the_upload_target(t):
     peer.get_block(large.hash_hex)
     peer.send("getdata", inventory((MSG_FILTERED_BLOCK, chain.hash_at(111))))
     check(peer.is_closed(), "left")
+
+
+def told(peer):
+    return [h for c, p in peer.seen if c == "inv" for kind, h in parse_inventory(p)
+            if kind == MSG_TX]
+
+
+@case()
+def announcements_pass_the_filter(t):
+    """Of a chain of payments, who watches one key hears of its payment and what spends it."""
+    node, chain = node_with_coins(t, "-peerbloomfilters", "-whitelist=::1")
+    key = Key(14)
+    other = move(coin(chain, 1))
+    paying = move(coin(chain, 2), script=key.script)
+    spending = move(output(paying))
+    spending.sign_input(0, key, paying.outputs[0].value, key.script)
+    last = move(coin(chain, 3))
+    client, everything, none = t.peer(node), t.peer(node), t.peer(node, relay=0)
+    client.send("filterload", filter_of(key.script[3:23], flags=1))
+    none.send("filterload", filter_of(last.txid()))
+    client.ping(), none.ping()
+    for tx in (other, paying, spending, last):
+        send(node, tx)
+    everything.wait_for("inv", match=lambda p: last.txid() in told(everything))
+    none.wait_for("inv", match=lambda p: last.txid() in told(none), seen=True)
+    equal(told(none), [last.txid()], "its filter asks for relay")
+    client.send("filteradd", var_bytes(last.txid()))
+    client.send("mempool")
+    client.wait_for("inv", match=lambda p: last.txid() in told(client), seen=True)
+    check(other.txid() not in told(client), "what it does not want")
+    equal(told(client)[:2], [paying.txid(), spending.txid()])
 
 
 if __name__ == "__main__":
