@@ -9,6 +9,7 @@
 #include "base/intmath.h"
 #include "base/mem.h"
 #include "base/rand.h"
+#include "chain/nonfinal.h"
 #include "node/relay_tx_internal.h"
 
 #define HOLD_MEAN_MS 1000
@@ -168,11 +169,12 @@ static void tell_again(struct relay *r, struct own_tx *own)
 {
     struct fetched f = { .tx = NULL };
     const struct txid id = own->id;
-    if (!mempool_visit(r->mempool, &id, fetch, &f)) {
+    if (mempool_visit(r->mempool, &id, fetch, &f))
+        own_announce(r, f.tx, relay_fee_per_kb(f.fee, f.tx), f.sequence);
+    else if ((f.tx = nonfinal_get_tx(r->nonfinal, &id)) != NULL)
+        own_announce(r, f.tx, INT64_MAX, 0);
+    else
         forget(r, own);
-        return;
-    }
-    own_announce(r, f.tx, f.fee * 1000 / (int64_t)f.tx->raw.len, f.sequence);
     tx_unref(f.tx);
 }
 

@@ -372,12 +372,14 @@ def note_who_knows(peers, tx, order):
 @case()
 def a_transaction_submitted_without_peers_is_told_when_one_comes(t):
     node, chain = node_with_coins(t)
-    tx = move(coin(chain, 1))
-    send(node, tx)
+    txs = (move(coin(chain, 1)), move(coin(chain, 2), lock_time=chain.height + 100, sequence=1))
+    for tx in txs:  # the second one waits for its time
+        send(node, tx)
     time.sleep(0.5)
     peer = t.peer(node)
-    wait_told(peer, tx, 30)
-    equal(fetch(peer, tx), "tx")
+    for tx in txs:
+        wait_told(peer, tx, 30)
+        equal(fetch(peer, tx), "tx")
 
 
 @case()
