@@ -76,7 +76,6 @@ static void add_judged_locked(struct tx_inbox *in, const struct tx_result *r)
 {
     struct tx_news *news = add_locked(in, TX_NEWS_JUDGED, r->tx, r->source);
     news->outcome = r->outcome;
-    news->validation_timeout = r->validation_timeout;
     news->cpu_us = r->cpu_us;
     if (r->outcome == TX_REJECTED)
         news->verdict = keep_verdict(&in->batch, &r->verdict);

@@ -28,7 +28,6 @@ struct tx_news {
     uint64_t sequence;         /* in the mempool */
     /* judged */
     enum tx_outcome outcome;
-    bool validation_timeout;
     int64_t cpu_us;
     size_t verdict;            /* of TX_REJECTED: index in the batch */
     size_t missing, n_missing; /* of TX_MISSING_INPUTS: in the batch; how many there are, of which

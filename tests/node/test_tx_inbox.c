@@ -30,7 +30,7 @@ static void news_come_in_order_with_all_that_belongs_to_them(void **state)
     const struct txid missing[] = { { { 1 } }, { { 2 } } };
     struct tx_result results[] = {
         { .tx = txs[0], .source = 5, .outcome = TX_ACCEPTED, .cpu_us = 9 },
-        { .tx = txs[1], .source = 6, .outcome = TX_REJECTED, .validation_timeout = true },
+        { .tx = txs[1], .source = 6, .outcome = TX_REJECTED },
         { .tx = txs[2], .source = 7, .outcome = TX_MISSING_INPUTS, .missing = missing,
           .n_missing = 2 },
     };
@@ -52,7 +52,6 @@ static void news_come_in_order_with_all_that_belongs_to_them(void **state)
     assert_int_equal(b.news[1].source, 5);
     assert_int_equal(b.news[1].cpu_us, 9);
     assert_string_equal(b.verdicts[b.news[2].verdict].reason, "dust");
-    assert_true(b.news[2].validation_timeout);
     assert_int_equal(b.news[3].n_missing, 2);
     assert_memory_equal(&b.missing[b.news[3].missing], missing, sizeof(missing));
     assert_int_equal(b.news[4].kind, TX_NEWS_CONFIRMED);
