@@ -3,8 +3,9 @@
 
 usage: run.py [--build DIR] [--long] [--jobs N] [--totals FILE] [FILE or part of its name]...
 
-Prints one line a case and a summary; appends "passed failed skipped" to the totals file; exit code
-1 when anything failed. A file that ends without having said so counts as failed.
+Prints one line a case and a summary; appends "passed failed skipped" and the names of what failed
+to the totals file; exit code 1 when anything failed. A file that ends without having said so counts
+as failed.
 """
 import argparse
 import concurrent.futures
@@ -17,6 +18,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LINE = re.compile(r"^\[  (PASSED|FAILED|SKIPPED) *\] ", re.M)
+FAILED_CASE = re.compile(r"^\[  FAILED  \] (\S+)", re.M)
 
 
 def run_file(path, environment, timeout):
@@ -74,14 +76,15 @@ def main():
                 counts["FAILED"] += 1
                 print(f"  [  FAILED  ] {name}: exit code {code}, {len(words)} cases")
             if code != 0 or no_reason:
-                failed_names.append(name)
+                failed_names += FAILED_CASE.findall(output) or [name]
     print(f"-- {arguments.label}: {counts['PASSED']} passed, {counts['FAILED']} failed, "
           f"{counts['SKIPPED']} skipped ({time.monotonic() - started:.1f} s)")
     if failed_names:
         print("   failed: " + " ".join(sorted(failed_names)))
     if arguments.totals:
         with open(arguments.totals, "a", encoding="ascii") as totals:
-            totals.write(f"{counts['PASSED']} {counts['FAILED']} {counts['SKIPPED']}\n")
+            totals.write(f"{counts['PASSED']} {counts['FAILED']} {counts['SKIPPED']} "
+                         + " ".join(failed_names) + "\n")
     return 1 if counts["FAILED"] or not counts["PASSED"] else 0
 
 
