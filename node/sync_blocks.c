@@ -253,15 +253,6 @@ static void try_second_source(struct sync_peer *sp, void *ctx)
         want->best = sp;
 }
 
-static unsigned longest_asked(const struct flight *fl)
-{
-    unsigned at = 0;
-    for (unsigned i = 1; i < fl->n_peers; i++)
-        if (fl->since[i] < fl->since[at])
-            at = i;
-    return at;
-}
-
 static int64_t last_asked(const struct flight *fl)
 {
     int64_t newest = 0;
@@ -270,22 +261,20 @@ static int64_t last_asked(const struct flight *fl)
     return newest;
 }
 
-/* Near the tip the places rotate, so that any number of silent peers costs half a second each
- * (attacks C5). */
-static void replace_longest(struct sync *s, const struct flight *fl, struct header_node *node,
-                            int64_t now)
+static int64_t asked_at(const struct flight *fl, const struct sync_peer *sp)
 {
-    struct peer *p = net_peer_by_id(s->net, fl->peers[longest_asked(fl)]);
-    if (!p)
-        return;
-    struct sync_peer *silent = sync_peer_of(p);
-    silent->busy_until = now + SILENT_WAIT_MS;
-    blocks_release(silent, node);
+    for (unsigned i = 0; i < fl->n_peers; i++)
+        if (fl->peers[i] == sp->id)
+            return fl->since[i];
+    return INT64_MAX;
 }
 
-static void ask_second_source(struct sync *s, struct header_node *node, const struct flight *fl,
-                              int64_t now, bool near_tip)
+/* Near the tip who is silent gives its place to another peer. Each of the places rotates for
+ * itself, so that silent peers cost half a second for every three of them (attacks C5). */
+static void ask_second_source(struct sync_peer *slow, struct header_node *node,
+                              const struct flight *fl, int64_t now, bool near_tip)
 {
+    struct sync *s = slow->sync;
     struct second_source want = { .flight = fl, .node = node, .now = now };
     const bool full = fl->n_peers >= s->options.max_parallel_fetch;
     if (full && !near_tip)
@@ -293,8 +282,10 @@ static void ask_second_source(struct sync *s, struct header_node *node, const st
     sync_each(s, try_second_source, &want);
     if (!want.best)
         return;
-    if (full)
-        replace_longest(s, fl, node, now);
+    if (full) {
+        slow->busy_until = now + SILENT_WAIT_MS;
+        blocks_release(slow, node);
+    }
     if (ask(want.best, node, now))
         send_getdata(want.best, &node, 1);
 }
@@ -324,10 +315,11 @@ static void refetch_slow(struct sync_peer *sp, int64_t now)
     memcpy(nodes, sp->inflight, n * sizeof(nodes[0])); /* places change on the way */
     for (unsigned i = 0; i < n; i++) {
         const struct flight *fl = flights_find(s->flights, nodes[i]);
-        if (!fl || fl->n_peers == 0 || fl->arrived || now - last_asked(fl) < patience)
+        if (!fl || fl->n_peers == 0 || fl->arrived ||
+            now - (near_tip ? asked_at(fl, sp) : last_asked(fl)) < patience)
             continue;
         if (!near_tip || !makes_progress(s, fl))
-            ask_second_source(s, nodes[i], fl, now, near_tip);
+            ask_second_source(sp, nodes[i], fl, now, near_tip);
     }
 }
 

@@ -352,7 +352,7 @@ def at_most_three_peers_are_asked_and_the_last_is_one_we_chose(t):
     """Attack C5."""
     chain = fresh_chain(110)
     listener = t.listener(height=110)
-    node = t.node_at(chain, "-connect=" + listener.address)
+    node = t.node_at(chain, "-debug=net", "-connect=" + listener.address)
     block = next_block(chain)
     chosen = listener.accept()
     chosen.send("sendcmpct", sendcmpct_payload(0))
@@ -360,12 +360,42 @@ def at_most_three_peers_are_asked_and_the_last_is_one_we_chose(t):
     for peer in others:
         peer.send("cmpctblock", cmpctblock_payload(block))
         peer.ping()
-    time.sleep(0.2)
+    t.wait(lambda: node.log().count("compact block at height 111: 5 transactions missing") == 4,
+           10, "four looked up")
     asked = [p for p in others if "getblocktxn" in [c for c, _ in p.ping().seen]]
     equal(len(asked), 2, "the third place is kept")
     chosen.send("cmpctblock", cmpctblock_payload(block))
-    chosen.send("blocktxn", blocktxn_payload(block, asked_for(chosen, block)))
+    chosen.send("blocktxn", blocktxn_payload(block, asked_when_its_turn_comes(chosen, block)))
     t.wait(lambda: node.tip() == block.hash_hex, 10, "tip")
+
+
+def asked_when_its_turn_comes(peer, block):
+    """As asked_for; where the places were taken since, the node asks for the block first."""
+    while True:
+        command, payload = peer.receive()
+        if command == "getblocktxn" and payload[:32] == block.hash():
+            return parse_getblocktxn(payload)[1]
+        if command == "getdata" and (MSG_CMPCT_BLOCK, block.hash()) in parse_inventory(payload):
+            peer.send("cmpctblock", cmpctblock_payload(block))
+
+
+@case()
+def silent_peers_lose_their_places_together(t):
+    """Attack C5: three of them cost little more than one."""
+    chain = fresh_chain(110)
+    node = t.node_at(chain)
+    block = next_block(chain)
+    peers = [compact_peer(t, node) for _ in range(6)]
+    for group in (peers[:3], peers[3:]):  # the second group gets the places of the first
+        for peer in group:
+            peer.send("cmpctblock", cmpctblock_payload(block))
+        for peer in group:
+            peer.ping()
+    together = 0
+    for earlier, later in ((peers[3], peers[4]), (peers[4], peers[5])):
+        earlier.wait_for("getdata", seen=True)
+        together += "getdata" in [c for c, _ in later.ping().seen]
+    check(together >= 1, "asked at once")  # the first three may have come before and after a tick
 
 
 @case(timeout=90)
