@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -16,6 +18,8 @@ struct queue {
     struct queue_node *head, *tail;
     size_t items, bytes, max_items, max_bytes;
     bool closed;
+    bool waiting;          /* the receiver sleeps in queue_pop_wait */
+    atomic_uint signallers; /* between their unlocking and the end of their signal */
     void (*wake)(void *ctx);
     void *ctx;
 };
@@ -38,6 +42,8 @@ void queue_free(struct queue *q)
     if (!q)
         return;
     BUG_ON(q->head != NULL);
+    while (atomic_load_explicit(&q->signallers, memory_order_acquire))
+        sched_yield();
     pthread_cond_destroy(&q->drained);
     pthread_cond_destroy(&q->filled);
     pthread_mutex_destroy(&q->lock);
@@ -53,7 +59,20 @@ static bool has_room_locked(const struct queue *q, size_t bytes)
     return !q->max_bytes || (q->bytes <= q->max_bytes && bytes <= q->max_bytes - q->bytes);
 }
 
-/* Unlocks. After that the queue is not touched: the receiver may already have freed it. */
+/* The signal comes after the unlocking, since who wakes up takes the lock first. By then the
+ * receiver may have the node and free the queue: queue_free waits for signallers. */
+static void unlock_and_signal(struct queue *q)
+{
+    if (!q->waiting) {
+        pthread_mutex_unlock(&q->lock);
+        return;
+    }
+    atomic_fetch_add_explicit(&q->signallers, 1, memory_order_relaxed);
+    pthread_mutex_unlock(&q->lock);
+    pthread_cond_signal(&q->filled);
+    atomic_fetch_sub_explicit(&q->signallers, 1, memory_order_release);
+}
+
 static bool append_unlock(struct queue *q, struct queue_node *node)
 {
     void (*wake)(void *) = q->head ? NULL : q->wake;
@@ -66,8 +85,7 @@ static bool append_unlock(struct queue *q, struct queue_node *node)
     q->tail = node;
     q->items++;
     q->bytes += node->bytes;
-    pthread_cond_signal(&q->filled);
-    pthread_mutex_unlock(&q->lock);
+    unlock_and_signal(q);
     if (wake)
         wake(ctx);
     return true;
@@ -130,9 +148,11 @@ struct queue_node *queue_pop_wait(struct queue *q, int64_t timeout_ms)
     struct timespec until = clock_deadline(timeout_ms);
     int rc = 0;
     pthread_mutex_lock(&q->lock);
+    q->waiting = true;
     while (!q->head && !q->closed && rc != ETIMEDOUT)
         rc = timeout_ms < 0 ? pthread_cond_wait(&q->filled, &q->lock)
                             : pthread_cond_timedwait(&q->filled, &q->lock, &until);
+    q->waiting = false;
     struct queue_node *node = pop_locked(q);
     pthread_mutex_unlock(&q->lock);
     return node;

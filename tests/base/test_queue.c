@@ -235,6 +235,28 @@ static void many_senders_lose_nothing_and_keep_their_own_order(void **state)
     queue_free(q);
 }
 
+static void *push_last(void *arg)
+{
+    static struct item item;
+    struct queue *q = arg;
+    assert_true(queue_push_always(q, &item.node));
+    return NULL;
+}
+
+/* The sender may still be about to signal when the receiver has what it came for. */
+static void the_receiver_may_free_the_queue_with_its_last_node(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 500; i++) {
+        pthread_t sender;
+        struct queue *q = queue_new(0, 0, NULL, NULL);
+        assert_int_equal(pthread_create(&sender, NULL, push_last, q), 0);
+        assert_non_null(queue_pop_wait(q, -1));
+        queue_free(q);
+        pthread_join(sender, NULL);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +269,7 @@ int main(void)
         cmocka_unit_test(closed_queue_refuses_all_pushes_but_gives_what_it_has),
         cmocka_unit_test(waiting_push_goes_on_when_there_is_room),
         cmocka_unit_test(closing_ends_a_waiting_push),
+        cmocka_unit_test(the_receiver_may_free_the_queue_with_its_last_node),
         cmocka_unit_test(many_senders_lose_nothing_and_keep_their_own_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
