@@ -106,7 +106,8 @@ struct chain_handlers {
     void (*tx_accepted)(void *ctx, const struct mempool_entry *entry, uint64_t source);
     /* block: of MEMPOOL_IN_BLOCK and MEMPOOL_BLOCK_CONFLICT, else NULL. */
     void (*tx_removed)(void *ctx, const struct mempool_removed *r, const struct header_node *block);
-    /* Everything that was handed over comes back here once, in batches. */
+    /* Everything that was handed over comes back here once, in batches; n is 0 at the end of a
+     * batch of transactions that nobody handed over. */
     void (*txs_judged)(void *ctx, const struct tx_result *results, size_t n);
     /* Nothing is left to do: before the thread waits, and once a second while it does. Whatever was
      * told before is complete. */

@@ -137,6 +137,8 @@ static void note_cause(struct txs *t, const struct tx_offer *o)
                          r->conflict ? hash_to_hex(other, r->conflict->id.b) : "");
 }
 
+/* Who waits for an answer gets it before others are told: that wakes more threads, which would
+ * only be in its way. A waiter takes the reference that the results show, so it comes last. */
 void txs_deliver(struct txs *t, struct tx_offer *const *v, size_t n)
 {
     const struct chain_handlers *h = &t->chain->h;
@@ -147,14 +149,14 @@ void txs_deliver(struct txs *t, struct tx_offer *const *v, size_t n)
         v[i]->work.result.tx = v[i]->work.tx;
         v[i]->work.result.source = v[i]->work.source;
         note_cause(t, v[i]);
+        if (v[i]->done)
+            v[i]->done(v[i]->done_ctx, &v[i]->work.result);
         if (is_told(v[i]))
             results[told++] = v[i]->work.result;
     }
-    if (told && h->txs_judged)
+    if (n && h->txs_judged)
         h->txs_judged(h->ctx, results, told);
     for (size_t i = 0; i < n; i++) {
-        if (v[i]->done)
-            v[i]->done(v[i]->done_ctx, &v[i]->work.result);
         if (v[i]->waiter)
             tell_waiter(v[i]);
         tx_offer_free(v[i]);

@@ -12,6 +12,7 @@
 struct tx_inbox {
     pthread_mutex_t lock;
     struct tx_news_batch batch;
+    bool told;          /* who reads has been woken since it last took */
     size_t n_confirmed; /* of these in the batch */
     void (*wake)(void *ctx);
     void *ctx;
@@ -86,48 +87,40 @@ static void add_judged_locked(struct tx_inbox *in, const struct tx_result *r)
     }
 }
 
-/* True when whoever reads must be woken. */
-static bool unlock(struct tx_inbox *in, bool was_empty)
+static void unlock_and_wake(struct tx_inbox *in)
 {
-    const bool wake = was_empty && in->batch.n > 0;
+    const bool wake = !in->told && in->batch.n > 0;
+    in->told |= wake;
     pthread_mutex_unlock(&in->lock);
-    return wake;
-}
-
-static bool lock(struct tx_inbox *in)
-{
-    pthread_mutex_lock(&in->lock);
-    return in->batch.n == 0;
+    if (wake)
+        in->wake(in->ctx);
 }
 
 void tx_inbox_put_accepted(struct tx_inbox *in, const struct mempool_entry *entry, uint64_t source)
 {
-    const bool was_empty = lock(in);
+    pthread_mutex_lock(&in->lock);
     struct tx_news *news = add_locked(in, TX_NEWS_ACCEPTED, entry->tx, source);
     news->fee = entry->fee;
     news->sequence = entry->sequence;
-    if (unlock(in, was_empty))
-        in->wake(in->ctx);
+    pthread_mutex_unlock(&in->lock);
 }
 
 void tx_inbox_put_judged(struct tx_inbox *in, const struct tx_result *results, size_t n)
 {
-    const bool was_empty = lock(in);
+    pthread_mutex_lock(&in->lock);
     for (size_t i = 0; i < n; i++)
         add_judged_locked(in, &results[i]);
-    if (unlock(in, was_empty))
-        in->wake(in->ctx);
+    unlock_and_wake(in);
 }
 
 void tx_inbox_put_confirmed(struct tx_inbox *in, struct tx *tx)
 {
-    const bool was_empty = lock(in);
+    pthread_mutex_lock(&in->lock);
     if (in->n_confirmed < CONFIRMED_MAX) {
         add_locked(in, TX_NEWS_CONFIRMED, tx, 0);
         in->n_confirmed++;
     }
-    if (unlock(in, was_empty))
-        in->wake(in->ctx);
+    unlock_and_wake(in);
 }
 
 bool tx_inbox_take(struct tx_inbox *in, struct tx_news_batch *out)
@@ -136,6 +129,7 @@ bool tx_inbox_take(struct tx_inbox *in, struct tx_news_batch *out)
     *out = in->batch;
     in->batch = (struct tx_news_batch){ .news = NULL };
     in->n_confirmed = 0;
+    in->told = false;
     pthread_mutex_unlock(&in->lock);
     return out->n > 0;
 }

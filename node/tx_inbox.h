@@ -41,12 +41,15 @@ struct tx_news_batch {
     size_t n, cap, n_verdicts, cap_verdicts, n_missing, cap_missing;
 };
 
-/* wake: when something comes into an empty inbox; on the thread that brings it, without locks. */
+/* wake: once after each taking, when something waits; on the thread that brings it, without
+ * locks. */
 struct tx_inbox *tx_inbox_new(void (*wake)(void *ctx), void *ctx);
 void tx_inbox_free(struct tx_inbox *in); /* NULL is fine */
 
 /* --- any thread --- */
+/* Wakes nobody: the judged of its batch follow. */
 void tx_inbox_put_accepted(struct tx_inbox *in, const struct mempool_entry *entry, uint64_t source);
+/* The end of a batch; n may be 0. */
 void tx_inbox_put_judged(struct tx_inbox *in, const struct tx_result *results, size_t n);
 /* At most some 100,000 of these wait; they only spare downloads. */
 void tx_inbox_put_confirmed(struct tx_inbox *in, struct tx *tx);

@@ -233,6 +233,7 @@ static void on_removed(void *ctx, const struct mempool_removed *r, const struct 
 static void on_txs_judged(void *ctx, const struct tx_result *results, size_t n)
 {
     struct test_chain *t = ctx;
+    t->batches_judged++;
     for (size_t i = 0; i < n; i++) {
         if (results[i].source == TX_SOURCE_RPC)
             continue;

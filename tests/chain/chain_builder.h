@@ -81,6 +81,7 @@ struct test_chain {
     /* Handlers count. */
     _Atomic int connected, disconnected, judged, fatal;
     _Atomic int accepted, offered_accepted, offered_other; /* transactions */
+    _Atomic int batches_judged;  /* of transactions */
     _Atomic int removed[MEMPOOL_REASONS];
     struct verdict last_judged;  /* by the handler */
     struct verdict last_verdict; /* of test_chain_submit */

@@ -129,6 +129,42 @@ static void a_good_transaction_enters_and_is_told_once(void **state)
     test_chain_close(&t);
 }
 
+struct answer {
+    struct test_chain *t;
+    int batches_judged; /* when it came */
+    enum tx_outcome outcome;
+    _Atomic int given;
+};
+
+static void take_answer(void *ctx, const struct tx_result *result)
+{
+    struct answer *a = ctx;
+    a->batches_judged = a->t->batches_judged;
+    a->outcome = result->outcome;
+    a->given++;
+}
+
+static void who_asked_has_the_answer_before_others_are_told(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    open_mature(&t, 2);
+    const struct outpoint from = coinbase_of(&t, 1);
+    struct built_tx tx = spend(&from, REWARD, FEE);
+    const struct tx_submission s = { .tx = parse(&tx) };
+    struct answer a = { .t = &t };
+    const int before = t.batches_judged;
+    assert_true(chain_submit_tx_later(t.chain, &s, take_answer, &a));
+    wait_for(&t.batches_judged, before + 1);
+    assert_int_equal(a.given, 1);
+    assert_int_equal(a.outcome, TX_ACCEPTED);
+    assert_int_equal(a.batches_judged, before);
+    assert_int_equal(t.accepted, 1);
+    tx_unref(s.tx);
+    built_tx_clear(&tx);
+    test_chain_close(&t);
+}
+
 static void signed_inputs_enter_and_a_wrong_signature_does_not(void **state)
 {
     (void)state;
@@ -826,6 +862,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_transaction_enters_and_is_told_once),
+        cmocka_unit_test(who_asked_has_the_answer_before_others_are_told),
         cmocka_unit_test(signed_inputs_enter_and_a_wrong_signature_does_not),
         cmocka_unit_test(missing_parents_are_named),
         cmocka_unit_test(many_enter_in_any_order),

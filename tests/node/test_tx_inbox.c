@@ -36,6 +36,7 @@ static void news_come_in_order_with_all_that_belongs_to_them(void **state)
     };
     verdict_set(&results[1].verdict, REJECT_NONSTANDARD, 3, "dust");
     tx_inbox_put_accepted(in, &entry, 5);
+    assert_int_equal(atomic_load(&woken), 0); /* the end of the batch does */
     tx_inbox_put_judged(in, results, 3);
     tx_inbox_put_confirmed(in, txs[3]);
     assert_int_equal(atomic_load(&woken), 1);
@@ -58,6 +59,21 @@ static void news_come_in_order_with_all_that_belongs_to_them(void **state)
     assert_int_equal(b.news[4].tx->lock_time, 3);
     tx_news_clear(&b);
     assert_false(tx_inbox_take(in, &b));
+    tx_inbox_free(in);
+}
+
+static void a_batch_that_nobody_handed_over_wakes_the_reader_too(void **state)
+{
+    (void)state;
+    struct tx_inbox *in = new_inbox();
+    struct tx *tx = made_tx(1, 0);
+    const struct mempool_entry entry = { .tx = tx };
+    tx_inbox_put_judged(in, NULL, 0);
+    assert_int_equal(atomic_load(&woken), 0); /* nothing to take */
+    tx_inbox_put_accepted(in, &entry, 1);
+    tx_inbox_put_judged(in, NULL, 0);
+    assert_int_equal(atomic_load(&woken), 1);
+    tx_unref(tx);
     tx_inbox_free(in);
 }
 
@@ -87,9 +103,9 @@ static void *put_many(void *arg)
 {
     struct tx_inbox *in = arg;
     struct tx *tx = made_tx(1, 0);
-    const struct mempool_entry entry = { .tx = tx };
+    const struct tx_result result = { .tx = tx };
     for (int i = 0; i < EACH; i++)
-        tx_inbox_put_accepted(in, &entry, 1);
+        tx_inbox_put_judged(in, &result, 1);
     tx_unref(tx);
     return NULL;
 }
@@ -135,6 +151,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(news_come_in_order_with_all_that_belongs_to_them),
+        cmocka_unit_test(a_batch_that_nobody_handed_over_wakes_the_reader_too),
         cmocka_unit_test(parents_beyond_what_matters_are_counted_but_not_kept),
         cmocka_unit_test(nothing_is_lost_between_threads_and_the_reader_is_woken_for_the_first),
         cmocka_unit_test(what_nobody_takes_is_given_up_at_the_end_and_confirmed_ones_are_bounded),
