@@ -2,8 +2,6 @@
  * that bring nonce and coinbase. */
 #include "rpc/commands.h"
 
-#include <string.h>
-
 #include <json-c/json.h>
 
 #include "base/clock.h"
@@ -130,7 +128,7 @@ struct solution {
     bool has_time, has_version;
     uint32_t time;
     int32_t version;
-    struct buf coinbase; /* empty: the candidate's own */
+    struct tx *coinbase; /* a reference; NULL: the candidate's own */
 };
 
 /* From low to what 32 bits hold. */
@@ -144,22 +142,19 @@ static bool read_u32(struct rpc_call *call, const char *name, struct json_object
     return true;
 }
 
-static bool read_coinbase(struct rpc_call *call, const char *hex, struct buf *out)
+static bool read_coinbase(struct rpc_call *call, struct json_object *hex, struct tx **out)
 {
     struct error e = { 0 };
-    struct tx *tx = NULL;
-    if (!tx_from_hex(out, hex, strlen(hex), &e))
-        tx = tx_new(out->data, out->len, &e);
-    const bool good = tx && tx_is_coinbase(tx);
-    if (!tx)
-        rpc_fail(call, RPC_DESERIALIZATION_ERROR, "Coinbase decode failed");
+    *out = tx_from_text(hex, &e);
+    const bool good = *out && tx_is_coinbase(*out);
+    if (!*out)
+        rpc_fail_tx(call, &e, "Coinbase decode failed");
     else if (!good)
         rpc_fail(call, RPC_INVALID_PARAMETER, "coinbase is not a coinbase transaction");
-    tx_unref(tx);
     return good;
 }
 
-/* False: call has failed. */
+/* False: call has failed; the coinbase is to be given up all the same. */
 static bool read_solution(struct rpc_call *call, struct solution *s)
 {
     struct json_object *m[MEMBERS];
@@ -173,8 +168,7 @@ static bool read_solution(struct rpc_call *call, struct solution *s)
     s->has_time = m[TIME] != NULL;
     s->has_version = m[VERSION] != NULL;
     s->version = (int32_t)version;
-    return !m[COINBASE] ||
-           read_coinbase(call, json_object_get_string(m[COINBASE]), &s->coinbase);
+    return !m[COINBASE] || read_coinbase(call, m[COINBASE], &s->coinbase);
 }
 
 static struct block_header solved_header(const struct candidate *c, const struct solution *s,
@@ -194,7 +188,7 @@ static struct rpc_result submit_solution(struct rpc_call *call, const struct can
                                          const struct solution *s)
 {
     struct chain *chain = call->env->chain;
-    const struct span coinbase = buf_span(s->coinbase.len ? &s->coinbase : &c->coinbase);
+    const struct span coinbase = s->coinbase ? s->coinbase->raw : buf_span(&c->coinbase);
     struct block_submission submission;
     struct block_hash hash;
     struct error e = { 0 };
@@ -222,7 +216,6 @@ static struct rpc_result cmd_submitminingsolution(struct rpc_call *call)
     struct solution s = { .nonce = 0 };
     struct candidate c;
     struct rpc_result result;
-    buf_init(&s.coinbase);
     if (!read_solution(call, &s)) {
         result = rpc_failed(call);
     } else if (!candidates_find(call->env->candidates, s.id, now_s(), &c)) {
@@ -232,7 +225,7 @@ static struct rpc_result cmd_submitminingsolution(struct rpc_call *call)
         result = submit_solution(call, &c, &s);
         candidate_clear(&c);
     }
-    buf_clear(&s.coinbase);
+    tx_unref(s.coinbase);
     return result;
 }
 

@@ -39,6 +39,7 @@ static bool take_order(struct rpc_call *call, struct json_object *v, const char 
                                                  { "hex", RPC_TEXT, RPC_REQUIRED } };
     struct json_object *inner, *m[COUNT_OF(members)];
     char name[64];
+    struct error e = { .code = OK };
     int64_t height;
     snprintf(name, sizeof name, "%.40s.confiscationTx", where);
     if (!rpc_members(call, v, where, &outer, 1, &inner) ||
@@ -46,8 +47,10 @@ static bool take_order(struct rpc_call *call, struct json_object *v, const char 
         !rpc_in_range(call, name, "enforceAtHeight", m[0], 0, INT32_MAX, &height))
         return false;
     order->enforce_height = (int32_t)height;
-    order->tx = tx_from_text(m[1]);
-    return true;
+    order->tx = tx_from_text(m[1], &e);
+    if (e.code == ERR_NOMEM)
+        rpc_fail_error(call, &e);
+    return e.code != ERR_NOMEM;
 }
 
 static bool take_orders(struct rpc_call *call, struct orders *o)

@@ -26,33 +26,36 @@ static enum script_era next_era(struct chain *c)
     return block_era(c, tip.height + 1);
 }
 
-/* Writes one transaction given as bytes; false when they are none. */
-static bool put_tx_bytes(struct rpc_call *call, struct span raw, enum script_era era,
-                         const struct tx_json_block *block)
+/* Writes one transaction given as bytes. ERR_PARSE: they are none. */
+static enum err put_tx_bytes(struct rpc_call *call, struct span raw, enum script_era era,
+                             const struct tx_json_block *block, struct error *e)
 {
     struct reader r;
     struct arena a;
     struct tx tx;
     arena_init(&a);
     reader_init(&r, raw.data, raw.len);
-    bool good = tx_read(&r, &a, &tx) == OK && reader_done(&r);
-    if (good) {
+    enum err rc = tx_read(&r, &a, &tx);
+    if (!rc && !reader_done(&r))
+        rc = ERR_PARSE;
+    if (!rc) {
         tx_compute_id(&tx);
         jw_tx(call->out, &tx, chain_get_params(call->env->chain), era, block);
     }
     arena_clear(&a);
-    return good;
+    return rc ? error_set(e, rc, "no transaction, or no memory for it") : OK;
 }
 
 static struct rpc_result cmd_decoderawtransaction(struct rpc_call *call)
 {
+    struct error e = { .code = OK };
     struct buf raw;
     buf_init(&raw);
     struct rpc_result result = rpc_done();
     if (!rpc_tx(call, 0, &raw))
         result = rpc_failed(call);
-    else if (!put_tx_bytes(call, buf_span(&raw), next_era(call->env->chain), NULL))
-        result = rpc_fail(call, RPC_DESERIALIZATION_ERROR, "TX decode failed");
+    else if (put_tx_bytes(call, buf_span(&raw), next_era(call->env->chain), NULL, &e))
+        result = rpc_fail_tx(call, &e, "TX decode failed");
     buf_clear(&raw);
     return result;
 }
@@ -106,9 +109,12 @@ static struct rpc_result put_found(struct rpc_call *call, const struct tx_found 
                                          .confirmations = MAX_OF(confirmations, 0),
                                          .height = f->node->height,
                                          .time = f->node->time };
-    if (!put_tx_bytes(call, buf_span(&f->raw), block_era(c, f->node->height), &block))
+    struct error e = { .code = OK };
+    enum err rc =
+        put_tx_bytes(call, buf_span(&f->raw), block_era(c, f->node->height), &block, &e);
+    if (rc == ERR_PARSE)
         return rpc_fail(call, RPC_DATABASE_ERROR, "The stored transaction does not parse");
-    return rpc_done();
+    return rc ? rpc_fail_error(call, &e) : rpc_done();
 }
 
 static struct rpc_result not_found(struct rpc_call *call, const struct header_node *in_block)

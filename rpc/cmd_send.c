@@ -73,16 +73,10 @@ static struct rpc_result cmd_sendrawtransaction(struct rpc_call *call)
 {
     struct tx_submission s = { .allow_high_fee = rpc_bool(call, 1, false),
                                .free = rpc_bool(call, 2, false) };
-    struct buf raw;
-    buf_init(&raw);
-    if (!rpc_tx(call, 0, &raw)) {
-        buf_clear(&raw);
-        return rpc_failed(call);
-    }
-    s.tx = tx_new(raw.data, raw.len, NULL);
-    buf_clear(&raw);
+    struct error e = { .code = OK };
+    s.tx = tx_from_text(call->argv[0], &e);
     if (!s.tx)
-        return rpc_fail(call, RPC_DESERIALIZATION_ERROR, "TX decode failed");
+        return rpc_fail_tx(call, &e, "TX decode failed");
     struct rpc_result result = submit(call, &s);
     tx_unref(s.tx);
     return result;
@@ -121,19 +115,14 @@ static bool read_hex(struct rpc_call *call, struct json_object *entry, size_t i,
 {
     struct json_object *hex = NULL;
     struct error e = { .code = OK };
-    struct buf raw;
     json_object_object_get_ex(entry, "hex", &hex);
     if (json_object_get_type(hex) != json_type_string) {
         rpc_fail(call, RPC_INVALID_PARAMETER, "inputs[%zu]: hex must be a string", i);
         return false;
     }
-    buf_init(&raw);
-    const enum err rc = tx_from_hex(&raw, json_object_get_string(hex),
-                                    (size_t)json_object_get_string_len(hex), &e);
-    *tx = rc ? NULL : tx_new(raw.data, raw.len, &e);
-    buf_clear(&raw);
+    *tx = tx_from_text(hex, &e);
     if (!*tx)
-        rpc_fail(call, RPC_DESERIALIZATION_ERROR, "TX decode failed (inputs[%zu])", i);
+        rpc_fail_tx(call, &e, "TX decode failed (inputs[%zu])", i);
     return *tx;
 }
 
@@ -162,18 +151,30 @@ static bool read_entry(struct rpc_call *call, struct many *m, size_t i, bool has
     return read_hex(call, entry, i, &s->tx);
 }
 
+static bool take_room(struct rpc_call *call, struct many *m, size_t n)
+{
+    m->v = try_calloc(n, sizeof(*m->v));
+    m->policies = try_calloc(n, sizeof(*m->policies));
+    m->list_ancestors = try_calloc(n, sizeof(*m->list_ancestors));
+    const bool good = m->v && m->policies && m->list_ancestors;
+    if (good)
+        m->n = n;
+    else
+        rpc_fail(call, RPC_OUT_OF_MEMORY, "out of memory for the list of transactions");
+    return good;
+}
+
 /* False: call has failed. */
 static bool read_all(struct rpc_call *call, struct many *m)
 {
-    m->n = json_object_array_length(call->argv[0]);
-    m->v = xcalloc(m->n + 1, sizeof(*m->v));
-    m->policies = xcalloc(m->n + 1, sizeof(*m->policies));
-    m->list_ancestors = xcalloc(m->n + 1, sizeof(*m->list_ancestors));
+    const size_t n = json_object_array_length(call->argv[0]);
     m->common = *chain_get_policy(call->env->chain);
-    if (m->n == 0) {
+    if (n == 0) {
         rpc_fail(call, RPC_INVALID_PARAMETER, "Invalid parameter, inputs must not be empty");
         return false;
     }
+    if (!take_room(call, m, n))
+        return false;
     if (rpc_has(call, 1) && !rpc_policy(call, call->argv[1], &m->common))
         return false;
     for (size_t i = 0; i < m->n; i++)

@@ -96,16 +96,19 @@ static bool take_versions(struct work *w)
     w->versions = take_memory(w, VERSIONS_MAX, sizeof *w->versions);
     if (!w->versions)
         return false;
-    for (reader_init(&r, w->raw.data, w->raw.len); r.left;) {
+    for (reader_init(&r, w->raw.data, w->raw.len); r.left; w->n_versions++) {
         struct tx *tx = &w->versions[w->n_versions];
-        if (w->n_versions == VERSIONS_MAX || tx_read(&r, &w->arena, tx) ||
-            !same_inputs(tx, &w->versions[0])) {
-            rpc_fail(w->call, RPC_DESERIALIZATION_ERROR,
-                     "TX decode failed: hexstring must hold one transaction, or up to %d versions "
-                     "of one", VERSIONS_MAX);
+        struct error e = { .code = OK };
+        if (w->n_versions == VERSIONS_MAX)
+            e.code = ERR_PARSE;
+        else if (!(e.code = tx_read(&r, &w->arena, tx)) && !same_inputs(tx, &w->versions[0]))
+            e.code = ERR_PARSE;
+        if (e.code) {
+            rpc_fail_tx(w->call, &e,
+                        "TX decode failed: hexstring must hold one transaction, or up to %d "
+                        "versions of one", VERSIONS_MAX);
             return false;
         }
-        w->n_versions++;
     }
     tx_compute_id(&w->versions[0]);
     return true;

@@ -51,8 +51,9 @@ static struct rpc_result judge_hex(struct rpc_call *call, const char *hex)
     struct buf raw;
     buf_init(&raw);
     struct rpc_result result;
-    if (digits % 2 || !buf_try_reserve(&raw, digits / 2 + 1) ||
-        !hex_decode(raw.data, digits / 2, hex, digits, &n))
+    if (!buf_try_reserve(&raw, digits / 2 + 1))
+        result = rpc_fail(call, RPC_OUT_OF_MEMORY, "out of memory for the block");
+    else if (!hex_decode(raw.data, digits / 2, hex, digits, &n))
         result = rpc_fail(call, RPC_DESERIALIZATION_ERROR, "Block decode failed");
     else
         result = judge_block(call, span_of(raw.data, n));

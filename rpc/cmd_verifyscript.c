@@ -68,10 +68,11 @@ static const struct rpc_member members[MEMBERS] = {
 static bool take_tx(struct rpc_call *call, const char *where, struct json_object *hex,
                     struct json_object *n, struct check *k)
 {
+    struct error e = { .code = OK };
     int64_t input;
-    k->tx = tx_from_text(hex);
+    k->tx = tx_from_text(hex, &e);
     if (!k->tx) {
-        rpc_fail(call, RPC_DESERIALIZATION_ERROR, "TX decode failed for %s.tx", where);
+        rpc_fail_tx(call, &e, "TX decode failed for %s.tx", where);
         return false;
     }
     if (!k->tx->n_in) {

@@ -1,5 +1,8 @@
 #include "rpc/tx_arg.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include <json-c/json.h>
 
 #include "base/tx_extended.h"
@@ -51,28 +54,36 @@ enum err tx_from_hex(struct buf *plain, const char *hex, size_t digits, struct e
     return rc;
 }
 
-struct tx *tx_from_text(struct json_object *hex)
+struct tx *tx_from_text(struct json_object *hex, struct error *e)
 {
     struct buf raw;
-    struct error e;
     struct tx *tx = NULL;
     buf_init(&raw);
     if (!tx_from_hex(&raw, json_object_get_string(hex), (size_t)json_object_get_string_len(hex),
-                     &e))
-        tx = tx_new(raw.data, raw.len, &e);
+                     e))
+        tx = tx_new(raw.data, raw.len, e);
     buf_clear(&raw);
     return tx;
+}
+
+struct rpc_result rpc_fail_tx(struct rpc_call *call, const struct error *e, const char *fmt, ...)
+{
+    char text[200];
+    va_list args;
+    if (e->code == ERR_NOMEM)
+        return rpc_fail_error(call, e);
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    return rpc_fail(call, RPC_DESERIALIZATION_ERROR, "%s", text);
 }
 
 bool rpc_tx(struct rpc_call *call, size_t i, struct buf *plain)
 {
     struct json_object *v = call->argv[i];
-    struct error e;
-    enum err rc =
-        tx_from_hex(plain, json_object_get_string(v), (size_t)json_object_get_string_len(v), &e);
-    if (rc == ERR_PARSE)
-        rpc_fail(call, RPC_DESERIALIZATION_ERROR, "TX decode failed");
-    else if (rc)
-        rpc_fail_error(call, &e);
-    return !rc;
+    struct error e = { .code = OK };
+    if (!tx_from_hex(plain, json_object_get_string(v), (size_t)json_object_get_string_len(v), &e))
+        return true;
+    rpc_fail_tx(call, &e, "TX decode failed");
+    return false;
 }

@@ -6,10 +6,13 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
+#include "rpc/candidates.h"
 #include "tests/chain/chain_builder.h"
 #include "tests/rpc/call.h"
 
 #define GENERATE_TO "\"mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn\""
+#define LARGE 200000
 #define ABSENT "\"00000000000000000000000000000000000000000000000000000000000000ff\""
 
 struct fixture {
@@ -58,6 +61,95 @@ static const char *plain(struct fixture *f, int height)
 {
     static char bare[HASH_HEX_SIZE];
     return hash_to_hex(bare, f->t.blocks[height].hash.b);
+}
+
+/* --- memory that is short ------------------------------------------------------------------- */
+
+/* Bytes to be had at once. */
+static _Atomic size_t largest_alloc = SIZE_MAX, largest_calloc = SIZE_MAX, largest_realloc = SIZE_MAX;
+
+void *__real_try_alloc(size_t count, size_t size);
+void *__wrap_try_alloc(size_t count, size_t size);
+void *__wrap_try_alloc(size_t count, size_t size)
+{
+    return count * size > largest_alloc ? NULL : __real_try_alloc(count, size);
+}
+
+void *__real_try_calloc(size_t count, size_t size);
+void *__wrap_try_calloc(size_t count, size_t size);
+void *__wrap_try_calloc(size_t count, size_t size)
+{
+    return count * size > largest_calloc ? NULL : __real_try_calloc(count, size);
+}
+
+void *__real_try_realloc(void *p, size_t count, size_t size);
+void *__wrap_try_realloc(void *p, size_t count, size_t size);
+void *__wrap_try_realloc(void *p, size_t count, size_t size)
+{
+    return count * size > largest_realloc ? NULL : __real_try_realloc(p, count, size);
+}
+
+/* Parameters with the hex of a large transaction, or of a coinbase, in place of the '#'. */
+static char *with_large_tx(const char *params, bool coinbase)
+{
+    const struct outpoint none = { .index = UINT32_MAX }, some = { { { 1 } }, 0 };
+    uint8_t *data = calloc(1, LARGE);
+    const struct in_spec in = { .prevout = coinbase ? none : some, .value = 1000 };
+    const struct out_spec out = { .value = 1000, .script = span_of(data, LARGE) };
+    struct built_tx tx;
+    builder_tx(&(struct tx_spec){ .in = &in, .n_in = 1, .out = &out, .n_out = 1 }, &tx);
+    char *hex = malloc(2 * tx.raw.len + 1), *text;
+    hex_encode(hex, tx.raw.data, tx.raw.len);
+    const int before = (int)strcspn(params, "#");
+    text = xasprintf("%.*s%s%s", before, params, hex, params + before + 1);
+    built_tx_clear(&tx);
+    free(data);
+    free(hex);
+    return text;
+}
+
+static void lack_of_memory_is_no_fault_of_a_transaction(void **state)
+{
+    static const struct { const char *method, *params; bool coinbase; } rows[] = {
+        { "sendrawtransaction", "[\"#\"]", false },
+        { "sendrawtransactions", "[[{\"hex\":\"#\"}]]", false },
+        { "verifyscript", "[[{\"tx\":\"#\",\"n\":0}]]", false },
+        { "addToConfiscationTxidWhitelist",
+          "[{\"confiscationTxs\":[{\"confiscationTx\":{\"enforceAtHeight\":1,\"hex\":\"#\"}}]}]", false },
+        { "submitminingsolution", "[{\"id\":\"x\",\"nonce\":1,\"coinbase\":\"#\"}]", true },
+    };
+    struct fixture *f = *state;
+    f->c.env.candidates = candidates_new(1, 1);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *params = with_large_tx(rows[i].params, rows[i].coinbase);
+        call_text(&f->c, rows[i].method, params);
+        assert_int_not_equal(f->c.code, RPC_OUT_OF_MEMORY);
+        largest_alloc = LARGE;
+        call_fails(&f->c, rows[i].method, params, RPC_OUT_OF_MEMORY, "memory");
+        largest_alloc = SIZE_MAX;
+        free(params);
+    }
+    candidates_free(f->c.env.candidates);
+}
+
+static void a_list_that_memory_has_no_room_for_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    call_fails(&f->c, "sendrawtransactions", "[[0,0,0]]", RPC_INVALID_PARAMETER, "inputs[0]");
+    largest_calloc = 20;
+    call_fails(&f->c, "sendrawtransactions", "[[0,0,0]]", RPC_OUT_OF_MEMORY, "memory");
+    largest_calloc = SIZE_MAX;
+}
+
+static void lack_of_memory_is_no_fault_of_a_block(void **state)
+{
+    struct fixture *f = *state;
+    char *params = with_large_tx("[\"#\"]", false);
+    call_fails(&f->c, "verifyblockcandidate", params, RPC_DESERIALIZATION_ERROR, "decode");
+    largest_realloc = LARGE;
+    call_fails(&f->c, "verifyblockcandidate", params, RPC_OUT_OF_MEMORY, "memory");
+    largest_realloc = SIZE_MAX;
+    free(params);
 }
 
 /* --- where the chain stands ----------------------------------------------------------------- */
@@ -625,6 +717,9 @@ int main(void)
         T(getblockstats_gives_the_references_answers),
         T(waiting_commands_end_with_the_block_the_time_or_the_node),
         T(overviews_work_without_a_network),
+        T(lack_of_memory_is_no_fault_of_a_transaction),
+        T(lack_of_memory_is_no_fault_of_a_block),
+        T(a_list_that_memory_has_no_room_for_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
