@@ -427,15 +427,18 @@ class ChainServer(threading.Thread):
 
     hold: a function of the block hash; blocks for which it is true are not sent (a stalling peer).
     change: a function (Block) -> bytes that may spoil what is sent.
+    announce: tell of the chain's tip at once, before the node can ask for anything.
     """
 
-    def __init__(self, peer, chain, hold=None, change=None, start=True):
+    def __init__(self, peer, chain, hold=None, change=None, start=True, announce=False):
         super().__init__(daemon=True)
         self.peer, self.chain = peer, chain
         self.hold, self.change = hold, change
         self.asked = []          # hashes of blocks asked for
         self.ended = False
         self.index()
+        if announce:
+            self.announce()
         if start:
             self.start()
 

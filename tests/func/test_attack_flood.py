@@ -128,8 +128,7 @@ def beginnings_of_blocks_share_one_budget(t):
     check(resident_growth(node, before) < 224 * MIB, f"grew by {resident_growth(node, before) >> 20} MiB")
     wait_until(lambda: node.memory_rise(before) == 0 or node.memory() - before < 80 * MIB, 10,
                "memory is given back")
-    honest = ChainServer(t.peer(node), chain)
-    honest.announce()
+    honest = ChainServer(t.peer(node), chain, announce=True)
     wait_until(lambda: node.tip() == chain.tip_hex, 40, "tip")
 
 

@@ -78,8 +78,7 @@ def announced_block_arrives(t, stall):
     for _ in range(8):
         stall(node, chain)
     started = time.monotonic()
-    honest = ChainServer(t.peer(node), chain)
-    honest.announce()
+    honest = ChainServer(t.peer(node), chain, announce=True)
     wait_until(lambda: node.tip() == chain.tip_hex, 15, "tip")
     took = time.monotonic() - started
     check(took < 5, f"{took:.1f} s from the honest announcement to the tip")
@@ -116,8 +115,7 @@ def mutated_blocks_of_others_do_not_slow_the_download(t):
     def slowly(block):
         time.sleep(0.02)
         return block.serialize()
-    honest = ChainServer(t.peer(node), chain, change=slowly)
-    honest.announce()
+    honest = ChainServer(t.peer(node), chain, change=slowly, announce=True)
     started = time.monotonic()
     attackers = 0
     for data in spoilt[1:]:
@@ -140,11 +138,10 @@ def spoilt_copy_first_then_the_honest_one(t):
     """A3, A7, C4: the entry of the attacker goes, and the block is asked from the honest peer."""
     node, chain = near_tip(t)
     attacker = ChainServer(t.peer(node), chain,
-                           change=lambda b: b.serialize()[:-5] + b"\x52" + b.serialize()[-4:])
-    attacker.announce()
+                           change=lambda b: b.serialize()[:-5] + b"\x52" + b.serialize()[-4:],
+                           announce=True)
     wait_until(lambda: attacker.ended, 10, "the attacker is left")
-    honest = ChainServer(t.peer(node), chain)
-    honest.announce()
+    honest = ChainServer(t.peer(node), chain, announce=True)
     wait_until(lambda: node.tip() == chain.tip_hex, 5, "tip")
     equal([node.rpc.getblock(b.hash_hex, 0) for b in chain.all_blocks()],
           [b.serialize().hex() for b in chain.all_blocks()], "nothing of the spoilt copies is stored")
@@ -216,7 +213,7 @@ def headers_on_an_invalid_block_score(t):
     second.send("headers", headers_payload([bad.at(3).header]))
     equal(second.ping().score(node), 100)
     equal([c for c, _ in second.seen if c == "getdata"], [])
-    ChainServer(t.peer(node), chain).announce()
+    ChainServer(t.peer(node), chain, announce=True)
     wait_until(lambda: node.tip() == chain.tip_hex, 10, "the valid branch")
 
 

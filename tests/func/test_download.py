@@ -14,9 +14,7 @@ def fresh_chain(n, **options):
 
 def serve(t, node, chain, **options):
     """A peer with this chain, whose headers the node has been told of."""
-    server = ChainServer(t.peer(node, height=chain.height), chain, **options)
-    server.announce()
-    return server
+    return ChainServer(t.peer(node, height=chain.height), chain, announce=True, **options)
 
 
 @case()

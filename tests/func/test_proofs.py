@@ -268,7 +268,7 @@ def a_pruned_block_gives_no_proof(t):
         tx = coinbase(chain.height + 1)
         tx.outputs.append(TxOut(0, b"\x00\x6a\x4d\x00\x20" + bytes(0x2000)))
         chain.add(coinbase_tx=tx)
-    ChainServer(t.peer(node, height=1100), chain).announce()
+    ChainServer(t.peer(node, height=1100), chain, announce=True)
     t.wait(lambda: node.rpc.getblockcount() == 1100, 60, "1100 blocks of 8 kB")
     txid = display(chain.at(5).txs[0].txid())
     proof = node.rpc.getmerkleproof(txid)

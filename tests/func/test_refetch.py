@@ -31,8 +31,7 @@ def a_large_block_found_broken_before_its_end_is_asked_for_again(t):
         # The first copy is no block from its first transaction on.
         return whole if len(copies) > 1 else whole[:81] + b"\xff" * (len(whole) - 81)
 
-    server = ChainServer(t.peer(node, height=chain.height), chain, change=spoil_once)
-    server.announce()
+    server = ChainServer(t.peer(node, height=chain.height), chain, change=spoil_once, announce=True)
     # The whole copy is stored and judged by the rules, which allow no such transaction this early.
     t.wait(lambda: {"height": 4, "hash": large.hash_hex, "branchlen": 1, "status": "invalid"}
            in node.rpc.getchaintips(), 40, "verdict on the second copy")
@@ -45,13 +44,12 @@ def pruned_blocks_are_not_fetched_again_for_a_peer_that_was_behind(t):
     chain = Chain(start_time=int(time.time()) - 7200)
     for _ in range(100):
         with_data(chain, 0x2000)
-    behind = ChainServer(t.peer(node, height=100), chain)
-    behind.announce()
+    behind = ChainServer(t.peer(node, height=100), chain, announce=True)
     wait_until(lambda: node.rpc.getblockcount() == 100, 30, "the first blocks")
     longer = chain.fork(100)
     for _ in range(900):
         with_data(longer, 0x2000)
-    ChainServer(t.peer(node, height=1000), longer).announce()
+    ChainServer(t.peer(node, height=1000), longer, announce=True)
     wait_until(lambda: node.rpc.getblockcount() == 1000, 60, "the other peer's blocks")
     last = node.rpc.pruneblockchain(700)
     check(last > 200, f"pruned up to {last}")

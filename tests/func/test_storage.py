@@ -97,7 +97,7 @@ def pruning_by_rpc_keeps_what_a_reorganisation_needs(t):
         block_tx = coinbase(chain.height + 1)
         block_tx.outputs.append(TxOut(0, data))
         chain.add(coinbase_tx=block_tx)
-    ChainServer(t.peer(node, height=1400), chain).announce()
+    ChainServer(t.peer(node, height=1400), chain, announce=True)
     wait_until(lambda: node.rpc.getblockcount() == 1400, 60, "1400 blocks of 8 kB")
     before = len(glob.glob(node.file("blocks", "blk*.dat")))
     check(before >= 6, f"{before} files")
