@@ -3,8 +3,9 @@
  * intake checks structure, Merkle root and the wire checksum, stores the block, and reports once.
  *
  * Below BLOCKFILE_STREAM_MIN the bytes are collected (growing with what arrived, never with the
- * claimed size) and one pool job does the work; above, each piece is a pool job that hashes and
- * writes it, one at a time and in order, so memory per intake stays under INTAKE_QUEUE_MAX.
+ * claimed size) and one pool job does the work; above, pool jobs hash and write piece after piece
+ * in order, so memory per intake stays under INTAKE_QUEUE_MAX, and the feeder works out the
+ * checksum.
  *
  * Verdicts (all about the bytes, not the header): "checksum" with score 0; with score 100 "error
  * parsing message" (malformed or cut short), "bad-blk-length" (no transactions, or bytes after the

@@ -18,8 +18,8 @@ struct intake_piece {
 
 /* A large block goes through all passes side by side; each takes the pieces in order, one at a
  * time. */
-enum intake_pass_kind { PASS_PARSE /* structure, ids, Merkle tree */, PASS_CHECKSUM, PASS_WRITE };
-#define INTAKE_PASSES 3
+enum intake_pass_kind { PASS_PARSE /* structure, ids, Merkle tree */, PASS_WRITE };
+#define INTAKE_PASSES 2
 
 struct intake_pass {
     struct job job; /* first: the job leads back to the pass */
@@ -51,7 +51,7 @@ struct block_intake {
     bool was_full;
     struct intake_pass passes[INTAKE_PASSES];
 
-    /* Each of one pass alone, and of the end: */
+    /* Each of one pass (sum: of the feeder) alone, and of the end: */
     struct block_stream stream;
     struct sha256 sum;
     struct block_writer *writer;
