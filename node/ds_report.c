@@ -67,27 +67,27 @@ static bool read_block(struct ds_block *b, const struct msg_ds_block *m, const c
 
 /* --- all together --- */
 
-/* The block stands in the branch of another. */
+/* The block stands in the branch of another with the same ancestor: then it is the header at its
+ * height there. */
 static bool is_below(const struct ds_block *b, const struct ds_block *other)
 {
     struct block_header h;
     struct block_hash hash;
-    for (size_t i = 0; i < other->n; i++) {
-        ds_block_header(other, i, &h);
-        block_header_hash(&hash, &h);
-        if (block_hash_equal(&hash, &b->hash))
-            return true;
-    }
-    return false;
+    if (b->n > other->n)
+        return false;
+    ds_block_header(other, other->n - b->n, &h);
+    block_header_hash(&hash, &h);
+    return block_hash_equal(&hash, &b->hash);
 }
 
 static bool blocks_compete(const struct ds_report *r)
 {
     for (size_t i = 0; i < r->n; i++)
         for (size_t k = 0; k < r->n; k++)
-            if (k != i && (is_below(&r->blocks[i], &r->blocks[k]) ||
-                           !block_hash_equal(&r->blocks[i].ancestor, &r->blocks[k].ancestor) ||
-                           txid_equal(&r->blocks[i].tx->id, &r->blocks[k].tx->id)))
+            if (k != i &&
+                (!block_hash_equal(&r->blocks[i].ancestor, &r->blocks[k].ancestor) ||
+                 is_below(&r->blocks[i], &r->blocks[k]) ||
+                 txid_equal(&r->blocks[i].tx->id, &r->blocks[k].tx->id)))
                 return false;
     return true;
 }
