@@ -244,20 +244,28 @@ static void serve_waiting(struct sync_peer *sp, void *ctx)
     serve_continue(sp);
 }
 
-/* Indices into memory; false when one is no transaction of the block. */
-static bool take_indices(struct sync_peer *sp, const struct msg_getblocktxn *m, uint32_t n_txs)
+/* They rise, so the last is the largest. */
+static bool indices_fit(const struct msg_getblocktxn *m, uint32_t n_txs)
 {
     struct msg_indices at;
-    if (m->n > n_txs)
-        return false; /* they rise */
+    uint32_t last = 0;
     msg_indices_init(&at, m->indices);
-    sp->txn_indices = xmalloc((m->n + 1) * sizeof(*sp->txn_indices));
+    for (size_t i = 0; i < m->n; i++)
+        last = msg_index_next(&at);
+    return m->n == 0 || last < n_txs;
+}
+
+/* False: no memory. */
+static bool take_indices(struct sync_peer *sp, const struct msg_getblocktxn *m)
+{
+    struct msg_indices at;
+    sp->txn_indices = try_alloc(m->n + 1, sizeof(*sp->txn_indices));
+    if (!sp->txn_indices)
+        return false;
     sp->txn_n = m->n;
-    for (size_t i = 0; i < m->n; i++) {
+    msg_indices_init(&at, m->indices);
+    for (size_t i = 0; i < m->n; i++)
         sp->txn_indices[i] = msg_index_next(&at);
-        if (sp->txn_indices[i] >= n_txs)
-            return false;
-    }
     return true;
 }
 
@@ -278,13 +286,11 @@ void serve_getblocktxn(void *ctx, struct peer *p, const struct msg_getblocktxn *
     if (!node || !serve_may(s, node))
         return; /* spec p2p 3: ignored */
     header_index_get_data(s->headers, node, &data);
-    if (!take_indices(sp, m, data.tx_count)) {
-        close_request(sp);
+    if (!indices_fit(m, data.tx_count)) {
         peer_misbehave(p, 100, "getblocktxn with an index outside the block");
         return;
     }
-    if (is_asked_for_as_a_whole(s, node, m->n, data.tx_count)) {
-        close_request(sp);
+    if (is_asked_for_as_a_whole(s, node, m->n, data.tx_count) || !take_indices(sp, m)) {
         serve_whole_block(sp, node);
         return;
     }
