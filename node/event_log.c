@@ -39,6 +39,7 @@ struct event_log {
     size_t n_files;
     uint64_t committed;            /* number of the next event that readers do not see yet */
     uint64_t synced;               /* so much of the newest file is on disk, bytes */
+    struct error sync_failed;      /* of a reader; code OK: it works */
     bool stopping;
     pthread_mutex_t sync_lock;     /* one reader syncs at a time */
     int64_t last_sync_ms;          /* under sync_lock */
@@ -66,8 +67,10 @@ static void note_name(void *ctx, const char *name)
         add_listed(l, first, 0);
         return;
     }
-    char *path = path_join(l->dir, name); /* left over from a file that was being made */
-    if (strstr(name, ".tmp") && path_remove(path, NULL))
+    if (!event_segment_is_leftover(name))
+        return;
+    char *path = path_join(l->dir, name);
+    if (path_remove(path, NULL))
         log_warn("%s could not be removed", path);
     free(path);
 }
@@ -359,8 +362,18 @@ static enum err write_pending(struct event_log *l, struct error *e)
     return segment_is_full(l) ? next_segment(l, e) : OK;
 }
 
+/* What a reader could not make durable is no log either. */
+static void note_sync_failure(struct event_log *l)
+{
+    pthread_mutex_lock(&l->lock);
+    if (!l->failed.code && l->sync_failed.code)
+        error_set(&l->failed, l->sync_failed.code, "event log: %s", l->sync_failed.text);
+    pthread_mutex_unlock(&l->lock);
+}
+
 enum err event_log_commit(struct event_log *l, struct error *e)
 {
+    note_sync_failure(l);
     if (l->failed.code) {
         if (e)
             *e = l->failed;
@@ -452,23 +465,36 @@ static enum err open_at(struct event_reader *r, const struct listed *f, struct e
                                (unsigned long long)next - 1);
 }
 
+/* After a failure nothing is tried again: the kernel tells of it once and forgets the pages, so
+ * that a second sync would succeed and prove nothing. */
+static enum err sync_once(struct event_reader *r, const struct listed *newest, struct error *e)
+{
+    struct event_log *l = r->log;
+    struct error why = l->sync_failed; /* only who has sync_lock writes it */
+    const enum err rc = why.code ? why.code : file_sync(&r->segment.file, &why);
+    l->last_sync_ms = clock_mono_ms();
+    pthread_mutex_lock(&l->lock);
+    if (rc)
+        l->sync_failed = why;
+    else if (l->files[l->n_files - 1].first == newest->first)
+        l->synced = MAX_OF(l->synced, newest->size);
+    pthread_mutex_unlock(&l->lock);
+    return rc ? error_set(e, rc, "%s", why.text) : OK;
+}
+
 /* Everything committed to the newest file is made durable. */
 static enum err sync_newest(struct event_reader *r, struct error *e)
 {
     struct event_log *l = r->log;
     struct listed f;
-    bool newest = false;
+    bool newest;
+    enum err rc = OK;
     pthread_mutex_lock(&l->sync_lock);
     int64_t pause = l->last_sync_ms + SYNC_PAUSE_MS - clock_mono_ms();
     if (pause > 0)
         nanosleep(&(struct timespec){ .tv_nsec = pause * 1000000 }, NULL);
-    bool found = find_file(l, UINT64_MAX, &f, &newest) && f.first == r->segment.first;
-    enum err rc = found ? file_sync(&r->segment.file, e) : OK;
-    l->last_sync_ms = clock_mono_ms();
-    pthread_mutex_lock(&l->lock);
-    if (found && !rc && l->files[l->n_files - 1].first == f.first)
-        l->synced = MAX_OF(l->synced, f.size);
-    pthread_mutex_unlock(&l->lock);
+    if (find_file(l, UINT64_MAX, &f, &newest) && f.first == r->segment.first)
+        rc = sync_once(r, &f, e);
     pthread_mutex_unlock(&l->sync_lock);
     return rc;
 }

@@ -15,7 +15,8 @@
  * somebody never comes to mean another event, whatever breaks. The writer syncs when it begins a
  * new file and at the end, never for an event: what a crash takes from the log nobody has seen, and
  * the blocks among it are found again by comparing the log with the chain at the next start. A
- * killed process loses what was not committed; that is as little as the mempool it describes.
+ * killed process loses what was not committed; that is as little as the mempool it describes. A
+ * sync that fails, a reader's too, ends the log: event_log_commit says so to the writer.
  */
 #ifndef NODE_EVENT_LOG_H
 #define NODE_EVENT_LOG_H

@@ -34,6 +34,17 @@ bool event_segment_name(const char *name, uint64_t *first)
     return *end == 0 && *first > 0;
 }
 
+bool event_segment_is_leftover(const char *name)
+{
+    char whole[DIGITS + sizeof SUFFIX];
+    uint64_t first;
+    if (strlen(name) < sizeof whole)
+        return false;
+    memcpy(whole, name, sizeof whole - 1);
+    whole[sizeof whole - 1] = 0;
+    return event_segment_name(whole, &first);
+}
+
 static uint32_t head_checksum(const uint8_t head[HEAD_SIZE])
 {
     static const struct siphash_key key = { 0, 0 };

@@ -38,6 +38,8 @@ struct event_segment {
 /* Path of the file with that first number (heap), and back; false for other names. */
 char *event_segment_path(const char *dir, uint64_t first);
 bool event_segment_name(const char *name, uint64_t *first);
+/* A file that was being made when the process ended: such a name with more behind it. */
+bool event_segment_is_leftover(const char *name);
 
 enum err event_segment_create(const char *dir, const uint8_t log_id[EVENT_LOG_ID_SIZE],
                               uint64_t first, struct span state, struct event_segment *out,

@@ -2,6 +2,7 @@
 missed or doubled through kills of node and client (attacks J7)."""
 import base64
 import glob
+import http.client
 import json
 import os
 import random
@@ -9,7 +10,7 @@ import shutil
 import socket
 import time
 
-from framework import ADDRESS, RpcError, case, check, equal, is_in, main, wait_until
+from framework import ADDRESS, BUILD, RpcError, Skip, case, check, equal, is_in, main, wait_until
 from events import Follower, account_of, get_events, info, read_events
 from txs import coin, id_of, mine, move, node_with_coins, output, send
 
@@ -261,6 +262,28 @@ def a_torn_end_is_cut(t):
         file.truncate(os.path.getsize(newest) - 1)
     node.start()
     wait_until(lambda: f.refusals or f.agrees(), 20, "the loss shows")
+
+
+@case()
+def a_reader_s_failed_sync_ends_the_log(t):
+    """What the kernel has forgotten after a failed sync, a second one does not bring to the disk."""
+    library = os.path.join(BUILD, "tests", "fault", "fault.so")
+    if not os.path.exists(library):
+        raise Skip(library + " is not built")
+    node = t.make_node()
+    node.start(env={"LD_PRELOAD": library, "BSVPEER_FAULT_PATH": node.file("events"),
+                    "BSVPEER_FAULT": "fdatasync:2:EIO"})  # the first is that of the new file
+    node.rpc.generatetoaddress(1, ADDRESS)
+    try:
+        equal(read_events(node), [])
+    except (OSError, http.client.HTTPException, ValueError, AssertionError):
+        pass  # however the answer ends
+    equal(node.wait_exit(20), 1, "exit code")
+    is_in("event log: " + node.file("events"), node.errors())
+    is_in("cannot sync", node.errors())
+    node.start()
+    wait_until(lambda: account_of(read_events(node)).tip == node.tip(), 20, "events to the tip")
+    equal(account_of(read_events(node)).errors, [])
 
 
 @case(timeout=120)

@@ -309,7 +309,7 @@ static void whatever_a_crash_leaves_opens(void **state)
     for (int i = 0; i < 60; i++) {
         say(f, 13);
         /* a new file is there and the old ones are not yet deleted; a file in the making is left */
-        char *junk = path_join(f->path, "00000000000000000099.events.tmp");
+        char *junk = path_join(f->path, "00000000000000000099.events.Ab3xYz");
         struct file file;
         assert_int_equal(file_open(&file, junk, FILE_CREATE, NULL), OK);
         file_close(&file);
