@@ -143,7 +143,7 @@ static bool form_is_due(struct sync *s, const struct header_node *node)
 {
     const struct header_node *tip = header_index_tip(s->headers);
     return (header_index_is_active(s->headers, node) || node == s->unchecked) &&
-           tip->height - node->height < FORM_DEPTH_MAX && compact_tip_is_recent(s);
+           tip->height - node->height <= FORM_DEPTH_MAX && compact_tip_is_recent(s);
 }
 
 void serve_compact_block(struct sync_peer *sp, struct header_node *node)
