@@ -17,6 +17,8 @@
 #include "rpc/tx_lookup.h"
 #include "script/template.h"
 
+#define QUICK_BYTES 16384 /* of a transaction that the HTTP thread may show */
+
 /* --- decoding ------------------------------------------------------------------------------- */
 
 static enum script_era next_era(struct chain *c)
@@ -142,6 +144,17 @@ static struct rpc_result put_unconfirmed(struct rpc_call *call, const struct tx 
     return rpc_done();
 }
 
+static struct rpc_result put_quickly(struct rpc_call *call, const struct txid *id, bool verbose)
+{
+    struct tx_found f = { .node = NULL };
+    buf_init(&f.raw);
+    struct rpc_result result = tx_lookup_quick(call, id, QUICK_BYTES, &f)
+                                   ? put_found(call, &f, verbose)
+                                   : rpc_elsewhere();
+    buf_clear(&f.raw);
+    return result;
+}
+
 static struct rpc_result put_confirmed(struct rpc_call *call, struct header_node *in_block,
                                        const struct txid *id, bool verbose)
 {
@@ -166,9 +179,14 @@ static struct rpc_result cmd_getrawtransaction(struct rpc_call *call)
     if (rpc_has(call, 2) && !(in_block = rpc_block(call, 2)))
         return rpc_failed(call);
     struct tx *tx = in_block ? NULL : unconfirmed(call->env->chain, &id);
-    if (!tx)
-        return put_confirmed(call, in_block, &id, verbose);
-    struct rpc_result result = put_unconfirmed(call, tx, verbose);
+    struct rpc_result result;
+    if (tx)
+        result = call->on_http && tx->raw.len > QUICK_BYTES ? rpc_elsewhere()
+                                                            : put_unconfirmed(call, tx, verbose);
+    else if (call->on_http)
+        result = in_block ? rpc_elsewhere() : put_quickly(call, &id, verbose);
+    else
+        result = put_confirmed(call, in_block, &id, verbose);
     tx_unref(tx);
     return result;
 }
@@ -209,7 +227,7 @@ static struct rpc_result cmd_validateaddress(struct rpc_call *call)
 static const struct rpc_command rows[] = {
     { .name = "getrawtransaction",
       .category = "rawtransactions",
-      .where = RPC_ON_WORKER,
+      .where = RPC_TRY_ON_HTTP,
       .fn = cmd_getrawtransaction,
       .help = "A transaction that is unconfirmed, or of the chain: with -txindex any, in a named "
               "block, or one that has an unspent output.",

@@ -14,6 +14,7 @@
 
 struct rpc_result rpc_done(void) { return (struct rpc_result){ RPC_DONE }; }
 struct rpc_result rpc_pending(void) { return (struct rpc_result){ RPC_PENDING }; }
+struct rpc_result rpc_elsewhere(void) { return (struct rpc_result){ RPC_ELSEWHERE }; }
 
 struct rpc_result rpc_failed(const struct rpc_call *call)
 {

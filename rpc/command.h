@@ -58,8 +58,8 @@ struct rpc_env {
     struct causes *causes;       /* what was noted; may be NULL */
 };
 
-/* The ways a handler can end; made by rpc_done, rpc_fail and rpc_pending alone. */
-struct rpc_result { enum { RPC_DONE, RPC_FAILED, RPC_PENDING } end; };
+/* The ways a handler can end; made by the functions below alone. */
+struct rpc_result { enum { RPC_DONE, RPC_FAILED, RPC_PENDING, RPC_ELSEWHERE } end; };
 
 typedef struct rpc_result (*rpc_fn)(struct rpc_call *call);
 
@@ -84,6 +84,7 @@ struct rpc_param {
 enum rpc_where {
     RPC_ON_HTTP,   /* on the HTTP thread: short, never waits, small result */
     RPC_ON_WORKER,
+    RPC_TRY_ON_HTTP, /* on the HTTP thread while the disk is quick, unless the handler declines */
     RPC_ON_WAITER, /* waits for events: a thread of its own */
 };
 
@@ -121,12 +122,14 @@ struct rpc_call {
     void *client;
     struct rpc_laters *laters; /* NULL: the handler cannot answer later (later.h) */
     struct json_object *id;
+    bool on_http;             /* of RPC_TRY_ON_HTTP: may decline by rpc_elsewhere */
     enum rpc_code code;       /* of a failure */
     struct buf message;
 };
 
 struct rpc_result rpc_done(void);
 struct rpc_result rpc_pending(void); /* the answer has been handed over, see later.h */
+struct rpc_result rpc_elsewhere(void); /* on_http: it takes long or fails, a worker begins anew */
 struct rpc_result rpc_failed(const struct rpc_call *call); /* when a helper has called rpc_fail */
 struct rpc_result rpc_fail(struct rpc_call *call, enum rpc_code code, const char *fmt, ...)
     PRINTF_LIKE(3, 4);

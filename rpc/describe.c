@@ -29,7 +29,8 @@ static void put_param(struct json_writer *w, const struct rpc_param *p)
 static const char *where_name(enum rpc_where where)
 {
     static const char *const names[] = {
-        [RPC_ON_HTTP] = "http", [RPC_ON_WORKER] = "worker", [RPC_ON_WAITER] = "waiter",
+        [RPC_ON_HTTP] = "http", [RPC_ON_WORKER] = "worker",
+        [RPC_TRY_ON_HTTP] = "worker", [RPC_ON_WAITER] = "waiter",
     };
     return names[where];
 }

@@ -51,7 +51,7 @@ static struct rpc_result fail_with_help(struct rpc_call *call)
     return (struct rpc_result){ RPC_FAILED };
 }
 
-/* Named parameters become positions; *known stays true when every name is one. */
+/* Named parameters become positions. */
 static struct rpc_result take_named(struct rpc_call *call, struct json_object *params)
 {
     struct json_object_iterator it = json_object_iter_begin(params);
@@ -181,7 +181,8 @@ enum rpc_code rpc_reply_end(struct rpc_call *call, struct rpc_result r,
 enum rpc_code rpc_run(struct rpc_run *run, struct json_object *request)
 {
     struct rpc_call call = { .env = run->env, .out = run->out, .client_gone = run->client_gone,
-                             .client = run->client, .laters = run->laters };
+                             .client = run->client, .laters = run->laters,
+                             .on_http = run->on_http };
     const struct jw_mark start = rpc_reply_begin(&call);
     struct rpc_result r;
     run->broken = false;
@@ -192,6 +193,7 @@ enum rpc_code rpc_run(struct rpc_run *run, struct json_object *request)
         r = run_call(&call, request, run->warmup);
     }
     run->pending = r.end == RPC_PENDING;
+    run->elsewhere = r.end == RPC_ELSEWHERE;
     return rpc_reply_end(&call, r, &start, call.id, &run->broken);
 }
 

@@ -29,6 +29,8 @@ struct rpc_run {
     bool broken;
     struct rpc_laters *laters; /* handlers may answer later, to client, which is the HTTP request */
     bool pending;              /* this one does: nothing has been written */
+    bool on_http;              /* a handler may decline */
+    bool elsewhere;            /* this one did: nothing has been written, run it on a worker */
 };
 enum rpc_code rpc_run(struct rpc_run *run, struct json_object *request);
 

@@ -10,6 +10,7 @@
 
 #include <json-c/json.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "p2p/netaddr.h"
@@ -29,6 +30,8 @@
 #define WRONG_PASSWORD_DELAY_MS 250 /* spec rpc 1.4: slows guessing */
 #define STOP_GRACE_MS 2000
 #define STATUS_MAX 128
+#define QUICK_US 1000         /* a try on the HTTP thread that takes longer had to wait for the disk: */
+#define PAUSE_FACTOR 20       /* no other for so many times as long */
 
 static const char type_text[] = "text/plain";
 
@@ -60,7 +63,8 @@ struct rpc_server {
     struct cancel cancel;
     char *cors_fields;        /* added to replies for the allowed origin, or NULL */
     char *cors_preflight;
-    struct buf http_out;      /* HTTP thread's */
+    struct buf http_out;      /* HTTP thread's, like the next */
+    int64_t no_try_until_us;  /* monotonic */
     struct rpc_laters laters;
     struct workers *workers, *waiters;
     struct route routes[RPC_ROUTES_MAX];
@@ -94,24 +98,30 @@ static void run_batch(struct rpc_run *run, struct json_object *batch)
     jw_array_close(run->out);
 }
 
-/* Runs a parsed request and replies; out is scratch. laters: it may be answered later, or NULL. */
-static void answer(struct rpc_server *s, struct http_request *http, struct json_object *request,
-                   struct rpc_laters *laters, struct buf *out)
+enum answer_on { ANSWER_ON_HTTP, ANSWER_ON_WORKER };
+
+/* Runs a parsed request and replies; out is scratch. On the HTTP thread it may be answered later,
+ * or not at all: then false, and it is for a worker. */
+static bool answer(struct rpc_server *s, struct http_request *http, struct json_object *request,
+                   enum answer_on on, struct buf *out)
 {
+    const bool on_http = on == ANSWER_ON_HTTP;
     char text[STATUS_MAX];
     struct http_json j;
     int status = 200;
     http_json_init(&j, http, out);
     struct rpc_run run = { .env = s->env, .warmup = warmup_text(s, text), .out = &j.w,
-                           .client_gone = client_gone, .client = http, .laters = laters };
+                           .client_gone = client_gone, .client = http, .on_http = on_http,
+                           .laters = on_http ? &s->laters : NULL };
     if (json_object_get_type(request) == json_type_array)
         run_batch(&run, request);
     else
         status = rpc_http_status(rpc_run(&run, request));
     if (run.broken)
         http_reply_abort(http);
-    else if (!run.pending)
+    else if (!run.pending && !run.elsewhere)
         http_json_end(&j, status);
+    return !run.elsewhere;
 }
 
 static void answer_error(struct http_request *http, enum rpc_code code, const char *message)
@@ -152,7 +162,7 @@ static void job_run(struct work *work, struct buf *out)
     if (cancelled(&s->cancel))
         http_reply(j->http, 503, type_text, "Request rejected during server shutdown", 39);
     else if (j->request || parse_body(j->http, &j->request))
-        answer(s, j->http, j->request, NULL, out);
+        (void)answer(s, j->http, j->request, ANSWER_ON_WORKER, out);
     else
         j->request = NULL;
     json_object_put(j->request);
@@ -224,6 +234,20 @@ static void route_request(struct rpc_server *s, const struct route *route,
 
 /* --- HTTP thread ---------------------------------------------------------------------------- */
 
+/* On this thread, which answers without a switch of threads; but it has other clients too, and may
+ * not spend its time on a disk that keeps it waiting. False: it is for a worker. */
+static bool try_here(struct rpc_server *s, struct http_request *http, struct json_object *request)
+{
+    const int64_t start = clock_mono_us();
+    if (start < s->no_try_until_us)
+        return false;
+    const bool answered = answer(s, http, request, ANSWER_ON_HTTP, &s->http_out);
+    const int64_t end = clock_mono_us(), took = end - start;
+    if (took > QUICK_US)
+        s->no_try_until_us = end + PAUSE_FACTOR * took;
+    return answered;
+}
+
 static void on_request(void *ctx, struct http_request *http)
 {
     struct rpc_server *s = ctx;
@@ -242,12 +266,11 @@ static void on_request(void *ctx, struct http_request *http)
     enum rpc_where where = json_object_get_type(request) == json_type_array
                                ? RPC_ON_WORKER
                                : rpc_place(s->env, request);
-    if (where != RPC_ON_HTTP) {
+    if (where == RPC_ON_HTTP ? answer(s, http, request, ANSWER_ON_HTTP, &s->http_out)
+                             : where == RPC_TRY_ON_HTTP && try_here(s, http, request))
+        json_object_put(request);
+    else
         hand_over(s, http, request, where);
-        return;
-    }
-    answer(s, http, request, &s->laters, &s->http_out);
-    json_object_put(request);
 }
 
 static bool path_is_rpc(const char *path)

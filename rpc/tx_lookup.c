@@ -149,6 +149,18 @@ enum err tx_lookup(struct rpc_call *call, struct header_node *in_block, const st
     return rc || !node ? rc : find_in_block(call, node, id, f, e);
 }
 
+bool tx_lookup_quick(struct rpc_call *call, const struct txid *id, uint64_t most,
+                     struct tx_found *f)
+{
+    struct chain *c = call->env->chain;
+    struct tx_location loc;
+    struct header_node *node = NULL;
+    struct error e = { .code = OK };
+    f->node = NULL;
+    return has_index(call) && !ask_index(c, id, &loc, &node, &e) && node && loc.size <= most &&
+           !read_located(c, &loc, node, f, &e);
+}
+
 enum err tx_lookup_block(struct rpc_call *call, const struct txid *id, struct header_node **node,
                          struct error *e)
 {

@@ -20,6 +20,10 @@ struct tx_found {
 /* With its bytes. in_block: look there alone; NULL: anywhere on the active chain. */
 enum err tx_lookup(struct rpc_call *call, struct header_node *in_block, const struct txid *id,
                    struct tx_found *f, struct error *e) MUST_CHECK;
+/* By the index, when that takes one look and one read of at most so many bytes. False: it has to be
+ * looked for otherwise, or something failed. */
+bool tx_lookup_quick(struct rpc_call *call, const struct txid *id, uint64_t most,
+                     struct tx_found *f);
 /* Its block alone, which is not read: *node is NULL when it is not known where. */
 enum err tx_lookup_block(struct rpc_call *call, const struct txid *id, struct header_node **node,
                          struct error *e) MUST_CHECK;

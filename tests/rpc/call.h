@@ -86,8 +86,8 @@ static inline void caller_clear(struct caller *c)
     buf_clear(&c->out);
 }
 
-/* Runs method with params (JSON text); the whole reply as text, valid until the next call. */
-static inline const char *call_text(struct caller *c, const char *method, const char *params)
+/* Runs method with params (JSON text) into run; the whole reply as text, valid until the next call. */
+static inline const char *run_text(struct caller *c, struct rpc_run *run, const char *method, const char *params)
 {
     struct json_object *request;
     struct json_writer w;
@@ -96,12 +96,30 @@ static inline const char *call_text(struct caller *c, const char *method, const 
     assert_int_equal(json_read((const char *)c->request.data, c->request.len, &request, NULL), OK);
     buf_reset(&c->out);
     jw_init(&w, &c->out, NULL, NULL);
-    struct rpc_run run = { .env = &c->env, .out = &w };
-    c->code = rpc_run(&run, request);
-    assert_false(run.broken);
+    run->env = &c->env;
+    run->out = &w;
+    c->code = rpc_run(run, request);
+    assert_false(run->broken);
     json_object_put(request);
     buf_put_u8(&c->out, 0);
     return (const char *)c->out.data;
+}
+
+static inline const char *call_text(struct caller *c, const char *method, const char *params)
+{
+    struct rpc_run run = { .on_http = false };
+    const char *text = run_text(c, &run, method, params);
+    assert_false(run.elsewhere);
+    return text;
+}
+
+/* Whether the HTTP thread answers it, when it tries; if not, nothing has been written. */
+static inline bool http_thread_answers(struct caller *c, const char *method, const char *params)
+{
+    struct rpc_run run = { .on_http = true };
+    const char *text = run_text(c, &run, method, params);
+    assert_true(!run.elsewhere == (*text != 0));
+    return !run.elsewhere && c->code == 0;
 }
 
 /* The result of a call that must succeed; borrowed until the next call. */

@@ -19,6 +19,7 @@ struct fixture {
     struct test_chain t;
     struct caller c;
     char hash[2 + HASH_HEX_SIZE]; /* quoted */
+    char params[300];
 };
 
 static int setup(void **state)
@@ -398,6 +399,46 @@ static void getrawtransaction_uses_the_index(void **state)
     built_block_clear(&block);
 }
 
+/* Parameters of getrawtransaction, with more behind the id. */
+static const char *with_txid(struct fixture *f, const struct txid *id, const char *more)
+{
+    char hex[HASH_HEX_SIZE];
+    snprintf(f->params, sizeof f->params, "[\"%s\"%s]", hash_to_hex(hex, id->b), more);
+    return f->params;
+}
+
+static void the_http_thread_shows_small_transactions_of_the_index_and_leaves_others(void **state)
+{
+    struct fixture *f = *state;
+    f->t.options.tx_index = true;
+    test_chain_reopen(&f->t);
+    f->c.env.chain = f->t.chain;
+    test_chain_grow(&f->t, 102);
+    uint8_t *data = calloc(1, LARGE);
+    const struct in_spec in = { .prevout = f->t.blocks[1].coinbase, .value = f->t.blocks[1].reward };
+    const struct out_spec out = { .value = in.value, .script = span_of(data, LARGE) };
+    struct built_tx large;
+    builder_tx(&(struct tx_spec){ .in = &in, .n_in = 1, .out = &out, .n_out = 1 }, &large);
+    test_chain_add(&f->t, &large, 1);
+    assert_int_equal(chain_flush(f->t.chain, NULL), OK);
+    const struct txid *small = &f->t.blocks[2].coinbase.txid;
+    char in_block[2 * HASH_HEX_SIZE];
+    snprintf(in_block, sizeof in_block, ", false, %s", hash_at(f, 2));
+
+    assert_false(http_thread_answers(&f->c, "getrawtransaction", with_txid(f, small, "")));
+    assert_true(config_set_rule(f->c.config, "txindex", "1"));
+    assert_true(http_thread_answers(&f->c, "getrawtransaction", with_txid(f, small, "")));
+    assert_true(http_thread_answers(&f->c, "getrawtransaction", with_txid(f, small, ", true")));
+    assert_false(http_thread_answers(&f->c, "getrawtransaction", with_txid(f, small, in_block)));
+    assert_false(http_thread_answers(&f->c, "getrawtransaction", with_txid(f, &large.id, "")));
+    assert_false(http_thread_answers(&f->c, "getrawtransaction", "[" ABSENT "]"));
+    assert_int_equal(strlen(json_object_get_string(
+                         call(&f->c, "getrawtransaction", with_txid(f, &large.id, "")))),
+                     2 * large.raw.len);
+    built_tx_clear(&large);
+    free(data);
+}
+
 static void decoderawtransaction_shows_inputs_and_outputs(void **state)
 {
     struct fixture *f = *state;
@@ -703,6 +744,7 @@ int main(void)
         T(gettxoutsetinfo_sums_over_all_outputs),
         T(getrawtransaction_finds_by_output_block_and_index),
         T(getrawtransaction_uses_the_index),
+        T(the_http_thread_shows_small_transactions_of_the_index_and_leaves_others),
         T(decoderawtransaction_shows_inputs_and_outputs),
         T(decodescript_and_validateaddress_tell_what_they_see),
         T(submitblock_answers_by_bip_22),

@@ -184,6 +184,7 @@ static void commands_are_placed_by_their_row(void **state)
         { "{\"method\":\"uptime\"}", RPC_ON_HTTP }, { "{\"method\":\"getmemoryinfo\"}", RPC_ON_WORKER },
         { "{\"method\":\"nothing\"}", RPC_ON_HTTP }, { "{}", RPC_ON_HTTP },
         { "{\"method\":\"waitfornewblock\"}", RPC_ON_WAITER },
+        { "{\"method\":\"getrawtransaction\"}", RPC_TRY_ON_HTTP },
         { "{\"method\":\"getblockheader\",\"params\":[\"x\"]}", RPC_ON_HTTP },
         { "{\"method\":\"getblockheader\",\"params\":[\"x\",false]}", RPC_ON_HTTP },
         { "{\"method\":\"getblockheader\",\"params\":[\"x\",2]}", RPC_ON_WORKER },
