@@ -11,6 +11,7 @@
 #include "node/relay_tx_internal.h"
 
 #define TICK_MS 250
+#define NEWS_PAUSE_US 1000
 #define KNOWN_EACH 24576       /* transactions a peer is known to have; up to twice as many */
 #define REJECTED_MAX 120000    /* spec p2p 9 */
 #define CONFIRMED_MAX 196608
@@ -48,6 +49,15 @@ void relay_want_turn(struct relay *r)
     const struct timeval now = { .tv_sec = 0 };
     if (r->turn && !evtimer_pending(r->turn, NULL))
         evtimer_add(r->turn, &now);
+}
+
+/* While news keep coming the loop looks for them, rather than being woken for each: that costs who
+ * brings them a system call, and both a switch of threads. */
+void relay_look_again(struct relay *r)
+{
+    const struct timeval pause = { .tv_usec = NEWS_PAUSE_US };
+    if (r->look && !evtimer_pending(r->look, NULL))
+        evtimer_add(r->look, &pause);
 }
 
 static void run_turn(struct relay *r)
@@ -190,6 +200,7 @@ void relay_start(struct relay *r, struct net *net, struct event_base *base)
     r->tick = event_new(base, -1, EV_PERSIST, on_tick, r);
     r->turn = evtimer_new(base, on_turn, r);
     r->round = evtimer_new(base, on_turn, r);
+    r->look = evtimer_new(base, on_turn, r);
     event_add(r->tick, &every);
 }
 
@@ -200,7 +211,8 @@ void relay_stop(struct relay *r)
     event_free(r->tick);
     event_free(r->turn);
     event_free(r->round);
-    r->tick = r->turn = r->round = NULL;
+    event_free(r->look);
+    r->tick = r->turn = r->round = r->look = NULL;
     r->net = NULL;
 }
 

@@ -89,7 +89,7 @@ struct relay {
     struct mempool *mempool;
     struct nonfinal *nonfinal;
     struct net *net;         /* NULL: not started, or stopped */
-    struct event *tick, *turn, *round;
+    struct event *tick, *turn, *round, *look;
     struct relay_options o;
     struct list peers;
 
@@ -144,6 +144,7 @@ static inline struct relay_peer *relay_next_peer(const struct relay_peer *rp)
 /* --- relay_tx.c --- */
 struct relay_peer *relay_find_peer(struct relay *r, uint64_t id); /* NULL when gone */
 void relay_want_turn(struct relay *r); /* work is left for the next turn of the loop */
+void relay_look_again(struct relay *r); /* for news, in a moment */
 uint64_t relay_max_tx_size(struct chain *chain); /* maxtxsizepolicy; 0: no limit */
 void inv_list_add(struct inv_list *l, enum inv_type type, const struct txid *id);
 

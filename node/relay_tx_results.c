@@ -158,17 +158,22 @@ static void on_news(struct relay *r, const struct tx_news *news)
 bool relay_work_news(struct relay *r)
 {
     const int64_t start = clock_mono_us();
+    bool took = false;
     for (size_t i = 1;; i++) {
         if (r->news_at == r->news.n) {
             tx_news_clear(&r->news);
             r->news_at = 0;
-            if (!tx_inbox_take(r->inbox, &r->news))
-                return false;
+            if (took || !tx_inbox_take(r->inbox, &r->news))
+                break;
+            took = true;
         }
         on_news(r, &r->news.news[r->news_at++]);
         if (i % CLOCK_EVERY == 0 && clock_mono_us() - start > RELAY_TURN_US)
             return true;
     }
+    if (took)
+        relay_look_again(r);
+    return false;
 }
 
 bool relay_work_orphans(struct relay *r)

@@ -12,7 +12,7 @@
 struct tx_inbox {
     pthread_mutex_t lock;
     struct tx_news_batch batch;
-    bool told;          /* who reads has been woken since it last took */
+    bool told;          /* who reads has been woken, and will look until nothing is there */
     size_t n_confirmed; /* of these in the batch */
     void (*wake)(void *ctx);
     void *ctx;
@@ -129,7 +129,7 @@ bool tx_inbox_take(struct tx_inbox *in, struct tx_news_batch *out)
     *out = in->batch;
     in->batch = (struct tx_news_batch){ .news = NULL };
     in->n_confirmed = 0;
-    in->told = false;
+    in->told = in->told && out->n > 0;
     pthread_mutex_unlock(&in->lock);
     return out->n > 0;
 }

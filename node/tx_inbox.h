@@ -41,8 +41,8 @@ struct tx_news_batch {
     size_t n, cap, n_verdicts, cap_verdicts, n_missing, cap_missing;
 };
 
-/* wake: once after each taking, when something waits; on the thread that brings it, without
- * locks. */
+/* wake: when something waits, and the reader found nothing when it last took; on the thread that
+ * brings it, without locks. */
 struct tx_inbox *tx_inbox_new(void (*wake)(void *ctx), void *ctx);
 void tx_inbox_free(struct tx_inbox *in); /* NULL is fine */
 
@@ -55,7 +55,8 @@ void tx_inbox_put_judged(struct tx_inbox *in, const struct tx_result *results, s
 void tx_inbox_put_confirmed(struct tx_inbox *in, struct tx *tx);
 
 /* --- loop --- */
-/* Everything so far, in order; the batch must be empty and is the caller's. False: nothing. */
+/* Everything so far, in order; the batch must be empty and is the caller's. False: nothing. After
+ * something the reader comes back by itself: it is not woken again before it finds nothing. */
 bool tx_inbox_take(struct tx_inbox *in, struct tx_news_batch *out);
 void tx_news_clear(struct tx_news_batch *b); /* gives up the references */
 

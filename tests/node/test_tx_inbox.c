@@ -62,6 +62,26 @@ static void news_come_in_order_with_all_that_belongs_to_them(void **state)
     tx_inbox_free(in);
 }
 
+static void a_reader_that_comes_back_is_not_woken_again_before_it_finds_nothing(void **state)
+{
+    (void)state;
+    struct tx_inbox *in = new_inbox();
+    struct tx *tx = made_tx(1, 0);
+    const struct tx_result result = { .tx = tx };
+    struct tx_news_batch b;
+    for (unsigned i = 0; i < 3; i++) {
+        tx_inbox_put_judged(in, &result, 1);
+        assert_int_equal(atomic_load(&woken), 1);
+        assert_true(tx_inbox_take(in, &b));
+        tx_news_clear(&b);
+    }
+    assert_false(tx_inbox_take(in, &b));
+    tx_inbox_put_judged(in, &result, 1);
+    assert_int_equal(atomic_load(&woken), 2);
+    tx_unref(tx);
+    tx_inbox_free(in);
+}
+
 static void a_batch_that_nobody_handed_over_wakes_the_reader_too(void **state)
 {
     (void)state;
@@ -127,7 +147,7 @@ static void nothing_is_lost_between_threads_and_the_reader_is_woken_for_the_firs
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
     assert_int_equal(taken, THREADS * EACH);
-    assert_int_equal(atomic_load(&woken), batches);
+    assert_true(atomic_load(&woken) >= 1 && atomic_load(&woken) <= batches);
     tx_inbox_free(in);
 }
 
@@ -151,6 +171,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(news_come_in_order_with_all_that_belongs_to_them),
+        cmocka_unit_test(a_reader_that_comes_back_is_not_woken_again_before_it_finds_nothing),
         cmocka_unit_test(a_batch_that_nobody_handed_over_wakes_the_reader_too),
         cmocka_unit_test(parents_beyond_what_matters_are_counted_but_not_kept),
         cmocka_unit_test(nothing_is_lost_between_threads_and_the_reader_is_woken_for_the_first),
