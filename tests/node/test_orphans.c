@@ -206,11 +206,11 @@ static void attack_B1_one_parent_of_very_many_is_worked_off_in_portions(void **s
     const struct txid parent = id_of(1);
     for (uint32_t i = 0; i < 100000; i++)
         add_child(o, owner, i, parent);
-    const int64_t start = clock_mono_us();
+    const int64_t start = clock_thread_cpu_us();
     orphans_parent_accepted(o, &parent);
     orphans_parent_refused(o, &parent);
     assert_true(orphans_work(o, 0, 100));
-    assert_true(clock_mono_us() - start < 20000);
+    assert_true(clock_thread_cpu_us() - start < 20000);
     assert_int_equal(count(o), 100000 - 100);
     orphans_free(o);
 }

@@ -198,12 +198,12 @@ static void a_million_distinct_ipv6_bans_stay_bounded_and_fast(void **state)
     assert_false(banlist_is_banned(b, &a, NOW));
     be32_put(a.ip + 4, 1000000 - max + 1);
     assert_true(banlist_is_banned(b, &a, NOW));
-    int64_t start = clock_mono_ms();
+    int64_t start = clock_thread_cpu_us();
     for (uint32_t i = 0; i < 100000; i++) {
         be32_put(a.ip + 4, i);
         (void)banlist_is_banned(b, &a, NOW);
     }
-    assert_true(clock_mono_ms() - start < 2000);
+    assert_true(clock_thread_cpu_us() - start < 2000000);
     banlist_free(b);
 }
 

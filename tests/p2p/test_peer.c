@@ -649,7 +649,7 @@ static void a_silent_peer_and_an_unanswered_ping_end_the_connection(void **state
         wire_expect_silence(&s.w, 100);
     }
     wire_expect_close(&s.w);
-    assert_true(clock_mono_ms() - start < 3000);
+    assert_true(clock_mono_ms() - start < 20000);
     scene_close(&s);
 }
 
