@@ -82,6 +82,14 @@ const struct journal_entry *block_template_next(const struct block_template *t,
     return s->snapshot ? journal_next(s->snapshot, &at->at) : &s->choice.v[at->n - 1];
 }
 
+size_t block_template_memory(const struct block_template *t)
+{
+    const struct shared_template *s = shared_of(t);
+    const size_t list = s->snapshot ? s->snapshot->n_parts * sizeof(struct journal_part)
+                                    : s->choice.n * sizeof(struct journal_entry);
+    return mem_cost(sizeof(*s)) + mem_cost(list);
+}
+
 uint64_t block_parts_size(const struct block_parts *p)
 {
     return BLOCK_HEADER_SIZE + compact_size_len(p->rest->totals.count + 1) + p->coinbase.len +

@@ -45,6 +45,8 @@ void block_template_unref(struct block_template *t); /* NULL is fine */
 struct template_place { struct journal_place at; uint64_t n; };
 const struct journal_entry *block_template_next(const struct block_template *t,
                                                 struct template_place *at);
+/* Bytes that this one takes; not the transactions, which the pool has too while they wait. */
+size_t block_template_memory(const struct block_template *t);
 /* Root over the id of the coinbase and the branch. */
 struct hash256 block_template_root(const struct block_template *t, const struct txid *coinbase);
 

@@ -8,13 +8,14 @@
 #include "base/causes.h"
 #include "chain/chain.h"
 #include "p2p/net.h"
+#include "rpc/candidates.h"
 
 static const struct { const char *name, *help; } rows[LEDGER_ROWS] = {
     [LEDGER_PROGRAM] = { "program", "the program, its libraries, and mapped files of the databases" },
     [LEDGER_HEADERS] = { "headers", "all headers, for ever" },
     [LEDGER_COINS] = { "coins", "cache of unspent outputs (-dbcache)" },
     [LEDGER_DATABASES] = { "databases", "caches of LevelDB (-dbcache)" },
-    [LEDGER_MEMPOOL] = { "mempool", "transactions that wait for a block (-maxmempool)" },
+    [LEDGER_MEMPOOL] = { "mempool", "what waits for a block (-maxmempool), candidates of blocks" },
     [LEDGER_NONFINAL] = { "nonfinal", "transactions that wait for their time (-maxmempoolnonfinal)" },
     [LEDGER_SIGNATURES] = { "signatures", "signatures and scripts found valid (touched pages)" },
     [LEDGER_BLOCKS] = { "blocks", "blocks that arrive or wait to be connected (-memory)" },
@@ -97,6 +98,8 @@ void ledger_take(struct rpc_env *env, struct ledger *l)
         l->bytes[LEDGER_RELAY] = net.relay_memory;
         untouched += net.relay_untouched;
     }
+    if (env->candidates)
+        l->bytes[LEDGER_MEMPOOL] += candidates_memory(env->candidates);
     if (env->compact_memory)
         l->bytes[LEDGER_COMPACT] = env->compact_memory(env->node);
     if (env->feeds_memory)

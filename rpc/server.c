@@ -380,7 +380,7 @@ enum err rpc_server_new(struct rpc_server **out, const struct rpc_server_options
     s->auth = auth;
     s->table = rpc_table_new();
     env->table = s->table;
-    s->candidates = candidates_new(CANDIDATES_MAX, CANDIDATES_MAX_AGE_S);
+    s->candidates = candidates_new(CANDIDATES_MAX, CANDIDATES_MAX_BYTES, CANDIDATES_MAX_AGE_S);
     env->candidates = s->candidates;
     cancel_init(&s->cancel);
     env->cancel = &s->cancel;

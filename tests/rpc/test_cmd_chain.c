@@ -120,7 +120,7 @@ static void lack_of_memory_is_no_fault_of_a_transaction(void **state)
         { "submitminingsolution", "[{\"id\":\"x\",\"nonce\":1,\"coinbase\":\"#\"}]", true },
     };
     struct fixture *f = *state;
-    f->c.env.candidates = candidates_new(1, 1);
+    f->c.env.candidates = candidates_new(1, 1000000, 1);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char *params = with_large_tx(rows[i].params, rows[i].coinbase);
         call_text(&f->c, rows[i].method, params);
