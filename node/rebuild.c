@@ -30,7 +30,7 @@ struct rebuild {
     struct slot *slots;
     size_t n, n_missing;
     struct map by_short_id; /* slots to be filled from offers */
-    size_t memory;          /* in the ledger */
+    size_t memory, budget;  /* in the ledger; of all rebuilds */
     uint8_t head[BLOCK_HEADER_SIZE + 9];
     size_t head_len;
     bool head_given;
@@ -75,8 +75,8 @@ static enum rebuild_result take_tx(struct rebuild *r, struct slot *slot, struct 
     slot->tx = tx_new(raw.data, raw.len, &e);
     if (!slot->tx)
         return REBUILD_USELESS; /* the decoder has parsed it: memory is short */
-    charge(r, tx_memory(slot->tx));
-    return REBUILD_FINE;
+    charge(r, tx_memory(slot->tx)); /* several times its bytes when its outputs are small */
+    return rebuild_memory_bytes() > r->budget ? REBUILD_USELESS : REBUILD_FINE;
 }
 
 static enum rebuild_result take_prefilled(struct rebuild *r, const struct msg_cmpctblock *m)
@@ -145,6 +145,7 @@ struct rebuild *rebuild_new(const struct msg_cmpctblock *m, size_t budget,
     struct rebuild *r = xcalloc(1, sizeof(*r));
     r->n = n;
     r->n_missing = m->n_short_ids;
+    r->budget = budget;
     r->key = short_id_key(&m->header, m->nonce);
     r->table_key = (struct siphash_key){ rand_u64(), rand_u64() };
     map_init(&r->by_short_id);

@@ -294,6 +294,53 @@ static void the_memory_of_all_rebuilds_is_bounded(void **state)
     sample_close(&s);
 }
 
+/* Its memory is many times its bytes. */
+static struct tx *make_tx_of_small_outputs(size_t n)
+{
+    struct tx_out *out = xcalloc(n, sizeof(*out));
+    const struct tx tx = { .version = 1, .n_out = n, .out = out };
+    struct error e;
+    struct buf b;
+    buf_init(&b);
+    tx_write(&b, &tx);
+    struct tx *made = tx_new(b.data, b.len, &e);
+    assert_non_null(made);
+    buf_clear(&b);
+    free(out);
+    return made;
+}
+
+/* Spec attacks C6: neither what comes with the message nor what is added later goes beyond it. */
+static void transactions_count_with_all_their_memory(void **state)
+{
+    (void)state;
+    struct sample s;
+    enum rebuild_result why;
+    sample_open(&s);
+    struct tx *large = make_tx_of_small_outputs(1000);
+    struct buf raw = message(&s, s.txs + 1, TXS - 1);
+    struct rebuild *r = begin_with(&raw, BUDGET, &why);
+    const size_t empty = rebuild_memory_bytes();
+    rebuild_free(r);
+    r = begin_with(&raw, empty + 5 * large->raw.len, &why);
+    rebuild_end_offers(r);
+    struct tx *all[TXS - 1] = { large, large, large, large, large };
+    assert_int_equal(fill(r, all, TXS - 1), REBUILD_USELESS);
+    assert_true(rebuild_memory_bytes() < empty + 5 * large->raw.len + tx_memory(large));
+    rebuild_free(r);
+    buf_clear(&raw);
+
+    struct tx *first = s.txs[0];
+    s.txs[0] = large; /* is prefilled */
+    raw = message(&s, s.txs + 1, TXS - 1);
+    assert_null(begin_with(&raw, empty + 2 * large->raw.len, &why));
+    assert_int_equal(why, REBUILD_USELESS);
+    s.txs[0] = first;
+    tx_unref(large);
+    buf_clear(&raw);
+    sample_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +353,7 @@ int main(void)
         cmocka_unit_test(equal_short_ids_in_the_message_need_the_whole_block),
         cmocka_unit_test(a_message_that_names_no_block_is_broken),
         cmocka_unit_test(the_memory_of_all_rebuilds_is_bounded),
+        cmocka_unit_test(transactions_count_with_all_their_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
