@@ -155,17 +155,27 @@ bool relay_may_judge(const struct relay_peer *rp)
     return !rp->paused && rp->judging < JUDGING_MAX / 2;
 }
 
-void relay_judge(struct relay *r, struct tx *tx, struct relay_peer *rp)
+bool relay_judge(struct relay *r, struct tx *tx, struct relay_peer *rp)
 {
     if (!chain_offer_tx(r->chain, tx, rp->id)) {
         tx_unref(tx);
-        return;
+        return false;
     }
     map_put(&r->judging, siphash_32(&r->key, tx->id.b), tx);
     r->judging_bytes += tx_memory(tx);
     rp->judging_bytes += tx_memory(tx);
     rp->judging++;
     pause_if_full(rp);
+    return true;
+}
+
+static void forget_retried(struct relay_peer *rp, const struct txid *id)
+{
+    for (size_t i = 0; i < rp->n_retried; i++)
+        if (txid_equal(&rp->retried[i], id)) {
+            rp->retried[i] = rp->retried[--rp->n_retried];
+            return;
+        }
 }
 
 void relay_judged(struct relay *r, const struct txid *id, struct relay_peer *rp)
@@ -177,6 +187,7 @@ void relay_judged(struct relay *r, const struct txid *id, struct relay_peer *rp)
     if (rp) {
         rp->judging_bytes -= tx_memory(tx);
         rp->judging--;
+        forget_retried(rp, id);
         resume_if_room(rp);
     }
     tx_unref(tx);
@@ -233,7 +244,7 @@ static void take(struct relay_peer *rp, struct tx *tx)
         refuse(rp, REJECT_CODE_RATE, "non-final-txn-replacement-rate", &tx->id);
         tx_unref(tx);
     } else {
-        relay_judge(r, tx, rp);
+        (void)relay_judge(r, tx, rp);
     }
 }
 

@@ -18,6 +18,9 @@
 
 #define RELAY_TURN_US 4000   /* work in one turn of the loop; then sockets get theirs */
 #define FILTER_ROUND_BYTES 65536 /* matched with a peer's bloom filter before others have a turn */
+/* Orphans of one peer that are judged again at one time: each may take the time limit of a batch, so
+ * that more of them would hold up all others (attacks B1). */
+#define ORPHANS_AT_ONCE 4
 #define OWN_FIRST_PEERS 2    /* peers that hear of our own transactions first (attacks D12) */
 
 /* An array of inventory that grows. */
@@ -47,6 +50,8 @@ struct relay_peer {
     struct inv_list ask;     /* to be asked for when the turn ends */
     size_t judging, judging_bytes; /* handed to the chain */
     bool paused;             /* not read because of these */
+    struct txid retried[ORPHANS_AT_ONCE]; /* orphans among them */
+    size_t n_retried;
     struct ratelimit refused_us; /* CPU time for what was refused */
     struct ratelimit parked; /* non-final ones taken from it (attacks B8) */
     uint64_t stream_size;    /* of a large transaction coming in; 0: none */
@@ -150,8 +155,8 @@ void inv_list_add(struct inv_list *l, enum inv_type type, const struct txid *id)
 
 /* --- relay_tx_in.c --- */
 bool relay_knows(const struct relay *r, const struct txid *id);
-/* Hands it to the chain; the reference is taken over. */
-void relay_judge(struct relay *r, struct tx *tx, struct relay_peer *rp);
+/* Hands it to the chain; the reference is taken over. False: the chain has ended. */
+bool relay_judge(struct relay *r, struct tx *tx, struct relay_peer *rp);
 /* The peer has room for more than what comes from its socket. */
 bool relay_may_judge(const struct relay_peer *rp);
 /* The chain has judged it; rp: NULL when the peer has gone. */

@@ -5,7 +5,6 @@
 
 #define CLOCK_EVERY 64        /* news between two looks at the clock */
 #define ORPHAN_STEPS 256      /* of orphans_work in a turn */
-#define ORPHANS_EACH_TURN 8   /* of one peer, judged again (attacks B1) */
 #define INTERNAL_CODES 0x100  /* from here on never sent (spec p2p 3.1) */
 
 /* --- missing parents --- */
@@ -44,7 +43,7 @@ static void ask_parents(struct relay_peer *rp, const struct txid *parents, size_
 static void judge_again(struct relay_peer *rp, struct tx *tx)
 {
     if (recent_set_add(&rp->relay->retried, tx->id.b))
-        relay_judge(rp->relay, tx_ref(tx), rp);
+        (void)relay_judge(rp->relay, tx_ref(tx), rp);
     else
         recent_set_add(&rp->relay->rejected, tx->id.b);
 }
@@ -176,18 +175,22 @@ bool relay_work_news(struct relay *r)
     return false;
 }
 
+static void retry_orphans(struct relay_peer *rp)
+{
+    struct relay *r = rp->relay;
+    struct tx *tx;
+    while (rp->n_retried < ORPHANS_AT_ONCE && relay_may_judge(rp) &&
+           (tx = orphans_take_ready(r->orphans, rp->orphans)) != NULL) {
+        const struct txid id = tx->id;
+        if (relay_judge(r, tx, rp))
+            rp->retried[rp->n_retried++] = id;
+    }
+}
+
 bool relay_work_orphans(struct relay *r)
 {
-    bool more = orphans_work(r->orphans, clock_now(), ORPHAN_STEPS);
-    for (struct relay_peer *rp = relay_first_peer(r); rp; rp = relay_next_peer(rp)) {
-        struct tx *tx = NULL;
-        size_t n = 0;
-        while (n < ORPHANS_EACH_TURN && relay_may_judge(rp) &&
-               (tx = orphans_take_ready(r->orphans, rp->orphans)) != NULL) {
-            relay_judge(r, tx, rp);
-            n++;
-        }
-        more |= n == ORPHANS_EACH_TURN;
-    }
+    const bool more = orphans_work(r->orphans, clock_now(), ORPHAN_STEPS);
+    for (struct relay_peer *rp = relay_first_peer(r); rp; rp = relay_next_peer(rp))
+        retry_orphans(rp);
     return more;
 }

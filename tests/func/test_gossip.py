@@ -6,7 +6,7 @@ from blocks import ANYONE, Tx, TxIn, TxOut, compact, push
 from framework import LONG, RpcError, case, check, equal, is_in, main, raises_rpc, wait_until
 from p2p import (MSG_TX, ChainServer, Silence, inventory, parse_inventory, parse_reject,
                  wait_connected)
-from txs import (FEE, KEY, coin, hex_of, id_of, mine, move, node_with_coins, output, send)
+from txs import (FEE, KEY, coin, fan_out, hex_of, id_of, mine, move, node_with_coins, output, send)
 
 QUIET = 0.6  # seconds in which something that must not come would have come
 
@@ -481,15 +481,6 @@ def a_large_mempool_is_listed_in_parts(t):
     heard = set()
     wait_until(lambda: heard.update(*(ids_in(p) for c, p in peer.collect(0.1) if c == "inv"))
                or wanted <= heard, 30, "all listed")
-
-
-def fan_out(from_coin, n):
-    """One transaction with n outputs, and n that spend them."""
-    txid, index, value = from_coin
-    each = (value - FEE) // n
-    root = Tx([TxIn(txid, index)], [TxOut(each, ANYONE)] * n)
-    root_id = root.txid()
-    return [root] + [Tx([TxIn(root_id, i)], [TxOut(each - 100, ANYONE)]) for i in range(n)]
 
 
 # --- settings ------------------------------------------------------------------------------------

@@ -33,6 +33,15 @@ def move(from_coin, fee=FEE, script=ANYONE, sequence=0xffffffff, lock_time=0, ve
               version=version, lock_time=lock_time)
 
 
+def fan_out(from_coin, n):
+    """One transaction with n outputs, and n that spend them."""
+    txid, index, value = from_coin
+    each = (value - FEE) // n
+    root = Tx([TxIn(txid, index)], [TxOut(each, ANYONE)] * n)
+    root_id = root.txid()
+    return [root] + [Tx([TxIn(root_id, i)], [TxOut(each - 100, ANYONE)]) for i in range(n)]
+
+
 def output(tx, index=0):
     return tx.txid(), index, tx.outputs[index].value
 
