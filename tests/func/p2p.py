@@ -292,7 +292,7 @@ class Peer:
                 raise Closed()
             self.buffer += chunk
 
-    def receive(self, timeout=10):
+    def receive(self, timeout=30):
         """The next message as (command, payload); checks magic and checksum."""
         deadline = time.monotonic() + timeout
         self._fill(24, deadline)
@@ -319,7 +319,7 @@ class Peer:
         self.seen.append((command, payload))
         return command, payload
 
-    def wait_for(self, command, timeout=10, match=None, seen=False):
+    def wait_for(self, command, timeout=30, match=None, seen=False):
         """Payload of the next message of this kind (with seen: also of an earlier one)."""
         if seen:
             for c, p in self.seen:
@@ -346,14 +346,14 @@ class Peer:
             pass
         return self.seen[first:]
 
-    def ping(self, timeout=10):
+    def ping(self, timeout=30):
         """A round trip: everything sent before has been handled after it."""
         nonce = os.urandom(8)
         self.send("ping", nonce)
         self.wait_for("pong", timeout, match=lambda p: p == nonce)
         return self
 
-    def is_closed(self, timeout=10):
+    def is_closed(self, timeout=30):
         """True when the other side ends the connection in time."""
         deadline = time.monotonic() + timeout
         try:
@@ -372,11 +372,11 @@ class Peer:
 
     # frequent requests
 
-    def get_headers(self, locator, stop=bytes(32), timeout=10):
+    def get_headers(self, locator, stop=bytes(32), timeout=30):
         self.send("getheaders", locator_payload(locator, stop))
         return parse_headers(self.wait_for("headers", timeout))
 
-    def get_block(self, hash_hex, timeout=10):
+    def get_block(self, hash_hex, timeout=30):
         self.send("getdata", inventory((MSG_BLOCK, from_display(hash_hex))))
         return self.wait_for("block", timeout,
                              match=lambda p: display(sha256d(p[:80])) == hash_hex)

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from events import account_of, read_events
-from framework import BUILD, LONG, Skip, case, check, equal, main, wait_until
+from framework import BUILD, LONG, Skip, case, check, equal, main, wait_until, within
 
 GEN_CHAIN = os.path.join(BUILD, "contrib", "gen_chain")
 LIBRARY = os.path.join(BUILD, "tests", "fault", "fault.so")
@@ -63,7 +63,7 @@ class Scene:
         started = time.monotonic()
         node.start("-loadblock=" + self.path, timeout=15)
         seconds = time.monotonic() - started
-        check(seconds < 10, f"{what}: opened in {seconds:.1f} s")
+        check(seconds < within(10), f"{what}: opened in {seconds:.1f} s")
         wait_until(lambda: node.rpc.getblockcount() == self.height, 30, f"{what}: the whole chain")
         equal((node.tip(), node.utxo_hash()), self.state, what)
         equal([r["status"] for r in node.rpc.getchaintips()], ["active"], what)
