@@ -435,6 +435,8 @@ static void park(const struct accept_env *env, const struct accept_rules *r, str
     struct verdict v = { 0 };
     if (nonfinal_add(env->nonfinal, w->tx, w->replaces ? &w->replaces->id : NULL, r->now, &v))
         end(w, TX_PARKED);
+    else if (verdict_ok(&v))
+        end(w, TX_NOT_JUDGED); /* no memory */
     else
         accept_reject(w, &v);
 }

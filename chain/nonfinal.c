@@ -259,7 +259,7 @@ bool nonfinal_add(struct nonfinal *nf, struct tx *tx, const struct txid *replace
 {
     struct held *h = held_new(tx, now);
     if (!h)
-        return verdict_set(v, REJECT_MEMPOOL_FULL, 0, "non-final-pool-full");
+        return false;
     pthread_mutex_lock(&nf->lock);
     struct held *old = replaced ? (struct held *)tx_table_find(&nf->table, replaced) : NULL;
     const bool added = add(nf, h, old, now, v);

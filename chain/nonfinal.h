@@ -42,7 +42,7 @@ enum nonfinal_relation nonfinal_relate(const struct nonfinal *nf, const struct t
 /*
  * Takes it in, in the place of `replaced` when that is not NULL. A reference is taken. False with a
  * verdict: non-final-pool-full, non-final-txn-replacement-rate, txn-mempool-conflict when another one
- * spends the same outputs; then the pool is as before.
+ * spends the same outputs; without one when memory is short. Then the pool is as before.
  */
 bool nonfinal_add(struct nonfinal *nf, struct tx *tx, const struct txid *replaced, int64_t now,
                   struct verdict *v);

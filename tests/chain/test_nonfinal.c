@@ -10,6 +10,17 @@
 #define FINAL TX_SEQUENCE_FINAL
 #define MEGABYTE 1000000
 
+/* --- memory that is short --- */
+
+static bool memory_is_short;
+
+void *__real_try_alloc(size_t count, size_t size);
+void *__wrap_try_alloc(size_t count, size_t size);
+void *__wrap_try_alloc(size_t count, size_t size)
+{
+    return memory_is_short ? NULL : __real_try_alloc(count, size);
+}
+
 /* --- transactions --- */
 
 struct input {
@@ -218,6 +229,23 @@ static void a_full_pool_refuses_and_keeps_what_it_has(void **state)
     nonfinal_free(nf);
 }
 
+static void lack_of_memory_is_no_verdict(void **state)
+{
+    (void)state;
+    struct nonfinal *nf = nonfinal_new(MEGABYTE);
+    struct tx *old = hold(nf, TX(500, { 1, 5 })), *tx = TX(500, { 1, 6 });
+    struct verdict v = { 0 };
+    memory_is_short = true;
+    const bool added = nonfinal_add(nf, tx, &old->id, 1000, &v);
+    memory_is_short = false;
+    assert_false(added);
+    assert_true(verdict_ok(&v));
+    assert_true(nonfinal_contains(nf, &old->id));
+    assert_true(nonfinal_add(nf, tx, &old->id, 1000, &v));
+    tx_unref(tx);
+    nonfinal_free(nf);
+}
+
 /* --- rate of updates --- */
 
 struct line {
@@ -366,6 +394,7 @@ int main(void)
         cmocka_unit_test(an_update_takes_the_place_of_the_old_one),
         cmocka_unit_test(two_held_ones_never_spend_the_same_output),
         cmocka_unit_test(a_full_pool_refuses_and_keeps_what_it_has),
+        cmocka_unit_test(lack_of_memory_is_no_verdict),
         cmocka_unit_test(updates_run_through_a_bucket_that_empties_in_an_hour),
         cmocka_unit_test(the_last_word_needs_no_room_in_the_bucket),
         cmocka_unit_test(those_that_became_final_are_handed_out),
