@@ -126,7 +126,7 @@ void frozen_hash(const struct frozen *f, uint8_t out[32]);
 
 /* magic: of the network, on disk. */
 void frozen_write(struct buf *b, const struct frozen *f, const uint8_t magic[4]);
-/* Replaces what f holds. ERR_CORRUPT with the reason. */
+/* Replaces what f holds. ERR_CORRUPT with the reason; ERR_NOMEM. */
 enum err frozen_read(struct frozen *f, struct span data, const uint8_t magic[4],
                      struct error *e) MUST_CHECK;
 /* A missing file gives empty lists. */

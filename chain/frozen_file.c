@@ -102,7 +102,7 @@ static void read_outpoint(struct reader *r, struct outpoint *o)
     o->index = read_le32(r);
 }
 
-static bool read_output(struct reader *r, struct frozen *f)
+static enum err read_output(struct reader *r, struct frozen *f)
 {
     struct outpoint o;
     read_outpoint(r, &o);
@@ -110,9 +110,11 @@ static bool read_output(struct reader *r, struct frozen *f)
     size_t n = read_count(r, INTERVAL_SIZE);
     bool good = !r->failed && list >= FROZEN_POLICY && list <= FROZEN_CONFISCATION &&
                 expires <= 1 && (list != FROZEN_POLICY || n == 0);
-    struct frozen_output *entry = good ? try_alloc(1, sizeof *entry + n * INTERVAL_SIZE) : NULL;
+    if (!good)
+        return ERR_CORRUPT;
+    struct frozen_output *entry = try_alloc(1, sizeof *entry + n * INTERVAL_SIZE);
     if (!entry)
-        return false;
+        return ERR_NOMEM;
     *entry = (struct frozen_output){
         .outpoint = o, .list = (enum frozen_list)list, .policy_expires = expires, .n_intervals = n
     };
@@ -122,36 +124,36 @@ static bool read_output(struct reader *r, struct frozen *f)
     }
     good = frozen_put_output(f, entry);
     free(entry);
-    return good;
+    return good ? OK : ERR_CORRUPT;
 }
 
-static bool read_order(struct reader *r, struct frozen *f)
+static enum err read_order(struct reader *r, struct frozen *f)
 {
     struct txid id;
     read_copy(r, id.b, 32);
     int32_t height = (int32_t)read_le32(r);
     size_t n = read_count(r, OUTPOINT_SIZE);
-    struct confiscation_order *order =
-        r->failed ? NULL : try_alloc(1, sizeof *order + n * sizeof *order->outputs);
+    if (r->failed)
+        return ERR_CORRUPT;
+    struct confiscation_order *order = try_alloc(1, sizeof *order + n * sizeof *order->outputs);
     if (!order)
-        return false;
+        return ERR_NOMEM;
     *order = (struct confiscation_order){ .id = id, .enforce_height = height, .n_outputs = n };
     for (size_t i = 0; i < n; i++)
         read_outpoint(r, &order->outputs[i]);
     bool good = frozen_put_order(f, order);
     free(order);
-    return good;
+    return good ? OK : ERR_CORRUPT;
 }
 
-static bool read_lists(struct reader *r, struct frozen *f)
+static enum err read_lists(struct reader *r, struct frozen *f)
 {
-    for (size_t n = read_count(r, OUTPUT_MIN); n > 0; n--)
-        if (!read_output(r, f))
-            return false;
-    for (size_t n = read_count(r, ORDER_MIN); n > 0; n--)
-        if (!read_order(r, f))
-            return false;
-    return reader_done(r);
+    enum err rc = OK;
+    for (size_t n = read_count(r, OUTPUT_MIN); !rc && n > 0; n--)
+        rc = read_output(r, f);
+    for (size_t n = rc ? 0 : read_count(r, ORDER_MIN); !rc && n > 0; n--)
+        rc = read_order(r, f);
+    return !rc && !reader_done(r) ? ERR_CORRUPT : rc;
 }
 
 enum err frozen_read(struct frozen *f, struct span data, const uint8_t magic[4], struct error *e)
@@ -162,11 +164,11 @@ enum err frozen_read(struct frozen *f, struct span data, const uint8_t magic[4],
         return rc;
     struct frozen *read = frozen_new();
     frozen_set_version(read, read_le64(&r));
-    bool good = read_lists(&r, read);
-    if (good)
+    rc = read_lists(&r, read);
+    if (!rc)
         frozen_swap(f, read);
     frozen_free(read);
-    return good ? OK : error_set(e, ERR_CORRUPT, "an entry is wrong");
+    return rc ? error_set(e, rc, rc == ERR_NOMEM ? "no memory" : "an entry is wrong") : OK;
 }
 
 /* --- the file ------------------------------------------------------------------------------- */
@@ -181,7 +183,9 @@ enum err frozen_load(struct frozen *f, const char *path, const uint8_t magic[4],
     if (!rc) {
         struct error why = { .code = OK };
         rc = frozen_read(f, buf_span(&data), magic, &why);
-        if (rc)
+        if (rc == ERR_NOMEM)
+            error_set(e, rc, "%s: %s", path, why.text);
+        else if (rc)
             error_set(e, rc,
                       "%s: %s. Blocks cannot be judged without the lists of frozen outputs: put a "
                       "good copy there, or remove it and give the lists anew by RPC",

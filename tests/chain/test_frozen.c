@@ -297,6 +297,40 @@ static void damaged_or_unknown_files_are_refused_and_change_nothing(void **state
     frozen_free(kept);
 }
 
+/* try_alloc calls to come that have memory; afterwards none has. */
+static _Atomic size_t allocs_left = SIZE_MAX;
+
+void *__real_try_alloc(size_t count, size_t size);
+void *__wrap_try_alloc(size_t count, size_t size);
+void *__wrap_try_alloc(size_t count, size_t size)
+{
+    if (allocs_left == 0)
+        return NULL;
+    if (allocs_left != SIZE_MAX)
+        allocs_left--;
+    return __real_try_alloc(count, size);
+}
+
+static void lack_of_memory_is_no_damage(void **state)
+{
+    (void)state;
+    struct frozen *f = some_lists(false), *kept = frozen_new();
+    const size_t entries = 40 + 1 + 1; /* outputs, coin_b, its order */
+    struct buf stored = { 0 };
+    struct error e = { 0 };
+    frozen_write(&stored, f, magic);
+    for (size_t n = 0; n <= entries; n++) {
+        allocs_left = n;
+        const enum err rc = frozen_read(kept, buf_span(&stored), magic, &e);
+        allocs_left = SIZE_MAX;
+        assert_int_equal(rc, n < entries ? ERR_NOMEM : OK);
+        assert_int_equal(frozen_count(kept).orders, n < entries ? 0 : 1);
+    }
+    buf_clear(&stored);
+    frozen_free(f);
+    frozen_free(kept);
+}
+
 /* --- in blocks; behaviours 84 and 85 of the specification's list, their block half --- */
 
 struct freeze {
@@ -647,6 +681,7 @@ int main(void)
         cmocka_unit_test(clearing_keeps_policy_when_asked_and_expiry_takes_what_is_over),
         cmocka_unit_test(lists_survive_their_stored_form_and_equal_ones_hash_alike),
         cmocka_unit_test(damaged_or_unknown_files_are_refused_and_change_nothing),
+        cmocka_unit_test(lack_of_memory_is_no_damage),
         cmocka_unit_test(a_confiscation_has_one_order_output_of_29_to_83_bytes),
         cmocka_unit_test(behaviour_84_a_block_that_spends_a_frozen_output_waits_for_three_more),
         cmocka_unit_test(behaviour_84_outside_the_interval_the_output_can_be_spent),
