@@ -6,14 +6,16 @@
 #include "node/settings.h"
 
 #define MIB (UINT64_C(1) << 20)
+#define WORKERS_MIN 2
 
 static unsigned script_threads(const struct settings *s)
 {
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     const int64_t par = config_int(s->config, "par");
     const int64_t threads = par > 0 ? par : MAX_OF(1, cores + par);
-    /* The chain thread is one of them; one more is there always, since blocks arrive through it. */
-    return (unsigned)MAX_OF(threads - 1, 1);
+    /* The chain thread is one of them. Blocks arrive through the others, and one of these may have a
+     * slow script to run (txs_slow.c), so that there are two always. */
+    return (unsigned)MAX_OF(threads - 1, WORKERS_MIN);
 }
 
 /* The default is cut to what we would accept; a value of the user's above that was refused. */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/intmath.h"
 #include "base/mem.h"
 #include "node/settings.h"
 #include "tests/test.h"
@@ -160,6 +161,21 @@ static void limits_of_the_mempool_are_the_references(void **state)
     settings_clear(&s);
 }
 
+static void blocks_never_wait_for_the_only_worker(void **state)
+{
+    const struct fixture *f = *state;
+    const struct { const char *par; unsigned workers; } cases[] = {
+        { "-par=1", 2 }, { "-par=2", 2 }, { "-par=6", 5 }, { "-par=-64", 2 },
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct settings s;
+        struct error e;
+        assert_int_equal(load(f, &s, &e, cases[i].par, NULL), OK);
+        assert_int_equal(chain_options_of(&s).workers, cases[i].workers);
+        settings_clear(&s);
+    }
+}
+
 static void memory_is_a_ceiling_for_the_mempool_too(void **state)
 {
     const struct fixture *f = *state;
@@ -300,6 +316,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nothing_is_mandatory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(limits_of_the_mempool_are_the_references, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(blocks_never_wait_for_the_only_worker, set_up, tear_down),
         cmocka_unit_test_setup_teardown(memory_is_a_ceiling_for_the_mempool_too, set_up, tear_down),
         cmocka_unit_test_setup_teardown(limits_that_contradict_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_network_has_its_directory_and_ports, set_up, tear_down),
