@@ -15,6 +15,7 @@
 #include "rpc/tx_json.h"
 
 #define RAW_PIECE (1u << 20)
+#define LARGE_BLOCK (4u << 20) /* takes milliseconds to read */
 
 /* --- raw ------------------------------------------------------------------------------------ */
 
@@ -63,6 +64,31 @@ static enum scan_next put_tx(void *ctx, struct block_segment *segment, const str
     return SCAN_ON;
 }
 
+static enum scan_next put_nothing(void *ctx, struct block_segment *segment, const struct tx *tx)
+{
+    (void)ctx;
+    (void)segment;
+    (void)tx;
+    return SCAN_ON;
+}
+
+static bool is_large(struct rpc_call *call, const struct header_node *node)
+{
+    struct header_data d;
+    header_index_get_data(chain_headers(call->env->chain), node, &d);
+    return d.data.size >= LARGE_BLOCK;
+}
+
+/* The answer begins before such a block has been read, with what is written already. What fails from
+ * then on can only cut it, so a look at the coinbase comes first. */
+static enum err begin_large(struct rpc_call *call, struct header_node *node, struct error *e)
+{
+    enum err rc = block_scan(call, node, SCAN_COINBASE, put_nothing, NULL, e);
+    if (!rc)
+        jw_flush(call->out);
+    return rc;
+}
+
 /* Member tx: an array. */
 static enum err put_txs(struct rpc_call *call, struct header_node *node, enum tx_form form,
                         struct error *e)
@@ -70,8 +96,10 @@ static enum err put_txs(struct rpc_call *call, struct header_node *node, enum tx
     struct tx_writer w = { call, form, block_era(call->env->chain, node->height) };
     jw_key(call->out, "tx");
     jw_array_open(call->out);
-    enum err rc = block_scan(
-        call, node, form == TX_COINBASE_OBJECT ? SCAN_COINBASE : SCAN_WHOLE_BLOCK, put_tx, &w, e);
+    const bool whole = form != TX_COINBASE_OBJECT;
+    enum err rc = whole && is_large(call, node) ? begin_large(call, node, e) : OK;
+    if (!rc)
+        rc = block_scan(call, node, whole ? SCAN_WHOLE_BLOCK : SCAN_COINBASE, put_tx, &w, e);
     jw_array_close(call->out);
     return rc;
 }
@@ -134,8 +162,12 @@ static struct rpc_result put_extended(struct rpc_call *call, struct header_node 
     struct error e = { 0 };
     merkle_branch_init(&proof);
     jw_object_open(call->out);
-    if (put_txs(call, node, TX_COINBASE_OBJECT, &e) ||
-        block_scan(call, node, SCAN_WHOLE_BLOCK, add_leaf, &proof, &e))
+    enum err rc = put_txs(call, node, TX_COINBASE_OBJECT, &e);
+    if (!rc && is_large(call, node))
+        jw_flush(call->out);
+    if (!rc)
+        rc = block_scan(call, node, SCAN_WHOLE_BLOCK, add_leaf, &proof, &e);
+    if (rc)
         return rpc_fail_block(call, node, &e);
     jw_put_header(call->out, call->env->chain, node);
     if (merkle_branch_finish(&proof, &branch))

@@ -237,6 +237,65 @@ static void getblock_shows_each_verbosity(void **state)
     buf_clear(&raw);
 }
 
+struct pieces {
+    char first[100];
+    unsigned n;
+};
+
+static enum err keep_piece(void *ctx, const void *data, size_t len)
+{
+    struct pieces *p = ctx;
+    if (p->n++ == 0)
+        snprintf(p->first, sizeof p->first, "%.*s", (int)len, (const char *)data);
+    return OK;
+}
+
+/* A call whose answer leaves in pieces; what is left at the end counts for none. */
+static struct pieces call_in_pieces(struct fixture *f, const char *method, const char *params)
+{
+    struct json_object *request;
+    struct json_writer w;
+    struct pieces p = { .n = 0 };
+    struct buf text;
+    buf_init(&text);
+    buf_printf(&text, "{\"method\":\"%s\",\"params\":%s}", method, params);
+    assert_int_equal(json_read((const char *)text.data, text.len, &request, NULL), OK);
+    buf_reset(&text);
+    jw_init(&w, &text, keep_piece, &p);
+    struct rpc_run run = { .env = &f->c.env, .out = &w };
+    assert_int_equal(rpc_run(&run, request), 0);
+    json_object_put(request);
+    buf_clear(&text);
+    return p;
+}
+
+static void the_answer_about_a_large_block_begins_before_it_is_read(void **state)
+{
+    struct fixture *f = *state;
+    const size_t size = 900000;
+    uint8_t *data = calloc(1, size);
+    struct built_tx txs[5];
+    test_chain_grow(&f->t, 106);
+    for (int i = 0; i < 5; i++) {
+        const struct in_spec in = { .prevout = f->t.blocks[i + 1].coinbase, .value = f->t.blocks[i + 1].reward };
+        const struct out_spec out = { .value = in.value, .script = span_of(data, size) };
+        builder_tx(&(struct tx_spec){ .in = &in, .n_in = 1, .out = &out, .n_out = 1 }, &txs[i]);
+    }
+    test_chain_add(&f->t, txs, 5);
+    char params[100];
+    snprintf(params, sizeof params, "[%s,1]", hash_at(f, 107));
+    struct pieces p = call_in_pieces(f, "getblock", params);
+    assert_int_equal(p.n, 1);
+    assert_string_equal(p.first, "{\"result\":{\"tx\":[");
+    snprintf(params, sizeof params, "[%s,2]", hash_at(f, 107));
+    assert_int_equal(call_in_pieces(f, "getblockheader", params).n, 1);
+    snprintf(params, sizeof params, "[%s,1]", hash_at(f, 106));
+    assert_int_equal(call_in_pieces(f, "getblock", params).n, 0);
+    for (int i = 0; i < 5; i++)
+        built_tx_clear(&txs[i]);
+    free(data);
+}
+
 static void getblock_takes_its_verbosity_in_many_forms(void **state)
 {
     struct fixture *f = *state;
@@ -737,6 +796,7 @@ int main(void)
         T(getblockchaininfo_has_the_references_fields),
         T(getchaintips_tells_branches_apart),
         T(getblock_shows_each_verbosity),
+        T(the_answer_about_a_large_block_begins_before_it_is_read),
         T(getblock_takes_its_verbosity_in_many_forms),
         T(unknown_blocks_and_bad_hashes_are_refused),
         T(getblockheader_gives_hex_object_and_coinbase_proof),
