@@ -11,6 +11,8 @@
 #include "rpc/block_json.h"
 #include "rpc/tx_lookup.h"
 
+#define SEND_PIECE ((size_t)256 << 10)
+
 const char rest_type_bin[] = "application/octet-stream", rest_type_hex[] = "text/plain";
 
 void rest_fail(struct rest *r, int status, const char *fmt, ...)
@@ -25,17 +27,59 @@ void rest_fail(struct rest *r, int status, const char *fmt, ...)
     http_reply(r->http, status, rest_type_hex, text, len + 2);
 }
 
+static struct span in_hex(struct rest *r, const void *data, size_t len)
+{
+    buf_reset(r->scratch);
+    hex_encode((char *)buf_extend(r->scratch, 2 * len + 1), data, len);
+    return span_of(r->scratch->data, 2 * len);
+}
+
+enum err rest_send(struct rest *r, const void *data, size_t len)
+{
+    const uint8_t *p = data;
+    enum err rc = OK;
+    for (size_t at = 0, n; at < len && !rc; at += n) {
+        n = MIN_OF(len - at, SEND_PIECE);
+        const struct span s =
+            r->q.format == REST_BIN ? span_of(p + at, n) : in_hex(r, p + at, n);
+        rc = http_reply_write(r->http, s.data, s.len);
+    }
+    return rc;
+}
+
+void rest_finish(struct rest *r, enum err rc)
+{
+    if (rc)
+        http_reply_abort(r->http);
+    else
+        http_reply_finish(r->http);
+}
+
+/* What is not small goes out in pieces: memory for the whole is not for the client to choose. */
+static void reply_in_pieces(struct rest *r, const void *data, size_t len)
+{
+    const bool hex = r->q.format != REST_BIN;
+    http_reply_start_sized(r->http, 200, hex ? rest_type_hex : rest_type_bin, NULL,
+                           hex ? 2 * (uint64_t)len + 1 : len);
+    enum err rc = rest_send(r, data, len);
+    if (!rc && hex)
+        rc = http_reply_write(r->http, "\n", 1);
+    rest_finish(r, rc);
+}
+
 void rest_reply_bytes(struct rest *r, const void *data, size_t len)
 {
+    if (len > SEND_PIECE) {
+        reply_in_pieces(r, data, len);
+        return;
+    }
     if (r->q.format == REST_BIN) {
         http_reply(r->http, 200, rest_type_bin, data, len);
         return;
     }
-    struct buf *text = r->scratch;
-    buf_reset(text);
-    hex_encode((char *)buf_extend(text, 2 * len + 1), data, len);
-    text->data[2 * len] = '\n';
-    http_reply(r->http, 200, rest_type_hex, text->data, text->len);
+    struct span text = in_hex(r, data, len);
+    r->scratch->data[text.len] = '\n';
+    http_reply(r->http, 200, rest_type_hex, text.data, text.len + 1);
 }
 
 /* --- JSON by RPC methods -------------------------------------------------------------------- */

@@ -11,13 +11,11 @@
 
 #define PIECE (1u << 20)
 
-/* Sends the bytes from..from+len of the block; hex doubles them. */
+/* Sends the bytes from..from+len of the block. */
 static enum err send_bytes(struct rest *r, const struct block_pos *pos, uint64_t from, uint64_t len)
 {
-    bool hex = r->q.format == REST_HEX;
     size_t size = (size_t)MIN_OF(len, (uint64_t)PIECE);
     uint8_t *piece = xmalloc(size);
-    char *text = hex ? xmalloc(2 * size + 1) : NULL;
     struct error e = { 0 };
     enum err rc = OK;
     for (uint64_t at = from; !rc && at < from + len; at += size) {
@@ -27,22 +25,10 @@ static enum err send_bytes(struct rest *r, const struct block_pos *pos, uint64_t
             LOG_LIMITED(LOG_WARN, "REST: a block could not be read: %s", e.text);
             break;
         }
-        if (hex)
-            hex_encode(text, piece, size);
-        rc = hex ? http_reply_write(r->http, text, 2 * size)
-                 : http_reply_write(r->http, piece, size);
+        rc = rest_send(r, piece, size);
     }
-    free(text);
     free(piece);
     return rc;
-}
-
-static void finish(struct rest *r, enum err rc)
-{
-    if (rc)
-        http_reply_abort(r->http);
-    else
-        http_reply_finish(r->http);
 }
 
 static void send_binary(struct rest *r, const struct block_pos *pos)
@@ -63,7 +49,7 @@ static void send_binary(struct rest *r, const struct block_pos *pos)
                  (unsigned long long)from, (unsigned long long)(from + len - 1),
                  (unsigned long long)pos->size);
     http_reply_start_sized(r->http, range == RANGE_PART ? 206 : 200, rest_type_bin, field, len);
-    finish(r, send_bytes(r, pos, from, len));
+    rest_finish(r, send_bytes(r, pos, from, len));
 }
 
 void rest_send_block(struct rest *r, const struct header_node *node)
@@ -78,5 +64,5 @@ void rest_send_block(struct rest *r, const struct header_node *node)
     enum err rc = send_bytes(r, &d.data, 0, d.data.size);
     if (!rc)
         rc = http_reply_write(r->http, "\n", 1);
-    finish(r, rc);
+    rest_finish(r, rc);
 }

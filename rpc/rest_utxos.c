@@ -44,15 +44,22 @@ static bool look_up(struct rest *r, struct utxos *u)
     return good;
 }
 
+#define OUTPUT_HEAD_MAX 25 /* bytes before the script */
+
 static void answer_bytes(struct rest *r, const struct utxos *u)
 {
     uint8_t bitmap[(REST_OUTPOINTS_MAX + 7) / 8] = { 0 };
-    size_t n_found = 0;
+    size_t n_found = 0, scripts = 0;
     struct buf out;
     buf_init(&out);
     for (size_t i = 0; i < u->n; i++) {
         bitmap[i / 8] |= (uint8_t)(is_unspent(u, i) << i % 8);
         n_found += is_unspent(u, i);
+        scripts += is_unspent(u, i) ? coin_query_script(u->coins, i).len : 0;
+    }
+    if (!buf_try_reserve(&out, 64 + REST_OUTPOINTS_MAX * OUTPUT_HEAD_MAX + scripts)) {
+        rest_fail(r, 500, "out of memory for the scripts of these outputs");
+        return;
     }
     buf_put_le32(&out, (uint32_t)u->coins->tip.height);
     buf_put(&out, u->coins->tip.hash.b, 32);

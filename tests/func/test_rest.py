@@ -283,24 +283,59 @@ def pruned_blocks_are_not_available(t):
     equal(get(node, f"/rest/headers/1/{gone}.json")[0], 200)
 
 
-@case()
-def large_blocks_are_sent_in_bounded_memory_to_slow_readers(t):
-    """A block of 40 MB for clients that do not read: no memory, RPC goes on (attacks J4)."""
-    node = t.node("-rest", "-rpcservertimeout=1", "-genesisactivationheight=1")
+def large_chain(t):
+    """A chain of one block, whose coinbase has 40 MB; the file with it."""
     chain = Chain()
-    size = 40_000_000
     chain.add(coinbase_tx=None)
     tx = chain.blocks.pop().txs[0]
-    tx.outputs.append(TxOut(0, b"\x6a" + bytes(size)))
+    tx.outputs.append(TxOut(0, b"\x6a" + bytes(40_000_000)))
     chain.time -= 1
     chain.add(coinbase_tx=tx)
     path = os.path.join(t.directory, "big.blk")
     data = chain.at(1).serialize()
     with open(path, "wb") as file:
         file.write(bytes.fromhex("fabfb5da") + struct.pack("<I", len(data)) + data)
-    node.restart("-loadblock=" + path)
+    return chain, path
+
+
+def node_with_large_block(t, path, *options):
+    node = t.node("-rest", "-genesisactivationheight=1", "-loadblock=" + path, *options)
     t.wait(lambda: node.rpc.getblockcount() == 1, 30, "import of the block")
     node.rpc.getblockchaininfo()
+    return node
+
+
+@case()
+def large_transactions_take_the_memory_of_their_bytes_alone(t):
+    """Two clients that do not read ask for 80 MB of hex each."""
+    chain, path = large_chain(t)
+    node = node_with_large_block(t, path, "-txindex", "-rpcservertimeout=1")
+    raw = chain.at(1).txs[0].serialize()
+    target = f"/rest/tx/{chain.at(1).txs[0].txid()[::-1].hex()}"
+    node.reset_peak_memory()
+    before = node.memory()
+    slow = []
+    for _ in range(2):
+        s = socket.create_connection(("::1", node.rpc_port), timeout=30)
+        s.sendall(f"GET {target}.hex HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        slow.append(s)
+    for s in slow:
+        equal(s.recv(12), b"HTTP/1.1 200")
+    status, _, body = get(node, target + ".hex")
+    equal((status, body == raw.hex().encode() + b"\n"), (200, True))
+    status, _, body = get(node, target + ".bin")
+    equal((status, body == raw), (200, True))
+    check(node.memory_rise(before) < 300 << 20, f"memory rose by {node.memory_rise(before)}")
+    for s in slow:
+        s.close()
+
+
+@case()
+def large_blocks_are_sent_in_bounded_memory_to_slow_readers(t):
+    """A block of 40 MB for clients that do not read: no memory, RPC goes on (attacks J4)."""
+    chain, path = large_chain(t)
+    data = chain.at(1).serialize()
+    node = node_with_large_block(t, path, "-rpcservertimeout=1")
     node.reset_peak_memory()
     before = node.memory()
     target = f"/rest/block/{chain.tip_hex}"
