@@ -8,7 +8,6 @@
 #include <json-c/json.h>
 
 #include "base/clock.h"
-#include "base/config.h"
 #include "base/hash.h"
 #include "base/intmath.h"
 #include "base/map.h"
@@ -176,7 +175,7 @@ static bool put_transactions(struct rpc_call *call, const struct block_template 
 static void put_limits(struct rpc_call *call, const struct block_template *t)
 {
     struct json_writer *w = call->out;
-    const uint64_t accepted = config_size(call->env->config, "excessiveblocksize");
+    const uint64_t accepted = chain_max_block_size(call->env->chain);
     const uint64_t made = assembler_max_size(chain_assembler(call->env->chain));
     if (t->height < chain_get_params(call->env->chain)->heights.genesis)
         jw_put_u64(w, "sigoplimit", BLOCK_SIGOPS_PER_MB * (1 + (made - 1) / 1000000));
@@ -231,7 +230,9 @@ static struct rpc_result put_template(struct rpc_call *call, const struct block_
     jw_put_i64(w, "version", rpc_block_version(call));
     jw_put_hash(w, "previousblockhash", t->prev->hash.b);
     if (!put_transactions(call, t))
-        return rpc_fail(call, RPC_OUT_OF_MEMORY, "the template was not written to its end");
+        return rpc_given_up(call)
+                   ? rpc_fail(call, RPC_MISC_ERROR, "nobody waits for the template any more")
+                   : rpc_fail(call, RPC_OUT_OF_MEMORY, "out of memory for the template");
     jw_key(w, "coinbaseaux");
     jw_object_open(w);
     jw_put_text(w, "flags", "");

@@ -102,6 +102,8 @@ def a_full_block_takes_those_that_pay_best(t):
         send(node, tx)
     first = node.rpc.getblocktemplate()
     equal(first["sizelimit"], 10**10)
+    node.rpc.setexcessiveblock(3 * 10**9)
+    equal(node.rpc.getblocktemplate()["sizelimit"], 3 * 10**9)
     equal(len(first["transactions"]), 3)
     send(node, child)
     block, = node.rpc.generatetoaddress(1, ADDRESS)
