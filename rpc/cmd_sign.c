@@ -210,7 +210,7 @@ static bool take_prevtxs(struct work *w)
     w->redeem = take_memory(w, n + 1, sizeof *w->redeem);
     if (!w->redeem)
         return false;
-    for (size_t k = 0; k < n; k++)
+    for (size_t k = 0; k < n && !rpc_given_up(w->call); k++)
         if (!take_prevtx(w, json_object_array_get_idx(list, k), k))
             return false;
     return true;
@@ -365,8 +365,10 @@ static const char *check_input(const struct work *w, const struct tx *tx, size_t
     enum script_err err = script_verify(&in);
     if (err == SCRIPT_OK)
         return NULL;
-    return script_err_is_verdict(err) ? script_err_message(err)
-                                      : "The script takes too long to be checked here";
+    if (script_err_is_verdict(err))
+        return script_err_message(err);
+    return err == SCRIPT_ERR_NOMEM ? "Not checked: out of memory for the script"
+                                   : "Not checked: the script takes too long";
 }
 
 /* Members complete and, when there are any, errors. */

@@ -142,6 +142,25 @@ static void a_list_that_memory_has_no_room_for_is_refused(void **state)
     largest_calloc = SIZE_MAX;
 }
 
+/* An output that makes an item of twice that size; nothing is to be signed. */
+static void lack_of_memory_is_no_fault_of_a_script(void **state)
+{
+    struct fixture *f = *state;
+    f->t.options.params.heights.genesis = f->t.options.params.heights.chronicle = 1;
+    test_chain_reopen(&f->t);
+    f->c.env.chain = f->t.chain;
+    char *push = calloc(1, 2 * LARGE + 1), *params;
+    memset(push, '1', 2 * LARGE);
+    params = xasprintf("[\"0100000001%.64s0000000000ffffffff0100000000000000000000000000\",[{\"txid\":\"%.64s\","
+                       "\"vout\":0,\"scriptPubKey\":\"4e400d0300%s767e\",\"amount\":1}],[]]", push, push, push);
+    assert_non_null(strstr(call_text(&f->c, "signrawtransaction", params), "\"complete\":true"));
+    largest_alloc = largest_calloc = largest_realloc = LARGE;
+    assert_non_null(strstr(call_text(&f->c, "signrawtransaction", params), "out of memory"));
+    largest_alloc = largest_calloc = largest_realloc = SIZE_MAX;
+    free(push);
+    free(params);
+}
+
 static void lack_of_memory_is_no_fault_of_a_block(void **state)
 {
     struct fixture *f = *state;
@@ -820,6 +839,7 @@ int main(void)
         T(waiting_commands_end_with_the_block_the_time_or_the_node),
         T(overviews_work_without_a_network),
         T(lack_of_memory_is_no_fault_of_a_transaction),
+        T(lack_of_memory_is_no_fault_of_a_script),
         T(lack_of_memory_is_no_fault_of_a_block),
         T(a_list_that_memory_has_no_room_for_is_refused),
     };
