@@ -20,17 +20,14 @@
 
 /* --- gettxout ------------------------------------------------------------------------------- */
 
-/* An output of the mempool is one of the next block. */
 static enum script_era coin_era(struct rpc_call *call, const struct coin_query *q, size_t i)
 {
-    int32_t height = q->coins[i].height;
-    return block_era(call->env->chain, height == COIN_IN_MEMPOOL ? q->tip.height + 1 : height);
+    return block_era(call->env->chain, coin_query_height(q, i));
 }
 
 static int32_t confirmations(const struct coin_query *q, size_t i)
 {
-    int32_t height = q->coins[i].height;
-    return height == COIN_IN_MEMPOOL ? 0 : q->tip.height - height + 1;
+    return q->tip.height - coin_query_height(q, i) + 1;
 }
 
 static enum coin_scope take_scope(const struct rpc_call *call)

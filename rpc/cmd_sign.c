@@ -131,10 +131,9 @@ static bool look_up(struct work *w, struct coin_query *q)
             struct spent *s = &w->spent[at + i];
             if (!q->found[i])
                 continue;
-            int32_t height = q->coins[i].height;
             *s = (struct spent){ .known = true,
                                  .value = q->coins[i].value,
-                                 .height = height == COIN_IN_MEMPOOL ? w->next_height : height };
+                                 .height = coin_query_height(q, i) };
             if (!keep_bytes(w, coin_query_script(q, i), &s->script))
                 return false;
         }

@@ -95,6 +95,12 @@ bool coin_query_run(struct coin_query *q, struct rpc_call *call, const struct ou
     return false;
 }
 
+int32_t coin_query_height(const struct coin_query *q, size_t i)
+{
+    const int32_t height = q->coins[i].height;
+    return height == COIN_IN_MEMPOOL ? q->tip.height + 1 : height;
+}
+
 struct span coin_query_script(const struct coin_query *q, size_t i)
 {
     if (q->parent[i])

@@ -37,7 +37,9 @@ void coin_query_free(struct coin_query *q); /* NULL is fine */
 /* Looks at the first of these outputs, q->done of them. False: call has failed. */
 bool coin_query_run(struct coin_query *q, struct rpc_call *call, const struct outpoint *outpoints,
                     size_t n);
-/* Of a coin that was found; borrowed until the next run. */
+/* Of a coin that was found: the height of its block, of the next one when it is in none. */
+int32_t coin_query_height(const struct coin_query *q, size_t i);
+/* Borrowed until the next run. */
 struct span coin_query_script(const struct coin_query *q, size_t i);
 
 #endif

@@ -81,14 +81,13 @@ static void answer_bytes(struct rest *r, const struct utxos *u)
 static void put_output(struct rest *r, struct json_writer *w, const struct utxos *u, size_t i)
 {
     struct chain *c = r->env->chain;
-    int32_t height = shown_height(u, i);
     jw_object_open(w);
-    jw_put_i64(w, "height", height);
+    jw_put_i64(w, "height", shown_height(u, i));
     jw_put_amount(w, "value", u->coins->coins[i].value);
     jw_key(w, "scriptPubKey");
     jw_object_open(w);
-    jw_put_script(w, coin_query_script(u->coins, i), chain_get_params(c), block_era(c, height),
-                  JW_SCRIPT_WITH_HEX);
+    jw_put_script(w, coin_query_script(u->coins, i), chain_get_params(c),
+                  block_era(c, coin_query_height(u->coins, i)), JW_SCRIPT_WITH_HEX);
     jw_object_close(w);
     jw_object_close(w);
 }

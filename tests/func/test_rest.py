@@ -203,6 +203,17 @@ def unspent_outputs(t):
 
 
 @case()
+def an_output_of_the_mempool_is_seen_as_one_of_the_next_block(t):
+    """Before Genesis a script hash means something."""
+    node, chain = node_with_coins(t, "-rest", genesis=1000)
+    tx = move(coin(chain, 1), script=b"\xa9\x14" + bytes(20) + b"\x87")
+    send(node, tx)
+    found = get_json(node, f"/rest/getutxos/checkmempool/{id_of(tx)}-0.json")["utxos"][0]
+    equal((found["height"], found["scriptPubKey"]["type"]), (0x7fffffff, "scripthash"))
+    equal(node.rpc.gettxout(id_of(tx), 0)["scriptPubKey"], found["scriptPubKey"])
+
+
+@case()
 def the_mempool(t):
     node, chain = node_with_coins(t, "-rest")
     equal(get_json(node, "/rest/mempool/contents.json"), {})
