@@ -142,10 +142,19 @@ static void order_append(struct mempool *mp, struct pool_entry *e)
     mp->order[mp->n_order++] = (struct pool_slot){ e->pub.sequence, e };
 }
 
+/* Sequences rise by one until slots are packed: then it stands where it came. */
+static size_t slot_of(const struct mempool *mp, const struct pool_entry *e)
+{
+    const uint64_t distance = e->pub.sequence - mp->order[0].sequence;
+    if (distance < mp->n_order && mp->order[distance].entry == e)
+        return (size_t)distance;
+    return pool_slot_after(mp, e->pub.sequence - 1);
+}
+
 /* Slots are packed when half of them are free. */
 static void order_remove(struct mempool *mp, const struct pool_entry *e)
 {
-    mp->order[pool_slot_after(mp, e->pub.sequence - 1)].entry = NULL;
+    mp->order[slot_of(mp, e)].entry = NULL;
     if (++mp->n_holes < 64 || 2 * mp->n_holes < mp->n_order)
         return;
     size_t n = 0;
@@ -172,6 +181,8 @@ static uint64_t hash_id(const struct mempool *mp, const struct txid *id)
 
 static struct pool_delta *find_delta(const struct mempool *mp, const struct txid *id)
 {
+    if (mp->deltas.n == 0) /* as good as always: then the hash is not worked out */
+        return NULL;
     return (struct pool_delta *)map_find(&mp->deltas, hash_id(mp, id), is_delta_of, id);
 }
 
@@ -183,6 +194,8 @@ int64_t mempool_fee_delta(const struct mempool *mp, const struct txid *id)
 
 static void forget_delta(struct mempool *mp, const struct txid *id)
 {
+    if (mp->deltas.n == 0)
+        return;
     free(map_remove(&mp->deltas, hash_id(mp, id), is_delta_of, id));
 }
 
