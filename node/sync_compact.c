@@ -342,13 +342,24 @@ static struct sync_rebuild *waiting_place(struct sync_peer *sp, const struct blo
     return place && place->rebuild && !place->intake && !place->ready ? place : NULL;
 }
 
+/* Not asked for, or answered before (attacks C3), or later than that of another peer: then this one
+ * owes nothing any more. */
+static void take_late_answer(struct sync_peer *sp, const struct block_hash *hash)
+{
+    struct header_node *node = header_index_find(sp->sync->headers, hash);
+    if (node && is_settled(node))
+        blocks_release(sp, node);
+}
+
 void sync_on_blocktxn(void *ctx, struct peer *p, const struct msg_blocktxn *m)
 {
     struct sync *s = ctx;
     struct sync_peer *sp = sync_peer_of(p);
     struct sync_rebuild *place = waiting_place(sp, &m->hash);
-    if (!place)
-        return; /* not asked for, or asked for and answered (attacks C3) */
+    if (!place) {
+        take_late_answer(sp, &m->hash);
+        return;
+    }
     struct header_node *node = place->node;
     switch (rebuild_fill(place->rebuild, m)) {
     case REBUILD_FINE:
@@ -399,6 +410,8 @@ void compact_too_large(struct sync_peer *sp, enum msg_id id, const uint8_t *head
             struct header_node *node = place->node;
             clear_place(place);
             ask_whole(sp, node);
+        } else {
+            take_late_answer(sp, &hash);
         }
     } else {
         struct header_node *node = header_index_find(sp->sync->headers, &hash);

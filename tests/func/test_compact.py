@@ -398,6 +398,25 @@ def silent_peers_lose_their_places_together(t):
     check(together >= 1, "asked at once")  # the first three may have come before and after a tick
 
 
+@case()
+def who_answers_after_another_has_brought_the_block_owes_nothing(t):
+    """Else it would be left as one that stalls, ten minutes later."""
+    chain = fresh_chain(112)
+    node = t.node_at(chain)
+    for first_coin, more in ((1, b""), (6, bytes(34 << 20))):  # the second answer is not collected
+        block = chain.add(*spends(chain, first_coin, 5))
+        quick, late = compact_peer(t, node), compact_peer(t, node)
+        for peer in (quick, late):
+            peer.send("cmpctblock", cmpctblock_payload(block))
+            equal(asked_for(peer, block), [1, 2, 3, 4, 5])
+        quick.send("blocktxn", blocktxn_payload(block, range(1, 6)))
+        t.wait(lambda b=block: node.tip() == b.hash_hex, 10, "tip")
+        equal(late.info(node)["inflight"], [chain.height])
+        late.send("blocktxn", blocktxn_payload(block, range(1, 6)) + more)
+        equal(late.ping().score(node), 0)
+        equal([p.info(node)["inflight"] for p in (quick, late)], [[], []])
+
+
 @case(timeout=90)
 def eight_peers_that_announce_and_stall_do_not_hold_up_the_tip(t):
     """Attack C5: the tip is reached within 5 s of the announcement."""
