@@ -167,6 +167,7 @@ static bool memory_allows(struct sync *s, uint64_t size)
     return size >= BLOCKFILE_STREAM_MIN || intake_memory_bytes() + size <= s->options.intake_budget;
 }
 
+/* The peer has done its part, whatever becomes of the block. */
 static void hand_over(struct sync_peer *sp, struct sync_rebuild *place)
 {
     struct sync *s = sp->sync;
@@ -174,19 +175,19 @@ static void hand_over(struct sync_peer *sp, struct sync_rebuild *place)
     struct verdict v;
     const struct flight *fl = flights_find(s->flights, node);
     const uint64_t size = rebuild_block_size(place->rebuild);
+    sp->delivered |= blocks_was_asked(sp, node);
     place->ready = fl && fl->arrived && !is_settled(node);
+    blocks_release(sp, node);
     if (place->ready)
         return;
     if (!is_settled(node) && memory_allows(s, size))
         place->intake = chain_block_begin(s->chain, node, size, NULL, sp->id | SOURCE_COMPACT, &v);
-    sp->delivered |= blocks_was_asked(sp, node);
     if (place->intake) {
         flights_set_arrived(s->flights, node); /* how long storing takes is not the peer's doing */
         feed(place);
     } else {
         clear_place(place);
     }
-    blocks_release(sp, node);
 }
 
 void compact_intake_drained(struct sync_peer *sp)

@@ -7,7 +7,7 @@ from framework import ADDRESS, RpcError, case, check, equal, main, within
 from blocks import (ANYONE, Block, Chain, Tx, TxIn, TxOut, coinbase, compact, display,
                     from_display, push, sha256d)
 from p2p import (ChainServer, Closed, MSG_BLOCK, MSG_CMPCT_BLOCK, Silence, blocktxn_payload,
-                 cmpctblock_payload, getblocktxn_payload, headers_payload, inventory,
+                 cmpctblock_payload, frame, getblocktxn_payload, headers_payload, inventory,
                  parse_cmpctblock, parse_getblocktxn, parse_headers, parse_inventory,
                  sendcmpct_payload, short_id)
 
@@ -415,6 +415,26 @@ def who_answers_after_another_has_brought_the_block_owes_nothing(t):
         late.send("blocktxn", blocktxn_payload(block, range(1, 6)) + more)
         equal(late.ping().score(node), 0)
         equal([p.info(node)["inflight"] for p in (quick, late)], [[], []])
+
+
+@case()
+def who_answers_while_the_block_of_another_is_stored_owes_nothing(t):
+    chain = fresh_chain(110)
+    node = t.node_at(chain, "-genesisactivationheight=1")
+    data = b"\x00\x6a" + bytes(4 << 20)
+    block = chain.fork(110).add(*[Tx([TxIn(chain.at(i).txs[0].txid(), 0)], [TxOut(0, data)])
+                                  for i in range(1, 6)])
+    quick, other = compact_peer(t, node), compact_peer(t, node)
+    for peer in (quick, other):
+        peer.send("cmpctblock", cmpctblock_payload(block))
+        equal(asked_for(peer, block), [1, 2, 3, 4, 5])
+    answer = blocktxn_payload(block, range(1, 6))
+    whole = frame("blocktxn", answer, other.magic)
+    other.send_raw(whole[:-1])
+    quick.send("blocktxn", answer)
+    other.send_raw(whole[-1:])
+    t.wait(lambda: node.tip() == block.hash_hex, 10, "tip")
+    equal([p.ping().info(node)["inflight"] for p in (quick, other)], [[], []])
 
 
 @case(timeout=90)
