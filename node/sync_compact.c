@@ -55,7 +55,8 @@ bool compact_is_arriving(const struct sync_peer *sp, const struct header_node *n
     return expected && peer_receiving(sp->peer, MSG_BLOCKTXN) > 0;
 }
 
-/* A free one; else that of the lowest block whose missing transactions have not come. */
+/* A free one; else that of the lowest block whose missing transactions have not come, which is
+ * given up with it and, where it is still wanted, asked for as a whole. */
 static struct sync_rebuild *make_place(struct sync_peer *sp)
 {
     struct sync_rebuild *lowest = NULL;
@@ -66,8 +67,11 @@ static struct sync_rebuild *make_place(struct sync_peer *sp)
         if (!place->intake && (!lowest || place->node->height < lowest->node->height))
             lowest = place;
     }
-    if (lowest)
+    if (lowest) {
+        sp->whole_only = lowest->node;
+        blocks_release(sp, lowest->node);
         clear_place(lowest);
+    }
     return lowest;
 }
 

@@ -437,6 +437,28 @@ def who_answers_while_the_block_of_another_is_stored_owes_nothing(t):
     equal([p.ping().info(node)["inflight"] for p in (quick, other)], [[], []])
 
 
+@case()
+def a_block_that_makes_room_for_the_third_at_once_is_asked_for_as_a_whole(t):
+    chain = fresh_chain(110)
+    node = t.node_at(chain)
+    peer = compact_peer(t, node)
+    blocks = [chain.fork(110).add(*spends(chain, 1, 5), coinbase_tx=coinbase(111, extra=bytes([i])))
+              for i in range(3)]
+    for block in blocks:
+        peer.send("cmpctblock", cmpctblock_payload(block))
+        equal(asked_for(peer, block), [1, 2, 3, 4, 5])
+    wanted = parse_inventory(peer.wait_for("getdata", seen=True,
+                                           match=lambda p: blocks[0].hash() in p))
+    equal(wanted, [(MSG_BLOCK, blocks[0].hash())])
+    peer.send("block", blocks[0].serialize())
+    for block in blocks:  # that of the first comes too late
+        peer.send("blocktxn", blocktxn_payload(block, range(1, 6)))
+    t.wait(lambda: node.tip() == blocks[0].hash_hex, 10, "tip")
+    t.wait(lambda: len(node.rpc.getchaintips()) == 3, 10, "two branches")
+    equal(peer.ping().score(node), 0)
+    equal(peer.info(node)["inflight"], [])
+
+
 @case(timeout=90)
 def eight_peers_that_announce_and_stall_do_not_hold_up_the_tip(t):
     """Attack C5: the tip is reached within 5 s of the announcement."""
