@@ -4,7 +4,7 @@ import threading
 import time
 
 from blocks import ANYONE, Tx, TxIn, TxOut, push
-from framework import LONG, case, check, equal, main, wait_until
+from framework import LONG, SCALE, case, check, equal, main, wait_until, within
 from p2p import Closed, parse_reject
 from txs import FEE, coin, fan_out, id_of, move, node_with_coins, output, pool
 
@@ -59,7 +59,7 @@ def flood_and_mine(t, node, chain, makers):
     times = connect_times(node, chain, SECONDS)
     for flood in floods:
         flood.end()
-    check(max(times) < BLOCK_LIMIT_S, "blocks took at most %.2f s" % max(times))
+    check(max(times) < within(BLOCK_LIMIT_S), "blocks took at most %.2f s" % max(times))
     check(node.is_alive(), "the node is alive")
     check(node.memory_rise(before) < 300 * 10**6, "memory rose by %d" % node.memory_rise(before))
     return floods
@@ -103,12 +103,12 @@ def heavy_scripts_do_not_hold_up_blocks(t):
     for i, tx in enumerate(spends):
         peers[i % 4].send("tx", tx.serialize())
     times = connect_times(node, chain, SECONDS)
-    check(max(times) < BLOCK_LIMIT_S, "blocks took at most %.2f s" % max(times))
-    check(median(times) < 0.1 + 5 * idle,
+    check(max(times) < within(BLOCK_LIMIT_S), "blocks took at most %.2f s" % max(times))
+    check(median(times) < within(0.1) + 5 * idle,
           "the median is %.3f s, idle %.3f s: none waits for the end of a script" % (median(times), idle))
     started = time.monotonic()
     equal(peers[0].ping() is not None, True)
-    check(time.monotonic() - started < 1, "pings are answered")
+    check(time.monotonic() - started < within(1), "pings are answered")
 
 
 def answer_time(node, peer, tx):
@@ -165,7 +165,7 @@ def attack_b4_slow_transactions_cost_their_sender_the_connection(t):
         pass
     started = cpu_seconds(node)
     check(sender.is_closed(60), "who sends them is left")
-    check(cpu_seconds(node) - started < 6, "its scripts cost %.1f s" % (cpu_seconds(node) - started))
+    check(cpu_seconds(node) - started < 6 * SCALE, "its scripts cost %.1f s" % (cpu_seconds(node) - started))
     equal(pool(node), set())
     for tx in (slow[0], last):  # the same bytes from elsewhere are known
         honest.send("tx", tx.serialize())
