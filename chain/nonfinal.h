@@ -19,7 +19,6 @@
 #include "chain/verdict.h"
 
 #define NONFINAL_MAX_AGE_S (28 * 24 * 3600)
-#define NONFINAL_CHECK_INTERVAL_S 600
 
 struct nonfinal;
 
