@@ -3,9 +3,9 @@
  * which run at the same time: its transactions are hashed, and it is copied to the page cache;
  * either takes a good part of a second for 1 GB. A piece is freed behind the slower pass.
  *
- * The block as a whole is hashed by who feeds it, while the bytes are in its cache: with two cores
- * the one worker of the pool has more to do than the feeder. That is a fifth of a millisecond for
- * what the loop reads at once.
+ * The block as a whole is hashed by who feeds it, while the bytes are in its cache; a pass would read
+ * them from memory once more, and the passes have more to do than the feeder anyway. That is a fifth
+ * of a millisecond for what the loop reads at once.
  */
 #include <config.h>
 
