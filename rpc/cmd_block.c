@@ -79,8 +79,8 @@ static bool is_large(struct rpc_call *call, const struct header_node *node)
     return d.data.size >= LARGE_BLOCK;
 }
 
-/* The answer begins before such a block has been read, with what is written already. What fails from
- * then on can only cut it, so a look at the coinbase comes first. */
+/* The answer begins before such a block has been read, with what is written already. What fails
+ * from then on can only cut it, so a look at the coinbase comes first. */
 static enum err begin_large(struct rpc_call *call, struct header_node *node, struct error *e)
 {
     enum err rc = block_scan(call, node, SCAN_COINBASE, put_nothing, NULL, e);

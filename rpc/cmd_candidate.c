@@ -234,8 +234,8 @@ static const struct rpc_command rows[] = {
       .category = "mining",
       .where = RPC_ON_WORKER,
       .fn = cmd_getminingcandidate,
-      .help = "A block to be solved, without its transactions. The root is that of the coinbase and "
-              "its Merkle proof.",
+      .help = "A block to be solved, without its transactions. The root is that of the coinbase "
+              "and its Merkle proof.",
       .result = "{id, prevhash, coinbase?, coinbaseValue, version, nBits, time, height, num_tx, "
                 "sizeWithoutCoinbase, merkleProof:[\"hash\", ...]}; num_tx counts the coinbase",
       .example = "false",

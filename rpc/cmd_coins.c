@@ -103,7 +103,8 @@ static unsigned take_fields(struct rpc_call *call, struct json_object *list)
             bit = FIELD_ALL;
         if (!bit) {
             rpc_fail(call, RPC_INVALID_PARAMS,
-                     "Wrong return field: %.60s (fields are scriptPubKey, scriptPubKeyLen, value, isStandard, confirmations, or * alone)",
+                     "Wrong return field: %.60s (fields are scriptPubKey, scriptPubKeyLen, value, "
+                     "isStandard, confirmations, or * alone)",
                      name ? name : "null");
             return 0;
         }

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/config.h"
+#include "base/intmath.h"
 #include "base/mem.h"
 #include "chain/chain.h"
 #include "chain/journal.h"
@@ -292,8 +292,9 @@ static struct rpc_result cmd_prioritisetransaction(struct rpc_call *call)
 
 #define ENTRY_RESULT "{size, fee, modifiedfee, time, height, depends:[txid]}"
 #define LIST_RESULT "[txid], or with verbose {txid:" ENTRY_RESULT "}"
-#define TXID { "txid", RPC_HASH, RPC_REQUIRED, RPC_CLI_TEXT, "Transaction in the mempool." }
-#define VERBOSE { "verbose", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON, "Objects instead of ids (false)." }
+#define TXID { "txid", RPC_HASH, RPC_REQUIRED, RPC_CLI_TEXT, "Transaction in the mempool" }
+#define VERBOSE                                                                                    \
+    { "verbose", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON, "Objects instead of ids (default false)" }
 
 static const struct rpc_command rows[] = {
     { .name = "getmempoolinfo",
@@ -354,10 +355,10 @@ static const struct rpc_command rows[] = {
               "is kept until it is in a block.",
       .result = "true",
       .example = "\"txid\" 0 10000",
-      .params = { { "txid", RPC_HASH, RPC_REQUIRED, RPC_CLI_TEXT, "Transaction." },
-                  { "priority_delta", RPC_NUMBER, RPC_REQUIRED, RPC_CLI_JSON, "Has no meaning." },
+      .params = { { "txid", RPC_HASH, RPC_REQUIRED, RPC_CLI_TEXT, "Transaction" },
+                  { "priority_delta", RPC_NUMBER, RPC_REQUIRED, RPC_CLI_JSON, "Has no meaning" },
                   { "fee_delta", RPC_INT, RPC_REQUIRED, RPC_CLI_JSON,
-                    "Satoshis to add, or to take off when negative." } } },
+                    "Satoshis to add, or to take off when negative" } } },
 };
 
-const struct rpc_group rpc_mempool_commands = { rows, sizeof rows / sizeof *rows };
+const struct rpc_group rpc_mempool_commands = { rows, COUNT_OF(rows) };

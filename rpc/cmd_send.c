@@ -1,4 +1,4 @@
-/* Transactions from clients into the mempool: sendrawtransaction, sendrawtransactions, savemempool. */
+/* From clients into the mempool: sendrawtransaction, sendrawtransactions, savemempool. */
 #include "rpc/commands.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* getblocktemplate (BIP 22, 23): candidates with all their transactions, long polling, proposals. */
+/* getblocktemplate (BIP 22, 23): all transactions of a candidate, long polling, proposals. */
 #include "rpc/commands.h"
 
 #include <stdio.h>

@@ -335,8 +335,8 @@ static const struct rpc_command rows[] = {
       .params = { { "scripts", RPC_ARRAY, RPC_REQUIRED, RPC_CLI_JSON,
                     "[{\"tx\":hex,\"n\":input,\"flags\":bits,\"reportflags\":bool,"
                     "\"prevblockhash\":hash (default the tip; not with flags),\"txo\":{"
-                    "\"lock\":hex,\"value\":satoshis,\"height\":of its block, -1 mempool} (default looked up)}, "
-                    "...]" },
+                    "\"lock\":hex,\"value\":satoshis,\"height\":of its block, -1 mempool} "
+                    "(default looked up)}, ...]" },
                   { "stopOnFirstInvalid", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
                     "Skip what follows a script that fails (default true)" },
                   { "totalTimeout", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,

@@ -315,8 +315,8 @@ static struct rpc_result cmd_why(struct rpc_call *call)
         jw_object_close(w);
     } else {
         result = rpc_fail(call, RPC_NOT_FOUND,
-                          "Nothing is known of %.80s: give a transaction or block id, the number or "
-                          "address of a peer, sync, or memory",
+                          "Nothing is known of %.80s: give a transaction or block id, the number "
+                          "or address of a peer, sync, or memory",
                           subject);
     }
     buf_clear(&a.text);
@@ -333,6 +333,7 @@ static const struct rpc_command rows[] = {
       .result = "{answer, recorded:[{time, cause}]}",
       .example = "sync",
       .params = { { "subject", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT,
-                    "Id of a transaction or block, number or address of a peer, sync, or memory" } } },
+                    "Id of a transaction or block, number or address of a peer, sync, or "
+                    "memory" } } },
 };
 const struct rpc_group rpc_why_commands = { rows, COUNT_OF(rows) };

@@ -208,7 +208,8 @@ static void put_arguments(const struct rpc_command *c, struct buf *out)
         const struct rpc_param *p = &c->params[i];
         int name_len = (int)strcspn(p->name, "|");
         buf_printf(out, "%zu. %-14.*s (%s, %s) %s\n", i + 1, name_len, p->name,
-                   rpc_type_name(p->type), p->need == RPC_REQUIRED ? "required" : "optional", p->help);
+                   rpc_type_name(p->type), p->need == RPC_REQUIRED ? "required" : "optional",
+                   p->help);
     }
 }
 

@@ -101,7 +101,7 @@ struct rpc_command {
     enum rpc_where where;
     unsigned flags;
     rpc_fn fn;
-    /* Where a call with these parameters (array, object or NULL) runs; NULL: all in the same place */
+    /* Where a call with these parameters (array, object or NULL) runs; NULL: all where it says */
     enum rpc_where (*place)(struct json_object *params);
     const char *help;    /* what it does */
     const char *result;  /* what comes back */

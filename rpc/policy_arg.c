@@ -8,7 +8,9 @@
 #include "base/intmath.h"
 #include "script/flags.h"
 
-enum setting_type { SETTING_BOOL, SETTING_I32, SETTING_U32, SETTING_I64, SETTING_U64, SETTING_KEPT };
+enum setting_type {
+    SETTING_BOOL, SETTING_I32, SETTING_U32, SETTING_I64, SETTING_U64, SETTING_KEPT
+};
 
 /* Field of struct tx_policy; SETTING_KEPT: known, but the node's own value counts. */
 static const struct setting {

@@ -30,8 +30,8 @@
 #define WRONG_PASSWORD_DELAY_MS 250 /* spec rpc 1.4: slows guessing */
 #define STOP_GRACE_MS 2000
 #define STATUS_MAX 128
-#define QUICK_US 1000         /* a try on the HTTP thread that takes longer had to wait for the disk: */
-#define PAUSE_FACTOR 20       /* no other for so many times as long */
+#define QUICK_US 1000   /* a try on the HTTP thread that takes longer had to wait for the disk: */
+#define PAUSE_FACTOR 20 /* no other for so many times as long */
 
 static const char type_text[] = "text/plain";
 

@@ -2,8 +2,9 @@
  * The RPC server: HTTP in front, the command table behind, worker threads between.
  *
  * The HTTP thread checks address, path, method and credentials, then parses small requests and
- * runs commands marked RPC_ON_HTTP at once, and RPC_TRY_ON_HTTP while that is quick. Everything else goes to a bounded queue of workers
- * (spec rpc 1.1), commands that wait for events to threads of their own.
+ * runs commands marked RPC_ON_HTTP at once, and RPC_TRY_ON_HTTP while that is quick. Everything
+ * else goes to a bounded queue of workers (spec rpc 1.1), commands that wait for events to threads
+ * of their own.
  * The functions below belong to the thread that starts and stops the node, except set_status.
  */
 #ifndef RPC_SERVER_H
