@@ -258,8 +258,8 @@ enum err chain_submit_txs(struct chain *c, struct tx_submission *s, size_t n,
                           struct error *e) MUST_CHECK;
 void tx_submissions_clear(struct tx_submission *s, size_t n); /* gives up the references */
 /* The same for one, of a caller that does not wait: done gets the result on the chain thread, where
- * it must be brief; what the result points to ends with the call. False: the node stops, and done
- * is not called. s->result is not written. */
+ * it must be brief, before handlers.txs_judged; what the result points to ends with the call.
+ * False: the node stops, and done is not called. s->result is not written. */
 typedef void (*tx_done_fn)(void *ctx, const struct tx_result *result);
 bool chain_submit_tx_later(struct chain *c, const struct tx_submission *s, tx_done_fn done,
                            void *ctx) MUST_CHECK;
