@@ -62,7 +62,7 @@ static struct rpc_result submit(struct rpc_call *call, struct tx_submission *s)
 {
     struct rpc_later *later = rpc_later_begin(call);
     if (!later)
-        return submit_and_wait(call, s);
+        return call->on_http ? rpc_elsewhere() : submit_and_wait(call, s);
     if (chain_submit_tx_later(call->env->chain, s, on_judged, later))
         return rpc_pending();
     rpc_later_drop(later);

@@ -122,7 +122,7 @@ struct rpc_call {
     void *client;
     struct rpc_laters *laters; /* NULL: the handler cannot answer later (later.h) */
     struct json_object *id;
-    bool on_http;             /* of RPC_TRY_ON_HTTP: may decline by rpc_elsewhere */
+    bool on_http;             /* may decline by rpc_elsewhere rather than wait */
     enum rpc_code code;       /* of a failure */
     struct buf message;
 };

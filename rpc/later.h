@@ -5,7 +5,8 @@
  * call.
  *
  * Calls of a batch and of other interfaces cannot wait: for them rpc_later_begin gives NULL, and
- * the handler does its work before it returns.
+ * the handler does its work before it returns, or leaves it to a worker when it is on the HTTP
+ * thread (memory for the answer was short).
  */
 #ifndef RPC_LATER_H
 #define RPC_LATER_H

@@ -517,6 +517,21 @@ static void the_http_thread_shows_small_transactions_of_the_index_and_leaves_oth
     free(data);
 }
 
+static void the_http_thread_waits_for_no_transaction_to_be_judged(void **state)
+{
+    struct fixture *f = *state;
+    struct built_tx move;
+    char hex[400], params[420];
+    test_chain_grow(&f->t, 102);
+    builder_move(&f->t.blocks[1].coinbase, f->t.blocks[1].reward, &move);
+    assert_true(move.raw.len < sizeof hex / 2);
+    hex_encode(hex, move.raw.data, move.raw.len);
+    snprintf(params, sizeof params, "[\"%s\", true, true]", hex);
+    assert_false(http_thread_answers(&f->c, "sendrawtransaction", params)); /* no answer later */
+    call(&f->c, "sendrawtransaction", params);
+    built_tx_clear(&move);
+}
+
 static void decoderawtransaction_shows_inputs_and_outputs(void **state)
 {
     struct fixture *f = *state;
@@ -824,6 +839,7 @@ int main(void)
         T(getrawtransaction_finds_by_output_block_and_index),
         T(getrawtransaction_uses_the_index),
         T(the_http_thread_shows_small_transactions_of_the_index_and_leaves_others),
+        T(the_http_thread_waits_for_no_transaction_to_be_judged),
         T(decoderawtransaction_shows_inputs_and_outputs),
         T(decodescript_and_validateaddress_tell_what_they_see),
         T(submitblock_answers_by_bip_22),
