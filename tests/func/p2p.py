@@ -227,7 +227,7 @@ class Peer:
     def __init__(self, sock, network="regtest"):
         self.socket = sock
         self.magic = MAGIC[network]
-        self.buffer = b""
+        self.buffer = bytearray()  # grows in place: messages have tens of megabytes
         self.seen = []           # (command, payload) of everything received
         self.answer_pings = True
         self.their_version = None
@@ -296,24 +296,22 @@ class Peer:
         """The next message as (command, payload); checks magic and checksum."""
         deadline = time.monotonic() + timeout
         self._fill(24, deadline)
-        head = self.buffer[:24]
+        head = bytes(self.buffer[:24])
         if head[:4] != self.magic:
             raise AssertionError(f"wrong magic {head[:4].hex()}")
         command = head[4:16].rstrip(b"\0").decode()
         length, = struct.unpack_from("<I", head, 16)
+        begin = 24
         if command == "extmsg":
-            self._fill(44, deadline)
+            begin = 44
+            self._fill(begin, deadline)
             command = self.buffer[24:36].rstrip(b"\0").decode()
             length, = struct.unpack_from("<Q", self.buffer, 36)
-            self._fill(44 + length, deadline)
-            payload = self.buffer[44:44 + length]
-            self.buffer = self.buffer[44 + length:]
-        else:
-            self._fill(24 + length, deadline)
-            payload = self.buffer[24:24 + length]
-            self.buffer = self.buffer[24 + length:]
-            if sha256d(payload)[:4] != head[20:24]:
-                raise AssertionError(f"wrong checksum of {command}")
+        self._fill(begin + length, deadline)
+        payload = bytes(memoryview(self.buffer)[begin:begin + length])
+        del self.buffer[:begin + length]
+        if begin == 24 and sha256d(payload)[:4] != head[20:24]:
+            raise AssertionError(f"wrong checksum of {command}")
         if command == "ping" and self.answer_pings:
             self.send("pong", payload)
         self.seen.append((command, payload))
