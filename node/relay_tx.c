@@ -19,6 +19,7 @@
 /* CPU time that a peer's refused transactions may cost (attacks B4): two seconds, then 2 %. */
 #define REFUSED_BURST_US 2000000
 #define REFUSED_MILLI_US_PER_S 20000000
+#define COST_FIRST_US 3000 /* taken for that of a new peer's transactions: the limit of a batch */
 /* Non-final transactions taken from a peer: as many as one may be replaced, spec consensus 5.4. */
 #define PARKED_BURST 7200
 #define PARKED_MILLI_PER_S 2000
@@ -121,6 +122,7 @@ struct relay_peer *relay_peer_new(struct relay *r, struct peer *p)
     rp->id = peer_id(p);
     rp->peer = p;
     rp->relay = r;
+    rp->cost_us = COST_FIRST_US;
     rp->place = tx_ring_end(r->ring);
     rp->fee_next_ms = rp->sync_next_ms = now;
     rp->announcer = tx_requests_add_peer(r->requests, rp, preferred);
@@ -142,6 +144,7 @@ void relay_peer_free(struct relay_peer *rp)
     list_remove(&r->peers, &rp->link);
     tx_requests_remove_peer(r->requests, rp->announcer, clock_mono_ms());
     orphans_remove_peer(r->orphans, rp->orphans);
+    relay_end_waiting(rp);
     recent_set_clear(&rp->known);
     buf_clear(&rp->stream);
     free(rp->ask.v);
@@ -255,7 +258,8 @@ static size_t relay_memory(const struct relay *r)
                    r->news.cap * sizeof(*r->news.news);
     for (struct relay_peer *rp = relay_first_peer(r); rp; rp = relay_next_peer(rp))
         bytes += mem_cost(sizeof(*rp)) + recent_set_bytes(&rp->known) +
-                 (rp->ask.cap + rp->first.cap) * sizeof(struct inv_item);
+                 (rp->ask.cap + rp->first.cap) * sizeof(struct inv_item) +
+                 rp->waiting.bytes + rp->waiting.cap * sizeof(struct tx *);
     return bytes;
 }
 

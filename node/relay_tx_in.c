@@ -15,9 +15,15 @@
 #include "node/relay_tx_internal.h"
 #include "node/sync_internal.h"
 
-/* Of one peer, with the chain at one time. */
+/* Of one peer, with the chain at one time or waiting for that. */
 #define JUDGING_MAX 20000
 #define JUDGING_BYTES (16u << 20)
+/* With the chain: as many as cost OFFERED_US together, if they cost what others of the peer did
+ * lately. Who begins with cheap ones has no more than OFFERED_MAX dear ones in. */
+#define OFFERED_MAX 512
+#define OFFERED_MIN 16
+#define OFFERED_US 50000
+#define COST_FADES 64 /* a cost counts less with each transaction, by this part */
 #define STREAM_US_PER_MB 1000 /* what a large transaction costs that is only hashed */
 
 static bool tx_has_id(const void *item, const void *key)
@@ -46,8 +52,10 @@ void relay_charge(struct relay_peer *rp, int64_t us)
 {
     if (us <= 0 || peer_is_whitelisted(rp->peer) || peer_kind(rp->peer) == PEER_MANUAL)
         return;
-    if (!ratelimit_take(&rp->refused_us, (uint64_t)us, clock_mono_ms()))
-        peer_disconnect(rp->peer, "its refused transactions cost too much");
+    if (ratelimit_take(&rp->refused_us, (uint64_t)us, clock_mono_ms()))
+        return;
+    rp->costs_too_much = true;
+    peer_disconnect(rp->peer, "its refused transactions cost too much");
 }
 
 /* --- asking --- */
@@ -155,18 +163,81 @@ bool relay_may_judge(const struct relay_peer *rp)
     return !rp->paused && rp->judging < JUDGING_MAX / 2;
 }
 
-bool relay_judge(struct relay *r, struct tx *tx, struct relay_peer *rp)
+/* --- as many as do not hold up others --- */
+
+static size_t offer_window(const struct relay_peer *rp)
 {
-    if (!chain_offer_tx(r->chain, tx, rp->id)) {
-        tx_unref(tx);
-        return false;
+    const int64_t n = OFFERED_US / MAX_OF(rp->cost_us, 1);
+    return (size_t)MIN_OF(MAX_OF(n, OFFERED_MIN), OFFERED_MAX);
+}
+
+/* The highest counts, so that one dear transaction makes the next ones wait. */
+static void note_cost(struct relay_peer *rp, int64_t us)
+{
+    rp->cost_us = MAX_OF(us, rp->cost_us - (rp->cost_us + COST_FADES - 1) / COST_FADES);
+}
+
+static void wait_for_place(struct tx_line *l, struct tx *tx)
+{
+    if (l->end == l->cap && l->at > l->cap / 2) {
+        memmove(l->v, l->v + l->at, (l->end - l->at) * sizeof(struct tx *));
+        l->end -= l->at;
+        l->at = 0;
+    } else if (l->end == l->cap) {
+        l->cap = MAX_OF(2 * l->cap, 16);
+        l->v = xrealloc(l->v, l->cap * sizeof(struct tx *));
     }
+    l->v[l->end++] = tx;
+    l->bytes += tx_memory(tx);
+}
+
+static struct tx *first_in_line(struct tx_line *l)
+{
+    if (l->at == l->end)
+        return NULL;
+    struct tx *tx = l->v[l->at++];
+    l->bytes -= tx_memory(tx);
+    if (l->at == l->end)
+        l->at = l->end = 0;
+    return tx;
+}
+
+/* When the chain is closing none of them will be judged. */
+static void offer_waiting(struct relay_peer *rp, size_t most)
+{
+    struct tx *tx;
+    while (rp->offered < most && (tx = first_in_line(&rp->waiting)) != NULL)
+        rp->offered += chain_offer_tx(rp->relay->chain, tx, rp->id);
+}
+
+void relay_judge(struct relay *r, struct tx *tx, struct relay_peer *rp)
+{
     map_put(&r->judging, siphash_32(&r->key, tx->id.b), tx);
     r->judging_bytes += tx_memory(tx);
     rp->judging_bytes += tx_memory(tx);
     rp->judging++;
+    wait_for_place(&rp->waiting, tx);
+    offer_waiting(rp, offer_window(rp));
     pause_if_full(rp);
-    return true;
+}
+
+static struct tx *take_judging(struct relay *r, const struct txid *id)
+{
+    struct tx *tx = map_remove(&r->judging, siphash_32(&r->key, id->b), tx_has_id, id);
+    if (tx)
+        r->judging_bytes -= tx_memory(tx);
+    return tx;
+}
+
+/* Who sends and goes at once is heard all the same. */
+void relay_end_waiting(struct relay_peer *rp)
+{
+    struct tx *tx;
+    if (!rp->costs_too_much)
+        offer_waiting(rp, SIZE_MAX);
+    while ((tx = first_in_line(&rp->waiting)) != NULL)
+        tx_unref(take_judging(rp->relay, &tx->id));
+    free(rp->waiting.v);
 }
 
 static void forget_retried(struct relay_peer *rp, const struct txid *id)
@@ -178,16 +249,18 @@ static void forget_retried(struct relay_peer *rp, const struct txid *id)
         }
 }
 
-void relay_judged(struct relay *r, const struct txid *id, struct relay_peer *rp)
+void relay_judged(struct relay *r, const struct txid *id, struct relay_peer *rp, int64_t cpu_us)
 {
-    struct tx *tx = map_remove(&r->judging, siphash_32(&r->key, id->b), tx_has_id, id);
+    struct tx *tx = take_judging(r, id);
     if (!tx)
-        return; /* of RPC */
-    r->judging_bytes -= tx_memory(tx);
+        return;
     if (rp) {
         rp->judging_bytes -= tx_memory(tx);
         rp->judging--;
+        rp->offered--;
         forget_retried(rp, id);
+        note_cost(rp, cpu_us);
+        offer_waiting(rp, offer_window(rp));
         resume_if_room(rp);
     }
     tx_unref(tx);
@@ -244,7 +317,7 @@ static void take(struct relay_peer *rp, struct tx *tx)
         refuse(rp, REJECT_CODE_RATE, "non-final-txn-replacement-rate", &tx->id);
         tx_unref(tx);
     } else {
-        (void)relay_judge(r, tx, rp);
+        relay_judge(r, tx, rp);
     }
 }
 
@@ -333,8 +406,8 @@ void relay_stream_end(struct relay_peer *rp, enum stream_end how)
 {
     struct txid id;
     sha256d_final(&rp->stream_hash, id.b);
-    const bool good =
-        !rp->stream_has_checksum || memcmp(rp->stream_checksum, id.b, sizeof(rp->stream_checksum)) == 0;
+    const bool good = !rp->stream_has_checksum ||
+                      memcmp(rp->stream_checksum, id.b, sizeof(rp->stream_checksum)) == 0;
     if (how == STREAM_COMPLETE && good && rp->stream_kept)
         relay_on_tx(rp, buf_span(&rp->stream), &id);
     else if (how == STREAM_COMPLETE && good)

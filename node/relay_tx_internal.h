@@ -18,8 +18,8 @@
 
 #define RELAY_TURN_US 4000   /* work in one turn of the loop; then sockets get theirs */
 #define FILTER_ROUND_BYTES 65536 /* matched with a peer's bloom filter before others have a turn */
-/* Orphans of one peer that are judged again at one time: each may take the time limit of a batch, so
- * that more of them would hold up all others (attacks B1). */
+/* Orphans of one peer that are judged again at one time: each may take the time limit of a batch,
+ * so that more of them would hold up all others (attacks B1). */
 #define ORPHANS_AT_ONCE 4
 #define OWN_FIRST_PEERS 2    /* peers that hear of our own transactions first (attacks D12) */
 
@@ -27,6 +27,13 @@
 struct inv_list {
     struct inv_item *v;
     size_t n, cap;
+};
+
+/* Transactions of relay.judging, the first ones first. */
+struct tx_line {
+    struct tx **v;
+    size_t at, end, cap;
+    size_t bytes;            /* memory of the transactions */
 };
 
 /* A mempool answer on its way. */
@@ -48,11 +55,15 @@ struct relay_peer {
     struct tx_announcer *announcer;
     struct orphan_owner *orphans;
     struct inv_list ask;     /* to be asked for when the turn ends */
-    size_t judging, judging_bytes; /* handed to the chain */
+    size_t judging, judging_bytes; /* with the chain, or waiting for that */
+    size_t offered;          /* with the chain */
+    struct tx_line waiting;
+    int64_t cost_us;         /* CPU time of a transaction: the highest lately */
     bool paused;             /* not read because of these */
     struct txid retried[ORPHANS_AT_ONCE]; /* orphans among them */
     size_t n_retried;
     struct ratelimit refused_us; /* CPU time for what was refused */
+    bool costs_too_much;     /* it was more than that */
     struct ratelimit parked; /* non-final ones taken from it (attacks B8) */
     uint64_t stream_size;    /* of a large transaction coming in; 0: none */
     struct sha256 stream_hash;
@@ -155,12 +166,14 @@ void inv_list_add(struct inv_list *l, enum inv_type type, const struct txid *id)
 
 /* --- relay_tx_in.c --- */
 bool relay_knows(const struct relay *r, const struct txid *id);
-/* Hands it to the chain; the reference is taken over. False: the chain has ended. */
-bool relay_judge(struct relay *r, struct tx *tx, struct relay_peer *rp);
+/* Hands it to the chain, now or when there is a place; the reference is taken over. */
+void relay_judge(struct relay *r, struct tx *tx, struct relay_peer *rp);
 /* The peer has room for more than what comes from its socket. */
 bool relay_may_judge(const struct relay_peer *rp);
-/* The chain has judged it; rp: NULL when the peer has gone. */
-void relay_judged(struct relay *r, const struct txid *id, struct relay_peer *rp);
+/* The chain has judged a peer's, for this CPU time; rp: NULL when the peer has gone. */
+void relay_judged(struct relay *r, const struct txid *id, struct relay_peer *rp, int64_t cpu_us);
+/* The peer goes; what the chain has not got of it goes too if it is left for its cost. */
+void relay_end_waiting(struct relay_peer *rp);
 void relay_note_ask(void *ctx, void *relay_peer, const struct txid *id); /* tx_requests asks */
 void relay_flush_asks(struct relay *r);
 /* CPU time was spent in vain for this peer. */

@@ -43,7 +43,7 @@ static void ask_parents(struct relay_peer *rp, const struct txid *parents, size_
 static void judge_again(struct relay_peer *rp, struct tx *tx)
 {
     if (recent_set_add(&rp->relay->retried, tx->id.b))
-        (void)relay_judge(rp->relay, tx_ref(tx), rp);
+        relay_judge(rp->relay, tx_ref(tx), rp);
     else
         recent_set_add(&rp->relay->rejected, tx->id.b);
 }
@@ -92,7 +92,8 @@ static void on_judged(struct relay *r, const struct tx_news *news)
 {
     const struct txid *id = &news->tx->id;
     struct relay_peer *rp = relay_find_peer(r, news->source);
-    relay_judged(r, id, rp);
+    if (news->source < TX_SOURCE_FINALISED) /* a peer; others may have offered the same one */
+        relay_judged(r, id, rp, news->cpu_us);
     switch (news->outcome) {
     case TX_ACCEPTED:
         if (rp)
@@ -181,9 +182,8 @@ static void retry_orphans(struct relay_peer *rp)
     struct tx *tx;
     while (rp->n_retried < ORPHANS_AT_ONCE && relay_may_judge(rp) &&
            (tx = orphans_take_ready(r->orphans, rp->orphans)) != NULL) {
-        const struct txid id = tx->id;
-        if (relay_judge(r, tx, rp))
-            rp->retried[rp->n_retried++] = id;
+        rp->retried[rp->n_retried++] = tx->id;
+        relay_judge(r, tx, rp);
     }
 }
 

@@ -6,7 +6,7 @@ import time
 from blocks import ANYONE, Tx, TxIn, TxOut, push
 from framework import LONG, SCALE, case, check, equal, main, wait_until, within
 from p2p import Closed, parse_reject
-from txs import FEE, coin, fan_out, id_of, move, node_with_coins, output, pool
+from txs import FEE, coin, fan_out, id_of, mine, move, node_with_coins, output, pool
 
 BLOCK_LIMIT_S = 2.0
 SECONDS = 60 if LONG else 5
@@ -111,6 +111,28 @@ def heavy_scripts_do_not_hold_up_blocks(t):
     check(time.monotonic() - started < within(1), "pings are answered")
 
 
+@case(timeout=120)
+def what_rpc_submits_too_does_not_use_up_the_places_of_a_peer(t):
+    node, chain = node_with_coins(t, "-maxstdtxvalidationduration=1")
+    count = 40
+    txid, index, value = coin(chain, 1)
+    fund = Tx([TxIn(txid, index)], [TxOut(value // count, heavy_lock(300)) for _ in range(count)])
+    mine(node, chain, fund)
+    peer = t.peer(node)
+    slow = [move(output(fund, i)) for i in range(count)]
+    hexes = [{"hex": tx.serialize().hex()} for tx in slow]
+    submit = threading.Thread(target=lambda: node.rpc.sendrawtransactions(hexes))
+    submit.start()
+    time.sleep(0.1)
+    for tx in reversed(slow):  # those of RPC are judged first
+        peer.send("tx", tx.serialize())
+    submit.join()
+    equal(pool(node), {id_of(tx) for tx in slow})
+    last = move(coin(chain, 2))
+    peer.send("tx", last.serialize())
+    wait_until(lambda: id_of(last) in pool(node), 10, "the peer is heard")
+
+
 def answer_time(node, peer, tx):
     """Until a ping is answered and the transaction is in the mempool."""
     started = time.monotonic()
@@ -120,32 +142,57 @@ def answer_time(node, peer, tx):
     return time.monotonic() - started
 
 
-@case(timeout=180)
-def attack_b1_costly_orphans_of_one_parent_do_not_hold_up_other_peers(t):
-    """None of them breaks a rule: each takes more time than it may have, beyond that of a batch. The
-    slowest answer to another peer is compared with the time until their sender is left, which is 2 s
-    of CPU time, since the machine may be busy: a fiftieth of that is usual."""
-    node, chain = node_with_coins(t, "-maxnonstdtxvalidationduration=60")
-    count = 400
-    txid, index, value = coin(chain, 1)
-    parent = Tx([TxIn(txid, index)], [TxOut(value // (count + 1), heavy_lock(1000))] * count)
-    sender, honest = t.peer(node), t.peer(node)
-    parent_id, share = parent.txid(), parent.outputs[0].value
-    for i in range(count):
-        sender.send("tx", move((parent_id, i, share)).serialize())
-    t.wait(lambda: node.rpc.getorphaninfo()["size"] == count, what="all are orphans")
-    root, *txs = fan_out(coin(chain, 2), 999)
-    answer_time(node, honest, root)
+def slowest_answer(node, peer, txs, goes_on):
+    """While that is true: the longest answer_time, how long all took, and how many of them there
+    were. The machine may be busy, so the one is to be compared with the other."""
     started, worst, sent = time.monotonic(), 0, 0
-    honest.send("tx", parent.serialize())
-    while node.rpc.getorphaninfo()["size"] > 0:
-        worst = max(worst, answer_time(node, honest, txs[sent]))
+    while goes_on():
+        worst = max(worst, answer_time(node, peer, txs[sent]))
         sent += 1
         time.sleep(0.02)
-    took = time.monotonic() - started
+    return worst, time.monotonic() - started, sent
+
+
+def costly_children(chain, count):
+    """A transaction, and as many that spend it and break no rule, but take their time."""
+    txid, index, value = coin(chain, 1)
+    parent = Tx([TxIn(txid, index)], [TxOut(value // (count + 1), heavy_lock(1000))] * count)
+    parent_id, share = parent.txid(), parent.outputs[0].value
+    return parent, [move((parent_id, i, share)) for i in range(count)]
+
+
+@case(timeout=180)
+def attack_b1_costly_orphans_of_one_parent_do_not_hold_up_other_peers(t):
+    """Each is allowed more time than a batch gives. Their sender is left when they have cost 2 s of
+    CPU time; the slowest answer to another peer takes about a fiftieth of that."""
+    node, chain = node_with_coins(t, "-maxnonstdtxvalidationduration=60")
+    sender, honest = t.peer(node), t.peer(node)
+    parent, children = costly_children(chain, 400)
+    for tx in children:
+        sender.send("tx", tx.serialize())
+    t.wait(lambda: node.rpc.getorphaninfo()["size"] == len(children), what="all are orphans")
+    root, *txs = fan_out(coin(chain, 2), 999)
+    answer_time(node, honest, root)
+    honest.send("tx", parent.serialize())
+    worst, took, sent = slowest_answer(node, honest, txs, lambda: node.rpc.getorphaninfo()["size"] > 0)
     check(sender.is_closed(), "who sent them is left")
     check(worst < took / 5, "the slowest of %d answers took %.3f s of %.1f s" % (sent, worst, took))
     equal(pool(node), {id_of(tx) for tx in [parent, root] + txs[:sent]})
+
+
+@case(timeout=180)
+def attack_b4_costly_transactions_of_one_peer_do_not_hold_up_others(t):
+    """The same without orphans: it has no more of them under way than cost little."""
+    node, chain = node_with_coins(t, "-maxnonstdtxvalidationduration=60")
+    sender, honest = t.peer(node), t.peer(node)
+    parent, children = costly_children(chain, 400)
+    root, *txs = fan_out(coin(chain, 2), 999)
+    for tx in (parent, root):
+        answer_time(node, honest, tx)
+    for tx in children:
+        sender.send("tx", tx.serialize())
+    worst, took, sent = slowest_answer(node, honest, txs, lambda: sender.info(node))
+    check(worst < took / 5, "the slowest of %d answers took %.3f s of %.1f s" % (sent, worst, took))
 
 
 @case(timeout=180)

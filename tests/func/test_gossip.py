@@ -4,7 +4,7 @@ import time
 
 from blocks import ANYONE, Tx, TxIn, TxOut, compact, push
 from framework import LONG, RpcError, case, check, equal, is_in, main, raises_rpc, wait_until
-from p2p import (MSG_TX, ChainServer, Silence, inventory, parse_inventory, parse_reject,
+from p2p import (MSG_TX, ChainServer, Silence, frame, inventory, parse_inventory, parse_reject,
                  wait_connected)
 from txs import (FEE, KEY, coin, fan_out, hex_of, id_of, mine, move, node_with_coins, output, send)
 
@@ -112,6 +112,16 @@ def an_unasked_transaction_is_taken_too(t):
     tx = move(coin(chain, 1))
     sender.send("tx", tx.serialize())
     wait_told(other, tx)
+
+
+@case()
+def who_sends_many_and_goes_is_heard(t):
+    node, chain = node_with_coins(t)
+    txs = fan_out(coin(chain, 1), 2000)
+    sender = t.peer(node)
+    sender.send_raw(b"".join(frame("tx", tx.serialize(), sender.magic) for tx in txs))
+    sender.close()
+    wait_in_pool(node, *txs[::400], txs[-1])
 
 
 # --- refused -------------------------------------------------------------------------------------
