@@ -203,6 +203,13 @@ void compact_intake_drained(struct sync_peer *sp)
 
 /* --- looking for transactions --- */
 
+/* Before the peer was asked for what is missing: it owes nothing. */
+static void give_up(struct sync_peer *sp, struct sync_rebuild *place)
+{
+    blocks_release(sp, place->node);
+    clear_place(place);
+}
+
 struct lookup {
     struct sync_work work; /* first */
     uint64_t peer;
@@ -263,7 +270,7 @@ static void looked_up(struct sync_work *w)
     else if (!is_settled(l->node) && hold_place(sp, l->node))
         ask_missing(sp, place, l->n_missing);
     else
-        clear_place(place); /* three others are asked: they bring it, or lose their turn */
+        give_up(sp, place); /* it is here, or three others are asked: they bring it */
     blocks_plan(w->sync);
 }
 
@@ -432,7 +439,9 @@ static void drop_block(struct sync_peer *sp, void *ctx)
 {
     struct header_node *node = ctx;
     struct sync_rebuild *place = find_place(sp, node);
-    if (place)
+    if (place && !place->rebuild && !place->intake)
+        give_up(sp, place); /* looked up at the moment */
+    else if (place)
         clear_place(place);
 }
 

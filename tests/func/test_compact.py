@@ -442,6 +442,32 @@ def who_answers_while_the_block_of_another_is_stored_owes_nothing(t):
 
 
 @case()
+def a_form_that_comes_while_the_block_is_stored_leaves_nothing_open(t):
+    """Whether its transactions are looked up before or after the end of that; whoever is asked
+    answers."""
+    chain = fresh_chain(140)
+    node = t.node_at(chain)
+    quick, other = compact_peer(t, node), compact_peer(t, node)
+    for i in range(30):
+        block = chain.add(*spends(chain, 1 + i, 1))
+        form = frame("cmpctblock", cmpctblock_payload(block), other.magic)
+        quick.send("cmpctblock", cmpctblock_payload(block))
+        asked_for(quick, block)
+        other.send_raw(form[:-1])
+        quick.send("blocktxn", blocktxn_payload(block, [1]))
+        other.send_raw(form[-1:])
+        t.wait(lambda b=block: node.tip() == b.hash_hex, 10, "tip")
+        t.wait(lambda b=block: nothing_is_open(node, (quick, other), b), 10, f"the end of block {i}")
+
+
+def nothing_is_open(node, peers, block):
+    for peer in peers:
+        if any(c == "getblocktxn" and p[:32] == block.hash() for c, p in peer.ping().seen):
+            peer.send("blocktxn", blocktxn_payload(block, range(1, len(block.txs))))
+    return not any(p.ping().info(node)["inflight"] for p in peers)
+
+
+@case()
 def a_block_that_makes_room_for_the_third_at_once_is_asked_for_as_a_whole(t):
     chain = fresh_chain(110)
     node = t.node_at(chain)
