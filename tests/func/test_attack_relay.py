@@ -66,7 +66,7 @@ def hears_of_blocks(node, chain, peer, count):
 
 @case(timeout=900 if LONG else 120)
 def attack_b3_what_silent_listeners_have_not_heard_stays_small(t):
-    node, chain = node_with_coins(t, "-txnpropagationqlen=%d" % QUEUE)
+    node, chain = node_with_coins(t, "-txnpropagationqlen=%d" % QUEUE, blocks=110 + FLOOD // 1000)
     coins = [coin(chain, 1 + i) for i in range(FLOOD // 1000)]
     watcher, sender = t.peer(node, relay=0), t.peer(node)
     silent = [stop_reading(t, node) for _ in range(LISTENERS)]
