@@ -87,11 +87,6 @@ bool orphans_contains(const struct orphans *o, const struct txid *id)
     return map_find(&o->by_id, hash_of(o, id), orphan_has_id, id) != NULL;
 }
 
-bool orphans_want(const struct orphans *o, const struct txid *id)
-{
-    return find_parent(o, id) != NULL;
-}
-
 /* What it takes in memory, its part of the tables included. */
 static size_t orphan_bytes(const struct tx *tx, size_t n_missing)
 {

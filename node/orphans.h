@@ -42,8 +42,6 @@ void orphans_remove_peer(struct orphans *o, struct orphan_owner *owner);
 bool orphans_add(struct orphans *o, struct orphan_owner *owner, struct tx *tx,
                  const struct txid *missing, size_t n_missing, int64_t now_s);
 bool orphans_contains(const struct orphans *o, const struct txid *id);
-/* Whether orphans wait for it. */
-bool orphans_want(const struct orphans *o, const struct txid *id);
 
 /* What became of a transaction that orphans may wait for. */
 void orphans_parent_accepted(struct orphans *o, const struct txid *id);

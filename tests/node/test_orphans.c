@@ -71,7 +71,6 @@ static void an_orphan_is_given_out_once_when_all_its_parents_are_there(void **st
     for (int i = 0; i < 3; i++) {
         work_all(o, 0);
         assert_false(take(o, owner, &got)); /* one parent of three is no reason to try */
-        assert_true(orphans_want(o, &parents[i]));
         orphans_parent_accepted(o, &parents[i]);
     }
     assert_true(orphans_contains(o, &id));
@@ -79,7 +78,6 @@ static void an_orphan_is_given_out_once_when_all_its_parents_are_there(void **st
     assert_true(take(o, owner, &got));
     assert_true(txid_equal(&got, &id));
     assert_false(orphans_contains(o, &id));
-    assert_false(orphans_want(o, &parents[0]));
     assert_false(take(o, owner, &got));
     struct orphans_stats s;
     orphans_get_stats(o, &s);
