@@ -481,12 +481,11 @@ def a_block_that_makes_room_for_the_third_at_once_is_asked_for_as_a_whole(t):
                                            match=lambda p: blocks[0].hash() in p))
     equal(wanted, [(MSG_BLOCK, blocks[0].hash())])
     peer.send("block", blocks[0].serialize())
+    t.wait(lambda: node.tip() == blocks[0].hash_hex, 10, "tip")
     for block in blocks:  # that of the first comes too late
         peer.send("blocktxn", blocktxn_payload(block, range(1, 6)))
-    t.wait(lambda: node.tip() == blocks[0].hash_hex, 10, "tip")
-    t.wait(lambda: len(node.rpc.getchaintips()) == 3, 10, "two branches")
-    equal(peer.ping().score(node), 0)
-    equal(peer.info(node)["inflight"], [])
+    t.wait(lambda: peer.ping().info(node)["inflight"] == [], 10, "the end of all three")
+    equal(peer.score(node), 0)
 
 
 @case(timeout=90)
