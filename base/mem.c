@@ -21,28 +21,26 @@ static _Noreturn void out_of_memory(void)
     abort();
 }
 
-void *xmalloc(size_t size)
+void *xcheck(void *p)
 {
-    void *p = malloc(size ? size : 1);
     if (!p)
         out_of_memory();
     return p;
+}
+
+void *xmalloc(size_t size)
+{
+    return xcheck(malloc(size ? size : 1));
 }
 
 void *xcalloc(size_t count, size_t size)
 {
-    void *p = calloc(count ? count : 1, size ? size : 1);
-    if (!p)
-        out_of_memory();
-    return p;
+    return xcheck(calloc(count ? count : 1, size ? size : 1));
 }
 
 void *xrealloc(void *p, size_t size)
 {
-    void *q = realloc(p, size ? size : 1);
-    if (!q)
-        out_of_memory();
-    return q;
+    return xcheck(realloc(p, size ? size : 1));
 }
 
 char *xstrdup(const char *s)

@@ -18,6 +18,9 @@ char *xstrdup(const char *s);
 char *xstrndup(const char *s, size_t n);
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* p, for what a library allocates: NULL stops the process as xmalloc does. */
+void *xcheck(void *p);
+
 /* count*size uninitialised bytes, or NULL when the product overflows or memory is short. */
 void *try_alloc(size_t count, size_t size);
 /* The same, zero; pages that are never touched cost nothing. */

@@ -1,0 +1,193 @@
+#include "base/aead.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/base/json_text.h"
+#include "tests/test.h"
+
+static const uint8_t some_key[AEAD_KEY_SIZE] = { 1, 2, 3 };
+static const uint8_t some_iv[12] = { 4, 5, 6 };
+
+struct aead_case {
+    enum aead_kind kind;
+    struct buf key, iv, aad, plain, sealed;
+};
+
+static void clear_case(struct aead_case *c)
+{
+    buf_clear(&c->key);
+    buf_clear(&c->iv);
+    buf_clear(&c->aad);
+    buf_clear(&c->plain);
+    buf_clear(&c->sealed);
+}
+
+/* Ciphertext and tag lie under two names. */
+static struct aead_case read_case(enum aead_kind kind, struct json_object *t, const char *plain,
+                                  const char *ciphertext)
+{
+    struct aead_case c = { kind, unhex(json_str(t, "key")), unhex(json_str(t, "iv")),
+                           unhex(json_str(t, "aad")), unhex(json_str(t, plain)),
+                           unhex(json_str(t, ciphertext)) };
+    struct buf tag = unhex(json_str(t, "tag"));
+    buf_put(&c.sealed, tag.data, tag.len);
+    buf_clear(&tag);
+    return c;
+}
+
+static bool open_case(const struct aead_case *c, uint8_t *out)
+{
+    return aead_open(c->kind, c->key.data, buf_span(&c->iv), buf_span(&c->aad),
+                     buf_span(&c->sealed), out);
+}
+
+static void check_valid(const struct aead_case *c)
+{
+    uint8_t *out = malloc(c->sealed.len);
+    assert_non_null(out);
+    assert_true(aead_seal(c->kind, c->key.data, buf_span(&c->iv), buf_span(&c->aad),
+                          buf_span(&c->plain), out));
+    assert_memory_equal(out, c->sealed.data, c->sealed.len);
+    assert_true(open_case(c, out));
+    assert_true(mem_equal_var(out, c->plain.data, c->plain.len));
+    free(out);
+}
+
+/* Also: nothing of the plain text comes out. Cases with a wrong length of the IV have no tag. */
+static void check_invalid(const struct aead_case *c)
+{
+    const size_t len = c->sealed.len < AEAD_TAG_SIZE ? 0 : c->sealed.len - AEAD_TAG_SIZE;
+    uint8_t *out = malloc(len + 1);
+    assert_non_null(out);
+    memset(out, 0xee, len + 1);
+    assert_false(open_case(c, out));
+    for (size_t i = 0; i < len; i++)
+        assert_int_equal(out[i], 0);
+    free(out);
+}
+
+/* Returns whether the case was of use: only keys of 32 bytes and IVs within the limit are. */
+static bool wycheproof_case(enum aead_kind kind, struct json_object *t)
+{
+    struct aead_case c = read_case(kind, t, "msg", "ct");
+    const bool used = c.key.len == AEAD_KEY_SIZE && c.iv.len <= 128;
+    if (used && strcmp(json_str(t, "result"), "valid") == 0)
+        check_valid(&c);
+    else if (used)
+        check_invalid(&c);
+    clear_case(&c);
+    return used;
+}
+
+static void run_wycheproof(enum aead_kind kind, const char *name)
+{
+    struct json_object *file = vector_json(name), *groups = json_get(file, "testGroups");
+    size_t cases = 0;
+    for (size_t g = 0; g < json_object_array_length(groups); g++) {
+        struct json_object *tests = json_get(json_object_array_get_idx(groups, g), "tests");
+        for (size_t i = 0; i < json_object_array_length(tests); i++)
+            cases += wycheproof_case(kind, json_object_array_get_idx(tests, i));
+    }
+    json_object_put(file);
+    vector_report(name, cases);
+}
+
+static void aes_gcm_matches_wycheproof(void **state)
+{
+    (void)state;
+    run_wycheproof(AEAD_AES_256_GCM, "crypto/wycheproof/aes_gcm_test.json");
+}
+
+static void chacha20_poly1305_matches_wycheproof(void **state)
+{
+    (void)state;
+    run_wycheproof(AEAD_CHACHA20_POLY1305, "crypto/wycheproof/chacha20_poly1305_test.json");
+}
+
+static void aes_gcm_matches_nist_examples(void **state)
+{
+    (void)state;
+    const char *name = "crypto/sdk/aes_gcm_rs.json";
+    struct json_object *file = vector_json(name), *rows = json_get(file, "nist_gcm_vectors");
+    size_t cases = 0;
+    for (size_t i = 0; i < json_object_array_length(rows); i++) {
+        struct json_object *row = json_object_array_get_idx(rows, i);
+        struct aead_case c = read_case(AEAD_AES_256_GCM, row, "plaintext", "ciphertext");
+        if (c.key.len == AEAD_KEY_SIZE) {
+            check_valid(&c);
+            cases++;
+        }
+        clear_case(&c);
+    }
+    json_object_put(file);
+    vector_report(name, cases);
+}
+
+/* Every bit of what was sealed, of the IV and of the additional data counts. */
+static void any_changed_bit_is_refused(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 2; kind++) {
+        uint8_t all[12 + 5 + 9 + AEAD_TAG_SIZE] = "iv 12 bytes aad..plain....";
+        uint8_t *iv = all, *aad = all + 12, *text = all + 17, out[9];
+        assert_true(aead_seal((enum aead_kind)kind, some_key, span_of(iv, 12), span_of(aad, 5),
+                              span_of(text, 9), text));
+        for (size_t bit = 0; bit <= 8 * sizeof all; bit++) {
+            const bool intact = bit == 8 * sizeof all;
+            if (!intact)
+                all[bit / 8] ^= (uint8_t)(1 << bit % 8);
+            assert_int_equal(aead_open((enum aead_kind)kind, some_key, span_of(iv, 12),
+                                       span_of(aad, 5), span_of(text, 9 + AEAD_TAG_SIZE), out),
+                             intact);
+            if (!intact)
+                all[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        }
+        assert_memory_equal(out, "plain....", 9);
+    }
+}
+
+static void sealing_and_opening_work_in_place(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 2; kind++) {
+        uint8_t data[1000 + AEAD_TAG_SIZE];
+        memset(data, 7, sizeof data);
+        const struct span iv = span_of(some_iv, sizeof some_iv), none = span_of(NULL, 0);
+        assert_true(aead_seal((enum aead_kind)kind, some_key, iv, none, span_of(data, 1000), data));
+        assert_true(aead_open((enum aead_kind)kind, some_key, iv, none, span_of(data, sizeof data),
+                              data));
+        for (size_t i = 0; i < 1000; i++)
+            assert_int_equal(data[i], 7);
+    }
+}
+
+static void lengths_out_of_range_are_refused(void **state)
+{
+    (void)state;
+    uint8_t iv[129] = { 0 }, out[AEAD_TAG_SIZE];
+    const struct span none = span_of(NULL, 0);
+    for (size_t len = 0; len <= sizeof iv; len++) {
+        assert_int_equal(
+            aead_seal(AEAD_CHACHA20_POLY1305, some_key, span_of(iv, len), none, none, out),
+            len == 12);
+        assert_int_equal(aead_seal(AEAD_AES_256_GCM, some_key, span_of(iv, len), none, none, out),
+                         len >= 1 && len <= 128);
+    }
+    for (size_t len = 0; len < AEAD_TAG_SIZE; len++)
+        assert_false(aead_open(AEAD_AES_256_GCM, some_key, span_of(some_iv, 12), none,
+                               span_of(out, len), out));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(aes_gcm_matches_wycheproof),
+        cmocka_unit_test(chacha20_poly1305_matches_wycheproof),
+        cmocka_unit_test(aes_gcm_matches_nist_examples),
+        cmocka_unit_test(any_changed_bit_is_refused),
+        cmocka_unit_test(sealing_and_opening_work_in_place),
+        cmocka_unit_test(lengths_out_of_range_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
