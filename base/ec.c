@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <secp256k1.h>
+#include <secp256k1_ecdh.h>
 #include <secp256k1_recovery.h>
 #include <string.h>
 
@@ -104,10 +105,9 @@ static bool parse_lax(secp256k1_ecdsa_signature *out, const uint8_t *sig, size_t
  * is compared in full.
  */
 #define KEY_SLOTS 512
-#define COMPRESSED_SIZE 33
 
 struct parsed_key {
-    uint8_t bytes[COMPRESSED_SIZE]; /* first byte 0: free */
+    uint8_t bytes[EC_PUBKEY_SIZE]; /* first byte 0: free */
     secp256k1_pubkey key;
 };
 static _Thread_local struct parsed_key recent_keys[KEY_SLOTS];
@@ -115,11 +115,11 @@ static _Thread_local struct parsed_key recent_keys[KEY_SLOTS];
 static bool parse_compressed(secp256k1_pubkey *out, const uint8_t *key)
 {
     struct parsed_key *slot = &recent_keys[le16_get(key + 1) % KEY_SLOTS];
-    if (!mem_equal_var(slot->bytes, key, COMPRESSED_SIZE)) {
+    if (!mem_equal_var(slot->bytes, key, EC_PUBKEY_SIZE)) {
         slot->bytes[0] = 0;
-        if (!secp256k1_ec_pubkey_parse(context, &slot->key, key, COMPRESSED_SIZE))
+        if (!secp256k1_ec_pubkey_parse(context, &slot->key, key, EC_PUBKEY_SIZE))
             return false;
-        memcpy(slot->bytes, key, COMPRESSED_SIZE);
+        memcpy(slot->bytes, key, EC_PUBKEY_SIZE);
     }
     *out = slot->key;
     return true;
@@ -128,7 +128,7 @@ static bool parse_compressed(secp256k1_pubkey *out, const uint8_t *key)
 /* An empty key may come without an address, which the library takes for a bug of its caller. */
 static bool parse_key(secp256k1_pubkey *out, const uint8_t *key, size_t key_len)
 {
-    if (key_len == COMPRESSED_SIZE && (key[0] == 2 || key[0] == 3))
+    if (key_len == EC_PUBKEY_SIZE && (key[0] == 2 || key[0] == 3))
         return parse_compressed(out, key);
     return key_len && secp256k1_ec_pubkey_parse(context, out, key, key_len);
 }
@@ -141,6 +141,18 @@ bool ec_verify_lax(const uint8_t *key, size_t key_len, const uint8_t *sig, size_
     if (!parse_lax(&s, sig, sig_len) || !parse_key(&pubkey, key, key_len))
         return false;
     /* libsecp256k1 takes only the low one of S and n - S; Bitcoin takes both. */
+    secp256k1_ecdsa_signature_normalize(context, &s, &s);
+    return secp256k1_ecdsa_verify(context, &s, digest, &pubkey) == 1;
+}
+
+bool ec_verify_der(const uint8_t *key, size_t key_len, const uint8_t *sig, size_t sig_len,
+                   const uint8_t digest[32])
+{
+    secp256k1_pubkey pubkey;
+    secp256k1_ecdsa_signature s;
+    if (!sig_len || !secp256k1_ecdsa_signature_parse_der(context, &s, sig, sig_len) ||
+        !parse_key(&pubkey, key, key_len))
+        return false;
     secp256k1_ecdsa_signature_normalize(context, &s, &s);
     return secp256k1_ecdsa_verify(context, &s, digest, &pubkey) == 1;
 }
@@ -171,12 +183,75 @@ static size_t write_key(uint8_t out[65], const secp256k1_pubkey *key, bool compr
     return len;
 }
 
+/* Without the hybrid forms, which only scripts may hold. */
+static bool parse_plain_key(secp256k1_pubkey *out, const uint8_t *key, size_t key_len)
+{
+    return key_len && key[0] <= 4 && parse_key(out, key, key_len);
+}
+
+size_t ec_pubkey_convert(uint8_t out[65], const uint8_t *key, size_t key_len, bool compressed)
+{
+    secp256k1_pubkey pubkey;
+    return parse_plain_key(&pubkey, key, key_len) ? write_key(out, &pubkey, compressed) : 0;
+}
+
 size_t ec_pubkey_create(uint8_t out[65], const uint8_t secret[32], bool compressed)
 {
     secp256k1_pubkey pubkey;
     if (!secp256k1_ec_pubkey_create(context, &pubkey, secret))
         return 0;
     return write_key(out, &pubkey, compressed);
+}
+
+bool ec_seckey_tweak_add(uint8_t secret[32], const uint8_t tweak[32])
+{
+    if (secp256k1_ec_seckey_tweak_add(context, secret, tweak))
+        return true;
+    secure_wipe(secret, 32);
+    return false;
+}
+
+bool ec_pubkey_tweak_add(uint8_t key[EC_PUBKEY_SIZE], const uint8_t tweak[32])
+{
+    secp256k1_pubkey pubkey;
+    uint8_t out[65];
+    if (parse_key(&pubkey, key, EC_PUBKEY_SIZE) &&
+        secp256k1_ec_pubkey_tweak_add(context, &pubkey, tweak)) {
+        write_key(out, &pubkey, true);
+        memcpy(key, out, EC_PUBKEY_SIZE);
+        return true;
+    }
+    memset(key, 0, EC_PUBKEY_SIZE);
+    return false;
+}
+
+/* What secp256k1_ecdh does with the point: here, no hash. */
+static int put_point(unsigned char *out, const unsigned char *x, const unsigned char *y, void *ctx)
+{
+    (void)ctx;
+    out[0] = 2 | (y[31] & 1);
+    memcpy(out + 1, x, 32);
+    return 1;
+}
+
+bool ec_ecdh_point(uint8_t out[EC_PUBKEY_SIZE], const uint8_t *key, size_t key_len,
+                   const uint8_t secret[32])
+{
+    secp256k1_pubkey pubkey;
+    if (parse_plain_key(&pubkey, key, key_len) &&
+        secp256k1_ecdh(context, out, &pubkey, secret, put_point, NULL))
+        return true;
+    memset(out, 0, EC_PUBKEY_SIZE);
+    return false;
+}
+
+bool ec_ecdh_x(uint8_t out[32], const uint8_t *key, size_t key_len, const uint8_t secret[32])
+{
+    uint8_t point[EC_PUBKEY_SIZE];
+    const bool ok = ec_ecdh_point(point, key, key_len, secret);
+    memcpy(out, point + 1, 32);
+    secure_wipe(point, sizeof point);
+    return ok;
 }
 
 size_t ec_sign_der(uint8_t out[72], const uint8_t secret[32], const uint8_t digest[32])

@@ -10,6 +10,8 @@
 
 #include "base/hash.h"
 
+#include <limits.h>
+#include <openssl/evp.h>
 #include <openssl/ripemd.h>
 #include <openssl/sha.h>
 #include <string.h>
@@ -204,4 +206,15 @@ void hmac_sha512(uint8_t out[64], const void *key, size_t key_len, const void *d
 {
     static const struct hmac_hash h = { sha512_two, SHA512_BLOCK, 64 };
     hmac(&h, out, span_of(key, key_len), span_of(data, len));
+}
+
+bool pbkdf2_hmac_sha512(void *out, size_t out_len, struct span password, struct span salt,
+                        uint32_t rounds)
+{
+    static const char none[1] = "";
+    if (password.len > INT_MAX || salt.len > INT_MAX || out_len > INT_MAX || rounds > INT_MAX)
+        return false;
+    const char *text = password.len ? (const char *)password.data : none;
+    return PKCS5_PBKDF2_HMAC(text, (int)password.len, salt.data, (int)salt.len, (int)rounds,
+                             EVP_sha512(), (int)out_len, out) == 1;
 }

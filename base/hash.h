@@ -5,8 +5,11 @@
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/bytes.h"
 
 struct sha256 { uint32_t state[28]; };
 
@@ -26,6 +29,12 @@ void hash160(uint8_t out[20], const void *data, size_t len);
 void sha512(uint8_t out[64], const void *data, size_t len);
 void hmac_sha256(uint8_t out[32], const void *key, size_t key_len, const void *data, size_t len);
 void hmac_sha512(uint8_t out[64], const void *key, size_t key_len, const void *data, size_t len);
+/*
+ * Key stretching (RFC 8018). False when memory is short or OpenSSL refuses; out is then undefined.
+ * It takes its time: rounds times two digests for each 64 bytes.
+ */
+bool pbkdf2_hmac_sha512(void *out, size_t out_len, struct span password, struct span salt,
+                        uint32_t rounds) __attribute__((warn_unused_result));
 
 /* Keyed hash for tables whose keys others choose (SipHash-2-4). */
 struct siphash_key { uint64_t k0, k1; };

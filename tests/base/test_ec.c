@@ -37,6 +37,17 @@ static bool is_strict_der(const struct buf *sig)
 
 struct tally { bool low_s; size_t run, lax, lax_true; };
 
+/* The strict parser agrees with the set everywhere, other encodings included. */
+static void strict_case(struct json_object *test, const struct buf *key, const struct buf *sig,
+                        const uint8_t digest[32], bool low_s)
+{
+    bool got = ec_verify_der(key->data, key->len, sig->data, sig->len, digest);
+    if (low_s)
+        got = got && ec_sig_is_low_s(sig->data, sig->len);
+    if (got != (strcmp(json_str(test, "result"), "invalid") != 0))
+        fail_msg("case %d: %s", (int)json_int(test, "tcId", 0), json_str(test, "comment"));
+}
+
 /*
  * Valid ones verify. Invalid ones in strict DER do not; where the set calls a high S invalid, that
  * is looked at too. Invalid ones in another encoding (flags BerEncodedSignature, InvalidEncoding,
@@ -49,6 +60,7 @@ static void wycheproof_case(struct json_object *test, const struct buf *key, str
     sha256(digest, msg.data, msg.len);
     bool got = ec_verify_lax(key->data, key->len, sig.data, sig.len, digest);
     bool valid = strcmp(json_str(test, "result"), "invalid") != 0;
+    strict_case(test, key, &sig, digest, t->low_s);
     if (t->low_s)
         got = got && ec_sig_is_low_s(sig.data, sig.len);
     if (valid || is_strict_der(&sig)) {
@@ -166,6 +178,70 @@ static bool sdk_numbers(struct json_object *row)
     assert_int_equal(ec_verify_lax(key, key_len, sig.data, sig.len, digest), want);
     buf_clear(&sig);
     return true;
+}
+
+/* The bytes of the key in a DER SubjectPublicKeyInfo of this curve; none for any other encoding. */
+static struct span spki_key(const struct buf *der)
+{
+    static const char *const heads[] = { "3056301006072a8648ce3d020106052b8104000a034200",
+                                         "3036301006072a8648ce3d020106052b8104000a032200" };
+    struct span key = { NULL, 0 };
+    for (int i = 0; i < 2; i++) {
+        struct buf head = unhex(heads[i]);
+        if (der->len == head.len + (i ? 33 : 65) &&
+            memcmp(der->data, head.data, head.len) == 0)
+            key = span_of(der->data + head.len, der->len - head.len);
+        buf_clear(&head);
+    }
+    return key;
+}
+
+/* Some cases of bad ASN.1 have changed the key instead: a parser may ask for either. */
+static bool may_be_refused(struct json_object *test)
+{
+    struct json_object *flag = json_object_array_get_idx(json_get(test, "flags"), 0);
+    return flag && strcmp(json_object_get_string(flag), "InvalidAsn") == 0;
+}
+
+static void ecdh_case(struct json_object *test, struct span key)
+{
+    const char *hex = json_str(test, "private");
+    uint8_t secret[32], want[32], point[33], x[32], full[65];
+    const bool valid = strcmp(json_str(test, "result"), "invalid") != 0;
+    assert_true(number32(secret, hex + (strlen(hex) == 66 ? 2 : 0)));
+    bool got = ec_ecdh_point(point, key.data, key.len, secret);
+    assert_int_equal(ec_ecdh_x(x, key.data, key.len, secret), got);
+    if (got != valid && !may_be_refused(test))
+        fail_msg("case %d: %s", (int)json_int(test, "tcId", 0), json_str(test, "comment"));
+    if (!got)
+        return;
+    assert_true(number32(want, json_str(test, "shared")));
+    assert_memory_equal(x, want, 32);
+    assert_memory_equal(point + 1, want, 32);
+    assert_int_equal(ec_pubkey_convert(full, point, 33, false), 65);
+}
+
+static void key_agreement_matches_wycheproof(void **state)
+{
+    (void)state;
+    const char *name = "crypto/wycheproof/ecdh_secp256k1_test.json";
+    struct json_object *file = vector_json(name);
+    struct json_object *group = json_object_array_get_idx(json_get(file, "testGroups"), 0);
+    struct json_object *tests = json_get(group, "tests");
+    size_t n = json_object_array_length(tests), run = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct json_object *test = json_object_array_get_idx(tests, i);
+        struct buf der = unhex(json_str(test, "public"));
+        struct span key = spki_key(&der);
+        if (key.len) {
+            ecdh_case(test, key);
+            run++;
+        }
+        buf_clear(&der);
+    }
+    json_object_put(file);
+    print_message("%s: %zu of other encodings of the key\n", name, n - run);
+    vector_report(name, run);
 }
 
 static void run_sdk(const char *name)
@@ -432,12 +508,120 @@ static void keys_seen_before_stay_themselves(void **state)
     assert_false(ec_pubkey_valid(zeros, 33));
 }
 
+/* d * G + t * G is (d + t) * G, and both sides of an agreement get the same point. */
+static void sums_and_products_agree(void **state)
+{
+    (void)state;
+    uint8_t a[32], b[32], tweak[32], sum[32], key_a[65], key_b[65], key_sum[65], one[33], two[33];
+    uint8_t x[32];
+    memset(a, 0x11, 32);
+    memset(b, 0x21, 32);
+    memset(tweak, 0x99, 32);
+    memcpy(sum, a, 32);
+    ec_pubkey_create(key_a, a, true);
+    ec_pubkey_create(key_b, b, false);
+    assert_true(ec_ecdh_point(one, key_b, 65, a));
+    assert_true(ec_ecdh_point(two, key_a, 33, b));
+    assert_memory_equal(one, two, 33);
+    assert_true(ec_ecdh_x(x, key_a, 33, b));
+    assert_memory_equal(x, one + 1, 32);
+    assert_true(ec_seckey_tweak_add(sum, tweak));
+    assert_true(ec_pubkey_tweak_add(key_a, tweak));
+    ec_pubkey_create(key_sum, sum, true);
+    assert_memory_equal(key_a, key_sum, 33);
+}
+
+static void sums_that_are_no_keys_are_refused(void **state)
+{
+    (void)state;
+    uint8_t n[32], secret[32] = { 0 }, key[65], tweak[32] = { 0 };
+    const uint8_t zeros[33] = { 0 };
+    assert_true(number32(n, order));
+    secret[31] = 1;
+    ec_pubkey_create(key, secret, true);
+    assert_true(ec_seckey_tweak_add(secret, tweak)); /* nothing added */
+    assert_int_equal(secret[31], 1);
+    assert_true(ec_pubkey_tweak_add(key, tweak));
+    assert_false(ec_seckey_tweak_add(secret, n));
+    assert_memory_equal(secret, zeros, 32);
+    secret[31] = 1;
+    n[31]--; /* the negative of 1: the sum is zero */
+    assert_false(ec_seckey_tweak_add(secret, n));
+    assert_memory_equal(secret, zeros, 32);
+    assert_false(ec_pubkey_tweak_add(key, n));
+    assert_memory_equal(key, zeros, 33);
+    assert_false(ec_pubkey_tweak_add(key, tweak)); /* no key */
+    assert_false(ec_seckey_tweak_add(secret, tweak));
+}
+
+static void agreement_refuses_what_is_no_key(void **state)
+{
+    (void)state;
+    struct sample x = make_sample();
+    uint8_t secret[32] = { 0 }, point[33], n[32];
+    const uint8_t zeros[33] = { 0 };
+    memset(point, 1, 33);
+    assert_false(ec_ecdh_point(point, x.key, 65, secret));
+    assert_memory_equal(point, zeros, 33);
+    assert_true(number32(n, order));
+    assert_false(ec_ecdh_point(point, x.key, 65, n));
+    secret[31] = 5;
+    assert_true(ec_ecdh_point(point, x.key, 65, secret));
+    assert_false(ec_ecdh_x(point, x.key, 33, secret));
+    assert_memory_equal(point, zeros, 32);
+    assert_false(ec_ecdh_point(point, NULL, 0, secret));
+    x.key[0] = (uint8_t)(6 + (x.key[64] & 1)); /* hybrid */
+    assert_false(ec_ecdh_point(point, x.key, 65, secret));
+}
+
+static void keys_change_their_form(void **state)
+{
+    (void)state;
+    struct sample x = make_sample();
+    uint8_t full[65], key[65];
+    assert_int_equal(ec_pubkey_convert(key, x.key, 65, true), 33);
+    assert_memory_equal(key + 1, x.key + 1, 32);
+    assert_int_equal(ec_pubkey_convert(full, key, 33, false), 65);
+    assert_memory_equal(full, x.key, 65);
+    assert_int_equal(ec_pubkey_convert(full, full, 65, false), 65);
+    assert_memory_equal(full, x.key, 65);
+    assert_int_equal(ec_pubkey_convert(full, full, 65, true), 33); /* in place */
+    assert_memory_equal(full, key, 33);
+    x.key[0] = (uint8_t)(6 + (x.key[64] & 1));
+    assert_int_equal(ec_pubkey_convert(full, x.key, 65, true), 0);
+    assert_int_equal(ec_pubkey_convert(full, key, 32, true), 0);
+    assert_int_equal(ec_pubkey_convert(full, NULL, 0, true), 0);
+}
+
+static void strict_signatures_have_one_encoding(void **state)
+{
+    (void)state;
+    struct sample x = make_sample();
+    uint8_t longer[73] = { 0 };
+    assert_true(ec_verify_der(x.key, 65, x.der, x.der_len, x.digest));
+    memcpy(longer, x.der, x.der_len);
+    assert_false(ec_verify_der(x.key, 65, longer, x.der_len + 1, x.digest));
+    for (size_t len = 0; len < x.der_len; len++)
+        assert_false(ec_verify_der(x.key, 65, x.der, len, x.digest));
+    assert_false(ec_verify_der(x.key, 65, NULL, 0, x.digest));
+    struct buf lax = lax_der(x.r, x.s);
+    const bool needs_zeros = x.r[0] & 0x80 && x.s[0] & 0x80;
+    assert_int_equal(ec_verify_der(x.key, 65, lax.data, lax.len, x.digest), needs_zeros);
+    buf_clear(&lax);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_seen_before_stay_themselves),
         cmocka_unit_test(signatures_match_wycheproof),
         cmocka_unit_test(signatures_match_wycheproof_for_bitcoin),
+        cmocka_unit_test(key_agreement_matches_wycheproof),
+        cmocka_unit_test(sums_and_products_agree),
+        cmocka_unit_test(sums_that_are_no_keys_are_refused),
+        cmocka_unit_test(agreement_refuses_what_is_no_key),
+        cmocka_unit_test(keys_change_their_form),
+        cmocka_unit_test(strict_signatures_have_one_encoding),
         cmocka_unit_test(ecdsa_matches_the_sdk),
         cmocka_unit_test(der_signatures_match_the_sdk),
         cmocka_unit_test(known_public_keys_are_valid),

@@ -209,6 +209,47 @@ static void hmac_sha512_matches_wycheproof(void **state)
     run_wycheproof_hmac("crypto/wycheproof/hmac_sha512_test.json", (hmac_fn)hmac_sha512);
 }
 
+static void pbkdf2_case(struct json_object *test)
+{
+    struct buf password = unhex(json_str(test, "password")), salt = unhex(json_str(test, "salt"));
+    struct buf want = unhex(json_str(test, "dk")), got;
+    buf_init(&got);
+    const uint32_t rounds = (uint32_t)json_int(test, "iterationCount", 0);
+    assert_string_equal(json_str(test, "result"), "valid");
+    assert_true(pbkdf2_hmac_sha512(buf_extend(&got, want.len), want.len, buf_span(&password),
+                                   buf_span(&salt), rounds));
+    assert_memory_equal(got.data, want.data, want.len);
+    buf_clear(&password);
+    buf_clear(&salt);
+    buf_clear(&want);
+    buf_clear(&got);
+}
+
+static void pbkdf2_matches_wycheproof(void **state)
+{
+    (void)state;
+    const char *name = "crypto/wycheproof/pbkdf2_hmacsha512_test.json";
+    struct json_object *file = vector_json(name), *groups = json_get(file, "testGroups");
+    size_t cases = 0;
+    for (size_t g = 0; g < json_object_array_length(groups); g++) {
+        struct json_object *tests = json_get(json_object_array_get_idx(groups, g), "tests");
+        for (size_t i = 0; i < json_object_array_length(tests); i++, cases++)
+            pbkdf2_case(json_object_array_get_idx(tests, i));
+    }
+    json_object_put(file);
+    vector_report(name, cases);
+}
+
+static void pbkdf2_takes_at_least_one_round(void **state)
+{
+    (void)state;
+    uint8_t out[64];
+    const struct span none = span_of(NULL, 0);
+    assert_true(pbkdf2_hmac_sha512(out, sizeof out, none, none, 1));
+    assert_false(pbkdf2_hmac_sha512(out, sizeof out, none, none, 0));
+    assert_false(pbkdf2_hmac_sha512(out, sizeof out, none, none, UINT32_MAX));
+}
+
 static void double_hash_by_hand_laid_blocks_equals_two_hashes(void **state)
 {
     (void)state;
@@ -257,6 +298,8 @@ int main(void)
         cmocka_unit_test(hmac_matches_the_sdk),
         cmocka_unit_test(hmac_sha256_matches_wycheproof),
         cmocka_unit_test(hmac_sha512_matches_wycheproof),
+        cmocka_unit_test(pbkdf2_matches_wycheproof),
+        cmocka_unit_test(pbkdf2_takes_at_least_one_round),
         cmocka_unit_test(double_hash_by_hand_laid_blocks_equals_two_hashes),
         cmocka_unit_test(streaming_does_not_depend_on_the_pieces),
     };
