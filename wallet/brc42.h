@@ -3,7 +3,7 @@
  * the other's public key make; its HMAC over an invoice number is added to a key. Each so derives
  * the secret of their own child key and the public key of the other's, without any message.
  *
- * Whoever knows the HMAC (the other side; for BRC42_ANYONE the world) and the secret of a child gets
+ * Whoever knows the HMAC (the other side; for BRC42_ANYONE the world) and the secret of a child has
  * the secret of its parent: child secrets are never handed out. Pure functions, any thread.
  */
 #ifndef WALLET_BRC42_H

@@ -11,7 +11,7 @@
 
 /*
  * The text of the standard and the programs in use set different limits. What is made here stays
- * within both and off the names that are reserved (BRC-44, BRC-98); what others made may use either.
+ * within both and off the names that are reserved (BRC-44, BRC-98); what others made need not.
  */
 enum brc43_use { BRC43_MAKE, BRC43_ACCEPT };
 
@@ -19,7 +19,7 @@ enum brc43_use { BRC43_MAKE, BRC43_ACCEPT };
 
 /*
  * Appends "<level>-<protocol>-<key id>". The protocol is trimmed and put in lower case; the key id
- * stays as it is. ERR_RANGE when one of the three breaks a rule, with the rule; out is then as before.
+ * stays as it is. ERR_RANGE with the rule when one of the three breaks it; out is then as before.
  */
 enum err brc43_invoice(struct buf *out, unsigned level, struct span protocol, struct span key_id,
                        enum brc43_use use, struct error *e) MUST_CHECK;
