@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "base/err.h"
 
 #define AEAD_KEY_SIZE 32
 #define AEAD_TAG_SIZE 16
@@ -25,13 +26,13 @@ enum aead_kind {
  * a length the kind does not take.
  */
 bool aead_seal(enum aead_kind kind, const uint8_t key[AEAD_KEY_SIZE], struct span iv,
-               struct span aad, struct span plain, uint8_t *out) __attribute__((warn_unused_result));
+               struct span aad, struct span plain, uint8_t *out) MUST_CHECK;
 /*
- * Writes sealed.len - AEAD_TAG_SIZE bytes to out. False, with zeros in out, when the tag is not that
- * of these bytes, IV, AAD and key, or the lengths cannot be right.
+ * Writes sealed.len - AEAD_TAG_SIZE bytes to out. False, with zeros in out, when the tag is not
+ * that of these bytes, IV, AAD and key, or the lengths cannot be right.
  * In both functions out may be the input itself but not another part of it.
  */
 bool aead_open(enum aead_kind kind, const uint8_t key[AEAD_KEY_SIZE], struct span iv,
-               struct span aad, struct span sealed, uint8_t *out) __attribute__((warn_unused_result));
+               struct span aad, struct span sealed, uint8_t *out) MUST_CHECK;
 
 #endif
