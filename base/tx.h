@@ -51,6 +51,9 @@ enum err tx_read(struct reader *r, struct arena *a, struct tx *tx) MUST_CHECK;
 /* The bytes of one transaction, whose structure is followed but not kept; borrowed. After a failure
  * empty. */
 struct span tx_read_raw(struct reader *r);
+/* One input, one output, for those who keep no arrays of them; scripts borrow r's memory. */
+void tx_in_read(struct reader *r, struct tx_in *in);
+void tx_out_read(struct reader *r, struct tx_out *out);
 void tx_compute_id(struct tx *tx);
 void tx_write(struct buf *b, const struct tx *tx); /* from the fields, not from raw */
 size_t tx_size(const struct tx *tx);               /* of the same */

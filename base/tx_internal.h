@@ -4,8 +4,6 @@
 
 #include "base/tx.h"
 
-void tx_in_read(struct reader *r, struct tx_in *in);
-void tx_out_read(struct reader *r, struct tx_out *out);
 /* From the count of outputs to the end. */
 enum err tx_outs_read(struct reader *r, struct arena *a, struct tx *tx) MUST_CHECK;
 
