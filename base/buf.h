@@ -19,6 +19,8 @@ struct buf {
 
 void buf_init(struct buf *b);
 void buf_clear(struct buf *b);              /* frees */
+void buf_wipe(struct buf *b);               /* overwrites, then frees: for secrets; reserve what they
+                                               need beforehand, a buffer that grows leaves copies */
 void buf_reset(struct buf *b);              /* len = 0, memory kept */
 void buf_reserve(struct buf *b, size_t more);
 bool buf_try_reserve(struct buf *b, size_t more) __attribute__((warn_unused_result));

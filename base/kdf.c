@@ -65,7 +65,7 @@ static void hkdf_expand(uint8_t *out, size_t out_len, const uint8_t prk[HKDF_HAS
     struct buf in;
     uint8_t t[HKDF_HASH];
     buf_init(&in);
-    buf_reserve(&in, sizeof t + info.len + 1); /* so that it never moves and leaves a copy */
+    buf_reserve(&in, sizeof t + info.len + 1);
     for (size_t at = 0, i = 1; at < out_len; at += sizeof t, i++) {
         buf_reset(&in);
         buf_put(&in, t, i == 1 ? 0 : sizeof t);
@@ -75,8 +75,7 @@ static void hkdf_expand(uint8_t *out, size_t out_len, const uint8_t prk[HKDF_HAS
         memcpy(out + at, t, MIN_OF(sizeof t, out_len - at));
     }
     secure_wipe(t, sizeof t);
-    secure_wipe(in.data, in.cap);
-    buf_clear(&in);
+    buf_wipe(&in);
 }
 
 bool hkdf_sha256(uint8_t *out, size_t out_len, struct span salt, struct span ikm, struct span info)
