@@ -203,6 +203,14 @@ size_t ec_pubkey_create(uint8_t out[65], const uint8_t secret[32], bool compress
     return write_key(out, &pubkey, compressed);
 }
 
+bool ec_pubkey_of(uint8_t out[EC_PUBKEY_SIZE], const uint8_t secret[32])
+{
+    uint8_t key[65] = { 0 };
+    const bool ok = ec_pubkey_create(key, secret, true) != 0;
+    memcpy(out, key, EC_PUBKEY_SIZE);
+    return ok;
+}
+
 bool ec_seckey_tweak_add(uint8_t secret[32], const uint8_t tweak[32])
 {
     if (secp256k1_ec_seckey_tweak_add(context, secret, tweak))

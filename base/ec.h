@@ -36,6 +36,8 @@ size_t ec_pubkey_convert(uint8_t out[65], const uint8_t *key, size_t key_len, bo
 bool ec_seckey_valid(const uint8_t secret[32]);
 /* 33 bytes when compressed, else 65; returns the length, 0 for an invalid secret. */
 size_t ec_pubkey_create(uint8_t out[65], const uint8_t secret[32], bool compressed);
+/* The same in the short form; false with zeros in out for an invalid secret. */
+bool ec_pubkey_of(uint8_t out[EC_PUBKEY_SIZE], const uint8_t secret[32]);
 /* Deterministic (RFC 6979) low-S DER signature; returns its length (at most 72), 0 on failure. */
 size_t ec_sign_der(uint8_t out[72], const uint8_t secret[32], const uint8_t digest[32]);
 

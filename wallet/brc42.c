@@ -13,25 +13,14 @@ struct brc42_party brc42_other(const uint8_t key[EC_PUBKEY_SIZE])
     return party;
 }
 
-static bool short_key(uint8_t out[EC_PUBKEY_SIZE], const uint8_t secret[32])
-{
-    uint8_t key[65];
-    const bool ok = ec_pubkey_create(key, secret, true) == EC_PUBKEY_SIZE;
-    if (ok)
-        memcpy(out, key, EC_PUBKEY_SIZE);
-    else
-        memset(out, 0, EC_PUBKEY_SIZE);
-    return ok;
-}
-
 static bool party_key(uint8_t out[EC_PUBKEY_SIZE], const uint8_t own[32],
                       const struct brc42_party *party)
 {
     switch (party->who) {
     case BRC42_SELF:
-        return short_key(out, own);
+        return ec_pubkey_of(out, own);
     case BRC42_ANYONE:
-        return short_key(out, brc42_anyone_secret);
+        return ec_pubkey_of(out, brc42_anyone_secret);
     case BRC42_OTHER:
         break;
     }
@@ -70,7 +59,7 @@ bool brc42_own_key(uint8_t child[EC_PUBKEY_SIZE], const uint8_t own[32],
 {
     uint8_t secret[32];
     bool ok = brc42_own_secret(secret, own, party, invoice);
-    ok = short_key(child, secret) && ok;
+    ok = ec_pubkey_of(child, secret) && ok;
     secure_wipe(secret, sizeof secret);
     return ok;
 }

@@ -2,6 +2,8 @@
 
 #include <ctype.h>
 
+#include "base/base64.h"
+
 enum {
     PROTOCOL_MIN = 5,
     PROTOCOL_MAKE_MAX = 280,
@@ -90,4 +92,15 @@ enum err brc43_invoice(struct buf *out, unsigned level, struct span protocol, st
     buf_put_u8(out, '-');
     buf_put(out, key_id.data, key_id.len);
     return OK;
+}
+
+void brc43_message_invoice(struct buf *out, const char *protocol,
+                           const uint8_t key_id[BRC43_KEY_ID_SIZE])
+{
+    struct buf text;
+    buf_init(&text);
+    base64_encode(&text, key_id, BRC43_KEY_ID_SIZE);
+    BUG_ON(brc43_invoice(out, BRC43_LEVEL_MAX, span_of(protocol, strlen(protocol)),
+                         buf_span(&text), BRC43_MAKE, NULL));
+    buf_clear(&text);
 }

@@ -24,4 +24,9 @@ enum brc43_use { BRC43_MAKE, BRC43_ACCEPT };
 enum err brc43_invoice(struct buf *out, unsigned level, struct span protocol, struct span key_id,
                        enum brc43_use use, struct error *e) MUST_CHECK;
 
+/* Appends the invoice number of a message (BRC-77, BRC-78): level 2, the key id in Base64. */
+#define BRC43_KEY_ID_SIZE 32
+void brc43_message_invoice(struct buf *out, const char *protocol,
+                           const uint8_t key_id[BRC43_KEY_ID_SIZE]);
+
 #endif

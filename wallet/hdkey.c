@@ -39,16 +39,6 @@ void hdkey_fingerprint(uint8_t out[4], const struct hdkey *k)
     memcpy(out, hash, 4);
 }
 
-/* The public key of the secret; false when that is none. */
-static bool set_public(struct hdkey *k)
-{
-    uint8_t key[65];
-    if (ec_pubkey_create(key, k->secret, true) != EC_PUBKEY_SIZE)
-        return false;
-    memcpy(k->key, key, EC_PUBKEY_SIZE);
-    return true;
-}
-
 enum err hdkey_master(struct hdkey *k, struct span seed, struct error *e)
 {
     static const char salt[] = "Bitcoin seed";
@@ -63,7 +53,7 @@ enum err hdkey_master(struct hdkey *k, struct span seed, struct error *e)
     memcpy(k->secret, digest, 32);
     memcpy(k->chain_code, digest + 32, 32);
     secure_wipe(digest, sizeof digest);
-    if (set_public(k))
+    if (ec_pubkey_of(k->key, k->secret))
         return OK;
     hdkey_wipe(k);
     return error_set(e, ERR_RANGE, "this seed has no key");
@@ -88,8 +78,11 @@ static bool step_down(struct hdkey *k, uint32_t index)
     uint8_t digest[64], parent[4];
     hdkey_fingerprint(parent, k);
     child_digest(digest, k, index);
-    const bool ok = k->is_private ? ec_seckey_tweak_add(k->secret, digest) && set_public(k)
-                                  : ec_pubkey_tweak_add(k->key, digest);
+    bool ok;
+    if (k->is_private)
+        ok = ec_seckey_tweak_add(k->secret, digest) && ec_pubkey_of(k->key, k->secret);
+    else
+        ok = ec_pubkey_tweak_add(k->key, digest);
     memcpy(k->chain_code, digest + 32, 32);
     memcpy(k->parent, parent, 4);
     k->index = index;
@@ -179,7 +172,7 @@ static enum err read_key(struct hdkey *k, struct reader *r, struct error *e)
     }
     read_u8(r);
     read_copy(r, k->secret, sizeof k->secret);
-    if (!set_public(k))
+    if (!ec_pubkey_of(k->key, k->secret))
         return error_set(e, ERR_PARSE, "the private key of this extended key is zero or too large");
     return OK;
 }

@@ -464,9 +464,13 @@ static void secrets_are_between_one_and_the_order(void **state)
     assert_int_equal(ec_pubkey_create(key, secret, true), 33);
     struct buf want = unhex(g);
     assert_memory_equal(key, want.data, 33);
+    assert_true(ec_pubkey_of(key, secret));
+    assert_memory_equal(key, want.data, 33);
     buf_clear(&want);
     assert_true(number32(secret, order));
     assert_false(ec_seckey_valid(secret));
+    assert_false(ec_pubkey_of(key, secret));
+    assert_int_equal(key[0], 0);
     secret[31]--;
     assert_true(ec_seckey_valid(secret));
 }

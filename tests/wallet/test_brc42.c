@@ -1,18 +1,8 @@
 #include "wallet/brc42.h"
 
-#include <string.h>
-
-#include "base/hash.h"
 #include "tests/base/json_text.h"
-#include "tests/test.h"
+#include "tests/wallet/pair.h"
 #include "wallet/brc43.h"
-
-static int start_ec(void **state)
-{
-    (void)state;
-    ec_init();
-    return 0;
-}
 
 static void unhex_into(void *out, size_t len, const char *hex)
 {
@@ -20,15 +10,6 @@ static void unhex_into(void *out, size_t len, const char *hex)
     assert_int_equal(b.len, len);
     memcpy(out, b.data, len);
     buf_clear(&b);
-}
-
-static struct span text_span(const char *text) { return span_of(text, strlen(text)); }
-
-static void public_of(uint8_t key[33], const uint8_t secret[32])
-{
-    uint8_t out[65];
-    assert_int_equal(ec_pubkey_create(out, secret, true), 33);
-    memcpy(key, out, 33);
 }
 
 struct names { const char *secret, *key, *invoice; };
@@ -44,7 +25,7 @@ static void check_own(struct json_object *row, const struct names *n, const char
     struct span invoice = text_span(json_str(row, n->invoice));
     assert_true(brc42_own_secret(got, own, &party, invoice));
     assert_memory_equal(got, want, 32);
-    public_of(want_key, want);
+    assert_true(ec_pubkey_of(want_key, want));
     assert_true(brc42_own_key(key, own, &party, invoice));
     assert_memory_equal(key, want_key, 33);
 }
@@ -95,7 +76,7 @@ static bool check_plain_key(struct json_object *in, struct json_object *want)
     if (hex) {
         uint8_t secret[32], key[33];
         unhex_into(secret, 32, hex);
-        public_of(key, secret);
+        assert_true(ec_pubkey_of(key, secret));
         assert_int_equal(json_int(want, "pubkey_der_length_bytes", 33), sizeof key);
         return true;
     }
@@ -209,49 +190,40 @@ static void payer_and_payee_derive_the_same_key(void **state)
 {
     (void)state;
     static const char invoice_text[] = "2-3241645161d8-cHJlZml4 c3VmZml4";
-    uint8_t a[32], b[32], key_a[33], key_b[33], want[33], secret[32], got[33];
-    memset(a, 0x11, 32);
-    memset(b, 0x21, 32);
-    public_of(key_a, a);
-    public_of(key_b, b);
-    const struct brc42_party pa = brc42_other(key_a), pb = brc42_other(key_b);
+    const struct person a = person_with(0x11), b = person_with(0x21);
+    uint8_t want[33], secret[32], got[33];
     const struct span invoice = text_span(invoice_text);
     unhex_into(want, 33, "02d9ee83bfb87a57c36b0d5cece11668679757ce04e0eec505a65237b68f6884ba");
-    assert_true(brc42_their_key(got, a, &pb, invoice));
+    assert_true(brc42_their_key(got, a.secret, &b.party, invoice));
     assert_memory_equal(got, want, 33);
-    assert_true(brc42_own_key(got, b, &pa, invoice));
+    assert_true(brc42_own_key(got, b.secret, &a.party, invoice));
     assert_memory_equal(got, want, 33);
     unhex_into(want, 32, "bc3b8c8845547f083ebad50df063d36f2d1cce650a9b0d2dd94ecb9f0e770dc7");
-    assert_true(brc42_own_secret(secret, b, &pa, invoice));
+    assert_true(brc42_own_secret(secret, b.secret, &a.party, invoice));
     assert_memory_equal(secret, want, 32);
 }
 
 static void anyone_derives_the_public_key_of_a_child_for_anyone(void **state)
 {
     (void)state;
-    uint8_t a[32], key_a[33], child[33], seen[33];
-    memset(a, 0x31, 32);
-    public_of(key_a, a);
-    const struct brc42_party anyone = { .who = BRC42_ANYONE }, signer = brc42_other(key_a);
+    const struct person a = person_with(0x31);
+    const struct brc42_party anyone = { .who = BRC42_ANYONE };
+    uint8_t child[33], seen[33];
     const struct span invoice = text_span("1-document signing-1");
-    assert_true(brc42_own_key(child, a, &anyone, invoice));
-    assert_true(brc42_their_key(seen, brc42_anyone_secret, &signer, invoice));
+    assert_true(brc42_own_key(child, a.secret, &anyone, invoice));
+    assert_true(brc42_their_key(seen, brc42_anyone_secret, &a.party, invoice));
     assert_memory_equal(child, seen, 33);
 }
 
 static void both_sides_make_the_same_symmetric_key(void **state)
 {
     (void)state;
-    uint8_t a[32], b[32], key_a[33], key_b[33], one[32], two[32];
-    memset(a, 0x11, 32);
-    memset(b, 0x21, 32);
-    public_of(key_a, a);
-    public_of(key_b, b);
-    const struct brc42_party pa = brc42_other(key_a), pb = brc42_other(key_b);
-    assert_true(brc42_symmetric_key(one, a, &pb, text_span("2-hello world-1")));
-    assert_true(brc42_symmetric_key(two, b, &pa, text_span("2-hello world-1")));
+    const struct person a = person_with(0x11), b = person_with(0x21);
+    uint8_t one[32], two[32];
+    assert_true(brc42_symmetric_key(one, a.secret, &b.party, text_span("2-hello world-1")));
+    assert_true(brc42_symmetric_key(two, b.secret, &a.party, text_span("2-hello world-1")));
     assert_memory_equal(one, two, 32);
-    assert_true(brc42_symmetric_key(two, b, &pa, text_span("2-hello world-2")));
+    assert_true(brc42_symmetric_key(two, b.secret, &a.party, text_span("2-hello world-2")));
     assert_memory_not_equal(one, two, 32);
 }
 
