@@ -29,6 +29,8 @@ enum err brc2_encrypt(struct buf *out, const uint8_t own[32], const struct brc42
                       struct span invoice, struct span plain, struct error *e)
 {
     uint8_t key[32];
+    if (plain.len == 0)
+        return error_set(e, ERR_RANGE, "there is nothing to encrypt");
     if (plain.len > SIZE_MAX - BRC2_OVERHEAD)
         return error_set(e, ERR_NOMEM, "no memory for a message of %zu bytes", plain.len);
     enum err rc = make_room(out, plain.len + BRC2_OVERHEAD, e);

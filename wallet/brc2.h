@@ -20,7 +20,8 @@ struct brc42_party;
 
 /*
  * AES-256-GCM. Both append to out, which is as before on failure: ERR_RANGE when a key is none,
- * ERR_NOMEM, and when it was not sealed for these two under this number ERR_AUTH.
+ * ERR_NOMEM, and when it was not sealed for these two under this number ERR_AUTH. An empty text is
+ * opened but not sealed (ERR_RANGE): the programs in use refuse to open one.
  */
 enum err brc2_encrypt(struct buf *out, const uint8_t own[32], const struct brc42_party *party,
                       struct span invoice, struct span plain, struct error *e) MUST_CHECK;

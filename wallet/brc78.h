@@ -25,8 +25,8 @@ struct brc78 {
 enum err brc78_read(struct brc78 *m, struct span data, struct error *e) MUST_CHECK;
 
 /*
- * Appends the message. ERR_RANGE when a key is none, or is the one everybody has the secret of;
- * ERR_NOMEM. On failure out is as before.
+ * Appends the message. ERR_RANGE when plain is empty, or a key is none or the one everybody has the
+ * secret of; ERR_NOMEM. On failure out is as before.
  */
 enum err brc78_encrypt(struct buf *out, const uint8_t sender[32],
                        const uint8_t recipient[EC_PUBKEY_SIZE], struct span plain,

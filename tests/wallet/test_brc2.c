@@ -1,5 +1,6 @@
 #include "wallet/brc2.h"
 
+#include "base/aead.h"
 #include "tests/wallet/pair.h"
 
 static const char known_secret[] =
@@ -72,7 +73,7 @@ static void what_one_seals_the_other_opens(void **state)
     const struct span invoice = text_span("2-hello world-1");
     char plain[300];
     memset(plain, 'p', sizeof plain);
-    for (size_t len = 0; len <= sizeof plain; len += 75) {
+    for (size_t len = 1; len <= sizeof plain; len += 74) {
         struct buf sealed, out;
         buf_init(&sealed);
         buf_init(&out);
@@ -88,6 +89,34 @@ static void what_one_seals_the_other_opens(void **state)
         buf_clear(&sealed);
         buf_clear(&out);
     }
+}
+
+static void an_empty_text_is_not_sealed(void **state)
+{
+    (void)state;
+    const struct person a = person_with(0x11), b = person_with(0x21);
+    struct buf sealed;
+    buf_init(&sealed);
+    assert_int_equal(brc2_encrypt(&sealed, a.secret, &b.party, text_span("2-hello world-1"),
+                                  span_of(NULL, 0), NULL), ERR_RANGE);
+    assert_int_equal(sealed.len, 0);
+    buf_clear(&sealed);
+}
+
+static void an_empty_text_opens(void **state)
+{
+    (void)state;
+    const struct person a = person_with(0x11), b = person_with(0x21);
+    const struct span invoice = text_span("2-hello world-1"), none = span_of(NULL, 0);
+    uint8_t key[32], sealed[BRC2_OVERHEAD] = { 7 };
+    struct buf out;
+    buf_init(&out);
+    assert_true(brc42_symmetric_key(key, a.secret, &b.party, invoice));
+    assert_true(aead_seal(AEAD_AES_256_GCM, key, span_of(sealed, 32), none, none, sealed + 32));
+    assert_int_equal(brc2_decrypt(&out, b.secret, &a.party, invoice,
+                                  span_of(sealed, sizeof sealed), NULL), OK);
+    assert_int_equal(out.len, 0);
+    buf_clear(&out);
 }
 
 static void every_message_has_another_iv(void **state)
@@ -183,6 +212,8 @@ int main(void)
         cmocka_unit_test(the_hmac_of_the_standard_holds),
         cmocka_unit_test(the_signature_of_the_standard_verifies),
         cmocka_unit_test(what_one_seals_the_other_opens),
+        cmocka_unit_test(an_empty_text_is_not_sealed),
+        cmocka_unit_test(an_empty_text_opens),
         cmocka_unit_test(every_message_has_another_iv),
         cmocka_unit_test(what_was_changed_or_is_for_others_stays_closed),
         cmocka_unit_test(signatures_are_for_one_pair_and_number),
