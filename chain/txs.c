@@ -285,6 +285,8 @@ void txs_open(struct txs *t, struct chain *c)
     rand_bytes(&t->pending_key, sizeof(t->pending_key));
     job_group_init(&t->slow_group, c->pool);
     pthread_mutex_init(&t->file_lock, NULL);
+    for (size_t i = 0; i < COUNT_OF(t->batches); i++)
+        t->batches[i] = tx_batch_new(t);
     t->loaded = !c->o.persist_mempool;
     t->era = script_era_of(&c->params.heights, c->tip->height + 1);
     journal_settle(mempool_journal(t->pool), c->tip);
@@ -333,6 +335,8 @@ void txs_close(struct txs *t)
     sigcache_free(t->signatures);
     sigcache_free(t->scripts);
     pthread_mutex_destroy(&t->file_lock);
+    for (size_t i = 0; i < COUNT_OF(t->batches); i++)
+        tx_batch_free(t->batches[i]);
 }
 
 struct mempool *chain_mempool(struct chain *c) { return c->txs.pool; }
@@ -372,7 +376,7 @@ static bool turn_is_over(struct txs *t, int64_t end)
 /* While the scripts of one batch run on the pool the next one is judged here. */
 static enum err run_batches(struct txs *t, bool *did, struct error *e)
 {
-    struct tx_batch *batches[2] = { tx_batch_new(t), tx_batch_new(t) };
+    struct tx_batch *const *batches = t->batches;
     const int64_t end = clock_mono_ms() + STEP_MS;
     enum err rc = OK;
     unsigned at = 0;
@@ -388,8 +392,6 @@ static enum err run_batches(struct txs *t, bool *did, struct error *e)
     } while (!rc && !turn_is_over(t, end));
     tx_batch_end(batches[at]);
     tx_batch_end(batches[at ^ 1]);
-    tx_batch_free(batches[0]);
-    tx_batch_free(batches[1]);
     return rc;
 }
 

@@ -61,6 +61,7 @@ struct returned_block {
 };
 
 struct mempool_load; /* mempool_file.c */
+struct tx_batch;     /* txs_batch.c */
 
 #define TXS_BATCH_MAX 256
 #define TXS_BATCH_BYTES (4u << 20)
@@ -74,6 +75,7 @@ struct txs {
     struct accept_env env;
     struct accept_rules rules;
     struct queue *offers;              /* any thread pushes */
+    struct tx_batch *batches[2];       /* the two of a turn */
     struct tx_list again;              /* slow ones that were good: through a batch once more */
     struct map pending;                /* txid -> tx_offer judged but not entered */
     struct siphash_key pending_key;
@@ -119,7 +121,6 @@ void txs_deliver(struct txs *t, struct tx_offer *const *v, size_t n);
 void txs_give_up(struct txs *t, struct tx_offer *o);
 
 /* --- txs_batch.c --- */
-struct tx_batch;
 struct tx_batch *tx_batch_new(struct txs *t);
 void tx_batch_free(struct tx_batch *b);
 /* Owns the offer from now on. False: the batch is full after this one. */

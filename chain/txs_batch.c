@@ -315,7 +315,10 @@ void tx_batch_end(struct tx_batch *b)
     }
     txs_deliver(t, done, n_done);
     b->n = b->bytes = 0;
-    arena_reset(&b->arena);
+    if (b->arena.total > TXS_BATCH_BYTES) /* a batch may spend large scripts */
+        arena_clear(&b->arena);
+    else
+        arena_reset(&b->arena);
 }
 
 enum err txs_run_list(struct txs *t, struct tx_list *l, struct error *e)
