@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/intmath.h"
 #include "base/mem.h"
 
 static const int open_flags[] = {
@@ -152,6 +153,26 @@ enum err file_size(const struct file *f, uint64_t *size, struct error *e)
     return OK;
 }
 
+enum err file_compare(const struct file *f, const void *data, size_t len, struct error *e)
+{
+    uint8_t chunk[16384];
+    uint64_t size;
+    enum err rc = file_size(f, &size, e);
+    if (rc)
+        return rc;
+    if (size != len)
+        return error_set(e, ERR_CORRUPT, "%s: read back with another length", f->path);
+    (void)posix_fadvise(f->fd, 0, 0, POSIX_FADV_DONTNEED);
+    for (size_t at = 0; !rc && at < len; at += sizeof chunk) {
+        const size_t n = MIN_OF(sizeof chunk, len - at);
+        rc = file_pread(f, chunk, n, at, e);
+        if (!rc && !mem_equal_var(chunk, (const uint8_t *)data + at, n))
+            rc = error_set(e, ERR_CORRUPT, "%s: read back with another content", f->path);
+    }
+    secure_wipe(chunk, sizeof chunk); /* the file may hold keys */
+    return rc;
+}
+
 bool path_exists(const char *path)
 {
     struct stat st;
@@ -281,18 +302,23 @@ static char *parent_of(const char *path)
     return slash == path ? xstrdup("/") : xstrndup(path, (size_t)(slash - path));
 }
 
-static enum err write_and_rename(const struct file *temp, const char *path, const void *data,
-                                 size_t len, struct error *e)
+enum replace_check { REPLACE_UNCHECKED, REPLACE_CHECKED };
+
+static enum err write_and_rename(const struct file *temp, const char *path, struct span content,
+                                 enum replace_check check, struct error *e)
 {
-    enum err rc = file_pwrite(temp, data, len, 0, e);
+    enum err rc = file_pwrite(temp, content.data, content.len, 0, e);
     if (!rc)
         rc = file_sync(temp, e);
+    if (!rc && check == REPLACE_CHECKED)
+        rc = file_compare(temp, content.data, content.len, e);
     if (!rc && rename(temp->path, path) != 0)
         rc = error_set_errno(e, errno, "%s: cannot put the new content in place", path);
     return rc;
 }
 
-enum err file_replace(const char *path, const void *data, size_t len, struct error *e)
+static enum err replace(const char *path, struct span content, enum replace_check check,
+                        struct error *e)
 {
     struct file temp = { .fd = -1, .path = xasprintf("%s.XXXXXX", path) };
     char *dir = parent_of(path);
@@ -301,7 +327,7 @@ enum err file_replace(const char *path, const void *data, size_t len, struct err
     if (temp.fd < 0) {
         rc = error_set_errno(e, errno, "%s: cannot make a temporary file beside it", path);
     } else {
-        rc = write_and_rename(&temp, path, data, len, e);
+        rc = write_and_rename(&temp, path, content, check, e);
         if (rc)
             unlink(temp.path);
         else
@@ -310,6 +336,16 @@ enum err file_replace(const char *path, const void *data, size_t len, struct err
     file_close(&temp);
     free(dir);
     return rc;
+}
+
+enum err file_replace(const char *path, const void *data, size_t len, struct error *e)
+{
+    return replace(path, span_of(data, len), REPLACE_UNCHECKED, e);
+}
+
+enum err file_replace_checked(const char *path, const void *data, size_t len, struct error *e)
+{
+    return replace(path, span_of(data, len), REPLACE_CHECKED, e);
 }
 
 /* The owner's pid for a message; "unknown" when the file says nothing sensible. */

@@ -37,6 +37,10 @@ enum err file_truncate(const struct file *f, uint64_t size, struct error *e) MUS
 enum err file_preallocate(const struct file *f, uint64_t offset, uint64_t len,
                           struct error *e) MUST_CHECK; /* not supported by the file system: OK */
 enum err file_size(const struct file *f, uint64_t *size, struct error *e) MUST_CHECK;
+/* Reads the file, from the device where the system can be asked to, and compares: ERR_CORRUPT when
+ * it is not exactly these bytes. */
+enum err file_compare(const struct file *f, const void *data, size_t len,
+                      struct error *e) MUST_CHECK;
 
 bool path_exists(const char *path);
 char *path_join(const char *dir, const char *name); /* heap */
@@ -52,6 +56,9 @@ enum err path_list(const char *dir, void (*fn)(void *ctx, const char *name), voi
 enum err file_read_all(const char *path, size_t limit, struct buf *out, struct error *e) MUST_CHECK;
 /* Temporary file, fsync, rename, fsync of the directory: old or new content, never a mix. */
 enum err file_replace(const char *path, const void *data, size_t len, struct error *e) MUST_CHECK;
+/* The same, and what was written is read back and compared before it takes the old one's place. */
+enum err file_replace_checked(const char *path, const void *data, size_t len,
+                              struct error *e) MUST_CHECK;
 /* Exclusive lock held until the process ends or *lock is closed; ERR_BUSY names the owner's pid. */
 enum err file_lock(struct file *lock, const char *path, struct error *e) MUST_CHECK;
 

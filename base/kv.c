@@ -112,6 +112,16 @@ enum err kv_iter_error(const struct kv_iter *it, struct error *e)
     return it->ops->iter_error(it, e);
 }
 
+enum err kv_is_empty(struct kv *kv, bool *empty, struct error *e)
+{
+    struct kv_iter *it = kv_iter_new(kv);
+    kv_iter_seek(it, "", 0);
+    *empty = !kv_iter_valid(it);
+    enum err rc = kv_iter_error(it, e);
+    kv_iter_free(it);
+    return rc;
+}
+
 uint64_t kv_disk_bytes(struct kv *kv)
 {
     return kv->ops->disk_bytes(kv);

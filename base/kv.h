@@ -62,6 +62,7 @@ struct span kv_iter_key(const struct kv_iter *it);   /* borrowed until the next 
 struct span kv_iter_value(const struct kv_iter *it);
 enum err kv_iter_error(const struct kv_iter *it, struct error *e) MUST_CHECK;
 
+enum err kv_is_empty(struct kv *kv, bool *empty, struct error *e) MUST_CHECK;
 uint64_t kv_disk_bytes(struct kv *kv); /* approximate */
 size_t kv_memory_bytes(struct kv *kv); /* approximate */
 /* Rewrites the store's files; long. */

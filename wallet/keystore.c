@@ -116,22 +116,12 @@ static struct keystore *new_keystore(struct kv *kv, const struct keystore_option
     return ks;
 }
 
-static enum err is_empty(struct kv *kv, bool *empty, struct error *e)
-{
-    struct kv_iter *it = kv_iter_new(kv);
-    kv_iter_seek(it, "", 0);
-    *empty = !kv_iter_valid(it);
-    enum err rc = kv_iter_error(it, e);
-    kv_iter_free(it);
-    return rc;
-}
-
 enum err keystore_create(struct keystore **out, struct kv *kv, const struct keystore_options *o,
                          struct error *e)
 {
     bool empty;
     *out = NULL;
-    enum err rc = is_empty(kv, &empty, e);
+    enum err rc = kv_is_empty(kv, &empty, e);
     if (rc)
         return rc;
     if (!empty)
@@ -159,7 +149,7 @@ static enum err load_head(struct keystore *ks, struct error *e)
     stored_init(&s);
     enum err rc = stored_load(ks->kv, KEY_RECORD_HEAD, no_id, &s, e);
     if (!rc && !s.found) {
-        rc = is_empty(ks->kv, &empty, e);
+        rc = kv_is_empty(ks->kv, &empty, e);
         if (!rc)
             rc = empty ? error_set(e, ERR_NOTFOUND, "there is no wallet in the database")
                        : error_set(e, ERR_CORRUPT,

@@ -246,6 +246,23 @@ static void failed_replace_leaves_the_target_and_no_temporary_file(void **state)
     free(nowhere);
 }
 
+static void a_file_that_differs_from_what_was_written_is_noticed(void **state)
+{
+    struct fixture *f = (struct fixture *)*state;
+    static uint8_t data[40000];
+    struct file file;
+    memset(data, 0x5a, sizeof(data));
+    assert_int_equal(file_replace_checked(f->path, data, sizeof(data), &f->e), OK);
+    assert_int_equal(names_in(f->dir), 1);
+    assert_int_equal(file_open(&file, f->path, FILE_READ, &f->e), OK);
+    assert_int_equal(file_compare(&file, data, sizeof(data), &f->e), OK);
+    assert_int_equal(file_compare(&file, data, sizeof(data) - 1, &f->e), ERR_CORRUPT);
+    data[39999] ^= 1;
+    assert_int_equal(file_compare(&file, data, sizeof(data), &f->e), ERR_CORRUPT);
+    assert_non_null(strstr(f->e.text, f->path));
+    file_close(&file);
+}
+
 static void second_lock_is_busy_and_names_the_owner(void **state)
 {
     struct fixture *f = (struct fixture *)*state;
@@ -298,6 +315,7 @@ int main(void)
         FILE_TEST(whole_file_is_read_up_to_the_limit),
         FILE_TEST(replace_puts_new_content_and_leaves_no_temporary_file),
         FILE_TEST(failed_replace_leaves_the_target_and_no_temporary_file),
+        FILE_TEST(a_file_that_differs_from_what_was_written_is_noticed),
         FILE_TEST(second_lock_is_busy_and_names_the_owner),
         FILE_TEST(lock_file_of_a_dead_owner_is_taken_over),
     };

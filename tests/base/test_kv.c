@@ -126,6 +126,20 @@ static void missing_key_is_not_an_error(void **state)
     assert_int_equal(f->value.len, 0);
 }
 
+static void a_store_is_empty_until_the_first_key_and_after_the_last(void **state)
+{
+    struct fixture *f = (struct fixture *)*state;
+    bool empty = false;
+    assert_int_equal(kv_is_empty(f->kv, &empty, &f->e), OK);
+    assert_true(empty);
+    store(f, "", "");
+    assert_int_equal(kv_is_empty(f->kv, &empty, &f->e), OK);
+    assert_false(empty);
+    erase(f, "");
+    assert_int_equal(kv_is_empty(f->kv, &empty, &f->e), OK);
+    assert_true(empty);
+}
+
 static void stored_value_is_found_replaced_and_deleted(void **state)
 {
     struct fixture *f = (struct fixture *)*state;
@@ -589,6 +603,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ON_BOTH(missing_key_is_not_an_error),
+        ON_BOTH(a_store_is_empty_until_the_first_key_and_after_the_last),
         ON_BOTH(stored_value_is_found_replaced_and_deleted),
         ON_BOTH(empty_keys_and_values_and_zero_bytes_are_kept),
         ON_BOTH(the_last_change_of_a_key_in_a_batch_counts),
