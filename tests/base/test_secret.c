@@ -33,6 +33,18 @@ static void mapping_flags(const void *p, char *out, size_t cap)
         fclose(f);
 }
 
+/* Whether locking memory passes the limit and reaches the kernel: sanitizers swallow the call. */
+static bool locking_works(void)
+{
+    void *p = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char flags[512];
+    if (p == MAP_FAILED || mlock(p, 1) != 0)
+        return false;
+    mapping_flags(p, flags, sizeof flags);
+    munmap(p, 1);
+    return strstr(flags, " lo") != NULL;
+}
+
 static void memory_is_zero_and_writable_to_its_end(void **state)
 {
     (void)state;
@@ -54,13 +66,11 @@ static void memory_stays_out_of_core_dumps_and_swap(void **state)
     void *p = secret_alloc(32);
     char flags[512];
     mapping_flags(p, flags, sizeof flags);
-    struct rlimit limit;
-    const bool locks = getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur >= 1 << 16;
     secret_free(p);
     if (!flags[0])
         skip(); /* no /proc */
     assert_non_null(strstr(flags, " dd"));
-    if (locks)
+    if (locking_works())
         assert_non_null(strstr(flags, " lo"));
 }
 
@@ -94,6 +104,8 @@ static void the_pages_around_may_not_be_read(void **state)
     assert_false(can_read(p));
 }
 
+enum { CANNOT_TELL = 77 };
+
 /* In a process that may lock nothing: allocates twice and leaves its log at path. */
 static int child_without_limit(const char *path)
 {
@@ -103,6 +115,9 @@ static int child_without_limit(const char *path)
         return 1;
     if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
         return 1; /* the limit does not hold for root */
+    uint8_t page[1];
+    if (mlock(page, 1) == 0)
+        return CANNOT_TELL;
     void *a = secret_alloc(32), *b = secret_alloc(32);
     memset(a, 1, 32);
     memset(b, 2, 32);
@@ -123,6 +138,11 @@ static void a_limit_that_is_too_small_is_said_once(void **state)
     int status = -1;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == CANNOT_TELL) {
+        free(path);
+        test_dir_remove(dir);
+        skip();
+    }
     assert_int_equal(WEXITSTATUS(status), 0);
     struct buf text;
     buf_init(&text);
