@@ -1,7 +1,8 @@
 /*
- * A block that is not in the list is not on this chain when the list shows so: another block follows
- * its parent there; or the list begins with the first block of all, and the block's time is not later
- * than the median that blocks after the tip must exceed. Else it may lie before the list or after it.
+ * A block that is not in the list is not on this chain when the list shows so: another block
+ * follows its parent there; or the list begins with the first block of all, and the block's time is
+ * not later than the median that blocks after the tip must exceed. Else it may lie before the list
+ * or after it.
  */
 #include "bca/headers.h"
 

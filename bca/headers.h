@@ -13,9 +13,9 @@
 struct bca_headers;
 
 /*
- * Headers of 80 bytes one after the other, oldest first, the last one the tip; borrowed for the life
- * of the result. NULL with ERR_PARSE (no whole headers, a link that is missing, too little work) or
- * ERR_NOMEM.
+ * Headers of 80 bytes one after the other, oldest first, the last one the tip; borrowed for the
+ * life of the result. NULL with ERR_PARSE (no whole headers, a link that is missing, too little
+ * work) or ERR_NOMEM.
  */
 struct bca_headers *bca_headers_new(struct span list, const struct bca_rules *rules,
                                     struct error *e);

@@ -26,7 +26,7 @@ struct bca_params {
     const uint8_t *header;
     const uint8_t *subnet_prefix;
     uint8_t collision_count;
-    uint32_t tx_index;          /* bit k tells the side at level k; checked by the proof alone */
+    uint32_t tx_index; /* bit k tells the side at level k; checked by the proof alone */
     uint8_t tx_depth;
     const uint8_t *tx_siblings;
     uint8_t modifier_index;

@@ -44,7 +44,7 @@ static const uint8_t *marker_of(const struct tx_out *out)
     return p2pkh && out->value >= 1 ? s + P2PKH_HASH_OFFSET : NULL;
 }
 
-/* Reads all outputs; returns how many carry the tag. *out is of the last one, if it has the form. */
+/* Reads all outputs; returns how many carry the tag. *out is of the last of these. */
 static size_t read_outputs(struct reader *r, size_t n, struct bca_registration *out)
 {
     size_t tagged = 0;

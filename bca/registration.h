@@ -1,6 +1,6 @@
 /*
- * The output that commits to a key and to a tree of modifiers (spec bca 4), and the output beside it
- * whose spend revokes it (spec bca 14). Pure functions, any thread.
+ * The output that commits to a key and to a tree of modifiers (spec bca 4), and the output beside
+ * it whose spend revokes it (spec bca 14). Pure functions, any thread.
  *
  *   00 OP_FALSE | 6a OP_RETURN | 04 "BCA" 01 | 40 | H(public key) 32 | modifier root 32
  */
@@ -29,8 +29,8 @@ struct bca_registration {
 };
 
 enum bca_registration_found {
-    BCA_TX_MALFORMED,       /* not exactly one transaction with inputs and outputs */
-    BCA_REGISTRATION_NONE,  /* no output with the tag, several, or one of another form */
+    BCA_TX_MALFORMED,      /* not exactly one transaction with inputs and outputs */
+    BCA_REGISTRATION_NONE, /* no output with the tag, several, or one of another form */
     BCA_REGISTRATION_FOUND,
 };
 

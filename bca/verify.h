@@ -1,7 +1,7 @@
 /*
- * Verification (spec bca 8): named steps in a fixed order, the first failure is the result. Steps up
- * to min_sec need nothing but the bytes; `chain` and `revoked` ask the caller's views. A view that
- * cannot tell makes the result undetermined, never invalid. Any thread; ec_init must have been
+ * Verification (spec bca 8): named steps in a fixed order, the first failure is the result. Steps
+ * up to min_sec need nothing but the bytes; `chain` and `revoked` ask the caller's views. A view
+ * that cannot tell makes the result undetermined, never invalid. Any thread; ec_init must have been
  * called.
  */
 #ifndef BCA_VERIFY_H
@@ -71,15 +71,15 @@ struct bca_policy {
 /* What is said of a field holds when the step that finds it was reached. */
 struct bca_verdict {
     enum bca_result result;
-    enum bca_step step;             /* where it ended; BCA_STEP_COUNT when valid */
-    const uint8_t *address;         /* borrowed, as the parameters are */
-    struct bca_params params;       /* after decode */
-    enum bca_registration_found found;  /* after transaction, as the next two */
+    enum bca_step step;                /* where it ended; BCA_STEP_COUNT when valid */
+    const uint8_t *address;            /* borrowed, as the parameters are */
+    struct bca_params params;          /* after decode */
+    enum bca_registration_found found; /* after transaction, as the next two */
     struct bca_registration registered;
     struct txid txid;
-    struct bca_work work;           /* after modifier_proof */
-    unsigned sec;                   /* always */
-    uint64_t confirmations;         /* 0: not known */
+    struct bca_work work;   /* after modifier_proof */
+    unsigned sec;           /* always */
+    uint64_t confirmations; /* 0: not known */
 };
 
 void bca_verify(const uint8_t address[BCA_ADDRESS_SIZE], struct span params,

@@ -18,9 +18,9 @@ enum bca_network { BCA_NET_MAIN, BCA_NET_TEST, BCA_NET_STN, BCA_NET_REGTEST, BCA
 
 struct bca_rules {
     const char *name;
-    unsigned base_bits;    /* zero bits of the block hash that sec 0 needs; never from the wire */
-    unsigned min_sec;      /* accepted unless the user says otherwise */
-    unsigned min_conf;     /* the same */
+    unsigned base_bits; /* zero bits of the block hash that sec 0 needs; never from the wire */
+    unsigned min_sec;   /* accepted unless the user says otherwise */
+    unsigned min_conf;  /* the same */
     struct u256 pow_limit;
 };
 

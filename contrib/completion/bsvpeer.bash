@@ -1,5 +1,6 @@
-# Completion for bash: bsvpeerd's and bsvpeer-cli's options, and the commands of the node that answers.
-# Install as /usr/share/bash-completion/completions/bsvpeer-cli with a link bsvpeerd beside it, or
+# Completion for bash: the options of bsvpeerd, bsvpeer-cli and bsvpeer-bca, the commands of the node
+# that answers, and those of bsvpeer-bca. Install as
+# /usr/share/bash-completion/completions/bsvpeer-cli with links bsvpeerd and bsvpeer-bca beside it, or
 # source it from ~/.bashrc.
 
 # The options a program's help names.
@@ -17,6 +18,11 @@ _bsvpeer_complete() {
         fi
         return
     fi
+    if [[ ${program##*/} == bsvpeer-bca ]]; then
+        commands=$("$program" -help 2>/dev/null | sed -n 's/^  bsvpeer-bca \([a-z]*\).*/\1/p')
+        [[ $COMP_CWORD -gt 1 ]] || mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word")
+        return
+    fi
     [[ ${program##*/} == bsvpeer-cli ]] || return
     # A command was given already: "help" takes one more, the rest is up to the user.
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -30,4 +36,4 @@ _bsvpeer_complete() {
     mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word")
 }
 
-complete -F _bsvpeer_complete bsvpeerd bsvpeer-cli
+complete -F _bsvpeer_complete bsvpeerd bsvpeer-cli bsvpeer-bca

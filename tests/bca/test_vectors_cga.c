@@ -1,6 +1,6 @@
 /*
- * CGA (RFC 3972), from which the layout of addresses comes: identifiers are built by the function that
- * builds those of BCAs, and held against the RFC's own example and its variants.
+ * CGA (RFC 3972), from which the layout of addresses comes: identifiers are built by the function
+ * that builds those of BCAs, and held against the RFC's own example and its variants.
  */
 #include "bca/address.h"
 

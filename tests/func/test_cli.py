@@ -6,7 +6,8 @@ import subprocess
 import threading
 import time
 
-from framework import ADDRESS, CLIENT, DAEMON, TOP, Skip, case, check, equal, free_port, is_in, main
+from framework import (ADDRESS, BUILD, CLIENT, DAEMON, TOP, Skip, case, check, equal, free_port, is_in,
+                       main)
 from blocks import GENESIS_HASH_HEX
 
 
@@ -162,6 +163,9 @@ def bash_completes_options_and_commands(t):
     equal(complete(CLIENT, *options, "getblockh"), ["getblockhash", "getblockheader"])
     equal(complete(CLIENT, *options, "help", "getblockh"), ["getblockhash", "getblockheader"])
     equal(complete(CLIENT, *options, "getblock", "00"), [])
+    verifier = os.path.join(BUILD, "bsvpeer-bca")
+    equal(complete(verifier, "ver"), ["verify"])
+    equal(complete(verifier, "verify", "-min-c"), ["-min-conf="])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-/* Any bytes: 16 of an address, then parameters. What can be decoded is written back as the same bytes;
- * the verdict is one, and is the same for the same bytes. */
+/* Any bytes: 16 of an address, then parameters. What can be decoded is written back as the same
+ * bytes; the verdict is one, and is the same for the same bytes. */
 #include <stdlib.h>
 #include <string.h>
 
