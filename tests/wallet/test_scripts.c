@@ -43,7 +43,8 @@ static void what_was_added_is_found_until_it_is_removed(void **state)
     struct scripts *s = scripts_new();
     const size_t empty = scripts_bytes(s);
     for (uint32_t i = 0; i < N; i++)
-        assert_true(scripts_add(s, numbered(bytes, 25 + i % 3 * 137, i), (struct owner){ .id = i }));
+        assert_true(scripts_add(s, numbered(bytes, 25 + i % 3 * 137, i),
+                                (struct owner){ .id = i }));
     assert_int_equal(scripts_count(s), N);
     assert_true(scripts_bytes(s) > empty + N * 25u);
     for (uint32_t i = 0; i < N; i++) {

@@ -1,0 +1,612 @@
+/*
+ * An operation changes the memory as it goes and collects the rows in the batch; history_finish
+ * writes it. Reading the memory anew after a failure is slow and rare, and there is nothing to get
+ * wrong in it: opening does the same.
+ */
+#include <config.h>
+
+#include "wallet/history.h"
+
+#include <stdlib.h>
+
+#include "base/intmath.h"
+#include "base/mem.h"
+#include "base/rand.h"
+#include "wallet/history_internal.h"
+
+/* --- opening, writing ------------------------------------------------------------------------ */
+
+enum err history_open(struct history **out, struct kv *kv, const struct scripts *scripts,
+                      struct error *e)
+{
+    struct history *h = (struct history *)xcalloc(1, sizeof *h);
+    h->kv = kv;
+    h->batch = kv_batch_new(kv);
+    h->scripts = scripts;
+    rand_bytes(&h->key, sizeof h->key);
+    memory_init(&h->m);
+    enum err rc = rows_load(h, e);
+    if (rc) {
+        history_close(h);
+        return rc;
+    }
+    *out = h;
+    return OK;
+}
+
+void history_close(struct history *h)
+{
+    if (!h)
+        return;
+    memory_clear(&h->m);
+    kv_batch_free(h->batch);
+    kv_close(h->kv);
+    buf_clear(&h->value);
+    free(h);
+}
+
+enum err history_refresh(struct history *h, struct error *e)
+{
+    if (!h->stale)
+        return OK;
+    struct memory old = h->m;
+    memory_init(&h->m);
+    enum err rc = rows_load(h, e);
+    if (rc) {
+        memory_clear(&h->m);
+        h->m = old;
+        return rc;
+    }
+    memory_carry(h, &old);
+    memory_clear(&old);
+    h->stale = false;
+    return OK;
+}
+
+/* rc: of the operation so far. Without rows there is nothing that a failure could have left. */
+static enum err finish(struct history *h, enum err rc, struct error *e)
+{
+    conflicts_settle(h);
+    if (!rc && kv_batch_bytes(h->batch))
+        rc = kv_write(h->kv, h->batch, KV_SYNC, e);
+    if (!rc) {
+        memory_forget_gone(&h->m);
+        return OK;
+    }
+    kv_batch_free(h->batch);
+    h->batch = kv_batch_new(h->kv);
+    h->stale = true;
+    struct error again;
+    enum err ignored = history_refresh(h, &again); /* else the next call tries once more */
+    (void)ignored;
+    return rc;
+}
+
+bool history_best(const struct history *h, struct block_hash *hash, int32_t *height)
+{
+    *hash = h->m.best.hash;
+    *height = h->m.best.height;
+    return h->m.best.known;
+}
+
+int32_t history_scan_next(const struct history *h)
+{
+    return h->m.scan_next;
+}
+
+size_t history_bytes(const struct history *h)
+{
+    const struct memory *m = &h->m;
+    return sizeof *h + m->bytes + map_bytes(&m->spots) + map_bytes(&m->pendings) +
+           (m->coins_cap + m->queue_cap) * sizeof(void *);
+}
+
+/* --- what concerns us ------------------------------------------------------------------------ */
+
+static bool spends_ours(const struct history *h, const struct tx *tx)
+{
+    for (size_t i = 0; i < tx->n_in; i++) {
+        const struct spot *s = spot_find(h, &tx->in[i].prevout);
+        if (s && s->coin)
+            return true;
+    }
+    return false;
+}
+
+/* An output of ours that has no coin yet. known: it may be among the spent ones. */
+static enum err add_coin(struct history *h, const struct tx *tx, size_t i,
+                         struct pending *creator, const struct record *r, bool known,
+                         struct error *e)
+{
+    const struct outpoint at = { tx->id, (uint32_t)i };
+    struct coin_data data = { .height = r->height };
+    struct history_conflict spender;
+    bool spent = false;
+    if (known) {
+        enum err rc = row_load_spent(h, &at, &data, &spender, &spent, e);
+        if (rc || spent)
+            return rc;
+    }
+    data = (struct coin_data){ tx->out[i].value, r->height, r->coinbase, tx->out[i].script };
+    enum err rc = coin_add(h, &at, &data, creator, e);
+    if (!rc)
+        row_put_coin(h, spot_find(h, &at)->coin);
+    return rc;
+}
+
+static void move_coin(struct history *h, struct coin_item *c, struct pending *creator,
+                      int32_t height)
+{
+    c->creator = creator;
+    if (c->data.height == height)
+        return;
+    c->data.height = height;
+    row_put_coin(h, c);
+}
+
+/* The coins of a transaction that is now in the state r. */
+static enum err place_coins(struct history *h, const struct tx *tx, struct pending *creator,
+                            const struct record *r, bool known, struct error *e)
+{
+    struct outpoint at = { .txid = tx->id };
+    struct owner owner;
+    enum err rc = OK;
+    for (size_t i = 0; !rc && i < tx->n_out; i++) {
+        at.index = (uint32_t)i;
+        const struct spot *s = spot_find(h, &at);
+        if (s && s->coin)
+            move_coin(h, s->coin, creator, r->height);
+        else if (scripts_find(h->scripts, tx->out[i].script, &owner))
+            rc = add_coin(h, tx, i, creator, r, known, e);
+    }
+    return rc;
+}
+
+/* --- a block more ---------------------------------------------------------------------------- */
+
+/* A confirmed transaction spends this. True: it was a coin of ours. */
+static bool spend(struct history *h, const struct outpoint *at,
+                  const struct history_conflict *spender)
+{
+    struct spot *s = spot_find(h, at);
+    if (!s)
+        return false;
+    const bool ours = s->coin != NULL, claimed = s->claims != NULL;
+    if (ours) {
+        row_delete_coin(h, at);
+        row_put_spent(h, s->coin, spender);
+        coin_drop(h, s->coin); /* the spot stays only when it is claimed */
+    }
+    if (claimed) {
+        spot_set_spender(h, s, spender);
+        row_put_spender(h, s);
+    }
+    return ours;
+}
+
+static bool spend_inputs(struct history *h, const struct tx *tx, int32_t height)
+{
+    const struct history_conflict spender = { tx->id, height };
+    bool ours = false;
+    for (size_t i = 0; i < tx->n_in; i++)
+        if (spend(h, &tx->in[i].prevout, &spender))
+            ours = true;
+    return ours;
+}
+
+static void no_longer_pending(struct history *h, struct pending *p)
+{
+    row_delete_pending(h, &p->id);
+    for (size_t i = 0; i < p->n_claims; i++)
+        if (p->claims[i].spot->spender)
+            row_delete_spender(h, &p->claims[i].spot->at);
+    pending_drop(h, p);
+}
+
+static void put_confirmed(struct history *h, const struct history_block *b,
+                          const struct history_block_tx *t, struct record *r, bool known)
+{
+    if (known && r->height != HISTORY_NO_HEIGHT)
+        row_delete_place(h, r->height, r->position);
+    if (!known) {
+        r->coinbase = tx_is_coinbase(t->tx);
+        r->time = b->time;
+        r->order = h->m.next_order++;
+        record_put_new(h, t->tx, r->order);
+    }
+    r->height = b->height;
+    r->block = b->hash;
+    r->position = t->position;
+    r->abandoned = false;
+    r->told.height = HISTORY_NO_HEIGHT;
+    record_put(h, &t->tx->id, r);
+    row_put_place(h, b->height, t->position, &t->tx->id);
+}
+
+static enum err confirm(struct history *h, const struct history_block *b,
+                        const struct history_block_tx *t, struct error *e)
+{
+    struct record r;
+    struct buf value = { 0 };
+    bool known;
+    const bool pays = pays_us(h, t->tx);
+    struct pending *p = pending_find(h, &t->tx->id);
+    enum err rc = OK;
+    if (p)
+        no_longer_pending(h, p);
+    const bool from_us = spend_inputs(h, t->tx, b->height);
+    if (p || pays || from_us) {
+        rc = record_load(h, &t->tx->id, &value, &r, &known, e);
+        if (!rc) {
+            r.from_us = r.from_us || from_us;
+            put_confirmed(h, b, t, &r, known);
+            rc = place_coins(h, t->tx, NULL, &r, known, e);
+        }
+    }
+    buf_clear(&value);
+    return rc;
+}
+
+static bool is_rescan(const struct history *h, const struct history_block *b)
+{
+    const struct memory *m = &h->m;
+    return m->best.known && b->height == m->scan_next && b->height <= m->best.height &&
+           (b->height < m->best.height || block_hash_equal(&b->hash, &m->best.hash));
+}
+
+static bool is_next(const struct history *h, const struct history_block *b)
+{
+    const struct mark *best = &h->m.best;
+    return !best->known ||
+           (b->height == best->height + 1 && block_hash_equal(&b->prev, &best->hash));
+}
+
+static void move_scan(struct history *h, int32_t next)
+{
+    h->m.scan_next = next <= h->m.best.height ? next : HISTORY_NO_HEIGHT;
+    row_put_scan(h);
+}
+
+static void move_best(struct history *h, const struct block_hash *hash, int32_t height)
+{
+    h->m.best = (struct mark){ true, *hash, height };
+    row_put_best(h);
+}
+
+enum err history_apply_block(struct history *h, const struct history_block *b, struct error *e)
+{
+    enum err rc = history_refresh(h, e);
+    if (rc)
+        return rc;
+    const bool rescan = is_rescan(h, b);
+    if (b->height < 0 || (!rescan && !is_next(h, b)))
+        return error_set(e, ERR_RANGE, "block %d does not follow what the wallet knows",
+                         (int)b->height);
+    for (size_t i = 0; !rc && i < b->n; i++)
+        rc = confirm(h, b, &b->txs[i], e);
+    if (rescan)
+        move_scan(h, b->height + 1);
+    else
+        move_best(h, &b->hash, b->height);
+    return finish(h, rc, e);
+}
+
+/* --- a block less ---------------------------------------------------------------------------- */
+
+struct id_list {
+    struct txid *ids;
+    size_t n, cap;
+};
+
+static enum err list_id(struct history *h, void *ctx, const struct txid *id, struct error *e)
+{
+    struct id_list *list = (struct id_list *)ctx;
+    (void)h;
+    (void)e;
+    if (list->n == list->cap) {
+        list->cap = MAX_OF(2 * list->cap, 16);
+        list->ids = (struct txid *)xrealloc(list->ids, list->cap * sizeof *list->ids);
+    }
+    list->ids[list->n++] = *id;
+    return OK;
+}
+
+/* The coin that an undone transaction spent, if it was ours. */
+static enum err restore_coin(struct history *h, const struct outpoint *at, const struct txid *id,
+                             struct error *e)
+{
+    struct coin_data data;
+    struct history_conflict spender;
+    bool found;
+    enum err rc = row_load_spent(h, at, &data, &spender, &found, e);
+    if (rc || !found || !txid_equal(&spender.by, id))
+        return rc;
+    rc = coin_add(h, at, &data, pending_find(h, &at->txid), e);
+    if (rc)
+        return rc;
+    row_delete_spent(h, at);
+    row_put_coin(h, spot_find(h, at)->coin);
+    return OK;
+}
+
+static enum err unconfirm_tx(struct history *h, const struct tx *tx, struct record *r,
+                             struct error *e)
+{
+    struct pending *p;
+    row_delete_place(h, r->height, r->position);
+    r->height = HISTORY_NO_HEIGHT;
+    r->abandoned = r->coinbase;
+    record_put(h, &tx->id, r);
+    row_put_pending(h, &tx->id);
+    enum err rc = pending_add(h, tx, &p, e);
+    for (size_t i = 0; !rc && i < tx->n_in; i++)
+        rc = restore_coin(h, &tx->in[i].prevout, &tx->id, e);
+    if (rc)
+        return rc;
+    p->abandoned = r->abandoned;
+    return place_coins(h, tx, p, r, true, e);
+}
+
+static enum err unconfirm(struct history *h, const struct txid *id, struct error *e)
+{
+    struct record r;
+    struct buf value = { 0 };
+    struct tx *tx = NULL;
+    bool found;
+    enum err rc = record_load(h, id, &value, &r, &found, e);
+    if (!rc && !found)
+        rc = error_set(e, ERR_CORRUPT, "wallet history: a transaction is missing");
+    if (!rc)
+        rc = raw_load(h, id, &tx, e);
+    if (!rc)
+        rc = unconfirm_tx(h, tx, &r, e);
+    tx_unref(tx);
+    buf_clear(&value);
+    return rc;
+}
+
+static enum err set_told(struct history *h, struct pending *p, const struct history_conflict *told,
+                         struct error *e)
+{
+    struct record r;
+    struct buf value = { 0 };
+    bool found;
+    enum err rc = record_load(h, &p->id, &value, &r, &found, e);
+    if (!rc) {
+        p->told = r.told = *told;
+        record_put(h, &p->id, &r);
+        conflict_queue(h, p);
+    }
+    buf_clear(&value);
+    return rc;
+}
+
+/* Conflicts with transactions of the undone block are over. */
+static enum err end_conflicts(struct history *h, int32_t height, struct error *e)
+{
+    const struct history_conflict none = { .height = HISTORY_NO_HEIGHT };
+    enum err rc = OK;
+    size_t pos = 0;
+    for (struct pending *p; !rc && (p = (struct pending *)map_next(&h->m.pendings, &pos));) {
+        for (size_t i = 0; i < p->n_claims; i++) {
+            struct spot *s = p->claims[i].spot;
+            if (!s->spender || s->spender->height != height)
+                continue;
+            row_delete_spender(h, &s->at);
+            spot_clear_spender(h, s);
+        }
+        if (p->told.height == height)
+            rc = set_told(h, p, &none, e);
+    }
+    return rc;
+}
+
+static enum err unconfirm_block(struct history *h, int32_t height, struct error *e)
+{
+    struct id_list list = { .ids = NULL };
+    enum err rc = end_conflicts(h, height, e);
+    if (!rc)
+        rc = rows_each_place(h, height, height, list_id, &list, e);
+    for (size_t i = list.n; !rc && i-- > 0;)
+        rc = unconfirm(h, &list.ids[i], e);
+    free(list.ids);
+    return rc;
+}
+
+enum err history_undo_block(struct history *h, const struct block_hash *hash,
+                            const struct block_hash *prev, struct error *e)
+{
+    enum err rc = history_refresh(h, e);
+    if (rc)
+        return rc;
+    const int32_t height = h->m.best.height;
+    if (!h->m.best.known || !block_hash_equal(hash, &h->m.best.hash) || height == 0)
+        return error_set(e, ERR_RANGE, "not the block that the wallet stands at");
+    rc = unconfirm_block(h, height, e);
+    move_best(h, prev, height - 1);
+    if (h->m.scan_next != HISTORY_NO_HEIGHT)
+        move_scan(h, h->m.scan_next);
+    return finish(h, rc, e);
+}
+
+enum err history_begin_rescan(struct history *h, int32_t height, struct error *e)
+{
+    enum err rc = history_refresh(h, e);
+    if (rc || !h->m.best.known)
+        return rc;
+    if (height < 0 || height > h->m.best.height)
+        return error_set(e, ERR_RANGE, "no block %d to rescan from", (int)height);
+    const int32_t running = h->m.scan_next;
+    move_scan(h, running == HISTORY_NO_HEIGHT ? height : MIN_OF(running, height));
+    return finish(h, OK, e);
+}
+
+enum err history_owners_changed(struct history *h, struct error *e)
+{
+    enum err rc = history_refresh(h, e);
+    for (size_t i = 0; !rc && i < h->m.n_coins; i++)
+        coin_find_owner(h, h->m.coins[i]);
+    return rc;
+}
+
+/* --- unconfirmed transactions ---------------------------------------------------------------- */
+
+/* Coins of ours that a confirmed transaction spends already: the mempool was behind. */
+static enum err find_spenders(struct history *h, const struct pending *p, struct error *e)
+{
+    struct coin_data data;
+    struct history_conflict spender;
+    enum err rc = OK;
+    for (size_t i = 0; !rc && i < p->n_claims; i++) {
+        struct spot *s = p->claims[i].spot;
+        bool found = false;
+        if (!s->coin && !s->spender)
+            rc = row_load_spent(h, &s->at, &data, &spender, &found, e);
+        if (rc || !found)
+            continue;
+        spot_set_spender(h, s, &spender);
+        row_put_spender(h, s);
+    }
+    return rc;
+}
+
+static enum err add_new(struct history *h, const struct tx *tx, const struct history_note *note,
+                        int64_t now, struct error *e)
+{
+    struct pending *p;
+    struct record r = { .height = HISTORY_NO_HEIGHT,
+                        .time = now,
+                        .order = h->m.next_order++,
+                        .from_us = spends_ours(h, tx),
+                        .told.height = HISTORY_NO_HEIGHT };
+    if (note)
+        r.note = *note;
+    record_put_new(h, tx, r.order);
+    record_put(h, &tx->id, &r);
+    row_put_pending(h, &tx->id);
+    enum err rc = pending_add(h, tx, &p, e);
+    if (!rc)
+        rc = find_spenders(h, p, e);
+    return rc ? rc : place_coins(h, tx, p, &r, false, e);
+}
+
+/* One that was given up or excluded is back; scripts that were added since may own outputs. */
+static enum err add_again(struct history *h, struct pending *p, const struct tx *tx,
+                          struct error *e)
+{
+    struct record r;
+    struct buf value = { 0 };
+    bool found;
+    enum err rc = record_load(h, &p->id, &value, &r, &found, e);
+    if (!rc && (r.abandoned || r.told.height != HISTORY_NO_HEIGHT)) {
+        p->abandoned = r.abandoned = false;
+        p->told.height = r.told.height = HISTORY_NO_HEIGHT;
+        record_put(h, &p->id, &r);
+        conflict_queue(h, p);
+    }
+    if (!rc)
+        rc = place_coins(h, tx, p, &r, false, e);
+    buf_clear(&value);
+    return rc;
+}
+
+static enum err add(struct history *h, const struct tx *tx, const struct history_note *note,
+                    int64_t now, struct error *e)
+{
+    struct pending *p = pending_find(h, &tx->id);
+    struct record r;
+    struct buf value = { 0 };
+    bool known = true;
+    enum err rc = OK;
+    if (p)
+        return add_again(h, p, tx, e);
+    if (spends_ours(h, tx) || pays_us(h, tx))
+        rc = record_load(h, &tx->id, &value, &r, &known, e);
+    if (!rc && !known) /* a known one is confirmed */
+        rc = add_new(h, tx, note, now, e);
+    buf_clear(&value);
+    return rc;
+}
+
+enum err history_record(struct history *h, const struct tx *tx, const struct history_note *note,
+                        int64_t now, struct error *e)
+{
+    enum err rc = history_refresh(h, e);
+    return rc ? rc : finish(h, add(h, tx, note, now, e), e);
+}
+
+enum err history_mempool_add(struct history *h, const struct tx *tx, int64_t now, struct error *e)
+{
+    enum err rc = history_record(h, tx, NULL, now, e);
+    struct pending *p = rc ? NULL : pending_find(h, &tx->id);
+    if (p)
+        p->in_mempool = true;
+    return rc;
+}
+
+enum err history_mempool_remove(struct history *h, const struct txid *id,
+                                const struct history_conflict *conflict, struct error *e)
+{
+    enum err rc = history_refresh(h, e);
+    struct pending *p = rc ? NULL : pending_find(h, id);
+    if (p && conflict)
+        rc = finish(h, set_told(h, p, conflict, e), e);
+    if (p && !rc)
+        p->in_mempool = false;
+    return rc;
+}
+
+static enum err set_abandoned(struct history *h, struct pending *p, struct error *e)
+{
+    struct record r;
+    struct buf value = { 0 };
+    bool found;
+    enum err rc = record_load(h, &p->id, &value, &r, &found, e);
+    if (!rc) {
+        r.abandoned = p->abandoned = true;
+        record_put(h, &p->id, &r);
+    }
+    buf_clear(&value);
+    return rc;
+}
+
+static void abandon_next(struct history *h, struct pending *p)
+{
+    if (!p->abandoned && !p->in_mempool)
+        conflict_queue(h, p);
+}
+
+/* The queue of conflicts serves for the walk: it is empty between operations, and whoever leaves
+ * coins behind excludes nobody. */
+static enum err abandon_from(struct history *h, struct pending *p, struct error *e)
+{
+    enum err rc = OK;
+    conflict_queue(h, p);
+    while (!rc && h->m.n_queue) {
+        p = h->m.queue[--h->m.n_queue];
+        p->queued = false;
+        rc = set_abandoned(h, p, e);
+        pending_each_child(h, &p->id, p->n_out, abandon_next);
+    }
+    return rc;
+}
+
+enum err history_abandon(struct history *h, const struct txid *id, struct error *e)
+{
+    enum err rc = history_refresh(h, e);
+    if (rc)
+        return rc;
+    struct pending *p = pending_find(h, id);
+    struct record r;
+    bool known = false;
+    if (!p) {
+        rc = record_load(h, id, &h->value, &r, &known, e);
+        if (!rc && !known)
+            rc = error_set(e, ERR_NOTFOUND, "the wallet has no such transaction");
+    }
+    if (rc)
+        return rc;
+    if (!p || p->in_mempool || !pending_may_confirm(p))
+        return error_set(e, ERR_RANGE, "the transaction cannot be abandoned");
+    return finish(h, abandon_from(h, p, e), e);
+}

@@ -1,0 +1,187 @@
+/*
+ * What the files of the history share. history.c has the operations, history_state.c the memory,
+ * history_rows.c the store, history_query.c the answers.
+ *
+ * A spot is an outpoint that matters: a coin of ours is there, or an unconfirmed transaction of
+ * ours claims it. So one lookup for each input of a block finds all that concerns us.
+ */
+#ifndef WALLET_HISTORY_INTERNAL_H
+#define WALLET_HISTORY_INTERNAL_H
+
+#include "base/buf.h"
+#include "base/hash.h"
+#include "base/map.h"
+#include "wallet/history.h"
+
+struct pending;
+struct spot;
+
+struct coin_data {
+    int64_t value;
+    int32_t height;
+    bool coinbase;
+    struct span script;
+};
+
+/* A coin that no confirmed transaction spends. */
+struct coin_item {
+    struct spot *spot;
+    struct pending *creator; /* NULL: confirmed */
+    struct coin_data data;   /* its script is in bytes */
+    bool owned, locked;
+    struct owner owner;
+    size_t place;            /* in memory.coins */
+    struct coin_item *next_gone;
+    struct outpoint at;      /* outlives the spot */
+    uint8_t bytes[];
+};
+
+/* An input of an unconfirmed transaction. */
+struct claim {
+    struct pending *by;
+    struct spot *spot;
+    struct claim *next; /* on the same spot */
+};
+
+struct spot {
+    struct outpoint at;
+    struct coin_item *coin;           /* or NULL */
+    struct claim *claims;
+    struct history_conflict *spender; /* a confirmed one, when somebody else claims this too */
+};
+
+struct pending {
+    struct txid id;
+    size_t n_out;
+    bool coinbase, abandoned, in_mempool, queued;
+    struct history_conflict told;     /* by the mempool */
+    struct history_conflict conflict; /* worked out */
+    struct pending *next_gone;
+    size_t n_ours;                    /* claims on coins that we can spend */
+    size_t n_claims;                  /* inputs, none of a coinbase */
+    struct claim claims[];
+};
+
+struct mark {
+    bool known;
+    struct block_hash hash;
+    int32_t height;
+};
+
+struct memory {
+    struct mark best;
+    int32_t scan_next;
+    uint64_t next_order;
+    struct map spots, pendings;
+    struct coin_item **coins; /* all, for walks */
+    size_t n_coins, coins_cap;
+    struct pending **queue;   /* whose conflict is to be worked out */
+    size_t n_queue, queue_cap;
+    /* Dropped by the operation that runs; kept until it is done for what only memory knows. */
+    struct coin_item *gone_coins;
+    struct pending *gone_pendings;
+    size_t bytes;
+};
+
+struct history {
+    struct kv *kv;
+    struct kv_batch *batch;
+    const struct scripts *scripts;
+    struct siphash_key key;
+    struct memory m;
+    bool stale; /* a write failed, and reading the memory anew did too */
+    struct buf value;
+};
+
+/* --- memory --- */
+
+void memory_init(struct memory *m);
+void memory_clear(struct memory *m);
+void memory_forget_gone(struct memory *m);
+/* What only memory knows (in the mempool, locked) goes over from old. */
+void memory_carry(struct history *h, const struct memory *old);
+
+struct spot *spot_find(const struct history *h, const struct outpoint *at);
+void spot_set_spender(struct history *h, struct spot *s, const struct history_conflict *spender);
+/* Nobody confirmed spends it any more; the spot may be gone afterwards. */
+void spot_clear_spender(struct history *h, struct spot *s);
+
+/* One of its outputs is ours. */
+bool pays_us(const struct history *h, const struct tx *tx);
+
+struct pending *pending_find(const struct history *h, const struct txid *id);
+/* Not yet known. Its coins are added by the caller. */
+enum err pending_add(struct history *h, const struct tx *tx, struct pending **out, struct error *e);
+void pending_drop(struct history *h, struct pending *p);
+bool pending_may_confirm(const struct pending *p);
+bool pending_is_trusted(const struct pending *p);
+/* The unconfirmed transactions that spend its outputs. */
+typedef void (*pending_fn)(struct history *h, struct pending *p);
+void pending_each_child(struct history *h, const struct txid *id, size_t n_out, pending_fn fn);
+
+/* There must be no coin yet. */
+enum err coin_add(struct history *h, const struct outpoint *at, const struct coin_data *data,
+                  struct pending *creator, struct error *e);
+void coin_drop(struct history *h, struct coin_item *c);
+void coin_find_owner(struct history *h, struct coin_item *c);
+/* Who spends the coin and may confirm, or has; NULL when it is unspent. */
+const struct txid *coin_spender(const struct coin_item *c);
+
+void conflict_queue(struct history *h, struct pending *p);
+void conflicts_settle(struct history *h);
+
+/* --- rows --- */
+
+struct record {
+    int32_t height;
+    struct block_hash block;
+    uint32_t position;
+    int64_t time;
+    uint64_t order;
+    bool coinbase, from_us, abandoned;
+    struct history_conflict told;
+    struct history_note note;
+};
+
+/* r borrows value. */
+enum err record_load(struct history *h, const struct txid *id, struct buf *value, struct record *r,
+                     bool *found, struct error *e);
+void record_put(struct history *h, const struct txid *id, const struct record *r);
+/* Rows that never change: raw bytes, place in the order. */
+void record_put_new(struct history *h, const struct tx *tx, uint64_t order);
+enum err raw_load(struct history *h, const struct txid *id, struct tx **out, struct error *e);
+
+void row_put_pending(struct history *h, const struct txid *id);
+void row_delete_pending(struct history *h, const struct txid *id);
+void row_put_place(struct history *h, int32_t height, uint32_t position, const struct txid *id);
+void row_delete_place(struct history *h, int32_t height, uint32_t position);
+void row_put_coin(struct history *h, const struct coin_item *c);
+void row_delete_coin(struct history *h, const struct outpoint *at);
+void row_put_spent(struct history *h, const struct coin_item *c,
+                   const struct history_conflict *spender);
+void row_delete_spent(struct history *h, const struct outpoint *at);
+/* data borrows h->value. */
+enum err row_load_spent(struct history *h, const struct outpoint *at, struct coin_data *data,
+                        struct history_conflict *spender, bool *found, struct error *e);
+void row_put_spender(struct history *h, const struct spot *s);
+void row_delete_spender(struct history *h, const struct outpoint *at);
+void row_put_best(struct history *h);
+void row_put_scan(struct history *h);
+
+/* Calls fn for each transaction of blocks in these heights, in their order. */
+typedef enum err (*place_fn)(struct history *h, void *ctx, const struct txid *id,
+                             struct error *e);
+enum err rows_each_place(struct history *h, int32_t from, int32_t to, place_fn fn, void *ctx,
+                         struct error *e);
+enum err rows_each_order(struct history *h, uint64_t skip, place_fn fn, void *ctx,
+                         struct error *e);
+
+/* Fills the empty memory. */
+enum err rows_load(struct history *h, struct error *e);
+
+/* --- operations --- */
+
+/* Every call begins with it: memory that could not be read anew after a failed write is now. */
+enum err history_refresh(struct history *h, struct error *e);
+
+#endif
