@@ -486,21 +486,24 @@ def answers_about_addresses_do_not_link_two_of_ours(t):
 
 # --- D5, D6: addresses ---------------------------------------------------------------------------
 
-@case()
+@case(timeout=900 if LONG else 60)
 def addresses_beyond_the_answer_are_rationed(t):
     """D5: what was asked for (1000) is taken, further ones at one in ten seconds."""
     node, source, _ = outbound_pair(t)
+    started = time.monotonic()
     for part in range(5):
         source.send("addr", addr_payload(public_addresses(1000, part * 1000)))
     source.ping()
     before = start_measuring(node)
-    for _ in range(200 if not LONG else 20000):
-        source.send("addr", addr_payload(public_addresses(1000, random.randrange(4000))))
-    source.ping(30)
+    flood = [addr_payload(public_addresses(1000, random.randrange(4000))) for _ in range(50)]
+    for i in range(200 if not LONG else 20000):
+        source.send("addr", flood[i % len(flood)])
+    source.ping(600)
     check(resident_growth(node, before) < 4 * MIB, "memory flat")
     equal(source.score(node), 0)
     known, _ = known_addresses(node)
-    check(200 < len(known) <= 1010, f"{len(known)} entries")
+    allowed = 1010 + (time.monotonic() - started) / 10
+    check(200 < len(known) <= allowed, f"{len(known)} entries")
 
 
 @case()
