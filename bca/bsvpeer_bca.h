@@ -185,6 +185,33 @@ enum bsvpeer_bca_error bsvpeer_bca_form(const struct bsvpeer_bca_input *in, uint
                                         uint8_t *params, size_t *params_len,
                                         struct bsvpeer_bca_report *report);
 
+/* --- handshake ------------------------------------------------------------------------------ */
+
+/*
+ * Keys for a session that binds the addresses of both sides, for programs whose handshake has no
+ * key schedule of its own. Each side also verifies the other's address, as it sees it, and takes
+ * the static key from the parameters; the other side has shown that it holds that key once its
+ * first message under these keys decrypts.
+ */
+struct bsvpeer_bca_side {
+    const uint8_t *ephemeral_key; /* 33 bytes */
+    const uint8_t *address; /* 16 bytes; NULL: a side without BCA, the next ones are not read */
+    const uint8_t *params;
+    size_t params_len;
+    const uint8_t *static_key; /* 33 bytes, of these parameters */
+};
+
+/*
+ * Secrets are 32 bytes, static_secret NULL for a side without BCA. we_initiate: 1 when `us` began.
+ * Writes the keys of what we send and what we receive, which the caller wipes; zeros after
+ * ERROR_ARGUMENT (a key or secret that is none).
+ */
+enum bsvpeer_bca_error bsvpeer_bca_session_keys(const struct bsvpeer_bca_side *us,
+                                                const struct bsvpeer_bca_side *them,
+                                                const uint8_t *ephemeral_secret,
+                                                const uint8_t *static_secret, int we_initiate,
+                                                uint8_t send_key[32], uint8_t receive_key[32]);
+
 #ifdef __GNUC__
 #pragma GCC visibility pop
 #endif

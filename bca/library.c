@@ -10,6 +10,7 @@
 #include "base/block.h"
 #include "base/ec.h"
 #include "base/hash.h"
+#include "bca/binding.h"
 #include "bca/headers.h"
 #include "bca/modifiers.h"
 #include "bca/params.h"
@@ -287,4 +288,43 @@ enum bsvpeer_bca_error bsvpeer_bca_form(const struct bsvpeer_bca_input *in, uint
     enum bsvpeer_bca_error rc = hand_out(in, formed, &raw, address, params, params_len, report_out);
     buf_clear(&raw);
     return rc;
+}
+
+/* --- handshake ------------------------------------------------------------------------------ */
+
+static struct bca_bound bound_of(const struct bsvpeer_bca_side *side)
+{
+    return (struct bca_bound){
+        .ephemeral = side->ephemeral_key,
+        .address = side->address,
+        .params = side->address ? span_of(side->params, side->params_len) : span_of(NULL, 0),
+    };
+}
+
+enum bsvpeer_bca_error bsvpeer_bca_session_keys(const struct bsvpeer_bca_side *us,
+                                                const struct bsvpeer_bca_side *them,
+                                                const uint8_t *ephemeral_secret,
+                                                const uint8_t *static_secret, int we_initiate,
+                                                uint8_t send_key[32], uint8_t receive_key[32])
+{
+    const struct bca_bound ours = bound_of(us), theirs = bound_of(them);
+    const struct bca_exchange exchange = {
+        .role = we_initiate ? BCA_INITIATOR : BCA_RESPONDER,
+        .ephemeral_secret = ephemeral_secret,
+        .static_secret = static_secret,
+        .their_ephemeral_key = them->ephemeral_key,
+        .their_static_key = them->address ? them->static_key : NULL,
+    };
+    uint8_t bind[32];
+    struct bca_session_keys keys;
+    ec_init();
+    bca_bind(bind, we_initiate ? &ours : &theirs, we_initiate ? &theirs : &ours);
+    const bool whole = !us->address == !static_secret && (!them->address || them->static_key);
+    const bool made = whole && bca_session_keys_make(&keys, bind, &exchange);
+    if (!made)
+        keys = (struct bca_session_keys){ .to_responder = { 0 } };
+    memcpy(send_key, we_initiate ? keys.to_responder : keys.to_initiator, 32);
+    memcpy(receive_key, we_initiate ? keys.to_initiator : keys.to_responder, 32);
+    secure_wipe(&keys, sizeof keys);
+    return made ? BSVPEER_BCA_OK : BSVPEER_BCA_ERROR_ARGUMENT;
 }

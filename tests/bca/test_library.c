@@ -1,6 +1,7 @@
 /* The public functions, used as another program would: through their header alone. */
 #include "bca/bsvpeer_bca.h"
 
+#include "base/ec.h"
 #include "base/hash.h"
 #include "tests/bca/proof.h"
 #include "tests/test.h"
@@ -195,6 +196,38 @@ static void scripts_and_modifiers_come_from_key_and_seed(void **state)
     proof_clear(&p);
 }
 
+static void two_sides_come_to_one_pair_of_keys(void **state)
+{
+    (void)state;
+    static const uint8_t secret[3][32] = { { [31] = 1 }, { [31] = 2 }, { [31] = 3 } };
+    static const uint8_t zero[32];
+    struct proof p;
+    uint8_t key[3][65], keys[2][2][32];
+    proof_make(&p, &proof_shape_usual);
+    struct buf params = proof_bytes(&p);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(ec_pubkey_create(key[i], secret[i], true), 33);
+    struct bsvpeer_bca_side a = { .ephemeral_key = key[0] };
+    const struct bsvpeer_bca_side b = { key[1], p.address, params.data, params.len, key[2] };
+    assert_int_equal(bsvpeer_bca_session_keys(&a, &b, secret[0], NULL, 1, keys[0][0], keys[0][1]),
+                     BSVPEER_BCA_OK);
+    assert_int_equal(
+        bsvpeer_bca_session_keys(&b, &a, secret[1], secret[2], 0, keys[1][0], keys[1][1]),
+        BSVPEER_BCA_OK);
+    assert_memory_equal(keys[0][0], keys[1][1], 32);
+    assert_memory_equal(keys[0][1], keys[1][0], 32);
+    assert_memory_not_equal(keys[0][0], keys[0][1], 32);
+    assert_int_equal(bsvpeer_bca_session_keys(&b, &a, secret[1], NULL, 0, keys[1][0], keys[1][1]),
+                     BSVPEER_BCA_ERROR_ARGUMENT); /* never without the static key */
+    key[0][0] = 9;
+    assert_int_equal(
+        bsvpeer_bca_session_keys(&b, &a, secret[1], secret[2], 0, keys[1][0], keys[1][1]),
+        BSVPEER_BCA_ERROR_ARGUMENT);
+    assert_memory_equal(keys[1][0], zero, 32);
+    buf_clear(&params);
+    proof_clear(&p);
+}
+
 static void bytes_that_are_no_parameters_say_why(void **state)
 {
     (void)state;
@@ -224,6 +257,7 @@ int main(void)
         cmocka_unit_test(values_out_of_range_are_errors),
         cmocka_unit_test(headers_give_confirmations),
         cmocka_unit_test(scripts_and_modifiers_come_from_key_and_seed),
+        cmocka_unit_test(two_sides_come_to_one_pair_of_keys),
         cmocka_unit_test(bytes_that_are_no_parameters_say_why),
         cmocka_unit_test(networks_have_names),
     };
