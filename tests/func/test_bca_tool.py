@@ -456,6 +456,28 @@ def formed_addresses_are_those_of_the_vectors(t):
         equal((made["address"], made["params"]), (row["address_text"], row["params"]), row["name"])
 
 
+@case()
+def the_guide_shows_what_the_program_prints(t):
+    """Each "    $ command" of doc/identity.md prints the lines that stand below it."""
+    with open(os.path.join(TOP, "doc", "identity.md"), encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    shown = {}
+    for line in lines:
+        if line.startswith("    $ "):
+            expected = shown.setdefault(line[6:], [])
+        elif line.startswith("    ") and shown:
+            expected.append(line[4:])
+        elif line:
+            expected = []  # the examples of other programs
+    check(len(shown) >= 6, f"{len(shown)} commands")
+    environment = dict(os.environ, PATH=BUILD + os.pathsep + os.environ["PATH"])
+    for command, output in shown.items():
+        done = subprocess.run(command, shell=True, cwd=os.path.join(TOP, "doc", "identity"),
+                              env=environment, capture_output=True, text=True, timeout=60,
+                              check=False)
+        equal(done.stdout.splitlines(), output, command)
+
+
 PROGRAM = r"""
 #include <bsvpeer_bca.h>
 #include <stdio.h>
