@@ -250,6 +250,60 @@ static void a_match_needs_no_change(void **state)
     select_result_clear(&s);
 }
 
+/* Among those that need no change the one that leaves least to the fee. */
+static void the_closest_match_counts(void **state)
+{
+    (void)state;
+    static const int64_t values[] = { 50130, 50110, 50096, 50120 };
+    struct select_coin coins[4];
+    struct select_result s;
+    for (size_t i = 0; i < 4; i++)
+        coins[i] = (struct select_coin){ .value = values[i], .input_size = IN };
+    const struct select_recipient to = { 50000, false };
+    const struct select_request r = request(coins, 4, &to, 1);
+    select_coins(&r, &s);
+    assert_good(&r, &s);
+    assert_int_equal(s.n_chosen, 1);
+    assert_int_equal(s.chosen[0], 2);
+    assert_int_equal(s.fee, 96);
+    select_result_clear(&s);
+    /* A later pair comes less close: 30 satoshis instead of 1. */
+    static const int64_t pairs[] = { 30100, 29000, 21200, 20071 };
+    for (size_t i = 0; i < 4; i++)
+        coins[i].value = pairs[i];
+    select_coins(&r, &s);
+    assert_good(&r, &s);
+    assert_int_equal(s.n_chosen, 2);
+    assert_int_equal(s.chosen[0], 0);
+    assert_int_equal(s.chosen[1], 3);
+    select_result_clear(&s);
+}
+
+/* The change of 252 outputs makes their count three bytes long. */
+static void counts_that_grow_are_paid_for(void **state)
+{
+    (void)state;
+    struct select_coin coins[600];
+    struct select_recipient to[252];
+    struct select_result s;
+    for (size_t i = 0; i < 252; i++)
+        to[i] = (struct select_recipient){ 1000, false };
+    coins[0] = (struct select_coin){ .value = 5000000, .input_size = IN };
+    struct select_request r = request(coins, 1, to, 252);
+    select_coins(&r, &s);
+    assert_good(&r, &s);
+    assert_int_equal(s.size, 12 + IN + 253 * OUT);
+    select_result_clear(&s);
+    for (size_t i = 0; i < 600; i++)
+        coins[i] = (struct select_coin){ .value = 1000, .input_size = IN };
+    r = request(coins, 600, to, 1);
+    for (to[0].amount = 926 * 251; to[0].amount < 926 * 255; to[0].amount += 10) {
+        select_coins(&r, &s);
+        assert_good(&r, &s);
+        select_result_clear(&s);
+    }
+}
+
 static void without_a_match_few_coins_and_little_change(void **state)
 {
     (void)state;
@@ -451,6 +505,8 @@ int main(void)
         cmocka_unit_test(random_requests_are_answered_whenever_any_coins_suffice),
         cmocka_unit_test(what_is_missing_is_said_to_the_satoshi),
         cmocka_unit_test(a_match_needs_no_change),
+        cmocka_unit_test(the_closest_match_counts),
+        cmocka_unit_test(counts_that_grow_are_paid_for),
         cmocka_unit_test(without_a_match_few_coins_and_little_change),
         cmocka_unit_test(higher_tiers_are_left_alone_while_lower_ones_do),
         cmocka_unit_test(coins_that_cost_more_than_they_bring_stay),
