@@ -80,11 +80,12 @@ configure_tree() {
     printf '%s\n' "$wanted" >"$tree/.configured"
 }
 
-# make_tree FOLDER TARGET...: output goes to FOLDER/make.log, its end to the screen on failure.
+# make_tree FOLDER TARGET...: output goes to FOLDER/make.log, its end to the screen on failure. A
+# stale Makefile is made anew first: beside other targets automake's rules for it may fail.
 make_tree() {
     tree=$1
     shift
-    make -C "$tree" -j"$(jobs_count)" "$@" >"$tree/make.log" 2>&1 || {
+    { make -C "$tree" Makefile && make -C "$tree" -j"$(jobs_count)" "$@"; } >"$tree/make.log" 2>&1 || {
         grep -aE -A 12 'error:|Error [0-9]|\*\*\*' "$tree/make.log" | head -n 60
         die "make failed, see $tree/make.log"
     }
