@@ -24,6 +24,7 @@ enum err history_open(struct history **out, struct kv *kv, const struct scripts 
     h->batch = kv_batch_new(kv);
     h->scripts = scripts;
     rand_bytes(&h->key, sizeof h->key);
+    h->strangers_kept = HISTORY_STRANGERS_KEPT;
     memory_init(&h->m);
     enum err rc = rows_load(h, e);
     if (rc) {
@@ -63,8 +64,7 @@ enum err history_refresh(struct history *h, struct error *e)
     return OK;
 }
 
-/* rc: of the operation so far. Without rows there is nothing that a failure could have left. */
-static enum err finish(struct history *h, enum err rc, struct error *e)
+enum err history_finish(struct history *h, enum err rc, struct error *e)
 {
     conflicts_settle(h);
     if (!rc && kv_batch_bytes(h->batch))
@@ -101,17 +101,7 @@ size_t history_bytes(const struct history *h)
            (m->coins_cap + m->queue_cap) * sizeof(void *);
 }
 
-/* --- what concerns us ------------------------------------------------------------------------ */
-
-static bool spends_ours(const struct history *h, const struct tx *tx)
-{
-    for (size_t i = 0; i < tx->n_in; i++) {
-        const struct spot *s = spot_find(h, &tx->in[i].prevout);
-        if (s && s->coin)
-            return true;
-    }
-    return false;
-}
+/* --- coins of a transaction ------------------------------------------------------------------ */
 
 /* An output of ours that has no coin yet. known: it may be among the spent ones. */
 static enum err add_coin(struct history *h, const struct tx *tx, size_t i,
@@ -144,9 +134,8 @@ static void move_coin(struct history *h, struct coin_item *c, struct pending *cr
     row_put_coin(h, c);
 }
 
-/* The coins of a transaction that is now in the state r. */
-static enum err place_coins(struct history *h, const struct tx *tx, struct pending *creator,
-                            const struct record *r, bool known, struct error *e)
+enum err history_place_coins(struct history *h, const struct tx *tx, struct pending *creator,
+                             const struct record *r, bool known, struct error *e)
 {
     struct outpoint at = { .txid = tx->id };
     struct owner owner;
@@ -194,15 +183,6 @@ static bool spend_inputs(struct history *h, const struct tx *tx, int32_t height)
     return ours;
 }
 
-static void no_longer_pending(struct history *h, struct pending *p)
-{
-    row_delete_pending(h, &p->id);
-    for (size_t i = 0; i < p->n_claims; i++)
-        if (p->claims[i].spot->spender)
-            row_delete_spender(h, &p->claims[i].spot->at);
-    pending_drop(h, p);
-}
-
 static void put_confirmed(struct history *h, const struct history_block *b,
                           const struct history_block_tx *t, struct record *r, bool known)
 {
@@ -229,18 +209,20 @@ static enum err confirm(struct history *h, const struct history_block *b,
     struct record r;
     struct buf value = { 0 };
     bool known;
-    const bool pays = pays_us(h, t->tx);
+    const bool pays = history_pays_us(h, t->tx);
     struct pending *p = pending_find(h, &t->tx->id);
     enum err rc = OK;
-    if (p)
-        no_longer_pending(h, p);
+    if (p) {
+        row_delete_pending(h, &p->id);
+        pending_unclaim(h, p);
+    }
     const bool from_us = spend_inputs(h, t->tx, b->height);
     if (p || pays || from_us) {
         rc = record_load(h, &t->tx->id, &value, &r, &known, e);
         if (!rc) {
             r.from_us = r.from_us || from_us;
             put_confirmed(h, b, t, &r, known);
-            rc = place_coins(h, t->tx, NULL, &r, known, e);
+            rc = history_place_coins(h, t->tx, NULL, &r, known, e);
         }
     }
     buf_clear(&value);
@@ -288,7 +270,7 @@ enum err history_apply_block(struct history *h, const struct history_block *b, s
         move_scan(h, b->height + 1);
     else
         move_best(h, &b->hash, b->height);
-    return finish(h, rc, e);
+    return history_finish(h, rc, e);
 }
 
 /* --- a block less ---------------------------------------------------------------------------- */
@@ -344,7 +326,8 @@ static enum err unconfirm_tx(struct history *h, const struct tx *tx, struct reco
     if (rc)
         return rc;
     p->abandoned = r->abandoned;
-    return place_coins(h, tx, p, r, true, e);
+    p->from_us = r->from_us;
+    return history_place_coins(h, tx, p, r, true, e);
 }
 
 static enum err unconfirm(struct history *h, const struct txid *id, struct error *e)
@@ -365,22 +348,6 @@ static enum err unconfirm(struct history *h, const struct txid *id, struct error
     return rc;
 }
 
-static enum err set_told(struct history *h, struct pending *p, const struct history_conflict *told,
-                         struct error *e)
-{
-    struct record r;
-    struct buf value = { 0 };
-    bool found;
-    enum err rc = record_load(h, &p->id, &value, &r, &found, e);
-    if (!rc) {
-        p->told = r.told = *told;
-        record_put(h, &p->id, &r);
-        conflict_queue(h, p);
-    }
-    buf_clear(&value);
-    return rc;
-}
-
 /* Conflicts with transactions of the undone block are over. */
 static enum err end_conflicts(struct history *h, int32_t height, struct error *e)
 {
@@ -396,7 +363,7 @@ static enum err end_conflicts(struct history *h, int32_t height, struct error *e
             spot_clear_spender(h, s);
         }
         if (p->told.height == height)
-            rc = set_told(h, p, &none, e);
+            rc = pending_set_told(h, p, &none, e);
     }
     return rc;
 }
@@ -426,7 +393,7 @@ enum err history_undo_block(struct history *h, const struct block_hash *hash,
     move_best(h, prev, height - 1);
     if (h->m.scan_next != HISTORY_NO_HEIGHT)
         move_scan(h, h->m.scan_next);
-    return finish(h, rc, e);
+    return history_finish(h, rc, e);
 }
 
 enum err history_begin_rescan(struct history *h, int32_t height, struct error *e)
@@ -438,7 +405,7 @@ enum err history_begin_rescan(struct history *h, int32_t height, struct error *e
         return error_set(e, ERR_RANGE, "no block %d to rescan from", (int)height);
     const int32_t running = h->m.scan_next;
     move_scan(h, running == HISTORY_NO_HEIGHT ? height : MIN_OF(running, height));
-    return finish(h, OK, e);
+    return history_finish(h, OK, e);
 }
 
 enum err history_owners_changed(struct history *h, struct error *e)
@@ -447,166 +414,4 @@ enum err history_owners_changed(struct history *h, struct error *e)
     for (size_t i = 0; !rc && i < h->m.n_coins; i++)
         coin_find_owner(h, h->m.coins[i]);
     return rc;
-}
-
-/* --- unconfirmed transactions ---------------------------------------------------------------- */
-
-/* Coins of ours that a confirmed transaction spends already: the mempool was behind. */
-static enum err find_spenders(struct history *h, const struct pending *p, struct error *e)
-{
-    struct coin_data data;
-    struct history_conflict spender;
-    enum err rc = OK;
-    for (size_t i = 0; !rc && i < p->n_claims; i++) {
-        struct spot *s = p->claims[i].spot;
-        bool found = false;
-        if (!s->coin && !s->spender)
-            rc = row_load_spent(h, &s->at, &data, &spender, &found, e);
-        if (rc || !found)
-            continue;
-        spot_set_spender(h, s, &spender);
-        row_put_spender(h, s);
-    }
-    return rc;
-}
-
-static enum err add_new(struct history *h, const struct tx *tx, const struct history_note *note,
-                        int64_t now, struct error *e)
-{
-    struct pending *p;
-    struct record r = { .height = HISTORY_NO_HEIGHT,
-                        .time = now,
-                        .order = h->m.next_order++,
-                        .from_us = spends_ours(h, tx),
-                        .told.height = HISTORY_NO_HEIGHT };
-    if (note)
-        r.note = *note;
-    record_put_new(h, tx, r.order);
-    record_put(h, &tx->id, &r);
-    row_put_pending(h, &tx->id);
-    enum err rc = pending_add(h, tx, &p, e);
-    if (!rc)
-        rc = find_spenders(h, p, e);
-    return rc ? rc : place_coins(h, tx, p, &r, false, e);
-}
-
-/* One that was given up or excluded is back; scripts that were added since may own outputs. */
-static enum err add_again(struct history *h, struct pending *p, const struct tx *tx,
-                          struct error *e)
-{
-    struct record r;
-    struct buf value = { 0 };
-    bool found;
-    enum err rc = record_load(h, &p->id, &value, &r, &found, e);
-    if (!rc && (r.abandoned || r.told.height != HISTORY_NO_HEIGHT)) {
-        p->abandoned = r.abandoned = false;
-        p->told.height = r.told.height = HISTORY_NO_HEIGHT;
-        record_put(h, &p->id, &r);
-        conflict_queue(h, p);
-    }
-    if (!rc)
-        rc = place_coins(h, tx, p, &r, false, e);
-    buf_clear(&value);
-    return rc;
-}
-
-static enum err add(struct history *h, const struct tx *tx, const struct history_note *note,
-                    int64_t now, struct error *e)
-{
-    struct pending *p = pending_find(h, &tx->id);
-    struct record r;
-    struct buf value = { 0 };
-    bool known = true;
-    enum err rc = OK;
-    if (p)
-        return add_again(h, p, tx, e);
-    if (spends_ours(h, tx) || pays_us(h, tx))
-        rc = record_load(h, &tx->id, &value, &r, &known, e);
-    if (!rc && !known) /* a known one is confirmed */
-        rc = add_new(h, tx, note, now, e);
-    buf_clear(&value);
-    return rc;
-}
-
-enum err history_record(struct history *h, const struct tx *tx, const struct history_note *note,
-                        int64_t now, struct error *e)
-{
-    enum err rc = history_refresh(h, e);
-    return rc ? rc : finish(h, add(h, tx, note, now, e), e);
-}
-
-enum err history_mempool_add(struct history *h, const struct tx *tx, int64_t now, struct error *e)
-{
-    enum err rc = history_record(h, tx, NULL, now, e);
-    struct pending *p = rc ? NULL : pending_find(h, &tx->id);
-    if (p)
-        p->in_mempool = true;
-    return rc;
-}
-
-enum err history_mempool_remove(struct history *h, const struct txid *id,
-                                const struct history_conflict *conflict, struct error *e)
-{
-    enum err rc = history_refresh(h, e);
-    struct pending *p = rc ? NULL : pending_find(h, id);
-    if (p && conflict)
-        rc = finish(h, set_told(h, p, conflict, e), e);
-    if (p && !rc)
-        p->in_mempool = false;
-    return rc;
-}
-
-static enum err set_abandoned(struct history *h, struct pending *p, struct error *e)
-{
-    struct record r;
-    struct buf value = { 0 };
-    bool found;
-    enum err rc = record_load(h, &p->id, &value, &r, &found, e);
-    if (!rc) {
-        r.abandoned = p->abandoned = true;
-        record_put(h, &p->id, &r);
-    }
-    buf_clear(&value);
-    return rc;
-}
-
-static void abandon_next(struct history *h, struct pending *p)
-{
-    if (!p->abandoned && !p->in_mempool)
-        conflict_queue(h, p);
-}
-
-/* The queue of conflicts serves for the walk: it is empty between operations, and whoever leaves
- * coins behind excludes nobody. */
-static enum err abandon_from(struct history *h, struct pending *p, struct error *e)
-{
-    enum err rc = OK;
-    conflict_queue(h, p);
-    while (!rc && h->m.n_queue) {
-        p = h->m.queue[--h->m.n_queue];
-        p->queued = false;
-        rc = set_abandoned(h, p, e);
-        pending_each_child(h, &p->id, p->n_out, abandon_next);
-    }
-    return rc;
-}
-
-enum err history_abandon(struct history *h, const struct txid *id, struct error *e)
-{
-    enum err rc = history_refresh(h, e);
-    if (rc)
-        return rc;
-    struct pending *p = pending_find(h, id);
-    struct record r;
-    bool known = false;
-    if (!p) {
-        rc = record_load(h, id, &h->value, &r, &known, e);
-        if (!rc && !known)
-            rc = error_set(e, ERR_NOTFOUND, "the wallet has no such transaction");
-    }
-    if (rc)
-        return rc;
-    if (!p || p->in_mempool || !pending_may_confirm(p))
-        return error_set(e, ERR_RANGE, "the transaction cannot be abandoned");
-    return finish(h, abandon_from(h, p, e), e);
 }

@@ -29,6 +29,7 @@
 /* Blocks that must be on top of a coinbase before its outputs can be spent, as wallets count. */
 #define COINBASE_MATURITY_BLOCKS 100
 #define HISTORY_NO_HEIGHT (-1)
+#define HISTORY_STRANGERS_KEPT 1000
 
 struct history;
 
@@ -94,7 +95,11 @@ struct history_conflict {
     struct txid by;
     int32_t height; /* of its block; HISTORY_NO_HEIGHT: there is no conflict */
 };
-/* Left the mempool other than into a block. conflict: with what; NULL: evicted, expired. */
+/*
+ * Left the mempool other than into a block. conflict: with what; NULL: evicted, expired. Anybody
+ * can pay us what never confirms: beyond HISTORY_STRANGERS_KEPT unconfirmed transactions in all, one
+ * that is not from us is forgotten with this, unless a known one spends from it.
+ */
 enum err history_mempool_remove(struct history *h, const struct txid *id,
                                 const struct history_conflict *conflict,
                                 struct error *e) MUST_CHECK;

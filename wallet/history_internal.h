@@ -1,6 +1,7 @@
 /*
- * What the files of the history share. history.c has the operations, history_state.c the memory,
- * history_rows.c the store, history_query.c the answers.
+ * What the files of the history share. history.c has opening, writing and blocks,
+ * history_pending.c unconfirmed transactions, history_state.c the memory, history_rows.c the store,
+ * history_query.c the answers.
  *
  * A spot is an outpoint that matters: a coin of ours is there, or an unconfirmed transaction of
  * ours claims it. So one lookup for each input of a block finds all that concerns us.
@@ -53,7 +54,7 @@ struct spot {
 struct pending {
     struct txid id;
     size_t n_out;
-    bool coinbase, abandoned, in_mempool, queued;
+    bool coinbase, from_us, abandoned, in_mempool, queued;
     struct history_conflict told;     /* by the mempool */
     struct history_conflict conflict; /* worked out */
     struct pending *next_gone;
@@ -89,6 +90,7 @@ struct history {
     const struct scripts *scripts;
     struct siphash_key key;
     struct memory m;
+    size_t strangers_kept;
     bool stale; /* a write failed, and reading the memory anew did too */
     struct buf value;
 };
@@ -107,7 +109,7 @@ void spot_set_spender(struct history *h, struct spot *s, const struct history_co
 void spot_clear_spender(struct history *h, struct spot *s);
 
 /* One of its outputs is ours. */
-bool pays_us(const struct history *h, const struct tx *tx);
+bool history_pays_us(const struct history *h, const struct tx *tx);
 
 struct pending *pending_find(const struct history *h, const struct txid *id);
 /* Not yet known. Its coins are added by the caller. */
@@ -149,6 +151,8 @@ enum err record_load(struct history *h, const struct txid *id, struct buf *value
 void record_put(struct history *h, const struct txid *id, const struct record *r);
 /* Rows that never change: raw bytes, place in the order. */
 void record_put_new(struct history *h, const struct tx *tx, uint64_t order);
+/* All rows of an unconfirmed transaction but those of its coins. */
+void record_delete(struct history *h, const struct txid *id, uint64_t order);
 enum err raw_load(struct history *h, const struct txid *id, struct tx **out, struct error *e);
 
 void row_put_pending(struct history *h, const struct txid *id);
@@ -183,5 +187,14 @@ enum err rows_load(struct history *h, struct error *e);
 
 /* Every call begins with it: memory that could not be read anew after a failed write is now. */
 enum err history_refresh(struct history *h, struct error *e);
+/* Writes the batch. rc: of the operation so far; a failure makes it undone. */
+enum err history_finish(struct history *h, enum err rc, struct error *e);
+/* The coins of a transaction that is now in the state r. known: some may be spent already. */
+enum err history_place_coins(struct history *h, const struct tx *tx, struct pending *creator,
+                             const struct record *r, bool known, struct error *e);
+/* It leaves, with the rows of conflicts that concern nobody else. */
+void pending_unclaim(struct history *h, struct pending *p);
+enum err pending_set_told(struct history *h, struct pending *p,
+                          const struct history_conflict *told, struct error *e);
 
 #endif

@@ -137,13 +137,30 @@ enum err record_load(struct history *h, const struct txid *id, struct buf *value
     return rc;
 }
 
+static void order_key(uint8_t key[ORDER_KEY_SIZE], uint64_t order)
+{
+    key[0] = 'o';
+    be64_put(key + 1, ~order);
+}
+
 void record_put_new(struct history *h, const struct tx *tx, uint64_t order)
 {
-    uint8_t key[ID_KEY_SIZE], order_key[ORDER_KEY_SIZE] = { 'o' };
+    uint8_t key[ID_KEY_SIZE], place[ORDER_KEY_SIZE];
     id_key(key, 'r', &tx->id);
     kv_batch_put(h->batch, key, sizeof key, tx->raw.data, tx->raw.len);
-    be64_put(order_key + 1, ~order);
-    kv_batch_put(h->batch, order_key, sizeof order_key, tx->id.b, 32);
+    order_key(place, order);
+    kv_batch_put(h->batch, place, sizeof place, tx->id.b, 32);
+}
+
+void record_delete(struct history *h, const struct txid *id, uint64_t order)
+{
+    uint8_t key[ID_KEY_SIZE], place[ORDER_KEY_SIZE];
+    for (const char *kind = "tru"; *kind; kind++) {
+        id_key(key, *kind, id);
+        kv_batch_delete(h->batch, key, sizeof key);
+    }
+    order_key(place, order);
+    kv_batch_delete(h->batch, place, sizeof place);
 }
 
 enum err raw_load(struct history *h, const struct txid *id, struct tx **out, struct error *e)
@@ -442,6 +459,7 @@ static enum err load_pending(struct history *h, const struct txid *id, struct er
         rc = pending_add(h, tx, &p, e);
     if (!rc) {
         p->abandoned = r.abandoned;
+        p->from_us = r.from_us;
         p->told = r.told;
     }
     tx_unref(tx);

@@ -136,7 +136,7 @@ void spot_clear_spender(struct history *h, struct spot *s)
     spot_release(h, s);
 }
 
-bool pays_us(const struct history *h, const struct tx *tx)
+bool history_pays_us(const struct history *h, const struct tx *tx)
 {
     struct owner owner;
     for (size_t i = 0; i < tx->n_out; i++)

@@ -63,7 +63,7 @@ static bool spends_watched(const struct pick *p, const struct tx *tx)
 
 bool pick_tx(struct pick *p, const struct tx *tx)
 {
-    if (!pays_us(p->h, tx) && !spends_watched(p, tx))
+    if (!history_pays_us(p->h, tx) && !spends_watched(p, tx))
         return false;
     const uint64_t hash = siphash_32(&p->key, tx->id.b);
     if (!map_find(&p->picked, hash, is_id, &tx->id)) {

@@ -6,6 +6,7 @@
 
 #include "base/intmath.h"
 #include "tests/wallet/coin_tx.h"
+#include "wallet/history_internal.h"
 #include "wallet/pick.h"
 
 struct fixture {
@@ -497,6 +498,65 @@ static void abandoning_frees_the_coins(void **state)
     stop(&f);
 }
 
+static bool is_known(struct fixture *f, const struct tx *tx)
+{
+    struct history_tx view;
+    bool found;
+    assert_int_equal(history_get_tx(f->h, &tx->id, keep_view, &view, &found, NULL), OK);
+    return found;
+}
+
+static size_t count_rows(struct kv *kv)
+{
+    size_t n = 0;
+    struct kv_iter *it = kv_iter_new(kv);
+    for (kv_iter_seek(it, "", 0); kv_iter_valid(it); kv_iter_next(it))
+        n++;
+    kv_iter_free(it);
+    return n;
+}
+
+/* What anybody can send without ever paying for it does not pile up. */
+static void strangers_that_never_confirm_are_forgotten(void **state)
+{
+    (void)state;
+    enum { KEPT = 3, SENT = 20 };
+    struct fixture f = start();
+    struct tx *sent[SENT];
+    f.h->strangers_kept = KEPT;
+    block(&f, NULL);
+    for (uint32_t i = 0; i < SENT; i++) {
+        sent[i] = pay(i, strange_out(i), 5, PAY_MINE);
+        assert_int_equal(history_mempool_add(f.h, sent[i], 1, NULL), OK);
+    }
+    struct tx *ours = pay(99, out_of(sent[0], 0), 4, PAY_FOREIGN);
+    assert_int_equal(history_mempool_add(f.h, ours, 1, NULL), OK);
+    const size_t rows = count_rows(f.kv);
+    const size_t bytes = history_bytes(f.h);
+    kv_mem_fail_writes(f.kv, 1);
+    assert_int_equal(history_mempool_remove(f.h, &sent[1]->id, NULL, NULL), ERR_IO);
+    kv_mem_fail_writes(f.kv, 0);
+    assert_true(view_of(&f, sent[1]).in_mempool);
+    assert_sums(&f, 0, 5 * (SENT - 1), 0);
+    for (uint32_t i = 0; i < SENT; i++)
+        assert_int_equal(history_mempool_remove(f.h, &sent[i]->id, NULL, NULL), OK);
+    assert_int_equal(history_mempool_remove(f.h, &ours->id, NULL, NULL), OK);
+    assert_true(is_known(&f, sent[0]) && is_known(&f, ours)); /* ours spends from it */
+    assert_false(is_known(&f, sent[1]));
+    assert_true(is_known(&f, sent[SENT - 1]));
+    const size_t gone = SENT + 1 - KEPT;
+    assert_int_equal(count_rows(f.kv), rows - gone * 5); /* record, bytes, order, mark, coin */
+    assert_true(history_bytes(f.h) < bytes);
+    assert_int_equal(history_mempool_add(f.h, sent[1], 1, NULL), OK); /* if it comes again */
+    assert_sums(&f, 0, 5, 0);
+    reopen(&f);
+    assert_true(is_known(&f, sent[1]));
+    for (uint32_t i = 0; i < SENT; i++)
+        tx_unref(sent[i]);
+    tx_unref(ours);
+    stop(&f);
+}
+
 /* --- the store ------------------------------------------------------------------------------- */
 
 static void damaged_rows_are_told(void **state)
@@ -550,6 +610,7 @@ int main(void)
         cmocka_unit_test(lists_begin_with_the_newest_and_stop_when_told),
         cmocka_unit_test(a_note_stays_with_its_transaction),
         cmocka_unit_test(abandoning_frees_the_coins),
+        cmocka_unit_test(strangers_that_never_confirm_are_forgotten),
         cmocka_unit_test(damaged_rows_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
