@@ -107,7 +107,7 @@ enum bsvpeer_bca_error bsvpeer_bca_verify(const uint8_t address[16], const uint8
                                           size_t params_len,
                                           const struct bsvpeer_bca_policy *policy,
                                           struct bsvpeer_bca_report *out);
-/* "valid", "invalid", "undetermined". */
+/* "valid", "invalid", "undetermined"; of another number NULL, as of networks. */
 const char *bsvpeer_bca_result_name(enum bsvpeer_bca_result result);
 /* "main", "test", "stn", "regtest" and back; 0 when there is no such network. */
 const char *bsvpeer_bca_network_name(enum bsvpeer_bca_network network);

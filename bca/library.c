@@ -110,12 +110,13 @@ enum bsvpeer_bca_error bsvpeer_bca_verify(const uint8_t address[16], const uint8
 
 const char *bsvpeer_bca_result_name(enum bsvpeer_bca_result result)
 {
-    return bca_result_name((enum bca_result)result);
+    return (unsigned)result <= BCA_UNDETERMINED ? bca_result_name((enum bca_result)result) : NULL;
 }
 
 const char *bsvpeer_bca_network_name(enum bsvpeer_bca_network network)
 {
-    return bca_rules_get((enum bca_network)network)->name;
+    const struct bca_rules *rules = rules_of(network);
+    return rules ? rules->name : NULL;
 }
 
 int bsvpeer_bca_network_find(const char *name, enum bsvpeer_bca_network *out)

@@ -246,6 +246,8 @@ static void networks_have_names(void **state)
     assert_true(bsvpeer_bca_network_find("regtest", &found));
     assert_int_equal(found, BSVPEER_BCA_REGTEST);
     assert_false(bsvpeer_bca_network_find("testnet", &found));
+    assert_null(bsvpeer_bca_network_name((enum bsvpeer_bca_network)4));
+    assert_null(bsvpeer_bca_result_name((enum bsvpeer_bca_result)3));
     assert_string_equal(bsvpeer_bca_result_name(BSVPEER_BCA_UNDETERMINED), "undetermined");
 }
 
