@@ -55,6 +55,10 @@ block of 200 known transactions
   known to unknown
 BCA proofs of 1,480 bytes verified, one core
 BCA addresses formed, one core
+wallet of 1,000 coins: balance
+wallet of 1,000 coins: coins chosen for a payment, most of them needed
+wallet of 1,000 coins: memory, and time to apply
+rescan, a transaction of 2 inputs and 2 outputs of others
 """.strip("\n").splitlines()
 
 
