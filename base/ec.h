@@ -11,6 +11,7 @@
 void ec_init(void);
 
 #define EC_PUBKEY_SIZE 33 /* a public key in its short form */
+#define EC_PUBKEY_MAX 65  /* and in its long one */
 
 /*
  * Verifies as Bitcoin always did (spec consensus 4.7): signature in lax DER without the hash type

@@ -1,0 +1,337 @@
+#include <config.h>
+
+#include "wallet/wallet.h"
+
+#include "base/ec.h"
+#include "tests/wallet/wallet_util.h"
+
+static void a_block_pays_and_a_reorganisation_takes_it_back(void **state)
+{
+    (void)state;
+    struct rig r = rig_start(&from_phrase);
+    struct block_hash hash;
+    int32_t height, scan;
+    const struct wallet_key k = new_key(&r, KEYSTORE_RECEIVE);
+    const struct pay_script to = script_of_key(&k);
+    assert_false(wallet_best(r.w, &hash, &height, &scan));
+    next_block(&r, NULL, 0);
+    pay_in_block(&r, 1, 700, &to);
+    assert_int_equal(trusted(&r), 700);
+    assert_true(wallet_best(r.w, &hash, &height, &scan));
+    assert_int_equal(height, r.height);
+    assert_int_equal(scan, HISTORY_NO_HEIGHT);
+    undo_block(&r);
+    assert_int_equal(trusted(&r), 0);
+    r.branch = 1;
+    pay_in_block(&r, 1, 700, &to);
+    rig_reopen(&r);
+    assert_int_equal(trusted(&r), 700);
+    rig_stop(&r);
+}
+
+static void a_locked_wallet_sees_coins(void **state)
+{
+    (void)state;
+    const struct wallet_new how = { .phrase = TEST_PHRASE, .passphrase = text_span("horse") };
+    struct rig r = rig_start(&how);
+    for (uint32_t i = 0; i < 3 * TEST_GAP; i++) {
+        const struct pay_script to = script_at(&r, KEYSTORE_RECEIVE, i);
+        pay_in_block(&r, i, 100, &to);
+    }
+    assert_int_equal(trusted(&r), 3 * TEST_GAP * 100);
+    rig_stop(&r);
+}
+
+static void a_key_seen_moves_the_look_ahead_and_is_not_given_out(void **state)
+{
+    (void)state;
+    struct rig r = rig_start(&from_phrase);
+    struct wallet_key k;
+    const struct pay_script seen = script_at(&r, KEYSTORE_RECEIVE, TEST_GAP - 1);
+    const struct pay_script edge = script_at(&r, KEYSTORE_RECEIVE, 2 * TEST_GAP - 1);
+    const struct pay_script beyond = script_at(&r, KEYSTORE_RECEIVE, 2 * TEST_GAP);
+    pay_in_block(&r, 1, 700, &seen);
+    assert_true(wallet_find_key(r.w, script_span(&edge), &k));
+    assert_false(wallet_find_key(r.w, script_span(&beyond), &k));
+    rig_reopen(&r);
+    assert_true(wallet_find_key(r.w, script_span(&edge), &k));
+    assert_int_equal(new_key(&r, KEYSTORE_RECEIVE).index, TEST_GAP);
+    assert_int_equal(new_key(&r, KEYSTORE_CHANGE).index, 0);
+    rig_stop(&r);
+}
+
+/* Each pays a key that only the one behind it brings into the table. */
+static void keys_are_looked_for_in_the_same_block(void **state)
+{
+    (void)state;
+    struct rig r = rig_start(&from_phrase);
+    enum { N = 4 };
+    struct tx *txs[N];
+    for (uint32_t i = 0; i < N; i++) {
+        const struct pay_script to =
+            script_at(&r, KEYSTORE_RECEIVE, (N - i) * TEST_GAP - 1);
+        txs[i] = pay_tx(i, 100, script_span(&to));
+    }
+    assert_int_equal(tell_block(&r, 101, txs, N), ERR_BUSY);
+    assert_int_equal(trusted(&r), 0);
+    next_block(&r, txs, N);
+    assert_int_equal(trusted(&r), N * 100);
+    rig_reopen(&r);
+    assert_int_equal(trusted(&r), N * 100);
+    for (int i = 0; i < N; i++)
+        tx_unref(txs[i]);
+    rig_stop(&r);
+}
+
+static void in_the_right_order_a_block_is_told_once(void **state)
+{
+    (void)state;
+    struct rig r = rig_start(&from_phrase);
+    const struct pay_script strange = foreign_script(3);
+    struct tx *txs[6] = { pay_tx(90, 5, script_span(&strange)) };
+    txs[5] = pay_tx(91, 5, script_span(&strange));
+    for (uint32_t i = 1; i < 5; i++) {
+        const struct pay_script to = script_at(&r, KEYSTORE_CHANGE, i * TEST_GAP - 1);
+        txs[i] = pay_tx(i, 100, script_span(&to));
+    }
+    assert_int_equal(tell_block(&r, 101, txs + 1, 5), OK);
+    assert_int_equal(trusted(&r), 400);
+    for (int i = 0; i < 6; i++)
+        tx_unref(txs[i]);
+    rig_stop(&r);
+}
+
+static void a_block_that_was_cancelled_left_nothing(void **state)
+{
+    (void)state;
+    struct rig r = rig_start(&from_phrase);
+    const struct pay_script to = script_at(&r, KEYSTORE_RECEIVE, 2);
+    struct tx *tx = pay_tx(1, 100, script_span(&to));
+    const struct wallet_block b = { .hash = rig_hash(&r, 101), .height = 101 };
+    struct block_hash hash;
+    int32_t height;
+    assert_int_equal(wallet_block_tx(r.w, tx, 0, NULL), ERR_RANGE);
+    assert_int_equal(wallet_block_end(r.w, NULL), ERR_RANGE);
+    assert_int_equal(wallet_block_begin(r.w, &b, NULL), OK);
+    assert_int_equal(wallet_block_tx(r.w, tx, 0, NULL), OK);
+    wallet_block_cancel(r.w);
+    assert_int_equal(trusted(&r), 0);
+    assert_false(wallet_best(r.w, &hash, &height, NULL));
+    assert_int_equal(wallet_block_end(r.w, NULL), ERR_RANGE);
+    assert_int_equal(new_key(&r, KEYSTORE_RECEIVE).index, 3);
+    tx_unref(tx);
+    rig_stop(&r);
+}
+
+static void a_key_given_out_while_a_block_is_told_is_a_fresh_one(void **state)
+{
+    (void)state;
+    struct rig r = rig_start(&from_phrase);
+    const struct pay_script to = script_at(&r, KEYSTORE_RECEIVE, 2);
+    struct tx *tx = pay_tx(1, 100, script_span(&to));
+    const struct wallet_block b = { .hash = rig_hash(&r, 101), .height = 101 };
+    assert_int_equal(wallet_block_begin(r.w, &b, NULL), OK);
+    assert_int_equal(wallet_block_tx(r.w, tx, 0, NULL), OK);
+    assert_int_equal(new_key(&r, KEYSTORE_RECEIVE).index, 3);
+    assert_int_equal(wallet_block_end(r.w, NULL), OK);
+    assert_int_equal(new_key(&r, KEYSTORE_RECEIVE).index, 4);
+    tx_unref(tx);
+    rig_stop(&r);
+}
+
+static void the_mempool_moves_the_look_ahead(void **state)
+{
+    (void)state;
+    struct rig r = rig_start(&from_phrase);
+    next_block(&r, NULL, 0);
+    const struct pay_script to = script_at(&r, KEYSTORE_RECEIVE, TEST_GAP - 1);
+    const struct pay_script edge = script_at(&r, KEYSTORE_RECEIVE, 2 * TEST_GAP - 1);
+    struct tx *tx = pay_tx(1, 100, script_span(&to));
+    struct wallet_key k;
+    assert_int_equal(wallet_mempool_add(r.w, tx, NULL), OK);
+    assert_int_equal(balance_of(&r).spendable.pending, 100);
+    assert_true(wallet_find_key(r.w, script_span(&edge), &k));
+    assert_int_equal(new_key(&r, KEYSTORE_RECEIVE).index, TEST_GAP);
+    assert_int_equal(wallet_mempool_remove(r.w, &tx->id, NULL, NULL), OK);
+    assert_int_equal(balance_of(&r).spendable.pending, 0);
+    next_block(&r, &tx, 1);
+    assert_int_equal(trusted(&r), 100);
+    tx_unref(tx);
+    rig_stop(&r);
+}
+
+static void a_rescan_finds_what_an_import_owns(void **state)
+{
+    (void)state;
+    struct rig r = rig_start(&from_phrase);
+    const struct pay_script script = foreign_script(1);
+    struct tx *tx = pay_tx(1, 900, script_span(&script));
+    struct block_hash hash;
+    int32_t height, scan;
+    next_block(&r, NULL, 0);
+    next_block(&r, &tx, 1);
+    next_block(&r, NULL, 0);
+    assert_int_equal(wallet_import_script(r.w, script_span(&script), no_label, NULL), OK);
+    wallet_lock(r.w);
+    assert_int_equal(history_begin_rescan(wallet_history(r.w), 102, NULL), OK);
+    wallet_unlock(r.w);
+    assert_true(wallet_best(r.w, &hash, &height, &scan));
+    assert_int_equal(scan, 102);
+    assert_int_equal(tell_block(&r, 102, &tx, 1), OK);
+    assert_int_equal(tell_block(&r, 103, NULL, 0), OK);
+    assert_true(wallet_best(r.w, &hash, &height, &scan));
+    assert_int_equal(scan, HISTORY_NO_HEIGHT);
+    assert_int_equal(balance_of(&r).watched.trusted, 900);
+    tx_unref(tx);
+    rig_stop(&r);
+}
+
+/* --- recovery --- */
+
+enum { CHAIN = 40 };
+
+/* Both branches, gaps of up to TEST_GAP - 1 unused keys, more than one key in a block. */
+static void make_chain(const struct rig *r, struct tx *txs[CHAIN])
+{
+    for (uint32_t i = 0; i < CHAIN; i++) {
+        const struct pay_script to =
+            i % 3 ? script_at(r, KEYSTORE_RECEIVE, i * (TEST_GAP - 1) / 2)
+                  : script_at(r, KEYSTORE_CHANGE, i);
+        txs[i] = pay_tx(i, 100 + i, script_span(&to));
+    }
+}
+
+static void tell_chain(struct rig *r, struct tx *const txs[CHAIN])
+{
+    for (size_t i = 0; i < CHAIN; i += 2)
+        next_block(r, txs + i, 2);
+}
+
+static void the_phrase_alone_recovers_the_coins(void **state)
+{
+    (void)state;
+    struct tx *txs[CHAIN];
+    struct rig user = rig_start(&from_phrase), found = rig_start(&from_phrase);
+    make_chain(&user, txs);
+    for (int i = 0; i < 2 * CHAIN; i++) {
+        new_key(&user, KEYSTORE_RECEIVE);
+        new_key(&user, KEYSTORE_CHANGE);
+    }
+    tell_chain(&user, txs);
+    tell_chain(&found, txs);
+    assert_int_equal(trusted(&user), CHAIN * 100 + CHAIN * (CHAIN - 1) / 2);
+    assert_int_equal(trusted(&found), trusted(&user));
+    const struct wallet_key next = new_key(&found, KEYSTORE_RECEIVE);
+    assert_int_equal(next.index, (CHAIN - 2) * (TEST_GAP - 1) / 2 + 1);
+    rig_stop(&user);
+    rig_stop(&found);
+    for (int i = 0; i < CHAIN; i++)
+        tx_unref(txs[i]);
+}
+
+static void lost_coins_are_found_in_the_blocks(void **state)
+{
+    (void)state;
+    struct tx *txs[CHAIN];
+    struct rig r = rig_start(&from_phrase);
+    make_chain(&r, txs);
+    tell_chain(&r, txs);
+    const int64_t had = trusted(&r);
+    struct kv *keys = store_copy(r.keys), *coins = kv_open_mem();
+    rig_stop(&r);
+    assert_int_equal(wallet_open_stores(&r.w, keys, coins, "w", &wallet_test_params, NULL), OK);
+    r = (struct rig){ .keys = keys, .coins = coins, .w = r.w, .height = RIG_START };
+    assert_int_equal(trusted(&r), 0);
+    tell_chain(&r, txs);
+    assert_int_equal(trusted(&r), had);
+    rig_stop(&r);
+    for (int i = 0; i < CHAIN; i++)
+        tx_unref(txs[i]);
+}
+
+/* The process ends where a write failed; a new one goes on from what the wallet knows. */
+static void tell_rest(struct rig *r, struct tx *const txs[CHAIN])
+{
+    struct block_hash hash;
+    int32_t height;
+    r->height = wallet_best(r->w, &hash, &height, NULL) ? height : RIG_START;
+    for (size_t i = 2 * (size_t)(r->height - RIG_START); i < CHAIN; i += 2)
+        next_block(r, txs + i, 2);
+}
+
+static bool cut_at(uint64_t n, bool keys, struct tx *const txs[CHAIN])
+{
+    struct rig r = rig_start(&from_phrase);
+    enum err rc = OK;
+    kv_mem_fail_writes(keys ? r.keys : r.coins, n);
+    for (size_t i = 0; !rc && i < CHAIN; i += 2) {
+        rc = tell_until_taken(&r, r.height + 1, txs + i, 2);
+        r.height += !rc;
+    }
+    if (rc)
+        assert_int_equal(rc, ERR_IO);
+    rig_reopen(&r);
+    tell_rest(&r, txs);
+    assert_int_equal(trusted(&r), CHAIN * 100 + CHAIN * (CHAIN - 1) / 2);
+    assert_int_equal(new_key(&r, KEYSTORE_RECEIVE).index,
+                     (CHAIN - 2) * (TEST_GAP - 1) / 2 + 1);
+    rig_stop(&r);
+    return rc != OK;
+}
+
+static void nothing_is_lost_when_a_write_fails(void **state)
+{
+    (void)state;
+    struct tx *txs[CHAIN];
+    struct rig r = rig_start(&from_phrase);
+    make_chain(&r, txs);
+    rig_stop(&r);
+    for (int keys = 0; keys < 2; keys++) {
+        uint64_t n = 1;
+        while (cut_at(n, keys, txs))
+            n++;
+        assert_in_range(n, CHAIN / 2, 4 * CHAIN);
+    }
+    for (int i = 0; i < CHAIN; i++)
+        tx_unref(txs[i]);
+}
+
+static void a_failed_write_does_not_need_a_new_process(void **state)
+{
+    (void)state;
+    struct rig r = rig_start(&from_phrase);
+    const struct pay_script to = script_at(&r, KEYSTORE_RECEIVE, 3);
+    struct tx *tx = pay_tx(1, 100, script_span(&to));
+    kv_mem_fail_writes(r.keys, 1);
+    assert_int_equal(tell_block(&r, 101, &tx, 1), ERR_IO);
+    kv_mem_fail_writes(r.keys, 0);
+    kv_mem_fail_writes(r.coins, 1);
+    assert_int_equal(tell_block(&r, 101, &tx, 1), ERR_IO);
+    kv_mem_fail_writes(r.coins, 0);
+    assert_int_equal(trusted(&r), 0);
+    next_block(&r, &tx, 1);
+    assert_int_equal(trusted(&r), 100);
+    tx_unref(tx);
+    rig_stop(&r);
+}
+
+int main(void)
+{
+    ec_init();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_block_pays_and_a_reorganisation_takes_it_back),
+        cmocka_unit_test(a_locked_wallet_sees_coins),
+        cmocka_unit_test(a_key_seen_moves_the_look_ahead_and_is_not_given_out),
+        cmocka_unit_test(keys_are_looked_for_in_the_same_block),
+        cmocka_unit_test(in_the_right_order_a_block_is_told_once),
+        cmocka_unit_test(a_block_that_was_cancelled_left_nothing),
+        cmocka_unit_test(a_key_given_out_while_a_block_is_told_is_a_fresh_one),
+        cmocka_unit_test(the_mempool_moves_the_look_ahead),
+        cmocka_unit_test(a_rescan_finds_what_an_import_owns),
+        cmocka_unit_test(the_phrase_alone_recovers_the_coins),
+        cmocka_unit_test(lost_coins_are_found_in_the_blocks),
+        cmocka_unit_test(nothing_is_lost_when_a_write_fails),
+        cmocka_unit_test(a_failed_write_does_not_need_a_new_process),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

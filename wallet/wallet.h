@@ -1,0 +1,161 @@
+/*
+ * One wallet: its keys (keystore.h), the scripts that follow from them (scripts.h), and its coins
+ * and transactions (history.h), in a directory of its own:
+ *
+ *   keys/    LevelDB of the key store
+ *   coins/   LevelDB of the history; made anew from the blocks when it is lost
+ *
+ * Keys of the wallet's own are those of BIP44 account 0, derived from the seed as they are needed;
+ * the account's extended public key lies open in the key store, so that a locked wallet knows its
+ * addresses. The table of scripts holds `gap_limit` keys beyond the last one that was given out or
+ * seen in a transaction, of each branch.
+ *
+ * Any thread. Every function takes the wallet's lock, which a thread may take again while it has
+ * it; between wallet_lock and wallet_unlock the parts are at the caller's disposal. The disk is
+ * written synced before a function returns OK, so nobody who must not wait for a disk calls it.
+ */
+#ifndef WALLET_WALLET_H
+#define WALLET_WALLET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/ec.h"
+#include "base/err.h"
+#include "base/ids.h"
+#include "base/tx.h"
+#include "wallet/hdkey.h"
+#include "wallet/history.h"
+#include "wallet/keystore.h"
+
+struct wallet;
+struct backup_info;
+struct script_heights;
+
+/* Of the network and the node, the same for all wallets. */
+struct wallet_params {
+    uint8_t magic[4];            /* a wallet belongs to one network */
+    enum hdkey_network network;
+    uint8_t address_version, secret_version;
+    uint32_t coin_type;          /* BIP44 */
+    uint32_t gap_limit;
+    int64_t (*now)(void);        /* seconds since 1970 */
+    struct scrypt_params scrypt; /* all zero: the key store's default */
+};
+
+struct wallet_new {
+    const char *phrase;          /* NULL: of new entropy of 16 bytes */
+    const char *phrase_passphrase; /* BIP39, "" for none */
+    struct span passphrase;      /* not empty: encrypted and locked from the beginning */
+    int64_t birth;               /* of the phrase, seconds; 0: now for a new one, else unknown */
+};
+/* ERR_EXISTS when there is a wallet in the directory. */
+enum err wallet_create(struct wallet **out, const char *dir, const char *name,
+                       const struct wallet_params *p, const struct wallet_new *how,
+                       struct error *e) MUST_CHECK;
+enum err wallet_open(struct wallet **out, const char *dir, const char *name,
+                     const struct wallet_params *p, struct error *e) MUST_CHECK;
+bool wallet_exists(const char *dir); /* a whole one: what a crash left of creating one is none */
+struct wallet *wallet_ref(struct wallet *w);
+void wallet_unref(struct wallet *w); /* the last one closes and wipes; NULL is fine */
+const char *wallet_name(const struct wallet *w);
+const struct wallet_params *wallet_params(const struct wallet *w);
+
+void wallet_lock(struct wallet *w);
+void wallet_unlock(struct wallet *w);
+/* Under the lock. */
+struct history *wallet_history(struct wallet *w);
+struct keystore *wallet_keystore(struct wallet *w);
+const struct scripts *wallet_scripts(struct wallet *w);
+
+/* --- keys: these take the lock themselves --- */
+
+struct wallet_key {
+    uint8_t key[EC_PUBKEY_MAX];
+    size_t key_len;
+    bool derived;                /* else imported or watched */
+    bool spendable;
+    enum keystore_branch branch; /* when derived */
+    uint32_t index;
+};
+/* The next key of a branch, with a label (may be empty) on its P2PKH script. */
+enum err wallet_new_key(struct wallet *w, enum keystore_branch branch, struct span label,
+                        struct wallet_key *out, struct error *e) MUST_CHECK;
+/* Whose script it is; false when it is not ours. A watched script has key_len 0. */
+bool wallet_find_key(struct wallet *w, struct span script, struct wallet_key *out);
+/* ERR_AUTH while locked, ERR_NOTFOUND for one that is watched. The caller wipes. */
+enum err wallet_get_secret(struct wallet *w, const struct wallet_key *k, uint8_t out[32],
+                           struct error *e) MUST_CHECK;
+/* WIF. ERR_EXISTS when it is ours already. A rescan is the caller's to ask for. */
+enum err wallet_import_secret(struct wallet *w, const uint8_t secret[32], bool compressed,
+                              struct span label, struct error *e) MUST_CHECK;
+enum err wallet_import_script(struct wallet *w, struct span script, struct span label,
+                              struct error *e) MUST_CHECK;
+/* A backup (wallet/backup.h) of its keys; info may be NULL. */
+enum err wallet_backup(struct wallet *w, const char *path, struct backup_info *info,
+                       struct error *e) MUST_CHECK;
+/* The phrase of the wallet, when it has one. ERR_AUTH while locked. */
+enum err wallet_phrase(struct wallet *w, char *out, size_t room, struct error *e) MUST_CHECK;
+
+/* --- the chain, told in order by one thread (the follower) --- */
+
+/* As history_best and history_scan_next: the best block of all it has seen (false: none yet, any
+ * may come first, see wallet_birth); scan_next: the height of the block that a rescan wants, else
+ * HISTORY_NO_HEIGHT. scan_next may be NULL. */
+bool wallet_best(struct wallet *w, struct block_hash *hash, int32_t *height, int32_t *scan_next);
+/* Before this moment (seconds since 1970) none of its keys was known to anybody; 0: unknown. */
+int64_t wallet_birth(struct wallet *w);
+/*
+ * The next block, or the one that a rescan wants: all its transactions in their order, each with
+ * its id. Keys beyond those that were seen used are made as it goes. wallet_block_end says ERR_BUSY
+ * when keys were made after transactions had been passed over: nothing was taken, and the same
+ * block is to be told once more from wallet_block_begin.
+ */
+struct wallet_block {
+    struct block_hash hash, prev;
+    int32_t height;
+    int64_t time;
+};
+enum err wallet_block_begin(struct wallet *w, const struct wallet_block *b,
+                            struct error *e) MUST_CHECK;
+enum err wallet_block_tx(struct wallet *w, const struct tx *tx, uint32_t position,
+                         struct error *e) MUST_CHECK;
+enum err wallet_block_end(struct wallet *w, struct error *e) MUST_CHECK;
+void wallet_block_cancel(struct wallet *w); /* it could not be read to its end */
+enum err wallet_undo_block(struct wallet *w, const struct block_hash *hash,
+                           const struct block_hash *prev, struct error *e) MUST_CHECK;
+enum err wallet_mempool_add(struct wallet *w, const struct tx *tx, struct error *e) MUST_CHECK;
+enum err wallet_mempool_remove(struct wallet *w, const struct txid *id,
+                               const struct history_conflict *conflict,
+                               struct error *e) MUST_CHECK;
+
+/* --- sending --- */
+
+struct wallet_recipient {
+    struct span script;
+    int64_t value;      /* satoshis; -1: all that is there (send-max), one recipient alone */
+    bool subtract_fee;
+};
+struct wallet_send {
+    const struct wallet_recipient *to;
+    size_t n;
+    const struct outpoint *coins; /* these and no others (coin control); NULL: chosen */
+    size_t n_coins;
+    int64_t fee_per_kb;  /* satoshis per 1000 bytes */
+    int64_t max_fee;     /* satoshis, ERR_RANGE above */
+    int32_t min_conf;    /* of coins; own change in the mempool counts when 0 */
+    int32_t height;      /* of the tip, for the self-check under the rules of the next block */
+    const struct script_heights *heights; /* of the network, for the same */
+    struct history_note note;
+};
+/*
+ * Chooses coins, makes change, signs, checks every input by the interpreter, and records the
+ * transaction synced before it is returned: *out is the caller's reference. ERR_AUTH: locked.
+ * ERR_RANGE with a text that says what is missing (and how much of it is immature), dust, fee.
+ */
+enum err wallet_send(struct wallet *w, const struct wallet_send *s, struct tx **out, int64_t *fee,
+                     struct error *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,182 @@
+/*
+ * Blocks, the mempool, reorganisations. The order of the writes: first the next indices of the
+ * branches, then the transactions. A crash in between leaves keys that are not given out although
+ * no transaction is known to pay them; the block is told again.
+ *
+ * A transaction that pays a key beyond the look-ahead may stand before the one whose key moves the
+ * look-ahead that far. Rather than to remember the outputs of a whole block, the wallet then asks
+ * for the block once more, with the keys in its table; each time moves the look-ahead, so it ends.
+ */
+#include <config.h>
+
+#include <stdlib.h>
+
+#include "base/intmath.h"
+#include "wallet/wallet_internal.h"
+
+bool wallet_best(struct wallet *w, struct block_hash *hash, int32_t *height, int32_t *scan_next)
+{
+    wallet_lock(w);
+    const bool known = history_best(w->history, hash, height);
+    if (scan_next)
+        *scan_next = history_scan_next(w->history);
+    wallet_unlock(w);
+    return known;
+}
+
+static void feed_close(struct wallet_feed *f)
+{
+    for (size_t i = 0; i < f->n; i++)
+        tx_unref(f->txs[i]);
+    f->n = 0;
+    f->open = f->passed_over = f->again = false;
+}
+
+enum err wallet_block_begin(struct wallet *w, const struct wallet_block *b, struct error *e)
+{
+    wallet_lock(w);
+    feed_close(&w->feed);
+    enum err rc = pick_begin(w->pick, e);
+    if (!rc) {
+        w->feed.open = true;
+        w->feed.block = *b;
+    }
+    wallet_unlock(w);
+    return rc;
+}
+
+static bool feed_has_room(struct wallet_feed *f)
+{
+    if (f->n < f->cap)
+        return true;
+    const size_t cap = MAX_OF(2 * f->cap, (size_t)16);
+    struct tx **txs = (struct tx **)try_realloc(f->txs, cap, sizeof *txs);
+    if (txs)
+        f->txs = txs;
+    uint32_t *positions = txs ? (uint32_t *)try_realloc(f->positions, cap, sizeof *positions)
+                              : NULL;
+    if (!positions)
+        return false;
+    f->positions = positions;
+    f->cap = cap;
+    return true;
+}
+
+static enum err feed_keep(struct wallet_feed *f, const struct tx *tx, uint32_t position,
+                          struct error *e)
+{
+    if (!feed_has_room(f))
+        return error_set(e, ERR_NOMEM, "no memory for the transactions of a block");
+    struct tx *copy = tx_new(tx->raw.data, tx->raw.len, e);
+    if (!copy)
+        return e ? e->code : ERR_NOMEM;
+    f->positions[f->n] = position;
+    f->txs[f->n++] = copy;
+    return OK;
+}
+
+static enum err see_outputs(struct wallet *w, const struct tx *tx, bool *made, struct error *e)
+{
+    enum err rc = OK;
+    for (size_t i = 0; !rc && i < tx->n_out; i++)
+        rc = wallet_see_script(w, tx->out[i].script, made, e);
+    return rc;
+}
+
+static enum err take_tx(struct wallet *w, const struct tx *tx, uint32_t position, struct error *e)
+{
+    struct wallet_feed *f = &w->feed;
+    bool made = false;
+    enum err rc = see_outputs(w, tx, &made, e);
+    f->again |= made && f->passed_over;
+    if (rc)
+        return rc;
+    if (pick_tx(w->pick, tx))
+        return feed_keep(f, tx, position, e);
+    f->passed_over = true;
+    return OK;
+}
+
+enum err wallet_block_tx(struct wallet *w, const struct tx *tx, uint32_t position, struct error *e)
+{
+    wallet_lock(w);
+    enum err rc = w->feed.open ? take_tx(w, tx, position, e)
+                               : error_set(e, ERR_RANGE, "no block is being told to the wallet");
+    wallet_unlock(w);
+    return rc;
+}
+
+static enum err apply(struct wallet *w, struct error *e)
+{
+    const struct wallet_feed *f = &w->feed;
+    struct history_block_tx *txs =
+        (struct history_block_tx *)try_alloc(MAX_OF(f->n, (size_t)1), sizeof *txs);
+    if (!txs)
+        return error_set(e, ERR_NOMEM, "no memory for the transactions of a block");
+    for (size_t i = 0; i < f->n; i++)
+        txs[i] = (struct history_block_tx){ f->txs[i], f->positions[i] };
+    const struct history_block b = { .hash = f->block.hash, .prev = f->block.prev,
+                                     .height = f->block.height, .time = f->block.time,
+                                     .txs = txs, .n = f->n };
+    enum err rc = history_apply_block(w->history, &b, e);
+    free(txs);
+    return rc;
+}
+
+static enum err end_block(struct wallet *w, struct error *e)
+{
+    if (!w->feed.open)
+        return error_set(e, ERR_RANGE, "no block is being told to the wallet");
+    enum err rc = wallet_store_seen(w, e);
+    if (!rc && w->feed.again)
+        rc = error_set(e, ERR_BUSY, "the block is wanted once more, for keys that were made");
+    return rc ? rc : apply(w, e);
+}
+
+enum err wallet_block_end(struct wallet *w, struct error *e)
+{
+    wallet_lock(w);
+    enum err rc = end_block(w, e);
+    feed_close(&w->feed);
+    wallet_unlock(w);
+    return rc;
+}
+
+void wallet_block_cancel(struct wallet *w)
+{
+    wallet_lock(w);
+    feed_close(&w->feed);
+    wallet_unlock(w);
+}
+
+enum err wallet_undo_block(struct wallet *w, const struct block_hash *hash,
+                           const struct block_hash *prev, struct error *e)
+{
+    wallet_lock(w);
+    feed_close(&w->feed);
+    enum err rc = history_undo_block(w->history, hash, prev, e);
+    wallet_unlock(w);
+    return rc;
+}
+
+enum err wallet_mempool_add(struct wallet *w, const struct tx *tx, struct error *e)
+{
+    bool made = false;
+    wallet_lock(w);
+    enum err rc = see_outputs(w, tx, &made, e);
+    if (!rc)
+        rc = wallet_store_seen(w, e);
+    if (!rc)
+        rc = history_mempool_add(w->history, tx, w->p.now(), e);
+    wallet_unlock(w);
+    return rc;
+}
+
+enum err wallet_mempool_remove(struct wallet *w, const struct txid *id,
+                               const struct history_conflict *conflict, struct error *e)
+{
+    wallet_lock(w);
+    enum err rc = history_mempool_remove(w->history, id, conflict, e);
+    wallet_unlock(w);
+    return rc;
+}

@@ -1,0 +1,90 @@
+/* What the files of a wallet share: wallet.c, wallet_keys.c, wallet_chain.c, wallet_send.c. */
+#ifndef WALLET_WALLET_INTERNAL_H
+#define WALLET_WALLET_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "wallet/pick.h"
+#include "wallet/scripts.h"
+#include "wallet/wallet.h"
+
+struct kv;
+
+enum { WALLET_ACCOUNT = 0, WALLET_BRANCHES = 2 };
+
+/* Flag of a KEY_RECORD_XPUB record: it is the wallet's own account. On disk. */
+enum { WALLET_XPUB_OWN = 1 };
+
+/* Whom a script belongs to: the id of an owner is the place of one of these. */
+struct wallet_entry {
+    uint32_t index;   /* when derived */
+    uint8_t branch;
+    bool derived, spendable;
+    uint8_t key_len;  /* 0: a watched script */
+    uint8_t key[EC_PUBKEY_MAX];
+};
+
+/* A block that is being told. */
+struct wallet_feed {
+    bool open;
+    struct wallet_block block;
+    struct tx **txs; /* those that were picked */
+    uint32_t *positions;
+    size_t n, cap;
+    bool passed_over; /* a transaction that was not picked */
+    bool again;       /* keys were made after that */
+};
+
+struct wallet {
+    atomic_uint refs;
+    char *name;
+    struct wallet_params p;
+    int64_t birth;
+    pthread_mutex_t lock; /* over what follows; recursive */
+    struct kv *keys_kv;
+    struct keystore *ks;
+    struct scripts *scripts;
+    struct history *history;
+    struct pick *pick;
+    struct hdkey branch[WALLET_BRANCHES];  /* public */
+    uint32_t n_made[WALLET_BRANCHES];      /* keys of the branch in the table */
+    uint32_t next[WALLET_BRANCHES];        /* as the key store has it, or above: see feed */
+    struct wallet_entry *entries;
+    size_t n_entries, entries_cap;
+    struct wallet_feed feed;
+};
+
+/* Seed and account into an empty database; encrypted first when there is a passphrase, so that no
+ * secret lies plain on the disk at any time. */
+enum err wallet_make_keys(struct kv *kv, const struct wallet_params *p,
+                          const struct wallet_new *how, struct error *e) MUST_CHECK;
+/* Both databases are owned from now on, also after an error. */
+enum err wallet_open_stores(struct wallet **out, struct kv *keys, struct kv *coins,
+                            const char *name, const struct wallet_params *p,
+                            struct error *e) MUST_CHECK;
+
+/* --- wallet_keys.c --- */
+
+/* Account 0 of a seed, with its secret. The caller wipes. */
+enum err wallet_account_key(struct hdkey *out, const struct wallet_params *p, struct span seed,
+                            struct error *e) MUST_CHECK;
+/* Fills the table of scripts from the key store. */
+enum err wallet_load_keys(struct wallet *w, struct error *e) MUST_CHECK;
+/* An output script was seen in a transaction: when it is of a derived key, the table is filled
+ * beyond it. made: keys were added. */
+enum err wallet_see_script(struct wallet *w, struct span script, bool *made,
+                           struct error *e) MUST_CHECK;
+/* What was seen is on disk: no such key is given out. */
+enum err wallet_store_seen(struct wallet *w, struct error *e) MUST_CHECK;
+bool wallet_find_key_locked(const struct wallet *w, struct span script, struct wallet_key *out);
+
+/* Secrets of many keys; in secret memory, free wipes. */
+struct wallet_secrets;
+enum err wallet_secrets_open(struct wallet_secrets **out, struct wallet *w,
+                             struct error *e) MUST_CHECK;
+enum err wallet_secrets_get(struct wallet_secrets *s, const struct wallet_key *k, uint8_t out[32],
+                            struct error *e) MUST_CHECK;
+void wallet_secrets_free(struct wallet_secrets *s); /* NULL is fine */
+
+#endif

@@ -1,0 +1,422 @@
+/*
+ * The next index of a branch is raised on disk before anything else knows of it: a key that was
+ * given out, or was seen in a transaction of a block that is about to be recorded, is not given out
+ * again whatever happens in between. The table of scripts follows from the next index when the
+ * wallet is opened, so it is never stored.
+ */
+#include <config.h>
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/hash.h"
+#include "base/intmath.h"
+#include "base/mem.h"
+#include "base/secret.h"
+#include "script/template.h"
+#include "wallet/hdpath.h"
+#include "wallet/mnemonic.h"
+#include "wallet/wallet_internal.h"
+
+/* --- the tree --- */
+
+enum err wallet_account_key(struct hdkey *out, const struct wallet_params *p, struct span seed,
+                            struct error *e)
+{
+    struct hdpath path;
+    *out = (struct hdkey){ .depth = 0 };
+    enum err rc = hdpath_account(&path, p->coin_type, WALLET_ACCOUNT, e);
+    if (!rc)
+        rc = hdkey_master(out, seed, e);
+    return rc ? rc : hdkey_derive(out, out, &path, e);
+}
+
+/* --- the table --- */
+
+static enum err add_entry(struct wallet *w, const struct wallet_entry *entry, struct owner *owner,
+                          struct error *e)
+{
+    if (w->n_entries == w->entries_cap) {
+        const size_t cap = MAX_OF(2 * w->entries_cap, (size_t)64);
+        void *more = cap > UINT32_MAX ? NULL : try_realloc(w->entries, cap, sizeof *w->entries);
+        if (!more)
+            return error_set(e, ERR_NOMEM, "no memory for the keys of the wallet");
+        w->entries = (struct wallet_entry *)more;
+        w->entries_cap = cap;
+    }
+    owner->id = (uint32_t)w->n_entries;
+    owner->kind = entry->spendable ? OWNER_SPENDABLE : OWNER_WATCH;
+    w->entries[w->n_entries++] = *entry;
+    return OK;
+}
+
+static enum err add_key(struct wallet *w, const struct wallet_entry *entry, struct error *e)
+{
+    struct owner owner = { .id = 0 };
+    enum err rc = add_entry(w, entry, &owner, e);
+    if (!rc && !scripts_add_key(w->scripts, span_of(entry->key, entry->key_len), owner))
+        rc = error_set(e, ERR_NOMEM, "no memory for the scripts of the wallet");
+    return rc;
+}
+
+static enum err make_key(struct wallet *w, unsigned branch, struct error *e)
+{
+    struct hdkey child;
+    struct wallet_entry entry = { .index = w->n_made[branch], .branch = (uint8_t)branch,
+                                  .derived = true, .spendable = true,
+                                  .key_len = EC_PUBKEY_SIZE };
+    enum err rc = hdkey_child(&child, &w->branch[branch], entry.index, e);
+    if (rc)
+        return rc;
+    memcpy(entry.key, child.key, EC_PUBKEY_SIZE);
+    rc = add_key(w, &entry, e);
+    if (!rc)
+        w->n_made[branch]++;
+    return rc;
+}
+
+/* Keys up to the look-ahead of this next index. */
+static enum err look_ahead(struct wallet *w, unsigned branch, uint32_t next, struct error *e)
+{
+    const uint64_t want = MIN_OF((uint64_t)next + w->p.gap_limit, (uint64_t)HDPATH_HARDENED);
+    enum err rc = OK;
+    while (!rc && w->n_made[branch] < want)
+        rc = make_key(w, branch, e);
+    return rc;
+}
+
+enum err wallet_see_script(struct wallet *w, struct span script, bool *made, struct error *e)
+{
+    struct owner owner;
+    if (!scripts_find(w->scripts, script, &owner))
+        return OK;
+    const struct wallet_entry *entry = &w->entries[owner.id];
+    if (!entry->derived || entry->index < w->next[entry->branch])
+        return OK;
+    const unsigned branch = entry->branch;
+    const uint32_t next = entry->index + 1, had = w->n_made[branch];
+    enum err rc = look_ahead(w, branch, next, e);
+    *made |= w->n_made[branch] > had;
+    if (!rc)
+        w->next[branch] = next;
+    return rc;
+}
+
+enum err wallet_store_seen(struct wallet *w, struct error *e)
+{
+    enum err rc = OK;
+    for (unsigned i = 0; !rc && i < WALLET_BRANCHES; i++)
+        rc = keystore_raise_index(w->ks, WALLET_ACCOUNT, (enum keystore_branch)i, w->next[i], e);
+    return rc;
+}
+
+/* --- loading --- */
+
+static void note_birth(struct wallet *w, int64_t birth, bool *any)
+{
+    if (!*any || birth < w->birth)
+        w->birth = birth;
+    *any = true;
+}
+
+struct loading {
+    struct wallet *w;
+    bool own, any; /* the account was found; any record had a birth */
+};
+
+static enum err load_account(void *ctx, const struct key_record *r, struct error *e)
+{
+    struct loading *l = (struct loading *)ctx;
+    struct hdkey account;
+    char text[HDKEY_TEXT_MAX];
+    if (!(r->flags & WALLET_XPUB_OWN))
+        return OK;
+    if (r->id.len >= sizeof text)
+        return error_set(e, ERR_CORRUPT, "the account of the wallet has no extended key");
+    memcpy(text, r->id.data, r->id.len);
+    text[r->id.len] = 0;
+    enum err rc = hdkey_decode(&account, l->w->p.network, text, e);
+    for (uint32_t i = 0; !rc && i < WALLET_BRANCHES; i++)
+        rc = hdkey_child(&l->w->branch[i], &account, i, e);
+    l->own = true;
+    note_birth(l->w, r->birth, &l->any);
+    return rc;
+}
+
+static enum err load_key(void *ctx, const struct key_record *r, struct error *e)
+{
+    struct loading *l = (struct loading *)ctx;
+    struct wallet_entry entry = { .spendable = r->kind == KEY_RECORD_SECRET,
+                                  .key_len = (uint8_t)r->id.len };
+    if (r->id.len > sizeof entry.key)
+        return error_set(e, ERR_CORRUPT, "a key of the wallet is too long");
+    memcpy(entry.key, r->id.data, r->id.len);
+    note_birth(l->w, r->birth, &l->any);
+    return add_key(l->w, &entry, e);
+}
+
+static enum err add_script(struct wallet *w, struct span script, struct error *e)
+{
+    const struct wallet_entry entry = { .key_len = 0 };
+    struct owner owner = { .id = 0 };
+    enum err rc = add_entry(w, &entry, &owner, e);
+    if (!rc && !scripts_add(w->scripts, script, owner))
+        rc = error_set(e, ERR_NOMEM, "no memory for the scripts of the wallet");
+    return rc;
+}
+
+static enum err load_script(void *ctx, const struct key_record *r, struct error *e)
+{
+    struct loading *l = (struct loading *)ctx;
+    note_birth(l->w, r->birth, &l->any);
+    return add_script(l->w, r->id, e);
+}
+
+static enum err load_branches(struct wallet *w, struct error *e)
+{
+    enum err rc = OK;
+    for (unsigned i = 0; !rc && i < WALLET_BRANCHES; i++) {
+        rc = keystore_peek_index(w->ks, WALLET_ACCOUNT, (enum keystore_branch)i, &w->next[i], e);
+        if (!rc)
+            rc = look_ahead(w, i, w->next[i], e);
+    }
+    return rc;
+}
+
+enum err wallet_load_keys(struct wallet *w, struct error *e)
+{
+    struct loading l = { .w = w };
+    enum err rc = keystore_each(w->ks, KEY_RECORD_XPUB, load_account, &l, e);
+    if (!rc && !l.own)
+        rc = error_set(e, ERR_CORRUPT, "the wallet has lost its account: restore a backup");
+    if (!rc)
+        rc = keystore_each(w->ks, KEY_RECORD_SCRIPT, load_script, &l, e);
+    if (!rc)
+        rc = keystore_each(w->ks, KEY_RECORD_PUBKEY, load_key, &l, e);
+    if (!rc)
+        rc = keystore_each(w->ks, KEY_RECORD_SECRET, load_key, &l, e);
+    /* The last owner of a script counts: of a key that was imported too the derived one, which
+     * moves the look-ahead. */
+    return rc ? rc : load_branches(w, e);
+}
+
+int64_t wallet_birth(struct wallet *w)
+{
+    wallet_lock(w);
+    const int64_t birth = w->birth;
+    wallet_unlock(w);
+    return birth;
+}
+
+/* --- addresses --- */
+
+static void key_script(uint8_t out[SCRIPT_P2PKH_SIZE], struct span key)
+{
+    uint8_t hash[20];
+    hash160(hash, key.data, key.len);
+    script_make_p2pkh(out, hash);
+}
+
+static void describe(struct wallet_key *out, const struct wallet_entry *entry)
+{
+    *out = (struct wallet_key){ .key_len = entry->key_len, .derived = entry->derived,
+                                .spendable = entry->spendable,
+                                .branch = (enum keystore_branch)entry->branch,
+                                .index = entry->index };
+    memcpy(out->key, entry->key, entry->key_len);
+}
+
+bool wallet_find_key_locked(const struct wallet *w, struct span script, struct wallet_key *out)
+{
+    struct owner owner;
+    *out = (struct wallet_key){ .key_len = 0 };
+    if (!scripts_find(w->scripts, script, &owner))
+        return false;
+    describe(out, &w->entries[owner.id]);
+    out->spendable = owner.kind == OWNER_SPENDABLE;
+    return true;
+}
+
+bool wallet_find_key(struct wallet *w, struct span script, struct wallet_key *out)
+{
+    wallet_lock(w);
+    const bool found = wallet_find_key_locked(w, script, out);
+    wallet_unlock(w);
+    return found;
+}
+
+static enum err new_key_locked(struct wallet *w, enum keystore_branch branch,
+                               struct wallet_key *out, struct error *e)
+{
+    struct hdkey child;
+    uint32_t index;
+    enum err rc = wallet_store_seen(w, e); /* of a block that is being told */
+    if (!rc)
+        rc = look_ahead(w, branch, w->next[branch] + 1, e);
+    if (!rc)
+        rc = keystore_next_index(w->ks, WALLET_ACCOUNT, branch, &index, e);
+    if (rc)
+        return rc;
+    w->next[branch] = index + 1;
+    rc = hdkey_child(&child, &w->branch[branch], index, e);
+    *out = (struct wallet_key){ .key_len = EC_PUBKEY_SIZE, .derived = true, .spendable = true,
+                                .branch = branch, .index = index };
+    memcpy(out->key, child.key, EC_PUBKEY_SIZE);
+    return rc;
+}
+
+enum err wallet_new_key(struct wallet *w, enum keystore_branch branch, struct span label,
+                        struct wallet_key *out, struct error *e)
+{
+    uint8_t script[SCRIPT_P2PKH_SIZE];
+    wallet_lock(w);
+    enum err rc = new_key_locked(w, branch, out, e);
+    if (!rc && label.len) {
+        key_script(script, span_of(out->key, out->key_len));
+        rc = keystore_set_label(w->ks, span_of(script, sizeof script), label, e);
+    }
+    wallet_unlock(w);
+    return rc;
+}
+
+/* --- secrets --- */
+
+struct wallet_secrets {
+    struct wallet *w;
+    struct hdkey branch[WALLET_BRANCHES];
+    struct hdkey account, child;
+    struct keystore_seed seed;
+};
+
+enum err wallet_secrets_open(struct wallet_secrets **out, struct wallet *w, struct error *e)
+{
+    struct wallet_secrets *s = (struct wallet_secrets *)secret_alloc(sizeof *s);
+    s->w = w;
+    enum err rc = keystore_get_seed(w->ks, &s->seed, e);
+    if (!rc)
+        rc = wallet_account_key(&s->account, &w->p, span_of(s->seed.seed, s->seed.seed_len), e);
+    for (uint32_t i = 0; !rc && i < WALLET_BRANCHES; i++)
+        rc = hdkey_child(&s->branch[i], &s->account, i, e);
+    if (rc) {
+        wallet_secrets_free(s);
+        return rc;
+    }
+    *out = s;
+    return OK;
+}
+
+void wallet_secrets_free(struct wallet_secrets *s)
+{
+    secret_free(s);
+}
+
+enum err wallet_secrets_get(struct wallet_secrets *s, const struct wallet_key *k, uint8_t out[32],
+                            struct error *e)
+{
+    if (!k->spendable || !k->key_len)
+        return error_set(e, ERR_NOTFOUND, "the wallet watches this and has no key for it");
+    if (!k->derived)
+        return keystore_get_secret(s->w->ks, span_of(k->key, k->key_len), out, e);
+    enum err rc = hdkey_child(&s->child, &s->branch[k->branch], k->index, e);
+    if (!rc && !mem_equal_var(s->child.key, k->key, EC_PUBKEY_SIZE))
+        rc = error_set(e, ERR_CORRUPT, "the seed of the wallet is not that of its addresses");
+    if (!rc)
+        memcpy(out, s->child.secret, 32);
+    return rc;
+}
+
+enum err wallet_get_secret(struct wallet *w, const struct wallet_key *k, uint8_t out[32],
+                           struct error *e)
+{
+    struct wallet_secrets *s = NULL;
+    wallet_lock(w);
+    enum err rc = wallet_secrets_open(&s, w, e);
+    if (!rc)
+        rc = wallet_secrets_get(s, k, out, e);
+    wallet_secrets_free(s);
+    wallet_unlock(w);
+    return rc;
+}
+
+enum err wallet_phrase(struct wallet *w, char *out, size_t room, struct error *e)
+{
+    struct keystore_seed *seed = (struct keystore_seed *)secret_alloc(sizeof *seed);
+    char text[MNEMONIC_TEXT_MAX];
+    enum err rc = keystore_get_seed(w->ks, seed, e);
+    if (!rc && !seed->entropy_len)
+        rc = error_set(e, ERR_NOTFOUND, "the seed of the wallet did not come from a phrase");
+    if (!rc)
+        rc = mnemonic_encode(text, seed->entropy, seed->entropy_len, e);
+    if (!rc && strlen(text) >= room)
+        rc = error_set(e, ERR_RANGE, "no room for the phrase");
+    if (!rc)
+        memcpy(out, text, strlen(text) + 1);
+    secure_wipe(text, sizeof text);
+    secret_free(seed);
+    return rc;
+}
+
+/* --- what comes from elsewhere --- */
+
+static enum err refuse_known(struct wallet *w, struct span script, bool secret, struct error *e)
+{
+    struct wallet_key known;
+    if (!wallet_find_key_locked(w, script, &known) || (secret && !known.spendable))
+        return OK;
+    return error_set(e, ERR_EXISTS, "the wallet has this already");
+}
+
+/* The label is written first: alone it does no harm. */
+static enum err store_imported(struct wallet *w, const struct key_record *r, struct span script,
+                               struct span label, struct error *e)
+{
+    enum err rc = refuse_known(w, script, r->kind == KEY_RECORD_SECRET, e);
+    if (!rc && label.len)
+        rc = keystore_set_label(w->ks, script, label, e);
+    return rc ? rc : keystore_add(w->ks, r, 1, e);
+}
+
+enum err wallet_import_secret(struct wallet *w, const uint8_t secret[32], bool compressed,
+                              struct span label, struct error *e)
+{
+    struct wallet_entry entry = { .spendable = true };
+    uint8_t script[SCRIPT_P2PKH_SIZE];
+    entry.key_len = (uint8_t)ec_pubkey_create(entry.key, secret, compressed);
+    if (!entry.key_len)
+        return error_set(e, ERR_RANGE, "this is no private key");
+    const struct span key = span_of(entry.key, entry.key_len);
+    const struct key_record r = { .kind = KEY_RECORD_SECRET, .form = KEY_RECORD_PLAIN,
+                                  .id = key, .secret = span_of(secret, 32) };
+    key_script(script, key);
+    wallet_lock(w);
+    enum err rc = store_imported(w, &r, span_of(script, sizeof script), label, e);
+    if (!rc)
+        rc = add_key(w, &entry, e);
+    if (!rc)
+        rc = history_owners_changed(w->history, e);
+    if (!rc)
+        w->birth = 0;
+    wallet_unlock(w);
+    return rc;
+}
+
+enum err wallet_import_script(struct wallet *w, struct span script, struct span label,
+                              struct error *e)
+{
+    const struct key_record r = { .kind = KEY_RECORD_SCRIPT, .form = KEY_RECORD_PUBLIC,
+                                  .id = script };
+    wallet_lock(w);
+    enum err rc = key_record_check(&r, e);
+    if (!rc)
+        rc = store_imported(w, &r, script, label, e);
+    if (!rc)
+        rc = add_script(w, script, e);
+    if (!rc)
+        rc = history_owners_changed(w->history, e);
+    if (!rc)
+        w->birth = 0;
+    wallet_unlock(w);
+    return rc;
+}
