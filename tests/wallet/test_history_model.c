@@ -367,10 +367,11 @@ static void assert_rows(struct kv *kv)
     buf_clear(&value);
 }
 
-/* Whoever opens a copy of the store now, and hears what is in the mempool, agrees too. */
+/* Whoever opens what a power cut leaves, and hears what is in the mempool, agrees too. */
 static void assert_store_agrees(const struct model *m)
 {
     struct history *h;
+    kv_mem_power_cut(m->kv);
     assert_rows(m->kv);
     assert_int_equal(history_open(&h, store_copy(m->kv), m->scripts, NULL), OK);
     assert_txs(m, h, true);
@@ -528,7 +529,7 @@ static void model_abandon(struct model *m, int i)
     }
 }
 
-enum what { APPLY, UNDO, ADD, REMOVE, EXCLUDE, ABANDON };
+enum what { APPLY, UNDO, RESCAN, ADD, REMOVE, EXCLUDE, ABANDON };
 
 struct event {
     enum what what;
@@ -553,14 +554,23 @@ static size_t pick_txs(struct model *m, const struct model_block *b, struct hist
     return n;
 }
 
-static enum err tell_apply(struct model *m, const struct model_block *b)
+static enum err tell_block(struct model *m, const struct model_block *b, int32_t height)
 {
     struct history_block_tx txs[TXS];
-    struct history_block block = { .hash = b->hash, .height = best_height(m) + 1, .time = 7,
+    struct history_block block = { .hash = b->hash, .height = height, .time = 7,
                                    .txs = txs, .n = pick_txs(m, b, txs) };
-    if (m->n_blocks)
-        block.prev = m->block[m->n_blocks - 1].hash;
+    if (height > FIRST_HEIGHT)
+        block.prev = m->block[height - FIRST_HEIGHT - 1].hash;
     return history_apply_block(m->h, &block, NULL);
+}
+
+/* The blocks from this height on once more. */
+static enum err tell_rescan(struct model *m, int32_t height)
+{
+    enum err rc = history_begin_rescan(m->h, height, NULL);
+    while (!rc && (height = history_scan_next(m->h)) != HISTORY_NO_HEIGHT)
+        rc = tell_block(m, &m->block[height - FIRST_HEIGHT], height);
+    return rc;
 }
 
 static enum err tell(struct model *m, const struct event *ev)
@@ -568,7 +578,9 @@ static enum err tell(struct model *m, const struct event *ev)
     const struct tx *tx = ev->i == NONE ? NULL : m->tx[ev->i].tx;
     switch (ev->what) {
     case APPLY:
-        return tell_apply(m, &ev->block);
+        return tell_block(m, &ev->block, best_height(m) + 1);
+    case RESCAN:
+        return tell_rescan(m, ev->conflict.height);
     case UNDO:
         return history_undo_block(m->h, &m->block[m->n_blocks - 1].hash,
                                   &m->block[m->n_blocks - 2].hash, NULL);
@@ -593,6 +605,8 @@ static void model_tell(struct model *m, const struct event *ev)
     case UNDO:
         model_undo(m);
         break;
+    case RESCAN: /* finds nothing new */
+        break;
     case ADD:
         model_add(m, ev->i);
         break;
@@ -613,8 +627,8 @@ static void model_tell(struct model *m, const struct event *ev)
 /* False: cannot happen now. */
 static bool choose(struct model *m, struct event *ev)
 {
-    static const enum what chances[] = { APPLY, APPLY, APPLY, UNDO, UNDO, ADD, ADD, ADD, ADD, ADD,
-                                         REMOVE, EXCLUDE, EXCLUDE, ABANDON, ABANDON };
+    static const enum what chances[] = { APPLY, APPLY, APPLY, UNDO, UNDO, RESCAN, ADD, ADD, ADD, ADD,
+                                         ADD, REMOVE, EXCLUDE, EXCLUDE, ABANDON, ABANDON };
     ev->what = chances[below(COUNT_OF(chances))];
     ev->i = (int)below((uint32_t)m->n);
     const struct model_tx *t = &m->tx[ev->i];
@@ -626,6 +640,10 @@ static bool choose(struct model *m, struct event *ev)
         return true;
     case UNDO:
         return m->n_blocks > 1;
+    case RESCAN:
+        ev->i = NONE;
+        ev->conflict.height = best_height(m) - (int32_t)below((uint32_t)MIN_OF(m->n_blocks, 9));
+        return true;
     case ADD:
         return mempool_takes(m, ev->i);
     case REMOVE:
