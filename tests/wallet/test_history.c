@@ -138,6 +138,10 @@ static void only_the_block_that_follows_is_taken(void **state)
     assert_int_equal(apply_at(&f, 500, NULL, 0), ERR_RANGE);
     f.branch = 1;
     assert_int_equal(apply_at(&f, 501, NULL, 0), ERR_RANGE); /* another parent */
+    f.branch = 0;
+    const struct history_block skips = { .prev = hash_at(&f, 500), .height = 502 };
+    assert_int_equal(history_apply_block(f.h, &skips, NULL), ERR_RANGE);
+    f.branch = 1;
     const struct block_hash other = hash_at(&f, 500);
     assert_int_equal(history_undo_block(f.h, &other, &other, NULL), ERR_RANGE);
     f.branch = 0;
@@ -394,6 +398,33 @@ static bool keep_time(void *ctx, const struct history_tx *t)
     return o->n < o->max;
 }
 
+/* As two coinbases of the main network's first years did. */
+static void a_coinbase_that_comes_twice_is_where_it_came_last(void **state)
+{
+    (void)state;
+    struct fixture f = start();
+    const struct coin_out out = { 50, PAY_MINE };
+    struct tx *cb = coin_tx(1, NULL, 0, &out, 1);
+    struct order o = { .max = 8 };
+    block(&f, NULL);
+    block(&f, cb);
+    block(&f, NULL);
+    block(&f, cb);
+    assert_int_equal(view_of(&f, cb).height, 3);
+    assert_sums(&f, 0, 0, 50);
+    assert_int_equal(history_list_since(f.h, -1, keep_time, &o, NULL), OK);
+    assert_int_equal(o.n, 1);
+    undo(&f);
+    undo(&f);
+    undo(&f);
+    assert_sums(&f, 0, 0, 0);
+    reopen(&f);
+    block(&f, cb);
+    assert_sums(&f, 0, 0, 50);
+    tx_unref(cb);
+    stop(&f);
+}
+
 static void lists_begin_with_the_newest_and_stop_when_told(void **state)
 {
     (void)state;
@@ -607,6 +638,7 @@ int main(void)
         cmocka_unit_test(outputs_of_the_same_block_are_picked),
         cmocka_unit_test(coins_are_filtered),
         cmocka_unit_test(locked_coins_stay_so_until_the_process_ends),
+        cmocka_unit_test(a_coinbase_that_comes_twice_is_where_it_came_last),
         cmocka_unit_test(lists_begin_with_the_newest_and_stop_when_told),
         cmocka_unit_test(a_note_stays_with_its_transaction),
         cmocka_unit_test(abandoning_frees_the_coins),
