@@ -97,8 +97,8 @@ struct history_conflict {
 };
 /*
  * Left the mempool other than into a block. conflict: with what; NULL: evicted, expired. Anybody
- * can pay us what never confirms: beyond HISTORY_STRANGERS_KEPT unconfirmed transactions in all, one
- * that is not from us is forgotten with this, unless a known one spends from it.
+ * can pay us what never confirms: beyond HISTORY_STRANGERS_KEPT unconfirmed transactions in all,
+ * one that is not from us is forgotten with this, unless a known one spends from it.
  */
 enum err history_mempool_remove(struct history *h, const struct txid *id,
                                 const struct history_conflict *conflict,

@@ -590,6 +590,29 @@ static void strangers_that_never_confirm_are_forgotten(void **state)
 
 /* --- the store ------------------------------------------------------------------------------- */
 
+static void the_engine_of_the_product_keeps_it(void **state)
+{
+    (void)state;
+    const struct kv_options o = { .cache_bytes = 1 << 20, .write_buffer_bytes = 1 << 20 };
+    struct tx *in = pay(1, strange_out(1), 70, PAY_MINE);
+    struct tx *out = pay(2, out_of(in, 0), 60, PAY_MINE);
+    struct fixture f = { .scripts = payee_scripts(), .height = -1 };
+    char *dir = test_dir_make();
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(kv_open_leveldb(&f.kv, dir, &o, NULL), OK);
+        assert_int_equal(history_open(&f.h, f.kv, f.scripts, NULL), OK);
+        block(&f, i ? NULL : in);
+        assert_int_equal(history_mempool_add(f.h, out, 9, NULL), OK);
+        assert_sums(&f, 60, 0, 0);
+        history_close(f.h);
+    }
+    assert_int_equal(f.height, 2);
+    scripts_free(f.scripts);
+    test_dir_remove(dir);
+    tx_unref(in);
+    tx_unref(out);
+}
+
 static void damaged_rows_are_told(void **state)
 {
     (void)state;
@@ -643,6 +666,7 @@ int main(void)
         cmocka_unit_test(a_note_stays_with_its_transaction),
         cmocka_unit_test(abandoning_frees_the_coins),
         cmocka_unit_test(strangers_that_never_confirm_are_forgotten),
+        cmocka_unit_test(the_engine_of_the_product_keeps_it),
         cmocka_unit_test(damaged_rows_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
