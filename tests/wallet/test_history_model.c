@@ -627,8 +627,10 @@ static void model_tell(struct model *m, const struct event *ev)
 /* False: cannot happen now. */
 static bool choose(struct model *m, struct event *ev)
 {
-    static const enum what chances[] = { APPLY, APPLY, APPLY, UNDO, UNDO, RESCAN, ADD, ADD, ADD, ADD,
-                                         ADD, REMOVE, EXCLUDE, EXCLUDE, ABANDON, ABANDON };
+    static const enum what chances[] = {
+        APPLY, APPLY, APPLY, UNDO, UNDO, RESCAN, ADD, ADD, ADD, ADD, ADD,
+        REMOVE, EXCLUDE, EXCLUDE, ABANDON, ABANDON,
+    };
     ev->what = chances[below(COUNT_OF(chances))];
     ev->i = (int)below((uint32_t)m->n);
     const struct model_tx *t = &m->tx[ev->i];
