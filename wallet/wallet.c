@@ -84,8 +84,8 @@ static enum err encrypt_empty(struct keystore *ks, const struct wallet_params *p
     return rc ? rc : keystore_unlock(ks, passphrase, p->now() + SETUP_SECONDS, e);
 }
 
-enum err wallet_make_keys(struct kv *kv, const struct wallet_params *p,
-                          const struct wallet_new *how, struct error *e)
+static enum err make_new(struct kv *kv, const struct wallet_params *p,
+                         const struct wallet_new *how, struct error *e)
 {
     const struct keystore_options o = options_of(p);
     struct keystore_seed seed;
@@ -102,6 +102,13 @@ enum err wallet_make_keys(struct kv *kv, const struct wallet_params *p,
     keystore_close(ks);
     secure_wipe(&seed, sizeof seed);
     return rc;
+}
+
+enum err wallet_make_keys(struct kv *kv, const struct wallet_params *p,
+                          const struct wallet_new *how, struct error *e)
+{
+    return how->backup ? backup_restore(kv, p->magic, how->backup, NULL, e)
+                       : make_new(kv, p, how, e);
 }
 
 /* --- directories --- */

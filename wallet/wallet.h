@@ -46,6 +46,8 @@ struct wallet_params {
 };
 
 struct wallet_new {
+    const char *backup;          /* a file (wallet/backup.h) that is restored; the rest is not
+                                    looked at. NULL: a wallet of its own */
     const char *phrase;          /* NULL: of new entropy of 16 bytes */
     const char *phrase_passphrase; /* BIP39, "" for none */
     struct span passphrase;      /* not empty: encrypted and locked from the beginning */

@@ -49,13 +49,14 @@ struct wallet {
     struct pick *pick;
     struct hdkey branch[WALLET_BRANCHES];  /* public */
     uint32_t n_made[WALLET_BRANCHES];      /* keys of the branch in the table */
-    uint32_t next[WALLET_BRANCHES];        /* as the key store has it, or above: see feed */
+    uint32_t next[WALLET_BRANCHES];        /* as the key store has it, or what was seen since */
+    bool seen;                             /* the key store is behind */
     struct wallet_entry *entries;
     size_t n_entries, entries_cap;
     struct wallet_feed feed;
 };
 
-/* Seed and account into an empty database; encrypted first when there is a passphrase, so that no
+/* Seed and account, or the records of a backup, into an empty database; encrypted first when there is a passphrase, so that no
  * secret lies plain on the disk at any time. */
 enum err wallet_make_keys(struct kv *kv, const struct wallet_params *p,
                           const struct wallet_new *how, struct error *e) MUST_CHECK;

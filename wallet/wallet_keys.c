@@ -99,16 +99,20 @@ enum err wallet_see_script(struct wallet *w, struct span script, bool *made, str
     const uint32_t next = entry->index + 1, had = w->n_made[branch];
     enum err rc = look_ahead(w, branch, next, e);
     *made |= w->n_made[branch] > had;
-    if (!rc)
+    if (!rc) {
         w->next[branch] = next;
+        w->seen = true;
+    }
     return rc;
 }
 
 enum err wallet_store_seen(struct wallet *w, struct error *e)
 {
     enum err rc = OK;
-    for (unsigned i = 0; !rc && i < WALLET_BRANCHES; i++)
+    for (unsigned i = 0; !rc && w->seen && i < WALLET_BRANCHES; i++)
         rc = keystore_raise_index(w->ks, WALLET_ACCOUNT, (enum keystore_branch)i, w->next[i], e);
+    if (!rc)
+        w->seen = false;
     return rc;
 }
 

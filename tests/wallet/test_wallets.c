@@ -234,6 +234,34 @@ static void a_wallet_of_another_network_is_refused(void **state)
     home_stop(&h);
 }
 
+static void a_backup_is_restored_under_another_name(void **state)
+{
+    (void)state;
+    struct home h;
+    struct wallet *w, *copy;
+    struct wallet_key a, b;
+    struct error e;
+    home_start(&h);
+    create(&h, "one");
+    w = wallets_get(h.ws, "one");
+    char *file = path_join(h.dir, "backup.dat");
+    const struct wallet_new how = { .backup = file };
+    assert_int_equal(wallets_create(h.ws, "two", &how, &copy, &e), ERR_NOTFOUND);
+    assert_on_disk(&h, "one", strlen("one "));
+    assert_int_equal(wallet_new_key(w, KEYSTORE_RECEIVE, text_span("rent"), &a, NULL), OK);
+    assert_int_equal(wallet_backup(w, file, NULL, NULL), OK);
+    assert_int_equal(wallets_create(h.ws, "two", &how, &copy, &e), OK);
+    const struct pay_script script = script_of_key(&a);
+    assert_true(wallet_find_key(copy, script_span(&script), &b));
+    assert_memory_equal(a.key, b.key, EC_PUBKEY_SIZE);
+    assert_int_equal(wallet_new_key(copy, KEYSTORE_RECEIVE, no_label, &b, NULL), OK);
+    assert_int_equal(b.index, a.index + 1);
+    wallet_unref(copy);
+    wallet_unref(w);
+    free(file);
+    home_stop(&h);
+}
+
 int main(void)
 {
     ec_init();
@@ -246,6 +274,7 @@ int main(void)
         cmocka_unit_test(a_wallet_without_coins_makes_them_anew),
         cmocka_unit_test(a_phrase_that_is_none_leaves_no_directory),
         cmocka_unit_test(a_wallet_of_another_network_is_refused),
+        cmocka_unit_test(a_backup_is_restored_under_another_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
