@@ -56,8 +56,8 @@ struct wallet {
     struct wallet_feed feed;
 };
 
-/* Seed and account, or the records of a backup, into an empty database; encrypted first when there is a passphrase, so that no
- * secret lies plain on the disk at any time. */
+/* Seed and account, or the records of a backup, into an empty database; encrypted first when there
+ * is a passphrase, so that no secret lies plain on the disk at any time. */
 enum err wallet_make_keys(struct kv *kv, const struct wallet_params *p,
                           const struct wallet_new *how, struct error *e) MUST_CHECK;
 /* Both databases are owned from now on, also after an error. */

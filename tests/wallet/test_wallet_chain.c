@@ -186,6 +186,52 @@ static void a_rescan_finds_what_an_import_owns(void **state)
     rig_stop(&r);
 }
 
+enum { GIVEN = 60 };
+
+struct giver {
+    struct rig *r;
+    uint32_t index[GIVEN];
+    bool ok;
+};
+
+static void *give_keys(void *ctx)
+{
+    struct giver *g = (struct giver *)ctx;
+    struct wallet_key k;
+    g->ok = true;
+    for (int i = 0; i < GIVEN; i++) {
+        g->ok &= wallet_new_key(g->r->w, KEYSTORE_RECEIVE, no_label, &k, NULL) == OK;
+        g->index[i] = k.index;
+    }
+    return NULL;
+}
+
+/* Two threads take keys while blocks are told. */
+static void keys_given_out_at_once_all_differ(void **state)
+{
+    (void)state;
+    struct rig r = rig_start(&from_phrase);
+    struct giver givers[2] = { { .r = &r }, { .r = &r } };
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, give_keys, &givers[i]), 0);
+    for (uint32_t i = 0; i < 20; i++) {
+        const struct pay_script to = script_at(&r, KEYSTORE_RECEIVE, i);
+        pay_in_block(&r, i, 100, &to);
+    }
+    for (int i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+        assert_true(givers[i].ok);
+    }
+    for (int i = 0; i < GIVEN; i++)
+        for (int j = 0; j < GIVEN; j++) {
+            assert_int_not_equal(givers[0].index[i], givers[1].index[j]);
+            assert_true(i == 0 || givers[0].index[i] > givers[0].index[i - 1]);
+        }
+    assert_int_equal(trusted(&r), 2000);
+    rig_stop(&r);
+}
+
 /* --- recovery --- */
 
 enum { CHAIN = 40 };
@@ -328,6 +374,7 @@ int main(void)
         cmocka_unit_test(a_key_given_out_while_a_block_is_told_is_a_fresh_one),
         cmocka_unit_test(the_mempool_moves_the_look_ahead),
         cmocka_unit_test(a_rescan_finds_what_an_import_owns),
+        cmocka_unit_test(keys_given_out_at_once_all_differ),
         cmocka_unit_test(the_phrase_alone_recovers_the_coins),
         cmocka_unit_test(lost_coins_are_found_in_the_blocks),
         cmocka_unit_test(nothing_is_lost_when_a_write_fails),

@@ -169,6 +169,27 @@ static void recipients_pay_the_fee_and_data_comes_along(void **state)
     rig_stop(&r);
 }
 
+static void data_alone_is_sent(void **state)
+{
+    (void)state;
+    struct rig r = funded(100000);
+    const struct span word = text_span("hello");
+    struct buf data = { 0 };
+    txbuild_put_data(&data, &word, 1);
+    const struct wallet_recipient to = { buf_span(&data), 0, false };
+    const struct wallet_send s = request(&r, &to, 1);
+    struct tx *tx;
+    int64_t fee;
+    assert_int_equal(wallet_send(r.w, &s, &tx, &fee, NULL), OK);
+    assert_valid(&r, tx);
+    assert_int_equal(tx->n_in, 1);
+    assert_int_equal(output_to(tx, buf_span(&data)), 0);
+    assert_int_equal(tx->n_out, 2);
+    buf_clear(&data);
+    tx_unref(tx);
+    rig_stop(&r);
+}
+
 static void named_coins_are_spent_and_no_others(void **state)
 {
     (void)state;
@@ -313,6 +334,30 @@ static void a_locked_wallet_does_not_send(void **state)
     rig_stop(&r);
 }
 
+static void a_locked_coin_is_spent_by_name_alone(void **state)
+{
+    (void)state;
+    struct rig r = rig_start(&from_phrase);
+    const struct pay_script mine = script_at(&r, KEYSTORE_RECEIVE, 0);
+    struct tx *coin = pay_tx(1, 100000, script_span(&mine)), *tx;
+    next_block(&r, &coin, 1);
+    const struct outpoint at = { coin->id, 0 };
+    wallet_lock(r.w);
+    assert_true(history_lock_coin(wallet_history(r.w), &at, true));
+    wallet_unlock(r.w);
+    assert_refused(&r, 1000, ERR_RANGE, "0.00100000 are locked");
+    const struct pay_script there = foreign_script(7);
+    const struct wallet_recipient to = { script_span(&there), 1000, false };
+    struct wallet_send s = request(&r, &to, 1);
+    int64_t fee;
+    s.coins = &at;
+    s.n_coins = 1;
+    assert_int_equal(wallet_send(r.w, &s, &tx, &fee, NULL), OK);
+    tx_unref(tx);
+    tx_unref(coin);
+    rig_stop(&r);
+}
+
 static void watched_coins_are_not_spent(void **state)
 {
     (void)state;
@@ -372,12 +417,14 @@ int main(void)
         cmocka_unit_test(change_in_the_mempool_is_spent_when_allowed),
         cmocka_unit_test(all_there_is_goes_to_one),
         cmocka_unit_test(recipients_pay_the_fee_and_data_comes_along),
+        cmocka_unit_test(data_alone_is_sent),
         cmocka_unit_test(named_coins_are_spent_and_no_others),
         cmocka_unit_test(a_coin_of_an_imported_key_is_spent),
         cmocka_unit_test(what_is_missing_is_said),
         cmocka_unit_test(amounts_that_cannot_be_are_refused),
         cmocka_unit_test(a_fee_above_the_limit_takes_no_key),
         cmocka_unit_test(a_locked_wallet_does_not_send),
+        cmocka_unit_test(a_locked_coin_is_spent_by_name_alone),
         cmocka_unit_test(watched_coins_are_not_spent),
         cmocka_unit_test(two_that_are_sent_at_once_spend_different_coins),
         cmocka_unit_test(a_write_that_fails_loses_nothing),
