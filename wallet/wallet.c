@@ -291,6 +291,7 @@ void wallet_unref(struct wallet *w)
     keystore_close(w->ks);
     kv_close(w->keys_kv);
     free(w->entries);
+    free(w->branches);
     free(w->feed.txs);
     free(w->feed.positions);
     free(w->name);

@@ -77,7 +77,7 @@ const struct scripts *wallet_scripts(struct wallet *w);
 struct wallet_key {
     uint8_t key[EC_PUBKEY_MAX];
     size_t key_len;
-    bool derived;                /* else imported or watched */
+    bool derived;                /* of the wallet's own tree; else imported or watched */
     bool spendable;
     enum keystore_branch branch; /* when derived */
     uint32_t index;
@@ -95,6 +95,11 @@ enum err wallet_import_secret(struct wallet *w, const uint8_t secret[32], bool c
                               struct span label, struct error *e) MUST_CHECK;
 enum err wallet_import_script(struct wallet *w, struct span script, struct span label,
                               struct error *e) MUST_CHECK;
+/*
+ * Watches branches 0 and 1 below an extended public key, with a look-ahead as the wallet's own.
+ * ERR_PARSE; ERR_RANGE: a private one. A rescan is the caller's to ask for.
+ */
+enum err wallet_import_xpub(struct wallet *w, const char *text, struct error *e) MUST_CHECK;
 /* A backup (wallet/backup.h) of its keys; info may be NULL. */
 enum err wallet_backup(struct wallet *w, const char *path, struct backup_info *info,
                        struct error *e) MUST_CHECK;

@@ -11,15 +11,25 @@
 
 struct kv;
 
-enum { WALLET_ACCOUNT = 0, WALLET_BRANCHES = 2 };
+enum { WALLET_ACCOUNT = 0, WALLET_BRANCHES = 2 /* of an account */ };
 
-/* Flag of a KEY_RECORD_XPUB record: it is the wallet's own account. On disk. */
+/* Flag of a KEY_RECORD_XPUB record, on disk: the wallet's own account. Others are watched. */
 enum { WALLET_XPUB_OWN = 1 };
+
+/* Keys that follow one another. Of a watched extended key, account is a number of 2^31 and more that
+ * follows from it: the key store holds the next index under that. */
+struct wallet_branch {
+    struct hdkey key;   /* public */
+    uint32_t account;
+    enum keystore_branch which;
+    uint32_t n_made;    /* keys in the table */
+    uint32_t next;      /* as the key store has it, or what was seen since */
+    bool seen;          /* the key store is behind */
+};
 
 /* Whom a script belongs to: the id of an owner is the place of one of these. */
 struct wallet_entry {
-    uint32_t index;   /* when derived */
-    uint8_t branch;
+    uint32_t branch, index; /* when derived */
     bool derived, spendable;
     uint8_t key_len;  /* 0: a watched script */
     uint8_t key[EC_PUBKEY_MAX];
@@ -47,10 +57,8 @@ struct wallet {
     struct scripts *scripts;
     struct history *history;
     struct pick *pick;
-    struct hdkey branch[WALLET_BRANCHES];  /* public */
-    uint32_t n_made[WALLET_BRANCHES];      /* keys of the branch in the table */
-    uint32_t next[WALLET_BRANCHES];        /* as the key store has it, or what was seen since */
-    bool seen;                             /* the key store is behind */
+    struct wallet_branch *branches; /* the wallet's own two, then those that are watched */
+    size_t n_branches;
     struct wallet_entry *entries;
     size_t n_entries, entries_cap;
     struct wallet_feed feed;

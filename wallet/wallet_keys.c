@@ -61,28 +61,33 @@ static enum err add_key(struct wallet *w, const struct wallet_entry *entry, stru
     return rc;
 }
 
-static enum err make_key(struct wallet *w, unsigned branch, struct error *e)
+static bool is_own(uint32_t branch)
 {
+    return branch < WALLET_BRANCHES;
+}
+
+static enum err make_key(struct wallet *w, uint32_t branch, struct error *e)
+{
+    struct wallet_branch *b = &w->branches[branch];
     struct hdkey child;
-    struct wallet_entry entry = { .index = w->n_made[branch], .branch = (uint8_t)branch,
-                                  .derived = true, .spendable = true,
-                                  .key_len = EC_PUBKEY_SIZE };
-    enum err rc = hdkey_child(&child, &w->branch[branch], entry.index, e);
+    struct wallet_entry entry = { .branch = branch, .index = b->n_made, .derived = true,
+                                  .spendable = is_own(branch), .key_len = EC_PUBKEY_SIZE };
+    enum err rc = hdkey_child(&child, &b->key, entry.index, e);
     if (rc)
         return rc;
     memcpy(entry.key, child.key, EC_PUBKEY_SIZE);
     rc = add_key(w, &entry, e);
     if (!rc)
-        w->n_made[branch]++;
+        b->n_made++;
     return rc;
 }
 
 /* Keys up to the look-ahead of this next index. */
-static enum err look_ahead(struct wallet *w, unsigned branch, uint32_t next, struct error *e)
+static enum err look_ahead(struct wallet *w, uint32_t branch, uint32_t next, struct error *e)
 {
     const uint64_t want = MIN_OF((uint64_t)next + w->p.gap_limit, (uint64_t)HDPATH_HARDENED);
     enum err rc = OK;
-    while (!rc && w->n_made[branch] < want)
+    while (!rc && w->branches[branch].n_made < want)
         rc = make_key(w, branch, e);
     return rc;
 }
@@ -92,16 +97,16 @@ enum err wallet_see_script(struct wallet *w, struct span script, bool *made, str
     struct owner owner;
     if (!scripts_find(w->scripts, script, &owner))
         return OK;
-    const struct wallet_entry *entry = &w->entries[owner.id];
-    if (!entry->derived || entry->index < w->next[entry->branch])
+    const struct wallet_entry entry = w->entries[owner.id]; /* the array may move */
+    if (!entry.derived || entry.index < w->branches[entry.branch].next)
         return OK;
-    const unsigned branch = entry->branch;
-    const uint32_t next = entry->index + 1, had = w->n_made[branch];
-    enum err rc = look_ahead(w, branch, next, e);
-    *made |= w->n_made[branch] > had;
+    struct wallet_branch *b = &w->branches[entry.branch];
+    const uint32_t had = b->n_made;
+    enum err rc = look_ahead(w, entry.branch, entry.index + 1, e);
+    *made |= b->n_made > had;
     if (!rc) {
-        w->next[branch] = next;
-        w->seen = true;
+        b->next = entry.index + 1;
+        b->seen = true;
     }
     return rc;
 }
@@ -109,10 +114,13 @@ enum err wallet_see_script(struct wallet *w, struct span script, bool *made, str
 enum err wallet_store_seen(struct wallet *w, struct error *e)
 {
     enum err rc = OK;
-    for (unsigned i = 0; !rc && w->seen && i < WALLET_BRANCHES; i++)
-        rc = keystore_raise_index(w->ks, WALLET_ACCOUNT, (enum keystore_branch)i, w->next[i], e);
-    if (!rc)
-        w->seen = false;
+    for (size_t i = 0; !rc && i < w->n_branches; i++) {
+        struct wallet_branch *b = &w->branches[i];
+        if (b->seen)
+            rc = keystore_raise_index(w->ks, b->account, b->which, b->next, e);
+        if (!rc)
+            b->seen = false;
+    }
     return rc;
 }
 
@@ -130,23 +138,57 @@ struct loading {
     bool own, any; /* the account was found; any record had a birth */
 };
 
+static uint32_t watched_account(const char *text)
+{
+    uint8_t digest[32];
+    sha256(digest, text, strlen(text));
+    return HDPATH_HARDENED | be32_get(digest);
+}
+
+/* The table of the branches' keys is not filled yet. */
+static enum err set_branches(struct wallet *w, size_t at, uint32_t account,
+                             const struct hdkey *key, struct error *e)
+{
+    enum err rc = OK;
+    for (uint32_t i = 0; !rc && i < WALLET_BRANCHES; i++) {
+        struct wallet_branch *b = &w->branches[at + i];
+        *b = (struct wallet_branch){ .account = account, .which = (enum keystore_branch)i };
+        rc = hdkey_child(&b->key, key, i, e);
+    }
+    return rc;
+}
+
+static enum err watch_branches(struct wallet *w, const char *text, const struct hdkey *key,
+                               struct error *e)
+{
+    const size_t n = w->n_branches;
+    void *more = try_realloc(w->branches, n + WALLET_BRANCHES, sizeof *w->branches);
+    if (!more)
+        return error_set(e, ERR_NOMEM, "no memory for the keys of the wallet");
+    w->branches = (struct wallet_branch *)more;
+    enum err rc = set_branches(w, n, watched_account(text), key, e);
+    if (!rc)
+        w->n_branches = n + WALLET_BRANCHES;
+    return rc;
+}
+
 static enum err load_account(void *ctx, const struct key_record *r, struct error *e)
 {
     struct loading *l = (struct loading *)ctx;
-    struct hdkey account;
+    struct hdkey key;
     char text[HDKEY_TEXT_MAX];
-    if (!(r->flags & WALLET_XPUB_OWN))
-        return OK;
     if (r->id.len >= sizeof text)
-        return error_set(e, ERR_CORRUPT, "the account of the wallet has no extended key");
+        return error_set(e, ERR_CORRUPT, "an extended key of the wallet is too long");
     memcpy(text, r->id.data, r->id.len);
     text[r->id.len] = 0;
-    enum err rc = hdkey_decode(&account, l->w->p.network, text, e);
-    for (uint32_t i = 0; !rc && i < WALLET_BRANCHES; i++)
-        rc = hdkey_child(&l->w->branch[i], &account, i, e);
-    l->own = true;
     note_birth(l->w, r->birth, &l->any);
-    return rc;
+    enum err rc = hdkey_decode(&key, l->w->p.network, text, e);
+    if (rc)
+        return rc;
+    if (!(r->flags & WALLET_XPUB_OWN))
+        return watch_branches(l->w, text, &key, e);
+    l->own = true;
+    return set_branches(l->w, 0, WALLET_ACCOUNT, &key, e);
 }
 
 static enum err load_key(void *ctx, const struct key_record *r, struct error *e)
@@ -178,13 +220,14 @@ static enum err load_script(void *ctx, const struct key_record *r, struct error 
     return add_script(l->w, r->id, e);
 }
 
-static enum err load_branches(struct wallet *w, struct error *e)
+static enum err fill_branches(struct wallet *w, size_t from, struct error *e)
 {
     enum err rc = OK;
-    for (unsigned i = 0; !rc && i < WALLET_BRANCHES; i++) {
-        rc = keystore_peek_index(w->ks, WALLET_ACCOUNT, (enum keystore_branch)i, &w->next[i], e);
+    for (size_t i = from; !rc && i < w->n_branches; i++) {
+        struct wallet_branch *b = &w->branches[i];
+        rc = keystore_peek_index(w->ks, b->account, b->which, &b->next, e);
         if (!rc)
-            rc = look_ahead(w, i, w->next[i], e);
+            rc = look_ahead(w, (uint32_t)i, b->next, e);
     }
     return rc;
 }
@@ -192,6 +235,8 @@ static enum err load_branches(struct wallet *w, struct error *e)
 enum err wallet_load_keys(struct wallet *w, struct error *e)
 {
     struct loading l = { .w = w };
+    w->branches = (struct wallet_branch *)xcalloc(WALLET_BRANCHES, sizeof *w->branches);
+    w->n_branches = WALLET_BRANCHES;
     enum err rc = keystore_each(w->ks, KEY_RECORD_XPUB, load_account, &l, e);
     if (!rc && !l.own)
         rc = error_set(e, ERR_CORRUPT, "the wallet has lost its account: restore a backup");
@@ -203,7 +248,7 @@ enum err wallet_load_keys(struct wallet *w, struct error *e)
         rc = keystore_each(w->ks, KEY_RECORD_SECRET, load_key, &l, e);
     /* The last owner of a script counts: of a key that was imported too the derived one, which
      * moves the look-ahead. */
-    return rc ? rc : load_branches(w, e);
+    return rc ? rc : fill_branches(w, 0, e);
 }
 
 int64_t wallet_birth(struct wallet *w)
@@ -225,10 +270,12 @@ static void key_script(uint8_t out[SCRIPT_P2PKH_SIZE], struct span key)
 
 static void describe(struct wallet_key *out, const struct wallet_entry *entry)
 {
-    *out = (struct wallet_key){ .key_len = entry->key_len, .derived = entry->derived,
-                                .spendable = entry->spendable,
-                                .branch = (enum keystore_branch)entry->branch,
-                                .index = entry->index };
+    *out = (struct wallet_key){ .key_len = entry->key_len, .spendable = entry->spendable };
+    if (entry->derived && is_own(entry->branch)) {
+        out->derived = true;
+        out->branch = (enum keystore_branch)entry->branch;
+        out->index = entry->index;
+    }
     memcpy(out->key, entry->key, entry->key_len);
 }
 
@@ -254,17 +301,18 @@ bool wallet_find_key(struct wallet *w, struct span script, struct wallet_key *ou
 static enum err new_key_locked(struct wallet *w, enum keystore_branch branch,
                                struct wallet_key *out, struct error *e)
 {
+    struct wallet_branch *b = &w->branches[branch];
     struct hdkey child;
     uint32_t index;
     enum err rc = wallet_store_seen(w, e); /* of a block that is being told */
     if (!rc)
-        rc = look_ahead(w, branch, w->next[branch] + 1, e);
+        rc = look_ahead(w, branch, b->next + 1, e);
     if (!rc)
         rc = keystore_next_index(w->ks, WALLET_ACCOUNT, branch, &index, e);
     if (rc)
         return rc;
-    w->next[branch] = index + 1;
-    rc = hdkey_child(&child, &w->branch[branch], index, e);
+    b->next = index + 1;
+    rc = hdkey_child(&child, &b->key, index, e);
     *out = (struct wallet_key){ .key_len = EC_PUBKEY_SIZE, .derived = true, .spendable = true,
                                 .branch = branch, .index = index };
     memcpy(out->key, child.key, EC_PUBKEY_SIZE);
@@ -422,5 +470,40 @@ enum err wallet_import_script(struct wallet *w, struct span script, struct span 
     if (!rc)
         w->birth = 0;
     wallet_unlock(w);
+    return rc;
+}
+
+static enum err import_xpub_locked(struct wallet *w, const char *text, const struct hdkey *key,
+                                   struct error *e)
+{
+    const struct key_record r = { .kind = KEY_RECORD_XPUB, .form = KEY_RECORD_PUBLIC,
+                                  .id = span_of(text, strlen(text)) };
+    const size_t from = w->n_branches;
+    enum err rc = keystore_add(w->ks, &r, 1, e);
+    if (!rc)
+        rc = watch_branches(w, text, key, e);
+    if (!rc)
+        rc = fill_branches(w, from, e);
+    if (!rc)
+        rc = history_owners_changed(w->history, e);
+    if (!rc)
+        w->birth = 0;
+    return rc;
+}
+
+enum err wallet_import_xpub(struct wallet *w, const char *text, struct error *e)
+{
+    struct hdkey key;
+    char usual[HDKEY_TEXT_MAX];
+    enum err rc = hdkey_decode(&key, w->p.network, text, e);
+    if (!rc && key.is_private)
+        rc = error_set(e, ERR_RANGE, "an extended private key is not watched: give the public one");
+    if (!rc) {
+        hdkey_encode(usual, w->p.network, &key);
+        wallet_lock(w);
+        rc = import_xpub_locked(w, usual, &key, e);
+        wallet_unlock(w);
+    }
+    hdkey_wipe(&key);
     return rc;
 }

@@ -232,6 +232,50 @@ static void keys_given_out_at_once_all_differ(void **state)
     rig_stop(&r);
 }
 
+/* The account of one wallet, watched by another. */
+static void xpub_of(struct rig *r, char text[HDKEY_TEXT_MAX])
+{
+    struct keystore_seed seed;
+    struct hdkey key;
+    assert_int_equal(keystore_get_seed(wallet_keystore(r->w), &seed, NULL), OK);
+    assert_int_equal(wallet_account_key(&key, &wallet_test_params,
+                                        span_of(seed.seed, seed.seed_len), NULL),
+                     OK);
+    hdkey_encode(text, HDKEY_TEST, &key);
+    assert_int_equal(wallet_import_xpub(r->w, text, NULL), ERR_RANGE);
+    hdkey_make_public(&key);
+    hdkey_encode(text, HDKEY_TEST, &key);
+}
+
+static void an_extended_key_is_watched_with_a_look_ahead(void **state)
+{
+    (void)state;
+    const struct wallet_new other = { .phrase = NULL };
+    struct rig owner = rig_start(&from_phrase), watcher = rig_start(&other);
+    char text[HDKEY_TEXT_MAX];
+    xpub_of(&owner, text);
+    assert_int_equal(wallet_import_xpub(owner.w, text, NULL), ERR_EXISTS);
+    assert_int_equal(wallet_import_xpub(watcher.w, "xpub", NULL), ERR_PARSE);
+    assert_int_equal(wallet_import_xpub(watcher.w, text, NULL), OK);
+    assert_int_equal(wallet_import_xpub(watcher.w, text, NULL), ERR_EXISTS);
+    for (uint32_t i = 0; i < 10; i++) {
+        const struct pay_script to = script_at(&owner, KEYSTORE_CHANGE, i * (TEST_GAP - 1));
+        pay_in_block(&watcher, i, 100, &to);
+        if (i == 5)
+            rig_reopen(&watcher);
+    }
+    assert_int_equal(balance_of(&watcher).watched.trusted, 1000);
+    assert_int_equal(trusted(&watcher), 0);
+    struct wallet_key k;
+    const struct pay_script first = script_at(&owner, KEYSTORE_RECEIVE, 0);
+    assert_true(wallet_find_key(watcher.w, script_span(&first), &k));
+    assert_true(!k.derived && !k.spendable);
+    assert_int_equal(k.key_len, EC_PUBKEY_SIZE);
+    assert_int_equal(new_key(&watcher, KEYSTORE_CHANGE).index, 0);
+    rig_stop(&owner);
+    rig_stop(&watcher);
+}
+
 /* --- recovery --- */
 
 enum { CHAIN = 40 };
@@ -375,6 +419,7 @@ int main(void)
         cmocka_unit_test(the_mempool_moves_the_look_ahead),
         cmocka_unit_test(a_rescan_finds_what_an_import_owns),
         cmocka_unit_test(keys_given_out_at_once_all_differ),
+        cmocka_unit_test(an_extended_key_is_watched_with_a_look_ahead),
         cmocka_unit_test(the_phrase_alone_recovers_the_coins),
         cmocka_unit_test(lost_coins_are_found_in_the_blocks),
         cmocka_unit_test(nothing_is_lost_when_a_write_fails),

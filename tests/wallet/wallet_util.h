@@ -97,7 +97,7 @@ static inline struct pay_script script_at(const struct rig *r, enum keystore_bra
 {
     struct hdkey child;
     struct wallet_key k = { .key_len = EC_PUBKEY_SIZE };
-    assert_int_equal(hdkey_child(&child, &r->w->branch[branch], index, NULL), OK);
+    assert_int_equal(hdkey_child(&child, &r->w->branches[branch].key, index, NULL), OK);
     memcpy(k.key, child.key, EC_PUBKEY_SIZE);
     return script_of_key(&k);
 }
