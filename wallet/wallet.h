@@ -160,7 +160,8 @@ struct wallet_send {
 /*
  * Chooses coins, makes change, signs, checks every input by the interpreter, and records the
  * transaction synced before it is returned: *out is the caller's reference. ERR_AUTH: locked.
- * ERR_RANGE with a text that says what is missing (and how much of it is immature), dust, fee.
+ * ERR_NOTFOUND: the coins do not suffice; the text says what is missing and how much is immature.
+ * ERR_RANGE: dust, fee, amounts, coins that cannot be spent.
  */
 enum err wallet_send(struct wallet *w, const struct wallet_send *s, struct tx **out, int64_t *fee,
                      struct error *e) MUST_CHECK;

@@ -222,9 +222,9 @@ static enum err insufficient(const struct select_result *r, struct error *e)
         put_amount(&text, r->locked);
         buf_printf(&text, " are locked");
     }
-    error_set(e, ERR_RANGE, "insufficient funds: %.*s", (int)text.len, (const char *)text.data);
+    error_set(e, ERR_NOTFOUND, "insufficient funds: %.*s", (int)text.len, (const char *)text.data);
     buf_clear(&text);
-    return ERR_RANGE;
+    return ERR_NOTFOUND;
 }
 
 static enum err explain(const struct select_result *r, struct error *e)
@@ -274,7 +274,7 @@ static enum err set_key(struct sending *g, struct wallet_secrets *secrets, size_
     struct wallet_key known;
     struct private_key key;
     if (!wallet_find_key_locked(g->w, script, &known))
-        return error_set(e, ERR_NOTFOUND, "a coin is no longer the wallet's");
+        return error_set(e, ERR_RANGE, "a coin is no longer the wallet's");
     enum err rc = wallet_secrets_get(secrets, &known, key.secret, e);
     if (!rc) {
         key.compressed = known.key_len == EC_PUBKEY_SIZE;

@@ -117,7 +117,7 @@ static void change_in_the_mempool_is_spent_when_allowed(void **state)
     const struct pay_script there = foreign_script(7);
     const struct wallet_recipient to = { script_span(&there), 20000, false };
     struct wallet_send s = request(&r, &to, 1);
-    assert_int_equal(wallet_send(r.w, &s, &second, &fee, NULL), ERR_RANGE);
+    assert_int_equal(wallet_send(r.w, &s, &second, &fee, NULL), ERR_NOTFOUND);
     s.min_conf = 0;
     assert_int_equal(wallet_send(r.w, &s, &second, &fee, NULL), OK);
     assert_valid(&r, second);
@@ -271,8 +271,8 @@ static void what_is_missing_is_said(void **state)
     const struct pay_script mine = script_at(&r, KEYSTORE_RECEIVE, 1);
     struct tx *coinbase = coinbase_to(&mine, 300000);
     next_block(&r, &coinbase, 1);
-    assert_refused(&r, 150000, ERR_RANGE, "insufficient funds: 0.0005");
-    assert_refused(&r, 150000, ERR_RANGE, "0.00300000 are immature");
+    assert_refused(&r, 150000, ERR_NOTFOUND, "insufficient funds: 0.0005");
+    assert_refused(&r, 150000, ERR_NOTFOUND, "0.00300000 are immature");
     assert_int_equal(balance_of(&r).spendable.immature, 300000);
     tx_unref(coinbase);
     rig_stop(&r);
@@ -345,7 +345,7 @@ static void a_locked_coin_is_spent_by_name_alone(void **state)
     wallet_lock(r.w);
     assert_true(history_lock_coin(wallet_history(r.w), &at, true));
     wallet_unlock(r.w);
-    assert_refused(&r, 1000, ERR_RANGE, "0.00100000 are locked");
+    assert_refused(&r, 1000, ERR_NOTFOUND, "0.00100000 are locked");
     const struct pay_script there = foreign_script(7);
     const struct wallet_recipient to = { script_span(&there), 1000, false };
     struct wallet_send s = request(&r, &to, 1);
@@ -365,7 +365,7 @@ static void watched_coins_are_not_spent(void **state)
     const struct pay_script script = foreign_script(1);
     assert_int_equal(wallet_import_script(r.w, script_span(&script), no_label, NULL), OK);
     pay_in_block(&r, 1, 100000, &script);
-    assert_refused(&r, 1000, ERR_RANGE, "insufficient funds");
+    assert_refused(&r, 1000, ERR_NOTFOUND, "insufficient funds");
     rig_stop(&r);
 }
 
@@ -380,7 +380,7 @@ static void two_that_are_sent_at_once_spend_different_coins(void **state)
     assert_int_equal(send_value(&r, 50000, &a, &fee, NULL), OK);
     assert_int_equal(send_value(&r, 50000, &b, &fee, NULL), OK);
     assert_false(outpoint_equal(&a->in[0].prevout, &b->in[0].prevout));
-    assert_refused(&r, 50000, ERR_RANGE, "insufficient funds");
+    assert_refused(&r, 50000, ERR_NOTFOUND, "insufficient funds");
     tx_unref(a);
     tx_unref(b);
     rig_stop(&r);
