@@ -27,17 +27,21 @@ struct net;
 struct rpc_call;
 struct rpc_laters;
 struct rpc_table;
+struct rpc_wallet_service;
 
 /* Spec rpc 1.5. */
 enum rpc_code {
     RPC_PARSE_ERROR = -32700, RPC_INTERNAL_ERROR = -32603, RPC_INVALID_PARAMS = -32602,
     RPC_METHOD_NOT_FOUND = -32601, RPC_INVALID_REQUEST = -32600,
-    RPC_MISC_ERROR = -1, RPC_TYPE_ERROR = -3, RPC_NOT_FOUND = -5, RPC_OUT_OF_MEMORY = -7,
-    RPC_INVALID_PARAMETER = -8, RPC_NOT_CONNECTED = -9, RPC_IN_INITIAL_DOWNLOAD = -10,
-    RPC_WALLET_NOT_FOUND = -18, RPC_DATABASE_ERROR = -20, RPC_DESERIALIZATION_ERROR = -22,
-    RPC_NODE_ALREADY_ADDED = -23, RPC_NODE_NOT_ADDED = -24, RPC_VERIFY_ERROR = -25, RPC_REJECTED = -26,
-    RPC_ALREADY_IN_CHAIN = -27, RPC_IN_WARMUP = -28, RPC_NODE_NOT_CONNECTED = -29,
-    RPC_INVALID_SUBNET = -30, RPC_P2P_DISABLED = -31,
+    RPC_MISC_ERROR = -1, RPC_TYPE_ERROR = -3, RPC_WALLET_ERROR = -4, RPC_NOT_FOUND = -5,
+    RPC_INSUFFICIENT_FUNDS = -6, RPC_OUT_OF_MEMORY = -7, RPC_INVALID_PARAMETER = -8,
+    RPC_NOT_CONNECTED = -9, RPC_IN_INITIAL_DOWNLOAD = -10, RPC_WALLET_ACCOUNT = -11,
+    RPC_WALLET_LOCKED = -13, RPC_WALLET_PASSPHRASE = -14, RPC_WALLET_ENCRYPTION = -15,
+    RPC_WALLET_NOT_FOUND = -18, RPC_WALLET_NOT_SPECIFIED = -19, RPC_DATABASE_ERROR = -20,
+    RPC_DESERIALIZATION_ERROR = -22, RPC_NODE_ALREADY_ADDED = -23, RPC_NODE_NOT_ADDED = -24,
+    RPC_VERIFY_ERROR = -25, RPC_REJECTED = -26, RPC_ALREADY_IN_CHAIN = -27, RPC_IN_WARMUP = -28,
+    RPC_NODE_NOT_CONNECTED = -29, RPC_INVALID_SUBNET = -30, RPC_P2P_DISABLED = -31,
+    RPC_WALLET_LOADED = -35,
 };
 
 /* What commands may use; filled by node, outlives the server. Pointers may be NULL in tests. */
@@ -56,6 +60,7 @@ struct rpc_env {
     void *node;
     struct cancel *cancel;       /* set while stopping */
     struct causes *causes;       /* what was noted; may be NULL */
+    const struct rpc_wallet_service *wallets; /* wallet_call.h; NULL: -disablewallet */
 };
 
 /* The ways a handler can end; made by the functions below alone. */
@@ -122,6 +127,7 @@ struct rpc_call {
     void *client;
     struct rpc_laters *laters; /* NULL: the handler cannot answer later (later.h) */
     struct json_object *id;
+    const char *wallet;       /* named by the address; NULL: none was */
     bool on_http;             /* may decline by rpc_elsewhere rather than wait */
     enum rpc_code code;       /* of a failure */
     struct buf message;

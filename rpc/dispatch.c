@@ -182,7 +182,7 @@ enum rpc_code rpc_run(struct rpc_run *run, struct json_object *request)
 {
     struct rpc_call call = { .env = run->env, .out = run->out, .client_gone = run->client_gone,
                              .client = run->client, .laters = run->laters,
-                             .on_http = run->on_http };
+                             .wallet = run->wallet, .on_http = run->on_http };
     const struct jw_mark start = rpc_reply_begin(&call);
     struct rpc_result r;
     run->broken = false;

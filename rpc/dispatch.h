@@ -26,6 +26,7 @@ struct rpc_run {
     struct json_writer *out;
     bool (*client_gone)(void *ctx); /* may be NULL */
     void *client;
+    const char *wallet;        /* named by the address; NULL: none was */
     bool broken;
     struct rpc_laters *laters; /* handlers may answer later, to client, which is the HTTP request */
     bool pending;              /* this one does: nothing has been written */

@@ -87,6 +87,16 @@ static const char *warmup_text(struct rpc_server *s, char text[STATUS_MAX])
     return text;
 }
 
+#define WALLET_PATH "/wallet/"
+
+/* The wallet that the address names, or NULL. */
+static const char *wallet_of(const struct http_request *http)
+{
+    const char *path = http_request_path(http);
+    const size_t n = sizeof WALLET_PATH - 1;
+    return strncmp(path, WALLET_PATH, n) == 0 ? path + n : NULL;
+}
+
 static bool client_gone(void *ctx) { return http_request_gone(ctx); }
 
 static void run_batch(struct rpc_run *run, struct json_object *batch)
@@ -111,7 +121,8 @@ static bool answer(struct rpc_server *s, struct http_request *http, struct json_
     int status = 200;
     http_json_init(&j, http, out);
     struct rpc_run run = { .env = s->env, .warmup = warmup_text(s, text), .out = &j.w,
-                           .client_gone = client_gone, .client = http, .on_http = on_http,
+                           .client_gone = client_gone, .client = http,
+                           .wallet = wallet_of(http), .on_http = on_http,
                            .laters = on_http ? &s->laters : NULL };
     if (json_object_get_type(request) == json_type_array)
         run_batch(&run, request);
@@ -273,9 +284,9 @@ static void on_request(void *ctx, struct http_request *http)
         hand_over(s, http, request, where);
 }
 
-static bool path_is_rpc(const char *path)
+static bool path_is_rpc(const struct http_request *http)
 {
-    return strcmp(path, "/") == 0 || strncmp(path, "/wallet/", 8) == 0;
+    return strcmp(http_request_path(http), "/") == 0 || wallet_of(http);
 }
 
 /* Browsers of the one allowed origin (spec rpc 1.1). */
@@ -342,7 +353,7 @@ static struct http_decision on_head(void *ctx, const struct http_request *http)
     const struct route *route = find_route(s, path);
     if (route)
         return on_route_head(s, route, http);
-    return path_is_rpc(path) ? on_rpc_head(s, http) : refuse(404, NULL);
+    return path_is_rpc(http) ? on_rpc_head(s, http) : refuse(404, NULL);
 }
 
 /* --- life ----------------------------------------------------------------------------------- */

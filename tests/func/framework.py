@@ -160,7 +160,7 @@ class Rpc:
         token = base64.b64encode(self.credentials().encode()).decode()
         return {"Authorization": "Basic " + token, "Content-Type": "application/json"}
 
-    def post(self, body, headers=None):
+    def post(self, body, headers=None, path="/"):
         """(status, headers, body bytes) of a raw request; connects again when the link is gone."""
         if isinstance(body, str):
             body = body.encode()
@@ -171,7 +171,7 @@ class Rpc:
                 self.connection = http.client.HTTPConnection(self.host, self.port,
                                                              timeout=self.timeout)
             try:
-                self.connection.request("POST", "/", body, headers)
+                self.connection.request("POST", path, body, headers)
                 reply = self.connection.getresponse()
                 return reply.status, reply.headers, reply.read()
             except (http.client.HTTPException, OSError):
@@ -195,6 +195,12 @@ class Rpc:
         if reply["error"] is not None:
             raise RpcError(reply["error"]["code"], reply["error"]["message"], status)
         return reply["result"]
+
+    def send_only(self, method, *params):
+        """Sends a request on a connection of its own and does not wait for the reply."""
+        self.connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout)
+        self.connection.request("POST", "/", json.dumps({"method": method, "params": params}),
+                                self.headers())
 
     def batch(self, calls):
         """calls: (method, params) pairs; the replies in order."""
