@@ -19,6 +19,8 @@
 #include "node/rpc_setup.h"
 #include "node/serve.h"
 #include "node/sync.h"
+#include "node/wallet_follow.h"
+#include "node/wallet_setup.h"
 
 #define SIGNALS 3
 #define CAUSES_KEPT 4096 /* of transactions, blocks and peers each */
@@ -38,6 +40,9 @@ struct node {
     struct relay *relay;
     struct sync *sync;
     struct progress *progress;
+    struct wallet_follow *follow; /* NULL: -disablewallet */
+    struct wallets *wallets;
+    struct rpc_wallet_service wallet_service;
     struct causes *causes;
     void (*ready)(void *ctx);
     void *ready_ctx;
@@ -77,12 +82,18 @@ static void on_tip_changed(void *ctx, const struct chain_tip *tip, bool initial_
 
 static void on_block_connected(void *ctx, struct header_node *node)
 {
-    feeds_block_connected(((struct node *)ctx)->feeds, node);
+    struct node *n = ctx;
+    feeds_block_connected(n->feeds, node);
+    if (n->follow)
+        wallet_follow_blocks(n->follow);
 }
 
 static void on_block_disconnected(void *ctx, struct header_node *node)
 {
-    feeds_block_disconnected(((struct node *)ctx)->feeds, node);
+    struct node *n = ctx;
+    feeds_block_disconnected(n->feeds, node);
+    if (n->follow)
+        wallet_follow_blocks(n->follow);
 }
 
 static void on_tx_accepted(void *ctx, const struct mempool_entry *entry, uint64_t source)
@@ -90,6 +101,8 @@ static void on_tx_accepted(void *ctx, const struct mempool_entry *entry, uint64_
     struct node *n = ctx;
     feeds_tx_accepted(n->feeds, entry);
     tx_inbox_put_accepted(n->inbox, entry, source);
+    if (n->follow)
+        wallet_follow_tx_accepted(n->follow, entry->tx);
 }
 
 static void on_tx_removed(void *ctx, const struct mempool_removed *removed,
@@ -99,6 +112,8 @@ static void on_tx_removed(void *ctx, const struct mempool_removed *removed,
     feeds_tx_removed(n->feeds, removed, block);
     if (removed->reason == MEMPOOL_IN_BLOCK)
         tx_inbox_put_confirmed(n->inbox, removed->tx);
+    if (n->follow)
+        wallet_follow_tx_removed(n->follow, removed, block);
 }
 
 static void on_txs_judged(void *ctx, const struct tx_result *results, size_t count)
@@ -280,6 +295,8 @@ static enum err open_chain(struct node *n, struct error *e)
         .fatal = on_fatal,
     };
     n->inbox = tx_inbox_new(wake_for_news, n);
+    if (!config_bool(n->settings->config, "disablewallet"))
+        n->follow = wallet_follow_new(); /* it hears of all that the chain says */
     enum err rc = settings_chain(n->settings, &o, e);
     o.causes = n->causes;
     if (!rc)
@@ -379,11 +396,24 @@ static enum err start_chain(struct node *n, struct error *e)
     return rc;
 }
 
+static enum err open_wallets(struct node *n, struct error *e)
+{
+    if (!n->follow)
+        return OK;
+    enum err rc = wallet_setup(n->settings, n->follow, &n->wallets, e);
+    if (rc)
+        return rc;
+    n->wallet_service = wallet_setup_service(n->settings, n->wallets, n->follow);
+    n->env.wallets = &n->wallet_service;
+    return wallet_follow_start(n->follow, n->chain, n->wallets, e);
+}
+
 /* Each step undoes nothing: node_close copes with what was not opened. */
 static enum err node_open(struct node *n, struct error *e)
 {
     static enum err (*const steps[])(struct node *n, struct error *e) = {
         open_loop, open_feeds, open_rpc, open_chain, open_sync, open_net, start_chain,
+        open_wallets,
     };
     enum err rc = OK;
     for (size_t i = 0; !rc && i < COUNT_OF(steps); i++)
@@ -399,8 +429,13 @@ static enum err node_close(struct node *n, struct error *e)
     relay_stop(n->relay);
     progress_free(n->progress);
     feeds_stop(n->feeds);
+    if (n->follow)
+        wallet_follow_cancel(n->follow);
     chain_stop(n->chain); /* first: RPC threads may wait for it, for hours when they verify the chain */
     rpc_server_stop(n->server);
+    if (n->follow)
+        wallet_follow_stop(n->follow);
+    wallets_free(n->wallets);
     enum err rc = n->chain ? chain_close(n->chain, e) : OK;
     const enum err feeds_rc = feeds_close(n->feeds, rc ? NULL : e);
     rc = rc ? rc : feeds_rc;
@@ -410,6 +445,7 @@ static enum err node_close(struct node *n, struct error *e)
     sync_free(n->sync);
     relay_free(n->relay);
     tx_inbox_free(n->inbox);
+    wallet_follow_free(n->follow);
     for (size_t i = 0; i < SIGNALS; i++)
         if (n->signals[i])
             event_free(n->signals[i]);

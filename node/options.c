@@ -304,6 +304,18 @@ const struct option_row node_options[] = {
       .max = INT32_MAX, .arg = "<n>", .category = CATEGORY,
       .help = "Regtest: version of blocks made here." },
 #undef CATEGORY
+#define CATEGORY "Wallet"
+    SWITCH("disablewallet", "0", "Do without wallets and their methods."),
+    LIST("wallet", "<name>",
+         "Load this wallet, or make it (default: \"default\", when there is one)."),
+    NUMBER("walletgaplimit", "20", 1, 100000, "<n>",
+           "Unused addresses in a row that are looked for in blocks."),
+    NUMBER("walletcointype", "236", 0, INT32_MAX, "<n>",
+           "Coin type in the paths of keys (BIP44); a wallet always needs the one it was made with."),
+    { .name = "paytxfee", .type = OPTION_AMOUNT, .def = "0", .max = 100 * M, .arg = "<BSV/kB>",
+      .category = CATEGORY,
+      .help = "Fee rate of transactions of the wallet; at least what the mempool asks." },
+#undef CATEGORY
     /* Known options of the reference whose subject does not exist here, or not yet. */
     IGNORED("alertnotify"), IGNORED("shrinkdebugfile"), IGNORED("upnp"), IGNORED("multistreams"),
     IGNORED("multistreampolicies"), IGNORED("maxparallelblocks"),
@@ -333,7 +345,7 @@ const struct option_row node_options[] = {
     IGNORED("mineridgeneratorurl"),
     IGNORED("minerinfo"), IGNORED("maxmerkletreediskspace"), IGNORED("preferredmerkletreefilesize"),
     IGNORED("maxmerkletreememcachesize"),
-    IGNORED("wallet"), IGNORED("disablewallet"), IGNORED("keypool"), IGNORED("paytxfee"),
+    IGNORED("keypool"),
     IGNORED("fallbackfee"), IGNORED("txconfirmtarget"),
     IGNORED("spendzeroconfchange"), IGNORED("walletbroadcast"), IGNORED("salvagewallet"),
     IGNORED("upgradewallet"), IGNORED("zapwallettxes"),

@@ -31,7 +31,7 @@ static const char *limit_text(enum chain_limit limit)
     return texts[limit];
 }
 
-static void eta_text(char *out, size_t cap, int64_t seconds)
+void progress_eta_text(char *out, size_t cap, int64_t seconds)
 {
     if (seconds < 0)
         snprintf(out, cap, "?");
@@ -46,7 +46,7 @@ static void make_line(struct progress *p, const struct chain_tip *tip, char *lin
     struct chain_progress now;
     char eta[32];
     chain_get_progress(p->chain, &now);
-    eta_text(eta, sizeof(eta), now.eta_s);
+    progress_eta_text(eta, sizeof(eta), now.eta_s);
     snprintf(line, cap,
              "height %d of %d (%.2f %%), %.1f blocks/s, %.0f tx/s, cache %zu MiB, %zu peers, ETA "
              "%s, limited by %s",

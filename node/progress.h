@@ -17,4 +17,7 @@ struct progress *progress_new(struct chain *chain, struct net *net, struct event
                               enum progress_terminal terminal);
 void progress_free(struct progress *p); /* NULL is fine */
 
+/* "4m05s", "2h10m"; negative: "?". Any thread. */
+void progress_eta_text(char *out, size_t cap, int64_t seconds);
+
 #endif

@@ -30,7 +30,7 @@ static bool reward_script(struct rpc_call *call, struct buf *script)
     if (address && address_to_script(chain_get_params(call->env->chain), address, script))
         return true;
     rpc_fail(call, RPC_INTERNAL_ERROR,
-             "No coinbase script available: there is no wallet, and -miningaddress is not given");
+             "No coinbase script available: -miningaddress is not given");
     return false;
 }
 

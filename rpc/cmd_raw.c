@@ -211,7 +211,7 @@ static struct rpc_result cmd_validateaddress(struct rpc_call *call)
             script_make_p2pkh(script, hash);
         jw_put_text(w, "address", text);
         jw_put_hex(w, "scriptPubKey", script, to_script ? SCRIPT_P2SH_SIZE : SCRIPT_P2PKH_SIZE);
-        jw_put_bool(w, "ismine", false); /* this node has no wallet */
+        jw_put_bool(w, "ismine", false); /* wallets are not asked */
         jw_put_bool(w, "iswatchonly", false);
         jw_put_bool(w, "isscript", to_script);
     }

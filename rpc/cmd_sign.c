@@ -222,7 +222,7 @@ static bool take_keys(struct work *w)
     struct json_object *list = w->call->argv[2];
     if (!list) {
         rpc_fail(w->call, RPC_WALLET_NOT_FOUND,
-                 "This node has no wallet whose keys could sign: give them as privkeys");
+                 "Keys of wallets do not sign here: give those that shall sign as privkeys");
         return false;
     }
     size_t n = json_object_array_length(list);
@@ -463,7 +463,7 @@ static const struct rpc_command rows[] = {
                     "Outputs it spends that the node does not know: [{\"txid\",\"vout\","
                     "\"scriptPubKey\",\"amount\",\"redeemScript\"}, ...]" },
                   { "privkeys", RPC_ARRAY, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "Keys (WIF); without them a wallet would be needed, which this node lacks" },
+                    "Keys (WIF); those of wallets do not sign here, so that some are needed" },
                   { "sighashtype", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT,
                     "ALL|FORKID (default), NONE|FORKID or SINGLE|FORKID, then |CHRONICLE and "
                     "|ANYONECANPAY as wanted" } } },

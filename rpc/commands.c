@@ -28,5 +28,10 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_sign_commands,
     &rpc_limits_commands,
     &rpc_net_commands,
+    &rpc_wallet_commands,
+    &rpc_wallet_keys_commands,
+    &rpc_wallet_coins_commands,
+    &rpc_wallet_send_commands,
+    &rpc_wallet_txs_commands,
     NULL,
 };

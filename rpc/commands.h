@@ -29,5 +29,10 @@ extern const struct rpc_group rpc_create_commands;
 extern const struct rpc_group rpc_sign_commands;
 extern const struct rpc_group rpc_limits_commands;
 extern const struct rpc_group rpc_net_commands;
+extern const struct rpc_group rpc_wallet_commands;
+extern const struct rpc_group rpc_wallet_keys_commands;
+extern const struct rpc_group rpc_wallet_coins_commands;
+extern const struct rpc_group rpc_wallet_send_commands;
+extern const struct rpc_group rpc_wallet_txs_commands;
 
 #endif

@@ -1,0 +1,77 @@
+/*
+ * What the files of the follower share. wallet_follow.c has the thread, its list of wallets and
+ * whoever waits for it; wallet_follow_blocks.c the way to the tip; wallet_follow_pool.c the
+ * mempool.
+ */
+#ifndef NODE_WALLET_FOLLOW_INTERNAL_H
+#define NODE_WALLET_FOLLOW_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/cancel.h"
+#include "base/queue.h"
+#include "node/wallet_follow.h"
+
+#define FOLLOW_WHY_MAX 256
+
+/* A wallet that is followed. The thread's own but why. */
+struct followed {
+    struct wallet *w;    /* a reference */
+    bool pool_known;     /* it has the mempool, and hears of changes */
+    bool dropped;        /* unloaded by us; the list is made anew */
+    int32_t behind;      /* blocks to go, at the last look */
+    int64_t own_ms;      /* monotonic; when its own transactions are looked for in the mempool */
+    int64_t log_ms;      /* monotonic; of the last line about progress, or of the start */
+    uint64_t blocks;     /* told since then */
+    bool logged;
+    char why[FOLLOW_WHY_MAX]; /* under the lock; "": it follows */
+};
+
+struct wallet_follow {
+    struct chain *chain;
+    struct wallets *all;
+    struct cancel cancel;
+    pthread_t thread;
+    bool started;
+    struct queue *notes;        /* from the chain thread */
+    atomic_bool wanted;         /* a wallet is there to hear of the mempool */
+    atomic_bool lost;           /* a note found the queue full */
+    pthread_mutex_t lock;       /* over what follows, and for cond */
+    pthread_cond_t cond;
+    bool woken;
+    uint64_t told, done;        /* counts what the chain said; how far the wallets know it */
+    uint64_t rounds_begun, rounds_ended;
+    int32_t behind;             /* of the wallet that has most blocks to go */
+    struct followed *list;
+    size_t n;
+};
+
+/* Why a wallet stands still; said once in the log. Empty: it goes on. */
+void follow_set_why(struct wallet_follow *f, struct followed *d, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+/* The wallet has failed with e. Lack of memory passes, everything else unloads it. */
+void follow_wallet_failed(struct wallet_follow *f, struct followed *d, const struct error *e);
+
+enum follow_step {
+    FOLLOW_AT_TIP,
+    FOLLOW_ON,      /* there is more to do at once */
+    FOLLOW_STUCK,   /* later again */
+};
+/* For a while towards the tip. */
+enum follow_step follow_blocks(struct wallet_follow *f, struct followed *d);
+
+/* What the chain thread has said of the mempool up to now, in order. */
+struct follow_note {
+    struct queue_node node; /* first */
+    struct tx *tx;          /* a reference: it came in; NULL: id has left */
+    struct txid id;
+    bool has_conflict;
+    struct history_conflict conflict;
+};
+struct follow_note *follow_take_notes(struct wallet_follow *f); /* linked by node.next */
+void follow_free_notes(struct follow_note *notes);
+/* Tells the wallet, which stands at the tip: the notes, or the mempool as it is. */
+void follow_pool(struct wallet_follow *f, struct followed *d, const struct follow_note *notes);
+
+#endif

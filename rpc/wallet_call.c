@@ -1,0 +1,248 @@
+#include "rpc/wallet_call.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/address.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "chain/chain.h"
+#include "rpc/keys.h"
+#include "script/template.h"
+
+#define RESCAN_LOOK_NS 20000000
+
+/* --- which one ------------------------------------------------------------------------------ */
+
+const struct rpc_wallet_service *rpc_wallet_service(struct rpc_call *call)
+{
+    if (!call->env->wallets)
+        rpc_fail(call, RPC_METHOD_NOT_FOUND, "Method not found (wallets are disabled)");
+    return call->env->wallets;
+}
+
+static void count_name(void *ctx, const char *name)
+{
+    (void)name;
+    ++*(size_t *)ctx;
+}
+
+/* For whoever begins without having asked for a wallet. */
+static struct wallet *make_default(struct rpc_call *call, struct wallets *all)
+{
+    struct error e = { .code = OK };
+    struct wallet *w = NULL;
+    size_t on_disk = 0;
+    enum err rc = wallets_each_on_disk(all, count_name, &on_disk, &e);
+    if (!rc && on_disk) {
+        rpc_fail(call, RPC_WALLET_NOT_FOUND,
+                 "No wallet is loaded. Load a wallet using loadwallet or create a new one with "
+                 "createwallet.");
+        return NULL;
+    }
+    const struct wallet_new how = { .phrase = NULL };
+    if (!rc)
+        rc = wallets_create(all, RPC_WALLET_DEFAULT, &how, &w, &e);
+    if (rc == ERR_EXISTS && (w = wallets_get(all, RPC_WALLET_DEFAULT)))
+        return w; /* another call was first */
+    if (rc) {
+        rpc_wallet_fail(call, &e);
+        return NULL;
+    }
+    log_info("wallet: there was none, \"%s\" has been made", RPC_WALLET_DEFAULT);
+    return w;
+}
+
+static struct wallet *only_one(struct rpc_call *call, struct wallets *all)
+{
+    struct wallet **list, *w = NULL;
+    const size_t n = wallets_all(all, &list);
+    if (n == 1)
+        w = wallet_ref(list[0]);
+    for (size_t i = 0; i < n; i++)
+        wallet_unref(list[i]);
+    free(list);
+    if (n == 0)
+        return make_default(call, all);
+    if (n > 1)
+        rpc_fail(call, RPC_WALLET_NOT_SPECIFIED,
+                 "Wallet file not specified (must request wallet RPC through /wallet/<filename> "
+                 "uri-path).");
+    return w;
+}
+
+struct wallet *rpc_wallet(struct rpc_call *call)
+{
+    const struct rpc_wallet_service *s = rpc_wallet_service(call);
+    struct wallet *w;
+    if (!s)
+        return NULL;
+    if (call->wallet && *call->wallet) {
+        w = wallets_get(s->wallets, call->wallet);
+        if (!w)
+            rpc_fail(call, RPC_WALLET_NOT_FOUND,
+                     "Requested wallet does not exist or is not loaded");
+    } else {
+        w = only_one(call, s->wallets);
+    }
+    if (w)
+        s->settle(s->ctx);
+    return w;
+}
+
+/* --- failures ------------------------------------------------------------------------------- */
+
+struct rpc_result rpc_wallet_fail(struct rpc_call *call, const struct error *e)
+{
+    switch (e->code) {
+    case ERR_AUTH:
+        return rpc_fail(call, RPC_WALLET_LOCKED,
+                        "Error: Please enter the wallet passphrase with walletpassphrase first.");
+    case ERR_NOMEM:
+    case ERR_NOTFOUND:
+    case ERR_CORRUPT:
+        return rpc_fail_error(call, e);
+    case OK:
+    case ERR_IO:
+    case ERR_PARSE:
+    case ERR_RANGE:
+    case ERR_EXISTS:
+    case ERR_BUSY:
+    case ERR_CANCELLED:
+    case ERR_TIMEOUT:
+    case ERR_PROTO:
+    case ERR_NOSPACE:
+        break;
+    }
+    return rpc_fail(call, RPC_WALLET_ERROR, "%s", e->text[0] ? e->text : err_name(e->code));
+}
+
+/* --- parameters ----------------------------------------------------------------------------- */
+
+bool rpc_wallet_address(struct rpc_call *call, const char *text, struct buf *script)
+{
+    if (address_to_script(chain_get_params(call->env->chain), text, script))
+        return true;
+    rpc_fail(call, RPC_NOT_FOUND, "Invalid Bitcoin address: %.100s", text);
+    return false;
+}
+
+bool rpc_wallet_key_address(struct rpc_call *call, const char *text, struct buf *script)
+{
+    if (!rpc_wallet_address(call, text, script))
+        return false;
+    if (script->len == SCRIPT_P2PKH_SIZE)
+        return true;
+    rpc_fail(call, RPC_TYPE_ERROR, "Address does not refer to a key");
+    return false;
+}
+
+bool rpc_wallet_all_accounts(struct rpc_call *call, size_t i)
+{
+    const char *account = rpc_text(call, i, "*");
+    if (!*account || strcmp(account, "*") == 0)
+        return true;
+    rpc_fail(call, RPC_WALLET_ACCOUNT,
+             "Accounts are labels here and have no balance of their own: use \"*\"");
+    return false;
+}
+
+/* --- members -------------------------------------------------------------------------------- */
+
+static const char *script_address(const struct chain_params *p, struct span script,
+                                  char text[ADDRESS_TEXT_MAX])
+{
+    struct script_match m;
+    uint8_t hash[20];
+    script_classify(script, SCRIPT_ERA_ORIGINAL, &m);
+    switch (m.type) {
+    case SCRIPT_TYPE_PUBKEYHASH:
+        return address_encode(text, p->address_version, m.data[0].data);
+    case SCRIPT_TYPE_SCRIPTHASH:
+        return address_encode(text, p->script_address_version, m.data[0].data);
+    case SCRIPT_TYPE_PUBKEY:
+        hash160(hash, m.data[0].data, m.data[0].len);
+        return address_encode(text, p->address_version, hash);
+    case SCRIPT_TYPE_NONSTANDARD:
+    case SCRIPT_TYPE_MULTISIG:
+    case SCRIPT_TYPE_NULL_DATA:
+        break;
+    }
+    return NULL;
+}
+
+void jw_put_address(struct rpc_call *call, struct span script)
+{
+    char text[ADDRESS_TEXT_MAX];
+    const char *address = script_address(chain_get_params(call->env->chain), script, text);
+    if (address)
+        jw_put_text(call->out, "address", address);
+}
+
+void jw_put_label(struct rpc_call *call, struct wallet *w, const char *key, struct span script)
+{
+    struct buf label;
+    bool found = false;
+    buf_init(&label);
+    if (keystore_get_label(wallet_keystore(w), script, &label, &found, NULL))
+        buf_reset(&label); /* a label that cannot be read hides no coin */
+    jw_key(call->out, key);
+    jw_text_n(call->out, (const char *)label.data, label.len);
+    buf_clear(&label);
+}
+
+/* --- rescans -------------------------------------------------------------------------------- */
+
+static enum err begin_rescan(struct wallet *w, int32_t height, struct error *e)
+{
+    wallet_lock(w);
+    const enum err rc = history_begin_rescan(wallet_history(w), height, e);
+    wallet_unlock(w);
+    return rc;
+}
+
+static bool is_scanning(struct wallet *w)
+{
+    wallet_lock(w);
+    const bool on = history_scan_next(wallet_history(w)) != HISTORY_NO_HEIGHT;
+    wallet_unlock(w);
+    return on;
+}
+
+/* The first block that is gone, or NULL. */
+static const struct header_node *first_pruned(struct chain *c, int32_t from)
+{
+    struct header_index *index = chain_headers(c);
+    struct chain_tip tip;
+    chain_get_tip(c, &tip);
+    for (int32_t height = from; height <= tip.height; height++) {
+        const struct header_node *node = header_index_at(index, height);
+        if (node && !(atomic_load(&node->status) & HS_HAVE_DATA))
+            return node;
+    }
+    return NULL;
+}
+
+struct rpc_result rpc_wallet_rescan(struct rpc_call *call, struct wallet *w, int32_t height)
+{
+    const struct rpc_wallet_service *s = call->env->wallets;
+    const struct header_node *gone = s->pruned ? first_pruned(call->env->chain, height) : NULL;
+    struct error e = { .code = OK };
+    char why[160];
+    if (gone)
+        return rpc_fail(call, RPC_MISC_ERROR,
+                        "Can't rescan beyond pruned data: block %d is not stored any more",
+                        gone->height);
+    if (begin_rescan(w, height, &e))
+        return rpc_wallet_fail(call, &e);
+    wallets_wake(s->wallets);
+    while (is_scanning(w)) {
+        if (rpc_given_up(call))
+            return rpc_fail(call, RPC_MISC_ERROR, "the rescan goes on without a reply");
+        if (s->trouble(s->ctx, wallet_name(w), why, sizeof why))
+            return rpc_fail(call, RPC_WALLET_ERROR, "the rescan cannot go on: %s", why);
+        nanosleep(&(struct timespec){ .tv_nsec = RESCAN_LOOK_NS }, NULL);
+    }
+    return rpc_done();
+}

@@ -1,0 +1,55 @@
+/*
+ * Which wallet a command is about, and what commands of the wallet share. Worker threads.
+ */
+#ifndef RPC_WALLET_CALL_H
+#define RPC_WALLET_CALL_H
+
+#include "rpc/command.h"
+#include "wallet/wallets.h"
+
+struct chain_tip;
+
+#define RPC_WALLET_DEFAULT "default"
+#define RPC_WALLET_ENDLESS_CONF 9999999
+
+/* What the node tells and does for commands of the wallet; filled by node. */
+struct rpc_wallet_service {
+    struct wallets *wallets;
+    int64_t fee_per_kb; /* -paytxfee, satoshis; 0: what the mempool asks */
+    bool pruned;        /* blocks may be gone */
+    /* Waits a moment until the wallets know what the chain knew at the call; not while they are far
+     * behind. */
+    void (*settle)(void *ctx);
+    /* Waits until nobody works with a wallet any more that was unloaded before the call. */
+    void (*let_go)(void *ctx);
+    /* Why a wallet does not follow the chain, into text (may be cut); false: it does. */
+    bool (*trouble)(void *ctx, const char *name, char *text, size_t room);
+    void *ctx;
+};
+
+/* NULL with the failure -32601: there are no wallets. */
+const struct rpc_wallet_service *rpc_wallet_service(struct rpc_call *call);
+/*
+ * The wallet that the address names, or the only one that is loaded; it knows what the chain knows.
+ * Where there is none at all it is made. The caller's reference; NULL: call has failed.
+ */
+struct wallet *rpc_wallet(struct rpc_call *call);
+
+/* From an error of the wallet. */
+struct rpc_result rpc_wallet_fail(struct rpc_call *call, const struct error *e);
+/* The script of an address of this network; "Invalid Bitcoin address" (-5). */
+bool rpc_wallet_address(struct rpc_call *call, const char *text, struct buf *script);
+/* The P2PKH script of an address, which alone can be of a key. False: call has failed. */
+bool rpc_wallet_key_address(struct rpc_call *call, const char *text, struct buf *script);
+/* Accounts are no more than labels: all of them together is what can be asked for. */
+bool rpc_wallet_all_accounts(struct rpc_call *call, size_t i);
+
+/* "address" of a script, left out when it has none. */
+void jw_put_address(struct rpc_call *call, struct span script);
+/* The label of a script as member key; empty when it has none. The caller has locked the wallet. */
+void jw_put_label(struct rpc_call *call, struct wallet *w, const char *key, struct span script);
+
+/* Goes through the blocks from a height on once more and waits for it, unless the client leaves. */
+struct rpc_result rpc_wallet_rescan(struct rpc_call *call, struct wallet *w, int32_t height);
+
+#endif
