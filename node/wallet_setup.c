@@ -24,6 +24,12 @@ static struct wallet_params params_of(const struct settings *s)
     return p;
 }
 
+static void loaded(struct wallet *w)
+{
+    log_info("wallet \"%s\" is loaded", wallet_name(w));
+    wallet_unref(w);
+}
+
 static enum err load(struct wallets *all, const char *name, struct error *e)
 {
     struct wallet *w = NULL;
@@ -35,8 +41,7 @@ static enum err load(struct wallets *all, const char *name, struct error *e)
     }
     if (rc)
         return error_prefix(e, rc, "-wallet=%s", name);
-    log_info("wallet \"%s\" is loaded", name);
-    wallet_unref(w);
+    loaded(w);
     return OK;
 }
 
@@ -45,11 +50,19 @@ static void is_default(void *ctx, const char *name)
     *(bool *)ctx |= strcmp(name, RPC_WALLET_DEFAULT) == 0;
 }
 
-static enum err load_default(struct wallets *all, struct error *e)
+/* Nobody asked for it by name, so that a node whose wallet cannot be opened runs all the same. */
+static void load_default(struct wallets *all)
 {
+    struct error e = { .code = OK };
+    struct wallet *w = NULL;
     bool there = false;
-    const enum err rc = wallets_each_on_disk(all, is_default, &there, e);
-    return rc || !there ? rc : load(all, RPC_WALLET_DEFAULT, e);
+    enum err rc = wallets_each_on_disk(all, is_default, &there, &e);
+    if (!rc && there)
+        rc = wallets_load(all, RPC_WALLET_DEFAULT, &w, &e);
+    if (rc)
+        log_error("wallet \"%s\" is not loaded: %s", RPC_WALLET_DEFAULT, e.text);
+    else if (there)
+        loaded(w);
 }
 
 enum err wallet_setup(const struct settings *s, struct wallet_follow *f, struct wallets **out,
@@ -61,7 +74,9 @@ enum err wallet_setup(const struct settings *s, struct wallet_follow *f, struct 
     char *dir = path_join(s->net_dir, DIRECTORY);
     *out = wallets_new(dir, &p, wallet_follow_wake, f);
     free(dir);
-    enum err rc = n ? OK : load_default(*out, e);
+    enum err rc = OK;
+    if (!n)
+        load_default(*out);
     for (size_t i = 0; !rc && i < n; i++)
         rc = load(*out, names[i], e);
     return rc;

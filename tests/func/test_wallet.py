@@ -1,14 +1,19 @@
 """Wallets in the daemon: made, followed through blocks and reorganisations, sending, passphrases,
 kills; and what each method says to wrong calls."""
+import http.client
+import os
+import random
+import shutil
 import time
 from decimal import Decimal
 
 from blocks import Block, TxOut, coinbase, from_display, push
-from framework import ADDRESS, Rpc, case, check, equal, is_in, main, raises_rpc
+from framework import ADDRESS, BUILD, LONG, Rpc, Skip, case, check, equal, is_in, main, raises_rpc
 
 COIN = 10**8
 MATURITY = 101  # blocks until the first coinbase can be spent
 REWARD = 50
+FAULT = os.path.join(BUILD, "tests", "fault", "fault.so")
 
 
 class WalletRpc(Rpc):
@@ -435,6 +440,92 @@ def a_wallet_whose_blocks_are_pruned_says_so_and_others_go_on(t):
     raises_rpc(-4, lambda: other.importprivkey(key), "pruned")
     equal(other.importprivkey(key, "", False), None)
     late.unloadwallet()
+
+
+# --- disks that fail -----------------------------------------------------------------------------
+
+def failing(node, setting):
+    """Environment of a daemon whose calls on the files of its wallets fail or end it."""
+    if not os.path.exists(FAULT):
+        raise Skip(FAULT + " is not built")
+    return {"LD_PRELOAD": FAULT, "BSVPEER_FAULT_PATH": node.file("wallets"),
+            "BSVPEER_FAULT": setting}
+
+
+@case(timeout=60)
+def a_full_disk_unloads_the_wallet_and_the_node_goes_on(t):
+    node = rich_node(t)
+    height = node.rpc.getblockcount()
+    node.stop()
+    node.start(env=failing(node, "fdatasync:1:ENOSPC"))
+    is_in('[error] wallet "default" is not loaded', node.log())
+    raises_rpc(-18, node.rpc.getbalance, "No wallet is loaded")
+    node.stop()
+    node.start(env=failing(node, "fdatasync:20:ENOSPC"))
+    mine(node, 20)
+    t.wait(lambda: node.rpc.listwallets() == [], what="it is unloaded")
+    is_in('[error] wallet "default" is unloaded', node.log())
+    raises_rpc(-18, node.rpc.getbalance, "No wallet is loaded")
+    mine(node)
+    raises_rpc(-4, lambda: node.rpc.createwallet("another"))
+    node.restart()
+    equal(node.rpc.getbalance(), REWARD)
+    equal(node.rpc.getwalletinfo()["height"], height + 21)
+
+
+def live(node, seen):
+    """What a user does; what was answered is noted, until the daemon ends."""
+    try:
+        node.wait_ready()
+        seen["address"] = node.rpc.getnewaddress()
+        mine(node, 1, seen["address"])
+        seen["txid"] = node.rpc.sendtoaddress(ADDRESS, 5)
+        mine(node)
+        node.rpc.getbalance()
+        node.stop()
+        return True
+    except (AssertionError, OSError, http.client.HTTPException):
+        node.kill()
+        return False
+
+
+def coins_of(node):
+    return sorted((c["txid"], c["vout"], c["amount"]) for c in node.rpc.listunspent())
+
+
+def check_nothing_lost(t, node, seen):
+    if "txid" in seen:
+        t.wait(lambda: node.rpc.gettransaction(seen["txid"])["confirmations"] > 0
+               or seen["txid"] in node.rpc.getrawmempool(), what="the payment goes on")
+    if "address" in seen:
+        check(node.rpc.getnewaddress() != seen["address"], "no address is given out twice")
+        check(node.rpc.dumpprivkey(seen["address"]), "its key is there")
+    mine(node)
+    if "txid" in seen:
+        check(node.rpc.gettransaction(seen["txid"])["confirmations"] > 0, "confirmed")
+    equal(node.rpc.getwalletinfo()["height"], node.rpc.getblockcount())
+    before = coins_of(node), balances(node.rpc)
+    node.rpc.rescanblockchain(0)
+    equal((coins_of(node), balances(node.rpc)), before, "a rescan finds the same")
+
+
+@case(timeout=300)
+def the_end_at_any_write_loses_nothing(t):
+    first = rich_node(t)
+    first.stop()
+    step, survived = 1, False
+    while not survived:
+        node = t.make_node()
+        shutil.copytree(first.net_directory, node.net_directory)
+        node.launch(env=failing(node, f"any:{step}:exit"))
+        seen = {}
+        survived = live(node, seen)
+        node.start()
+        check_nothing_lost(t, node, seen)
+        node.stop()
+        shutil.rmtree(node.net_directory)
+        step += 1 if LONG else random.randrange(1, 12)
+    check(step > 30, f"the last run ended with {step} calls")
 
 
 @case(timeout=60)
