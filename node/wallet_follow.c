@@ -97,6 +97,14 @@ static void update_list(struct wallet_follow *f)
 
 /* --- the thread ----------------------------------------------------------------------------- */
 
+static uint64_t memory_of(struct wallet *w)
+{
+    wallet_lock(w);
+    const uint64_t bytes = history_bytes(wallet_history(w)) + scripts_bytes(wallet_scripts(w));
+    wallet_unlock(w);
+    return bytes;
+}
+
 static enum follow_step one_round(struct wallet_follow *f)
 {
     enum follow_step worst = FOLLOW_AT_TIP;
@@ -104,6 +112,7 @@ static enum follow_step one_round(struct wallet_follow *f)
     struct follow_note *notes = follow_take_notes(f);
     const bool lost = atomic_exchange(&f->lost, false);
     int32_t behind = 0;
+    uint64_t bytes = 0;
     for (size_t i = 0; i < f->n && !cancelled(&f->cancel); i++) {
         struct followed *d = &f->list[i];
         const enum follow_step step = follow_blocks(f, d);
@@ -111,11 +120,13 @@ static enum follow_step one_round(struct wallet_follow *f)
             d->pool_known = false;
         if (step == FOLLOW_AT_TIP)
             follow_pool(f, d, notes);
+        bytes += memory_of(d->w);
         worst = step == FOLLOW_ON || worst == FOLLOW_AT_TIP ? step : worst;
         if (step == FOLLOW_ON) /* nobody waits for one that stands still either */
             behind = MAX_OF(behind, d->behind);
     }
     follow_free_notes(notes);
+    atomic_store(&f->bytes, bytes);
     pthread_mutex_lock(&f->lock);
     f->behind = behind;
     pthread_mutex_unlock(&f->lock);
@@ -199,6 +210,12 @@ void wallet_follow_let_go(void *ctx)
     while (f->rounds_ended < round && !cancelled(&f->cancel))
         pthread_cond_wait(&f->cond, &f->lock);
     pthread_mutex_unlock(&f->lock);
+}
+
+uint64_t wallet_follow_memory(void *ctx)
+{
+    struct wallet_follow *f = ctx;
+    return atomic_load(&f->bytes) + queue_bytes(f->notes);
 }
 
 /* --- life ----------------------------------------------------------------------------------- */

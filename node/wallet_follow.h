@@ -36,6 +36,7 @@ void wallet_follow_tx_removed(struct wallet_follow *f, const struct mempool_remo
 void wallet_follow_wake(void *ctx); /* there is a wallet more, or one wants blocks */
 void wallet_follow_settle(void *ctx);
 void wallet_follow_let_go(void *ctx);
+uint64_t wallet_follow_memory(void *ctx);
 bool wallet_follow_trouble(void *ctx, const char *name, char *text, size_t room);
 
 #endif

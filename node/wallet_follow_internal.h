@@ -37,6 +37,7 @@ struct wallet_follow {
     struct queue *notes;        /* from the chain thread */
     atomic_bool wanted;         /* a wallet is there to hear of the mempool */
     atomic_bool lost;           /* a note found the queue full */
+    _Atomic uint64_t bytes;     /* of the wallets, after the last round */
     pthread_mutex_t lock;       /* over what follows, and for cond */
     pthread_cond_t cond;
     bool woken;

@@ -9,6 +9,7 @@
 #include "chain/chain.h"
 #include "p2p/net.h"
 #include "rpc/candidates.h"
+#include "rpc/wallet_call.h"
 
 static const struct { const char *name, *help; } rows[LEDGER_ROWS] = {
     [LEDGER_PROGRAM] = { "program", "the program, its libraries, and mapped files of the databases" },
@@ -24,6 +25,7 @@ static const struct { const char *name, *help; } rows[LEDGER_ROWS] = {
     [LEDGER_RELAY] = { "relay", "orphans, requests, transactions kept for peers" },
     [LEDGER_COMPACT] = { "compact", "blocks put together from compact form, and kept in it" },
     [LEDGER_FEEDS] = { "feeds", "transactions the event log has told of, messages that wait for ZMQ" },
+    [LEDGER_WALLETS] = { "wallets", "coins and scripts of wallets, transactions on the way to them" },
     [LEDGER_CAUSES] = { "causes", "what was noted for `why`" },
     [LEDGER_FREE] = { "free", "freed and kept by the allocator" },
     [LEDGER_OTHER] = { "other", "allocated and counted by no part" },
@@ -104,6 +106,8 @@ void ledger_take(struct rpc_env *env, struct ledger *l)
         l->bytes[LEDGER_COMPACT] = env->compact_memory(env->node);
     if (env->feeds_memory)
         l->bytes[LEDGER_FEEDS] = env->feeds_memory(env->node);
+    if (env->wallets)
+        l->bytes[LEDGER_WALLETS] = env->wallets->memory(env->wallets->ctx);
     l->bytes[LEDGER_CAUSES] = causes_bytes(env->causes);
     l->bytes[LEDGER_PROGRAM] = r.all - r.anonymous;
     take_heap(l, untouched);

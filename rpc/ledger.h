@@ -17,6 +17,7 @@ enum ledger_row {
     LEDGER_RELAY,         /* orphans, requests, transactions kept for peers */
     LEDGER_COMPACT,       /* blocks in compact form */
     LEDGER_FEEDS,         /* event log, ZMQ */
+    LEDGER_WALLETS,       /* coins, scripts, what waits to be told to them */
     LEDGER_CAUSES,
     LEDGER_FREE,          /* freed, kept by the allocator */
     LEDGER_OTHER,         /* allocated, counted by nobody: buffers of threads, tables */

@@ -24,6 +24,7 @@ struct rpc_wallet_service {
     void (*let_go)(void *ctx);
     /* Why a wallet does not follow the chain, into text (may be cut); false: it does. */
     bool (*trouble)(void *ctx, const char *name, char *text, size_t room);
+    uint64_t (*memory)(void *ctx); /* bytes of all wallets, at the last look */
     void *ctx;
 };
 

@@ -148,6 +148,7 @@ def lists_show_what_the_reference_shows(t):
     equal(rpc.listtransactions("*", 0), [])
     equal(rpc.listtransactions("*", 10, 100), [])
     equal(rpc.getwalletinfo()["txcount"], 5)
+    check(rpc.getmemoryinfo()["ledger"]["wallets"] > 1000, "its memory is counted")
     coins = rpc.listunspent(0)
     equal(sum(c["amount"] for c in coins), rpc.getbalance())
     equal(rpc.listunspent(), [], "all are unconfirmed")

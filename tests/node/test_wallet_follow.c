@@ -1,0 +1,207 @@
+/* Wallets behind a real chain: blocks in both directions, the mempool, a queue that overflows. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "node/wallet_follow_internal.h"
+#include "tests/chain/chain_builder.h"
+#include "tests/test.h"
+
+#define TOO_MANY 200001 /* notes */
+
+struct rig {
+    struct test_chain t;
+    struct wallet_follow *f;
+    struct wallets *all;
+    struct wallet *w; /* watches what anyone can spend */
+};
+
+static int64_t now(void) { return 0; }
+
+static int setup(void **state)
+{
+    static const struct wallet_params params = { .magic = { 1 }, .network = HDKEY_TEST,
+                                                 .coin_type = 236, .gap_limit = 2, .now = now,
+                                                 .scrypt = { 2, 1, 1 } };
+    struct rig *r = calloc(1, sizeof *r);
+    struct chain_params p = test_params(1);
+    test_chain_open(&r->t, &p, 1);
+    r->f = wallet_follow_new();
+    char *dir = path_join(r->t.dir, "wallets");
+    r->all = wallets_new(dir, &params, wallet_follow_wake, r->f);
+    free(dir);
+    const struct wallet_new how = { .birth = 1 };
+    assert_int_equal(wallets_create(r->all, "w", &how, &r->w, NULL), OK);
+    assert_int_equal(wallet_import_script(r->w, builder_true(), (struct span){ NULL, 0 }, NULL),
+                     OK);
+    *state = r;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct rig *r = *state;
+    wallet_follow_stop(r->f);
+    wallet_unref(r->w);
+    wallets_free(r->all);
+    wallet_follow_free(r->f);
+    test_chain_close(&r->t);
+    free(r);
+    return 0;
+}
+
+static void start(struct rig *r)
+{
+    assert_int_equal(wallet_follow_start(r->f, r->t.chain, r->all, NULL), OK);
+    wallet_follow_wake(r->f);
+    wallet_follow_settle(r->f);
+}
+
+static int32_t height_of(struct rig *r)
+{
+    struct block_hash hash;
+    int32_t height;
+    return wallet_best(r->w, &hash, &height, NULL) ? height : HISTORY_NO_HEIGHT;
+}
+
+static struct history_balance balance_of(struct rig *r)
+{
+    struct history_balance b;
+    wallet_lock(r->w);
+    assert_int_equal(history_balance(wallet_history(r->w), 0, &b, NULL), OK);
+    wallet_unlock(r->w);
+    return b;
+}
+
+static void blocks_are_told_and_taken_back(void **state)
+{
+    struct rig *r = *state;
+    struct error e;
+    test_chain_grow(&r->t, 5);
+    start(r);
+    assert_int_equal(height_of(r), 5);
+    const int64_t five = balance_of(r).watched.immature;
+    assert_int_equal(five, 5 * r->t.blocks[1].reward);
+    test_chain_grow(&r->t, 3);
+    wallet_follow_blocks(r->f);
+    wallet_follow_settle(r->f);
+    assert_int_equal(height_of(r), 8);
+    assert_int_equal(chain_invalidate(r->t.chain, test_chain_node(&r->t, &r->t.blocks[6]), &e), OK);
+    wallet_follow_blocks(r->f);
+    wallet_follow_settle(r->f);
+    assert_int_equal(height_of(r), 5);
+    assert_int_equal(balance_of(r).watched.immature, five);
+    assert_true(wallet_follow_memory(r->f) > 0);
+}
+
+static void a_block_that_the_index_lost_sends_the_wallet_back(void **state)
+{
+    struct rig *r = *state;
+    test_chain_grow(&r->t, 5);
+    start(r);
+    wallet_lock(r->w); /* as after a crash: three blocks that nobody knows any more */
+    struct block_hash prev = r->t.blocks[5].hash;
+    for (int32_t i = 6; i <= 8; i++) {
+        const struct wallet_block b = { .hash = { { (uint8_t)i } }, .prev = prev, .height = i };
+        assert_int_equal(wallet_block_begin(r->w, &b, NULL), OK);
+        assert_int_equal(wallet_block_end(r->w, NULL), OK);
+        prev = b.hash;
+    }
+    wallet_unlock(r->w);
+    wallet_follow_wake(r->f);
+    wallet_follow_settle(r->f);
+    assert_int_equal(height_of(r), 5);
+    assert_int_equal(balance_of(r).watched.immature, 5 * r->t.blocks[1].reward);
+}
+
+static bool has_tx(struct rig *r, const struct txid *id)
+{
+    bool found = false, there = false;
+    struct history_coin coin;
+    const struct outpoint at = { .txid = *id };
+    wallet_lock(r->w);
+    assert_int_equal(history_get_coin(wallet_history(r->w), &at, &coin, &found, NULL), OK);
+    there = found && coin.height == HISTORY_NO_HEIGHT;
+    wallet_unlock(r->w);
+    return there;
+}
+
+/* A transaction out of the first coinbase, into the mempool. */
+static struct tx *submit_one(struct rig *r)
+{
+    struct built_tx built;
+    builder_move(&r->t.blocks[1].coinbase, r->t.blocks[1].reward - 1000, &built);
+    struct tx *tx = tx_new(built.raw.data, built.raw.len, NULL);
+    built_tx_clear(&built);
+    assert_non_null(tx);
+    struct tx_submission s = { .tx = tx };
+    assert_int_equal(chain_submit_txs(r->t.chain, &s, 1, NULL), OK);
+    if (s.result.outcome != TX_ACCEPTED)
+        fail_msg("%d %s", s.result.outcome, s.result.verdict.reason);
+    tx_submissions_clear(&s, 1);
+    return tx;
+}
+
+static void what_enters_the_mempool_is_told(void **state)
+{
+    struct rig *r = *state;
+    test_chain_grow(&r->t, 101);
+    start(r);
+    struct tx *tx = submit_one(r);
+    assert_false(has_tx(r, &tx->id));
+    wallet_follow_tx_accepted(r->f, tx);
+    wallet_follow_settle(r->f);
+    assert_true(has_tx(r, &tx->id));
+    assert_true(balance_of(r).watched.pending + balance_of(r).watched.trusted > 0);
+    const struct mempool_removed gone = { .tx = tx, .reason = MEMPOOL_EXPIRED };
+    wallet_follow_tx_removed(r->f, &gone, NULL);
+    wallet_follow_settle(r->f);
+    assert_int_equal(balance_of(r).watched.pending, 0);
+    tx_unref(tx);
+}
+
+static void after_an_overflow_the_mempool_is_read_anew(void **state)
+{
+    struct rig *r = *state;
+    test_chain_grow(&r->t, 101);
+    start(r);
+    struct tx *tx = submit_one(r);
+    const struct mempool_removed gone = { .tx = tx, .reason = MEMPOOL_EXPIRED };
+    wallet_lock(r->w); /* the thread cannot go on */
+    for (size_t i = 0; i < 2 * TOO_MANY; i++)
+        wallet_follow_tx_removed(r->f, &gone, NULL);
+    assert_true(wallet_follow_memory(r->f) < (size_t)100 << 20);
+    wallet_unlock(r->w);
+    for (int i = 0; i < 100 && !has_tx(r, &tx->id); i++)
+        wallet_follow_settle(r->f);
+    assert_true(has_tx(r, &tx->id));
+    tx_unref(tx);
+}
+
+static void a_wallet_that_is_unloaded_is_let_go(void **state)
+{
+    struct rig *r = *state;
+    start(r);
+    for (int i = 0; i < 10; i++) {
+        wallet_unref(r->w);
+        r->w = NULL;
+        assert_int_equal(wallets_unload(r->all, "w", NULL), OK);
+        wallet_follow_let_go(r->f);
+        assert_int_equal(wallets_load(r->all, "w", &r->w, NULL), OK);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(blocks_are_told_and_taken_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_block_that_the_index_lost_sends_the_wallet_back, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(what_enters_the_mempool_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(after_an_overflow_the_mempool_is_read_anew, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_wallet_that_is_unloaded_is_let_go, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
