@@ -168,6 +168,8 @@ static void *follow_main(void *arg)
 static void wake_locked(struct wallet_follow *f)
 {
     f->told++;
+    if (f->woken) /* once is enough: the chain thread calls this for each transaction */
+        return;
     f->woken = true;
     pthread_cond_broadcast(&f->cond);
 }

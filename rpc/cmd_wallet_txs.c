@@ -14,7 +14,8 @@
 #include "chain/chain.h"
 #include "rpc/wallet_call.h"
 
-#define LIST_MAX 1000000
+#define LIST_MAX 100000 /* entries; they are held in memory to be turned round */
+#define SKIP_MAX INT32_MAX
 
 /* One transaction; under the wallet's lock. */
 struct view {
@@ -190,7 +191,8 @@ struct list {
     struct rpc_call *call;
     struct wallet *w;
     struct buf *v;
-    size_t n, cap, skip, count;
+    size_t n, cap, count;
+    size_t skip; /* still to be left out */
     bool watched;
     enum err rc;
     struct error *e;
@@ -200,6 +202,10 @@ static void add_entry(void *ctx, const struct view *v, size_t i, const char *cat
 {
     struct list *l = ctx;
     struct json_writer text, *out = l->call->out;
+    if (l->skip || l->n == l->count) {
+        l->skip -= l->skip > 0;
+        return;
+    }
     if (l->n == l->cap) {
         l->cap = l->cap ? 2 * l->cap : 16;
         l->v = xrealloc(l->v, l->cap * sizeof *l->v);
@@ -220,14 +226,13 @@ static bool list_tx(void *ctx, const struct history_tx *t)
     if (l->rc)
         return false;
     each_entry(&v, add_entry, l);
-    return l->n < l->skip + l->count && !rpc_given_up(l->call);
+    return l->n < l->count && !rpc_given_up(l->call);
 }
 
 static void write_list(const struct list *l)
 {
-    const size_t end = MIN_OF(l->n, l->skip + l->count);
     jw_array_open(l->call->out);
-    for (size_t i = end; i > l->skip; i--)
+    for (size_t i = l->n; i > 0; i--)
         jw_json(l->call->out, (const char *)l->v[i - 1].data, l->v[i - 1].len);
     jw_array_close(l->call->out);
 }
@@ -256,8 +261,8 @@ static struct rpc_result cmd_listtransactions(struct rpc_call *call)
         return rpc_failed(call);
     if (count < 0 || count > LIST_MAX)
         return rpc_fail(call, RPC_INVALID_PARAMETER, "Negative count, or above %d", LIST_MAX);
-    if (skip < 0 || skip > LIST_MAX)
-        return rpc_fail(call, RPC_INVALID_PARAMETER, "Negative from, or above %d", LIST_MAX);
+    if (skip < 0 || skip > SKIP_MAX)
+        return rpc_fail(call, RPC_INVALID_PARAMETER, "Negative from, or above %d", SKIP_MAX);
     struct wallet *w = rpc_wallet(call);
     if (!w)
         return rpc_failed(call);
@@ -335,7 +340,7 @@ static const struct rpc_command rows[] = {
                 "time, timereceived, bip125-replaceable, comment?, to?, abandoned?}]",
       .example = "\"*\" 20",
       .params = { { "account", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT, "\"*\" or \"\"" },
-                  { "count", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON, "How many (default 10)" },
+                  { "count", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON, "How many (default 10, at most 100000)" },
                   { "from|skip", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
                     "Leave out so many of the latest (default 0)" },
                   { "include_watchonly", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
