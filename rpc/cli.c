@@ -377,6 +377,7 @@ static void print_help(void)
                 "bsvpeer-cli " PACKAGE_VERSION "\n\n"
                 "Usage:  bsvpeer-cli [options] <command> [params]  Send a command to the node\n"
                 "        bsvpeer-cli [options] -named <command> [name=value] ...\n"
+                "        bsvpeer-cli [options] bca <verb> [params] Send the command bca<verb>\n"
                 "        bsvpeer-cli [options] help                List the commands\n"
                 "        bsvpeer-cli [options] help <command>      Explain a command\n"
                 "        bsvpeer-cli [options] help --json         Describe all for programs\n\n");

@@ -54,7 +54,9 @@ void cli_man(const struct rpc_table *t, const struct option_row *options, size_t
     roff_section(out, "SH", "SYNOPSIS");
     buf_put_str(out, ".B bsvpeer\\-cli\n[options] command [parameter ...]\n");
     roff_section(out, "SH", "DESCRIPTION");
-    roff_text(out, "Sends a command to a running node by JSON-RPC and prints the result.\n");
+    roff_text(out, "Sends a command to a running node by JSON-RPC and prints the result. "
+                   "\"bca verify\" stands for bcaverify, and so for every command that begins with "
+                   "bca.\n");
     roff_section(out, "SH", "OPTIONS");
     config_man(options, n, CONFIG_HELP_USER, out);
     roff_section(out, "SH", "COMMANDS");

@@ -50,11 +50,25 @@ static bool is_json_help(const char *method, const char *const *args, size_t n)
     return n > 0 && strcmp(method, "help") == 0 && strcmp(args[0], "--json") == 0;
 }
 
+/* "bca verify ..." is bcaverify. */
+static enum err build_bca_request(const struct rpc_table *t, const char *const *args, size_t n,
+                                  enum cli_params how, struct buf *out, struct error *e)
+{
+    if (!n)
+        return error_set(e, ERR_PARSE, "bca needs to know what to do, as in: bca verify");
+    char *method = xasprintf("bca%s", args[0]);
+    enum err rc = cli_build_request(t, method, args + 1, n - 1, how, out, e);
+    free(method);
+    return rc;
+}
+
 enum err cli_build_request(const struct rpc_table *t, const char *method, const char *const *args,
                            size_t n, enum cli_params how, struct buf *out, struct error *e)
 {
     if (is_json_help(method, args, n))
         return cli_build_request(t, "getrpcdescription", args + 1, n - 1, how, out, e);
+    if (strcmp(method, "bca") == 0)
+        return build_bca_request(t, args, n, how, out, e);
     const struct rpc_command *c = rpc_table_find(t, method);
     struct json_writer w;
     enum err rc = OK;

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "rpc/command.h"
 
+/* "bca <verb>" stands for the method "bca<verb>", "help --json" for getrpcdescription. */
 enum cli_params { CLI_POSITIONAL, CLI_NAMED };
 
 /* ERR_PARSE: an argument that must be JSON is not, or a named one has no '='. */

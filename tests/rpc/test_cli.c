@@ -47,6 +47,21 @@ static void arguments_become_json_or_text_as_the_row_says(void **state)
                    "{\"method\":\"logging\",\"params\":{\"exclude\":[],\"include\":[\"net\"]},\"id\":1}");
 }
 
+static void a_verb_after_bca_names_the_method(void **state)
+{
+    (void)state;
+    expect_request("bca", (const char *[]){ "verify", "::1", "00" }, 3, CLI_POSITIONAL, "{\"method\":\"bcaverify\",\"params\":[\"::1\",\"00\"],\"id\":1}");
+    expect_request("bca", (const char *[]){ "verify", "params=00" }, 2, CLI_NAMED, "{\"method\":\"bcaverify\",\"params\":{\"params\":\"00\"},\"id\":1}");
+    struct rpc_table *t = rpc_table_new();
+    struct error e = { 0 };
+    struct buf out;
+    buf_init(&out);
+    assert_int_equal(cli_build_request(t, "bca", NULL, 0, CLI_POSITIONAL, &out, &e), ERR_PARSE);
+    assert_non_null(strstr(e.text, "bca verify"));
+    buf_clear(&out);
+    rpc_table_free(t);
+}
+
 static void arguments_that_cannot_be_sent_are_named(void **state)
 {
     (void)state;
@@ -329,6 +344,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arguments_become_json_or_text_as_the_row_says),
+        cmocka_unit_test(a_verb_after_bca_names_the_method),
         cmocka_unit_test(arguments_that_cannot_be_sent_are_named),
         cmocka_unit_test(results_are_printed_as_the_references_client_does),
         cmocka_unit_test(errors_give_text_and_exit_status),
