@@ -236,8 +236,8 @@ static void put_category(const struct rpc_table *t, const char *category, struct
 void rpc_help_list(const struct rpc_table *t, struct buf *out)
 {
     static const char *const order[] = { "blockchain", "control", "frozentxo", "generating",
-                                         "mining", "network", "rawtransactions", "util",
-                                         "wallet", NULL };
+                                         "identity", "mining", "network", "rawtransactions",
+                                         "util", "wallet", NULL };
     for (size_t c = 0; order[c]; c++) {
         bool any = false;
         for (size_t i = 0; i < t->n && !any; i++)

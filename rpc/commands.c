@@ -21,6 +21,7 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_mempool_commands,
     &rpc_info_commands,
     &rpc_keys_commands,
+    &rpc_bca_commands,
     &rpc_frozen_commands,
     &rpc_confiscation_commands,
     &rpc_verifyscript_commands,

@@ -1,0 +1,81 @@
+#include "rpc/bca_view.h"
+
+#include "chain/chain.h"
+#include "rpc/coin_query.h"
+
+static const enum bca_network networks[] = {
+    [NETWORK_MAIN] = BCA_NET_MAIN,
+    [NETWORK_TEST] = BCA_NET_TEST,
+    [NETWORK_STN] = BCA_NET_STN,
+    [NETWORK_REGTEST] = BCA_NET_REGTEST,
+};
+
+void bca_view_init(struct bca_view *v, struct rpc_call *call)
+{
+    const struct chain_params *p = chain_get_params(call->env->chain);
+    *v = (struct bca_view){ .call = call, .rules = bca_rules_get(networks[p->network]) };
+}
+
+static bool caught_up(struct chain *c)
+{
+    return !chain_is_initial_download(c) && !chain_is_importing(c);
+}
+
+/* tip may be NULL. */
+static bool is_below(struct header_node *tip, const struct header_node *node)
+{
+    return tip && node->height <= tip->height && header_ancestor(tip, node->height) == node;
+}
+
+/* Of a header that is known and not on the active chain. */
+static enum bca_place place_beside(struct header_index *index, struct header_node *node)
+{
+    if (atomic_load(&node->status) & HS_FAILED_MASK)
+        return BCA_PLACE_NOT_ACTIVE;
+    return is_below(header_index_best(index), node) ? BCA_PLACE_UNKNOWN : BCA_PLACE_NOT_ACTIVE;
+}
+
+enum bca_place bca_view_find(void *view, const uint8_t header[80], const struct block_hash *hash,
+                             uint64_t *confirmations)
+{
+    (void)header;
+    struct bca_view *v = view;
+    struct chain *c = v->call->env->chain;
+    struct header_index *index = chain_headers(c);
+    /* Asked before the block is looked for: "caught up" must hold for the chain that is judged. */
+    const bool synced = caught_up(c);
+    struct header_node *node = header_index_find(index, hash);
+    struct header_node *tip = header_index_tip(index);
+    *confirmations = 0;
+    if (!node)
+        return synced ? BCA_PLACE_NOT_ACTIVE : BCA_PLACE_UNKNOWN;
+    if (!is_below(tip, node))
+        return place_beside(index, node);
+    *confirmations = (uint64_t)(tip->height - node->height) + 1;
+    v->block = node;
+    return synced || *confirmations >= v->rules->min_conf ? BCA_PLACE_ACTIVE : BCA_PLACE_UNKNOWN;
+}
+
+/* A marker is missing because it was spent only where its own block is in the chain below. */
+static enum bca_marker_state judge(const struct bca_view *v, const struct coin_query *q,
+                                   bool synced)
+{
+    if (!is_below(q->tip.node, v->block))
+        return BCA_MARKER_UNKNOWN;
+    if (!q->found[0])
+        return BCA_MARKER_SPENT;
+    return synced ? BCA_MARKER_UNSPENT : BCA_MARKER_UNKNOWN;
+}
+
+enum bca_marker_state bca_view_marker(void *view, const struct outpoint *marker)
+{
+    struct bca_view *v = view;
+    const bool synced = caught_up(v->call->env->chain);
+    struct coin_query *q = coin_query_new(COINS_OF_CHAIN);
+    enum bca_marker_state state = BCA_MARKER_UNKNOWN;
+    v->failed = !coin_query_run(q, v->call, marker, 1);
+    if (!v->failed)
+        state = judge(v, q, synced);
+    coin_query_free(q);
+    return state;
+}

@@ -1,0 +1,33 @@
+/*
+ * What this node can say to the last steps of verifying a Bitcoin-Certified Address (spec bca 8,
+ * 14): where the block is, and whether the marker output is spent. Any thread that may wait for the
+ * chain; one view for one verification.
+ */
+#ifndef RPC_BCA_VIEW_H
+#define RPC_BCA_VIEW_H
+
+#include "bca/verify.h"
+#include "rpc/command.h"
+
+struct header_node;
+
+struct bca_view {
+    struct rpc_call *call;
+    const struct bca_rules *rules;
+    struct header_node *block; /* of the parameters, once found on the active chain */
+    bool failed;               /* the outputs could not be read: call has failed */
+};
+
+/* Rules of the network the node runs on. */
+void bca_view_init(struct bca_view *v, struct rpc_call *call);
+
+/*
+ * The two callbacks, with the view as ctx. A block that is not known, or not deep enough, says
+ * nothing while this node has not caught up; nor does one that is ahead of the blocks it has.
+ */
+enum bca_place bca_view_find(void *view, const uint8_t header[80], const struct block_hash *hash,
+                             uint64_t *confirmations);
+/* After bca_view_find. Spends in the mempool do not count. */
+enum bca_marker_state bca_view_marker(void *view, const struct outpoint *marker);
+
+#endif
