@@ -181,6 +181,15 @@ static enum follow_step at_tip(struct wallet_follow *f, struct followed *d, int3
     return FOLLOW_AT_TIP;
 }
 
+/* The chain will stand there again by itself: it connects its blocks anew after a crash or for
+ * -reindex-chainstate, or is on its way through a reorganisation. */
+static bool is_ahead(const struct chain_tip *tip, struct header_node *best)
+{
+    const uint32_t status = atomic_load(&best->status);
+    return best->height > tip->height && header_ancestor(best, tip->height) == tip->node &&
+           status & HS_HAVE_DATA && !(status & (HS_FAILED_MASK | HS_HELD));
+}
+
 /* One block back or forth. */
 static enum follow_step one_step(struct wallet_follow *f, struct followed *d)
 {
@@ -192,9 +201,11 @@ static enum follow_step one_step(struct wallet_follow *f, struct followed *d)
     if (!tip.node)
         return FOLLOW_AT_TIP;
     if (wallet_best(d->w, &hash, &height, &next)) {
-        const struct header_node *best = header_index_find(index, &hash);
+        struct header_node *best = header_index_find(index, &hash);
         if (!best)
             return go_back(f, d, hash, height);
+        if (is_ahead(&tip, best))
+            return FOLLOW_STUCK;
         if (!header_index_is_active(index, best))
             return undo(f, d, &hash, &best->prev->hash);
         if (next == HISTORY_NO_HEIGHT && best == tip.node)

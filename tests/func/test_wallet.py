@@ -445,6 +445,22 @@ def a_wallet_whose_blocks_are_pruned_says_so_and_others_go_on(t):
     late.unloadwallet()
 
 
+@case(timeout=90)
+def a_wallet_waits_while_the_node_rebuilds(t):
+    node = rich_node(t)
+    node.rpc.sendtoaddress(ADDRESS, 1)
+    mine(node, 1, node.rpc.getnewaddress())
+    before, height = balances(node.rpc), node.rpc.getblockcount()
+    for option in ("-reindex", "-reindex-chainstate"):
+        node.stop()
+        node.start(option)
+        t.wait(lambda: node.rpc.getblockcount() == height, what="the chain is there again")
+        t.wait(lambda: node.rpc.getwalletinfo()["height"] == height, what="the wallet too")
+        equal(balances(node.rpc), before)
+        check("is not known any more" not in node.log(), "it did not go back")
+        equal(node.rpc.listtransactions()[0]["confirmations"], height)
+
+
 # --- disks that fail -----------------------------------------------------------------------------
 
 def failing(node, setting):
