@@ -60,7 +60,7 @@ struct rpc_env {
     void *node;
     struct cancel *cancel;       /* set while stopping */
     struct causes *causes;       /* what was noted; may be NULL */
-    const struct rpc_wallet_service *wallets; /* wallet_call.h; NULL: -disablewallet */
+    struct rpc_wallet_service *wallets; /* wallet_call.h; NULL: -disablewallet */
 };
 
 /* The ways a handler can end; made by the functions below alone. */

@@ -32,6 +32,7 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_wallet_commands,
     &rpc_wallet_keys_commands,
     &rpc_wallet_coins_commands,
+    &rpc_wallet_locks_commands,
     &rpc_wallet_send_commands,
     &rpc_wallet_txs_commands,
     NULL,

@@ -33,6 +33,7 @@ extern const struct rpc_group rpc_net_commands;
 extern const struct rpc_group rpc_wallet_commands;
 extern const struct rpc_group rpc_wallet_keys_commands;
 extern const struct rpc_group rpc_wallet_coins_commands;
+extern const struct rpc_group rpc_wallet_locks_commands;
 extern const struct rpc_group rpc_wallet_send_commands;
 extern const struct rpc_group rpc_wallet_txs_commands;
 

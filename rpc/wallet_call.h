@@ -15,7 +15,7 @@ struct chain_tip;
 /* What the node tells and does for commands of the wallet; filled by node. */
 struct rpc_wallet_service {
     struct wallets *wallets;
-    int64_t fee_per_kb; /* -paytxfee, satoshis; 0: what the mempool asks */
+    _Atomic int64_t fee_per_kb; /* -paytxfee, settxfee; satoshis; 0: what the mempool asks */
     bool pruned;        /* blocks may be gone */
     /* Waits a moment until the wallets know what the chain knew at the call; not while they are far
      * behind. */

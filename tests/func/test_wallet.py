@@ -9,10 +9,8 @@ from decimal import Decimal
 
 from blocks import Block, TxOut, coinbase, from_display, push
 from framework import ADDRESS, BUILD, LONG, Rpc, Skip, case, check, equal, is_in, main, raises_rpc
+from wallets import COIN, MATURITY, REWARD, in_both_pools, mine, rich_node, two_nodes
 
-COIN = 10**8
-MATURITY = 101  # blocks until the first coinbase can be spent
-REWARD = 50
 FAULT = os.path.join(BUILD, "tests", "fault", "fault.so")
 
 
@@ -27,33 +25,9 @@ class WalletRpc(Rpc):
         return super().post(body, headers, "/wallet/" + self.wallet)
 
 
-def mine(node, n=1, address=ADDRESS):
-    return node.rpc.generatetoaddress(n, address)
-
-
-def rich_node(t, *options):
-    """A node whose wallet has one coin that can be spent."""
-    node = t.node(*options)
-    mine(node, 1, node.rpc.getnewaddress())
-    mine(node, MATURITY - 1)
-    equal(node.rpc.getbalance(), REWARD)
-    return node
-
-
 def balances(rpc):
     info = rpc.getwalletinfo()
     return tuple(info[k] for k in ("balance", "unconfirmed_balance", "immature_balance"))
-
-
-def two_nodes(t):
-    a = rich_node(t)
-    b = t.node("-connect=" + a.p2p)
-    t.wait_same_tip(a, b)
-    return a, b
-
-
-def in_both_pools(t, a, b, txid):
-    t.wait(lambda: all(txid in n.rpc.getrawmempool() for n in (a, b)), what="in both mempools")
 
 
 # --- the way of a payment ------------------------------------------------------------------------

@@ -1,0 +1,161 @@
+"""Methods of the wallet about transactions: to many at once, locks, abandoned ones, lists, signing,
+sending again; and what each says to wrong calls."""
+from decimal import Decimal
+
+from framework import ADDRESS, case, check, equal, is_in, main, raises_rpc
+from wallets import COIN, REWARD, mine, rich_node
+
+OTHER = "mrCDrCybB6J1vRfbwM5hemdJz73FwDBC8r"
+SCRIPT_ADDRESS = "2MzQwSSnBHWHqSAqtTVQ6v47XtaisrJa1Vc"
+UNKNOWN = "77" * 32
+
+
+def outputs(rpc, txid):
+    return [(o["value"], o["scriptPubKey"]["hex"], (o["scriptPubKey"].get("addresses") or [None])[0])
+            for o in rpc.decoderawtransaction(rpc.getrawtransaction(txid))["vout"]]
+
+
+def fee_of(rpc, txid):
+    return -rpc.gettransaction(txid)["fee"]
+
+
+# --- sending -------------------------------------------------------------------------------------
+
+@case(timeout=90)
+def many_are_paid_at_once_and_data_goes_with_it(t):
+    node = rich_node(t)
+    rpc = node.rpc
+    txid = rpc.sendmany("", {ADDRESS: 1, OTHER: "2.5", "data": "6869"}, 1, "wages")
+    fee = fee_of(rpc, txid)
+    made = outputs(rpc, txid)
+    equal(len(made), 4, "with change")
+    is_in((Decimal(0), "006a026869", None), made)
+    paid = {address: value for value, _, address in made}
+    equal((paid[ADDRESS], paid[OTHER]), (1, Decimal("2.5")))
+    equal(rpc.gettransaction(txid)["comment"], "wages")
+    equal(rpc.getbalance(), REWARD - Decimal("3.5") - fee)
+    again = rpc.sendmany("*", [{ADDRESS: 1}, {"data": "aa"}, {"data": "bb"}], 1, "", [ADDRESS])
+    fee2 = fee_of(rpc, again)
+    is_in(1 - fee2, [value for value, _, _ in outputs(rpc, again)], "who receives pays")
+    equal(rpc.getbalance(), REWARD - Decimal("4.5") - fee)
+    both = rpc.sendmany("", {ADDRESS: 1, OTHER: 1}, 0, "", [ADDRESS, OTHER])
+    got = [v for v, _, address in outputs(rpc, both) if address in (ADDRESS, OTHER)]
+    equal(sum(got), 2 - fee_of(rpc, both))
+    check(abs(got[0] - got[1]) <= Decimal("0.00000001"), "in equal parts")
+    raises_rpc(-6, lambda: rpc.sendmany("", {ADDRESS: 1}, 2), "nsufficient funds")
+    mine(node, 2)
+    equal(len(rpc.sendmany("", {ADDRESS: 1}, 2)), 64)
+
+
+@case(timeout=90)
+def sendmany_tells_wrong_calls_apart(t):
+    node = rich_node(t)
+    rpc = node.rpc
+    raises_rpc(-11, lambda: rpc.sendmany("savings", {ADDRESS: 1}))
+    raises_rpc(-5, lambda: rpc.sendmany("", {"nonsense": 1}), "Invalid Bitcoin address")
+    raises_rpc(-5, lambda: rpc.sendmany("", {SCRIPT_ADDRESS: 1}), "of a script")
+    raises_rpc(-3, lambda: rpc.sendmany("", {ADDRESS: 0}), "Invalid amount for send")
+    raises_rpc(-3, lambda: rpc.sendmany("", {ADDRESS: -1}))
+    raises_rpc(-8, lambda: rpc.sendmany("", [{ADDRESS: 1}, {ADDRESS: 2}]), "duplicated address")
+    raises_rpc(-1, lambda: rpc.sendmany("", "all"))
+    raises_rpc(-4, lambda: rpc.sendmany("", {}), "no recipient")
+    raises_rpc(-8, lambda: rpc.sendmany("", {ADDRESS: 1}, -1), "minconf")
+    raises_rpc(-8, lambda: rpc.sendmany("", {ADDRESS: 1}, 1, "", [OTHER]), "do not name")
+    raises_rpc(-8, lambda: rpc.sendmany("", {ADDRESS: 1}, 1, "", [ADDRESS, ADDRESS]), "duplicated")
+    raises_rpc(-3, lambda: rpc.sendmany("", {ADDRESS: 1}, 1, "", [1]), "addresses")
+    raises_rpc(-5, lambda: rpc.sendmany("", {ADDRESS: 1}, 1, "", ["x"]), "Invalid Bitcoin address")
+    raises_rpc(-6, lambda: rpc.sendmany("", {ADDRESS: 40, OTHER: 40}), "nsufficient funds")
+    equal(rpc.getbalance(), REWARD, "nothing was sent")
+
+
+@case(timeout=90)
+def all_there_is_is_sent_but_what_is_locked(t):
+    node = rich_node(t)
+    rpc = node.rpc
+    kept = rpc.getnewaddress()
+    rpc.sendtoaddress(kept, 5)
+    mine(node)
+    coin = rpc.listunspent(1, 9999999, [kept])[0]
+    equal(rpc.lockunspent(False, [{"txid": coin["txid"], "vout": coin["vout"]}]), True)
+    had = rpc.getbalance()
+    txid = rpc.sendalltoaddress(ADDRESS, "moving", "me")
+    made = outputs(rpc, txid)
+    equal(made, [(had - 5 - fee_of(rpc, txid), made[0][1], ADDRESS)], "no change")
+    told = rpc.gettransaction(txid)
+    equal((told["comment"], told["to"]), ("moving", "me"))
+    equal(rpc.getbalance(), 5)
+    is_in("locked", raises_rpc(-6, lambda: rpc.sendalltoaddress(ADDRESS)).message)
+    raises_rpc(-5, lambda: rpc.sendalltoaddress("nonsense"), "Invalid Bitcoin address")
+    raises_rpc(-5, lambda: rpc.sendalltoaddress(SCRIPT_ADDRESS), "of a script")
+
+
+@case(timeout=60)
+def the_fee_rate_is_set(t):
+    node = rich_node(t)
+    rpc = node.rpc
+    equal(rpc.settxfee("0.001"), True)
+    equal(rpc.getwalletinfo()["paytxfee"], Decimal("0.001"))
+    txid = rpc.sendtoaddress(ADDRESS, 1)
+    size = len(rpc.getrawtransaction(txid)) // 2
+    fee = fee_of(rpc, txid)
+    check(size <= fee * COIN / 100 <= size + 10, f"fee {fee} of {size} bytes at 100 a byte")
+    equal(rpc.settxfee(0), True)
+    check(fee_of(rpc, rpc.sendtoaddress(ADDRESS, 1)) < fee / 10, "what the mempool asks")
+    for wrong in (-1, 2, "0.123456789", "much"):
+        raises_rpc(-3, lambda wrong=wrong: rpc.settxfee(wrong))
+
+
+# --- locks and abandoned ones --------------------------------------------------------------------
+
+@case(timeout=60)
+def locked_coins_are_not_chosen(t):
+    node = rich_node(t)
+    rpc = node.rpc
+    coin = rpc.listunspent()[0]
+    name = {"txid": coin["txid"], "vout": coin["vout"]}
+    equal(rpc.listlockunspent(), [])
+    equal(rpc.lockunspent(False, [name]), True)
+    equal(rpc.listlockunspent(), [name])
+    equal(rpc.listunspent(), [])
+    is_in("locked", raises_rpc(-6, lambda: rpc.sendtoaddress(ADDRESS, 1)).message)
+    equal(rpc.lockunspent(True, [name]), True)
+    equal(rpc.listlockunspent(), [])
+    rpc.lockunspent(False, [name])
+    equal(rpc.lockunspent(False), True)
+    equal(rpc.listlockunspent(), [name], "none was named")
+    equal(rpc.lockunspent(True), True)
+    equal(rpc.listlockunspent(), [])
+    raises_rpc(-8, lambda: rpc.lockunspent(False, [name, {"txid": UNKNOWN, "vout": 0}]), "unknown")
+    equal(rpc.listlockunspent(), [], "all or none")
+    raises_rpc(-8, lambda: rpc.lockunspent(False, [{"txid": coin["txid"]}]), "vout")
+    raises_rpc(-8, lambda: rpc.lockunspent(False, [{"txid": coin["txid"], "vout": -1}]))
+    raises_rpc(-8, lambda: rpc.lockunspent(False, [{"txid": "12", "vout": 0}]))
+    raises_rpc(-1, lambda: rpc.lockunspent(False, [5]))
+    rpc.sendtoaddress(ADDRESS, 1)
+    raises_rpc(-8, lambda: rpc.lockunspent(False, [name]), "unspent")
+    rpc.lockunspent(False, [{k: rpc.listunspent(0)[0][k] for k in ("txid", "vout")}])
+    node.restart()
+    equal(rpc.listlockunspent(), [], "locks do not outlive the node")
+
+
+@case(timeout=90)
+def what_left_the_mempool_can_be_abandoned(t):
+    node = rich_node(t)
+    rpc = node.rpc
+    coin = rpc.listunspent()[0]
+    txid = rpc.sendtoaddress(ADDRESS, 1)
+    raises_rpc(-5, lambda: rpc.abandontransaction(txid), "not eligible")
+    raises_rpc(-5, lambda: rpc.abandontransaction(UNKNOWN), "Invalid or non-wallet")
+    raises_rpc(-8, lambda: rpc.abandontransaction("12"))
+    frozen = {"funds": [{"txOut": {"txId": coin["txid"], "vout": coin["vout"]}}]}
+    equal(rpc.addToPolicyBlacklist(frozen)["notProcessed"], [])
+    equal(rpc.getrawmempool(), [])
+    equal(rpc.getbalance(), 0, "its coin is spent, its change is nowhere")
+    equal(rpc.abandontransaction(txid), None)
+    equal(rpc.getbalance(), REWARD)
+    equal(rpc.listtransactions()[-1]["abandoned"], True)
+    raises_rpc(-5, lambda: rpc.abandontransaction(txid), "not eligible")
+
+
+if __name__ == "__main__":
+    main()
