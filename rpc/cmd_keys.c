@@ -105,15 +105,10 @@ static struct rpc_result verify_message(struct rpc_call *call, const uint8_t add
 
 static struct rpc_result cmd_verifymessage(struct rpc_call *call)
 {
-    const struct chain_params *p = chain_get_params(call->env->chain);
-    uint8_t version, address[20];
+    uint8_t address[20];
     struct buf sig;
-    if (!address_decode(rpc_text(call, 0, ""), &version, address))
-        return rpc_fail(call, RPC_TYPE_ERROR, "Invalid address");
-    if (version == p->script_address_version)
-        return rpc_fail(call, RPC_TYPE_ERROR, "Address does not refer to key");
-    if (version != p->address_version)
-        return rpc_fail(call, RPC_TYPE_ERROR, "Invalid address: of another network");
+    if (!rpc_key_address(call, rpc_text(call, 0, ""), address))
+        return rpc_failed(call);
     buf_init(&sig);
     struct rpc_result result = verify_message(call, address, &sig);
     buf_clear(&sig);

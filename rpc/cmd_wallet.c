@@ -36,7 +36,15 @@ static struct rpc_result cmd_createwallet(struct rpc_call *call)
         return rpc_fail(call, RPC_INVALID_PARAMETER,
                         "disable_private_keys and blank must be false: every wallet has a seed");
     const char *passphrase = rpc_text(call, 3, "");
-    const struct wallet_new how = { .passphrase = span_of(passphrase, strlen(passphrase)) };
+    const struct wallet_new how = { .passphrase = span_of(passphrase, strlen(passphrase)),
+                                    .phrase = rpc_text(call, 4, NULL),
+                                    .phrase_passphrase = rpc_text(call, 5, NULL),
+                                    .birth = rpc_int(call, 6, 0) };
+    if (!how.phrase && (how.phrase_passphrase || how.birth))
+        return rpc_fail(call, RPC_INVALID_PARAMETER,
+                        "phrase_passphrase and birth belong to a phrase that is given");
+    if (how.birth < 0)
+        return rpc_fail(call, RPC_INVALID_PARAMETER, "birth cannot be negative");
     if (wallets_create(s->wallets, rpc_text(call, 0, ""), &how, &w, &e))
         return rpc_fail(call, RPC_WALLET_ERROR, "Wallet creation failed: %s", e.text);
     return answer_opened(call, w,
@@ -139,6 +147,7 @@ struct info {
     int32_t scan_next, best;
     int64_t until;
     enum keystore_state state;
+    uint32_t gap_limit;
     bool follows;
     char why[WHY_MAX];
 };
@@ -158,6 +167,7 @@ static enum err read_info(struct rpc_call *call, struct wallet *w, struct info *
     if (!history_best(h, &hash, &i->best))
         i->best = HISTORY_NO_HEIGHT;
     i->state = keystore_state(wallet_keystore(w), &i->until);
+    i->gap_limit = wallet_params(w)->gap_limit;
     wallet_unlock(w);
     return rc;
 }
@@ -185,7 +195,7 @@ static void put_info(struct rpc_call *call, struct wallet *w, const struct info 
     jw_put_amount(out, "unconfirmed_balance", i->balance.spendable.pending);
     jw_put_amount(out, "immature_balance", i->balance.spendable.immature);
     jw_put_u64(out, "txcount", i->txs);
-    jw_put_i64(out, "keypoolsize", wallet_params(w)->gap_limit);
+    jw_put_i64(out, "keypoolsize", i->gap_limit);
     if (i->state != KEYSTORE_PLAIN)
         jw_put_i64(out, "unlocked_until", i->state == KEYSTORE_UNLOCKED ? i->until : 0);
     jw_put_amount(out, "paytxfee", call->env->wallets->fee_per_kb);
@@ -248,7 +258,7 @@ static const struct rpc_command rows[] = {
       .category = "wallet",
       .where = RPC_ON_WORKER,
       .fn = cmd_createwallet,
-      .help = "Makes a wallet with a seed of its own and loads it.",
+      .help = "Makes a wallet with a seed of its own, or of the words of a phrase, and loads it.",
       .result = "{name, warning}",
       .example = "savings",
       .params = { { "wallet_name", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT,
@@ -257,7 +267,14 @@ static const struct rpc_command rows[] = {
                     "Must be false" },
                   { "blank", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON, "Must be false" },
                   { "passphrase", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT,
-                    "Encrypts it from the beginning" } } },
+                    "Encrypts it from the beginning" },
+                  { "phrase", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT,
+                    "Words of an earlier wallet (BIP39, English): its coins are looked for in all "
+                    "blocks" },
+                  { "phrase_passphrase", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT,
+                    "The passphrase that belongs to the words, when there is one" },
+                  { "birth", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Seconds since 1970: the words are no older (default: unknown)" } } },
     { .name = "loadwallet",
       .category = "wallet",
       .where = RPC_ON_WORKER,

@@ -167,6 +167,18 @@ static struct rpc_result encrypt(struct rpc_call *call, struct wallet *w)
     return rpc_done();
 }
 
+static struct rpc_result answer_passphrase(struct rpc_call *call, enum err rc,
+                                           const struct error *e)
+{
+    if (rc == ERR_AUTH)
+        return rpc_fail(call, RPC_WALLET_PASSPHRASE,
+                        "Error: The wallet passphrase entered was incorrect.");
+    if (rc)
+        return rpc_wallet_fail(call, e);
+    jw_null(call->out);
+    return rpc_done();
+}
+
 static struct rpc_result unlock(struct rpc_call *call, struct wallet *w)
 {
     const int64_t seconds = rpc_int(call, 1, 0);
@@ -181,13 +193,23 @@ static struct rpc_result unlock(struct rpc_call *call, struct wallet *w)
     wallet_lock(w);
     const enum err rc = keystore_unlock(wallet_keystore(w), passphrase_of(call), until, &e);
     wallet_unlock(w);
-    if (rc == ERR_AUTH)
-        return rpc_fail(call, RPC_WALLET_PASSPHRASE,
-                        "Error: The wallet passphrase entered was incorrect.");
-    if (rc)
-        return rpc_wallet_fail(call, &e);
-    jw_null(call->out);
-    return rpc_done();
+    return answer_passphrase(call, rc, &e);
+}
+
+static struct rpc_result change(struct rpc_call *call, struct wallet *w)
+{
+    const char *text = rpc_text(call, 1, "");
+    const struct span passphrase = span_of(text, strlen(text));
+    struct error e = { .code = OK };
+    if (!is_encrypted(call, w))
+        return rpc_failed(call);
+    if (!passphrase_of(call).len || !passphrase.len)
+        return rpc_fail(call, RPC_INVALID_PARAMETER, "passphrase can not be empty");
+    wallet_lock(w);
+    const enum err rc = keystore_change_passphrase(wallet_keystore(w), passphrase_of(call),
+                                                   passphrase, &e);
+    wallet_unlock(w);
+    return answer_passphrase(call, rc, &e);
 }
 
 static struct rpc_result lock(struct rpc_call *call, struct wallet *w)
@@ -201,28 +223,25 @@ static struct rpc_result lock(struct rpc_call *call, struct wallet *w)
     return rpc_done();
 }
 
-static struct rpc_result with_wallet(struct rpc_call *call,
-                                     struct rpc_result (*fn)(struct rpc_call *, struct wallet *))
-{
-    struct wallet *w = rpc_wallet(call);
-    if (!w)
-        return rpc_failed(call);
-    const struct rpc_result r = fn(call, w);
-    wallet_unref(w);
-    return r;
-}
-
 static struct rpc_result cmd_encryptwallet(struct rpc_call *call)
 {
-    return with_wallet(call, encrypt);
+    return rpc_with_wallet(call, encrypt);
 }
 
 static struct rpc_result cmd_walletpassphrase(struct rpc_call *call)
 {
-    return with_wallet(call, unlock);
+    return rpc_with_wallet(call, unlock);
 }
 
-static struct rpc_result cmd_walletlock(struct rpc_call *call) { return with_wallet(call, lock); }
+static struct rpc_result cmd_walletpassphrasechange(struct rpc_call *call)
+{
+    return rpc_with_wallet(call, change);
+}
+
+static struct rpc_result cmd_walletlock(struct rpc_call *call)
+{
+    return rpc_with_wallet(call, lock);
+}
 
 static const struct rpc_command rows[] = {
     { .name = "getnewaddress",
@@ -279,6 +298,16 @@ static const struct rpc_command rows[] = {
       .params = { { "passphrase", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "The passphrase" },
                   { "timeout", RPC_INT, RPC_REQUIRED, RPC_CLI_JSON,
                     "Seconds, 100000000 at most" } } },
+    { .name = "walletpassphrasechange",
+      .category = "wallet",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_walletpassphrasechange,
+      .help = "Another passphrase over the same keys. Copies and backups made before open with the "
+              "old one.",
+      .result = "null",
+      .example = "\"my pass phrase\" \"a better one\"",
+      .params = { { "oldpassphrase", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "The one of now" },
+                  { "newpassphrase", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "The new one" } } },
     { .name = "walletlock",
       .category = "wallet",
       .where = RPC_ON_WORKER,

@@ -33,6 +33,8 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_wallet_keys_commands,
     &rpc_wallet_coins_commands,
     &rpc_wallet_locks_commands,
+    &rpc_wallet_files_commands,
+    &rpc_wallet_messages_commands,
     &rpc_wallet_send_commands,
     &rpc_wallet_txs_commands,
     NULL,

@@ -34,6 +34,8 @@ extern const struct rpc_group rpc_wallet_commands;
 extern const struct rpc_group rpc_wallet_keys_commands;
 extern const struct rpc_group rpc_wallet_coins_commands;
 extern const struct rpc_group rpc_wallet_locks_commands;
+extern const struct rpc_group rpc_wallet_files_commands;
+extern const struct rpc_group rpc_wallet_messages_commands;
 extern const struct rpc_group rpc_wallet_send_commands;
 extern const struct rpc_group rpc_wallet_txs_commands;
 

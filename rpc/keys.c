@@ -18,6 +18,21 @@ bool address_to_script(const struct chain_params *p, const char *text, struct bu
     return true;
 }
 
+bool rpc_key_address(struct rpc_call *call, const char *text, uint8_t hash[20])
+{
+    const struct chain_params *p = chain_get_params(call->env->chain);
+    uint8_t version;
+    if (!address_decode(text, &version, hash))
+        rpc_fail(call, RPC_TYPE_ERROR, "Invalid address");
+    else if (version == p->script_address_version)
+        rpc_fail(call, RPC_TYPE_ERROR, "Address does not refer to key");
+    else if (version != p->address_version)
+        rpc_fail(call, RPC_TYPE_ERROR, "Invalid address: of another network");
+    else
+        return true;
+    return false;
+}
+
 bool rpc_private_key(struct rpc_call *call, const char *text, struct private_key *k)
 {
     switch (wif_decode(k, chain_get_params(call->env->chain)->secret_version, text)) {

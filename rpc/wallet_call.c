@@ -91,6 +91,17 @@ struct wallet *rpc_wallet(struct rpc_call *call)
     return w;
 }
 
+struct rpc_result rpc_with_wallet(struct rpc_call *call,
+                                  struct rpc_result (*fn)(struct rpc_call *, struct wallet *))
+{
+    struct wallet *w = rpc_wallet(call);
+    if (!w)
+        return rpc_failed(call);
+    const struct rpc_result r = fn(call, w);
+    wallet_unref(w);
+    return r;
+}
+
 /* --- failures ------------------------------------------------------------------------------- */
 
 struct rpc_result rpc_wallet_fail(struct rpc_call *call, const struct error *e)

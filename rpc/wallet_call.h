@@ -36,6 +36,10 @@ const struct rpc_wallet_service *rpc_wallet_service(struct rpc_call *call);
  */
 struct wallet *rpc_wallet(struct rpc_call *call);
 
+/* fn with that wallet. */
+struct rpc_result rpc_with_wallet(struct rpc_call *call,
+                                  struct rpc_result (*fn)(struct rpc_call *, struct wallet *));
+
 /* From an error of the wallet. */
 struct rpc_result rpc_wallet_fail(struct rpc_call *call, const struct error *e);
 /* The script of an address of this network; "Invalid Bitcoin address" (-5). */

@@ -63,7 +63,7 @@ bool wallet_exists(const char *dir); /* a whole one: what a crash left of creati
 struct wallet *wallet_ref(struct wallet *w);
 void wallet_unref(struct wallet *w); /* the last one closes and wipes; NULL is fine */
 const char *wallet_name(const struct wallet *w);
-const struct wallet_params *wallet_params(const struct wallet *w);
+const struct wallet_params *wallet_params(const struct wallet *w); /* gap_limit: under the lock */
 
 void wallet_lock(struct wallet *w);
 void wallet_unlock(struct wallet *w);
@@ -85,6 +85,9 @@ struct wallet_key {
 /* The next key of a branch, with a label (may be empty) on its P2PKH script. */
 enum err wallet_new_key(struct wallet *w, enum keystore_branch branch, struct span label,
                         struct wallet_key *out, struct error *e) MUST_CHECK;
+/* Looks that many keys ahead from now on, until it is closed, when it is more than before. What they
+ * received earlier is found by a rescan. ERR_NOMEM. */
+enum err wallet_raise_gap_limit(struct wallet *w, uint32_t gap_limit, struct error *e) MUST_CHECK;
 /* Whose script it is; false when it is not ours. A watched script has key_len 0. */
 bool wallet_find_key(struct wallet *w, struct span script, struct wallet_key *out);
 /* ERR_AUTH while locked, ERR_NOTFOUND for one that is watched. The caller wipes. */

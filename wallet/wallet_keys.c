@@ -333,6 +333,19 @@ enum err wallet_new_key(struct wallet *w, enum keystore_branch branch, struct sp
     return rc;
 }
 
+enum err wallet_raise_gap_limit(struct wallet *w, uint32_t gap_limit, struct error *e)
+{
+    enum err rc = OK;
+    wallet_lock(w);
+    w->p.gap_limit = MAX_OF(w->p.gap_limit, gap_limit);
+    for (uint32_t i = 0; !rc && i < w->n_branches; i++)
+        rc = look_ahead(w, i, w->branches[i].next, e);
+    if (!rc)
+        rc = history_owners_changed(w->history, e);
+    wallet_unlock(w);
+    return rc;
+}
+
 /* --- secrets --- */
 
 struct wallet_secrets {
