@@ -185,8 +185,8 @@ static const struct rpc_command rows[] = {
       .category = "wallet",
       .where = RPC_ON_WORKER,
       .fn = cmd_abandontransaction,
-      .help = "Gives up a transaction that is neither confirmed nor in the mempool, and what spends "
-              "from it: its coins can be spent again.",
+      .help = "Gives up a transaction that is neither confirmed nor in the mempool, and what "
+              "spends from it: its coins can be spent again.",
       .result = "null",
       .example = "\"txid\"",
       .params = { { "txid", RPC_HASH, RPC_REQUIRED, RPC_CLI_TEXT, "Its id" } } },

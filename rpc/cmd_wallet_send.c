@@ -323,7 +323,8 @@ static const struct rpc_command rows[] = {
       .category = "wallet",
       .where = RPC_ON_WORKER,
       .fn = cmd_sendalltoaddress,
-      .help = "Sends all the wallet can spend, less the fee; coins that are locked or immature stay.",
+      .help = "Sends all the wallet can spend, less the fee; coins that are locked or immature "
+              "stay.",
       .result = "\"txid\"",
       .example = "1D1ZrZNe3JUo7ZycKEYQQiQAWd9y54F4XX",
       .params = { { "address", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "To whom" },

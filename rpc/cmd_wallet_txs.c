@@ -1,188 +1,17 @@
-/*
- * Transactions of a wallet, as the reference shows them: a send for each output to somebody else,
- * a receive for each that is ours, change left out.
- */
+/* Transactions of a wallet: the latest, and one of them. */
 #include "rpc/commands.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include <json-c/json.h>
 
 #include "base/intmath.h"
 #include "base/mem.h"
-#include "chain/chain.h"
 #include "rpc/wallet_call.h"
+#include "rpc/wallet_tx_json.h"
 
 #define LIST_MAX 100000 /* entries; they are held in memory to be turned round */
 #define SKIP_MAX INT32_MAX
-
-/* One transaction; under the wallet's lock. */
-struct view {
-    struct rpc_call *call;
-    struct wallet *w;
-    const struct history_tx *t;
-    bool watched;        /* of watched scripts too */
-    int64_t debit;       /* of ours that it spends */
-    int64_t credit;      /* of outputs that are ours, change too */
-    int64_t fee;         /* when we pay it */
-};
-
-/* --- sums ----------------------------------------------------------------------------------- */
-
-static bool is_ours(const struct view *v, struct span script, bool *watch)
-{
-    struct owner owner;
-    if (!scripts_find(wallet_scripts(v->w), script, &owner))
-        return false;
-    *watch = owner.kind == OWNER_WATCH;
-    return v->watched || !*watch;
-}
-
-static enum err sum_debit(struct view *v, struct error *e)
-{
-    const struct tx *tx = v->t->tx;
-    struct history_coin coin;
-    bool found, watch;
-    for (size_t i = 0; v->t->from_us && i < tx->n_in; i++) {
-        const enum err rc = history_get_coin(wallet_history(v->w), &tx->in[i].prevout, &coin,
-                                             &found, e);
-        if (rc)
-            return rc;
-        if (found && is_ours(v, coin.script, &watch))
-            v->debit += coin.value;
-    }
-    return OK;
-}
-
-static enum err view_init(struct view *v, struct rpc_call *call, struct wallet *w,
-                          const struct history_tx *t, bool watched, struct error *e)
-{
-    bool watch;
-    int64_t out = 0;
-    *v = (struct view){ .call = call, .w = w, .t = t, .watched = watched };
-    for (size_t i = 0; i < t->tx->n_out; i++) {
-        out += t->tx->out[i].value;
-        if (is_ours(v, t->tx->out[i].script, &watch))
-            v->credit += t->tx->out[i].value;
-    }
-    const enum err rc = sum_debit(v, e);
-    v->fee = v->debit > 0 ? v->debit - out : 0;
-    return rc;
-}
-
-static bool is_change(const struct view *v, struct span script)
-{
-    struct wallet_key k;
-    return wallet_find_key(v->w, script, &k) && k.derived && k.branch == KEYSTORE_CHANGE;
-}
-
-/* --- members that all entries of a transaction have ------------------------------------------ */
-
-static void put_note(struct json_writer *out, const char *name, struct span text)
-{
-    if (!text.len)
-        return;
-    jw_key(out, name);
-    jw_text_n(out, (const char *)text.data, text.len);
-}
-
-static void put_block(const struct view *v)
-{
-    struct json_writer *out = v->call->out;
-    const struct header_node *node =
-        header_index_find(chain_headers(v->call->env->chain), &v->t->block);
-    jw_put_hash(out, "blockhash", v->t->block.b);
-    jw_put_u64(out, "blockindex", v->t->position);
-    if (node)
-        jw_put_u64(out, "blocktime", node->time);
-}
-
-static void put_conflicts(struct json_writer *out, const struct history_conflict *c)
-{
-    jw_key(out, "walletconflicts");
-    jw_array_open(out);
-    if (c->height != HISTORY_NO_HEIGHT)
-        jw_hash(out, c->by.b);
-    jw_array_close(out);
-}
-
-static void put_common(const struct view *v)
-{
-    struct json_writer *out = v->call->out;
-    const struct history_tx *t = v->t;
-    jw_put_i64(out, "confirmations", t->confirmations);
-    if (t->coinbase)
-        jw_put_bool(out, "generated", true);
-    if (t->height != HISTORY_NO_HEIGHT)
-        put_block(v);
-    else
-        jw_put_bool(out, "trusted", t->in_mempool && t->from_us);
-    jw_put_hash(out, "txid", t->tx->id.b);
-    put_conflicts(out, &t->conflict);
-    jw_put_i64(out, "time", t->time);
-    jw_put_i64(out, "timereceived", t->time);
-    jw_put_text(out, "bip125-replaceable", "no");
-    put_note(out, "comment", t->note.comment);
-    put_note(out, "to", t->note.to);
-}
-
-/* --- entries -------------------------------------------------------------------------------- */
-
-enum entry_members { ENTRY_ALONE /* with those of the transaction */, ENTRY_IN_TX };
-
-static const char *received_as(const struct history_tx *t)
-{
-    if (!t->coinbase)
-        return "receive";
-    if (t->confirmations < 1)
-        return "orphan";
-    return t->confirmations <= COINBASE_MATURITY_BLOCKS ? "immature" : "generate";
-}
-
-static void put_entry(const struct view *v, size_t i, const char *category, bool watch,
-                      enum entry_members what)
-{
-    struct json_writer *out = v->call->out;
-    const struct tx_out *o = &v->t->tx->out[i];
-    const bool sent = strcmp(category, "send") == 0;
-    jw_object_open(out);
-    if (watch)
-        jw_put_bool(out, "involvesWatchonly", true);
-    if (sent)
-        jw_put_text(out, "account", "");
-    else
-        jw_put_label(v->call, v->w, "account", o->script);
-    jw_put_address(v->call, o->script);
-    jw_put_text(out, "category", category);
-    jw_put_amount(out, "amount", sent ? -o->value : o->value);
-    jw_put_label(v->call, v->w, "label", o->script);
-    jw_put_u64(out, "vout", i);
-    if (sent)
-        jw_put_amount(out, "fee", -v->fee);
-    if (what == ENTRY_ALONE)
-        put_common(v);
-    if (sent)
-        jw_put_bool(out, "abandoned", v->t->abandoned);
-    jw_object_close(out);
-}
-
-typedef void (*entry_fn)(void *ctx, const struct view *v, size_t i, const char *category,
-                         bool watch);
-
-/* Sends first, as the reference has it. */
-static void each_entry(const struct view *v, entry_fn fn, void *ctx)
-{
-    const struct tx *tx = v->t->tx;
-    bool watch = false;
-    for (size_t i = 0; v->debit > 0 && i < tx->n_out; i++)
-        if (!is_change(v, tx->out[i].script))
-            fn(ctx, v, i, "send", false);
-    for (size_t i = 0; i < tx->n_out; i++)
-        if (is_ours(v, tx->out[i].script, &watch) &&
-            !(v->debit > 0 && is_change(v, tx->out[i].script)))
-            fn(ctx, v, i, received_as(v->t), watch);
-}
 
 /* --- listtransactions ----------------------------------------------------------------------- */
 
@@ -198,7 +27,8 @@ struct list {
     struct error *e;
 };
 
-static void add_entry(void *ctx, const struct view *v, size_t i, const char *category, bool watch)
+static void add_entry(void *ctx, const struct wallet_view *v, size_t i, const char *category,
+                      bool watch)
 {
     struct list *l = ctx;
     struct json_writer text, *out = l->call->out;
@@ -214,18 +44,18 @@ static void add_entry(void *ctx, const struct view *v, size_t i, const char *cat
     buf_init(b);
     jw_init(&text, b, NULL, NULL);
     l->call->out = &text;
-    put_entry(v, i, category, watch, ENTRY_ALONE);
+    jw_wallet_entry(v, i, category, watch, ENTRY_ALONE);
     l->call->out = out;
 }
 
 static bool list_tx(void *ctx, const struct history_tx *t)
 {
     struct list *l = ctx;
-    struct view v;
-    l->rc = view_init(&v, l->call, l->w, t, l->watched, l->e);
+    struct wallet_view v;
+    l->rc = wallet_view_init(&v, l->call, l->w, t, l->watched, l->e);
     if (l->rc)
         return false;
-    each_entry(&v, add_entry, l);
+    wallet_view_each(&v, add_entry, l);
     return l->n < l->count && !rpc_given_up(l->call);
 }
 
@@ -280,28 +110,29 @@ struct one {
     struct error *e;
 };
 
-static void put_detail(void *ctx, const struct view *v, size_t i, const char *category, bool watch)
+static void put_detail(void *ctx, const struct wallet_view *v, size_t i, const char *category,
+                       bool watch)
 {
     (void)ctx;
-    put_entry(v, i, category, watch, ENTRY_IN_TX);
+    jw_wallet_entry(v, i, category, watch, ENTRY_IN_TX);
 }
 
 static bool put_tx(void *ctx, const struct history_tx *t)
 {
     struct one *o = ctx;
     struct json_writer *out = o->call->out;
-    struct view v;
-    o->rc = view_init(&v, o->call, o->w, t, rpc_bool(o->call, 1, false), o->e);
+    struct wallet_view v;
+    o->rc = wallet_view_init(&v, o->call, o->w, t, rpc_bool(o->call, 1, false), o->e);
     if (o->rc)
         return false;
     jw_object_open(out);
     jw_put_amount(out, "amount", v.credit - v.debit + v.fee);
     if (v.debit > 0)
         jw_put_amount(out, "fee", -v.fee);
-    put_common(&v);
+    jw_put_wallet_tx(&v);
     jw_key(out, "details");
     jw_array_open(out);
-    each_entry(&v, put_detail, NULL);
+    wallet_view_each(&v, put_detail, NULL);
     jw_array_close(out);
     jw_put_hex(out, "hex", t->tx->raw.data, t->tx->raw.len);
     jw_object_close(out);

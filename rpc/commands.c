@@ -36,6 +36,7 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_wallet_files_commands,
     &rpc_wallet_messages_commands,
     &rpc_wallet_send_commands,
+    &rpc_wallet_since_commands,
     &rpc_wallet_txs_commands,
     NULL,
 };

@@ -157,5 +157,55 @@ def what_left_the_mempool_can_be_abandoned(t):
     raises_rpc(-5, lambda: rpc.abandontransaction(txid), "not eligible")
 
 
+# --- lists ---------------------------------------------------------------------------------------
+
+def since(rpc, *args):
+    """Ids in transactions, ids in removed, lastblock."""
+    got = rpc.listsinceblock(*args)
+    return ({e["txid"] for e in got["transactions"]},
+            {e["txid"] for e in got["removed"]} if "removed" in got else None, got["lastblock"])
+
+
+@case(timeout=90)
+def what_came_since_a_block(t):
+    node = rich_node(t)
+    rpc = node.rpc
+    tip = rpc.getbestblockhash()
+    first = rpc.listtransactions()[0]["txid"]
+    equal(since(rpc), ({first}, set(), tip))
+    equal(since(rpc, tip), (set(), set(), tip))
+    one = rpc.sendtoaddress(ADDRESS, 1)
+    equal(since(rpc, tip), ({one}, set(), tip))
+    got = rpc.listsinceblock(tip)["transactions"]
+    equal(got, rpc.listtransactions("*", 1), "the entries are those of listtransactions")
+    block = mine(node)[0]
+    two = rpc.sendtoaddress(ADDRESS, 2)
+    equal(since(rpc, tip), ({one, two}, set(), block))
+    equal(since(rpc, block, 2), ({two}, set(), tip))
+    equal(since(rpc, block, 10**6)[2], "00" * 32)
+    equal(since(rpc, block, 1, True, False), ({two}, None, block))
+    raises_rpc(-8, lambda: rpc.listsinceblock(tip, 0), "Invalid parameter")
+    raises_rpc(-5, lambda: rpc.listsinceblock(UNKNOWN), "Block not found")
+    raises_rpc(-8, lambda: rpc.listsinceblock("12"))
+
+
+@case(timeout=90)
+def what_a_reorganisation_took_away_is_removed(t):
+    node = rich_node(t)
+    rpc = node.rpc
+    fork = rpc.getbestblockhash()
+    txid = rpc.sendtoaddress(ADDRESS, 1)
+    gone = mine(node, 1, rpc.getnewaddress())[0]
+    coinbase = rpc.getblock(gone)["tx"][0]
+    top = mine(node)[0]
+    rpc.invalidateblock(gone)
+    equal(since(rpc, top), ({txid, coinbase}, {txid, coinbase}, fork))
+    entry = [e for e in rpc.listsinceblock(top)["removed"] if e["txid"] == coinbase][0]
+    equal((entry["category"], entry["confirmations"]), ("orphan", 0))
+    new = mine(node, 3)
+    equal(since(rpc, top), ({txid, coinbase}, {txid, coinbase}, new[-1]))
+    equal(since(rpc, fork), ({txid, coinbase}, set(), new[-1]), "the fork itself is active")
+
+
 if __name__ == "__main__":
     main()
