@@ -36,6 +36,7 @@ extern const struct rpc_group rpc_wallet_coins_commands;
 extern const struct rpc_group rpc_wallet_locks_commands;
 extern const struct rpc_group rpc_wallet_files_commands;
 extern const struct rpc_group rpc_wallet_messages_commands;
+extern const struct rpc_group rpc_wallet_received_commands;
 extern const struct rpc_group rpc_wallet_send_commands;
 extern const struct rpc_group rpc_wallet_since_commands;
 extern const struct rpc_group rpc_wallet_txs_commands;

@@ -88,6 +88,9 @@ enum err wallet_new_key(struct wallet *w, enum keystore_branch branch, struct sp
 /* Looks that many keys ahead from now on, until it is closed, when it is more than before. What they
  * received earlier is found by a rescan. ERR_NOMEM. */
 enum err wallet_raise_gap_limit(struct wallet *w, uint32_t gap_limit, struct error *e) MUST_CHECK;
+/* The P2PKH scripts of all keys that were given out to be paid to, or imported, or are watched. */
+typedef void (*wallet_address_fn)(void *ctx, struct span script, bool watch);
+void wallet_each_address(struct wallet *w, wallet_address_fn fn, void *ctx);
 /* Whose script it is; false when it is not ours. A watched script has key_len 0. */
 bool wallet_find_key(struct wallet *w, struct span script, struct wallet_key *out);
 /* ERR_AUTH while locked, ERR_NOTFOUND for one that is watched. The caller wipes. */

@@ -290,6 +290,29 @@ bool wallet_find_key_locked(const struct wallet *w, struct span script, struct w
     return true;
 }
 
+/* Neither change, nor a key of the look-ahead. */
+static bool is_given_out(const struct wallet *w, const struct wallet_entry *entry)
+{
+    if (!entry->key_len)
+        return false;
+    return !entry->derived || (w->branches[entry->branch].which == KEYSTORE_RECEIVE &&
+                               entry->index < w->branches[entry->branch].next);
+}
+
+void wallet_each_address(struct wallet *w, wallet_address_fn fn, void *ctx)
+{
+    uint8_t script[SCRIPT_P2PKH_SIZE];
+    wallet_lock(w);
+    for (size_t i = 0; i < w->n_entries; i++) {
+        const struct wallet_entry *entry = &w->entries[i];
+        if (!is_given_out(w, entry))
+            continue;
+        key_script(script, span_of(entry->key, entry->key_len));
+        fn(ctx, span_of(script, sizeof script), !entry->spendable);
+    }
+    wallet_unlock(w);
+}
+
 bool wallet_find_key(struct wallet *w, struct span script, struct wallet_key *out)
 {
     wallet_lock(w);

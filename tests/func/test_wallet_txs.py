@@ -207,5 +207,35 @@ def what_a_reorganisation_took_away_is_removed(t):
     equal(since(rpc, fork), ({txid, coinbase}, set(), new[-1]), "the fork itself is active")
 
 
+@case(timeout=90)
+def what_addresses_have_received(t):
+    node = rich_node(t)
+    rpc = node.rpc
+    equal(rpc.listreceivedbyaddress(), [], "a coinbase does not count")
+    rent, empty = rpc.getnewaddress("rent"), rpc.getnewaddress("nothing")
+    one, two = rpc.sendtoaddress(rent, 1), rpc.sendtoaddress(rent, 2)
+    equal((rpc.getreceivedbyaddress(rent), rpc.getreceivedbyaddress(rent, 0)), (0, 3))
+    equal(rpc.listreceivedbyaddress(), [])
+    mine(node, 3)
+    spent = rpc.sendtoaddress(rent, 4)
+    equal((rpc.getreceivedbyaddress(rent), rpc.getreceivedbyaddress(rent, 4)), (3, 0))
+    equal(rpc.getreceivedbyaddress(empty), 0)
+    listed = {"address": rent, "account": "rent", "amount": 3, "confirmations": 3, "label": "rent",
+              "txids": [one, two]}
+    equal(rpc.listreceivedbyaddress(), [listed])
+    equal(rpc.listreceivedbyaddress(4), [])
+    listed.update(amount=7, confirmations=0, txids=[one, two, spent])
+    equal(rpc.listreceivedbyaddress(0), [listed])
+    entries = {e["address"]: e for e in rpc.listreceivedbyaddress(0, True)}
+    equal(entries[rent], listed)
+    equal(entries[empty], {"address": empty, "account": "nothing", "amount": 0, "confirmations": 0,
+                           "label": "nothing", "txids": []})
+    equal(len(entries), 3, "with the one of the coinbase, without change and look-ahead")
+    raises_rpc(-5, lambda: rpc.getreceivedbyaddress("nonsense"), "Invalid Bitcoin address")
+    raises_rpc(-4, lambda: rpc.getreceivedbyaddress(ADDRESS), "not found in wallet")
+    raises_rpc(-8, lambda: rpc.getreceivedbyaddress(rent, -1), "minconf")
+    raises_rpc(-8, lambda: rpc.listreceivedbyaddress(-1), "minconf")
+
+
 if __name__ == "__main__":
     main()

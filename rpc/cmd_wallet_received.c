@@ -1,0 +1,294 @@
+/*
+ * What addresses of a wallet have received: all that was ever paid to them by others or ourselves,
+ * whether it is spent or not; coinbases and change do not count.
+ */
+#include "rpc/commands.h"
+
+#include <stdlib.h>
+
+#include "base/address.h"
+#include "base/hash.h"
+#include "base/intmath.h"
+#include "base/mem.h"
+#include "rpc/wallet_call.h"
+#include "script/template.h"
+
+/* Of one address. */
+struct tally {
+    uint8_t script[SCRIPT_P2PKH_SIZE]; /* P2PKH, or P2SH which is shorter */
+    size_t len;
+    bool watch;
+    int64_t amount;
+    int32_t confirmations; /* of the latest payment */
+    struct txid *ids;
+    size_t n_ids, cap;
+};
+
+struct received {
+    struct wallet *w;
+    int32_t min_conf;
+    bool watched, change;   /* of these too */
+    struct scripts *places; /* the id of the owner is the place in v */
+    struct tally *v;
+    size_t n, cap;
+    bool nomem;
+};
+
+/* The script by which an address is known: a key has that of its hash. False: it has no address. */
+static bool address_script(struct span script, uint8_t out[SCRIPT_P2PKH_SIZE], size_t *len)
+{
+    struct script_match m;
+    uint8_t hash[20];
+    *len = SCRIPT_P2PKH_SIZE;
+    script_classify(script, SCRIPT_ERA_ORIGINAL, &m);
+    if (m.type == SCRIPT_TYPE_PUBKEYHASH) {
+        script_make_p2pkh(out, m.data[0].data);
+    } else if (m.type == SCRIPT_TYPE_PUBKEY) {
+        hash160(hash, m.data[0].data, m.data[0].len);
+        script_make_p2pkh(out, hash);
+    } else if (m.type == SCRIPT_TYPE_SCRIPTHASH) {
+        script_make_p2sh(out, m.data[0].data);
+        *len = SCRIPT_P2SH_SIZE;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* NULL: no address, or memory is short. */
+static struct tally *find_tally(struct received *r, struct span paid, bool watch)
+{
+    struct tally t = { .watch = watch };
+    struct owner place;
+    if (!address_script(paid, t.script, &t.len))
+        return NULL;
+    const struct span script = span_of(t.script, t.len);
+    if (scripts_find(r->places, script, &place))
+        return &r->v[place.id];
+    place = (struct owner){ .id = (uint32_t)r->n, .kind = OWNER_WATCH };
+    if (!scripts_add(r->places, script, place)) {
+        r->nomem = true;
+        return NULL;
+    }
+    if (r->n == r->cap) {
+        r->cap = MAX_OF(2 * r->cap, (size_t)16);
+        r->v = xrealloc(r->v, r->cap * sizeof *r->v);
+    }
+    r->v[r->n] = t;
+    return &r->v[r->n++];
+}
+
+static void add_payment(struct tally *t, const struct history_tx *tx, int64_t value)
+{
+    t->amount += value;
+    t->confirmations = t->n_ids ? MIN_OF(t->confirmations, tx->confirmations) : tx->confirmations;
+    if (t->n_ids && txid_equal(&t->ids[t->n_ids - 1], &tx->tx->id))
+        return;
+    if (t->n_ids == t->cap) {
+        t->cap = MAX_OF(2 * t->cap, (size_t)4);
+        t->ids = xrealloc(t->ids, t->cap * sizeof *t->ids);
+    }
+    t->ids[t->n_ids++] = tx->tx->id;
+}
+
+static bool is_change(struct wallet *w, struct span script)
+{
+    struct wallet_key k;
+    return wallet_find_key(w, script, &k) && k.derived && k.branch == KEYSTORE_CHANGE;
+}
+
+static bool see_tx(void *ctx, const struct history_tx *t)
+{
+    struct received *r = ctx;
+    if (t->coinbase || t->abandoned || t->confirmations < r->min_conf)
+        return true;
+    for (size_t i = 0; i < t->tx->n_out; i++) {
+        const struct tx_out *o = &t->tx->out[i];
+        struct owner owner;
+        if (!scripts_find(wallet_scripts(r->w), o->script, &owner) ||
+            (!r->change && is_change(r->w, o->script)))
+            continue;
+        const bool watch = owner.kind == OWNER_WATCH;
+        struct tally *tally = watch && !r->watched ? NULL : find_tally(r, o->script, watch);
+        if (tally)
+            add_payment(tally, t, o->value);
+    }
+    return true;
+}
+
+static void see_address(void *ctx, struct span script, bool watch)
+{
+    struct received *r = ctx;
+    if (!watch || r->watched)
+        find_tally(r, script, watch);
+}
+
+static void received_init(struct received *r, struct wallet *w, int32_t min_conf, bool watched)
+{
+    *r = (struct received){ .w = w, .min_conf = min_conf, .watched = watched,
+                            .places = scripts_new() };
+}
+
+/* All payments. The caller has locked the wallet. */
+static enum err see_all(struct received *r, struct error *e)
+{
+    const enum err rc = history_list(wallet_history(r->w), 0, see_tx, r, e);
+    return !rc && r->nomem ? error_set(e, ERR_NOMEM, "no memory for the addresses") : rc;
+}
+
+static void received_clear(struct received *r)
+{
+    for (size_t i = 0; i < r->n; i++)
+        free(r->v[i].ids);
+    free(r->v);
+    scripts_free(r->places);
+}
+
+static bool take_conf(struct rpc_call *call, size_t i, int32_t *min_conf)
+{
+    const int64_t v = rpc_int(call, i, 1);
+    if (v < 0 || v > RPC_WALLET_ENDLESS_CONF) {
+        rpc_fail(call, RPC_INVALID_PARAMETER, "Invalid minconf");
+        return false;
+    }
+    *min_conf = (int32_t)v;
+    return true;
+}
+
+/* --- getreceivedbyaddress ------------------------------------------------------------------- */
+
+static struct rpc_result received_by(struct rpc_call *call, struct wallet *w, int32_t min_conf,
+                                     struct span script)
+{
+    struct error e = { .code = OK };
+    struct received r;
+    struct owner owner, place;
+    int64_t sum = 0;
+    received_init(&r, w, min_conf, true);
+    r.change = true;
+    wallet_lock(w);
+    const bool ours = scripts_find(wallet_scripts(w), script, &owner);
+    const enum err rc = ours ? see_all(&r, &e) : OK;
+    wallet_unlock(w);
+    if (scripts_find(r.places, script, &place))
+        sum = r.v[place.id].amount;
+    received_clear(&r);
+    if (!ours)
+        return rpc_fail(call, RPC_WALLET_ERROR, "Address not found in wallet");
+    if (rc)
+        return rpc_wallet_fail(call, &e);
+    jw_amount(call->out, sum);
+    return rpc_done();
+}
+
+static struct rpc_result cmd_getreceivedbyaddress(struct rpc_call *call)
+{
+    int32_t min_conf;
+    struct buf script;
+    if (!take_conf(call, 1, &min_conf))
+        return rpc_failed(call);
+    struct wallet *w = rpc_wallet(call);
+    if (!w)
+        return rpc_failed(call);
+    buf_init(&script);
+    const struct rpc_result r = rpc_wallet_address(call, rpc_text(call, 0, ""), &script)
+                                    ? received_by(call, w, min_conf, buf_span(&script))
+                                    : rpc_failed(call);
+    buf_clear(&script);
+    wallet_unref(w);
+    return r;
+}
+
+/* --- listreceivedbyaddress ------------------------------------------------------------------ */
+
+static void put_tally(struct rpc_call *call, struct wallet *w, const struct tally *t)
+{
+    struct json_writer *out = call->out;
+    const struct span script = span_of(t->script, t->len);
+    jw_object_open(out);
+    if (t->watch)
+        jw_put_bool(out, "involvesWatchonly", true);
+    jw_put_address(call, script);
+    jw_put_label(call, w, "account", script);
+    jw_put_amount(out, "amount", t->amount);
+    jw_put_i64(out, "confirmations", t->confirmations);
+    jw_put_label(call, w, "label", script);
+    jw_key(out, "txids");
+    jw_array_open(out);
+    for (size_t i = t->n_ids; i > 0; i--) /* they were found newest first */
+        jw_hash(out, t->ids[i - 1].b);
+    jw_array_close(out);
+    jw_object_close(out);
+}
+
+/* As text: nobody waits for the client under the wallet's lock. */
+static void list_tallies(struct rpc_call *call, struct received *r, struct buf *text)
+{
+    struct json_writer list, *out = call->out;
+    jw_init(&list, text, NULL, NULL);
+    call->out = &list;
+    jw_array_open(&list);
+    for (size_t i = 0; i < r->n; i++)
+        put_tally(call, r->w, &r->v[i]);
+    jw_array_close(&list);
+    call->out = out;
+}
+
+static struct rpc_result list_received(struct rpc_call *call, struct wallet *w, int32_t min_conf)
+{
+    struct error e = { .code = OK };
+    struct received r;
+    struct buf text;
+    received_init(&r, w, min_conf, rpc_bool(call, 2, false));
+    buf_init(&text);
+    wallet_lock(w);
+    if (rpc_bool(call, 1, false))
+        wallet_each_address(w, see_address, &r);
+    const enum err rc = see_all(&r, &e);
+    if (!rc)
+        list_tallies(call, &r, &text);
+    wallet_unlock(w);
+    if (!rc)
+        jw_json(call->out, (const char *)text.data, text.len);
+    buf_clear(&text);
+    received_clear(&r);
+    return rc ? rpc_wallet_fail(call, &e) : rpc_done();
+}
+
+static struct rpc_result cmd_listreceivedbyaddress(struct rpc_call *call)
+{
+    int32_t min_conf;
+    struct wallet *w = take_conf(call, 0, &min_conf) ? rpc_wallet(call) : NULL;
+    if (!w)
+        return rpc_failed(call);
+    const struct rpc_result r = list_received(call, w, min_conf);
+    wallet_unref(w);
+    return r;
+}
+
+static const struct rpc_command rows[] = {
+    { .name = "getreceivedbyaddress",
+      .category = "wallet",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_getreceivedbyaddress,
+      .help = "What was ever paid to an address of the wallet, but for coinbases.",
+      .result = "n.nnnnnnnn",
+      .example = "1D1ZrZNe3JUo7ZycKEYQQiQAWd9y54F4XX 6",
+      .params = { { "address", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "The address" },
+                  { "minconf", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Confirmations at least (default 1)" } } },
+    { .name = "listreceivedbyaddress",
+      .category = "wallet",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_listreceivedbyaddress,
+      .help = "The same for all addresses that others were given, with the transactions.",
+      .result = "[{involvesWatchonly?, address, account, amount, confirmations, label, txids}]",
+      .example = "6 true",
+      .params = { { "minconf", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Confirmations at least (default 1)" },
+                  { "include_empty", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Those that have received nothing too (default false)" },
+                  { "include_watchonly", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Of watched scripts too (default false)" } } },
+};
+const struct rpc_group rpc_wallet_received_commands = { rows, COUNT_OF(rows) };
