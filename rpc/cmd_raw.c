@@ -15,6 +15,7 @@
 #include "rpc/tx_arg.h"
 #include "rpc/tx_json.h"
 #include "rpc/tx_lookup.h"
+#include "rpc/wallet_call.h"
 #include "script/template.h"
 
 #define QUICK_BYTES 16384 /* of a transaction that the HTTP thread may show */
@@ -211,9 +212,7 @@ static struct rpc_result cmd_validateaddress(struct rpc_call *call)
             script_make_p2pkh(script, hash);
         jw_put_text(w, "address", text);
         jw_put_hex(w, "scriptPubKey", script, to_script ? SCRIPT_P2SH_SIZE : SCRIPT_P2PKH_SIZE);
-        jw_put_bool(w, "ismine", false); /* wallets are not asked */
-        jw_put_bool(w, "iswatchonly", false);
-        jw_put_bool(w, "isscript", to_script);
+        jw_put_ownership(call, span_of(script, to_script ? SCRIPT_P2SH_SIZE : SCRIPT_P2PKH_SIZE));
     }
     jw_object_close(w);
     return rpc_done();
@@ -255,10 +254,12 @@ static const struct rpc_command rows[] = {
       .params = { { "hexstring", RPC_HEX, RPC_REQUIRED, RPC_CLI_TEXT, "The script" } } },
     { .name = "validateaddress",
       .category = "util",
-      .where = RPC_ON_HTTP,
+      .where = RPC_ON_WORKER,
       .fn = cmd_validateaddress,
-      .help = "Tells whether a text is an address of this network, and its script.",
-      .result = "{isvalid, address, scriptPubKey, ismine, iswatchonly, isscript}",
+      .help = "Tells whether a text is an address of this network, its script, and what the loaded "
+              "wallet knows of it.",
+      .result = "{isvalid, address, scriptPubKey, ismine, iswatchonly, isscript, pubkey?, "
+                "iscompressed?, hdkeypath?, account?}",
       .example = "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",
       .params = { { "address", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "The text" } } },
 };

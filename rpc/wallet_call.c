@@ -1,5 +1,6 @@
 #include "rpc/wallet_call.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -54,15 +55,23 @@ static struct wallet *make_default(struct rpc_call *call, struct wallets *all)
     return w;
 }
 
-static struct wallet *only_one(struct rpc_call *call, struct wallets *all)
+/* n: how many are loaded. NULL unless that is one. */
+static struct wallet *loaded_one(struct wallets *all, size_t *n)
 {
     struct wallet **list, *w = NULL;
-    const size_t n = wallets_all(all, &list);
-    if (n == 1)
+    *n = wallets_all(all, &list);
+    if (*n == 1)
         w = wallet_ref(list[0]);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < *n; i++)
         wallet_unref(list[i]);
     free(list);
+    return w;
+}
+
+static struct wallet *only_one(struct rpc_call *call, struct wallets *all)
+{
+    size_t n;
+    struct wallet *w = loaded_one(all, &n);
     if (n == 0)
         return make_default(call, all);
     if (n > 1)
@@ -89,6 +98,16 @@ struct wallet *rpc_wallet(struct rpc_call *call)
     if (w)
         s->settle(s->ctx);
     return w;
+}
+
+struct wallet *rpc_wallet_if_loaded(struct rpc_call *call)
+{
+    const struct rpc_wallet_service *s = call->env->wallets;
+    size_t n;
+    if (!s)
+        return NULL;
+    return call->wallet && *call->wallet ? wallets_get(s->wallets, call->wallet)
+                                         : loaded_one(s->wallets, &n);
 }
 
 struct rpc_result rpc_with_wallet(struct rpc_call *call,
@@ -161,9 +180,10 @@ bool rpc_wallet_all_accounts(struct rpc_call *call, size_t i)
 
 /* --- members -------------------------------------------------------------------------------- */
 
-static const char *script_address(const struct chain_params *p, struct span script,
-                                  char text[ADDRESS_TEXT_MAX])
+const char *rpc_script_address(const struct rpc_call *call, struct span script,
+                               char text[ADDRESS_TEXT_MAX])
 {
+    const struct chain_params *p = chain_get_params(call->env->chain);
     struct script_match m;
     uint8_t hash[20];
     script_classify(script, SCRIPT_ERA_ORIGINAL, &m);
@@ -186,7 +206,7 @@ static const char *script_address(const struct chain_params *p, struct span scri
 void jw_put_address(struct rpc_call *call, struct span script)
 {
     char text[ADDRESS_TEXT_MAX];
-    const char *address = script_address(chain_get_params(call->env->chain), script, text);
+    const char *address = rpc_script_address(call, script, text);
     if (address)
         jw_put_text(call->out, "address", address);
 }
@@ -201,6 +221,36 @@ void jw_put_label(struct rpc_call *call, struct wallet *w, const char *key, stru
     jw_key(call->out, key);
     jw_text_n(call->out, (const char *)label.data, label.len);
     buf_clear(&label);
+}
+
+static void put_key(struct rpc_call *call, struct wallet *w, const struct wallet_key *k)
+{
+    jw_put_hex(call->out, "pubkey", k->key, k->key_len);
+    jw_put_bool(call->out, "iscompressed", k->key_len == EC_PUBKEY_SIZE);
+    if (!k->derived)
+        return;
+    char path[64];
+    snprintf(path, sizeof path, "m/44'/%u'/0'/%u/%u", (unsigned)wallet_params(w)->coin_type,
+             (unsigned)k->branch, (unsigned)k->index);
+    jw_put_text(call->out, "hdkeypath", path);
+}
+
+void jw_put_ownership(struct rpc_call *call, struct span script)
+{
+    struct wallet *w = rpc_wallet_if_loaded(call);
+    struct wallet_key k = { .key_len = 0 };
+    const bool ours = w && wallet_find_key(w, script, &k);
+    jw_put_bool(call->out, "ismine", ours && k.spendable);
+    jw_put_bool(call->out, "iswatchonly", ours && !k.spendable);
+    jw_put_bool(call->out, "isscript", script_is_p2sh(script));
+    if (ours && k.key_len)
+        put_key(call, w, &k);
+    if (ours) {
+        wallet_lock(w);
+        jw_put_label(call, w, "account", script);
+        wallet_unlock(w);
+    }
+    wallet_unref(w);
 }
 
 /* --- rescans -------------------------------------------------------------------------------- */

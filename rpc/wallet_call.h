@@ -4,6 +4,7 @@
 #ifndef RPC_WALLET_CALL_H
 #define RPC_WALLET_CALL_H
 
+#include "base/address.h"
 #include "rpc/command.h"
 #include "wallet/wallets.h"
 
@@ -36,6 +37,8 @@ const struct rpc_wallet_service *rpc_wallet_service(struct rpc_call *call);
  */
 struct wallet *rpc_wallet(struct rpc_call *call);
 
+/* The wallet that rpc_wallet would give, when it is loaded already; else NULL, and no failure. */
+struct wallet *rpc_wallet_if_loaded(struct rpc_call *call);
 /* fn with that wallet. */
 struct rpc_result rpc_with_wallet(struct rpc_call *call,
                                   struct rpc_result (*fn)(struct rpc_call *, struct wallet *));
@@ -49,10 +52,16 @@ bool rpc_wallet_key_address(struct rpc_call *call, const char *text, struct buf 
 /* Accounts are no more than labels: all of them together is what can be asked for. */
 bool rpc_wallet_all_accounts(struct rpc_call *call, size_t i);
 
+/* The address of a script, in text; NULL when it has none. */
+const char *rpc_script_address(const struct rpc_call *call, struct span script,
+                               char text[ADDRESS_TEXT_MAX]);
 /* "address" of a script, left out when it has none. */
 void jw_put_address(struct rpc_call *call, struct span script);
 /* The label of a script as member key; empty when it has none. The caller has locked the wallet. */
 void jw_put_label(struct rpc_call *call, struct wallet *w, const char *key, struct span script);
+
+/* Members of validateaddress from "ismine" on: what a loaded wallet knows of an address. */
+void jw_put_ownership(struct rpc_call *call, struct span script);
 
 /* Goes through the blocks from a height on once more and waits for it, unless the client leaves. */
 struct rpc_result rpc_wallet_rescan(struct rpc_call *call, struct wallet *w, int32_t height);

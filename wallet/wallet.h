@@ -93,12 +93,23 @@ typedef void (*wallet_address_fn)(void *ctx, struct span script, bool watch);
 void wallet_each_address(struct wallet *w, wallet_address_fn fn, void *ctx);
 /* Whose script it is; false when it is not ours. A watched script has key_len 0. */
 bool wallet_find_key(struct wallet *w, struct span script, struct wallet_key *out);
+/*
+ * Keys that were given out or seen in a transaction, imported and watched ones, each once, with its
+ * P2PKH script; then the watched scripts. Stops at the first error. fn runs under the lock, may ask
+ * the wallet and changes no keys.
+ */
+typedef enum err (*wallet_each_fn)(void *ctx, const struct wallet_key *k, struct span script,
+                                   struct error *e);
+enum err wallet_each(struct wallet *w, wallet_each_fn fn, void *ctx, struct error *e) MUST_CHECK;
 /* ERR_AUTH while locked, ERR_NOTFOUND for one that is watched. The caller wipes. */
 enum err wallet_get_secret(struct wallet *w, const struct wallet_key *k, uint8_t out[32],
                            struct error *e) MUST_CHECK;
 /* WIF. ERR_EXISTS when it is ours already. A rescan is the caller's to ask for. */
 enum err wallet_import_secret(struct wallet *w, const uint8_t secret[32], bool compressed,
                               struct span label, struct error *e) MUST_CHECK;
+/* A public key that is watched: what pays it or its hash. ERR_RANGE when it is none. */
+enum err wallet_import_pubkey(struct wallet *w, struct span key, struct span label,
+                              struct error *e) MUST_CHECK;
 enum err wallet_import_script(struct wallet *w, struct span script, struct span label,
                               struct error *e) MUST_CHECK;
 /*

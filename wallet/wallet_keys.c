@@ -321,6 +321,50 @@ bool wallet_find_key(struct wallet *w, struct span script, struct wallet_key *ou
     return found;
 }
 
+struct each {
+    struct wallet *w;
+    wallet_each_fn fn;
+    void *ctx;
+};
+
+static enum err tell_key(const struct each *all, size_t i, struct error *e)
+{
+    const struct wallet_entry *entry = &all->w->entries[i];
+    uint8_t script[SCRIPT_P2PKH_SIZE];
+    struct owner owner;
+    struct wallet_key k;
+    if (!entry->key_len ||
+        (entry->derived && entry->index >= all->w->branches[entry->branch].next))
+        return OK;
+    key_script(script, span_of(entry->key, entry->key_len));
+    if (!scripts_find(all->w->scripts, span_of(script, sizeof script), &owner) || owner.id != i)
+        return OK; /* it is there once more, with a later entry */
+    describe(&k, entry);
+    return all->fn(all->ctx, &k, span_of(script, sizeof script), e);
+}
+
+static enum err tell_script(void *ctx, const struct key_record *r, struct error *e)
+{
+    const struct each *all = (const struct each *)ctx;
+    struct wallet_key k;
+    if (!wallet_find_key_locked(all->w, r->id, &k) || k.key_len)
+        return OK;
+    return all->fn(all->ctx, &k, r->id, e);
+}
+
+enum err wallet_each(struct wallet *w, wallet_each_fn fn, void *ctx, struct error *e)
+{
+    struct each all = { w, fn, ctx };
+    enum err rc = OK;
+    wallet_lock(w);
+    for (size_t i = 0; !rc && i < w->n_entries; i++)
+        rc = tell_key(&all, i, e);
+    if (!rc)
+        rc = keystore_each(w->ks, KEY_RECORD_SCRIPT, tell_script, &all, e);
+    wallet_unlock(w);
+    return rc;
+}
+
 static enum err new_key_locked(struct wallet *w, enum keystore_branch branch,
                                struct wallet_key *out, struct error *e)
 {
@@ -477,6 +521,29 @@ enum err wallet_import_secret(struct wallet *w, const uint8_t secret[32], bool c
     const struct span key = span_of(entry.key, entry.key_len);
     const struct key_record r = { .kind = KEY_RECORD_SECRET, .form = KEY_RECORD_PLAIN,
                                   .id = key, .secret = span_of(secret, 32) };
+    key_script(script, key);
+    wallet_lock(w);
+    enum err rc = store_imported(w, &r, span_of(script, sizeof script), label, e);
+    if (!rc)
+        rc = add_key(w, &entry, e);
+    if (!rc)
+        rc = history_owners_changed(w->history, e);
+    if (!rc)
+        w->birth = 0;
+    wallet_unlock(w);
+    return rc;
+}
+
+enum err wallet_import_pubkey(struct wallet *w, struct span key, struct span label,
+                              struct error *e)
+{
+    struct wallet_entry entry = { .key_len = (uint8_t)key.len };
+    uint8_t script[SCRIPT_P2PKH_SIZE];
+    const struct key_record r = { .kind = KEY_RECORD_PUBKEY, .form = KEY_RECORD_PUBLIC,
+                                  .id = key };
+    if (key.len > sizeof entry.key || !ec_pubkey_valid(key.data, key.len))
+        return error_set(e, ERR_RANGE, "this is no public key");
+    memcpy(entry.key, key.data, key.len);
     key_script(script, key);
     wallet_lock(w);
     enum err rc = store_imported(w, &r, span_of(script, sizeof script), label, e);

@@ -140,6 +140,93 @@ def a_passphrase_is_changed(t):
     equal(rpc.walletpassphrase("new words", 5), None)
 
 
+# --- labels --------------------------------------------------------------------------------------
+
+@case(timeout=120)
+def accounts_are_labels_of_addresses(t):
+    node = t.node()
+    rpc = node.rpc
+    rent, other, none = rpc.getnewaddress("rent"), rpc.getnewaddress("rent"), rpc.getnewaddress()
+    equal([rpc.getaccount(a) for a in (rent, none, ADDRESS)], ["rent", "", ""])
+    equal(rpc.getaddressesbyaccount("rent"), [rent, other])
+    equal(rpc.getaddressesbyaccount(""), [none])
+    equal(rpc.getaddressesbyaccount("nobody"), [])
+    equal(rpc.setaccount(none, 'quo"ted \u20ac'), None)
+    equal(rpc.getaddressesbyaccount('quo"ted \u20ac'), [none])
+    rpc.setaccount(other, "food")
+    rpc.getrawchangeaddress()
+    equal((rpc.getaddressesbyaccount("rent"), rpc.getaddressesbyaccount("")), ([rent], []))
+    node.restart()
+    equal(rpc.getaccount(other), "food")
+    rpc.setaccount(other)
+    equal(rpc.getaccount(other), "")
+    raises_rpc(-5, lambda: rpc.getaccount("x"), "Invalid Bitcoin address")
+    raises_rpc(-5, lambda: rpc.setaccount(OTHER_NETWORK, "a"))
+    raises_rpc(-1, lambda: rpc.setaccount(ADDRESS, "a"), "own address")
+    for method in (rpc.getaddressesbyaccount, rpc.getaccountaddress,
+                   lambda name: rpc.setaccount(rent, name)):
+        raises_rpc(-11, lambda method=method: method("*"), "Invalid account name")
+
+
+@case(timeout=120)
+def an_account_has_an_address_that_nobody_paid_to(t):
+    node = t.node()
+    rpc = node.rpc
+    first = rpc.getaccountaddress("shop")
+    equal((rpc.getaccountaddress("shop"), rpc.getaccount(first)), (first, "shop"))
+    check(rpc.getaccountaddress("") not in (first, ADDRESS), "one of its own")
+    mine(node, 1, first)
+    second = rpc.getaccountaddress("shop")
+    check(second != first, "the first was paid")
+    equal(rpc.getaccountaddress("shop"), second)
+    equal(sorted(rpc.getaddressesbyaccount("shop")), sorted([first, second]))
+
+
+@case(timeout=120)
+def accounts_hold_what_came_in(t):
+    node = rich_node(t)
+    rpc = node.rpc
+    equal(rpc.listaccounts(), {"": REWARD})
+    rpc.getnewaddress("idle")
+    txid = rpc.sendtoaddress(rpc.getnewaddress("rent"), 3)
+    fee = -rpc.gettransaction(txid)["fee"]
+    equal(rpc.listaccounts(), {"": REWARD - 3 - fee, "rent": 0, "idle": 0})
+    equal(rpc.listaccounts(0), {"": REWARD - 3 - fee, "rent": 3, "idle": 0})
+    mine(node)
+    equal(rpc.listaccounts()["rent"], 3)
+    equal(sum(rpc.listaccounts().values()), rpc.getbalance())
+    out = rpc.sendtoaddress(ADDRESS, 1)
+    mine(node)
+    fee -= rpc.gettransaction(out)["fee"]
+    equal(rpc.listaccounts(1, True), {"": REWARD - 4 - fee, "rent": 3, "idle": 0})
+    equal(rpc.listaccounts(2)["rent"], 3)
+    equal(rpc.listaccounts(3)["rent"], 0)
+    mine(node, 1, rpc.getnewaddress("mined"))
+    equal(rpc.listaccounts()["mined"], 0, "immature")
+
+
+@case(timeout=60)
+def validateaddress_tells_whose_an_address_is(t):
+    node = t.node()
+    rpc = node.rpc
+    unknown = {"isvalid": True, "address": ADDRESS, "ismine": False, "iswatchonly": False,
+               "isscript": False, "scriptPubKey": rpc.validateaddress(ADDRESS)["scriptPubKey"]}
+    equal(rpc.validateaddress(ADDRESS), unknown)
+    equal(rpc.listwallets(), [], "none is made for that")
+    address, key = key_pair(rpc)
+    rpc.setaccount(address, "mine")
+    own = rpc.validateaddress(address)
+    equal([own[k] for k in ("ismine", "iswatchonly", "pubkey", "iscompressed", "account",
+                            "hdkeypath")],
+          [True, False, key, True, "mine", "m/44'/236'/0'/0/0"])
+    equal(rpc.validateaddress(rpc.getrawchangeaddress())["hdkeypath"], "m/44'/236'/0'/1/0")
+    equal(rpc.validateaddress(ADDRESS), unknown)
+    rpc.createwallet("other")
+    equal(rpc.validateaddress(address)["ismine"], False, "no wallet was named of two")
+    equal(WalletRpc(node, "default").validateaddress(address), own)
+    equal(WalletRpc(node, "other").validateaddress(address)["ismine"], False)
+
+
 # --- messages ------------------------------------------------------------------------------------
 
 @case(timeout=60)
