@@ -198,6 +198,8 @@ bool relay_peer_wants(struct relay_peer *rp, const struct tx_ring_entry *e);
 
 /* --- relay_tx_own.c --- */
 void own_announce(struct relay *r, struct tx *tx, int64_t fee_per_kb, uint64_t sequence);
+/* What is in the mempool, or waits to be final, already; false when it is neither. */
+bool own_announce_known(struct relay *r, const struct txid *id);
 void own_release_due(struct relay *r, int64_t now);
 void own_rebroadcast(struct relay *r, int64_t now);
 /* Somebody announces or asks for it. */

@@ -165,17 +165,22 @@ static enum mempool_visit fetch(void *ctx, const struct mempool_entry *e)
     return MEMPOOL_ENOUGH;
 }
 
-static void tell_again(struct relay *r, struct own_tx *own)
+bool own_announce_known(struct relay *r, const struct txid *id)
 {
     struct fetched f = { .tx = NULL };
-    const struct txid id = own->id;
-    if (mempool_visit(r->mempool, &id, fetch, &f))
+    if (mempool_visit(r->mempool, id, fetch, &f))
         own_announce(r, f.tx, relay_fee_per_kb(f.fee, f.tx), f.sequence);
-    else if ((f.tx = nonfinal_get_tx(r->nonfinal, &id)) != NULL)
+    else if ((f.tx = nonfinal_get_tx(r->nonfinal, id)) != NULL)
         own_announce(r, f.tx, INT64_MAX, 0);
-    else
-        forget(r, own);
     tx_unref(f.tx);
+    return f.tx != NULL;
+}
+
+static void tell_again(struct relay *r, struct own_tx *own)
+{
+    const struct txid id = own->id;
+    if (!own_announce_known(r, &id))
+        forget(r, own);
 }
 
 void own_rebroadcast(struct relay *r, int64_t now)

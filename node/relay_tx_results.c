@@ -122,7 +122,10 @@ static void on_judged(struct relay *r, const struct tx_news *news)
         if (rp)
             on_rejected(rp, news, &r->news.verdicts[news->verdict]);
         break;
-    case TX_KNOWN:
+    case TX_KNOWN: /* a client wants it told once more */
+        if (news->source == TX_SOURCE_RPC)
+            (void)own_announce_known(r, id);
+        break;
     case TX_NOT_JUDGED:
         break;
     }

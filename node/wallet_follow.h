@@ -4,6 +4,9 @@
  * A wallet hears of the mempool from the moment on at which it stands at the tip; then it gets the
  * whole of it once.
  *
+ * Transactions of its own are told to peers at the start and again at random times until they are
+ * confirmed.
+ *
  * What becomes of a wallet never touches the node: one that cannot be written is unloaded, one
  * whose blocks cannot be read stands still and says why.
  *
@@ -37,6 +40,8 @@ void wallet_follow_wake(void *ctx); /* there is a wallet more, or one wants bloc
 void wallet_follow_settle(void *ctx);
 void wallet_follow_let_go(void *ctx);
 uint64_t wallet_follow_memory(void *ctx);
+enum err wallet_follow_resend(void *ctx, struct wallet *w, struct buf *ids,
+                              struct error *e) MUST_CHECK;
 bool wallet_follow_trouble(void *ctx, const char *name, char *text, size_t room);
 
 #endif

@@ -22,6 +22,7 @@ struct followed {
     bool dropped;        /* unloaded by us; the list is made anew */
     int32_t behind;      /* blocks to go, at the last look */
     int64_t own_ms;      /* monotonic; when its own transactions are looked for in the mempool */
+    int64_t again_ms;    /* monotonic; when they are told to peers again, 0: at once */
     int64_t log_ms;      /* monotonic; of the last line about progress, or of the start */
     uint64_t blocks;     /* told since then */
     bool logged;

@@ -5,13 +5,18 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/intmath.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/rand.h"
+#include "chain/nonfinal.h"
 
 #define READ_AT_ONCE 1000    /* while the mempool is locked */
 #define RESUBMIT_MAX 10000   /* at one time */
 #define OWN_MISSING_MS 60000 /* until those that were not taken are handed over again */
 #define OWN_LOOK_MS 600000   /* until it is looked whether all are there */
+#define AGAIN_MIN_MS 600000  /* until all are told again: a random time, so that nobody can tell */
+#define AGAIN_MEAN_MS 1800000.0 /* by the schedule whose they are */
 
 /* --- chain thread --------------------------------------------------------------------------- */
 
@@ -123,57 +128,105 @@ static enum err tell_all(struct wallet_follow *f, struct followed *d, struct err
 /* --- unconfirmed ones that are not in it ------------------------------------------------------ */
 
 struct missing {
-    struct mempool *pool;
+    struct chain *chain;
+    bool all;                               /* those that are there too */
     struct tx_submission own[RESUBMIT_MAX]; /* to be handed over again */
     struct txid left[RESUBMIT_MAX];         /* thought to be there */
-    size_t n_own, n_left;
+    size_t n_own, n_left, n_absent;         /* n_absent: of own, those that are not there */
     struct error *e;
 };
+
+static struct missing *missing_new(struct chain *c, bool all, struct error *e)
+{
+    struct missing *m = try_alloc(1, sizeof *m);
+    if (!m) {
+        error_set(e, ERR_NOMEM, "no memory for unconfirmed transactions");
+        return NULL;
+    }
+    memset(m, 0, sizeof *m);
+    m->chain = c;
+    m->all = all;
+    m->e = e;
+    return m;
+}
 
 static bool look(void *ctx, const struct history_tx *t)
 {
     struct missing *m = ctx;
-    if (mempool_contains(m->pool, &t->tx->id))
-        return true;
-    if (t->in_mempool)
-        m->left[m->n_left++] = t->tx->id;
-    if (t->from_us && !t->abandoned && t->conflict.height == HISTORY_NO_HEIGHT) {
+    const struct txid *id = &t->tx->id;
+    const bool in_mempool = mempool_contains(chain_mempool(m->chain), id);
+    const bool absent = !in_mempool && !nonfinal_contains(chain_nonfinal(m->chain), id);
+    if (!in_mempool && t->in_mempool)
+        m->left[m->n_left++] = *id;
+    if ((m->all || absent) && t->from_us && !t->abandoned &&
+        t->conflict.height == HISTORY_NO_HEIGHT) {
         struct tx *tx = tx_new(t->tx->raw.data, t->tx->raw.len, m->e);
+        m->n_absent += tx && absent;
         if (tx)
             m->own[m->n_own++] = (struct tx_submission){ .tx = tx, .allow_high_fee = true };
     }
     return m->n_own < RESUBMIT_MAX && m->n_left < RESUBMIT_MAX;
 }
 
-static void submit(struct wallet_follow *f, struct followed *d, struct missing *m)
+/* Those the chain knows already are told to peers again (relay_tx_results.c). */
+static enum err hand_over(struct missing *m, struct wallet *w, struct error *e)
 {
-    struct error e = { .code = OK };
-    if (m->n_own && chain_submit_txs(f->chain, m->own, m->n_own, &e))
-        log_debug(LOGC_WALLET, "wallet \"%s\": %s", wallet_name(d->w), e.text);
-    else if (m->n_own)
-        log_debug(LOGC_WALLET, "wallet \"%s\": %zu unconfirmed transactions handed over again",
-                 wallet_name(d->w), m->n_own);
+    if (!m->n_own)
+        return OK;
+    log_debug(LOGC_WALLET, "wallet \"%s\": %zu unconfirmed transactions handed over again",
+              wallet_name(w), m->n_own);
+    return chain_submit_txs(m->chain, m->own, m->n_own, e);
+}
+
+static void missing_free(struct missing *m)
+{
     tx_submissions_clear(m->own, m->n_own);
     for (size_t i = 0; i < m->n_own; i++)
         tx_unref(m->own[i].tx);
+    free(m);
 }
 
 static enum err bring_back(struct wallet_follow *f, struct followed *d, struct error *e)
 {
-    struct missing *m = try_alloc(1, sizeof *m);
+    const int64_t now = clock_mono_ms();
+    struct missing *m = missing_new(f->chain, now >= d->again_ms, e);
+    struct error why = { .code = OK };
     if (!m)
-        return error_set(e, ERR_NOMEM, "no memory for unconfirmed transactions");
-    memset(m, 0, sizeof *m);
-    m->pool = chain_mempool(f->chain);
-    m->e = e;
+        return ERR_NOMEM;
     wallet_lock(d->w);
     enum err rc = history_list_unconfirmed(wallet_history(d->w), look, m, e);
     for (size_t i = 0; i < m->n_left && !rc; i++)
         rc = wallet_mempool_remove(d->w, &m->left[i], NULL, e);
     wallet_unlock(d->w);
-    submit(f, d, m); /* without the lock: the chain thread judges */
-    d->own_ms = clock_mono_ms() + (m->n_own ? OWN_MISSING_MS : OWN_LOOK_MS);
-    free(m);
+    if (hand_over(m, d->w, &why)) /* without the lock: the chain thread judges */
+        log_debug(LOGC_WALLET, "wallet \"%s\": %s", wallet_name(d->w), why.text);
+    if (m->all)
+        d->again_ms = now + AGAIN_MIN_MS + (int64_t)rand_exp(AGAIN_MEAN_MS);
+    d->own_ms = MIN_OF(now + (m->n_absent ? OWN_MISSING_MS : OWN_LOOK_MS), d->again_ms);
+    missing_free(m);
+    return rc;
+}
+
+static bool is_on_its_way(const struct tx_result *r)
+{
+    return r->outcome == TX_ACCEPTED || r->outcome == TX_PARKED || r->outcome == TX_KNOWN;
+}
+
+enum err wallet_follow_resend(void *ctx, struct wallet *w, struct buf *ids, struct error *e)
+{
+    struct wallet_follow *f = ctx;
+    struct missing *m = missing_new(f->chain, true, e);
+    if (!m)
+        return ERR_NOMEM;
+    wallet_lock(w);
+    enum err rc = history_list_unconfirmed(wallet_history(w), look, m, e);
+    wallet_unlock(w);
+    if (!rc)
+        rc = hand_over(m, w, e);
+    for (size_t i = 0; i < m->n_own && !rc; i++)
+        if (is_on_its_way(&m->own[i].result))
+            buf_put(ids, m->own[i].tx->id.b, sizeof m->own[i].tx->id.b);
+    missing_free(m);
     return rc;
 }
 

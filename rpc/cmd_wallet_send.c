@@ -303,6 +303,27 @@ static struct rpc_result cmd_settxfee(struct rpc_call *call)
     return rpc_done();
 }
 
+/* --- resendwallettransactions --------------------------------------------------------------- */
+
+static struct rpc_result cmd_resendwallettransactions(struct rpc_call *call)
+{
+    struct wallet *w = rpc_wallet(call);
+    struct error e = { .code = OK };
+    struct buf ids;
+    if (!w)
+        return rpc_failed(call);
+    const struct rpc_wallet_service *s = call->env->wallets;
+    buf_init(&ids);
+    const enum err rc = s->resend(s->ctx, w, &ids, &e);
+    jw_array_open(call->out);
+    for (size_t i = 0; i < ids.len; i += sizeof(struct txid))
+        jw_hash(call->out, ids.data + i);
+    jw_array_close(call->out);
+    buf_clear(&ids);
+    wallet_unref(w);
+    return rc ? rpc_wallet_fail(call, &e) : rpc_done();
+}
+
 static const struct rpc_command rows[] = {
     { .name = "sendtoaddress",
       .category = "wallet",
@@ -360,5 +381,13 @@ static const struct rpc_command rows[] = {
       .example = "0.00001",
       .params = { { "amount", RPC_AMOUNT, RPC_REQUIRED, RPC_CLI_JSON,
                     "A kilobyte; 0: what the mempool asks" } } },
+    { .name = "resendwallettransactions",
+      .category = "wallet",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_resendwallettransactions,
+      .help = "Tells peers that do not know them of the wallet's unconfirmed transactions now. The "
+              "node does it by itself, at the start and then at random times.",
+      .result = "[\"txid\", ...] Those that the node holds, or has taken now",
+      .example = "" },
 };
 const struct rpc_group rpc_wallet_send_commands = { rows, COUNT_OF(rows) };

@@ -26,6 +26,9 @@ struct rpc_wallet_service {
     /* Why a wallet does not follow the chain, into text (may be cut); false: it does. */
     bool (*trouble)(void *ctx, const char *name, char *text, size_t room);
     uint64_t (*memory)(void *ctx); /* bytes of all wallets, at the last look */
+    /* Hands the wallet's own unconfirmed transactions to the chain once more, which tells peers;
+     * appends the ids of those that it takes. */
+    enum err (*resend)(void *ctx, struct wallet *w, struct buf *ids, struct error *e);
     void *ctx;
 };
 

@@ -237,5 +237,28 @@ def what_addresses_have_received(t):
     raises_rpc(-8, lambda: rpc.listreceivedbyaddress(-1), "minconf")
 
 
+# --- peers are told again ------------------------------------------------------------------------
+
+def told(peer, txid):
+    wanted = bytes.fromhex(txid)[::-1]
+    peer.wait_for("inv", 20, match=lambda p: wanted in p, seen=True)
+
+
+@case(timeout=90)
+def peers_are_told_again(t):
+    node = rich_node(t)
+    first = t.peer(node)
+    txid = node.rpc.sendtoaddress(ADDRESS, 1)
+    told(first, txid)
+    later = t.peer(node)
+    equal(node.rpc.resendwallettransactions(), [txid])
+    told(later, txid)
+    node.restart()
+    equal(node.rpc.getrawmempool(), [txid], "out of mempool.dat, which alone is told to nobody")
+    told(t.peer(node), txid)
+    mine(node)
+    equal(node.rpc.resendwallettransactions(), [], "it is confirmed")
+
+
 if __name__ == "__main__":
     main()
