@@ -38,7 +38,7 @@ def a_payment_goes_from_one_wallet_to_another(t):
     equal(b.rpc.getbalance(), 0)
     to = b.rpc.getnewaddress("from A")
     txid = a.rpc.sendtoaddress(to, 10, "rent", "landlord")
-    in_both_pools(t, a, b, txid)
+    in_both_pools(a, b, txid)
     t.wait(lambda: b.rpc.getunconfirmedbalance() == 10)
     equal(b.rpc.getbalance(), 0, "not trusted before it is confirmed")
     sent = a.rpc.gettransaction(txid)
@@ -61,7 +61,7 @@ def a_payment_goes_from_one_wallet_to_another(t):
     equal([(d["category"], d["amount"], d["fee"], d["abandoned"]) for d in
            a.rpc.gettransaction(txid)["details"]], [("send", -10, -fee, False)])
     back = b.rpc.sendtoaddress(a.rpc.getnewaddress(), 10, "", "", True)
-    in_both_pools(t, a, b, back)
+    in_both_pools(a, b, back)
     equal(balances(b.rpc), (0, 0, 0), "the recipient pays the fee")
 
 
@@ -69,7 +69,7 @@ def a_payment_goes_from_one_wallet_to_another(t):
 def a_reorganisation_takes_a_payment_away_and_it_comes_again(t):
     a, b = two_nodes(t)
     txid = a.rpc.sendtoaddress(b.rpc.getnewaddress(), 10)
-    in_both_pools(t, a, b, txid)
+    in_both_pools(a, b, txid)
     block = mine(a, 1, a.rpc.getnewaddress())[0]
     t.wait_same_tip(a, b)
     fee = -a.rpc.gettransaction(txid)["fee"]
@@ -271,7 +271,7 @@ def keys_move_from_one_wallet_to_another(t):
     a, b = two_nodes(t)
     address = a.rpc.getnewaddress()
     txid = a.rpc.sendtoaddress(address, 7)
-    in_both_pools(t, a, b, txid)
+    in_both_pools(a, b, txid)
     mine(a)
     t.wait_same_tip(a, b)
     change = a.rpc.getrawchangeaddress()
