@@ -92,6 +92,17 @@ static void help_of_each_command_names_its_parameters(void **state)
     }
 }
 
+/* A line that begins with the whole name: signmessage is not signmessagewithprivkey. */
+static bool list_has(const char *text, const char *name)
+{
+    char line[128];
+    snprintf(line, sizeof line, "\n%s", name);
+    for (const char *at = text; (at = strstr(at, line)); at++)
+        if (strchr(" \n", at[strlen(line)])) /* the end of the text as well */
+            return true;
+    return false;
+}
+
 static void the_list_shows_every_visible_command_and_no_hidden_one(void **state)
 {
     const struct rpc_table *t = *state;
@@ -103,10 +114,7 @@ static void the_list_shows_every_visible_command_and_no_hidden_one(void **state)
     assert_non_null(strstr(text, "== Control ==\n"));
     for (size_t i = 0; i < rpc_table_count(t); i++) {
         const struct rpc_command *c = rpc_table_at(t, i);
-        char line[128];
-        snprintf(line, sizeof line, "\n%s", c->name);
-        const char *at = strstr(text, line);
-        bool listed = at && (at[strlen(line)] == ' ' || at[strlen(line)] == '\n' || !at[strlen(line)]);
+        const bool listed = list_has(text, c->name);
         if (listed == !!(c->flags & RPC_HIDDEN))
             fail_msg("%s: %s", c->name, listed ? "listed though hidden" : "not listed");
     }
