@@ -1,5 +1,5 @@
 /*
- * signrawtransaction, with keys the caller gives. Outputs that are spent are looked up in the
+ * signrawtransaction, with keys the caller gives or those of a wallet. Outputs that are spent are looked up in the
  * mempool and the chain, or given too; the transaction may come in several versions, of which the
  * signatures are brought together.
  */
@@ -12,6 +12,7 @@
 #include <json-c/json.h>
 
 #include "base/amount.h"
+#include "base/hash.h"
 #include "base/intmath.h"
 #include "base/mem.h"
 #include "chain/chain.h"
@@ -21,6 +22,7 @@
 #include "rpc/keys.h"
 #include "rpc/params.h"
 #include "rpc/tx_arg.h"
+#include "rpc/wallet_call.h"
 #include "script/sign.h"
 #include "script/template.h"
 
@@ -220,11 +222,8 @@ static bool take_prevtxs(struct work *w)
 static bool take_keys(struct work *w)
 {
     struct json_object *list = w->call->argv[2];
-    if (!list) {
-        rpc_fail(w->call, RPC_WALLET_NOT_FOUND,
-                 "Keys of wallets do not sign here: give those that shall sign as privkeys");
-        return false;
-    }
+    if (!list)
+        return true; /* those of a wallet, once it is known what is spent */
     size_t n = json_object_array_length(list);
     if (n > KEYS_MAX) {
         rpc_fail(w->call, RPC_INVALID_PARAMETER, "privkeys has more than %d keys", KEYS_MAX);
@@ -247,6 +246,82 @@ static bool take_keys(struct work *w)
         private_key_wipe(&key);
     }
     return true;
+}
+
+/* Keys of a wallet that unlock what is spent, each once. */
+struct own_keys {
+    struct work *work;
+    struct wallet *wallet;
+    struct scripts *seen;
+};
+
+/* P2PKH of the key, or any script that is of one key. Not ours, or watched: nothing happens. */
+static bool add_own_key(struct own_keys *o, struct span script)
+{
+    struct work *w = o->work;
+    struct wallet_key known;
+    struct owner ignored;
+    struct private_key key;
+    struct error e = { .code = OK };
+    if (scripts_find(o->seen, script, &ignored) ||
+        !wallet_find_key(o->wallet, script, &known) || !known.spendable)
+        return true;
+    if (w->signer.n_keys == KEYS_MAX) {
+        rpc_fail(w->call, RPC_INVALID_PARAMETER, "more than %d keys would sign", KEYS_MAX);
+        return false;
+    }
+    enum err rc = scripts_add(o->seen, script, (struct owner){ .kind = OWNER_SPENDABLE })
+                      ? wallet_get_secret(o->wallet, &known, key.secret, &e)
+                      : error_set(&e, ERR_NOMEM, "out of memory for the keys");
+    if (rc) {
+        rpc_wallet_fail(w->call, &e);
+        return false;
+    }
+    key.compressed = known.key_len == EC_PUBKEY_SIZE;
+    signing_key_init(&w->keys[w->signer.n_keys++], &key);
+    private_key_wipe(&key);
+    return true;
+}
+
+static bool add_own_keys(struct own_keys *o, struct span script)
+{
+    struct script_match m;
+    uint8_t hash[20], one[SCRIPT_P2PKH_SIZE];
+    bool good = true;
+    script_classify(script, SCRIPT_ERA_ORIGINAL, &m);
+    if (m.type != SCRIPT_TYPE_MULTISIG)
+        return add_own_key(o, script);
+    for (unsigned i = 0; i < m.n_keys && good; i++) {
+        hash160(hash, m.data[i].data, m.data[i].len);
+        script_make_p2pkh(one, hash);
+        good = add_own_key(o, span_of(one, sizeof one));
+    }
+    return good;
+}
+
+static bool take_own_keys(struct work *w)
+{
+    struct own_keys o = { .work = w };
+    if (w->call->argv[2])
+        return true;
+    if (!w->call->env->wallets) {
+        rpc_fail(w->call, RPC_WALLET_NOT_FOUND,
+                 "There are no wallets: give the keys that shall sign as privkeys");
+        return false;
+    }
+    w->keys = take_memory(w, KEYS_MAX, sizeof *w->keys);
+    o.wallet = w->keys ? rpc_wallet(w->call) : NULL;
+    if (!o.wallet)
+        return false;
+    bool good = true;
+    o.seen = scripts_new();
+    for (size_t i = 0; i < w->versions[0].n_in && good; i++)
+        good = !w->spent[i].known || add_own_keys(&o, w->spent[i].script);
+    for (size_t i = 0; i < w->n_redeem && good; i++)
+        good = add_own_keys(&o, w->redeem[i]);
+    scripts_free(o.seen);
+    wallet_unref(o.wallet);
+    return good;
 }
 
 static const struct { const char *name; uint32_t bits; } hash_type_words[] = {
@@ -443,7 +518,7 @@ static struct rpc_result cmd_signrawtransaction(struct rpc_call *call)
     arena_init(&w.arena);
     buf_init(&w.raw);
     bool good = take_hash_type(&w) && take_versions(&w) && take_keys(&w) && find_spent(&w) &&
-                take_prevtxs(&w) && sign_all(&w) && put_signed(&w);
+                take_prevtxs(&w) && take_own_keys(&w) && sign_all(&w) && put_signed(&w);
     work_clear(&w);
     return good ? rpc_done() : rpc_failed(call);
 }
@@ -453,8 +528,9 @@ static const struct rpc_command rows[] = {
       .category = "rawtransactions",
       .where = RPC_ON_WORKER,
       .fn = cmd_signrawtransaction,
-      .help = "Signs inputs of a transaction with keys that are given. Versions of it signed by "
-              "others may follow each other; their signatures are brought together.",
+      .help = "Signs inputs of a transaction with keys that are given, or those of the wallet. "
+              "Versions of it signed by others may follow each other; their signatures are brought "
+              "together.",
       .result = "{hex, complete, errors:[{txid, vout, scriptSig, sequence, error}, ...]}",
       .example = "\"hex\" '[]' '[\"privkey\"]'",
       .params = { { "hexstring", RPC_HEX, RPC_REQUIRED, RPC_CLI_TEXT,
@@ -463,7 +539,7 @@ static const struct rpc_command rows[] = {
                     "Outputs it spends that the node does not know: [{\"txid\",\"vout\","
                     "\"scriptPubKey\",\"amount\",\"redeemScript\"}, ...]" },
                   { "privkeys", RPC_ARRAY, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "Keys (WIF); those of wallets do not sign here, so that some are needed" },
+                    "Keys (WIF) that alone sign; not given: those of the wallet" },
                   { "sighashtype", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT,
                     "ALL|FORKID (default), NONE|FORKID or SINGLE|FORKID, then |CHRONICLE and "
                     "|ANYONECANPAY as wanted" } } },

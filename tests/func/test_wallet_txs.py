@@ -8,6 +8,7 @@ from wallets import COIN, REWARD, mine, rich_node
 OTHER = "mrCDrCybB6J1vRfbwM5hemdJz73FwDBC8r"
 SCRIPT_ADDRESS = "2MzQwSSnBHWHqSAqtTVQ6v47XtaisrJa1Vc"
 UNKNOWN = "77" * 32
+KEY_ONE = "cMahea7zqjxrtgAbB7LSGbcQUr1uX1ojuat9jZodMN87JcbXMTcA"  # the secret 1
 
 
 def outputs(rpc, txid):
@@ -235,6 +236,39 @@ def what_addresses_have_received(t):
     raises_rpc(-4, lambda: rpc.getreceivedbyaddress(ADDRESS), "not found in wallet")
     raises_rpc(-8, lambda: rpc.getreceivedbyaddress(rent, -1), "minconf")
     raises_rpc(-8, lambda: rpc.listreceivedbyaddress(-1), "minconf")
+
+
+# --- transactions made by hand -------------------------------------------------------------------
+
+@case(timeout=90)
+def keys_of_the_wallet_sign(t):
+    node = rich_node(t)
+    rpc = node.rpc
+    coin = rpc.listunspent()[0]
+    spend = [{"txid": coin["txid"], "vout": coin["vout"]}]
+    raw = rpc.createrawtransaction(spend, {ADDRESS: REWARD - Decimal("0.001")})
+    equal(rpc.signrawtransaction(raw, [], [])["complete"], False, "no key was given")
+    signed = rpc.signrawtransaction(raw)
+    equal(signed["complete"], True)
+    strange = rpc.createrawtransaction([{"txid": UNKNOWN, "vout": 0}], {ADDRESS: 1})
+    equal(rpc.signrawtransaction(strange)["complete"], False, "not known")
+    # A multisig of two keys, of which the wallet has one, then both.
+    keys = [rpc.decoderawtransaction(signed["hex"])["vin"][0]["scriptSig"]["hex"][-66:],
+            "02" + "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"]
+    script = "52" + "".join("21" + key for key in keys) + "52ae"
+    prev = [{"txid": UNKNOWN, "vout": 1, "scriptPubKey": script, "amount": 1}]
+    both = rpc.createrawtransaction([{"txid": UNKNOWN, "vout": 1}], {ADDRESS: "0.9"})
+    equal(rpc.signrawtransaction(both, prev)["complete"], False, "one of two")
+    rpc.importprivkey(KEY_ONE, "", False)
+    equal(rpc.signrawtransaction(both, prev)["complete"], True)
+    rpc.encryptwallet("correct horse")
+    raises_rpc(-13, lambda: rpc.signrawtransaction(raw), "walletpassphrase")
+    rpc.walletpassphrase("correct horse", 60)
+    equal(rpc.signrawtransaction(raw), signed)
+    txid = rpc.sendrawtransaction(signed["hex"])
+    equal(rpc.gettransaction(txid)["amount"], -REWARD + Decimal("0.001"))
+    node.restart("-disablewallet")
+    raises_rpc(-18, lambda: rpc.signrawtransaction(raw), "no wallets")
 
 
 # --- peers are told again ------------------------------------------------------------------------
