@@ -88,6 +88,7 @@ struct rpc_wallet_service wallet_setup_service(const struct settings *s, struct 
     return (struct rpc_wallet_service){
         .wallets = all,
         .fee_per_kb = config_amount(s->config, "paytxfee"),
+        .dir = s->net_dir,
         .pruned = config_int(s->config, "prune") > 0,
         .settle = wallet_follow_settle,
         .let_go = wallet_follow_let_go,

@@ -27,11 +27,14 @@ static bool is_directory(const char *path)
 
 static struct rpc_result backup(struct rpc_call *call, struct wallet *w)
 {
-    const char *destination = rpc_text(call, 0, "");
     struct error e = { .code = OK };
+    if (!*rpc_text(call, 0, ""))
+        return rpc_fail(call, RPC_INVALID_PARAMETER, "destination can not be empty");
+    char *destination = rpc_wallet_path(call, 0);
     char *path = is_directory(destination) ? path_join(destination, wallet_name(w))
                                            : xstrdup(destination);
     const enum err rc = wallet_backup(w, path, NULL, &e);
+    free(destination);
     free(path);
     if (rc)
         return rpc_fail(call, RPC_WALLET_ERROR, "Error: Wallet backup failed! %s", e.text);
@@ -44,16 +47,12 @@ static struct rpc_result cmd_backupwallet(struct rpc_call *call)
     return rpc_with_wallet(call, backup);
 }
 
-static struct rpc_result cmd_restorewallet(struct rpc_call *call)
+static struct rpc_result restore(struct rpc_call *call, const struct rpc_wallet_service *s,
+                                 const char *path)
 {
-    const struct rpc_wallet_service *s = rpc_wallet_service(call);
-    const struct wallet_new how = { .backup = rpc_text(call, 1, "") };
+    const struct wallet_new how = { .backup = path };
     struct error e = { .code = OK };
     struct wallet *w = NULL;
-    if (!s)
-        return rpc_failed(call);
-    if (!path_exists(how.backup))
-        return rpc_fail(call, RPC_INVALID_PARAMETER, "Backup file does not exist");
     if (wallets_create(s->wallets, rpc_text(call, 0, ""), &how, &w, &e))
         return rpc_fail(call, RPC_WALLET_ERROR, "Wallet restoration failed: %s", e.text);
     jw_object_open(call->out);
@@ -62,6 +61,21 @@ static struct rpc_result cmd_restorewallet(struct rpc_call *call)
     jw_object_close(call->out);
     wallet_unref(w);
     return rpc_done();
+}
+
+static struct rpc_result cmd_restorewallet(struct rpc_call *call)
+{
+    const struct rpc_wallet_service *s = rpc_wallet_service(call);
+    struct rpc_result r;
+    if (!s)
+        return rpc_failed(call);
+    char *path = rpc_wallet_path(call, 1);
+    if (path_exists(path))
+        r = restore(call, s, path);
+    else
+        r = rpc_fail(call, RPC_INVALID_PARAMETER, "Backup file does not exist");
+    free(path);
+    return r;
 }
 
 /* --- the phrase ----------------------------------------------------------------------------- */
@@ -108,7 +122,8 @@ static const struct rpc_command rows[] = {
       .where = RPC_ON_WORKER,
       .fn = cmd_backupwallet,
       .help = "Writes the keys and labels to a file and reads it back. A file there is replaced "
-              "when it is an older backup of this wallet, and kept when it is anything else.",
+              "when it is an older backup of this wallet, and kept when it is anything else. A "
+              "relative path begins at the directory of the network.",
       .result = "null",
       .example = "/mnt/stick/savings.backup",
       .params = { { "destination", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT,

@@ -34,6 +34,8 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_wallet_coins_commands,
     &rpc_wallet_locks_commands,
     &rpc_wallet_files_commands,
+    &rpc_wallet_dump_commands,
+    &rpc_wallet_import_commands,
     &rpc_wallet_labels_commands,
     &rpc_wallet_messages_commands,
     &rpc_wallet_received_commands,

@@ -35,6 +35,8 @@ extern const struct rpc_group rpc_wallet_keys_commands;
 extern const struct rpc_group rpc_wallet_coins_commands;
 extern const struct rpc_group rpc_wallet_locks_commands;
 extern const struct rpc_group rpc_wallet_files_commands;
+extern const struct rpc_group rpc_wallet_dump_commands;
+extern const struct rpc_group rpc_wallet_import_commands;
 extern const struct rpc_group rpc_wallet_labels_commands;
 extern const struct rpc_group rpc_wallet_messages_commands;
 extern const struct rpc_group rpc_wallet_received_commands;

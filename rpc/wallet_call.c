@@ -6,8 +6,10 @@
 #include <time.h>
 
 #include "base/address.h"
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "chain/chain.h"
 #include "rpc/keys.h"
 #include "script/template.h"
@@ -158,6 +160,12 @@ bool rpc_wallet_address(struct rpc_call *call, const char *text, struct buf *scr
     return false;
 }
 
+char *rpc_wallet_path(struct rpc_call *call, size_t i)
+{
+    const char *path = rpc_text(call, i, "");
+    return *path == '/' ? xstrdup(path) : path_join(call->env->wallets->dir, path);
+}
+
 bool rpc_wallet_key_address(struct rpc_call *call, const char *text, struct buf *script)
 {
     if (!rpc_wallet_address(call, text, script))
@@ -223,16 +231,22 @@ void jw_put_label(struct rpc_call *call, struct wallet *w, const char *key, stru
     buf_clear(&label);
 }
 
+bool rpc_wallet_key_path(struct wallet *w, const struct wallet_key *k,
+                         char text[RPC_KEY_PATH_MAX])
+{
+    if (k->derived)
+        snprintf(text, RPC_KEY_PATH_MAX, "m/44'/%u'/0'/%u/%u",
+                 (unsigned)wallet_params(w)->coin_type, (unsigned)k->branch, (unsigned)k->index);
+    return k->derived;
+}
+
 static void put_key(struct rpc_call *call, struct wallet *w, const struct wallet_key *k)
 {
+    char path[RPC_KEY_PATH_MAX];
     jw_put_hex(call->out, "pubkey", k->key, k->key_len);
     jw_put_bool(call->out, "iscompressed", k->key_len == EC_PUBKEY_SIZE);
-    if (!k->derived)
-        return;
-    char path[64];
-    snprintf(path, sizeof path, "m/44'/%u'/0'/%u/%u", (unsigned)wallet_params(w)->coin_type,
-             (unsigned)k->branch, (unsigned)k->index);
-    jw_put_text(call->out, "hdkeypath", path);
+    if (rpc_wallet_key_path(w, k, path))
+        jw_put_text(call->out, "hdkeypath", path);
 }
 
 void jw_put_ownership(struct rpc_call *call, struct span script)

@@ -18,6 +18,7 @@ struct rpc_wallet_service {
     struct wallets *wallets;
     _Atomic int64_t fee_per_kb; /* -paytxfee, settxfee; satoshis; 0: what the mempool asks */
     bool pruned;        /* blocks may be gone */
+    const char *dir;    /* of the network, where relative paths begin */
     /* Waits a moment until the wallets know what the chain knew at the call; not while they are far
      * behind. */
     void (*settle)(void *ctx);
@@ -50,6 +51,8 @@ struct rpc_result rpc_with_wallet(struct rpc_call *call,
 struct rpc_result rpc_wallet_fail(struct rpc_call *call, const struct error *e);
 /* The script of an address of this network; "Invalid Bitcoin address" (-5). */
 bool rpc_wallet_address(struct rpc_call *call, const char *text, struct buf *script);
+/* A parameter as the path of a file; a relative one begins at the directory of the network. Heap. */
+char *rpc_wallet_path(struct rpc_call *call, size_t i);
 /* The P2PKH script of an address, which alone can be of a key. False: call has failed. */
 bool rpc_wallet_key_address(struct rpc_call *call, const char *text, struct buf *script);
 /* Accounts are no more than labels: all of them together is what can be asked for. */
@@ -58,6 +61,10 @@ bool rpc_wallet_all_accounts(struct rpc_call *call, size_t i);
 /* The address of a script, in text; NULL when it has none. */
 const char *rpc_script_address(const struct rpc_call *call, struct span script,
                                char text[ADDRESS_TEXT_MAX]);
+/* "m/44'/..." of a key that was derived; false for others. */
+#define RPC_KEY_PATH_MAX 64
+bool rpc_wallet_key_path(struct wallet *w, const struct wallet_key *k,
+                         char text[RPC_KEY_PATH_MAX]);
 /* "address" of a script, left out when it has none. */
 void jw_put_address(struct rpc_call *call, struct span script);
 /* The label of a script as member key; empty when it has none. The caller has locked the wallet. */

@@ -85,7 +85,9 @@ def a_backup_is_restored_under_another_name(t):
     rpc.createwallet("small")
     raises_rpc(-4, lambda: WalletRpc(node, "small").backupwallet(path), "backup failed")
     raises_rpc(-4, lambda: WalletRpc(node, "small").backupwallet(t.path("no/such/file")))
-    raises_rpc(-4, lambda: WalletRpc(node, "small").backupwallet(""))
+    raises_rpc(-8, lambda: WalletRpc(node, "small").backupwallet(""))
+    WalletRpc(node, "small").backupwallet("small.backup")
+    check(os.path.exists(os.path.join(node.net_directory, "small.backup")), "a relative path")
     rpc.unloadwallet("small")
     equal(rpc.restorewallet("copy", path), {"name": "copy", "warning": ""})
     copy, first = caught_up(t, node, "copy"), WalletRpc(node, "default")
@@ -225,6 +227,161 @@ def validateaddress_tells_whose_an_address_is(t):
     equal(rpc.validateaddress(address)["ismine"], False, "no wallet was named of two")
     equal(WalletRpc(node, "default").validateaddress(address), own)
     equal(WalletRpc(node, "other").validateaddress(address)["ismine"], False)
+
+
+# --- imports -------------------------------------------------------------------------------------
+
+def paid(node):
+    """A wallet with three addresses that were paid, and what each got."""
+    rich = wallet(node, "rich")
+    addresses = [rich.getnewaddress() for _ in range(3)]
+    for address in addresses:
+        mine(node, 1, address)
+    mine(node, 100)
+    return rich, addresses
+
+
+def watched(rpc, minconf=1):
+    return rpc.getbalance("*", minconf, True)
+
+
+@case(timeout=120)
+def addresses_keys_and_scripts_are_watched(t):
+    node = t.node()
+    rich, (one, two, three) = paid(node)
+    key = rich.validateaddress(two)["pubkey"]
+    script = rich.validateaddress(three)["scriptPubKey"]
+    rpc = wallet(node, "watch")
+    equal(rpc.importaddress(one, "first", False), None)
+    equal(watched(rpc), 0, "no rescan was asked for")
+    equal(rpc.importpubkey(key, "second"), None)
+    equal((watched(rpc), rpc.getbalance()), (2 * REWARD, 0))
+    equal(rpc.importaddress(script), None)
+    equal(watched(rpc), 3 * REWARD)
+    equal([rpc.getaccount(a) for a in (one, two, three)], ["first", "second", ""])
+    equal(rpc.listaccounts(), {"": 0})
+    equal(rpc.listaccounts(1, True), {"first": REWARD, "second": REWARD, "": REWARD})
+    own = rpc.validateaddress(two)
+    equal((own["ismine"], own["iswatchonly"], own["pubkey"]), (False, True, key))
+    equal(rpc.getaddressesbyaccount("first"), [one])
+    raises_rpc(-4, lambda: rpc.dumpprivkey(one))
+    raises_rpc(-6, lambda: rpc.sendtoaddress(ADDRESS, 1))
+    equal(rpc.importaddress(one, "again"), None, "known: the label is another")
+    equal(rpc.getaccount(one), "again")
+    equal(rpc.importprivkey(rich.dumpprivkey(one)), None, "now it can be spent")
+    equal(rpc.getbalance(), REWARD)
+    node.restart("-wallet=watch")
+    equal((watched(rpc), rpc.getbalance()), (3 * REWARD, REWARD))
+
+
+@case(timeout=60)
+def imports_tell_wrong_calls_apart(t):
+    node = t.node()
+    rpc = node.rpc
+    own = rpc.getnewaddress()
+    raises_rpc(-5, lambda: rpc.importaddress("x"), "Invalid Bitcoin address or script")
+    raises_rpc(-5, lambda: rpc.importaddress(""))
+    raises_rpc(-5, lambda: rpc.importaddress(OTHER_NETWORK))
+    raises_rpc(-5, lambda: rpc.importaddress(ADDRESS, "", False, True), "p2sh flag")
+    raises_rpc(-4, lambda: rpc.importaddress(own, "", False), "already contains")
+    raises_rpc(-4, lambda: rpc.importpubkey(rpc.validateaddress(own)["pubkey"]), "already")
+    raises_rpc(-4, lambda: rpc.importaddress("51" * 10001, "", False))
+    raises_rpc(-5, lambda: rpc.importaddress("xpub1"), "extended public key")
+    raises_rpc(-8, lambda: rpc.importaddress("xpub1", "label"), "no label")
+    raises_rpc(-5, lambda: rpc.importpubkey("zz"), "hex string")
+    raises_rpc(-5, lambda: rpc.importpubkey("05" + "02" * 32), "not a valid public key")
+    equal(rpc.importaddress("51", "one", False, True), None)
+    equal(len(rpc.getaddressesbyaccount("one")), 1, "the address of the script")
+
+
+@case(timeout=60)
+def all_addresses_below_an_xpub_are_watched(t):
+    node = t.node()
+    xpub = ("tpubDCzyjvHiRGURvMJvUXVw1zW2Z79YxR7VDLf2bVCKo3LGJCM4V9M4trY9"
+            "aCWMA6nZ7iet5WEBARqQr459jd9cCeUA15vF1zRhiojF5kA8RHz")  # account 0 of PHRASE
+    owner, rpc = wallet(node, "owner", False, False, "", PHRASE), wallet(node, "watch")
+    addresses = [owner.getnewaddress() for _ in range(25)]
+    change = owner.getrawchangeaddress()
+    mine(node, 1, addresses[15])
+    mine(node, 1, addresses[24])
+    mine(node, 100, change)
+    equal(rpc.importaddress(xpub), None)
+    equal((watched(rpc), rpc.getbalance()), (watched(owner), 0))
+    check(rpc.validateaddress(change)["iswatchonly"], "change too")
+    equal(rpc.importaddress(xpub), None, "known")
+
+
+@case(timeout=120)
+def many_things_are_imported_at_once(t):
+    node = t.node()
+    rich, (one, two, three) = paid(node)
+    key = rich.validateaddress(two)["pubkey"]
+    secret = rich.dumpprivkey(three)
+    rpc = wallet(node, "many")
+    script = rpc.validateaddress(one)["scriptPubKey"]
+
+    def address(text, **more):
+        return {"scriptPubKey": {"address": text}, "timestamp": 0, **more}
+
+    equal(rpc.importmulti([address(one), address(two, pubkeys=[key], label="two")],
+                          {"rescan": False}), [{"success": True}] * 2)
+    equal(watched(rpc), 0)
+    equal(rpc.importmulti([address(three, keys=[secret], label="three")]), [{"success": True}])
+    equal((watched(rpc), rpc.getbalance(), rpc.listaccounts()["three"]),
+          (3 * REWARD, REWARD, REWARD))
+    now = wallet(node, "now")
+    equal(now.importmulti([{"scriptPubKey": script, "internal": True, "timestamp": "now"}]),
+          [{"success": True}])
+    equal(watched(now), REWARD, "the blocks are younger than what clocks may differ by")
+    bad = [address("x"), address(one, keys=[secret]), address(one, pubkeys=[key]),
+           address(one, keys=["x"]), address(one, keys=[secret], watchonly=True),
+           address(one, internal=True, label="x"), {"scriptPubKey": script, "timestamp": 0},
+           {"scriptPubKey": "zz", "timestamp": 0}, address(three), address(one, colour=1),
+           address(SCRIPT_ADDRESS, redeemscript="52"), {"timestamp": 0}]
+    equal([o["error"]["code"] for o in rpc.importmulti(bad)],
+          [-5, -5, -5, -5, -8, -8, -8, -5, -4, -3, -5, -8])
+    equal([o["success"] for o in rpc.importmulti([address("x"), address(one)])], [False, True])
+    raises_rpc(-3, lambda: rpc.importmulti([{"scriptPubKey": script}]), "Missing required timestamp")
+    raises_rpc(-3, lambda: rpc.importmulti([{"scriptPubKey": script, "timestamp": "then"}]))
+    raises_rpc(-3, lambda: rpc.importmulti([1]))
+    raises_rpc(-3, lambda: rpc.importmulti([], {"other": 1}))
+    equal(rpc.importmulti([]), [])
+
+
+@case(timeout=120)
+def keys_go_to_a_file_and_back(t):
+    node = t.node()
+    rich, (one, two, three) = paid(node)
+    rich.setaccount(two, 'a "b" 100% \u20ac')
+    rich.getrawchangeaddress()
+    path = t.path("keys.txt")
+    equal(rich.dumpwallet(path), {"filename": path})
+    equal(os.stat(path).st_mode & 0o077, 0, "nobody else reads it")
+    with open(path, encoding="ascii") as file:
+        text = file.read()
+    is_in("# phrase of the wallet: " + rich.getwalletphrase(), text)
+    for address in (one, two, three):
+        is_in(rich.dumpprivkey(address) + " ", text)
+        is_in("addr=" + address + " hdkeypath=m/44'/236'/0'/0/", text)
+    is_in("change=1 # addr=", text)
+    raises_rpc(-8, lambda: rich.dumpwallet(path), "already exists")
+    raises_rpc(-4, lambda: rich.dumpwallet(t.path("no/such/file")))
+    rpc = wallet(node, "copy")
+    equal(rpc.importwallet(path), None)
+    equal(rpc.getbalance(), rich.getbalance())
+    equal(rpc.getaccount(two), 'a "b" 100% \u20ac')
+    equal(rpc.importwallet(path), None, "nothing new")
+    raises_rpc(-8, lambda: rpc.importwallet(t.path("nothing")), "Cannot open")
+    with open(t.path("empty"), "w", encoding="ascii") as file:
+        file.write("# nothing\n\nno key\n")
+    raises_rpc(-4, lambda: rpc.importwallet(t.path("empty")), "no private key")
+    with open(t.path("bad"), "w", encoding="ascii") as file:
+        file.write(rich.dumpprivkey(one) + " 0 label=%zz\n")
+    raises_rpc(-4, lambda: rpc.importwallet(t.path("bad")), "label")
+    for w in (rich, rpc):
+        w.encryptwallet("words")
+    raises_rpc(-13, lambda: rich.dumpwallet(t.path("locked.txt")))
+    check(not os.path.exists(t.path("locked.txt")), "nothing is left")
 
 
 # --- messages ------------------------------------------------------------------------------------
