@@ -9,25 +9,10 @@ from decimal import Decimal
 
 from blocks import Block, TxOut, coinbase, from_display, push
 from framework import ADDRESS, BUILD, LONG, Rpc, Skip, case, check, equal, is_in, main, raises_rpc
+from wallet_rpc import WalletRpc, balances
 from wallets import COIN, MATURITY, REWARD, in_both_pools, mine, rich_node, two_nodes
 
 FAULT = os.path.join(BUILD, "tests", "fault", "fault.so")
-
-
-class WalletRpc(Rpc):
-    """As Rpc, at the address of one wallet."""
-
-    def __init__(self, node, wallet):
-        super().__init__(node.rpc_port, node.cookie)
-        self.wallet = wallet
-
-    def post(self, body, headers=None):
-        return super().post(body, headers, "/wallet/" + self.wallet)
-
-
-def balances(rpc):
-    info = rpc.getwalletinfo()
-    return tuple(info[k] for k in ("balance", "unconfirmed_balance", "immature_balance"))
 
 
 # --- the way of a payment ------------------------------------------------------------------------

@@ -234,6 +234,102 @@ static void own_keys_are_not_imported_twice(void **state)
     rig_stop(&r);
 }
 
+static void a_watched_public_key_gives_way_to_its_secret(void **state)
+{
+    (void)state;
+    struct rig r = rig_start(&from_phrase);
+    struct wallet_key k = { .key_len = 0 }, found;
+    uint8_t secret[32];
+    k.key_len = ec_pubkey_create(k.key, a_secret, true);
+    const struct span key = span_of(k.key, k.key_len);
+    const struct pay_script script = script_of_key(&k);
+    assert_int_equal(wallet_import_pubkey(r.w, span_of(k.key, 32), no_label, NULL), ERR_RANGE);
+    assert_int_equal(wallet_import_pubkey(r.w, no_label, no_label, NULL), ERR_RANGE);
+    assert_int_equal(wallet_import_pubkey(r.w, key, no_label, NULL), OK);
+    assert_int_equal(wallet_import_pubkey(r.w, key, no_label, NULL), ERR_EXISTS);
+    rig_reopen(&r);
+    assert_true(wallet_find_key(r.w, script_span(&script), &found));
+    assert_false(found.spendable);
+    assert_int_equal(found.key_len, k.key_len);
+    assert_int_equal(wallet_get_secret(r.w, &found, secret, NULL), ERR_NOTFOUND);
+    assert_int_equal(wallet_import_secret(r.w, a_secret, true, no_label, NULL), OK);
+    rig_reopen(&r);
+    assert_true(wallet_find_key(r.w, script_span(&script), &found));
+    assert_true(found.spendable);
+    rig_stop(&r);
+}
+
+/* --- what there is --- */
+
+struct told {
+    size_t derived, imported, watched, scripts;
+    size_t end_after; /* so many */
+};
+
+static enum err count_told(void *ctx, const struct wallet_key *k, struct span script,
+                           struct error *e)
+{
+    struct told *t = ctx;
+    assert_true(script.len > 0);
+    if (!k->key_len)
+        t->scripts++;
+    else if (k->derived)
+        t->derived++;
+    else if (k->spendable)
+        t->imported++;
+    else
+        t->watched++;
+    return --t->end_after ? OK : error_set(e, ERR_CANCELLED, "enough");
+}
+
+static void every_key_that_was_given_out_is_told_once(void **state)
+{
+    (void)state;
+    struct rig r = rig_start(&from_phrase);
+    struct told t = { .end_after = 100 };
+    uint8_t other[EC_PUBKEY_MAX], other_secret[32] = { 9 };
+    const struct pay_script script = foreign_script(1);
+    new_key(&r, KEYSTORE_RECEIVE);
+    new_key(&r, KEYSTORE_RECEIVE);
+    new_key(&r, KEYSTORE_CHANGE);
+    const size_t len = ec_pubkey_create(other, other_secret, true);
+    assert_int_equal(wallet_import_pubkey(r.w, span_of(other, len), no_label, NULL), OK);
+    assert_int_equal(wallet_import_secret(r.w, a_secret, true, no_label, NULL), OK);
+    assert_int_equal(wallet_import_script(r.w, script_span(&script), no_label, NULL), OK);
+    assert_int_equal(wallet_each(r.w, count_told, &t, NULL), OK);
+    assert_int_equal(t.derived, 3);
+    assert_int_equal(t.imported, 1);
+    assert_int_equal(t.watched, 1);
+    assert_int_equal(t.scripts, 1);
+    assert_int_equal(wallet_import_secret(r.w, other_secret, true, no_label, NULL), OK);
+    for (int again = 0; again < 2; again++) {
+        t = (struct told){ .end_after = 100 };
+        assert_int_equal(wallet_each(r.w, count_told, &t, NULL), OK);
+        assert_int_equal(t.imported, 2);
+        assert_int_equal(t.watched, 0);
+        rig_reopen(&r);
+    }
+    t = (struct told){ .end_after = 2 };
+    assert_int_equal(wallet_each(r.w, count_told, &t, NULL), ERR_CANCELLED);
+    assert_int_equal(t.derived + t.imported + t.watched, 2);
+    rig_stop(&r);
+}
+
+static void the_look_ahead_grows_and_never_shrinks(void **state)
+{
+    (void)state;
+    struct rig r = rig_start(&from_phrase);
+    const size_t before = scripts_count(wallet_scripts(r.w));
+    assert_int_equal(wallet_raise_gap_limit(r.w, 1, NULL), OK);
+    assert_int_equal(scripts_count(wallet_scripts(r.w)), before);
+    assert_int_equal(wallet_raise_gap_limit(r.w, 2 * TEST_GAP, NULL), OK);
+    assert_int_equal(scripts_count(wallet_scripts(r.w)), 2 * before);
+    assert_int_equal(wallet_params(r.w)->gap_limit, 2 * TEST_GAP);
+    rig_reopen(&r);
+    assert_int_equal(scripts_count(wallet_scripts(r.w)), before);
+    rig_stop(&r);
+}
+
 /* --- failures --- */
 
 static void a_half_made_store_is_no_wallet(void **state)
@@ -319,6 +415,9 @@ int main(void)
         cmocka_unit_test(a_watched_script_has_no_key),
         cmocka_unit_test(a_watched_script_whose_key_comes_is_spendable),
         cmocka_unit_test(own_keys_are_not_imported_twice),
+        cmocka_unit_test(a_watched_public_key_gives_way_to_its_secret),
+        cmocka_unit_test(every_key_that_was_given_out_is_told_once),
+        cmocka_unit_test(the_look_ahead_grows_and_never_shrinks),
         cmocka_unit_test(a_half_made_store_is_no_wallet),
         cmocka_unit_test(no_key_is_given_out_twice_when_writes_fail),
         cmocka_unit_test(an_import_that_failed_can_be_made_again),
