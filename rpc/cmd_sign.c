@@ -1,6 +1,6 @@
 /*
- * signrawtransaction, with keys the caller gives or those of a wallet. Outputs that are spent are looked up in the
- * mempool and the chain, or given too; the transaction may come in several versions, of which the
+ * signrawtransaction, with keys the caller gives or those of a wallet. Outputs that are spent are
+ * looked up in the mempool and the chain, or given too; the transaction may come in several versions, of which the
  * signatures are brought together.
  */
 #include "rpc/commands.h"

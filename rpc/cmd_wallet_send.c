@@ -8,7 +8,6 @@
 #include <json-c/json.h>
 
 #include "base/amount.h"
-#include "base/clock.h"
 #include "base/config.h"
 #include "base/hash.h"
 #include "base/intmath.h"
@@ -22,32 +21,7 @@
 #include "script/template.h"
 #include "wallet/select.h"
 
-/* --- what is wanted ------------------------------------------------------------------------- */
-
-/* -paytxfee, but never below what the mempool takes. */
-static int64_t fee_rate(const struct rpc_call *call)
-{
-    struct chain *c = call->env->chain;
-    const int64_t asked = MAX_OF(chain_get_policy(c)->mining_fee_per_kb,
-                                 mempool_min_fee_per_kb(chain_mempool(c), clock_now()));
-    return MAX_OF(asked, call->env->wallets->fee_per_kb);
-}
-
 static struct span text_span(const char *text) { return span_of(text, strlen(text)); }
-
-/* By the rules of the next block. */
-static struct wallet_send send_of(struct rpc_call *call)
-{
-    struct chain *c = call->env->chain;
-    struct chain_tip tip;
-    chain_get_tip(c, &tip);
-    return (struct wallet_send){
-        .fee_per_kb = fee_rate(call),
-        .max_fee = chain_get_policy(c)->max_fee,
-        .height = tip.height,
-        .heights = &chain_get_params(c)->heights,
-    };
-}
 
 /* --- what becomes of it --------------------------------------------------------------------- */
 
@@ -151,7 +125,7 @@ static struct rpc_result send_to_address(struct rpc_call *call, struct wallet_re
     struct buf script;
     if (!w)
         return rpc_failed(call);
-    struct wallet_send s = send_of(call);
+    struct wallet_send s = rpc_wallet_send(call);
     buf_init(&script);
     s.to = to;
     s.n = 1;
@@ -260,7 +234,7 @@ static struct rpc_result send_many(struct rpc_call *call, struct wallet *w, int3
     struct rpc_result r;
     buf_init(&m.raw);
     if (take_many(call, &m)) {
-        struct wallet_send s = send_of(call);
+        struct wallet_send s = rpc_wallet_send(call);
         s.to = m.to;
         s.n = m.n;
         s.min_conf = min_conf > 1 ? min_conf : 0; /* own change counts as what it was made from */

@@ -7,7 +7,9 @@
 
 #include "base/address.h"
 #include "base/file.h"
+#include "base/clock.h"
 #include "base/hash.h"
+#include "base/intmath.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "chain/chain.h"
@@ -184,6 +186,30 @@ bool rpc_wallet_all_accounts(struct rpc_call *call, size_t i)
     rpc_fail(call, RPC_WALLET_ACCOUNT,
              "Accounts are labels here and have no balance of their own: use \"*\"");
     return false;
+}
+
+/* --- sending -------------------------------------------------------------------------------- */
+
+/* -paytxfee, but never below what the mempool takes. */
+static int64_t fee_rate(const struct rpc_call *call)
+{
+    struct chain *c = call->env->chain;
+    const int64_t asked = MAX_OF(chain_get_policy(c)->mining_fee_per_kb,
+                                 mempool_min_fee_per_kb(chain_mempool(c), clock_now()));
+    return MAX_OF(asked, call->env->wallets->fee_per_kb);
+}
+
+struct wallet_send rpc_wallet_send(struct rpc_call *call)
+{
+    struct chain *c = call->env->chain;
+    struct chain_tip tip;
+    chain_get_tip(c, &tip);
+    return (struct wallet_send){
+        .fee_per_kb = fee_rate(call),
+        .max_fee = chain_get_policy(c)->max_fee,
+        .height = tip.height,
+        .heights = &chain_get_params(c)->heights,
+    };
 }
 
 /* --- members -------------------------------------------------------------------------------- */

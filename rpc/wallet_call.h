@@ -65,6 +65,9 @@ const char *rpc_script_address(const struct rpc_call *call, struct span script,
 #define RPC_KEY_PATH_MAX 64
 bool rpc_wallet_key_path(struct wallet *w, const struct wallet_key *k,
                          char text[RPC_KEY_PATH_MAX]);
+/* Fee rate and rules of the next block for a transaction; the rest is empty. */
+struct wallet_send rpc_wallet_send(struct rpc_call *call);
+
 /* "address" of a script, left out when it has none. */
 void jw_put_address(struct rpc_call *call, struct span script);
 /* The label of a script as member key; empty when it has none. The caller has locked the wallet. */

@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/bytes.h"
 #include "base/ec.h"
 #include "base/err.h"
@@ -172,6 +173,7 @@ struct wallet_send {
     int32_t min_conf;    /* of coins; own change in the mempool counts when 0 */
     int32_t height;      /* of the tip, for the self-check under the rules of the next block */
     const struct script_heights *heights; /* of the network, for the same */
+    struct span change;  /* script that gets the change; empty: a new key of the wallet */
     struct history_note note;
 };
 /*
@@ -182,5 +184,22 @@ struct wallet_send {
  */
 enum err wallet_send(struct wallet *w, const struct wallet_send *s, struct tx **out, int64_t *fee,
                      struct error *e) MUST_CHECK;
+
+/*
+ * What a transaction lacks that somebody else makes: coins besides those that are named, which must
+ * be the wallet's, and change. Nothing is signed or recorded; a locked wallet does it too.
+ */
+struct wallet_funding {
+    struct outpoint *added;
+    size_t n_added;
+    int64_t *amounts;    /* one a recipient, less the fee where it is subtracted */
+    int64_t fee, change; /* change 0: none */
+    struct buf change_script;
+};
+enum wallet_fund_lock { WALLET_FUND_FREE, WALLET_FUND_LOCK /* all its coins, those named too */ };
+/* ERR_NOTFOUND and ERR_RANGE as above. */
+enum err wallet_fund(struct wallet *w, const struct wallet_send *s, enum wallet_fund_lock lock,
+                     struct wallet_funding *out, struct error *e) MUST_CHECK;
+void wallet_funding_clear(struct wallet_funding *f);
 
 #endif

@@ -36,6 +36,8 @@ struct sending {
     struct select_coin *coins;
     size_t n, cap;
     bool nomem;
+    struct outpoint *named;      /* sorted, when others are added to them */
+    bool funds;                  /* the named coins must be spent, and others may */
     struct select_recipient *to; /* the recipients but those that carry data */
     size_t n_to;
     struct select_result chosen;
@@ -51,6 +53,7 @@ static void sending_clear(struct sending *g)
     free(g->candidates);
     free(g->coins);
     free(g->to);
+    free(g->named);
     free(g->in);
     free(g->out);
     secret_free(g->keys);
@@ -146,9 +149,24 @@ static bool add_coin(struct sending *g, const struct history_coin *c, enum selec
     return true;
 }
 
+static int compare_outpoints(const void *a, const void *b)
+{
+    const struct outpoint *x = (const struct outpoint *)a, *y = (const struct outpoint *)b;
+    const int order = memcmp(x->txid.b, y->txid.b, sizeof x->txid.b);
+    return order ? order : (x->index > y->index) - (x->index < y->index);
+}
+
+static bool is_named(const struct sending *g, const struct outpoint *at)
+{
+    return g->named &&
+           bsearch(at, g->named, g->s->n_coins, sizeof *g->named, compare_outpoints) != NULL;
+}
+
 static bool see_coin(void *ctx, const struct history_coin *c)
 {
     struct sending *g = (struct sending *)ctx;
+    if (is_named(g, &c->at))
+        return true;
     g->nomem = !add_coin(g, c, use_of(c));
     return !g->nomem;
 }
@@ -197,6 +215,22 @@ static enum err list_named_coins(struct sending *g, struct error *e)
     for (size_t i = 0; !rc && i < g->s->n_coins; i++)
         rc = add_named_coin(g, &g->s->coins[i], e);
     return rc;
+}
+
+static enum err sort_named(struct sending *g, struct error *e)
+{
+    const size_t n = g->s->n_coins;
+    if (!n)
+        return OK;
+    g->named = (struct outpoint *)try_alloc(n, sizeof *g->named);
+    if (!g->named)
+        return no_memory(e);
+    memcpy(g->named, g->s->coins, n * sizeof *g->named);
+    qsort(g->named, n, sizeof *g->named, compare_outpoints);
+    for (size_t i = 1; i < n; i++)
+        if (outpoint_equal(&g->named[i - 1], &g->named[i]))
+            return error_set(e, ERR_RANGE, "a coin is spent twice");
+    return OK;
 }
 
 /* --- choosing --- */
@@ -251,14 +285,15 @@ static enum err choose(struct sending *g, struct error *e)
 {
     const struct wallet_send *s = g->s;
     script_make_p2pkh(g->change_script, (const uint8_t[20]){ 0 });
-    const struct span change = span_of(g->change_script, SCRIPT_P2PKH_SIZE);
+    const struct span own = span_of(g->change_script, SCRIPT_P2PKH_SIZE);
+    const struct span change = s->change.len ? s->change : own;
     struct select_request r = {
         .coins = g->coins, .n_coins = g->n, .to = g->to, .n_to = g->n_to, .n_outputs = s->n,
         .change_size = (uint32_t)txbuild_output_size(change.len),
-        .change_input_size = (uint32_t)txbuild_input_size(change, true),
+        .change_input_size = (uint32_t)txbuild_input_size(own, true),
         .fee_sat_per_kb = (uint64_t)s->fee_per_kb,
         .max_to = s->to[0].value == -1 ? 0 : SELECT_NOBODY,
-        .must_alone = s->coins != NULL,
+        .must_alone = s->coins != NULL && !g->funds,
     };
     for (size_t i = 0; i < s->n; i++)
         r.outputs_size += txbuild_output_size(s->to[i].script.len);
@@ -345,7 +380,8 @@ static enum err set_change(struct sending *g, struct txbuild_output *change, str
     struct wallet_key key;
     uint8_t hash[20];
     *change = (struct txbuild_output){ .value = g->chosen.change };
-    if (!change->value)
+    change->script = g->s->change;
+    if (!change->value || change->script.len)
         return OK;
     enum err rc = wallet_new_key(g->w, KEYSTORE_CHANGE, span_of(NULL, 0), &key, e);
     if (rc)
@@ -427,4 +463,74 @@ enum err wallet_send(struct wallet *w, const struct wallet_send *s, struct tx **
         *fee = g.chosen.fee;
     sending_clear(&g);
     return rc;
+}
+
+/* --- funding: the same without a transaction of ours --- */
+
+static enum err keep_funding(struct sending *g, struct wallet_funding *out, struct error *e)
+{
+    const struct select_result *r = &g->chosen;
+    struct txbuild_output change;
+    size_t to = 0;
+    out->added = (struct outpoint *)try_alloc(MAX_OF(r->n_chosen, (size_t)1), sizeof *out->added);
+    out->amounts = (int64_t *)try_alloc(g->s->n, sizeof *out->amounts);
+    if (!out->added || !out->amounts)
+        return no_memory(e);
+    for (size_t i = 0; i < g->s->n; i++)
+        out->amounts[i] = carries_data(&g->s->to[i]) ? 0 : r->amounts[to++];
+    for (size_t i = 0; i < r->n_chosen; i++) {
+        const struct outpoint *at = &g->candidates[r->chosen[i]].at;
+        if (!is_named(g, at))
+            out->added[out->n_added++] = *at;
+    }
+    enum err rc = set_change(g, &change, e);
+    out->fee = r->fee;
+    out->change = r->change;
+    buf_put(&out->change_script, change.script.data, change.script.len);
+    return rc;
+}
+
+static enum err fund_locked(struct sending *g, struct wallet_funding *out, struct error *e)
+{
+    enum err rc = list_recipients(g, e);
+    if (!rc)
+        rc = sort_named(g, e);
+    if (!rc)
+        rc = list_named_coins(g, e);
+    if (!rc)
+        rc = list_coins(g, e);
+    if (!rc)
+        rc = choose(g, e);
+    if (!rc)
+        rc = check_fee(g, e);
+    return rc ? rc : keep_funding(g, out, e);
+}
+
+static void lock_chosen(struct sending *g)
+{
+    for (size_t i = 0; i < g->chosen.n_chosen; i++)
+        history_lock_coin(g->w->history, &g->candidates[g->chosen.chosen[i]].at, true);
+}
+
+enum err wallet_fund(struct wallet *w, const struct wallet_send *s, enum wallet_fund_lock lock,
+                     struct wallet_funding *out, struct error *e)
+{
+    struct sending g = { .w = w, .s = s, .funds = true };
+    *out = (struct wallet_funding){ .added = NULL };
+    wallet_lock(w);
+    enum err rc = fund_locked(&g, out, e);
+    if (!rc && lock == WALLET_FUND_LOCK)
+        lock_chosen(&g);
+    wallet_unlock(w);
+    sending_clear(&g);
+    if (rc)
+        wallet_funding_clear(out);
+    return rc;
+}
+
+void wallet_funding_clear(struct wallet_funding *f)
+{
+    free(f->added);
+    free(f->amounts);
+    buf_clear(&f->change_script);
 }

@@ -271,6 +271,86 @@ def keys_of_the_wallet_sign(t):
     raises_rpc(-18, lambda: rpc.signrawtransaction(raw), "no wallets")
 
 
+def funded(rpc, raw, *options):
+    """The answer, the transaction decoded."""
+    got = rpc.fundrawtransaction(raw, *options)
+    return got, rpc.decoderawtransaction(got["hex"])
+
+
+@case(timeout=90)
+def coins_and_change_are_added(t):
+    node = rich_node(t)
+    rpc = node.rpc
+    raw = rpc.createrawtransaction([], {ADDRESS: 1, "data": "6869"})
+    got, made = funded(rpc, raw)
+    equal((len(made["vin"]), len(made["vout"])), (1, 3))
+    values = [o["value"] for o in made["vout"]]
+    equal(sum(values), REWARD - got["fee"])
+    equal(values[got["changepos"]], REWARD - 1 - got["fee"])
+    size = len(rpc.signrawtransaction(got["hex"])["hex"]) // 2
+    got, made = funded(rpc, raw, {"feeRate": "0.001", "changePosition": 0, "lockUnspents": True,
+                                  "changeAddress": OTHER, "subtractFeeFromOutputs": [0]})
+    check(size <= got["fee"] * COIN / 100 <= size + 10, f"fee {got['fee']} of {size} bytes")
+    equal(got["changepos"], 0)
+    equal([(o["value"], (o["scriptPubKey"].get("addresses") or [None])[0]) for o in made["vout"]],
+          [(REWARD - 1, OTHER), (1 - got["fee"], ADDRESS), (0, None)])
+    equal(len(rpc.listlockunspent()), 1)
+    raises_rpc(-4, lambda: rpc.fundrawtransaction(raw), "insufficient funds")
+    rpc.lockunspent(True)
+    signed = rpc.signrawtransaction(got["hex"])
+    equal(signed["complete"], True)
+    equal(len(rpc.sendrawtransaction(signed["hex"])), 64)
+    equal(rpc.getbalance(), 0, "the change went elsewhere")
+
+
+@case(timeout=90)
+def inputs_that_are_there_stay(t):
+    node = rich_node(t)
+    rpc = node.rpc
+    rpc.sendmany("", {rpc.getnewaddress(): 1, rpc.getnewaddress(): 2})
+    mine(node)
+    coin = [c for c in rpc.listunspent() if c["amount"] == 1][0]
+    spend = [{"txid": coin["txid"], "vout": coin["vout"]}]
+    got, made = funded(rpc, rpc.createrawtransaction(spend, {ADDRESS: "0.5"}))
+    equal([(i["txid"], i["vout"]) for i in made["vin"]], [(coin["txid"], coin["vout"])])
+    got, made = funded(rpc, rpc.createrawtransaction(spend, {ADDRESS: "1.5"}))
+    equal((made["vin"][0]["txid"], made["vin"][0]["vout"]), (coin["txid"], coin["vout"]))
+    equal(len(made["vin"]), 2)
+    equal(rpc.signrawtransaction(got["hex"])["complete"], True)
+    twice = rpc.createrawtransaction(spend + spend, {ADDRESS: "1.5"})
+    raises_rpc(-4, lambda: rpc.fundrawtransaction(twice), "twice")
+    strange = rpc.createrawtransaction([{"txid": UNKNOWN, "vout": 0}], {ADDRESS: 1})
+    raises_rpc(-4, lambda: rpc.fundrawtransaction(strange), "none of the wallet's")
+
+
+@case(timeout=90)
+def fundrawtransaction_tells_wrong_calls_apart(t):
+    node = rich_node(t)
+    rpc = node.rpc
+    raw = rpc.createrawtransaction([], {ADDRESS: 1})
+
+    def fails(code, text, **options):
+        raises_rpc(code, lambda: rpc.fundrawtransaction(raw, options), text)
+
+    fails(-5, "valid bitcoin address", changeAddress="nonsense")
+    fails(-8, "out of bounds", changePosition=2)
+    fails(-8, "out of bounds", changePosition=-1)
+    fails(-8, "watched", includeWatching=True)
+    fails(-3, "feeRate", feeRate=-1)
+    fails(-3, "feeRate", feeRate=2)
+    fails(-8, "negative position", subtractFeeFromOutputs=[-1])
+    fails(-8, "too large", subtractFeeFromOutputs=[1])
+    fails(-8, "duplicated", subtractFeeFromOutputs=[0, 0])
+    fails(-8, "no position", subtractFeeFromOutputs=["a"])
+    fails(-3, "nonsense", nonsense=1)
+    raises_rpc(-22, lambda: rpc.fundrawtransaction("00"), "TX decode failed")
+    empty = rpc.createrawtransaction([], {})
+    raises_rpc(-8, lambda: rpc.fundrawtransaction(empty), "at least one output")
+    much = rpc.createrawtransaction([], {ADDRESS: REWARD})
+    raises_rpc(-4, lambda: rpc.fundrawtransaction(much), "insufficient funds")
+    equal(rpc.getbalance(), REWARD)
+
+
 # --- peers are told again ------------------------------------------------------------------------
 
 def told(peer, txid):

@@ -220,6 +220,40 @@ static void named_coins_are_spent_and_no_others(void **state)
     rig_stop(&r);
 }
 
+static void what_somebody_else_makes_is_funded(void **state)
+{
+    (void)state;
+    struct rig r = funded(100000);
+    const struct pay_script mine = script_at(&r, KEYSTORE_RECEIVE, 1);
+    const struct pay_script there = foreign_script(7), back = foreign_script(8);
+    struct tx *coin = pay_tx(2, 5000, script_span(&mine));
+    next_block(&r, &coin, 1);
+    const struct outpoint at[] = { { coin->id, 0 }, { coin->id, 0 } };
+    const struct wallet_recipient to = { script_span(&there), 20000, true };
+    struct wallet_send s = request(&r, &to, 1);
+    struct wallet_funding got;
+    s.coins = at;
+    s.n_coins = 1;
+    s.change = script_span(&back);
+    assert_int_equal(wallet_fund(r.w, &s, WALLET_FUND_LOCK, &got, NULL), OK);
+    assert_int_equal(got.n_added, 1);
+    assert_false(outpoint_equal(&got.added[0], &at[0]));
+    assert_int_equal(got.amounts[0], 20000 - got.fee);
+    assert_int_equal(got.change, 85000);
+    assert_int_equal(got.change_script.len, s.change.len);
+    assert_memory_equal(got.change_script.data, s.change.data, s.change.len);
+    wallet_funding_clear(&got);
+    struct error e;
+    s.n_coins = 0; /* both are locked now */
+    assert_int_equal(wallet_fund(r.w, &s, WALLET_FUND_FREE, &got, &e), ERR_NOTFOUND);
+    assert_non_null(strstr(e.text, "0.00105000 are locked"));
+    s.n_coins = 2;
+    assert_int_equal(wallet_fund(r.w, &s, WALLET_FUND_FREE, &got, &e), ERR_RANGE);
+    assert_non_null(strstr(e.text, "twice"));
+    tx_unref(coin);
+    rig_stop(&r);
+}
+
 static void a_coin_of_an_imported_key_is_spent(void **state)
 {
     (void)state;
@@ -419,6 +453,7 @@ int main(void)
         cmocka_unit_test(recipients_pay_the_fee_and_data_comes_along),
         cmocka_unit_test(data_alone_is_sent),
         cmocka_unit_test(named_coins_are_spent_and_no_others),
+        cmocka_unit_test(what_somebody_else_makes_is_funded),
         cmocka_unit_test(a_coin_of_an_imported_key_is_spent),
         cmocka_unit_test(what_is_missing_is_said),
         cmocka_unit_test(amounts_that_cannot_be_are_refused),
