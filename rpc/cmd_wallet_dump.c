@@ -237,6 +237,27 @@ static enum err import_line(struct importing *i, char *line, struct error *e)
     return rc;
 }
 
+/* The whole file and a NUL, in one piece of memory that is wiped. */
+static enum err read_dump(const char *path, struct buf *text, struct error *e)
+{
+    struct file f;
+    uint64_t size;
+    enum err rc = file_open(&f, path, FILE_READ, e);
+    if (rc)
+        return rc;
+    rc = file_size(&f, &size, e);
+    if (!rc && size > DUMP_MAX_BYTES)
+        rc = error_set(e, ERR_RANGE, "%s: larger than %zu bytes", path, DUMP_MAX_BYTES);
+    if (!rc && !buf_try_reserve(text, (size_t)size + 1))
+        rc = error_set(e, ERR_NOMEM, "%s: out of memory", path);
+    if (!rc)
+        rc = file_pread(&f, buf_extend(text, (size_t)size), (size_t)size, 0, e);
+    if (!rc)
+        buf_put_u8(text, 0);
+    file_close(&f);
+    return rc;
+}
+
 /* text ends with a NUL. */
 static enum err import_lines(struct importing *i, char *text, struct error *e)
 {
@@ -255,7 +276,6 @@ static struct rpc_result import_file(struct rpc_call *call, struct wallet *w, st
 {
     struct importing i = { .call = call, .w = w };
     struct error e = { .code = OK };
-    buf_put_u8(text, 0);
     if (import_lines(&i, (char *)text->data, &e))
         return rpc_wallet_fail(call, &e);
     if (!i.keys)
@@ -278,7 +298,7 @@ static struct rpc_result import_wallet(struct rpc_call *call, struct wallet *w)
         return rpc_fail(call, RPC_WALLET_ERROR, "Importing wallets is disabled in pruned mode");
     char *path = rpc_wallet_path(call, 0);
     buf_init(&text);
-    if (file_read_all(path, DUMP_MAX_BYTES, &text, &e))
+    if (read_dump(path, &text, &e))
         r = rpc_fail(call, RPC_INVALID_PARAMETER, "Cannot open wallet dump file: %s", e.text);
     else
         r = import_file(call, w, &text);
