@@ -364,6 +364,13 @@ def keys_go_to_a_file_and_back(t):
         is_in(rich.dumpprivkey(address) + " ", text)
         is_in("addr=" + address + " hdkeypath=m/44'/236'/0'/0/", text)
     is_in("change=1 # addr=", text)
+    for _ in range(50):
+        rich.getnewaddress("\u20ac" * 30)
+    rich.dumpwallet(t.path("more.txt"))
+    with open(t.path("more.txt"), encoding="ascii") as file:
+        text = file.read()
+    equal((text.count(" label="), text.count("%e2%82%ac" * 30)), (53, 50))
+    check(text.endswith("\n# End of dump\n"), "its end")
     raises_rpc(-8, lambda: rich.dumpwallet(path), "already exists")
     raises_rpc(-4, lambda: rich.dumpwallet(t.path("no/such/file")))
     rpc = wallet(node, "copy")
@@ -372,6 +379,9 @@ def keys_go_to_a_file_and_back(t):
     equal(rpc.getaccount(two), 'a "b" 100% \u20ac')
     equal(rpc.importwallet(path), None, "nothing new")
     raises_rpc(-8, lambda: rpc.importwallet(t.path("nothing")), "Cannot open")
+    raises_rpc(-8, lambda: rpc.importwallet(t.path(".")), "Cannot open")
+    open(t.path("zero"), "w", encoding="ascii").close()
+    raises_rpc(-4, lambda: rpc.importwallet(t.path("zero")), "no private key")
     with open(t.path("empty"), "w", encoding="ascii") as file:
         file.write("# nothing\n\nno key\n")
     raises_rpc(-4, lambda: rpc.importwallet(t.path("empty")), "no private key")
@@ -382,6 +392,34 @@ def keys_go_to_a_file_and_back(t):
         w.encryptwallet("words")
     raises_rpc(-13, lambda: rich.dumpwallet(t.path("locked.txt")))
     check(not os.path.exists(t.path("locked.txt")), "nothing is left")
+
+
+@case(timeout=60)
+def imports_of_a_pruned_node_ask_for_no_rescan(t):
+    node = t.node("-prune=1")
+    rpc = node.rpc
+    request = {"scriptPubKey": {"address": ADDRESS}, "timestamp": 0}
+    with open(t.path("keys.txt"), "w", encoding="ascii") as file:
+        file.write("# none\n")
+    for call in (lambda: rpc.importaddress(ADDRESS), lambda: rpc.importpubkey(G),
+                 lambda: rpc.importmulti([request]), lambda: rpc.importwallet(t.path("keys.txt"))):
+        raises_rpc(-4, call, "disabled in pruned mode")
+    equal(rpc.validateaddress(ADDRESS)["iswatchonly"], False, "nothing was added")
+    equal(rpc.importpubkey(G, "", False), None)
+    equal(rpc.importmulti([request], {"rescan": False}), [{"success": True}])
+
+
+@case(timeout=60)
+def without_wallets_their_methods_are_not_there(t):
+    node = t.node("-disablewallet")
+    for name, *args in (("backupwallet", "x"), ("restorewallet", "w", "x"), ("getwalletphrase",),
+                        ("keypoolrefill",), ("walletpassphrasechange", "a", "b"),
+                        ("getaccount", ADDRESS), ("listaccounts",), ("importaddress", ADDRESS),
+                        ("importmulti", []), ("dumpwallet", "x"), ("importwallet", "x"),
+                        ("signmessage", ADDRESS, "m"), ("brc77sign", ADDRESS, "m"),
+                        ("brc78encrypt", ADDRESS, G, "m"), ("brc78decrypt", "AAAA")):
+        raises_rpc(-32601, lambda name=name, args=args: node.rpc.call(name, *args))
+    equal(node.rpc.validateaddress(ADDRESS)["ismine"], False)
 
 
 # --- messages ------------------------------------------------------------------------------------
