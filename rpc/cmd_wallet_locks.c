@@ -126,13 +126,16 @@ static struct rpc_result cmd_listlockunspent(struct rpc_call *call)
                                         .immature = true };
     struct wallet *w = rpc_wallet(call);
     struct error e = { .code = OK };
+    struct rpc_held held;
     if (!w)
         return rpc_failed(call);
+    rpc_hold(call, &held);
     jw_array_open(call->out);
     wallet_lock(w);
     const enum err rc = history_unspent(wallet_history(w), &all, put_locked, call, &e);
     wallet_unlock(w);
     jw_array_close(call->out);
+    rpc_release(call, &held, rc ? RPC_HELD_DROP : RPC_HELD_ANSWER);
     wallet_unref(w);
     return rc ? rpc_wallet_fail(call, &e) : rpc_done();
 }

@@ -221,36 +221,29 @@ static void put_tally(struct rpc_call *call, struct wallet *w, const struct tall
     jw_object_close(out);
 }
 
-/* As text: nobody waits for the client under the wallet's lock. */
-static void list_tallies(struct rpc_call *call, struct received *r, struct buf *text)
+static void list_tallies(struct rpc_call *call, const struct received *r)
 {
-    struct json_writer list, *out = call->out;
-    jw_init(&list, text, NULL, NULL);
-    call->out = &list;
-    jw_array_open(&list);
+    jw_array_open(call->out);
     for (size_t i = 0; i < r->n; i++)
         put_tally(call, r->w, &r->v[i]);
-    jw_array_close(&list);
-    call->out = out;
+    jw_array_close(call->out);
 }
 
 static struct rpc_result list_received(struct rpc_call *call, struct wallet *w, int32_t min_conf)
 {
     struct error e = { .code = OK };
     struct received r;
-    struct buf text;
+    struct rpc_held held;
     received_init(&r, w, min_conf, rpc_bool(call, 2, false));
-    buf_init(&text);
+    rpc_hold(call, &held);
     wallet_lock(w);
     if (rpc_bool(call, 1, false))
         wallet_each_address(w, see_address, &r);
     const enum err rc = see_all(&r, &e);
     if (!rc)
-        list_tallies(call, &r, &text);
+        list_tallies(call, &r);
     wallet_unlock(w);
-    if (!rc)
-        jw_json(call->out, (const char *)text.data, text.len);
-    buf_clear(&text);
+    rpc_release(call, &held, rc ? RPC_HELD_DROP : RPC_HELD_ANSWER);
     received_clear(&r);
     return rc ? rpc_wallet_fail(call, &e) : rpc_done();
 }

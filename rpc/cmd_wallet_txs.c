@@ -145,14 +145,17 @@ static struct rpc_result cmd_gettransaction(struct rpc_call *call)
     struct one o = { .call = call, .w = rpc_wallet(call), .e = &e };
     struct txid id;
     bool found = false;
+    struct rpc_held held;
     if (!o.w)
         return rpc_failed(call);
     rpc_hash(call, 0, id.b);
+    rpc_hold(call, &held);
     wallet_lock(o.w);
     enum err rc = history_get_tx(wallet_history(o.w), &id, put_tx, &o, &found, &e);
     wallet_unlock(o.w);
     wallet_unref(o.w);
     rc = rc ? rc : o.rc;
+    rpc_release(call, &held, found && !rc ? RPC_HELD_ANSWER : RPC_HELD_DROP);
     if (rc)
         return rpc_wallet_fail(call, &e);
     return found ? rpc_done()

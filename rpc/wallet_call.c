@@ -212,6 +212,24 @@ struct wallet_send rpc_wallet_send(struct rpc_call *call)
     };
 }
 
+/* --- answers under the lock ----------------------------------------------------------------- */
+
+void rpc_hold(struct rpc_call *call, struct rpc_held *h)
+{
+    h->out = call->out;
+    buf_init(&h->bytes);
+    jw_init(&h->text, &h->bytes, NULL, NULL);
+    call->out = &h->text;
+}
+
+void rpc_release(struct rpc_call *call, struct rpc_held *h, enum rpc_held_use use)
+{
+    call->out = h->out;
+    if (use == RPC_HELD_ANSWER)
+        jw_json(call->out, (const char *)h->bytes.data, h->bytes.len);
+    buf_clear(&h->bytes);
+}
+
 /* --- members -------------------------------------------------------------------------------- */
 
 const char *rpc_script_address(const struct rpc_call *call, struct span script,

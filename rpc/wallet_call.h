@@ -68,6 +68,18 @@ bool rpc_wallet_key_path(struct wallet *w, const struct wallet_key *k,
 /* Fee rate and rules of the next block for a transaction; the rest is empty. */
 struct wallet_send rpc_wallet_send(struct rpc_call *call);
 
+/*
+ * Between hold and release call->out writes to memory: a client that reads slowly must not keep the
+ * wallet's lock. Release adds the one value that was written, unless it is to be dropped.
+ */
+struct rpc_held {
+    struct json_writer text, *out;
+    struct buf bytes;
+};
+enum rpc_held_use { RPC_HELD_ANSWER, RPC_HELD_DROP };
+void rpc_hold(struct rpc_call *call, struct rpc_held *h);
+void rpc_release(struct rpc_call *call, struct rpc_held *h, enum rpc_held_use use);
+
 /* "address" of a script, left out when it has none. */
 void jw_put_address(struct rpc_call *call, struct span script);
 /* The label of a script as member key; empty when it has none. The caller has locked the wallet. */

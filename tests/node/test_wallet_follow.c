@@ -179,6 +179,24 @@ static void after_an_overflow_the_mempool_is_read_anew(void **state)
     tx_unref(tx);
 }
 
+static void own_unconfirmed_ones_are_handed_over_again(void **state)
+{
+    struct rig *r = *state;
+    struct buf ids = { 0 };
+    test_chain_grow(&r->t, 101);
+    start(r);
+    assert_int_equal(wallet_follow_resend(r->f, r->w, &ids, NULL), OK);
+    assert_int_equal(ids.len, 0);
+    struct tx *tx = submit_one(r);
+    wallet_follow_tx_accepted(r->f, tx);
+    wallet_follow_settle(r->f);
+    assert_int_equal(wallet_follow_resend(r->f, r->w, &ids, NULL), OK);
+    assert_int_equal(ids.len, sizeof tx->id.b); /* though the mempool has it */
+    assert_memory_equal(ids.data, tx->id.b, ids.len);
+    buf_clear(&ids);
+    tx_unref(tx);
+}
+
 static void a_wallet_that_is_unloaded_is_let_go(void **state)
 {
     struct rig *r = *state;
@@ -200,6 +218,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(what_enters_the_mempool_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(after_an_overflow_the_mempool_is_read_anew, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(own_unconfirmed_ones_are_handed_over_again, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_wallet_that_is_unloaded_is_let_go, setup, teardown),
     };
