@@ -18,17 +18,6 @@ static bool registers(struct span tx, const uint8_t *script)
            mem_equal_var(r.modifier_root, script + MODIFIER_ROOT_OFFSET, 32);
 }
 
-/* Where a row ends its last node stands beside itself: written out as a copy (spec bca 7). */
-static void write_siblings(const struct merkle_branch *b, const uint8_t leaf[32], uint8_t *out)
-{
-    for (unsigned k = 0; k < b->n; k++) {
-        struct hash256 node = b->sibling[k].hash;
-        if (b->sibling[k].duplicate)
-            merkle_branch_node(b, leaf, k, &node);
-        memcpy(out + 32 * k, node.b, 32);
-    }
-}
-
 enum err cli_find_registration(struct span block, const uint8_t script[BCA_REGISTRATION_SIZE],
                                struct cli_registered *out, struct error *e)
 {
@@ -59,6 +48,6 @@ enum err cli_find_registration(struct span block, const uint8_t script[BCA_REGIS
         return error_set(e, ERR_RANGE, "option block: more than 2^28 transactions");
     out->tx_index = (uint32_t)branch->index;
     out->tx_depth = branch->n;
-    write_siblings(branch, found_id, out->tx_siblings);
+    bca_tx_siblings(branch, found_id, out->tx_siblings);
     return OK;
 }

@@ -1,6 +1,9 @@
 #include "bca/params.h"
 
+#include <string.h>
+
 #include "base/block.h"
+#include "base/merkle_branch.h"
 #include "base/reader.h"
 #include "bca/address.h"
 #include "bca/modifiers.h"
@@ -62,4 +65,14 @@ void bca_params_write(struct buf *out, const struct bca_params *p)
     buf_put_u8(out, p->modifier_index);
     buf_put_u8(out, p->modifier_depth);
     buf_put(out, p->modifier_siblings, (size_t)32 * p->modifier_depth);
+}
+
+void bca_tx_siblings(const struct merkle_branch *branch, const uint8_t leaf[32], uint8_t *out)
+{
+    for (unsigned k = 0; k < branch->n; k++) {
+        struct hash256 node = branch->sibling[k].hash;
+        if (branch->sibling[k].duplicate)
+            merkle_branch_node(branch, leaf, k, &node);
+        memcpy(out + 32 * k, node.b, 32);
+    }
 }

@@ -15,6 +15,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+struct merkle_branch;
+
 #define BCA_PARAMS_VERSION 1
 #define BCA_TX_DEPTH_MAX 28
 
@@ -38,5 +40,9 @@ struct bca_params {
 enum err bca_params_read(struct span raw, struct bca_params *out, struct error *e) MUST_CHECK;
 /* What was read is written as the same bytes. */
 void bca_params_write(struct buf *out, const struct bca_params *p);
+
+/* The siblings on the way of a transaction to the root, as they are written: where a row ends
+ * before one, the node itself stands for it. Writes branch->n of them. */
+void bca_tx_siblings(const struct merkle_branch *branch, const uint8_t leaf[32], uint8_t *out);
 
 #endif
