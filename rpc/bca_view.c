@@ -13,7 +13,8 @@ static const enum bca_network networks[] = {
 void bca_view_init(struct bca_view *v, struct rpc_call *call)
 {
     const struct chain_params *p = chain_get_params(call->env->chain);
-    *v = (struct bca_view){ .call = call, .rules = bca_rules_get(networks[p->network]) };
+    const enum bca_network network = networks[p->network];
+    *v = (struct bca_view){ .call = call, .network = network, .rules = bca_rules_get(network) };
 }
 
 static bool caught_up(struct chain *c)

@@ -13,6 +13,7 @@ struct header_node;
 
 struct bca_view {
     struct rpc_call *call;
+    enum bca_network network;
     const struct bca_rules *rules;
     struct header_node *block; /* of the parameters, once found on the active chain */
     bool failed;               /* the outputs could not be read: call has failed */

@@ -17,61 +17,11 @@
 #include "chain/chain.h"
 #include "rpc/json_read.h"
 #include "rpc/output_arg.h"
-#include "rpc/wallet_call.h"
+#include "rpc/wallet_pay.h"
 #include "script/template.h"
 #include "wallet/select.h"
 
 static struct span text_span(const char *text) { return span_of(text, strlen(text)); }
-
-/* --- what becomes of it --------------------------------------------------------------------- */
-
-/* It will never be in a block by us: its coins can be spent again. */
-static void give_up(struct wallet *w, const struct tx *tx)
-{
-    struct error e = { .code = OK };
-    wallet_lock(w);
-    const enum err rc = history_abandon(wallet_history(w), &tx->id, &e);
-    wallet_unlock(w);
-    if (rc)
-        log_warn("wallet \"%s\": a refused transaction was not abandoned: %s", wallet_name(w),
-                 e.text);
-}
-
-static struct rpc_result answer(struct rpc_call *call, struct wallet *w, const struct tx *tx,
-                                const struct tx_result *r)
-{
-    const char *reason = "";
-    switch (r->outcome) {
-    case TX_ACCEPTED:
-    case TX_PARKED:
-    case TX_KNOWN:
-    case TX_CONFIRMED:
-        jw_hash(call->out, tx->id.b);
-        return rpc_done();
-    case TX_NOT_JUDGED: /* it is stored, and handed over again at the next start */
-        return rpc_fail(call, RPC_MISC_ERROR,
-                        "the node is shutting down or out of memory; the transaction is kept");
-    case TX_MISSING_INPUTS:
-        reason = "Missing inputs";
-        break;
-    case TX_REJECTED:
-        reason = r->verdict.reason;
-        break;
-    }
-    give_up(w, tx);
-    return rpc_fail(call, RPC_WALLET_ERROR,
-                    "Error: The transaction was rejected! Reason given: %s", reason);
-}
-
-static struct rpc_result submit(struct rpc_call *call, struct wallet *w, struct tx *tx)
-{
-    struct tx_submission s = { .tx = tx, .allow_high_fee = true /* max_fee was asked for */ };
-    struct error e = { .code = OK };
-    const enum err rc = chain_submit_txs(call->env->chain, &s, 1, &e);
-    const struct rpc_result r = rc ? rpc_wallet_fail(call, &e) : answer(call, w, tx, &s.result);
-    tx_submissions_clear(&s, 1);
-    return r;
-}
 
 /* --- to one address ------------------------------------------------------------------------- */
 
@@ -98,23 +48,18 @@ static bool take_amount(struct rpc_call *call, int64_t *value)
     return false;
 }
 
-/* Too little there is an error of its own. */
-static struct rpc_result fail_send(struct rpc_call *call, const struct error *e)
-{
-    return e->code == ERR_NOTFOUND ? rpc_fail(call, RPC_INSUFFICIENT_FUNDS, "%s", e->text)
-                                   : rpc_wallet_fail(call, e);
-}
-
 static struct rpc_result send(struct rpc_call *call, struct wallet *w, const struct wallet_send *s)
 {
     struct error e = { .code = OK };
     struct tx *tx;
     int64_t fee;
     if (wallet_send(w, s, &tx, &fee, &e))
-        return fail_send(call, &e);
-    const struct rpc_result r = submit(call, w, tx);
+        return rpc_wallet_fail_send(call, &e);
+    const bool taken = rpc_wallet_submit(call, w, tx);
+    if (taken)
+        jw_hash(call->out, tx->id.b);
     tx_unref(tx);
-    return r;
+    return taken ? rpc_done() : rpc_failed(call);
 }
 
 /* to: but its script, of the address that is parameter 0. The comments are parameters too. */

@@ -22,6 +22,7 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_info_commands,
     &rpc_keys_commands,
     &rpc_bca_commands,
+    &rpc_bca_identity_commands,
     &rpc_frozen_commands,
     &rpc_confiscation_commands,
     &rpc_verifyscript_commands,

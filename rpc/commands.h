@@ -23,6 +23,7 @@ extern const struct rpc_group rpc_mempool_commands;
 extern const struct rpc_group rpc_info_commands;
 extern const struct rpc_group rpc_keys_commands;
 extern const struct rpc_group rpc_bca_commands;
+extern const struct rpc_group rpc_bca_identity_commands;
 extern const struct rpc_group rpc_frozen_commands;
 extern const struct rpc_group rpc_confiscation_commands;
 extern const struct rpc_group rpc_verifyscript_commands;

@@ -246,7 +246,8 @@ enum err txbuild_make(const struct txbuild *b, const struct txbuild_rules *rules
         rc = count_fee(b, &fee, e);
     if (rc)
         return rc;
-    *change_index = b->change.value ? (size_t)rand_below(b->n_out + 1) : b->n_out;
+    *change_index = b->change.value && !b->change_last ? (size_t)rand_below(b->n_out + 1)
+                                                       : b->n_out;
     size_t *ends = (size_t *)try_alloc(b->n_in, sizeof *ends);
     if (!fields_init(&t, b, *change_index) || !ends)
         rc = error_set(e, ERR_NOMEM, "no memory for a transaction of %zu inputs", b->n_in);

@@ -1,5 +1,6 @@
 /*
- * Transactions from chosen coins (wallet/select.h): version 1, change at a random place, signed
+ * Transactions from chosen coins (wallet/select.h): version 1, change at a random place unless it
+ * must be last, signed
  * with SIGHASH_ALL|FORKID. What was made is run through the interpreter under the rules of the
  * mempool before anybody gets it. Sizes before signing are those of the largest signatures; a
  * signature may come out a byte or two shorter. Any thread.
@@ -35,6 +36,7 @@ struct txbuild {
     const struct txbuild_output *out;
     size_t n_out;
     struct txbuild_output change; /* value 0: none */
+    bool change_last;             /* behind the outputs: what they say depends on their places */
     uint32_t lock_time;           /* 0: final at once */
 };
 

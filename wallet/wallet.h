@@ -4,6 +4,7 @@
  *
  *   keys/    LevelDB of the key store
  *   coins/   LevelDB of the history; made anew from the blocks when it is lost
+ *   identities/  LevelDB of its Bitcoin-Certified Addresses (identity.h)
  *
  * Keys of the wallet's own are those of BIP44 account 0, derived from the seed as they are needed;
  * the account's extended public key lies open in the key store, so that a locked wallet knows its
@@ -33,6 +34,7 @@
 
 struct wallet;
 struct backup_info;
+struct kv;
 struct script_heights;
 
 /* Of the network and the node, the same for all wallets. */
@@ -72,6 +74,7 @@ void wallet_unlock(struct wallet *w);
 struct history *wallet_history(struct wallet *w);
 struct keystore *wallet_keystore(struct wallet *w);
 const struct scripts *wallet_scripts(struct wallet *w);
+struct kv *wallet_identities(struct wallet *w);
 
 /* --- keys: these take the lock themselves --- */
 
@@ -173,6 +176,8 @@ struct wallet_send {
     int32_t min_conf;    /* of coins; own change in the mempool counts when 0 */
     int32_t height;      /* of the tip, for the self-check under the rules of the next block */
     const struct script_heights *heights; /* of the network, for the same */
+    size_t max_size;     /* bytes of the transaction, ERR_RANGE above; 0: any */
+    bool change_last;    /* not among the recipients */
     struct span change;  /* script that gets the change; empty: a new key of the wallet */
     struct history_note note;
 };

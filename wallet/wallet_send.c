@@ -398,7 +398,8 @@ static enum err build(struct sending *g, struct tx **out, struct error *e)
     const struct txbuild_rules rules = { .heights = s->heights, .next_height = s->height + 1,
                                          .fee_sat_per_kb = (uint64_t)s->fee_per_kb,
                                          .max_fee = s->max_fee };
-    struct txbuild b = { .n_in = g->chosen.n_chosen, .n_out = s->n };
+    struct txbuild b = { .n_in = g->chosen.n_chosen, .n_out = s->n,
+                         .change_last = s->change_last };
     size_t change_index;
     enum err rc = set_inputs(g, e);
     if (!rc)
@@ -426,6 +427,15 @@ static enum err check_fee(const struct sending *g, struct error *e)
                      g->chosen.fee, g->s->max_fee);
 }
 
+static enum err check_size(const struct sending *g, const struct tx *tx, struct error *e)
+{
+    if (!g->s->max_size || tx->raw.len <= g->s->max_size)
+        return OK;
+    return error_set(e, ERR_RANGE, "the transaction would have %zu bytes, more than the %zu it may "
+                                   "have: bring coins together first, by sending them to yourself",
+                     tx->raw.len, g->s->max_size);
+}
+
 static enum err send_locked(struct sending *g, struct tx **out, struct error *e)
 {
     struct tx *tx = NULL;
@@ -440,6 +450,8 @@ static enum err send_locked(struct sending *g, struct tx **out, struct error *e)
         rc = check_fee(g, e);
     if (!rc)
         rc = build(g, &tx, e);
+    if (!rc)
+        rc = check_size(g, tx, e);
     if (!rc)
         rc = history_record(g->w->history, tx, &g->s->note, g->w->p.now(), e);
     if (rc) {

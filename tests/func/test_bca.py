@@ -1,16 +1,20 @@
 """bcaverify on daemons: a registration is mined, its addresses are judged by the chain of each, a
 reorganisation voids them, the spend of the marker revokes them, and what is not known is not
 judged."""
+import http.client
 import json
 import os
 import subprocess
+from decimal import Decimal
 
 from blocks import ANYONE, Tx, TxIn, TxOut, spend
-from framework import BUILD, case, equal, is_in, main, raises_rpc
+from framework import (ADDRESS, BUILD, RpcError, Skip, case, check, equal, is_in, main,
+                       raises_rpc)
 from p2p import headers_payload
 from txs import FEE, KEY, coin, id_of, mine, move, node_with_coins
 
 TOOL = os.path.join(BUILD, "bsvpeer-bca")
+FAULT = os.path.join(BUILD, "tests", "fault", "fault.so")
 SEED = bytes(range(32))
 MARKER = 1  # output of a registration
 PREFIX = "2001:db8:0:1::/64"
@@ -182,6 +186,207 @@ def faults_are_named_and_wrong_calls_refused(t):
     raises_rpc(-8, lambda: a.rpc.bcaverify(address, "0"), "hexadecimal")
     raises_rpc(-8, lambda: a.rpc.bcaverify(address, "xy"), "hexadecimal")
     raises_rpc(-1, lambda: a.rpc.bcaverify(address), "bcaverify")
+
+
+# --- identities of a wallet -----------------------------------------------------------------------
+
+def wallet_node(t, *options):
+    """A node whose wallet can spend one coin."""
+    node = t.node(*options)
+    node.rpc.generatetoaddress(1, node.rpc.getnewaddress())
+    node.rpc.generatetoaddress(100, ADDRESS)
+    return node
+
+
+def grow(node, n=1):
+    return node.rpc.generatetoaddress(n, ADDRESS)
+
+
+def identity(node, name="alice"):
+    return next(i for i in node.rpc.bcalist()["identities"] if i["name"] == name)
+
+
+def states(node):
+    return {a["address"]: a["state"] for a in node.rpc.bcalist()["addresses"]}
+
+
+@case()
+def a_wallet_registers_and_another_node_verifies(t):
+    a = wallet_node(t)
+    b = t.node("-connect=" + a.p2p)
+    made = a.rpc.bcaregister("alice", 2)
+    equal(made["state"], "pending")
+    tx = a.rpc.getrawtransaction(made["txid"], True)
+    check(len(tx["hex"]) // 2 <= 800, "800 bytes at most")
+    equal([o["n"] for o in tx["vout"] if o["scriptPubKey"]["hex"].startswith("006a0442434101")],
+          [0])
+    equal((tx["vout"][MARKER]["value"], tx["vout"][MARKER]["scriptPubKey"]["type"]),
+          (Decimal("0.00000001"), "pubkeyhash"))
+    check(made["txid"] not in {u["txid"] for u in a.rpc.listunspent(0)
+                               if u["vout"] == MARKER}, "the marker is no ordinary coin")
+    raises_rpc(-4, lambda: a.rpc.bcanew("alice", PREFIX), "pending")
+    raises_rpc(-8, lambda: a.rpc.bcaregister("alice"), "already")
+    grow(a)
+    equal((identity(a)["state"], identity(a)["confirmations"]), ("ready", 1))
+
+    first = a.rpc.bcanew("alice", PREFIX)
+    second = a.rpc.bcanew("alice", "2001:db8:0:2::", 0)
+    equal((first["unused"], second["unused"]), (1, 0))
+    raises_rpc(-4, lambda: a.rpc.bcanew("alice", PREFIX), "all 2 modifiers")
+    t.wait_same_tip(a, b)
+    for made in (first, second):
+        proof = made["address"], made["params"]
+        check(len(made["params"]) // 2 <= 2048, "fits a message")
+        for node in (a, b):
+            equal(result(node, proof), ("valid", None, 1))
+        equal(b.rpc.bcaverify(*proof)["marker_output"], MARKER)
+        equal(b.rpc.bcaverify(*proof)["public_key"], identity(a)["public_key"])
+        equal(tool("verify", "--network=regtest", *proof)["result"], "valid")
+        equal(a.rpc.bcaparams(made["address"]), made["params"])
+    check(tool("decode", first["params"])["modifier"] !=
+          tool("decode", second["params"])["modifier"], "two modifiers")
+    equal(a.cli("bca", "params", first["address"])[1].strip(), first["params"])
+
+
+@case()
+def a_reorganisation_voids_what_a_wallet_formed(t):
+    a = wallet_node(t)
+    b = t.node("-connect=" + a.p2p)
+    txid = a.rpc.bcaregister("alice", 4)["txid"]
+    block = grow(a)[0]
+    old = a.rpc.bcanew("alice", PREFIX)
+    t.wait_same_tip(a, b)
+    for node in (a, b):
+        node.rpc.invalidateblock(block)
+        equal(result(node, (old["address"], old["params"])), ("invalid", "chain", None))
+    equal((identity(a)["state"], identity(a)["confirmations"]), ("pending", 0))
+    equal(states(a), {old["address"]: "void"})
+    raises_rpc(-4, lambda: a.rpc.bcaparams(old["address"]), "void")
+    raises_rpc(-4, lambda: a.rpc.bcanew("alice", PREFIX), "pending")
+
+    t.wait(lambda: txid in a.rpc.getrawmempool(), what="back in the mempool")
+    again = grow(a, 2)
+    t.wait_same_tip(a, b)
+    new = a.rpc.bcanew("alice", PREFIX)
+    equal(new["unused"], 2)
+    equal(b.rpc.bcaverify(new["address"], new["params"])["block"], again[0])
+    for node in (a, b):
+        equal(result(node, (new["address"], new["params"])), ("valid", None, 2))
+        equal(result(node, (old["address"], old["params"])), ("invalid", "chain", None))
+    equal(states(a), {old["address"]: "void", new["address"]: "ready"})
+
+
+def kill_and_start(t, node, other):
+    """What it had not written of the chain comes back from the other node."""
+    t.wait_same_tip(node, other)
+    node.kill()
+    node.start()
+    t.wait_same_tip(node, other)
+
+
+@case()
+def a_kill_forgets_nothing_and_uses_no_modifier_twice(t):
+    other = t.node()
+    node = wallet_node(t, "-connect=" + other.p2p)
+    txid = node.rpc.bcaregister("alice")["txid"]
+    kill_and_start(t, node, other)
+    equal((identity(node)["txid"], identity(node)["state"]), (txid, "pending"))
+    if txid not in node.rpc.getrawmempool():
+        node.rpc.sendrawtransaction(node.rpc.gettransaction(txid)["hex"])
+    grow(node)
+    made = []
+    for _ in range(3):
+        made += [node.rpc.bcanew("alice", PREFIX) for _ in range(2)]
+        kill_and_start(t, node, other)
+        equal(identity(node)["unused"], 32 - len(made))
+    equal(len({tool("decode", m["params"])["modifier"] for m in made}), len(made))
+    equal(states(node), {m["address"]: "ready" for m in made})
+
+
+def crash_at(node, setting, path, act):
+    """Starts it so that it ends at a write and acts; True: it ended in between."""
+    node.stop()
+    try:
+        node.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": setting, "BSVPEER_FAULT_PATH": path})
+    except (AssertionError, OSError):
+        node.kill()
+        return False  # before it could be asked
+    try:
+        act()
+    except (OSError, http.client.HTTPException):
+        node.kill()
+        return True
+    return False
+
+
+@case(timeout=180)
+def a_crash_at_any_write_of_a_registration_forgets_nothing(t):
+    if not os.path.exists(FAULT):
+        raise Skip("no " + FAULT)
+    node = wallet_node(t)
+    crashes = 0
+    for store in ("/default/identities/", "/default/keys/", "/default/coins/"):
+        for n in range(1, 6):
+            name = f"{store.split('/')[2]}-{n}"
+            crashes += crash_at(node, f"fdatasync:{n}:exit", store,
+                                lambda: node.rpc.bcaregister(name, 1))
+            if node.is_alive():
+                node.stop()
+            node.start()
+            known = {i["name"]: i for i in node.rpc.bcalist()["identities"]}
+            if known.get(name, {}).get("state") != "pending":
+                try:
+                    node.rpc.bcaregister(name, 1)
+                except RpcError as error:  # the transaction was there, only not its name
+                    is_in("already", error.message)
+            txid = identity(node, name)["txid"]
+            raw = {x["txid"]: node.rpc.gettransaction(x["txid"])["hex"]
+                   for x in node.rpc.listtransactions("*", 1000)}
+            at = raw[txid].index("006a0442434101")
+            equal([i for i in raw if raw[txid][at:at + 144] in raw[i]], [txid], "one of its key")
+    check(crashes >= 3, f"{crashes} crashes")
+
+
+@case()
+def what_identities_cannot_do_is_said(t):
+    node = wallet_node(t)
+    rpc = node.rpc
+    for name in ("", "a b", "x" * 65, "a/b"):
+        raises_rpc(-8, lambda: rpc.bcaregister(name), "letters, digits")
+    raises_rpc(-8, lambda: rpc.bcaregister("alice", 3), "1, 2, 4, 8, 16 or 32")
+    raises_rpc(-8, lambda: rpc.bcaregister("alice", 64), "1, 2, 4, 8, 16 or 32")
+    raises_rpc(-4, lambda: rpc.bcaregister("alice", 1, 1), "above the limit")
+    equal(rpc.bcalist(), {"identities": [], "addresses": []}, "a name is free after a refusal")
+    rpc.bcaregister("alice", 1, 0.00001)
+    grow(node)
+    raises_rpc(-5, lambda: rpc.bcanew("bob", PREFIX), "no identity bob")
+    for prefix in ("", "2001:db8::1/64", "2001:db8::/48", "192.0.2.1", "x", "2001:db8::/64/64"):
+        raises_rpc(-8, lambda: rpc.bcanew("alice", prefix), "prefix must be")
+    for prefix in ("::/64", "ff02::/64", "fd87:d87e:eb43::/64"):
+        raises_rpc(-8, lambda: rpc.bcanew("alice", prefix), "no address is formed")
+    raises_rpc(-8, lambda: rpc.bcanew("alice", PREFIX, 8), "sec must be")
+    raises_rpc(-4, lambda: rpc.bcanew("alice", PREFIX, 7), "pow_sec")
+    equal(identity(node)["unused"], 1, "what was refused uses nothing")
+    raises_rpc(-5, lambda: rpc.bcaparams("2001:db8::1"), "not formed")
+    raises_rpc(-5, lambda: rpc.bcaparams("x"), "Invalid IPv6 address")
+    made = rpc.bcanew("alice", "fd00:1:2:3::/64")
+    rpc.encryptwallet("secret")
+    raises_rpc(-13, lambda: rpc.bcaregister("bob"))
+    equal(rpc.bcaparams(made["address"]), made["params"], "needs no passphrase")
+    rpc.walletpassphrase("secret", 60)
+    equal(rpc.bcaregister("bob")["state"], "pending")
+
+
+@case()
+def a_registration_that_would_be_too_large_is_refused(t):
+    node = wallet_node(t)
+    small = {node.rpc.getnewaddress(): 0.000001 for _ in range(12)}
+    node.rpc.sendmany("", small)
+    grow(node)
+    large = [u for u in node.rpc.listunspent() if u["amount"] > 1]
+    node.rpc.lockunspent(False, [{"txid": u["txid"], "vout": u["vout"]} for u in large])
+    raises_rpc(-4, lambda: node.rpc.bcaregister("alice", 32, 0.000006), "bring coins together")
+    equal(node.rpc.bcalist()["identities"], [])
 
 
 if __name__ == "__main__":

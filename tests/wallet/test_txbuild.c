@@ -160,7 +160,8 @@ static bool pay(const struct fixture *f, struct payment *p, size_t *change_index
         p->out[i] = (struct txbuild_output){ s.amounts[i], buf_span(&f->locks[i]) };
     p->out[p->n_to] = (struct txbuild_output){ 0, buf_span(&p->data) };
     const struct txbuild b = { in, s.n_chosen, p->out, p->n_to + 1,
-                               { s.change, buf_span(&f->locks[KEYS - 1]) }, p->lock_time };
+                               { s.change, buf_span(&f->locks[KEYS - 1]) }, false,
+                               p->lock_time };
     const struct txbuild_rules law = rules(p->r.fee_sat_per_kb);
     assert_int_equal(txbuild_make(&b, &law, &tx, change_index, &e), OK);
     assert_int_equal(tx->version, 1);
@@ -246,7 +247,7 @@ static void fees_outside_the_limits_are_refused(void **state)
     const struct fixture *f = *state;
     struct txbuild_input in[2] = { coin(f, 0, 0, 100000), coin(f, 0, 1, 100000) };
     struct txbuild_output out = { 199830, buf_span(&f->locks[0]) };
-    const struct txbuild b = { in, 2, &out, 1, { 0 }, 0 };
+    const struct txbuild b = { in, 2, &out, 1, { 0 }, false, 0 };
     struct txbuild_rules law = rules(500);
     assert_int_equal(try_make(&b, &law), OK); /* 170 satoshis for at most 340 bytes */
     out.value += 4;                           /* no two signatures are that short */
@@ -272,7 +273,7 @@ static void inputs_must_be_there_and_differ(void **state)
     const struct fixture *f = *state;
     struct txbuild_input in[3] = { coin(f, 0, 0, 1000), coin(f, 1, 1, 1000), coin(f, 2, 2, 1000) };
     const struct txbuild_output out = { 500, buf_span(&f->locks[0]) };
-    struct txbuild b = { in, 3, &out, 1, { 0 }, 0 };
+    struct txbuild b = { in, 3, &out, 1, { 0 }, false, 0 };
     const struct txbuild_rules law = rules(1);
     assert_int_equal(try_make(&b, &law), OK);
     in[2].at.index = 0;
@@ -286,7 +287,7 @@ static void what_cannot_be_signed_is_not_made(void **state)
     const struct fixture *f = *state;
     struct txbuild_input in = coin(f, 0, 0, 1000);
     const struct txbuild_output out = { 500, buf_span(&f->locks[0]) };
-    const struct txbuild b = { &in, 1, &out, 1, { 0 }, 0 };
+    const struct txbuild b = { &in, 1, &out, 1, { 0 }, false, 0 };
     const struct txbuild_rules law = rules(1);
     in.key = &f->keys[1];
     assert_int_equal(try_make(&b, &law), ERR_NOTFOUND);
@@ -305,7 +306,7 @@ static void a_bad_signature_does_not_leave_the_house(void **state)
     struct signing_key key = f->keys[0];
     struct txbuild_input in = coin(f, 0, 0, 1000);
     const struct txbuild_output out = { 500, buf_span(&f->locks[0]) };
-    const struct txbuild b = { &in, 1, &out, 1, { 0 }, 0 };
+    const struct txbuild b = { &in, 1, &out, 1, { 0 }, false, 0 };
     const struct txbuild_rules law = rules(1);
     in.key = &key;
     assert_int_equal(try_make(&b, &law), OK);

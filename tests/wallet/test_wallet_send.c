@@ -443,11 +443,38 @@ static void a_write_that_fails_loses_nothing(void **state)
     }
 }
 
+static void change_comes_last_and_the_size_is_limited_when_asked(void **state)
+{
+    (void)state;
+    const struct pay_script first = foreign_script(1), second = foreign_script(2);
+    const struct wallet_recipient to[] = { { script_span(&first), 1000, false },
+                                           { script_span(&second), 1, false } };
+    for (int i = 0; i < 20; i++) {
+        struct rig r = funded(100000);
+        struct wallet_send s = request(&r, to, 2);
+        struct error e = { .code = OK };
+        struct tx *tx;
+        int64_t fee;
+        s.change_last = true;
+        s.max_size = 200;
+        assert_int_equal(wallet_send(r.w, &s, &tx, &fee, &e), ERR_RANGE);
+        assert_non_null(strstr(e.text, "more than the 200"));
+        s.max_size = 300;
+        assert_int_equal(wallet_send(r.w, &s, &tx, &fee, NULL), OK); /* nothing had been spent */
+        assert_int_equal(tx->n_out, 3);
+        assert_memory_equal(tx->out[0].script.data, first.bytes, sizeof first.bytes);
+        assert_memory_equal(tx->out[1].script.data, second.bytes, sizeof second.bytes);
+        tx_unref(tx);
+        rig_stop(&r);
+    }
+}
+
 int main(void)
 {
     ec_init();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_sent_is_valid_and_change_comes_back),
+        cmocka_unit_test(change_comes_last_and_the_size_is_limited_when_asked),
         cmocka_unit_test(change_in_the_mempool_is_spent_when_allowed),
         cmocka_unit_test(all_there_is_goes_to_one),
         cmocka_unit_test(recipients_pay_the_fee_and_data_comes_along),

@@ -1,0 +1,332 @@
+/* The store of identities: what a failed write or a power cut leaves, and that no modifier goes into
+ * two addresses; the keys of an identity. */
+#include <config.h>
+
+#include "wallet/identity.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "bca/modifiers.h"
+#include "bca/verify.h"
+#include "tests/wallet/wallet_util.h"
+
+enum { MODIFIERS = 8 };
+static const uint8_t prefix[BCA_PREFIX_SIZE] = { 0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 1 };
+static const struct identity_form form = { .network = BCA_NET_REGTEST, .prefix = prefix,
+                                           .sec = -1 };
+
+struct fixture {
+    struct rig rig;
+    struct kv *kv;
+    struct identity id;
+    struct identity_secrets secrets;
+};
+
+static void put_output(struct buf *tx, uint64_t value, const uint8_t *script, size_t len)
+{
+    buf_put_le64(tx, value);
+    buf_put_var_bytes(tx, script, len);
+}
+
+static void make_tx(struct identity *id)
+{
+    static const uint8_t spent[32] = { 7 };
+    buf_put_le32(&id->tx, 1);
+    buf_put_compact(&id->tx, 1);
+    buf_put(&id->tx, spent, sizeof spent);
+    buf_put_le32(&id->tx, 0);
+    buf_put_compact(&id->tx, 0);
+    buf_put_le32(&id->tx, UINT32_MAX);
+    buf_put_compact(&id->tx, 2);
+    put_output(&id->tx, 0, id->registration, sizeof id->registration);
+    put_output(&id->tx, 1, id->marker, sizeof id->marker);
+    buf_put_le32(&id->tx, 0);
+}
+
+/* Alone in a block of regtest. */
+static void mine(struct identity *id)
+{
+    struct bca_work work;
+    sha256d(id->txid.b, id->tx.data, id->tx.len);
+    memset(id->header, 0, sizeof id->header);
+    memcpy(id->header + 36, id->txid.b, 32);
+    le32_put(id->header + 72, 0x207fffff);
+    for (uint32_t nonce = 0;; nonce++) {
+        le32_put(id->header + 76, nonce);
+        bca_work_read(id->header, &work);
+        if (bca_work_meets_target(&work, bca_rules_get(BCA_NET_REGTEST)))
+            break;
+    }
+    id->sent = id->mined = true;
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    f->rig = rig_start(&from_phrase);
+    f->kv = kv_open_mem();
+    identity_init(&f->id);
+    memcpy(f->id.name, "alice", sizeof "alice");
+    f->id.n_modifiers = MODIFIERS;
+    assert_int_equal(identity_take_number(f->rig.w, &f->id.number, NULL), OK);
+    assert_int_equal(identity_secrets_get(f->rig.w, f->id.number, &f->secrets, NULL), OK);
+    identity_make(&f->id, &f->secrets);
+    make_tx(&f->id);
+    mine(&f->id);
+    assert_int_equal(identity_store(f->kv, &f->id, NULL), OK);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    identity_clear(&f->id);
+    kv_close(f->kv);
+    rig_stop(&f->rig);
+    free(f);
+    return 0;
+}
+
+static struct identity loaded(struct kv *kv)
+{
+    struct identity id;
+    bool found;
+    identity_init(&id);
+    assert_int_equal(identity_load(kv, "alice", &id, &found, NULL), OK);
+    assert_true(found);
+    return id;
+}
+
+static void an_identity_is_read_as_it_was_stored(void **state)
+{
+    struct fixture *f = *state;
+    f->id.tx_index = 5;
+    f->id.tx_depth = 3;
+    memset(f->id.tx_siblings, 0x5a, sizeof f->id.tx_siblings);
+    f->id.n_used = 2;
+    assert_int_equal(identity_store(f->kv, &f->id, NULL), OK);
+    struct identity id = loaded(f->kv);
+    assert_string_equal(id.name, "alice");
+    assert_int_equal(id.number, f->id.number);
+    assert_int_equal(id.n_modifiers, MODIFIERS);
+    assert_int_equal(id.n_used, 2);
+    assert_true(id.sent && id.mined);
+    assert_memory_equal(id.public_key, f->id.public_key, sizeof id.public_key);
+    assert_memory_equal(id.registration, f->id.registration, sizeof id.registration);
+    assert_memory_equal(id.marker, f->id.marker, sizeof id.marker);
+    assert_memory_equal(id.txid.b, f->id.txid.b, 32);
+    assert_memory_equal(id.header, f->id.header, sizeof id.header);
+    assert_int_equal(id.tx_index, 5);
+    assert_int_equal(id.tx_depth, 3);
+    assert_memory_equal(id.tx_siblings, f->id.tx_siblings, 96);
+    assert_int_equal(id.tx.len, f->id.tx.len);
+    assert_memory_equal(id.tx.data, f->id.tx.data, id.tx.len);
+    identity_clear(&id);
+
+    bool found;
+    assert_int_equal(identity_remove(f->kv, "alice", NULL), OK);
+    identity_init(&id);
+    assert_int_equal(identity_load(f->kv, "alice", &id, &found, NULL), OK);
+    assert_false(found);
+}
+
+static void every_modifier_gives_one_address_that_verifies(void **state)
+{
+    struct fixture *f = *state;
+    const struct bca_policy policy = { .rules = bca_rules_get(BCA_NET_REGTEST) };
+    uint8_t modifiers[BCA_MODIFIER_SIZE * BCA_MODIFIERS_MAX];
+    struct identity_address a, again;
+    struct error e = { .code = OK };
+    struct bca_verdict v;
+    bool found;
+    identity_modifiers(&f->secrets, MODIFIERS, modifiers);
+    identity_address_init(&a);
+    identity_address_init(&again);
+    for (unsigned i = 0; i < MODIFIERS; i++) {
+        assert_int_equal(identity_new_address(f->kv, &f->id, &f->secrets, &form, &a, NULL), OK);
+        bca_verify(a.address, buf_span(&a.params), &policy, &v);
+        assert_int_equal(v.result, BCA_VALID);
+        assert_memory_equal(v.params.modifier, modifiers + BCA_MODIFIER_SIZE * i, 16);
+        assert_int_equal(a.modifier, i);
+        assert_int_equal(identity_load_address(f->kv, a.address, &again, &found, NULL), OK);
+        assert_true(found);
+        assert_string_equal(again.name, "alice");
+        assert_memory_equal(again.header, f->id.header, sizeof again.header);
+        assert_int_equal(again.params.len, a.params.len);
+        assert_memory_equal(again.params.data, a.params.data, a.params.len);
+    }
+    assert_int_equal(identity_new_address(f->kv, &f->id, &f->secrets, &form, &a, &e), ERR_NOTFOUND);
+    assert_non_null(strstr(e.text, "all 8 modifiers"));
+    identity_address_clear(&a);
+    identity_address_clear(&again);
+}
+
+static enum err count_modifier(void *ctx, const struct identity_address *a, struct error *e)
+{
+    (void)e;
+    ((unsigned *)ctx)[a->modifier]++;
+    return OK;
+}
+
+/* What the store says after any of its writes failed or was lost: each modifier below n_used has its
+ * address, no other one has. */
+static unsigned assert_whole(struct kv *kv)
+{
+    unsigned seen[BCA_MODIFIERS_MAX] = { 0 };
+    struct identity id = loaded(kv);
+    assert_int_equal(identity_each_address(kv, count_modifier, seen, NULL), OK);
+    for (unsigned i = 0; i < BCA_MODIFIERS_MAX; i++)
+        assert_int_equal(seen[i], i < id.n_used);
+    const unsigned n = id.n_used;
+    identity_clear(&id);
+    return n;
+}
+
+/* One more address out of the store as it is, as each call does. True: somebody has it. */
+static bool form_next(struct fixture *f, bool handed_out[MODIFIERS])
+{
+    struct identity id = loaded(f->kv);
+    struct identity_address a;
+    identity_address_init(&a);
+    const bool good = identity_new_address(f->kv, &id, &f->secrets, &form, &a, NULL) == OK;
+    if (good) {
+        assert_false(handed_out[a.modifier]);
+        handed_out[a.modifier] = true;
+    }
+    identity_address_clear(&a);
+    identity_clear(&id);
+    return good;
+}
+
+static void no_modifier_is_used_twice_whatever_write_fails(void **state)
+{
+    struct fixture *f = *state;
+    bool handed_out[MODIFIERS] = { false };
+    unsigned n = 0;
+    while (n < MODIFIERS) {
+        kv_mem_fail_writes(f->kv, 1);
+        assert_false(form_next(f, handed_out));
+        kv_mem_fail_writes(f->kv, 0);
+        assert_int_equal(assert_whole(f->kv), n);
+        assert_true(form_next(f, handed_out));
+        kv_mem_power_cut(f->kv);
+        assert_int_equal(assert_whole(f->kv), ++n);
+    }
+    assert_false(form_next(f, handed_out));
+}
+
+static void what_does_not_verify_uses_no_modifier(void **state)
+{
+    struct fixture *f = *state;
+    static const uint8_t refused[BCA_PREFIX_SIZE] = { 0xff, 2 };
+    struct identity_form wrong = form;
+    struct identity_address a;
+    struct error e = { .code = OK };
+    identity_address_init(&a);
+    wrong.prefix = refused;
+    assert_int_equal(identity_new_address(f->kv, &f->id, &f->secrets, &wrong, &a, &e), ERR_RANGE);
+    wrong = form;
+    wrong.sec = 7;
+    assert_int_equal(identity_new_address(f->kv, &f->id, &f->secrets, &wrong, &a, &e), ERR_RANGE);
+    f->id.header[40] ^= 1;
+    assert_int_equal(identity_new_address(f->kv, &f->id, &f->secrets, &form, &a, &e), ERR_RANGE);
+    assert_non_null(strstr(e.text, "tx_proof"));
+    assert_int_equal(a.params.len, 0);
+    assert_int_equal(assert_whole(f->kv), 0);
+    identity_address_clear(&a);
+}
+
+static void a_damaged_record_is_an_error_and_no_missing_one(void **state)
+{
+    struct fixture *f = *state;
+    struct buf value;
+    bool found;
+    buf_init(&value);
+    assert_int_equal(kv_get(f->kv, "nalice", 6, &value, &found, NULL), OK);
+    struct identity id;
+    identity_init(&id);
+    struct kv_batch *b = kv_batch_new(f->kv);
+    for (size_t len = 0; len < value.len; len++) {
+        kv_batch_put(b, "nalice", 6, value.data, len);
+        assert_int_equal(kv_write(f->kv, b, KV_SYNC, NULL), OK);
+        assert_int_equal(identity_load(f->kv, "alice", &id, &found, NULL), ERR_CORRUPT);
+    }
+    value.data[0] = 2;
+    kv_batch_put(b, "nalice", 6, value.data, value.len);
+    assert_int_equal(kv_write(f->kv, b, KV_SYNC, NULL), OK);
+    assert_int_equal(identity_load(f->kv, "alice", &id, &found, NULL), ERR_RANGE);
+    kv_batch_free(b);
+    identity_clear(&id);
+    buf_clear(&value);
+}
+
+static void numbers_and_keys_are_each_identity_s_own(void **state)
+{
+    struct fixture *f = *state;
+    struct identity_secrets other, same;
+    uint32_t number;
+    assert_int_equal(identity_take_number(f->rig.w, &number, NULL), OK);
+    assert_int_not_equal(number, f->id.number);
+    assert_int_equal(identity_secrets_get(f->rig.w, number, &other, NULL), OK);
+    assert_memory_equal(other.root, f->secrets.root, 32);
+    assert_memory_not_equal(other.key, f->secrets.key, 32);
+    assert_memory_not_equal(other.seed, f->secrets.seed, 32);
+    assert_memory_not_equal(other.seed, other.key, 32);
+    rig_reopen(&f->rig);
+    assert_int_equal(identity_secrets_get(f->rig.w, f->id.number, &same, NULL), OK);
+    assert_memory_equal(&same, &f->secrets, sizeof same);
+    const uint32_t last = number;
+    assert_int_equal(identity_take_number(f->rig.w, &number, NULL), OK);
+    assert_int_equal(number, last + 1);
+}
+
+/* The vector of the specification. */
+static void the_marker_follows_from_root_and_modifiers(void **state)
+{
+    (void)state;
+    uint8_t root[32], modifier_root[32], script[SCRIPT_P2PKH_SIZE];
+    memset(root, 0x51, sizeof root);
+    for (size_t i = 0; i < sizeof modifier_root; i++)
+        modifier_root[i] = (uint8_t)i;
+    assert_true(identity_marker(script, root, modifier_root));
+    struct buf want = unhex("76a914b385519b19c55d1838e86f0dca16eaa783d441d188ac");
+    assert_memory_equal(script, want.data, sizeof script);
+    buf_clear(&want);
+}
+
+static void names_are_of_plain_characters(void **state)
+{
+    (void)state;
+    char name[IDENTITY_NAME_MAX + 2];
+    memset(name, 'a', sizeof name);
+    name[IDENTITY_NAME_MAX + 1] = 0;
+    assert_false(identity_name_allowed(name));
+    name[IDENTITY_NAME_MAX] = 0;
+    assert_true(identity_name_allowed(name));
+    assert_true(identity_name_allowed("My.node-1_x"));
+    assert_false(identity_name_allowed(""));
+    assert_false(identity_name_allowed("a b"));
+    assert_false(identity_name_allowed("a/b"));
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    ec_init();
+    const struct CMUnitTest tests[] = {
+        T(an_identity_is_read_as_it_was_stored),
+        T(every_modifier_gives_one_address_that_verifies),
+        T(no_modifier_is_used_twice_whatever_write_fails),
+        T(what_does_not_verify_uses_no_modifier),
+        T(a_damaged_record_is_an_error_and_no_missing_one),
+        T(numbers_and_keys_are_each_identity_s_own),
+        cmocka_unit_test(the_marker_follows_from_root_and_modifiers),
+        cmocka_unit_test(names_are_of_plain_characters),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,98 @@
+/*
+ * The identities of a wallet: registrations of Bitcoin-Certified Addresses (spec bca 4, 6) and the
+ * addresses that were formed of them. Nothing in the store is secret: keys and modifiers are made
+ * anew from the seed (identity_keys.h), but for those modifiers that an address has shown.
+ *
+ * Every change is one synced batch. An address and the use of its modifier are one change that is
+ * on disk before anybody gets the address: whatever crashes, no modifier goes into two addresses.
+ * The caller holds the wallet's lock.
+ *
+ *   'n' name      version 1 = 1 | number 4 | modifiers 1 | used 1 | sent 1 | mined 1 |
+ *                 public key 33 | registration 72 | marker 25 | txid 32 |
+ *                 header 80 | tx index 4 | tx depth 1 | siblings 32 * depth | transaction (compact
+ *                 length)
+ *   'a' address   version 1 = 1 | modifier index 1 | header 80 | name | parameters (compact
+ *                 lengths)
+ */
+#ifndef WALLET_IDENTITY_H
+#define WALLET_IDENTITY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/ids.h"
+#include "base/kv.h"
+#include "bca/address.h"
+#include "bca/params.h"
+#include "bca/work.h"
+#include "wallet/identity_keys.h"
+
+#define IDENTITY_NAME_MAX 64  /* letters, digits, - _ . */
+#define IDENTITY_TX_MAX 800   /* bytes: parameters with it fit a message of 2048 */
+
+struct identity {
+    char name[IDENTITY_NAME_MAX + 1];
+    uint32_t number;
+    uint8_t n_modifiers, n_used; /* the first n_used went into addresses */
+    bool sent;                   /* there is a transaction, txid */
+    bool mined;                  /* what follows txid is of a block that held it */
+    uint8_t public_key[BCA_PUBLIC_KEY_SIZE];
+    uint8_t registration[BCA_REGISTRATION_SIZE];
+    uint8_t marker[SCRIPT_P2PKH_SIZE];
+    struct txid txid;
+    uint8_t header[80];
+    uint32_t tx_index;
+    uint8_t tx_depth;
+    uint8_t tx_siblings[32 * BCA_TX_DEPTH_MAX];
+    struct buf tx; /* raw, as mined */
+};
+
+void identity_init(struct identity *id);
+void identity_clear(struct identity *id);
+bool identity_name_allowed(const char *name);
+/* Key, registration and marker of an identity with number and n_modifiers. */
+void identity_make(struct identity *id, const struct identity_secrets *s);
+
+/* out is initialized, and cleared by the caller. ERR_CORRUPT, ERR_RANGE: of a newer program. */
+enum err identity_load(struct kv *kv, const char *name, struct identity *out, bool *found,
+                       struct error *e) MUST_CHECK;
+enum err identity_store(struct kv *kv, const struct identity *id, struct error *e) MUST_CHECK;
+enum err identity_remove(struct kv *kv, const char *name, struct error *e) MUST_CHECK;
+/* By name. An error of fn ends the walk. */
+typedef enum err (*identity_fn)(void *ctx, const struct identity *id, struct error *e);
+enum err identity_each(struct kv *kv, identity_fn fn, void *ctx, struct error *e) MUST_CHECK;
+
+struct identity_address {
+    uint8_t address[BCA_ADDRESS_SIZE];
+    uint8_t modifier;
+    uint8_t header[80]; /* of the block it stands on */
+    char name[IDENTITY_NAME_MAX + 1];
+    struct buf params;
+};
+void identity_address_init(struct identity_address *a);
+void identity_address_clear(struct identity_address *a);
+
+struct identity_form {
+    enum bca_network network;
+    const uint8_t *prefix; /* 8 bytes */
+    int sec;               /* -1: as the block's target says */
+};
+/*
+ * Forms an address of a mined identity with its next modifier; id as stored counts it used.
+ * ERR_NOTFOUND: all modifiers are used. ERR_RANGE: no address is formed in this prefix, or it would
+ * not pass verification (the text names the step).
+ */
+enum err identity_new_address(struct kv *kv, struct identity *id, const struct identity_secrets *s,
+                              const struct identity_form *form, struct identity_address *out,
+                              struct error *e) MUST_CHECK;
+/* As identity_load. */
+enum err identity_load_address(struct kv *kv, const uint8_t address[BCA_ADDRESS_SIZE],
+                               struct identity_address *out, bool *found,
+                               struct error *e) MUST_CHECK;
+typedef enum err (*identity_address_fn)(void *ctx, const struct identity_address *a,
+                                        struct error *e);
+enum err identity_each_address(struct kv *kv, identity_address_fn fn, void *ctx,
+                               struct error *e) MUST_CHECK;
+
+#endif
