@@ -174,7 +174,7 @@ static const struct rpc_command rows[] = {
                 "time, timereceived, bip125-replaceable, comment?, to?, abandoned?}]",
       .example = "\"*\" 20",
       .params = { { "account", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT, "\"*\" or \"\"" },
-                  { "count", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON, 
+                  { "count", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
                     "How many (default 10, at most 100000)" },
                   { "from|skip", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
                     "Leave out so many of the latest (default 0)" },
