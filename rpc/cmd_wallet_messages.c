@@ -253,7 +253,8 @@ static struct rpc_result open_brc78(struct rpc_call *call, struct wallet *w, con
     struct buf plain;
     if (!find_public(w, m->recipient, &key) && !find_public(w, m->sender, &key))
         return rpc_fail(call, RPC_WALLET_ERROR,
-                        "Private key not available: the message is neither to nor from this wallet");
+                        "Private key not available: the message is neither to nor from this "
+                        "wallet");
     if (!has_secret(call, w, &key, &k))
         return rpc_failed(call);
     buf_init(&plain);

@@ -51,7 +51,7 @@ struct rpc_result rpc_with_wallet(struct rpc_call *call,
 struct rpc_result rpc_wallet_fail(struct rpc_call *call, const struct error *e);
 /* The script of an address of this network; "Invalid Bitcoin address" (-5). */
 bool rpc_wallet_address(struct rpc_call *call, const char *text, struct buf *script);
-/* A parameter as the path of a file; a relative one begins at the directory of the network. Heap. */
+/* A parameter as the path of a file; a relative one begins at the network's directory. Heap. */
 char *rpc_wallet_path(struct rpc_call *call, size_t i);
 /* The P2PKH script of an address, which alone can be of a key. False: call has failed. */
 bool rpc_wallet_key_address(struct rpc_call *call, const char *text, struct buf *script);

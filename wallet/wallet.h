@@ -89,8 +89,8 @@ struct wallet_key {
 /* The next key of a branch, with a label (may be empty) on its P2PKH script. */
 enum err wallet_new_key(struct wallet *w, enum keystore_branch branch, struct span label,
                         struct wallet_key *out, struct error *e) MUST_CHECK;
-/* Looks that many keys ahead from now on, until it is closed, when it is more than before. What they
- * received earlier is found by a rescan. ERR_NOMEM. */
+/* Looks that many keys ahead from now on, until it is closed, when it is more than before. What
+ * they received earlier is found by a rescan. ERR_NOMEM. */
 enum err wallet_raise_gap_limit(struct wallet *w, uint32_t gap_limit, struct error *e) MUST_CHECK;
 /* The P2PKH scripts of all keys that were given out to be paid to, or imported, or are watched. */
 typedef void (*wallet_address_fn)(void *ctx, struct span script, bool watch);

@@ -341,7 +341,7 @@ def many_things_are_imported_at_once(t):
     equal([o["error"]["code"] for o in rpc.importmulti(bad)],
           [-5, -5, -5, -5, -8, -8, -8, -5, -4, -3, -5, -8])
     equal([o["success"] for o in rpc.importmulti([address("x"), address(one)])], [False, True])
-    raises_rpc(-3, lambda: rpc.importmulti([{"scriptPubKey": script}]), "Missing required timestamp")
+    raises_rpc(-3, lambda: rpc.importmulti([{"scriptPubKey": script}]), "required timestamp")
     raises_rpc(-3, lambda: rpc.importmulti([{"scriptPubKey": script, "timestamp": "then"}]))
     raises_rpc(-3, lambda: rpc.importmulti([1]))
     raises_rpc(-3, lambda: rpc.importmulti([], {"other": 1}))
