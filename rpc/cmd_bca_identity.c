@@ -196,11 +196,13 @@ static enum err make_identity(struct registering *g, struct error *e)
     return identity_store(wallet_identities(g->w), &g->id, e);
 }
 
-/* A name of which nothing went out is free again. */
-static void forget(struct registering *g)
+/* A name of which nothing went out is free again. After a failed write one cannot know that: it
+ * stays, and the next try finds out (find_sent). */
+static void forget(struct registering *g, enum err why)
 {
     struct error e = { .code = OK };
-    if (!g->known && identity_remove(wallet_identities(g->w), g->id.name, &e))
+    const bool nothing_made = why == ERR_RANGE || why == ERR_NOTFOUND || why == ERR_AUTH;
+    if (!g->known && nothing_made && identity_remove(wallet_identities(g->w), g->id.name, &e))
         log_warn("wallet \"%s\": %s", wallet_name(g->w), e.text);
 }
 
@@ -217,7 +219,7 @@ static enum err send_registration(struct registering *g, struct error *e)
     g->send.max_size = IDENTITY_TX_MAX;
     enum err rc = wallet_send(g->w, &g->send, &g->tx, &fee, e);
     if (rc) {
-        forget(g);
+        forget(g, rc);
         return rc;
     }
     g->id.sent = true;
