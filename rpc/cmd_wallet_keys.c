@@ -22,17 +22,13 @@ static struct rpc_result new_address(struct rpc_call *call, enum keystore_branch
     struct wallet *w = rpc_wallet(call);
     struct error e = { .code = OK };
     struct wallet_key k;
-    uint8_t hash[20];
-    char text[ADDRESS_TEXT_MAX];
     if (!w)
         return rpc_failed(call);
     const enum err rc = wallet_new_key(w, branch, span_of(label, strlen(label)), &k, &e);
     wallet_unref(w);
     if (rc)
         return rpc_wallet_fail(call, &e);
-    hash160(hash, k.key, k.key_len);
-    jw_text(call->out,
-            address_encode(text, chain_get_params(call->env->chain)->address_version, hash));
+    rpc_wallet_write_address(call, &k);
     return rpc_done();
 }
 

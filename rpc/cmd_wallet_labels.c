@@ -209,8 +209,6 @@ static struct rpc_result account_address(struct rpc_call *call, struct wallet *w
     struct error e = { .code = OK };
     struct walk walk = { .call = call, .w = w, .fn = keep_last };
     struct wallet_key k;
-    uint8_t hash[20];
-    char text[ADDRESS_TEXT_MAX];
     if (!is_account(call, 0))
         return rpc_failed(call);
     wallet_lock(w);
@@ -218,9 +216,7 @@ static struct rpc_result account_address(struct rpc_call *call, struct wallet *w
     wallet_unlock(w);
     if (rc)
         return rpc_wallet_fail(call, &e);
-    hash160(hash, k.key, k.key_len);
-    jw_text(call->out,
-            address_encode(text, chain_get_params(call->env->chain)->address_version, hash));
+    rpc_wallet_write_address(call, &k);
     return rpc_done();
 }
 

@@ -232,6 +232,15 @@ void rpc_release(struct rpc_call *call, struct rpc_held *h, enum rpc_held_use us
 
 /* --- members -------------------------------------------------------------------------------- */
 
+void rpc_wallet_write_address(struct rpc_call *call, const struct wallet_key *k)
+{
+    uint8_t hash[20];
+    char text[ADDRESS_TEXT_MAX];
+    hash160(hash, k->key, k->key_len);
+    jw_text(call->out,
+            address_encode(text, chain_get_params(call->env->chain)->address_version, hash));
+}
+
 const char *rpc_script_address(const struct rpc_call *call, struct span script,
                                char text[ADDRESS_TEXT_MAX])
 {

@@ -58,6 +58,8 @@ bool rpc_wallet_key_address(struct rpc_call *call, const char *text, struct buf 
 /* Accounts are no more than labels: all of them together is what can be asked for. */
 bool rpc_wallet_all_accounts(struct rpc_call *call, size_t i);
 
+/* The address of a key, as the result. */
+void rpc_wallet_write_address(struct rpc_call *call, const struct wallet_key *k);
 /* The address of a script, in text; NULL when it has none. */
 const char *rpc_script_address(const struct rpc_call *call, struct span script,
                                char text[ADDRESS_TEXT_MAX]);

@@ -510,22 +510,15 @@ static enum err store_imported(struct wallet *w, const struct key_record *r, str
     return rc ? rc : keystore_add(w->ks, r, 1, e);
 }
 
-enum err wallet_import_secret(struct wallet *w, const uint8_t secret[32], bool compressed,
-                              struct span label, struct error *e)
+static enum err import_key(struct wallet *w, struct wallet_entry *entry,
+                           const struct key_record *r, struct span label, struct error *e)
 {
-    struct wallet_entry entry = { .spendable = true };
     uint8_t script[SCRIPT_P2PKH_SIZE];
-    entry.key_len = (uint8_t)ec_pubkey_create(entry.key, secret, compressed);
-    if (!entry.key_len)
-        return error_set(e, ERR_RANGE, "this is no private key");
-    const struct span key = span_of(entry.key, entry.key_len);
-    const struct key_record r = { .kind = KEY_RECORD_SECRET, .form = KEY_RECORD_PLAIN,
-                                  .id = key, .secret = span_of(secret, 32) };
-    key_script(script, key);
+    key_script(script, r->id);
     wallet_lock(w);
-    enum err rc = store_imported(w, &r, span_of(script, sizeof script), label, e);
+    enum err rc = store_imported(w, r, span_of(script, sizeof script), label, e);
     if (!rc)
-        rc = add_key(w, &entry, e);
+        rc = add_key(w, entry, e);
     if (!rc)
         rc = history_owners_changed(w->history, e);
     if (!rc)
@@ -534,27 +527,29 @@ enum err wallet_import_secret(struct wallet *w, const uint8_t secret[32], bool c
     return rc;
 }
 
+enum err wallet_import_secret(struct wallet *w, const uint8_t secret[32], bool compressed,
+                              struct span label, struct error *e)
+{
+    struct wallet_entry entry = { .spendable = true };
+    entry.key_len = (uint8_t)ec_pubkey_create(entry.key, secret, compressed);
+    if (!entry.key_len)
+        return error_set(e, ERR_RANGE, "this is no private key");
+    const struct span key = span_of(entry.key, entry.key_len);
+    const struct key_record r = { .kind = KEY_RECORD_SECRET, .form = KEY_RECORD_PLAIN,
+                                  .id = key, .secret = span_of(secret, 32) };
+    return import_key(w, &entry, &r, label, e);
+}
+
 enum err wallet_import_pubkey(struct wallet *w, struct span key, struct span label,
                               struct error *e)
 {
     struct wallet_entry entry = { .key_len = (uint8_t)key.len };
-    uint8_t script[SCRIPT_P2PKH_SIZE];
     const struct key_record r = { .kind = KEY_RECORD_PUBKEY, .form = KEY_RECORD_PUBLIC,
                                   .id = key };
     if (key.len > sizeof entry.key || !ec_pubkey_valid(key.data, key.len))
         return error_set(e, ERR_RANGE, "this is no public key");
     memcpy(entry.key, key.data, key.len);
-    key_script(script, key);
-    wallet_lock(w);
-    enum err rc = store_imported(w, &r, span_of(script, sizeof script), label, e);
-    if (!rc)
-        rc = add_key(w, &entry, e);
-    if (!rc)
-        rc = history_owners_changed(w->history, e);
-    if (!rc)
-        w->birth = 0;
-    wallet_unlock(w);
-    return rc;
+    return import_key(w, &entry, &r, label, e);
 }
 
 enum err wallet_import_script(struct wallet *w, struct span script, struct span label,
