@@ -110,6 +110,7 @@ static enum err ldb_get(struct kv *kv, struct span key, struct buf *value, bool 
     } else {
         rc = error_set(e, ERR_NOMEM, "%s: no memory for a value of %zu bytes", ldb->path, len);
     }
+    secure_wipe(data, len); /* it may hold a plain secret */
     leveldb_free(data);
     return rc;
 }

@@ -249,9 +249,7 @@ static enum err modifiers_of_list(const char *text, struct identity *id, struct 
     if (!rc)
         memcpy(id->modifiers, list.data, list.len);
     id->n_modifiers = list.len / BSVPEER_BCA_MODIFIER_SIZE;
-    if (list.data)
-        secure_wipe(list.data, list.cap);
-    buf_clear(&list);
+    buf_wipe(&list);
     return rc;
 }
 

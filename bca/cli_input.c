@@ -65,9 +65,7 @@ enum err cli_read_exact(const char *what, const char *text, uint8_t *out, size_t
         rc = error_set(e, ERR_RANGE, "%s: %zu bytes where %zu are needed", what, b.len, len);
     if (!rc)
         memcpy(out, b.data, len);
-    if (b.data)
-        secure_wipe(b.data, b.cap);
-    buf_clear(&b);
+    buf_wipe(&b);
     return rc;
 }
 

@@ -97,9 +97,11 @@ static void update_list(struct wallet_follow *f)
 
 /* --- the thread ----------------------------------------------------------------------------- */
 
-static uint64_t memory_of(struct wallet *w)
+/* The memory it takes. */
+static uint64_t look_after(struct wallet *w)
 {
     wallet_lock(w);
+    (void)keystore_state(wallet_keystore(w), NULL); /* wipes the master key when its time is up */
     const uint64_t bytes = history_bytes(wallet_history(w)) + scripts_bytes(wallet_scripts(w));
     wallet_unlock(w);
     return bytes;
@@ -120,7 +122,7 @@ static enum follow_step one_round(struct wallet_follow *f)
             d->pool_known = false;
         if (step == FOLLOW_AT_TIP)
             follow_pool(f, d, notes);
-        bytes += memory_of(d->w);
+        bytes += look_after(d->w);
         worst = step == FOLLOW_ON || worst == FOLLOW_AT_TIP ? step : worst;
         if (step == FOLLOW_ON) /* nobody waits for one that stands still either */
             behind = MAX_OF(behind, d->behind);

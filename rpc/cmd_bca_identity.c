@@ -565,9 +565,9 @@ static struct rpc_result cmd_bcalist(struct rpc_call *call)
         return rpc_failed(call);
     rpc_hold(call, &held);
     wallet_lock(g.w);
-    const enum err rc = put_list(&g, &e);
+    enum err rc = put_list(&g, &e);
     wallet_unlock(g.w);
-    rpc_release(call, &held, rc ? RPC_HELD_DROP : RPC_HELD_ANSWER);
+    rc = rpc_release(call, &held, rc, &e);
     wallet_unref(g.w);
     return rc ? rpc_wallet_fail(call, &e) : rpc_done();
 }

@@ -134,10 +134,10 @@ static struct rpc_result list(struct rpc_call *call, const struct history_filter
     rpc_hold(call, &held);
     jw_array_open(call->out);
     wallet_lock(l.w);
-    const enum err rc = history_unspent(wallet_history(l.w), filter, put_coin, &l, &e);
+    enum err rc = history_unspent(wallet_history(l.w), filter, put_coin, &l, &e);
     wallet_unlock(l.w);
     jw_array_close(call->out);
-    rpc_release(call, &held, rc ? RPC_HELD_DROP : RPC_HELD_ANSWER);
+    rc = rpc_release(call, &held, rc, &e);
     wallet_unref(l.w);
     return rc ? rpc_wallet_fail(call, &e) : rpc_done();
 }

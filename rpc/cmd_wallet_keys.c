@@ -56,8 +56,10 @@ static struct rpc_result dump(struct rpc_call *call, struct wallet *w, struct sp
     if (!wallet_find_key(w, script, &key) || !key.spendable)
         return rpc_fail(call, RPC_WALLET_ERROR, "Private key for address %.100s is not known",
                         rpc_text(call, 0, ""));
-    if (wallet_get_secret(w, &key, k.secret, &e))
+    if (wallet_get_secret(w, &key, k.secret, &e)) {
+        private_key_wipe(&k);
         return rpc_wallet_fail(call, &e);
+    }
     k.compressed = key.key_len == EC_PUBKEY_SIZE;
     jw_text(call->out, wif_encode(text, chain_get_params(call->env->chain)->secret_version, &k));
     private_key_wipe(&k);

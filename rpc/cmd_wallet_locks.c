@@ -132,10 +132,10 @@ static struct rpc_result cmd_listlockunspent(struct rpc_call *call)
     rpc_hold(call, &held);
     jw_array_open(call->out);
     wallet_lock(w);
-    const enum err rc = history_unspent(wallet_history(w), &all, put_locked, call, &e);
+    enum err rc = history_unspent(wallet_history(w), &all, put_locked, call, &e);
     wallet_unlock(w);
     jw_array_close(call->out);
-    rpc_release(call, &held, rc ? RPC_HELD_DROP : RPC_HELD_ANSWER);
+    rc = rpc_release(call, &held, rc, &e);
     wallet_unref(w);
     return rc ? rpc_wallet_fail(call, &e) : rpc_done();
 }

@@ -239,11 +239,11 @@ static struct rpc_result list_received(struct rpc_call *call, struct wallet *w, 
     wallet_lock(w);
     if (rpc_bool(call, 1, false))
         wallet_each_address(w, see_address, &r);
-    const enum err rc = see_all(&r, &e);
+    enum err rc = see_all(&r, &e);
     if (!rc)
         list_tallies(call, &r);
     wallet_unlock(w);
-    rpc_release(call, &held, rc ? RPC_HELD_DROP : RPC_HELD_ANSWER);
+    rc = rpc_release(call, &held, rc, &e);
     received_clear(&r);
     return rc ? rpc_wallet_fail(call, &e) : rpc_done();
 }

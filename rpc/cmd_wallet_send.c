@@ -21,7 +21,16 @@
 #include "script/template.h"
 #include "wallet/select.h"
 
-static struct span text_span(const char *text) { return span_of(text, strlen(text)); }
+#define COMMENT_MAX 1024 /* each entry of listtransactions shows it */
+
+static bool take_comment(struct rpc_call *call, size_t i, struct span *out)
+{
+    const char *text = rpc_text(call, i, "");
+    *out = span_of(text, strlen(text));
+    if (out->len > COMMENT_MAX)
+        rpc_fail(call, RPC_INVALID_PARAMETER, "A comment has at most %d bytes", COMMENT_MAX);
+    return out->len <= COMMENT_MAX;
+}
 
 /* --- to one address ------------------------------------------------------------------------- */
 
@@ -74,9 +83,8 @@ static struct rpc_result send_to_address(struct rpc_call *call, struct wallet_re
     buf_init(&script);
     s.to = to;
     s.n = 1;
-    s.note.comment = text_span(rpc_text(call, comment, ""));
-    s.note.to = text_span(rpc_text(call, comment + 1, ""));
-    const bool good = take_address(call, &script);
+    const bool good = take_comment(call, comment, &s.note.comment) &&
+                      take_comment(call, comment + 1, &s.note.to) && take_address(call, &script);
     to->script = buf_span(&script);
     const struct rpc_result r = good ? send(call, w, &s) : rpc_failed(call);
     buf_clear(&script);
@@ -183,8 +191,7 @@ static struct rpc_result send_many(struct rpc_call *call, struct wallet *w, int3
         s.to = m.to;
         s.n = m.n;
         s.min_conf = min_conf > 1 ? min_conf : 0; /* own change counts as what it was made from */
-        s.note.comment = text_span(rpc_text(call, 3, ""));
-        r = send(call, w, &s);
+        r = take_comment(call, 3, &s.note.comment) ? send(call, w, &s) : rpc_failed(call);
     } else {
         r = rpc_failed(call);
     }

@@ -55,7 +55,9 @@ static bool add_tx(void *ctx, const struct history_tx *t)
     if (l->rc)
         return false;
     wallet_view_each(&v, add_entry, l);
-    return !rpc_given_up(l->call);
+    if (rpc_given_up(l->call)) /* a part is not told as the whole */
+        l->rc = error_set(l->e, ERR_CANCELLED, "nobody waits for the answer any more");
+    return !l->rc;
 }
 
 /* --- since ---------------------------------------------------------------------------------- */

@@ -56,7 +56,9 @@ static bool list_tx(void *ctx, const struct history_tx *t)
     if (l->rc)
         return false;
     wallet_view_each(&v, add_entry, l);
-    return l->n < l->count && !rpc_given_up(l->call);
+    if (rpc_given_up(l->call)) /* a part is not told as the whole */
+        l->rc = error_set(l->e, ERR_CANCELLED, "nobody waits for the answer any more");
+    return !l->rc && l->n < l->count;
 }
 
 static void write_list(const struct list *l)
@@ -154,12 +156,10 @@ static struct rpc_result cmd_gettransaction(struct rpc_call *call)
     enum err rc = history_get_tx(wallet_history(o.w), &id, put_tx, &o, &found, &e);
     wallet_unlock(o.w);
     wallet_unref(o.w);
-    rc = rc ? rc : o.rc;
-    rpc_release(call, &held, found && !rc ? RPC_HELD_ANSWER : RPC_HELD_DROP);
-    if (rc)
-        return rpc_wallet_fail(call, &e);
-    return found ? rpc_done()
-                 : rpc_fail(call, RPC_NOT_FOUND, "Invalid or non-wallet transaction id");
+    rc = rpc_release(call, &held, rc ? rc : o.rc ? o.rc : found ? OK : ERR_NOTFOUND, &e);
+    if (rc == ERR_NOTFOUND)
+        return rpc_fail(call, RPC_NOT_FOUND, "Invalid or non-wallet transaction id");
+    return rc ? rpc_wallet_fail(call, &e) : rpc_done();
 }
 
 static const struct rpc_command rows[] = {

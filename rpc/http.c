@@ -382,7 +382,7 @@ static bool spool_begin(struct http_conn *c)
     s->spool_bytes += r->body_size;
     if (!spool_write(r, r->body.data, r->body.len))
         return false;
-    buf_clear(&r->body);
+    buf_wipe(&r->body);
     return true;
 }
 

@@ -50,7 +50,7 @@ void http_request_unref(struct http_request *r)
         close(r->spool_fd);
     if (r->pending)
         evbuffer_free(r->pending);
-    buf_clear(&r->body);
+    buf_wipe(&r->body); /* it may hold a passphrase */
     if (r->head_text)
         secure_wipe(r->head_text, strlen(r->head_text));
     free(r->head_text);

@@ -214,20 +214,35 @@ struct wallet_send rpc_wallet_send(struct rpc_call *call)
 
 /* --- answers under the lock ----------------------------------------------------------------- */
 
+static enum err keep(void *ctx, const void *data, size_t len)
+{
+    struct rpc_held *h = ctx;
+    if (len > RPC_HELD_MAX - h->bytes.len || !buf_try_reserve(&h->bytes, len))
+        return ERR_NOMEM;
+    buf_put(&h->bytes, data, len);
+    return OK;
+}
+
 void rpc_hold(struct rpc_call *call, struct rpc_held *h)
 {
     h->out = call->out;
+    buf_init(&h->part);
     buf_init(&h->bytes);
-    jw_init(&h->text, &h->bytes, NULL, NULL);
+    jw_init(&h->text, &h->part, keep, h);
     call->out = &h->text;
 }
 
-void rpc_release(struct rpc_call *call, struct rpc_held *h, enum rpc_held_use use)
+enum err rpc_release(struct rpc_call *call, struct rpc_held *h, enum err rc, struct error *e)
 {
     call->out = h->out;
-    if (use == RPC_HELD_ANSWER)
+    jw_flush(&h->text);
+    if (!rc && h->text.failed)
+        rc = error_set(e, ERR_NOMEM, "the answer is too large: ask for less");
+    if (!rc)
         jw_json(call->out, (const char *)h->bytes.data, h->bytes.len);
+    buf_clear(&h->part);
     buf_clear(&h->bytes);
+    return rc;
 }
 
 /* --- members -------------------------------------------------------------------------------- */
@@ -352,6 +367,14 @@ static const struct header_node *first_pruned(struct chain *c, int32_t from)
     return NULL;
 }
 
+/* Unloaded, on request or after a write error: nobody scans it any more. */
+static bool is_loaded(struct wallets *all, const struct wallet *w)
+{
+    struct wallet *now = wallets_get(all, wallet_name(w));
+    wallet_unref(now);
+    return now == w;
+}
+
 struct rpc_result rpc_wallet_rescan(struct rpc_call *call, struct wallet *w, int32_t height)
 {
     const struct rpc_wallet_service *s = call->env->wallets;
@@ -370,6 +393,9 @@ struct rpc_result rpc_wallet_rescan(struct rpc_call *call, struct wallet *w, int
             return rpc_fail(call, RPC_MISC_ERROR, "the rescan goes on without a reply");
         if (s->trouble(s->ctx, wallet_name(w), why, sizeof why))
             return rpc_fail(call, RPC_WALLET_ERROR, "the rescan cannot go on: %s", why);
+        if (!is_loaded(s->wallets, w))
+            return rpc_fail(call, RPC_WALLET_ERROR,
+                            "the wallet was unloaded: the rescan goes on when it is loaded");
         nanosleep(&(struct timespec){ .tv_nsec = RESCAN_LOOK_NS }, NULL);
     }
     return rpc_done();

@@ -72,15 +72,16 @@ struct wallet_send rpc_wallet_send(struct rpc_call *call);
 
 /*
  * Between hold and release call->out writes to memory: a client that reads slowly must not keep the
- * wallet's lock. Release adds the one value that was written, unless it is to be dropped.
+ * wallet's lock. Release adds the one value that was written if rc, the end of the work, is OK, and
+ * returns rc, or ERR_NOMEM for an answer of more than RPC_HELD_MAX bytes or than there is memory for.
  */
+#define RPC_HELD_MAX ((size_t)256 << 20)
 struct rpc_held {
     struct json_writer text, *out;
-    struct buf bytes;
+    struct buf part, bytes;
 };
-enum rpc_held_use { RPC_HELD_ANSWER, RPC_HELD_DROP };
 void rpc_hold(struct rpc_call *call, struct rpc_held *h);
-void rpc_release(struct rpc_call *call, struct rpc_held *h, enum rpc_held_use use);
+enum err rpc_release(struct rpc_call *call, struct rpc_held *h, enum err rc, struct error *e);
 
 /* "address" of a script, left out when it has none. */
 void jw_put_address(struct rpc_call *call, struct span script);

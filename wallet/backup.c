@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/intmath.h"
 #include "base/kv.h"
 #include "base/reader.h"
 #include "base/state_file.h"
@@ -161,7 +162,7 @@ typedef void (*record_fn)(void *ctx, struct span name, struct span value);
 
 static bool follows(struct span name, struct span before)
 {
-    const size_t n = name.len < before.len ? name.len : before.len;
+    const size_t n = MIN_OF(name.len, before.len);
     const int c = n ? memcmp(name.data, before.data, n) : 0;
     return c > 0 || (c == 0 && name.len > before.len);
 }

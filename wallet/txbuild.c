@@ -186,7 +186,7 @@ static enum err write_tx(const struct tx *t, struct tx **out, struct error *e)
     tx_write(&raw, t);
     *out = tx_new(raw.data, raw.len, e);
     buf_clear(&raw);
-    return *out ? OK : ERR_NOMEM;
+    return *out ? OK : e ? e->code : ERR_NOMEM;
 }
 
 static enum err verify_inputs(const struct txbuild *b, const struct txbuild_rules *rules,

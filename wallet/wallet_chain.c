@@ -123,6 +123,16 @@ static enum err apply(struct wallet *w, struct error *e)
     return rc;
 }
 
+/* A rescan was begun further down meanwhile, which tells this block once more. */
+static bool is_told_again(const struct wallet *w)
+{
+    struct block_hash hash;
+    int32_t best;
+    const int32_t next = history_scan_next(w->history), height = w->feed.block.height;
+    return history_best(w->history, &hash, &best) && next != HISTORY_NO_HEIGHT &&
+           next < height && height <= best;
+}
+
 static enum err end_block(struct wallet *w, struct error *e)
 {
     if (!w->feed.open)
@@ -130,7 +140,7 @@ static enum err end_block(struct wallet *w, struct error *e)
     enum err rc = wallet_store_seen(w, e);
     if (!rc && w->feed.again)
         rc = error_set(e, ERR_BUSY, "the block is wanted once more, for keys that were made");
-    return rc ? rc : apply(w, e);
+    return rc || is_told_again(w) ? rc : apply(w, e);
 }
 
 enum err wallet_block_end(struct wallet *w, struct error *e)

@@ -132,6 +132,7 @@ def wrong_calls_are_told_apart(t):
     raises_rpc(-3, lambda: rpc.sendtoaddress(ADDRESS, "0.123456789"), "Invalid amount")
     raises_rpc(-3, lambda: rpc.sendtoaddress(ADDRESS, 0), "Invalid amount for send")
     raises_rpc(-3, lambda: rpc.sendtoaddress(ADDRESS, -1), "Invalid amount")
+    raises_rpc(-8, lambda: rpc.sendtoaddress(ADDRESS, 1, "x" * 1025), "at most 1024 bytes")
     error = raises_rpc(-6, lambda: rpc.sendtoaddress(ADDRESS, REWARD + 1), "nsufficient funds")
     is_in("1.0000", error.message, "how much is missing")
     raises_rpc(-4, lambda: rpc.sendtoaddress(ADDRESS, "0.00000001", "", "", True), "dust")

@@ -186,6 +186,36 @@ static void a_rescan_finds_what_an_import_owns(void **state)
     rig_stop(&r);
 }
 
+static void begin_rescan(struct rig *r, int32_t height)
+{
+    wallet_lock(r->w);
+    assert_int_equal(history_begin_rescan(wallet_history(r->w), height, NULL), OK);
+    wallet_unlock(r->w);
+}
+
+static void a_rescan_begun_while_a_block_is_told_tells_it_again(void **state)
+{
+    (void)state;
+    struct rig r = rig_start(&from_phrase);
+    const struct wallet_block b = { .hash = rig_hash(&r, 102), .prev = rig_hash(&r, 101),
+                                    .height = 102 };
+    struct block_hash hash;
+    int32_t height, scan;
+    next_block(&r, NULL, 0);
+    next_block(&r, NULL, 0);
+    begin_rescan(&r, 102);
+    assert_int_equal(wallet_block_begin(r.w, &b, NULL), OK);
+    begin_rescan(&r, 101);
+    assert_int_equal(wallet_block_end(r.w, NULL), OK);
+    assert_true(wallet_best(r.w, &hash, &height, &scan));
+    assert_int_equal(scan, 101);
+    assert_int_equal(tell_block(&r, 101, NULL, 0), OK);
+    assert_int_equal(tell_block(&r, 102, NULL, 0), OK);
+    assert_true(wallet_best(r.w, &hash, &height, &scan));
+    assert_int_equal(scan, HISTORY_NO_HEIGHT);
+    rig_stop(&r);
+}
+
 enum { GIVEN = 60 };
 
 struct giver {
@@ -418,6 +448,7 @@ int main(void)
         cmocka_unit_test(a_key_given_out_while_a_block_is_told_is_a_fresh_one),
         cmocka_unit_test(the_mempool_moves_the_look_ahead),
         cmocka_unit_test(a_rescan_finds_what_an_import_owns),
+        cmocka_unit_test(a_rescan_begun_while_a_block_is_told_tells_it_again),
         cmocka_unit_test(keys_given_out_at_once_all_differ),
         cmocka_unit_test(an_extended_key_is_watched_with_a_look_ahead),
         cmocka_unit_test(the_phrase_alone_recovers_the_coins),
