@@ -97,6 +97,22 @@ static void send_form(struct sync_peer *sp, void *ctx)
     sp->best_sent = f->node;
 }
 
+static bool is_far_behind(const struct sync_peer *sp, const struct header_node *tip)
+{
+    return peer_start_height(sp->peer) > tip->height + ANNOUNCE_BEHIND_MAX;
+}
+
+/* Who waited for the form of the tip and can no longer connect it: what the peer was sent last may
+ * have become less meanwhile, by a getheaders that stops early. */
+static void tell_left_out(struct sync_peer *sp, void *ctx)
+{
+    struct header_node *tip = ctx;
+    if (!peer_wants_compact(sp->peer) || announce_peer_has(sp, tip) || is_far_behind(sp, tip))
+        return;
+    announce_inv(sp, tip);
+    sp->best_sent = tip;
+}
+
 void announce_form_made(struct sync *s, struct header_node *node, const struct compact_form *form)
 {
     const struct header_node *tip = header_index_tip(s->headers);
@@ -105,6 +121,8 @@ void announce_form_made(struct sync *s, struct header_node *node, const struct c
         return;
     struct form_ctx ctx = { .node = node, .form = form };
     sync_each(s, send_form, &ctx);
+    if (node == s->announced) /* else announce_tip is still to come */
+        sync_each(s, tell_left_out, node);
 }
 
 void announce_stored(struct sync *s, struct header_node *node)
@@ -146,8 +164,7 @@ static bool announce_form(struct sync_peer *sp, const struct announce_ctx *a)
 static void announce_to(struct sync_peer *sp, void *ctx)
 {
     struct announce_ctx *a = ctx;
-    if (peer_start_height(sp->peer) > a->tip->height + ANNOUNCE_BEHIND_MAX ||
-        announce_peer_has(sp, a->tip) || announce_form(sp, a))
+    if (is_far_behind(sp, a->tip) || announce_peer_has(sp, a->tip) || announce_form(sp, a))
         return;
     if (peer_wants_enriched(sp->peer) && !a->list.too_long) {
         a->enriched = true;

@@ -810,5 +810,17 @@ def a_mined_block_travels_in_compact_form_where_its_transactions_are_known(t):
     equal(after.get("block", 0), before.get("block", 0))
 
 
+@case(timeout=180)
+def no_block_of_a_quick_series_is_left_out(t):
+    """Blocks come faster than their forms are made and than the other side asks for headers."""
+    source = t.node()
+    other = t.node("-connect=" + source.p2p)
+    for i in range(150):
+        if i % 4 == 0:
+            other.restart()
+        source.rpc.generatetoaddress(15, ADDRESS)
+        t.wait_same_tip(source, other)
+
+
 if __name__ == "__main__":
     main()
