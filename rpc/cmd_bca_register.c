@@ -1,0 +1,167 @@
+/*
+ * bcaregister: an identity of a wallet and the transaction that registers it (spec bca 4, 14).
+ */
+#include "rpc/commands.h"
+
+#include <string.h>
+
+#include "base/intmath.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "rpc/identity_call.h"
+#include "rpc/json_read.h"
+#include "rpc/wallet_pay.h"
+
+#define MARKER_VALUE 1
+
+struct registering {
+    struct rpc_call *call;
+    struct wallet *w;
+    struct identity id;
+    struct identity_secrets *secrets;
+    bool known; /* by an earlier try */
+    struct standing standing;
+    struct wallet_send send;
+    struct tx *tx;
+};
+
+static enum err make_identity(struct registering *g, struct error *e)
+{
+    enum err rc = keystore_state(wallet_keystore(g->w), NULL) == KEYSTORE_LOCKED
+                      ? error_set(e, ERR_AUTH, "the wallet is locked")
+                      : OK;
+    if (!rc && !g->known)
+        rc = identity_take_number(g->w, &g->id.number, e);
+    if (!rc)
+        rc = identity_secrets_get(g->w, g->id.number, g->secrets, e);
+    if (rc)
+        return rc;
+    identity_make(&g->id, g->secrets);
+    g->id.sent = g->id.mined = false;
+    return identity_store(wallet_identities(g->w), &g->id, e);
+}
+
+/* A name of which nothing went out is free again. After a failed write one cannot know that: it
+ * stays, and the next try finds out (find_sent). */
+static void forget(struct registering *g, enum err why)
+{
+    struct error e = { .code = OK };
+    const bool nothing_made = why == ERR_RANGE || why == ERR_NOTFOUND || why == ERR_AUTH;
+    if (!g->known && nothing_made && identity_remove(wallet_identities(g->w), g->id.name, &e))
+        log_warn("wallet \"%s\": %s", wallet_name(g->w), e.text);
+}
+
+static enum err send_registration(struct registering *g, struct error *e)
+{
+    const struct wallet_recipient to[] = {
+        { .script = span_of(g->id.registration, sizeof g->id.registration) },
+        { .script = span_of(g->id.marker, sizeof g->id.marker), .value = MARKER_VALUE },
+    };
+    int64_t fee;
+    g->send.to = to;
+    g->send.n = COUNT_OF(to);
+    g->send.change_last = true; /* the marker is the output after the registration */
+    g->send.max_size = IDENTITY_TX_MAX;
+    enum err rc = wallet_send(g->w, &g->send, &g->tx, &fee, e);
+    if (rc) {
+        forget(g, rc);
+        return rc;
+    }
+    g->id.sent = true;
+    g->id.txid = g->tx->id;
+    return identity_store(wallet_identities(g->w), &g->id, e);
+}
+
+/* Until the transaction is stored. The wallet is locked by the caller; false: call has failed. */
+static bool register_identity(struct registering *g)
+{
+    struct error e = { .code = OK };
+    enum err rc = identity_load(wallet_identities(g->w), g->id.name, &g->id, &g->known, &e);
+    if (!rc && g->known)
+        rc = rpc_identity_standing(g->call, g->w, &g->id, &g->standing, &e);
+    if (!rc && g->known && g->standing.state != STANDS_UNSENT &&
+        g->standing.state != STANDS_LOST) {
+        rpc_fail(g->call, RPC_INVALID_PARAMETER, "there is an identity %s already", g->id.name);
+        return false;
+    }
+    if (!rc)
+        rc = make_identity(g, &e);
+    if (rc) {
+        rpc_wallet_fail(g->call, &e);
+        return false;
+    }
+    if (!send_registration(g, &e))
+        return true;
+    rpc_wallet_fail_send(g->call, &e);
+    return false;
+}
+
+/* False: call has failed. */
+static bool take_registration(struct registering *g)
+{
+    struct rpc_call *call = g->call;
+    const int64_t n = rpc_int(call, 1, BCA_MODIFIERS_MAX);
+    g->send = rpc_wallet_send(call);
+    if (n < 1 || n > BCA_MODIFIERS_MAX || !bca_modifier_count_allowed((size_t)n))
+        rpc_fail(call, RPC_INVALID_PARAMETER, "modifiers must be 1, 2, 4, 8, 16 or 32");
+    else if (rpc_has(call, 2) && (!json_get_amount(call->argv[2], &g->send.fee_per_kb) ||
+                                  g->send.fee_per_kb < 0))
+        rpc_fail(call, RPC_TYPE_ERROR, "Invalid amount for fee_rate");
+    else
+        g->id.n_modifiers = (uint8_t)n;
+    return g->id.n_modifiers != 0;
+}
+
+static struct rpc_result register_and_submit(struct registering *g)
+{
+    struct json_writer *w = g->call->out;
+    wallet_lock(g->w);
+    const bool made = register_identity(g);
+    wallet_unlock(g->w);
+    if (!made || !rpc_wallet_submit(g->call, g->w, g->tx))
+        return rpc_failed(g->call);
+    jw_object_open(w);
+    jw_put_hash(w, "txid", g->tx->id.b);
+    jw_put_text(w, "state", rpc_identity_state_name(STANDS_PENDING));
+    jw_object_close(w);
+    return rpc_done();
+}
+
+static struct rpc_result cmd_bcaregister(struct rpc_call *call)
+{
+    struct registering g = { .call = call };
+    const char *name = rpc_identity_name(call, 0);
+    if (!name)
+        return rpc_failed(call);
+    g.w = rpc_wallet(call);
+    if (!g.w)
+        return rpc_failed(call);
+    memcpy(g.id.name, name, strlen(name) + 1);
+    struct identity_secrets secrets;
+    g.secrets = &secrets;
+    const struct rpc_result result =
+        take_registration(&g) ? register_and_submit(&g) : rpc_failed(call);
+    secure_wipe(&secrets, sizeof secrets);
+    tx_unref(g.tx);
+    identity_clear(&g.id);
+    wallet_unref(g.w);
+    return result;
+}
+
+static const struct rpc_command rows[] = {
+    { .name = "bcaregister",
+      .category = "identity",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_bcaregister,
+      .help = "Registers an identity: a key of its own and modifiers for as many addresses, in a "
+              "transaction of at most 800 bytes whose marker output revokes it when it is spent. "
+              "A registration that was refused or lost is made anew under the same name.",
+      .result = "{txid, state}",
+      .example = "alice",
+      .params = { { "name", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "Its name in this wallet" },
+                  { "modifiers", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "1, 2, 4, 8, 16 or 32 (the default)" },
+                  { "fee_rate", RPC_AMOUNT, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "BSV for 1000 bytes, in place of the usual fee" } } },
+};
+const struct rpc_group rpc_bca_register_commands = { rows, COUNT_OF(rows) };

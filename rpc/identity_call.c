@@ -1,0 +1,166 @@
+#include "rpc/identity_call.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "chain/chain.h"
+#include "rpc/bca_view.h"
+
+/* --- parameters ----------------------------------------------------------------------------- */
+
+const char *rpc_identity_name(struct rpc_call *call, size_t i)
+{
+    const char *name = rpc_text(call, i, "");
+    if (identity_name_allowed(name))
+        return name;
+    rpc_fail(call, RPC_INVALID_PARAMETER,
+             "a name has 1 to %d letters, digits, or characters of -_. (not '%.100s')",
+             IDENTITY_NAME_MAX, name);
+    return NULL;
+}
+
+static bool read_prefix(const char *text, uint8_t prefix[BCA_PREFIX_SIZE])
+{
+    static const uint8_t zeros[8];
+    const char *slash = strchr(text, '/');
+    char address[INET6_ADDRSTRLEN];
+    uint8_t all[16];
+    const size_t len = slash ? (size_t)(slash - text) : strlen(text);
+    if (len >= sizeof address || (slash && strcmp(slash, "/64") != 0))
+        return false;
+    memcpy(address, text, len);
+    address[len] = 0;
+    if (inet_pton(AF_INET6, address, all) != 1 ||
+        !mem_equal_var(all + BCA_PREFIX_SIZE, zeros, sizeof zeros))
+        return false;
+    memcpy(prefix, all, BCA_PREFIX_SIZE);
+    return true;
+}
+
+bool rpc_identity_prefix(struct rpc_call *call, size_t i, enum bca_network network,
+                         uint8_t prefix[BCA_PREFIX_SIZE])
+{
+    const char *text = rpc_text(call, i, "");
+    if (!read_prefix(text, prefix)) {
+        rpc_fail(call, RPC_INVALID_PARAMETER,
+                 "prefix must be the first half of an IPv6 address, as 2001:db8:0:1::/64 "
+                 "(not '%.100s')", text);
+        return false;
+    }
+    const bool global = (prefix[0] & 0xe0) == 0x20 || network != BCA_NET_MAIN;
+    if (!global || !bca_prefix_allowed(prefix))
+        rpc_fail(call, RPC_INVALID_PARAMETER, "no address is formed in the prefix %.100s", text);
+    return global && bca_prefix_allowed(prefix);
+}
+
+bool rpc_identity_address(struct rpc_call *call, size_t i, uint8_t address[BCA_ADDRESS_SIZE])
+{
+    const char *text = rpc_text(call, i, "");
+    if (inet_pton(AF_INET6, text, address) == 1)
+        return true;
+    rpc_fail(call, RPC_NOT_FOUND, "Invalid IPv6 address: %.100s", text);
+    return false;
+}
+
+void jw_put_identity_address(struct json_writer *w, const uint8_t address[BCA_ADDRESS_SIZE])
+{
+    char text[INET6_ADDRSTRLEN];
+    jw_put_text(w, "address", inet_ntop(AF_INET6, address, text, sizeof text));
+}
+
+/* --- where a registration stands ------------------------------------------------------------ */
+
+const char *rpc_identity_state_name(enum standing_state state)
+{
+    static const char *const names[] = { "unsent", "pending", "confirming", "ready", "lost" };
+    return names[state];
+}
+
+static bool registers(const struct identity *id, const struct tx *tx)
+{
+    for (size_t i = 0; i < tx->n_out; i++)
+        if (tx->out[i].script.len == sizeof id->registration &&
+            mem_equal_var(tx->out[i].script.data, id->registration, sizeof id->registration))
+            return true;
+    return false;
+}
+
+static bool see_tx(void *ctx, const struct history_tx *t)
+{
+    struct identity *id = ctx;
+    if (t->abandoned || !registers(id, t->tx))
+        return true;
+    id->sent = true;
+    id->txid = t->tx->id;
+    return false;
+}
+
+/* A crash may have come between the transaction and its name in the store. */
+static enum err find_sent(struct wallet *w, struct identity *id, struct error *e)
+{
+    return id->sent ? OK : history_list(wallet_history(w), 0, see_tx, id, e);
+}
+
+/* What the wallet says of a transaction. */
+struct told {
+    bool lost;
+    bool mined;
+    struct block_hash block;
+};
+
+static bool take_told(void *ctx, const struct history_tx *t)
+{
+    *(struct told *)ctx = (struct told){ .lost = t->abandoned || t->confirmations < 0,
+                                         .mined = t->height != HISTORY_NO_HEIGHT,
+                                         .block = t->block };
+    return true;
+}
+
+static void stand_on(struct rpc_call *call, const struct block_hash *block, struct standing *s)
+{
+    struct bca_view view;
+    struct chain *c = call->env->chain;
+    bca_view_init(&view, call);
+    bca_view_find(&view, NULL, block, &s->confirmations);
+    if (!s->confirmations)
+        return;
+    s->node = header_index_find(chain_headers(c), block);
+    s->state = s->confirmations < view.rules->min_conf ? STANDS_CONFIRMING : STANDS_READY;
+}
+
+enum err rpc_identity_standing(struct rpc_call *call, struct wallet *w, struct identity *id,
+                               struct standing *s, struct error *e)
+{
+    struct told told = { .mined = false };
+    bool found = false;
+    *s = (struct standing){ .state = STANDS_UNSENT };
+    enum err rc = find_sent(w, id, e);
+    if (rc || !id->sent)
+        return rc;
+    s->state = STANDS_PENDING;
+    rc = history_get_tx(wallet_history(w), &id->txid, take_told, &told, &found, e);
+    if (rc || !found)
+        return rc;
+    if (told.lost)
+        s->state = STANDS_LOST;
+    else if (told.mined)
+        stand_on(call, &told.block, s);
+    return OK;
+}
+
+enum address_state rpc_identity_address_state(struct rpc_call *call,
+                                              const struct identity_address *a)
+{
+    struct standing s = { .state = STANDS_PENDING };
+    struct bca_work work;
+    bca_work_read(a->header, &work);
+    stand_on(call, &work.hash, &s);
+    return s.state == STANDS_READY ? ADDRESS_READY : s.node ? ADDRESS_CONFIRMING : ADDRESS_VOID;
+}
+
+const char *rpc_identity_address_state_name(enum address_state state)
+{
+    static const char *const names[] = { "void", "confirming", "ready" };
+    return names[state];
+}
