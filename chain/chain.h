@@ -164,6 +164,8 @@ struct assembler *chain_assembler(struct chain *c); /* candidates for blocks, bl
 bool chain_mempool_is_loaded(const struct chain *c);
 struct nonfinal *chain_nonfinal(struct chain *c);
 const struct tx_policy *chain_get_policy(const struct chain *c);
+/* Script limits of consensus, with the operator's limit of memory. */
+const struct script_limits *chain_consensus_limits(const struct chain *c);
 /* Handed over and not judged yet. Only inside chain_call. */
 size_t chain_txs_under_way(struct chain *c);
 /*

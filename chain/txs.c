@@ -343,6 +343,7 @@ struct mempool *chain_mempool(struct chain *c) { return c->txs.pool; }
 bool chain_mempool_is_loaded(const struct chain *c) { return c->txs.loaded; }
 struct nonfinal *chain_nonfinal(struct chain *c) { return c->txs.nonfinal; }
 const struct tx_policy *chain_get_policy(const struct chain *c) { return &c->txs.policy; }
+const struct script_limits *chain_consensus_limits(const struct chain *c) { return &c->limits; }
 
 /* --- turns ---------------------------------------------------------------------------------- */
 

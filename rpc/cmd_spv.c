@@ -1,14 +1,17 @@
 /*
  * Proofs as the BSV standards have them, not methods of the reference: getbump (BRC-74) and getbeef
- * (BRC-62, 95, 96). Both give hex.
+ * (BRC-62, 95, 96) give hex, verifybump and verifybeef judge what others give.
  */
 #include "rpc/commands.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/intmath.h"
+#include "base/mem.h"
 #include "chain/chain.h"
 #include "rpc/block_json.h"
+#include "rpc/spv_call.h"
 #include "rpc/tx_beef.h"
 #include "rpc/tx_lookup.h"
 #include "rpc/tx_proof.h"
@@ -117,6 +120,81 @@ static struct rpc_result cmd_getbeef(struct rpc_call *call)
     return result;
 }
 
+/* --- verifybump ----------------------------------------------------------------------------- */
+
+static void put_judged_bump(struct json_writer *w, const struct rpc_bump *b)
+{
+    jw_object_open(w);
+    jw_put_judgement(w, &b->j);
+    if (b->read)
+        jw_put_proof(w, &b->bump, &b->proof, b->tip);
+    jw_object_close(w);
+}
+
+static struct rpc_result cmd_verifybump(struct rpc_call *call)
+{
+    struct error e = { .code = OK };
+    struct rpc_bump b;
+    struct txid id;
+    struct buf raw;
+    const bool named = rpc_has(call, 1);
+    if (named)
+        rpc_hash(call, 1, id.b);
+    buf_init(&raw);
+    rpc_hex(call, 0, &raw);
+    const enum err rc = rpc_judge_bump(call, buf_span(&raw), named ? &id : NULL, &b, &e);
+    if (!rc)
+        put_judged_bump(call->out, &b);
+    rpc_bump_clear(&b);
+    buf_clear(&raw);
+    return rc ? rpc_fail_error(call, &e) : rpc_done();
+}
+
+/* --- verifybeef ----------------------------------------------------------------------------- */
+
+static void put_contents(struct json_writer *w, const struct rpc_beef *b)
+{
+    const struct beef_tx *subject = beef_subject(&b->beef);
+    jw_put_i64(w, "version", b->beef.version == BEEF_V2 ? 2 : 1);
+    jw_put_bool(w, "atomic", b->beef.atomic);
+    if (subject) {
+        jw_put_hash(w, "txid", subject->tx.id.b);
+        jw_put_bool(w, "proved", subject->form == BEEF_PROVED);
+    }
+    jw_put_u64(w, "txs", b->beef.n_txs);
+    jw_key(w, "bumps");
+    jw_array_open(w);
+    for (size_t i = 0; i < b->beef.n_bumps; i++) {
+        jw_object_open(w);
+        jw_put_proof(w, &b->beef.bump[i], &b->proof[i], b->tip);
+        jw_object_close(w);
+    }
+    jw_array_close(w);
+}
+
+static struct rpc_result cmd_verifybeef(struct rpc_call *call)
+{
+    struct error e = { .code = OK };
+    struct rpc_beef *b = xcalloc(1, sizeof *b);
+    struct buf raw;
+    buf_init(&raw);
+    rpc_hex(call, 0, &raw);
+    const enum err rc = rpc_judge_beef(call, buf_span(&raw), b, &e);
+    if (!rc) {
+        jw_object_open(call->out);
+        jw_put_judgement(call->out, &b->j);
+        if (b->read)
+            put_contents(call->out, b);
+        jw_object_close(call->out);
+    }
+    rpc_beef_clear(b);
+    free(b);
+    buf_clear(&raw);
+    return rc ? rpc_fail_error(call, &e) : rpc_done();
+}
+
+#define RESULT_HELP "result: \"valid\"|\"invalid\"|\"undetermined\", rule?, reason?"
+
 static const struct rpc_command rows[] = {
     { .name = "getbump",
       .category = "blockchain",
@@ -141,5 +219,32 @@ static const struct rpc_command rows[] = {
       .params = { { "txid", RPC_HASH, RPC_REQUIRED, RPC_CLI_TEXT, "The transaction" },
                   { "format", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT,
                     "\"v1\" (BRC-62), \"v2\" (BRC-96) or \"atomic\" (BRC-95); default \"v1\"" } } },
+    { .name = "verifybump",
+      .category = "blockchain",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_verifybump,
+      .help = "Does a BUMP (BRC-74) prove that transactions are in a block of the active chain? It "
+              "must lead to the Merkle root of the block at its height, in a tree as deep as that "
+              "block's; a coinbase must be mature. Undetermined: the block is not known here.",
+      .result = "{" RESULT_HELP ", height, blockhash?, confirmations?, merkleroot?, "
+                "txids: [those that it marks]}",
+      .example = "fe8a6a0c000c04...",
+      .params = { { "bump", RPC_HEX, RPC_REQUIRED, RPC_CLI_TEXT, "The BUMP" },
+                  { "txid", RPC_HASH, RPC_OPTIONAL, RPC_CLI_TEXT,
+                    "It must prove this transaction (default: those that it marks)" } } },
+    { .name = "verifybeef",
+      .category = "rawtransactions",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_verifybeef,
+      .help = "Does a BEEF (BRC-62, 96, 95) hold: structure, proofs against the active chain, and "
+              "scripts, amounts and locks of what is not in a block, as for the next block? rule "
+              "is a stable word for what failed. Undetermined: a block or a transaction that is "
+              "named by its id alone is not known here, or scripts take too long. At most 2 MiB, "
+              "1000 transactions and 256 BUMPs.",
+      .result = "{" RESULT_HELP ", version: 1|2, atomic, txid, proved: it is in a block itself, "
+                "txs: how many, bumps: [{height, blockhash?, confirmations?, "
+                "merkleroot?, txids}, ...]}; of what cannot be read no more than the first line",
+      .example = "0100beef01fe636d0c...",
+      .params = { { "beef", RPC_HEX, RPC_REQUIRED, RPC_CLI_TEXT, "The BEEF" } } },
 };
 const struct rpc_group rpc_spv_commands = { rows, COUNT_OF(rows) };

@@ -1,0 +1,44 @@
+/*
+ * Proofs that a caller gives, judged against this node's own chain (chain/spv.h). Worker threads.
+ */
+#ifndef RPC_SPV_CALL_H
+#define RPC_SPV_CALL_H
+
+#include "chain/spv.h"
+#include "rpc/command.h"
+
+/* A BUMP or a BEEF; bytes that are none are a judgement too. */
+struct rpc_bump {
+    struct bump bump;
+    struct spv_proof proof;
+    struct spv_judgement j;
+    struct header_node *tip; /* at which it was judged */
+    bool read;               /* there is a bump */
+};
+struct rpc_beef {
+    struct beef beef;
+    struct spv_proof proof[BEEF_BUMPS_MAX];
+    struct spv_judgement j;
+    struct header_node *tip;
+    bool read;
+};
+
+/*
+ * raw is borrowed until the clear, which is the caller's after a failure too. id: as in
+ * spv_judge_bump. ERR_NOMEM, ERR_CANCELLED, ERR_TIMEOUT, trouble with the disk.
+ */
+enum err rpc_judge_bump(struct rpc_call *call, struct span raw, const struct txid *id,
+                        struct rpc_bump *out, struct error *e) MUST_CHECK;
+void rpc_bump_clear(struct rpc_bump *b);
+enum err rpc_judge_beef(struct rpc_call *call, struct span raw, struct rpc_beef *out,
+                        struct error *e) MUST_CHECK;
+void rpc_beef_clear(struct rpc_beef *b);
+
+/* Members result, and unless it is "valid" rule and reason. */
+void jw_put_judgement(struct json_writer *w, const struct spv_judgement *j);
+/* Members height, blockhash and confirmations (of blocks that we have), merkleroot (unless it
+ * leads nowhere), txids. */
+void jw_put_proof(struct json_writer *w, const struct bump *b, const struct spv_proof *p,
+                  const struct header_node *tip);
+
+#endif
