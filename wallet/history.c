@@ -70,9 +70,11 @@ enum err history_finish(struct history *h, enum err rc, struct error *e)
     if (!rc && kv_batch_bytes(h->batch))
         rc = kv_write(h->kv, h->batch, KV_SYNC, e);
     if (!rc) {
+        h->stored = h->m.at;
         memory_forget_gone(&h->m);
         return OK;
     }
+    h->failed++;
     kv_batch_free(h->batch);
     h->batch = kv_batch_new(h->kv);
     h->stale = true;
@@ -82,16 +84,22 @@ enum err history_finish(struct history *h, enum err rc, struct error *e)
     return rc;
 }
 
+static const struct marks *marks_of(const struct history *h)
+{
+    return h->stale ? &h->stored : &h->m.at;
+}
+
 bool history_best(const struct history *h, struct block_hash *hash, int32_t *height)
 {
-    *hash = h->m.best.hash;
-    *height = h->m.best.height;
-    return h->m.best.known;
+    const struct mark *best = &marks_of(h)->best;
+    *hash = best->hash;
+    *height = best->height;
+    return best->known;
 }
 
 int32_t history_scan_next(const struct history *h)
 {
-    return h->m.scan_next;
+    return marks_of(h)->scan_next;
 }
 
 size_t history_bytes(const struct history *h)
@@ -232,26 +240,26 @@ static enum err confirm(struct history *h, const struct history_block *b,
 static bool is_rescan(const struct history *h, const struct history_block *b)
 {
     const struct memory *m = &h->m;
-    return m->best.known && b->height == m->scan_next && b->height <= m->best.height &&
-           (b->height < m->best.height || block_hash_equal(&b->hash, &m->best.hash));
+    return m->at.best.known && b->height == m->at.scan_next && b->height <= m->at.best.height &&
+           (b->height < m->at.best.height || block_hash_equal(&b->hash, &m->at.best.hash));
 }
 
 static bool is_next(const struct history *h, const struct history_block *b)
 {
-    const struct mark *best = &h->m.best;
+    const struct mark *best = &h->m.at.best;
     return !best->known ||
            (b->height == best->height + 1 && block_hash_equal(&b->prev, &best->hash));
 }
 
 static void move_scan(struct history *h, int32_t next)
 {
-    h->m.scan_next = next <= h->m.best.height ? next : HISTORY_NO_HEIGHT;
+    h->m.at.scan_next = next <= h->m.at.best.height ? next : HISTORY_NO_HEIGHT;
     row_put_scan(h);
 }
 
 static void move_best(struct history *h, const struct block_hash *hash, int32_t height)
 {
-    h->m.best = (struct mark){ true, *hash, height };
+    h->m.at.best = (struct mark){ true, *hash, height };
     row_put_best(h);
 }
 
@@ -386,24 +394,24 @@ enum err history_undo_block(struct history *h, const struct block_hash *hash,
     enum err rc = history_refresh(h, e);
     if (rc)
         return rc;
-    const int32_t height = h->m.best.height;
-    if (!h->m.best.known || !block_hash_equal(hash, &h->m.best.hash) || height == 0)
+    const int32_t height = h->m.at.best.height;
+    if (!h->m.at.best.known || !block_hash_equal(hash, &h->m.at.best.hash) || height == 0)
         return error_set(e, ERR_RANGE, "not the block that the wallet stands at");
     rc = unconfirm_block(h, height, e);
     move_best(h, prev, height - 1);
-    if (h->m.scan_next != HISTORY_NO_HEIGHT)
-        move_scan(h, h->m.scan_next);
+    if (h->m.at.scan_next != HISTORY_NO_HEIGHT)
+        move_scan(h, h->m.at.scan_next);
     return history_finish(h, rc, e);
 }
 
 enum err history_begin_rescan(struct history *h, int32_t height, struct error *e)
 {
     enum err rc = history_refresh(h, e);
-    if (rc || !h->m.best.known)
+    if (rc || !h->m.at.best.known)
         return rc;
-    if (height < 0 || height > h->m.best.height)
+    if (height < 0 || height > h->m.at.best.height)
         return error_set(e, ERR_RANGE, "no block %d to rescan from", (int)height);
-    const int32_t running = h->m.scan_next;
+    const int32_t running = h->m.at.scan_next;
     move_scan(h, running == HISTORY_NO_HEIGHT ? height : MIN_OF(running, height));
     return history_finish(h, OK, e);
 }

@@ -40,7 +40,10 @@ void history_close(struct history *h); /* NULL is fine */
 
 /* --- blocks --------------------------------------------------------------------------------- */
 
-/* False: no block was applied yet; the first one may be of any height. */
+/*
+ * Both say what the store has, also while memory is behind it after failures.
+ * False: no block was applied yet; the first one may be of any height.
+ */
 bool history_best(const struct history *h, struct block_hash *hash, int32_t *height);
 /* The height that a rescan needs next, or HISTORY_NO_HEIGHT. */
 int32_t history_scan_next(const struct history *h);

@@ -69,9 +69,13 @@ struct mark {
     int32_t height;
 };
 
-struct memory {
+struct marks {
     struct mark best;
     int32_t scan_next;
+};
+
+struct memory {
+    struct marks at;
     uint64_t next_order;
     struct map spots, pendings;
     struct coin_item **coins; /* all, for walks */
@@ -91,7 +95,9 @@ struct history {
     struct siphash_key key;
     struct memory m;
     size_t strangers_kept;
-    bool stale; /* a write failed, and reading the memory anew did too */
+    struct marks stored; /* as the store has them */
+    uint64_t failed;     /* counts the operations that were undone */
+    bool stale;          /* a write failed, and reading the memory anew did too */
     struct buf value;
 };
 

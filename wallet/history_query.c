@@ -7,7 +7,7 @@
 
 static int32_t blocks_since(const struct history *h, int32_t height)
 {
-    return h->m.best.height - height + 1;
+    return h->m.at.best.height - height + 1;
 }
 
 static int32_t pending_confirmations(const struct history *h, const struct pending *p)

@@ -304,16 +304,16 @@ void row_delete_spender(struct history *h, const struct outpoint *at)
 void row_put_best(struct history *h)
 {
     uint8_t value[36];
-    memcpy(value, h->m.best.hash.b, 32);
-    le32_put(value + 32, (uint32_t)h->m.best.height);
+    memcpy(value, h->m.at.best.hash.b, 32);
+    le32_put(value + 32, (uint32_t)h->m.at.best.height);
     kv_batch_put(h->batch, "B", 1, value, sizeof value);
 }
 
 void row_put_scan(struct history *h)
 {
     uint8_t value[4];
-    le32_put(value, (uint32_t)h->m.scan_next);
-    if (h->m.scan_next == HISTORY_NO_HEIGHT)
+    le32_put(value, (uint32_t)h->m.at.scan_next);
+    if (h->m.at.scan_next == HISTORY_NO_HEIGHT)
         kv_batch_delete(h->batch, "R", 1);
     else
         kv_batch_put(h->batch, "R", 1, value, sizeof value);
@@ -424,14 +424,16 @@ static enum err load_marks(struct history *h, struct error *e)
     bool found;
     enum err rc = load_small(h, "B", 36, &found, e);
     if (!rc && found) {
-        h->m.best.known = true;
-        memcpy(h->m.best.hash.b, h->value.data, 32);
-        h->m.best.height = (int32_t)le32_get(h->value.data + 32);
+        h->m.at.best.known = true;
+        memcpy(h->m.at.best.hash.b, h->value.data, 32);
+        h->m.at.best.height = (int32_t)le32_get(h->value.data + 32);
     }
     if (!rc)
         rc = load_small(h, "R", 4, &found, e);
     if (!rc && found)
-        h->m.scan_next = (int32_t)le32_get(h->value.data);
+        h->m.at.scan_next = (int32_t)le32_get(h->value.data);
+    if (!rc)
+        h->stored = h->m.at;
     return rc;
 }
 

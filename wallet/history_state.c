@@ -8,7 +8,7 @@
 
 void memory_init(struct memory *m)
 {
-    *m = (struct memory){ .scan_next = HISTORY_NO_HEIGHT };
+    *m = (struct memory){ .at.scan_next = HISTORY_NO_HEIGHT };
     map_init(&m->spots);
     map_init(&m->pendings);
 }

@@ -12,6 +12,7 @@ struct pick {
     struct history *h;
     struct siphash_key key;
     struct map picked; /* ids of this block */
+    uint64_t failed;   /* of the history, at the beginning of the block */
 };
 
 struct pick *pick_new(struct history *h)
@@ -42,6 +43,7 @@ void pick_free(struct pick *p)
 enum err pick_begin(struct pick *p, struct error *e)
 {
     forget(p);
+    p->failed = p->h->failed;
     return history_refresh(p->h, e);
 }
 
@@ -72,4 +74,9 @@ bool pick_tx(struct pick *p, const struct tx *tx)
         map_put(&p->picked, hash, id);
     }
     return true;
+}
+
+bool pick_holds(const struct pick *p)
+{
+    return p->failed == p->h->failed;
 }

@@ -22,5 +22,7 @@ void pick_free(struct pick *p);           /* NULL is fine */
 enum err pick_begin(struct pick *p, struct error *e) MUST_CHECK;
 /* In the order of the block; the transaction has its id. */
 bool pick_tx(struct pick *p, const struct tx *tx);
+/* False: the history was read anew since pick_begin, and may have had other coins before. */
+bool pick_holds(const struct pick *p);
 
 #endif

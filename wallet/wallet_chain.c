@@ -6,6 +6,8 @@
  * A transaction that pays a key beyond the look-ahead may stand before the one whose key moves the
  * look-ahead that far. Rather than to remember the outputs of a whole block, the wallet then asks
  * for the block once more, with the keys in its table; each time moves the look-ahead, so it ends.
+ * So it does when a write of somebody else failed meanwhile: what was passed over was compared with
+ * coins that may not be those of the store.
  */
 #include <config.h>
 
@@ -138,8 +140,8 @@ static enum err end_block(struct wallet *w, struct error *e)
     if (!w->feed.open)
         return error_set(e, ERR_RANGE, "no block is being told to the wallet");
     enum err rc = wallet_store_seen(w, e);
-    if (!rc && w->feed.again)
-        rc = error_set(e, ERR_BUSY, "the block is wanted once more, for keys that were made");
+    if (!rc && (w->feed.again || (w->feed.passed_over && !pick_holds(w->pick))))
+        rc = error_set(e, ERR_BUSY, "the block is wanted once more");
     return rc || is_told_again(w) ? rc : apply(w, e);
 }
 

@@ -650,6 +650,52 @@ static void damaged_rows_are_told(void **state)
     stop(&f);
 }
 
+static void put_version(struct kv *kv, uint32_t version)
+{
+    uint8_t value[4];
+    struct kv_batch *b = kv_batch_new(kv);
+    le32_put(value, version);
+    kv_batch_put(b, "V", 1, value, sizeof value);
+    assert_int_equal(kv_write(kv, b, KV_SYNC, NULL), OK);
+    kv_batch_free(b);
+}
+
+static void assert_marks(struct fixture *f, int32_t best, int32_t scan_next)
+{
+    struct block_hash hash;
+    int32_t height;
+    assert_true(history_best(f->h, &hash, &height));
+    assert_int_equal(height, best);
+    assert_true(memcmp(hash.b, hash_at(f, best).b, 32) == 0);
+    assert_int_equal(history_scan_next(f->h), scan_next);
+}
+
+static void marks_that_could_not_be_written_are_not_shown(void **state)
+{
+    (void)state;
+    struct fixture f = start();
+    for (int i = 0; i < 4; i++)
+        block(&f, NULL);
+    put_version(f.kv, 99); /* so that memory cannot be read anew either */
+    kv_mem_fail_writes(f.kv, 1);
+    assert_int_equal(apply_at(&f, 4, NULL, 0), ERR_IO);
+    assert_marks(&f, 3, HISTORY_NO_HEIGHT);
+    assert_int_equal(apply_at(&f, 4, NULL, 0), ERR_CORRUPT);
+    assert_marks(&f, 3, HISTORY_NO_HEIGHT);
+    kv_mem_fail_writes(f.kv, 0);
+    put_version(f.kv, 1);
+    assert_int_equal(history_begin_rescan(f.h, 1, NULL), OK);
+    put_version(f.kv, 99);
+    kv_mem_fail_writes(f.kv, 1);
+    assert_int_equal(apply_at(&f, 1, NULL, 0), ERR_IO);
+    assert_marks(&f, 3, 1);
+    kv_mem_fail_writes(f.kv, 0);
+    put_version(f.kv, 1);
+    assert_int_equal(apply_at(&f, 1, NULL, 0), OK);
+    assert_marks(&f, 3, 2);
+    stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -668,6 +714,7 @@ int main(void)
         cmocka_unit_test(strangers_that_never_confirm_are_forgotten),
         cmocka_unit_test(the_engine_of_the_product_keeps_it),
         cmocka_unit_test(damaged_rows_are_told),
+        cmocka_unit_test(marks_that_could_not_be_written_are_not_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -435,6 +435,26 @@ static void a_failed_write_does_not_need_a_new_process(void **state)
     rig_stop(&r);
 }
 
+static void after_a_failed_write_of_another_a_block_is_told_once_more(void **state)
+{
+    (void)state;
+    struct rig r = rig_start(&from_phrase);
+    const struct pay_script strange = foreign_script(3);
+    const struct pay_script to = script_at(&r, KEYSTORE_RECEIVE, 0);
+    struct tx *other = pay_tx(1, 5, script_span(&strange)), *ours = pay_tx(2, 5, script_span(&to));
+    const struct wallet_block b = { .hash = rig_hash(&r, 101), .height = 101 };
+    assert_int_equal(wallet_block_begin(r.w, &b, NULL), OK);
+    assert_int_equal(wallet_block_tx(r.w, other, 0, NULL), OK);
+    kv_mem_fail_writes(r.coins, 1);
+    assert_int_equal(history_record(wallet_history(r.w), ours, NULL, 1, NULL), ERR_IO);
+    kv_mem_fail_writes(r.coins, 0);
+    assert_int_equal(wallet_block_end(r.w, NULL), ERR_BUSY);
+    assert_int_equal(tell_block(&r, 101, &other, 1), OK);
+    tx_unref(other);
+    tx_unref(ours);
+    rig_stop(&r);
+}
+
 int main(void)
 {
     ec_init();
@@ -455,6 +475,7 @@ int main(void)
         cmocka_unit_test(lost_coins_are_found_in_the_blocks),
         cmocka_unit_test(nothing_is_lost_when_a_write_fails),
         cmocka_unit_test(a_failed_write_does_not_need_a_new_process),
+        cmocka_unit_test(after_a_failed_write_of_another_a_block_is_told_once_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
