@@ -1,10 +1,12 @@
-/* What the files of a wallet share: wallet.c, wallet_keys.c, wallet_chain.c, wallet_send.c. */
+/* What the files of a wallet share: wallet.c, wallet_keys.c, wallet_import.c, wallet_secrets.c,
+ * wallet_chain.c, wallet_send.c. */
 #ifndef WALLET_WALLET_INTERNAL_H
 #define WALLET_WALLET_INTERNAL_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "script/template.h"
 #include "wallet/pick.h"
 #include "wallet/scripts.h"
 #include "wallet/wallet.h"
@@ -87,6 +89,19 @@ enum err wallet_see_script(struct wallet *w, struct span script, bool *made,
 /* What was seen is on disk: no such key is given out. */
 enum err wallet_store_seen(struct wallet *w, struct error *e) MUST_CHECK;
 bool wallet_find_key_locked(const struct wallet *w, struct span script, struct wallet_key *out);
+void wallet_key_script(uint8_t out[SCRIPT_P2PKH_SIZE], struct span key);
+
+/* What is imported, into the table. */
+enum err wallet_add_key(struct wallet *w, const struct wallet_entry *entry,
+                        struct error *e) MUST_CHECK;
+enum err wallet_add_script(struct wallet *w, struct span script, struct error *e) MUST_CHECK;
+/* Two branches more, of an extended key and its usual text; without keys yet. */
+enum err wallet_watch_branches(struct wallet *w, const char *text, const struct hdkey *key,
+                               struct error *e) MUST_CHECK;
+/* Keys of the branches from this one on. */
+enum err wallet_fill_branches(struct wallet *w, size_t from, struct error *e) MUST_CHECK;
+
+/* --- wallet_secrets.c --- */
 
 /* Secrets of many keys; in secret memory, free wipes. */
 struct wallet_secrets;

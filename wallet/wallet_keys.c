@@ -6,7 +6,6 @@
  */
 #include <config.h>
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,10 +13,8 @@
 #include "base/hash.h"
 #include "base/intmath.h"
 #include "base/mem.h"
-#include "base/secret.h"
 #include "script/template.h"
 #include "wallet/hdpath.h"
-#include "wallet/mnemonic.h"
 #include "wallet/wallet_internal.h"
 
 /* --- the tree --- */
@@ -52,7 +49,7 @@ static enum err add_entry(struct wallet *w, const struct wallet_entry *entry, st
     return OK;
 }
 
-static enum err add_key(struct wallet *w, const struct wallet_entry *entry, struct error *e)
+enum err wallet_add_key(struct wallet *w, const struct wallet_entry *entry, struct error *e)
 {
     struct owner owner = { .id = 0 };
     enum err rc = add_entry(w, entry, &owner, e);
@@ -76,7 +73,7 @@ static enum err make_key(struct wallet *w, uint32_t branch, struct error *e)
     if (rc)
         return rc;
     memcpy(entry.key, child.key, EC_PUBKEY_SIZE);
-    rc = add_key(w, &entry, e);
+    rc = wallet_add_key(w, &entry, e);
     if (!rc)
         b->n_made++;
     return rc;
@@ -158,7 +155,7 @@ static enum err set_branches(struct wallet *w, size_t at, uint32_t account,
     return rc;
 }
 
-static enum err watch_branches(struct wallet *w, const char *text, const struct hdkey *key,
+enum err wallet_watch_branches(struct wallet *w, const char *text, const struct hdkey *key,
                                struct error *e)
 {
     const size_t n = w->n_branches;
@@ -186,7 +183,7 @@ static enum err load_account(void *ctx, const struct key_record *r, struct error
     if (rc)
         return rc;
     if (!(r->flags & WALLET_XPUB_OWN))
-        return watch_branches(l->w, text, &key, e);
+        return wallet_watch_branches(l->w, text, &key, e);
     l->own = true;
     return set_branches(l->w, 0, WALLET_ACCOUNT, &key, e);
 }
@@ -200,10 +197,10 @@ static enum err load_key(void *ctx, const struct key_record *r, struct error *e)
         return error_set(e, ERR_CORRUPT, "a key of the wallet is too long");
     memcpy(entry.key, r->id.data, r->id.len);
     note_birth(l->w, r->birth, &l->any);
-    return add_key(l->w, &entry, e);
+    return wallet_add_key(l->w, &entry, e);
 }
 
-static enum err add_script(struct wallet *w, struct span script, struct error *e)
+enum err wallet_add_script(struct wallet *w, struct span script, struct error *e)
 {
     const struct wallet_entry entry = { .key_len = 0 };
     struct owner owner = { .id = 0 };
@@ -217,10 +214,10 @@ static enum err load_script(void *ctx, const struct key_record *r, struct error 
 {
     struct loading *l = (struct loading *)ctx;
     note_birth(l->w, r->birth, &l->any);
-    return add_script(l->w, r->id, e);
+    return wallet_add_script(l->w, r->id, e);
 }
 
-static enum err fill_branches(struct wallet *w, size_t from, struct error *e)
+enum err wallet_fill_branches(struct wallet *w, size_t from, struct error *e)
 {
     enum err rc = OK;
     for (size_t i = from; !rc && i < w->n_branches; i++) {
@@ -248,7 +245,7 @@ enum err wallet_load_keys(struct wallet *w, struct error *e)
         rc = keystore_each(w->ks, KEY_RECORD_SECRET, load_key, &l, e);
     /* The last owner of a script counts: of a key that was imported too the derived one, which
      * moves the look-ahead. */
-    return rc ? rc : fill_branches(w, 0, e);
+    return rc ? rc : wallet_fill_branches(w, 0, e);
 }
 
 int64_t wallet_birth(struct wallet *w)
@@ -261,7 +258,7 @@ int64_t wallet_birth(struct wallet *w)
 
 /* --- addresses --- */
 
-static void key_script(uint8_t out[SCRIPT_P2PKH_SIZE], struct span key)
+void wallet_key_script(uint8_t out[SCRIPT_P2PKH_SIZE], struct span key)
 {
     uint8_t hash[20];
     hash160(hash, key.data, key.len);
@@ -307,7 +304,7 @@ void wallet_each_address(struct wallet *w, wallet_address_fn fn, void *ctx)
         const struct wallet_entry *entry = &w->entries[i];
         if (!is_given_out(w, entry))
             continue;
-        key_script(script, span_of(entry->key, entry->key_len));
+        wallet_key_script(script, span_of(entry->key, entry->key_len));
         fn(ctx, span_of(script, sizeof script), !entry->spendable);
     }
     wallet_unlock(w);
@@ -336,7 +333,7 @@ static enum err tell_key(const struct each *all, size_t i, struct error *e)
     if (!entry->key_len ||
         (entry->derived && entry->index >= all->w->branches[entry->branch].next))
         return OK;
-    key_script(script, span_of(entry->key, entry->key_len));
+    wallet_key_script(script, span_of(entry->key, entry->key_len));
     if (!scripts_find(all->w->scripts, span_of(script, sizeof script), &owner) || owner.id != i)
         return OK; /* it is there once more, with a later entry */
     describe(&k, entry);
@@ -393,7 +390,7 @@ enum err wallet_new_key(struct wallet *w, enum keystore_branch branch, struct sp
     wallet_lock(w);
     enum err rc = new_key_locked(w, branch, out, e);
     if (!rc && label.len) {
-        key_script(script, span_of(out->key, out->key_len));
+        wallet_key_script(script, span_of(out->key, out->key_len));
         rc = keystore_set_label(w->ks, span_of(script, sizeof script), label, e);
     }
     wallet_unlock(w);
@@ -410,198 +407,5 @@ enum err wallet_raise_gap_limit(struct wallet *w, uint32_t gap_limit, struct err
     if (!rc)
         rc = history_owners_changed(w->history, e);
     wallet_unlock(w);
-    return rc;
-}
-
-/* --- secrets --- */
-
-struct wallet_secrets {
-    struct wallet *w;
-    struct hdkey branch[WALLET_BRANCHES];
-    struct hdkey account, child;
-    struct keystore_seed seed;
-};
-
-enum err wallet_secrets_open(struct wallet_secrets **out, struct wallet *w, struct error *e)
-{
-    struct wallet_secrets *s = (struct wallet_secrets *)secret_alloc(sizeof *s);
-    s->w = w;
-    enum err rc = keystore_get_seed(w->ks, &s->seed, e);
-    if (!rc)
-        rc = wallet_account_key(&s->account, &w->p, span_of(s->seed.seed, s->seed.seed_len), e);
-    for (uint32_t i = 0; !rc && i < WALLET_BRANCHES; i++)
-        rc = hdkey_child(&s->branch[i], &s->account, i, e);
-    if (rc) {
-        wallet_secrets_free(s);
-        return rc;
-    }
-    *out = s;
-    return OK;
-}
-
-void wallet_secrets_free(struct wallet_secrets *s)
-{
-    secret_free(s);
-}
-
-enum err wallet_secrets_get(struct wallet_secrets *s, const struct wallet_key *k, uint8_t out[32],
-                            struct error *e)
-{
-    if (!k->spendable || !k->key_len)
-        return error_set(e, ERR_NOTFOUND, "the wallet watches this and has no key for it");
-    if (!k->derived)
-        return keystore_get_secret(s->w->ks, span_of(k->key, k->key_len), out, e);
-    enum err rc = hdkey_child(&s->child, &s->branch[k->branch], k->index, e);
-    if (!rc && !mem_equal_var(s->child.key, k->key, EC_PUBKEY_SIZE))
-        rc = error_set(e, ERR_CORRUPT, "the seed of the wallet is not that of its addresses");
-    if (!rc)
-        memcpy(out, s->child.secret, 32);
-    return rc;
-}
-
-enum err wallet_get_secret(struct wallet *w, const struct wallet_key *k, uint8_t out[32],
-                           struct error *e)
-{
-    struct wallet_secrets *s = NULL;
-    wallet_lock(w);
-    enum err rc = wallet_secrets_open(&s, w, e);
-    if (!rc)
-        rc = wallet_secrets_get(s, k, out, e);
-    wallet_secrets_free(s);
-    wallet_unlock(w);
-    return rc;
-}
-
-enum err wallet_phrase(struct wallet *w, char *out, size_t room, struct error *e)
-{
-    struct keystore_seed *seed = (struct keystore_seed *)secret_alloc(sizeof *seed);
-    char text[MNEMONIC_TEXT_MAX];
-    enum err rc = keystore_get_seed(w->ks, seed, e);
-    if (!rc && !seed->entropy_len)
-        rc = error_set(e, ERR_NOTFOUND, "the seed of the wallet did not come from a phrase");
-    if (!rc)
-        rc = mnemonic_encode(text, seed->entropy, seed->entropy_len, e);
-    if (!rc && strlen(text) >= room)
-        rc = error_set(e, ERR_RANGE, "no room for the phrase");
-    if (!rc)
-        memcpy(out, text, strlen(text) + 1);
-    secure_wipe(text, sizeof text);
-    secret_free(seed);
-    return rc;
-}
-
-/* --- what comes from elsewhere --- */
-
-static enum err refuse_known(struct wallet *w, struct span script, bool secret, struct error *e)
-{
-    struct wallet_key known;
-    if (!wallet_find_key_locked(w, script, &known) || (secret && !known.spendable))
-        return OK;
-    return error_set(e, ERR_EXISTS, "the wallet has this already");
-}
-
-/* The label is written first: alone it does no harm. */
-static enum err store_imported(struct wallet *w, const struct key_record *r, struct span script,
-                               struct span label, struct error *e)
-{
-    enum err rc = refuse_known(w, script, r->kind == KEY_RECORD_SECRET, e);
-    if (!rc && label.len)
-        rc = keystore_set_label(w->ks, script, label, e);
-    return rc ? rc : keystore_add(w->ks, r, 1, e);
-}
-
-static enum err import_key(struct wallet *w, struct wallet_entry *entry,
-                           const struct key_record *r, struct span label, struct error *e)
-{
-    uint8_t script[SCRIPT_P2PKH_SIZE];
-    key_script(script, r->id);
-    wallet_lock(w);
-    enum err rc = store_imported(w, r, span_of(script, sizeof script), label, e);
-    if (!rc)
-        rc = add_key(w, entry, e);
-    if (!rc)
-        rc = history_owners_changed(w->history, e);
-    if (!rc)
-        w->birth = 0;
-    wallet_unlock(w);
-    return rc;
-}
-
-enum err wallet_import_secret(struct wallet *w, const uint8_t secret[32], bool compressed,
-                              struct span label, struct error *e)
-{
-    struct wallet_entry entry = { .spendable = true };
-    entry.key_len = (uint8_t)ec_pubkey_create(entry.key, secret, compressed);
-    if (!entry.key_len)
-        return error_set(e, ERR_RANGE, "this is no private key");
-    const struct span key = span_of(entry.key, entry.key_len);
-    const struct key_record r = { .kind = KEY_RECORD_SECRET, .form = KEY_RECORD_PLAIN,
-                                  .id = key, .secret = span_of(secret, 32) };
-    return import_key(w, &entry, &r, label, e);
-}
-
-enum err wallet_import_pubkey(struct wallet *w, struct span key, struct span label,
-                              struct error *e)
-{
-    struct wallet_entry entry = { .key_len = (uint8_t)key.len };
-    const struct key_record r = { .kind = KEY_RECORD_PUBKEY, .form = KEY_RECORD_PUBLIC,
-                                  .id = key };
-    if (key.len > sizeof entry.key || !ec_pubkey_valid(key.data, key.len))
-        return error_set(e, ERR_RANGE, "this is no public key");
-    memcpy(entry.key, key.data, key.len);
-    return import_key(w, &entry, &r, label, e);
-}
-
-enum err wallet_import_script(struct wallet *w, struct span script, struct span label,
-                              struct error *e)
-{
-    const struct key_record r = { .kind = KEY_RECORD_SCRIPT, .form = KEY_RECORD_PUBLIC,
-                                  .id = script };
-    wallet_lock(w);
-    enum err rc = key_record_check(&r, e);
-    if (!rc)
-        rc = store_imported(w, &r, script, label, e);
-    if (!rc)
-        rc = add_script(w, script, e);
-    if (!rc)
-        rc = history_owners_changed(w->history, e);
-    if (!rc)
-        w->birth = 0;
-    wallet_unlock(w);
-    return rc;
-}
-
-static enum err import_xpub_locked(struct wallet *w, const char *text, const struct hdkey *key,
-                                   struct error *e)
-{
-    const struct key_record r = { .kind = KEY_RECORD_XPUB, .form = KEY_RECORD_PUBLIC,
-                                  .id = span_of(text, strlen(text)) };
-    const size_t from = w->n_branches;
-    enum err rc = keystore_add(w->ks, &r, 1, e);
-    if (!rc)
-        rc = watch_branches(w, text, key, e);
-    if (!rc)
-        rc = fill_branches(w, from, e);
-    if (!rc)
-        rc = history_owners_changed(w->history, e);
-    if (!rc)
-        w->birth = 0;
-    return rc;
-}
-
-enum err wallet_import_xpub(struct wallet *w, const char *text, struct error *e)
-{
-    struct hdkey key;
-    char usual[HDKEY_TEXT_MAX];
-    enum err rc = hdkey_decode(&key, w->p.network, text, e);
-    if (!rc && key.is_private)
-        rc = error_set(e, ERR_RANGE, "an extended private key is not watched: give the public one");
-    if (!rc) {
-        hdkey_encode(usual, w->p.network, &key);
-        wallet_lock(w);
-        rc = import_xpub_locked(w, usual, &key, e);
-        wallet_unlock(w);
-    }
-    hdkey_wipe(&key);
     return rc;
 }
