@@ -6,6 +6,11 @@
  * A transaction that pays a key beyond the look-ahead may stand before the one whose key moves the
  * look-ahead that far. Rather than to remember the outputs of a whole block, the wallet then asks
  * for the block once more, with the keys in its table; each time moves the look-ahead, so it ends.
+ *
+ * So it does when keys are given out meanwhile, which move the look-ahead too. Whoever asks for keys
+ * without end must not hold up the blocks: each time twice as many keys are made beforehand, until
+ * the table has all that are given out while one block is told.
+ *
  * So it does when a write of somebody else failed meanwhile: what was passed over was compared with
  * coins that may not be those of the store.
  */
@@ -15,6 +20,9 @@
 
 #include "base/intmath.h"
 #include "wallet/wallet_internal.h"
+
+#define RESERVE_MIN UINT32_C(16)
+#define RESERVE_MAX (UINT32_C(1) << 20)
 
 bool wallet_best(struct wallet *w, struct block_hash *hash, int32_t *height, int32_t *scan_next)
 {
@@ -31,14 +39,16 @@ static void feed_close(struct wallet_feed *f)
     for (size_t i = 0; i < f->n; i++)
         tx_unref(f->txs[i]);
     f->n = 0;
-    f->open = f->passed_over = f->again = false;
+    f->open = f->passed_over = f->again = f->given = false;
 }
 
 enum err wallet_block_begin(struct wallet *w, const struct wallet_block *b, struct error *e)
 {
     wallet_lock(w);
     feed_close(&w->feed);
-    enum err rc = pick_begin(w->pick, e);
+    enum err rc = wallet_fill_reserve(w, e);
+    if (!rc)
+        rc = pick_begin(w->pick, e);
     if (!rc) {
         w->feed.open = true;
         w->feed.block = *b;
@@ -135,11 +145,19 @@ static bool is_told_again(const struct wallet *w)
            next < height && height <= best;
 }
 
+/* Twice as many as before. */
+static void raise_reserve(struct wallet *w)
+{
+    w->reserve = w->reserve < RESERVE_MAX / 2 ? MAX_OF(2 * w->reserve, RESERVE_MIN) : RESERVE_MAX;
+}
+
 static enum err end_block(struct wallet *w, struct error *e)
 {
     if (!w->feed.open)
         return error_set(e, ERR_RANGE, "no block is being told to the wallet");
     enum err rc = wallet_store_seen(w, e);
+    if (w->feed.given)
+        raise_reserve(w);
     if (!rc && (w->feed.again || (w->feed.passed_over && !pick_holds(w->pick))))
         rc = error_set(e, ERR_BUSY, "the block is wanted once more");
     return rc || is_told_again(w) ? rc : apply(w, e);

@@ -46,6 +46,7 @@ struct wallet_feed {
     size_t n, cap;
     bool passed_over; /* a transaction that was not picked */
     bool again;       /* keys were made after that */
+    bool given;       /* and they were given out, or wanted by somebody */
 };
 
 struct wallet {
@@ -64,6 +65,7 @@ struct wallet {
     struct wallet_entry *entries;
     size_t n_entries, entries_cap;
     struct wallet_feed feed;
+    uint32_t reserve; /* keys beyond the look-ahead when a block begins */
 };
 
 /* Seed and account, or the records of a backup, into an empty database; encrypted first when there
@@ -86,6 +88,8 @@ enum err wallet_load_keys(struct wallet *w, struct error *e) MUST_CHECK;
  * beyond it. made: keys were added. */
 enum err wallet_see_script(struct wallet *w, struct span script, bool *made,
                            struct error *e) MUST_CHECK;
+/* The look-ahead is longer by the reserve, in the wallet's own branches. */
+enum err wallet_fill_reserve(struct wallet *w, struct error *e) MUST_CHECK;
 /* What was seen is on disk: no such key is given out. */
 enum err wallet_store_seen(struct wallet *w, struct error *e) MUST_CHECK;
 bool wallet_find_key_locked(const struct wallet *w, struct span script, struct wallet_key *out);

@@ -89,6 +89,25 @@ static enum err look_ahead(struct wallet *w, uint32_t branch, uint32_t next, str
     return rc;
 }
 
+/* For keys that somebody asks for, perhaps while a block is told. */
+static enum err extend(struct wallet *w, uint32_t branch, uint32_t next, struct error *e)
+{
+    const uint32_t had = w->branches[branch].n_made;
+    enum err rc = look_ahead(w, branch, next, e);
+    if (w->branches[branch].n_made > had && w->feed.open && w->feed.passed_over)
+        w->feed.again = w->feed.given = true;
+    return rc;
+}
+
+enum err wallet_fill_reserve(struct wallet *w, struct error *e)
+{
+    enum err rc = OK;
+    for (uint32_t i = 0; !rc && i < WALLET_BRANCHES; i++)
+        rc = look_ahead(w, i, (uint32_t)MIN_OF((uint64_t)w->branches[i].next + w->reserve,
+                                               (uint64_t)HDPATH_HARDENED), e);
+    return rc;
+}
+
 enum err wallet_see_script(struct wallet *w, struct span script, bool *made, struct error *e)
 {
     struct owner owner;
@@ -370,7 +389,7 @@ static enum err new_key_locked(struct wallet *w, enum keystore_branch branch,
     uint32_t index;
     enum err rc = wallet_store_seen(w, e); /* of a block that is being told */
     if (!rc)
-        rc = look_ahead(w, branch, b->next + 1, e);
+        rc = extend(w, branch, b->next + 1, e);
     if (!rc)
         rc = keystore_next_index(w->ks, WALLET_ACCOUNT, branch, &index, e);
     if (rc)
@@ -403,7 +422,7 @@ enum err wallet_raise_gap_limit(struct wallet *w, uint32_t gap_limit, struct err
     wallet_lock(w);
     w->p.gap_limit = MAX_OF(w->p.gap_limit, gap_limit);
     for (uint32_t i = 0; !rc && i < w->n_branches; i++)
-        rc = look_ahead(w, i, w->branches[i].next, e);
+        rc = extend(w, i, w->branches[i].next, e);
     if (!rc)
         rc = history_owners_changed(w->history, e);
     wallet_unlock(w);

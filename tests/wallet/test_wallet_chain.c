@@ -139,6 +139,39 @@ static void a_key_given_out_while_a_block_is_told_is_a_fresh_one(void **state)
     rig_stop(&r);
 }
 
+/* Tells a block of three while somebody asks for n keys before the last of them. */
+static enum err tell_while_given(struct rig *r, struct tx *const *txs, int n)
+{
+    const struct wallet_block b = { .hash = rig_hash(r, 101), .height = 101 };
+    assert_int_equal(wallet_block_begin(r->w, &b, NULL), OK);
+    assert_int_equal(wallet_block_tx(r->w, txs[0], 0, NULL), OK);
+    assert_int_equal(wallet_block_tx(r->w, txs[1], 1, NULL), OK);
+    for (int i = 0; i < n; i++)
+        (void)new_key(r, KEYSTORE_RECEIVE);
+    assert_int_equal(wallet_block_tx(r->w, txs[2], 2, NULL), OK);
+    return wallet_block_end(r->w, NULL);
+}
+
+static void keys_given_out_while_a_block_is_told_are_looked_for_in_all_of_it(void **state)
+{
+    (void)state;
+    enum { ASKED = 40, TELLINGS = 4 /* reserves of 0, 16, 32, 64 */ };
+    struct rig r = rig_start(&from_phrase);
+    const struct pay_script strange = foreign_script(3);
+    const struct pay_script to = script_at(&r, KEYSTORE_RECEIVE, TEST_GAP);
+    const struct pay_script later = script_at(&r, KEYSTORE_RECEIVE, TEST_GAP + ASKED);
+    struct tx *txs[3] = { pay_tx(1, 7, script_span(&strange)), pay_tx(2, 100, script_span(&to)),
+                          pay_tx(3, 50, script_span(&later)) };
+    int told = 1;
+    while (tell_while_given(&r, txs, ASKED) == ERR_BUSY && told < 2 * TELLINGS)
+        told++;
+    assert_int_equal(told, TELLINGS);
+    assert_int_equal(trusted(&r), 150);
+    for (int i = 0; i < 3; i++)
+        tx_unref(txs[i]);
+    rig_stop(&r);
+}
+
 static void the_mempool_moves_the_look_ahead(void **state)
 {
     (void)state;
@@ -466,6 +499,7 @@ int main(void)
         cmocka_unit_test(in_the_right_order_a_block_is_told_once),
         cmocka_unit_test(a_block_that_was_cancelled_left_nothing),
         cmocka_unit_test(a_key_given_out_while_a_block_is_told_is_a_fresh_one),
+        cmocka_unit_test(keys_given_out_while_a_block_is_told_are_looked_for_in_all_of_it),
         cmocka_unit_test(the_mempool_moves_the_look_ahead),
         cmocka_unit_test(a_rescan_finds_what_an_import_owns),
         cmocka_unit_test(a_rescan_begun_while_a_block_is_told_tells_it_again),
