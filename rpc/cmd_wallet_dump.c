@@ -207,15 +207,14 @@ static bool find_label(char *at, struct span *label)
 struct importing {
     struct rpc_call *call;
     struct wallet *w;
-    size_t keys, added;
+    size_t keys;
 };
 
 static enum err import_key(struct importing *i, const struct private_key *k, struct span label,
                            struct error *e)
 {
-    const enum err rc = wallet_import_secret(i->w, k->secret, k->compressed, label, e);
+    const enum err rc = wallet_import_secret(i->w, k->secret, k->compressed, label, 0, e);
     i->keys++;
-    i->added += !rc;
     return rc == ERR_EXISTS ? OK : rc;
 }
 
@@ -280,13 +279,7 @@ static struct rpc_result import_file(struct rpc_call *call, struct wallet *w, st
         return rpc_wallet_fail(call, &e);
     if (!i.keys)
         return rpc_fail(call, RPC_WALLET_ERROR, "the file has no private key of this network");
-    if (i.added) {
-        const struct rpc_result r = rpc_wallet_rescan(call, w, 0);
-        if (r.end != RPC_DONE)
-            return r;
-    }
-    jw_null(call->out);
-    return rpc_done();
+    return rpc_wallet_imported(call, w, true);
 }
 
 static struct rpc_result import_wallet(struct rpc_call *call, struct wallet *w)

@@ -25,20 +25,10 @@ static struct span text_span(struct json_object *v)
              : span_of(NULL, 0);
 }
 
-/* False: call has failed. */
-static bool may_rescan(struct rpc_call *call, bool wanted)
-{
-    if (!wanted || !call->env->wallets->pruned)
-        return true;
-    rpc_fail(call, RPC_WALLET_ERROR, "Rescan is disabled in pruned mode");
-    return false;
-}
-
-/* What is watched already gets the label. added: it is new. False: call has failed. */
+/* What is watched already gets the label. False: call has failed. */
 static bool answer_import(struct rpc_call *call, struct wallet *w, enum err rc, struct span script,
-                          struct span label, struct error *e, bool *added)
+                          struct span label, struct error *e)
 {
-    *added |= !rc;
     if (rc == ERR_EXISTS)
         rc = label.len ? keystore_set_label(wallet_keystore(w), script, label, e) : OK;
     if (rc)
@@ -58,12 +48,12 @@ static bool is_not_ours(struct rpc_call *call, struct wallet *w, struct span scr
 }
 
 static bool watch_script(struct rpc_call *call, struct wallet *w, struct span script,
-                         struct span label, bool *added)
+                         struct span label, int32_t from)
 {
     struct error e = { .code = OK };
     return is_not_ours(call, w, script) &&
-           answer_import(call, w, wallet_import_script(w, script, label, &e), script, label, &e,
-                         added);
+           answer_import(call, w, wallet_import_script(w, script, label, from, &e), script, label,
+                         &e);
 }
 
 static void key_script(uint8_t out[SCRIPT_P2PKH_SIZE], struct span key)
@@ -74,14 +64,14 @@ static void key_script(uint8_t out[SCRIPT_P2PKH_SIZE], struct span key)
 }
 
 static bool watch_key(struct rpc_call *call, struct wallet *w, struct span key, struct span label,
-                      bool *added)
+                      int32_t from)
 {
     struct error e = { .code = OK };
     uint8_t script[SCRIPT_P2PKH_SIZE];
     key_script(script, key);
     const struct span s = span_of(script, sizeof script);
     return is_not_ours(call, w, s) &&
-           answer_import(call, w, wallet_import_pubkey(w, key, label, &e), s, label, &e, added);
+           answer_import(call, w, wallet_import_pubkey(w, key, label, from, &e), s, label, &e);
 }
 
 /* Hex of a public key; false: call has failed. */
@@ -108,17 +98,6 @@ static bool put_hex(struct buf *out, struct span hex)
     return true;
 }
 
-static struct rpc_result answer_rescan(struct rpc_call *call, struct wallet *w, bool rescan)
-{
-    if (rescan) {
-        const struct rpc_result r = rpc_wallet_rescan(call, w, 0);
-        if (r.end != RPC_DONE)
-            return r;
-    }
-    jw_null(call->out);
-    return rpc_done();
-}
-
 /* --- importaddress, importpubkey ------------------------------------------------------------ */
 
 static bool is_xpub(const char *text)
@@ -126,51 +105,51 @@ static bool is_xpub(const char *text)
     return strncmp(text, "xpub", 4) == 0 || strncmp(text, "tpub", 4) == 0;
 }
 
-static bool watch_xpub(struct rpc_call *call, struct wallet *w, bool *added)
+static bool watch_xpub(struct rpc_call *call, struct wallet *w, int32_t from)
 {
     struct error e = { .code = OK };
     if (*rpc_text(call, 1, "")) {
         rpc_fail(call, RPC_INVALID_PARAMETER, "an extended public key has no label");
         return false;
     }
-    const enum err rc = wallet_import_xpub(w, rpc_text(call, 0, ""), &e);
+    const enum err rc = wallet_import_xpub(w, rpc_text(call, 0, ""), from, &e);
     if (rc == ERR_PARSE) {
         rpc_fail(call, RPC_NOT_FOUND, "Invalid extended public key: %s", e.text);
         return false;
     }
-    return answer_import(call, w, rc, span_of(NULL, 0), span_of(NULL, 0), &e, added);
+    return answer_import(call, w, rc, span_of(NULL, 0), span_of(NULL, 0), &e);
 }
 
 /* The script itself and, when p2sh is set, the address that stands for it. */
-static bool watch_hex(struct rpc_call *call, struct wallet *w, struct span script, bool *added)
+static bool watch_hex(struct rpc_call *call, struct wallet *w, struct span script, int32_t from)
 {
     uint8_t hash[20], p2sh[SCRIPT_P2SH_SIZE];
     const struct span label = text_span(call->argv[1]);
-    if (!watch_script(call, w, script, label, added))
+    if (!watch_script(call, w, script, label, from))
         return false;
     if (!rpc_bool(call, 3, false))
         return true;
     hash160(hash, script.data, script.len);
     script_make_p2sh(p2sh, hash);
-    return watch_script(call, w, span_of(p2sh, sizeof p2sh), label, added);
+    return watch_script(call, w, span_of(p2sh, sizeof p2sh), label, from);
 }
 
-static bool watch_text(struct rpc_call *call, struct wallet *w, bool *added)
+static bool watch_text(struct rpc_call *call, struct wallet *w, int32_t from)
 {
     const char *text = rpc_text(call, 0, "");
     bool good = false;
     struct buf script;
     if (is_xpub(text))
-        return watch_xpub(call, w, added);
+        return watch_xpub(call, w, from);
     buf_init(&script);
     if (address_to_script(chain_get_params(call->env->chain), text, &script)) {
         if (rpc_bool(call, 3, false))
             rpc_fail(call, RPC_NOT_FOUND,
                      "Cannot use the p2sh flag with an address - use a script instead");
         else
-            good = watch_script(call, w, buf_span(&script), text_span(call->argv[1]), added);
+            good = watch_script(call, w, buf_span(&script), text_span(call->argv[1]), from);
     } else if (put_hex(&script, text_span(call->argv[0]))) {
-        good = watch_hex(call, w, buf_span(&script), added);
+        good = watch_hex(call, w, buf_span(&script), from);
     } else {
         rpc_fail(call, RPC_NOT_FOUND, "Invalid Bitcoin address or script");
     }
@@ -181,10 +160,9 @@ static bool watch_text(struct rpc_call *call, struct wallet *w, bool *added)
 static struct rpc_result import_address(struct rpc_call *call, struct wallet *w)
 {
     const bool rescan = rpc_bool(call, 2, true);
-    bool added = false;
-    if (!may_rescan(call, rescan) || !watch_text(call, w, &added))
+    if (!rpc_wallet_may_rescan(call, rescan) || !watch_text(call, w, rescan ? 0 : WALLET_NO_SCAN))
         return rpc_failed(call);
-    return answer_rescan(call, w, rescan && added);
+    return rpc_wallet_imported(call, w, rescan);
 }
 
 static struct rpc_result cmd_importaddress(struct rpc_call *call)
@@ -197,11 +175,12 @@ static struct rpc_result import_pubkey(struct rpc_call *call, struct wallet *w)
     const bool rescan = rpc_bool(call, 2, true);
     uint8_t key[EC_PUBKEY_MAX];
     size_t len;
-    bool added = false;
-    if (!may_rescan(call, rescan) || !public_key(call, text_span(call->argv[0]), key, &len) ||
-        !watch_key(call, w, span_of(key, len), text_span(call->argv[1]), &added))
+    if (!rpc_wallet_may_rescan(call, rescan) ||
+        !public_key(call, text_span(call->argv[0]), key, &len) ||
+        !watch_key(call, w, span_of(key, len), text_span(call->argv[1]),
+                   rescan ? 0 : WALLET_NO_SCAN))
         return rpc_failed(call);
-    return answer_rescan(call, w, rescan && added);
+    return rpc_wallet_imported(call, w, rescan);
 }
 
 static struct rpc_result cmd_importpubkey(struct rpc_call *call)
@@ -227,6 +206,7 @@ static const struct rpc_member request_members[R_COUNT] = {
 struct request {
     struct json_object *m[R_COUNT];
     struct span script, label;
+    int32_t from; /* of the rescan, or WALLET_NO_SCAN */
 };
 
 static bool is_set(struct json_object *v)
@@ -295,7 +275,7 @@ static bool belongs(struct rpc_call *call, const struct request *r, struct span 
 }
 
 static bool import_secret(struct rpc_call *call, struct wallet *w, const struct request *r,
-                          const struct private_key *k, bool *added)
+                          const struct private_key *k)
 {
     struct error e = { .code = OK };
     uint8_t key[EC_PUBKEY_MAX], script[SCRIPT_P2PKH_SIZE];
@@ -303,12 +283,12 @@ static bool import_secret(struct rpc_call *call, struct wallet *w, const struct 
     if (!belongs(call, r, span_of(key, len)))
         return false;
     key_script(script, span_of(key, len));
-    const enum err rc = wallet_import_secret(w, k->secret, k->compressed, r->label, &e);
-    return answer_import(call, w, rc, span_of(script, sizeof script), r->label, &e, added);
+    const enum err rc = wallet_import_secret(w, k->secret, k->compressed, r->label,
+                                             r->from, &e);
+    return answer_import(call, w, rc, span_of(script, sizeof script), r->label, &e);
 }
 
-static bool import_secrets(struct rpc_call *call, struct wallet *w, const struct request *r,
-                           bool *added)
+static bool import_secrets(struct rpc_call *call, struct wallet *w, const struct request *r)
 {
     bool good = true;
     for (size_t i = 0; good && i < length_of(r->m[R_KEYS]); i++) {
@@ -316,14 +296,13 @@ static bool import_secrets(struct rpc_call *call, struct wallet *w, const struct
         struct private_key k;
         good = rpc_private_key(call, text ? json_object_get_string(text) : "", &k);
         if (good)
-            good = import_secret(call, w, r, &k, added);
+            good = import_secret(call, w, r, &k);
         private_key_wipe(&k);
     }
     return good;
 }
 
-static bool import_pubkeys(struct rpc_call *call, struct wallet *w, const struct request *r,
-                           bool *added)
+static bool import_pubkeys(struct rpc_call *call, struct wallet *w, const struct request *r)
 {
     uint8_t key[EC_PUBKEY_MAX];
     size_t len;
@@ -332,7 +311,7 @@ static bool import_pubkeys(struct rpc_call *call, struct wallet *w, const struct
         struct json_object *text = json_object_array_get_idx(r->m[R_PUBKEYS], i);
         good = public_key(call, text_span(text), key, &len) &&
                belongs(call, r, span_of(key, len)) &&
-               watch_key(call, w, span_of(key, len), r->label, added);
+               watch_key(call, w, span_of(key, len), r->label, r->from);
     }
     return good;
 }
@@ -355,22 +334,21 @@ static bool is_redeemed(struct rpc_call *call, const struct request *r)
     return good;
 }
 
-static bool import_script(struct rpc_call *call, struct wallet *w, const struct request *r,
-                          bool *added)
+static bool import_script(struct rpc_call *call, struct wallet *w, const struct request *r)
 {
     const bool by_key = length_of(r->m[R_KEYS]) || length_of(r->m[R_PUBKEYS]);
     if (r->m[R_REDEEM] && !is_redeemed(call, r))
         return false;
-    if ((r->m[R_REDEEM] || !by_key) && !watch_script(call, w, r->script, r->label, added))
+    if ((r->m[R_REDEEM] || !by_key) && !watch_script(call, w, r->script, r->label, r->from))
         return false;
-    return length_of(r->m[R_KEYS]) ? import_secrets(call, w, r, added)
-                                   : import_pubkeys(call, w, r, added);
+    return length_of(r->m[R_KEYS]) ? import_secrets(call, w, r)
+                                   : import_pubkeys(call, w, r);
 }
 
 static bool import_request(struct rpc_call *call, struct wallet *w, struct json_object *o,
-                           bool *added)
+                           int32_t from)
 {
-    struct request r;
+    struct request r = { .from = from };
     struct buf script;
     bool good;
     if (!rpc_members(call, o, "requests", request_members, R_COUNT, r.m) ||
@@ -380,7 +358,7 @@ static bool import_request(struct rpc_call *call, struct wallet *w, struct json_
     good = request_script(call, r.m, &script);
     r.script = buf_span(&script);
     r.label = text_span(r.m[R_LABEL]);
-    good = good && import_script(call, w, &r, added);
+    good = good && import_script(call, w, &r);
     buf_clear(&script);
     return good;
 }
@@ -452,26 +430,26 @@ static bool wants_rescan(struct rpc_call *call, bool *rescan)
     if (rpc_has(call, 1) && !rpc_members(call, call->argv[1], "options", members, 1, &v))
         return false;
     *rescan = !v || json_object_get_boolean(v);
-    return may_rescan(call, *rescan);
+    return rpc_wallet_may_rescan(call, *rescan);
 }
 
 static struct rpc_result import_multi(struct rpc_call *call, struct wallet *w)
 {
     const size_t n = json_object_array_length(call->argv[0]);
     int64_t lowest = INT64_MAX;
-    bool rescan, added = false;
+    bool rescan;
     if (!wants_rescan(call, &rescan))
         return rpc_failed(call);
     for (size_t i = 0; i < n; i++)
         if (!take_timestamp(call, w, json_object_array_get_idx(call->argv[0], i), &lowest))
             return rpc_failed(call);
+    const int32_t from = rescan ? height_at(call->env->chain, lowest) : WALLET_NO_SCAN;
     jw_array_open(call->out);
     for (size_t i = 0; i < n; i++)
         put_outcome(call, import_request(call, w, json_object_array_get_idx(call->argv[0], i),
-                                         &added));
+                                         from));
     jw_array_close(call->out);
-    return rescan && added ? rpc_wallet_rescan(call, w, height_at(call->env->chain, lowest))
-                           : rpc_done();
+    return rescan ? rpc_wallet_await_rescan(call, w) : rpc_done();
 }
 
 static struct rpc_result cmd_importmulti(struct rpc_call *call)

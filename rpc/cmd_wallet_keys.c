@@ -90,19 +90,14 @@ static struct rpc_result import_key(struct rpc_call *call, struct wallet *w,
     const char *label = rpc_text(call, 1, "");
     const bool rescan = rpc_bool(call, 2, true);
     struct error e = { .code = OK };
-    if (rescan && call->env->wallets->pruned)
-        return rpc_fail(call, RPC_WALLET_ERROR, "Rescan is disabled in pruned mode");
+    if (!rpc_wallet_may_rescan(call, rescan))
+        return rpc_failed(call);
     const enum err rc = wallet_import_secret(w, k->secret, k->compressed,
-                                             span_of(label, strlen(label)), &e);
+                                             span_of(label, strlen(label)),
+                                             rescan ? 0 : WALLET_NO_SCAN, &e);
     if (rc && rc != ERR_EXISTS)
         return rpc_wallet_fail(call, &e);
-    if (!rc && rescan) {
-        const struct rpc_result r = rpc_wallet_rescan(call, w, 0);
-        if (r.end != RPC_DONE)
-            return r;
-    }
-    jw_null(call->out);
-    return rpc_done();
+    return rpc_wallet_imported(call, w, rescan);
 }
 
 static struct rpc_result cmd_importprivkey(struct rpc_call *call)

@@ -380,13 +380,19 @@ struct rpc_result rpc_wallet_rescan(struct rpc_call *call, struct wallet *w, int
     const struct rpc_wallet_service *s = call->env->wallets;
     const struct header_node *gone = s->pruned ? first_pruned(call->env->chain, height) : NULL;
     struct error e = { .code = OK };
-    char why[160];
     if (gone)
         return rpc_fail(call, RPC_MISC_ERROR,
                         "Can't rescan beyond pruned data: block %d is not stored any more",
                         gone->height);
     if (begin_rescan(w, height, &e))
         return rpc_wallet_fail(call, &e);
+    return rpc_wallet_await_rescan(call, w);
+}
+
+struct rpc_result rpc_wallet_await_rescan(struct rpc_call *call, struct wallet *w)
+{
+    const struct rpc_wallet_service *s = call->env->wallets;
+    char why[160];
     wallets_wake(s->wallets);
     while (is_scanning(w)) {
         if (rpc_given_up(call))
@@ -398,5 +404,24 @@ struct rpc_result rpc_wallet_rescan(struct rpc_call *call, struct wallet *w, int
                             "the wallet was unloaded: the rescan goes on when it is loaded");
         nanosleep(&(struct timespec){ .tv_nsec = RESCAN_LOOK_NS }, NULL);
     }
+    return rpc_done();
+}
+
+bool rpc_wallet_may_rescan(struct rpc_call *call, bool wanted)
+{
+    if (!wanted || !call->env->wallets->pruned)
+        return true;
+    rpc_fail(call, RPC_WALLET_ERROR, "Rescan is disabled in pruned mode");
+    return false;
+}
+
+struct rpc_result rpc_wallet_imported(struct rpc_call *call, struct wallet *w, bool rescan)
+{
+    if (rescan) {
+        const struct rpc_result r = rpc_wallet_await_rescan(call, w);
+        if (r.end != RPC_DONE)
+            return r;
+    }
+    jw_null(call->out);
     return rpc_done();
 }

@@ -93,5 +93,11 @@ void jw_put_ownership(struct rpc_call *call, struct span script);
 
 /* Goes through the blocks from a height on once more and waits for it, unless the client leaves. */
 struct rpc_result rpc_wallet_rescan(struct rpc_call *call, struct wallet *w, int32_t height);
+/* Waits for a rescan that was asked for. */
+struct rpc_result rpc_wallet_await_rescan(struct rpc_call *call, struct wallet *w);
+/* An import may ask for a rescan: not when blocks may be gone. False: call has failed. */
+bool rpc_wallet_may_rescan(struct rpc_call *call, bool wanted);
+/* null, after the rescan that an import asked for. */
+struct rpc_result rpc_wallet_imported(struct rpc_call *call, struct wallet *w, bool rescan);
 
 #endif

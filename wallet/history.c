@@ -99,7 +99,8 @@ bool history_best(const struct history *h, struct block_hash *hash, int32_t *hei
 
 int32_t history_scan_next(const struct history *h)
 {
-    return marks_of(h)->scan_next;
+    const struct marks *m = marks_of(h);
+    return m->best.known ? m->scan_next : HISTORY_NO_HEIGHT;
 }
 
 size_t history_bytes(const struct history *h)
@@ -261,6 +262,8 @@ static void move_best(struct history *h, const struct block_hash *hash, int32_t 
 {
     h->m.at.best = (struct mark){ true, *hash, height };
     row_put_best(h);
+    if (h->m.at.scan_next > height)
+        move_scan(h, h->m.at.scan_next);
 }
 
 enum err history_apply_block(struct history *h, const struct history_block *b, struct error *e)
@@ -399,20 +402,22 @@ enum err history_undo_block(struct history *h, const struct block_hash *hash,
         return error_set(e, ERR_RANGE, "not the block that the wallet stands at");
     rc = unconfirm_block(h, height, e);
     move_best(h, prev, height - 1);
-    if (h->m.at.scan_next != HISTORY_NO_HEIGHT)
-        move_scan(h, h->m.at.scan_next);
     return history_finish(h, rc, e);
 }
 
 enum err history_begin_rescan(struct history *h, int32_t height, struct error *e)
 {
     enum err rc = history_refresh(h, e);
-    if (rc || !h->m.at.best.known)
+    if (rc)
         return rc;
-    if (height < 0 || height > h->m.at.best.height)
+    if (height < 0)
         return error_set(e, ERR_RANGE, "no block %d to rescan from", (int)height);
-    const int32_t running = h->m.at.scan_next;
-    move_scan(h, running == HISTORY_NO_HEIGHT ? height : MIN_OF(running, height));
+    struct marks *at = &h->m.at;
+    const bool runs = at->scan_next != HISTORY_NO_HEIGHT && at->scan_next <= height;
+    if (runs || (at->best.known && height > at->best.height))
+        return OK;
+    at->scan_next = height;
+    row_put_scan(h);
     return history_finish(h, OK, e);
 }
 

@@ -72,8 +72,9 @@ enum err history_apply_block(struct history *h, const struct history_block *b,
 enum err history_undo_block(struct history *h, const struct block_hash *hash,
                             const struct block_hash *prev, struct error *e) MUST_CHECK;
 /*
- * From now on blocks from this height up to the best are wanted once more: for scripts that were
- * added. Known transactions stay as they are meanwhile. Without any block yet nothing happens.
+ * From now on blocks from this height up to the best are wanted once more: for scripts that are
+ * added. Known transactions stay as they are meanwhile. Above the best nothing happens; before the
+ * first block it waits for that.
  */
 enum err history_begin_rescan(struct history *h, int32_t height, struct error *e) MUST_CHECK;
 /* After scripts were added or removed: whose the coins are is looked up again. */

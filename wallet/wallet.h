@@ -108,19 +108,24 @@ enum err wallet_each(struct wallet *w, wallet_each_fn fn, void *ctx, struct erro
 /* ERR_AUTH while locked, ERR_NOTFOUND for one that is watched. The caller wipes. */
 enum err wallet_get_secret(struct wallet *w, const struct wallet_key *k, uint8_t out[32],
                            struct error *e) MUST_CHECK;
-/* WIF. ERR_EXISTS when it is ours already. A rescan is the caller's to ask for. */
+/*
+ * Imports. ERR_EXISTS when it is ours already. The blocks from the height scan_from on are wanted
+ * once more (wallet_best), also with ERR_EXISTS: that is on disk before the key is, so a crash
+ * leaves no key whose coins nobody looked for.
+ */
+enum { WALLET_NO_SCAN = -1 };
+/* Of a WIF. ERR_AUTH while locked. */
 enum err wallet_import_secret(struct wallet *w, const uint8_t secret[32], bool compressed,
-                              struct span label, struct error *e) MUST_CHECK;
+                              struct span label, int32_t scan_from, struct error *e) MUST_CHECK;
 /* A public key that is watched: what pays it or its hash. ERR_RANGE when it is none. */
 enum err wallet_import_pubkey(struct wallet *w, struct span key, struct span label,
-                              struct error *e) MUST_CHECK;
+                              int32_t scan_from, struct error *e) MUST_CHECK;
 enum err wallet_import_script(struct wallet *w, struct span script, struct span label,
-                              struct error *e) MUST_CHECK;
-/*
- * Watches branches 0 and 1 below an extended public key, with a look-ahead as the wallet's own.
- * ERR_PARSE; ERR_RANGE: a private one. A rescan is the caller's to ask for.
- */
-enum err wallet_import_xpub(struct wallet *w, const char *text, struct error *e) MUST_CHECK;
+                              int32_t scan_from, struct error *e) MUST_CHECK;
+/* Watches branches 0 and 1 below an extended public key, with a look-ahead as the wallet's own.
+ * ERR_PARSE; ERR_RANGE: a private one. */
+enum err wallet_import_xpub(struct wallet *w, const char *text, int32_t scan_from,
+                            struct error *e) MUST_CHECK;
 /* A backup (wallet/backup.h) of its keys; info may be NULL. */
 enum err wallet_backup(struct wallet *w, const char *path, struct backup_info *info,
                        struct error *e) MUST_CHECK;

@@ -7,9 +7,9 @@
  * look-ahead that far. Rather than to remember the outputs of a whole block, the wallet then asks
  * for the block once more, with the keys in its table; each time moves the look-ahead, so it ends.
  *
- * So it does when keys are given out meanwhile, which move the look-ahead too. Whoever asks for keys
- * without end must not hold up the blocks: each time twice as many keys are made beforehand, until
- * the table has all that are given out while one block is told.
+ * So it does when keys are given out meanwhile, which move the look-ahead too. Whoever asks for
+ * keys without end must not hold up the blocks: each time twice as many keys are made beforehand,
+ * until the table has all that are given out while one block is told.
  *
  * So it does when a write of somebody else failed meanwhile: what was passed over was compared with
  * coins that may not be those of the store.

@@ -241,7 +241,9 @@ enum err wallet_fill_branches(struct wallet *w, size_t from, struct error *e)
     enum err rc = OK;
     for (size_t i = from; !rc && i < w->n_branches; i++) {
         struct wallet_branch *b = &w->branches[i];
-        rc = keystore_peek_index(w->ks, b->account, b->which, &b->next, e);
+        uint32_t next = 0;
+        rc = keystore_peek_index(w->ks, b->account, b->which, &next, e);
+        b->next = MAX_OF(b->next, next);
         if (!rc)
             rc = look_ahead(w, (uint32_t)i, b->next, e);
     }

@@ -254,6 +254,8 @@ def addresses_keys_and_scripts_are_watched(t):
     rpc = wallet(node, "watch")
     equal(rpc.importaddress(one, "first", False), None)
     equal(watched(rpc), 0, "no rescan was asked for")
+    equal(rpc.importaddress(one, "first"), None, "known, and looked for now")
+    equal(watched(rpc), REWARD)
     equal(rpc.importpubkey(key, "second"), None)
     equal((watched(rpc), rpc.getbalance()), (2 * REWARD, 0))
     equal(rpc.importaddress(script), None)

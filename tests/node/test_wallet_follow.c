@@ -33,7 +33,8 @@ static int setup(void **state)
     free(dir);
     const struct wallet_new how = { .birth = 1 };
     assert_int_equal(wallets_create(r->all, "w", &how, &r->w, NULL), OK);
-    assert_int_equal(wallet_import_script(r->w, builder_true(), (struct span){ NULL, 0 }, NULL),
+    assert_int_equal(wallet_import_script(r->w, builder_true(), (struct span){ NULL, 0 },
+                                          WALLET_NO_SCAN, NULL),
                      OK);
     *state = r;
     return 0;

@@ -254,7 +254,9 @@ static void a_rescan_finds_what_new_scripts_own(void **state)
     const struct owner owner = { 3, OWNER_SPENDABLE };
     assert_true(scripts_add(f.scripts, payee_script(PAY_FOREIGN), owner));
     assert_int_equal(history_owners_changed(f.h, NULL), OK);
-    assert_int_equal(history_begin_rescan(f.h, 4, NULL), ERR_RANGE);
+    assert_int_equal(history_begin_rescan(f.h, -1, NULL), ERR_RANGE);
+    assert_int_equal(history_begin_rescan(f.h, 4, NULL), OK); /* above the best */
+    assert_int_equal(history_scan_next(f.h), HISTORY_NO_HEIGHT);
     assert_int_equal(history_begin_rescan(f.h, 1, NULL), OK);
     assert_int_equal(history_begin_rescan(f.h, 2, NULL), OK); /* the running one has more to do */
     assert_int_equal(history_scan_next(f.h), 1);

@@ -204,7 +204,8 @@ static void a_rescan_finds_what_an_import_owns(void **state)
     next_block(&r, NULL, 0);
     next_block(&r, &tx, 1);
     next_block(&r, NULL, 0);
-    assert_int_equal(wallet_import_script(r.w, script_span(&script), no_label, NULL), OK);
+    assert_int_equal(wallet_import_script(r.w, script_span(&script), no_label,
+                                          WALLET_NO_SCAN, NULL), OK);
     wallet_lock(r.w);
     assert_int_equal(history_begin_rescan(wallet_history(r.w), 102, NULL), OK);
     wallet_unlock(r.w);
@@ -305,7 +306,7 @@ static void xpub_of(struct rig *r, char text[HDKEY_TEXT_MAX])
                                         span_of(seed.seed, seed.seed_len), NULL),
                      OK);
     hdkey_encode(text, HDKEY_TEST, &key);
-    assert_int_equal(wallet_import_xpub(r->w, text, NULL), ERR_RANGE);
+    assert_int_equal(wallet_import_xpub(r->w, text, WALLET_NO_SCAN, NULL), ERR_RANGE);
     hdkey_make_public(&key);
     hdkey_encode(text, HDKEY_TEST, &key);
 }
@@ -317,10 +318,10 @@ static void an_extended_key_is_watched_with_a_look_ahead(void **state)
     struct rig owner = rig_start(&from_phrase), watcher = rig_start(&other);
     char text[HDKEY_TEXT_MAX];
     xpub_of(&owner, text);
-    assert_int_equal(wallet_import_xpub(owner.w, text, NULL), ERR_EXISTS);
-    assert_int_equal(wallet_import_xpub(watcher.w, "xpub", NULL), ERR_PARSE);
-    assert_int_equal(wallet_import_xpub(watcher.w, text, NULL), OK);
-    assert_int_equal(wallet_import_xpub(watcher.w, text, NULL), ERR_EXISTS);
+    assert_int_equal(wallet_import_xpub(owner.w, text, WALLET_NO_SCAN, NULL), ERR_EXISTS);
+    assert_int_equal(wallet_import_xpub(watcher.w, "xpub", WALLET_NO_SCAN, NULL), ERR_PARSE);
+    assert_int_equal(wallet_import_xpub(watcher.w, text, WALLET_NO_SCAN, NULL), OK);
+    assert_int_equal(wallet_import_xpub(watcher.w, text, WALLET_NO_SCAN, NULL), ERR_EXISTS);
     for (uint32_t i = 0; i < 10; i++) {
         const struct pay_script to = script_at(&owner, KEYSTORE_CHANGE, i * (TEST_GAP - 1));
         pay_in_block(&watcher, i, 100, &to);

@@ -97,7 +97,8 @@ static void a_locked_wallet_gives_addresses_and_no_secrets(void **state)
     assert_memory_equal(k.key, same.key, EC_PUBKEY_SIZE);
     assert_int_equal(wallet_get_secret(r.w, &k, secret, NULL), ERR_AUTH);
     assert_int_equal(wallet_phrase(r.w, phrase, sizeof phrase, NULL), ERR_AUTH);
-    assert_int_equal(wallet_import_secret(r.w, a_secret, true, no_label, NULL), ERR_AUTH);
+    assert_int_equal(wallet_import_secret(r.w, a_secret, true, no_label,
+                                          WALLET_NO_SCAN, NULL), ERR_AUTH);
     assert_int_equal(keystore_unlock(wallet_keystore(r.w), text_span("horse"), 2000000, NULL), OK);
     assert_int_equal(wallet_get_secret(r.w, &k, secret, NULL), OK);
     assert_int_equal(wallet_phrase(r.w, phrase, sizeof phrase, NULL), OK);
@@ -158,9 +159,11 @@ static void an_imported_key_is_there_again(void **state)
     for (int form = 0; form < 2; form++) {
         struct wallet_key k = { .spendable = true }, found;
         uint8_t secret[32];
-        assert_int_equal(wallet_import_secret(r.w, a_secret, form == 0, text_span("old"), NULL),
+        assert_int_equal(wallet_import_secret(r.w, a_secret, form == 0, text_span("old"),
+                                              WALLET_NO_SCAN, NULL),
                          OK);
-        assert_int_equal(wallet_import_secret(r.w, a_secret, form == 0, no_label, NULL),
+        assert_int_equal(wallet_import_secret(r.w, a_secret, form == 0, no_label,
+                                              WALLET_NO_SCAN, NULL),
                          ERR_EXISTS);
         rig_reopen(&r);
         k.key_len = ec_pubkey_create(k.key, a_secret, form == 0);
@@ -179,7 +182,8 @@ static void a_secret_that_is_none_is_refused(void **state)
     (void)state;
     struct rig r = rig_start(&from_phrase);
     const uint8_t zero[32] = { 0 };
-    assert_int_equal(wallet_import_secret(r.w, zero, true, no_label, NULL), ERR_RANGE);
+    assert_int_equal(wallet_import_secret(r.w, zero, true, no_label,
+                                          WALLET_NO_SCAN, NULL), ERR_RANGE);
     rig_stop(&r);
 }
 
@@ -190,9 +194,12 @@ static void a_watched_script_has_no_key(void **state)
     const struct pay_script script = foreign_script(1);
     struct wallet_key found;
     uint8_t secret[32];
-    assert_int_equal(wallet_import_script(r.w, script_span(&script), no_label, NULL), OK);
-    assert_int_equal(wallet_import_script(r.w, script_span(&script), no_label, NULL), ERR_EXISTS);
-    assert_int_equal(wallet_import_script(r.w, no_label, no_label, NULL), ERR_RANGE);
+    assert_int_equal(wallet_import_script(r.w, script_span(&script), no_label,
+                                          WALLET_NO_SCAN, NULL), OK);
+    assert_int_equal(wallet_import_script(r.w, script_span(&script), no_label,
+                                          WALLET_NO_SCAN, NULL), ERR_EXISTS);
+    assert_int_equal(wallet_import_script(r.w, no_label, no_label,
+                                          WALLET_NO_SCAN, NULL), ERR_RANGE);
     rig_reopen(&r);
     assert_true(wallet_find_key(r.w, script_span(&script), &found));
     assert_int_equal(found.key_len, 0);
@@ -208,11 +215,12 @@ static void a_watched_script_whose_key_comes_is_spendable(void **state)
     struct wallet_key k = { .key_len = 0 }, found;
     k.key_len = ec_pubkey_create(k.key, a_secret, true);
     const struct pay_script script = script_of_key(&k);
-    assert_int_equal(wallet_import_script(r.w, script_span(&script), no_label, NULL), OK);
+    assert_int_equal(wallet_import_script(r.w, script_span(&script), no_label,
+                                          WALLET_NO_SCAN, NULL), OK);
     pay_in_block(&r, 1, 5000, &script);
     assert_int_equal(trusted(&r), 0);
     assert_int_equal(balance_of(&r).watched.trusted, 5000);
-    assert_int_equal(wallet_import_secret(r.w, a_secret, true, no_label, NULL), OK);
+    assert_int_equal(wallet_import_secret(r.w, a_secret, true, no_label, WALLET_NO_SCAN, NULL), OK);
     assert_true(wallet_find_key(r.w, script_span(&script), &found));
     assert_true(found.spendable);
     assert_int_equal(trusted(&r), 5000);
@@ -229,8 +237,10 @@ static void own_keys_are_not_imported_twice(void **state)
     const struct pay_script script = script_of_key(&k);
     uint8_t secret[32];
     assert_int_equal(wallet_get_secret(r.w, &k, secret, NULL), OK);
-    assert_int_equal(wallet_import_secret(r.w, secret, true, no_label, NULL), ERR_EXISTS);
-    assert_int_equal(wallet_import_script(r.w, script_span(&script), no_label, NULL), ERR_EXISTS);
+    assert_int_equal(wallet_import_secret(r.w, secret, true, no_label,
+                                          WALLET_NO_SCAN, NULL), ERR_EXISTS);
+    assert_int_equal(wallet_import_script(r.w, script_span(&script), no_label,
+                                          WALLET_NO_SCAN, NULL), ERR_EXISTS);
     rig_stop(&r);
 }
 
@@ -243,16 +253,18 @@ static void a_watched_public_key_gives_way_to_its_secret(void **state)
     k.key_len = ec_pubkey_create(k.key, a_secret, true);
     const struct span key = span_of(k.key, k.key_len);
     const struct pay_script script = script_of_key(&k);
-    assert_int_equal(wallet_import_pubkey(r.w, span_of(k.key, 32), no_label, NULL), ERR_RANGE);
-    assert_int_equal(wallet_import_pubkey(r.w, no_label, no_label, NULL), ERR_RANGE);
-    assert_int_equal(wallet_import_pubkey(r.w, key, no_label, NULL), OK);
-    assert_int_equal(wallet_import_pubkey(r.w, key, no_label, NULL), ERR_EXISTS);
+    assert_int_equal(wallet_import_pubkey(r.w, span_of(k.key, 32), no_label,
+                                          WALLET_NO_SCAN, NULL), ERR_RANGE);
+    assert_int_equal(wallet_import_pubkey(r.w, no_label, no_label,
+                                          WALLET_NO_SCAN, NULL), ERR_RANGE);
+    assert_int_equal(wallet_import_pubkey(r.w, key, no_label, WALLET_NO_SCAN, NULL), OK);
+    assert_int_equal(wallet_import_pubkey(r.w, key, no_label, WALLET_NO_SCAN, NULL), ERR_EXISTS);
     rig_reopen(&r);
     assert_true(wallet_find_key(r.w, script_span(&script), &found));
     assert_false(found.spendable);
     assert_int_equal(found.key_len, k.key_len);
     assert_int_equal(wallet_get_secret(r.w, &found, secret, NULL), ERR_NOTFOUND);
-    assert_int_equal(wallet_import_secret(r.w, a_secret, true, no_label, NULL), OK);
+    assert_int_equal(wallet_import_secret(r.w, a_secret, true, no_label, WALLET_NO_SCAN, NULL), OK);
     rig_reopen(&r);
     assert_true(wallet_find_key(r.w, script_span(&script), &found));
     assert_true(found.spendable);
@@ -293,15 +305,18 @@ static void every_key_that_was_given_out_is_told_once(void **state)
     new_key(&r, KEYSTORE_RECEIVE);
     new_key(&r, KEYSTORE_CHANGE);
     const size_t len = ec_pubkey_create(other, other_secret, true);
-    assert_int_equal(wallet_import_pubkey(r.w, span_of(other, len), no_label, NULL), OK);
-    assert_int_equal(wallet_import_secret(r.w, a_secret, true, no_label, NULL), OK);
-    assert_int_equal(wallet_import_script(r.w, script_span(&script), no_label, NULL), OK);
+    assert_int_equal(wallet_import_pubkey(r.w, span_of(other, len), no_label,
+                                          WALLET_NO_SCAN, NULL), OK);
+    assert_int_equal(wallet_import_secret(r.w, a_secret, true, no_label, WALLET_NO_SCAN, NULL), OK);
+    assert_int_equal(wallet_import_script(r.w, script_span(&script), no_label,
+                                          WALLET_NO_SCAN, NULL), OK);
     assert_int_equal(wallet_each(r.w, count_told, &t, NULL), OK);
     assert_int_equal(t.derived, 3);
     assert_int_equal(t.imported, 1);
     assert_int_equal(t.watched, 1);
     assert_int_equal(t.scripts, 1);
-    assert_int_equal(wallet_import_secret(r.w, other_secret, true, no_label, NULL), OK);
+    assert_int_equal(wallet_import_secret(r.w, other_secret, true, no_label,
+                                          WALLET_NO_SCAN, NULL), OK);
     for (int again = 0; again < 2; again++) {
         t = (struct told){ .end_after = 100 };
         assert_int_equal(wallet_each(r.w, count_told, &t, NULL), OK);
@@ -387,12 +402,14 @@ static void an_import_that_failed_can_be_made_again(void **state)
         struct rig r = rig_start(&from_phrase);
         struct wallet_key k = { .key_len = 0 }, found;
         kv_mem_fail_writes(r.keys, n);
-        const enum err rc = wallet_import_secret(r.w, a_secret, true, text_span("old"), NULL);
+        const enum err rc = wallet_import_secret(r.w, a_secret, true, text_span("old"),
+                                                 WALLET_NO_SCAN, NULL);
         rig_reopen(&r);
         k.key_len = ec_pubkey_create(k.key, a_secret, true);
         const struct pay_script script = script_of_key(&k);
         assert_int_equal(wallet_find_key(r.w, script_span(&script), &found), rc == OK);
-        assert_int_equal(wallet_import_secret(r.w, a_secret, true, text_span("old"), NULL),
+        assert_int_equal(wallet_import_secret(r.w, a_secret, true, text_span("old"),
+                                              WALLET_NO_SCAN, NULL),
                          rc ? OK : ERR_EXISTS);
         rig_stop(&r);
     }

@@ -263,7 +263,8 @@ static void a_coin_of_an_imported_key_is_spent(void **state)
         struct wallet_key k = { .key_len = 0 };
         k.key_len = ec_pubkey_create(k.key, secret, form == 0);
         const struct pay_script mine = script_of_key(&k);
-        assert_int_equal(wallet_import_secret(r.w, secret, form == 0, no_label, NULL), OK);
+        assert_int_equal(wallet_import_secret(r.w, secret, form == 0, no_label,
+                                              WALLET_NO_SCAN, NULL), OK);
         pay_in_block(&r, 1, 50000, &mine);
         struct tx *tx;
         int64_t fee;
@@ -397,7 +398,8 @@ static void watched_coins_are_not_spent(void **state)
     (void)state;
     struct rig r = rig_start(&from_phrase);
     const struct pay_script script = foreign_script(1);
-    assert_int_equal(wallet_import_script(r.w, script_span(&script), no_label, NULL), OK);
+    assert_int_equal(wallet_import_script(r.w, script_span(&script), no_label,
+                                          WALLET_NO_SCAN, NULL), OK);
     pay_in_block(&r, 1, 100000, &script);
     assert_refused(&r, 1000, ERR_NOTFOUND, "insufficient funds");
     rig_stop(&r);
