@@ -84,3 +84,16 @@ enum bca_registration_found bca_registration_find(struct span tx, struct bca_reg
         return BCA_TX_MALFORMED;
     return tagged == 1 && out->key_hash ? BCA_REGISTRATION_FOUND : BCA_REGISTRATION_NONE;
 }
+
+bool bca_marker_find(const struct tx *tx, uint32_t *output)
+{
+    struct bca_registration found;
+    size_t i = 0;
+    while (i < tx->n_out && !(is_registration(&tx->out[i]) && has_tag(&tx->out[i])))
+        i++;
+    if (i == tx->n_out || bca_registration_find(tx->raw, &found) != BCA_REGISTRATION_FOUND ||
+        !found.marker)
+        return false;
+    *output = found.output + 1;
+    return true;
+}

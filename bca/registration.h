@@ -37,4 +37,9 @@ enum bca_registration_found {
 /* *out is filled when one was found. */
 enum bca_registration_found bca_registration_find(struct span tx, struct bca_registration *out);
 
+struct tx;
+/* Whether one registers and can be revoked; *output: of the marker. For whoever goes through all
+ * transactions of a block: costs next to nothing where nothing is registered. */
+bool bca_marker_find(const struct tx *tx, uint32_t *output);
+
 #endif

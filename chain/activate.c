@@ -185,7 +185,9 @@ static enum err connected(struct chain *c, struct header_node *node, const struc
     struct coins_stats stats;
     coins_get_stats(c->coins, &stats);
     progress_block(&c->progress, r->txs, r->inputs, &stats);
-    rc = tx_index_connected(c, node, e);
+    rc = marker_index_connected(c, e);
+    if (!rc)
+        rc = tx_index_connected(c, node, e);
     if (!rc && c->h.block_connected)
         c->h.block_connected(c->h.ctx, node);
     return rc;
@@ -216,12 +218,26 @@ static void judged_bad(struct chain *c, struct header_node *node, const struct c
         c->h.block_judged(c->h.ctx, &node->hash, &r->verdict, source);
 }
 
+/* What the callbacks of connect are about. */
+struct connecting_to {
+    struct chain *chain;
+    struct header_node *node;
+};
+
 static void on_tx(void *ctx, const struct tx *tx, uint64_t offset)
 {
-    struct chain *c = (struct chain *)ctx;
+    struct chain *c = ((struct connecting_to *)ctx)->chain;
     if (c->tx_index.batch)
         tx_index_on_tx(c, tx, offset);
     txs_block_tx(&c->txs, tx);
+}
+
+/* An entry of a block that turns out bad does no harm: it is never the active one. */
+static enum err on_marker_spent(void *ctx, const struct outpoint *marker,
+                                const struct txid *spender, struct error *e)
+{
+    struct connecting_to *to = ctx;
+    return marker_index_on_spent(to->chain, marker, &to->node->hash, spender, e);
 }
 
 static void log_times(const struct header_node *node, const struct connect_result *r,
@@ -257,7 +273,8 @@ static enum err connect_next(struct chain *c, struct header_node *target, struct
     struct connect_request q = {
         .node = node, .source = c->ahead.sources[0], .received = received.segment,
         .scripts = activate_scripts_needed(c, node) ? CONNECT_CHECK_SCRIPTS : CONNECT_SKIP_SCRIPTS,
-        .on_tx = on_tx, .ctx = c };
+        .on_tx = on_tx, .on_marker_spent = on_marker_spent,
+        .ctx = &(struct connecting_to){ c, node } };
     struct connect_result r;
     c->tx_index.n_staged = 0;
     txs_block_forget(&c->txs);

@@ -141,7 +141,11 @@ static enum err open_index(struct chain *c, struct error *e)
                             .bloom_filter = c->o.tx_index };
     struct kv *kv;
     enum err rc = open_store(c, "index", &o, &kv, e);
-    return rc ? rc : index_db_open(&c->db, kv, e);
+    if (!rc)
+        rc = index_db_open(&c->db, kv, e);
+    if (!rc)
+        marker_index_open(c);
+    return rc;
 }
 
 static enum err load_index(struct chain *c, struct blockfile_info **infos, size_t *n,
@@ -333,6 +337,7 @@ static void chain_free(struct chain *c)
     import_free(c);
     received_clear(&c->received);
     tx_index_close(c);
+    marker_index_close(c);
     coins_close(c->coins);
     blockfiles_close(c->files);
     index_db_close(c->db);

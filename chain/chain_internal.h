@@ -11,6 +11,7 @@
  *   flush.c           when and in which order state goes to disk
  *   txs.c and others  transactions that are no part of a block, see txs.h
  *   tx_index.c        keeping the transaction index up with the tip
+ *   marker_index.c    keeping what spent the markers of identities
  *   prune.c, verify_chain.c, progress.c, import.c (reindex.c, load_file.c)
  *
  * Functions here belong to the chain thread unless they say otherwise.
@@ -99,7 +100,7 @@ struct tx_index_entry {
     uint32_t size;
 };
 struct tx_index_state {
-    struct tx_index_batch *batch; /* NULL: no index */
+    struct index_batch *batch; /* NULL: no index */
     struct header_node *pos;      /* last block whose transactions are in the index or the batch */
     struct tx_index_entry *staged; /* of the block being connected */
     size_t n_staged, staged_cap;
@@ -136,6 +137,7 @@ struct chain {
     struct ahead ahead;
     struct flush_state flush;
     struct tx_index_state tx_index;
+    struct index_batch *spends; /* of markers, not yet written */
     struct header_node **held; /* hold.c */
     size_t n_held;
     struct submit *submits;
@@ -208,6 +210,16 @@ void tx_index_disconnected(struct chain *c, struct header_node *node);
 enum err tx_index_write(struct chain *c, struct error *e) MUST_CHECK;
 /* Indexes one block that the index lacks. */
 enum err tx_index_step(struct chain *c, bool *did, struct error *e) MUST_CHECK;
+
+/* --- marker_index.c --- */
+void marker_index_open(struct chain *c);
+void marker_index_close(struct chain *c);
+/* Of a block that is being judged. */
+enum err marker_index_on_spent(struct chain *c, const struct outpoint *marker,
+                               const struct block_hash *block, const struct txid *spender,
+                               struct error *e) MUST_CHECK;
+enum err marker_index_connected(struct chain *c, struct error *e) MUST_CHECK;
+enum err marker_index_write(struct chain *c, struct error *e) MUST_CHECK;
 
 /* --- chain.c --- */
 void chain_forget_limits(struct chain *c);

@@ -2,6 +2,8 @@
 
 #include "base/amount.h"
 
+#define MARKER_BIT (UINT64_C(1) << 33) /* above all heights */
+
 /* Length of an MSB-128 integer: each further byte holds 7 bits and one unit of carry. */
 static size_t varint_size(uint64_t v)
 {
@@ -15,7 +17,8 @@ static size_t varint_size(uint64_t v)
 
 static uint64_t coin_code(const struct coin *c)
 {
-    return (uint64_t)(uint32_t)c->height * 4 + (c->confiscated ? 2 : 0) + (c->coinbase ? 1 : 0);
+    return (c->marker ? MARKER_BIT : 0) + (uint64_t)(uint32_t)c->height * 4 +
+           (c->confiscated ? 2 : 0) + (c->coinbase ? 1 : 0);
 }
 
 size_t coin_size(const struct coin *c)
@@ -38,6 +41,8 @@ enum err coin_read(const void *data, size_t len, struct coin *c, struct error *e
     uint64_t value = read_varint(&r);
     if (r.failed)
         return error_set(e, ERR_CORRUPT, "stored coin of %zu bytes is cut short", len);
+    const bool marker = code & MARKER_BIT;
+    code &= ~MARKER_BIT;
     if (code >> 2 > INT32_MAX)
         return error_set(e, ERR_CORRUPT, "stored coin has the impossible height %llu",
                          (unsigned long long)(code >> 2));
@@ -49,6 +54,7 @@ enum err coin_read(const void *data, size_t len, struct coin *c, struct error *e
         .height = (int32_t)(code >> 2),
         .coinbase = code & 1,
         .confiscated = code & 2,
+        .marker = marker,
         .script = span_of(r.p, r.left),
     };
     return OK;

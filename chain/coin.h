@@ -1,7 +1,8 @@
 /*
  * A coin: an unspent transaction output as stored in the coins database and in undo records.
  *
- * Value bytes: varint(height*4 + confiscated*2 + coinbase), varint(value), script bytes to the end.
+ * Value bytes: varint(marker*2^33 + height*4 + confiscated*2 + coinbase), varint(value), script
+ *              bytes to the end.
  * Key bytes:   'c', txid (internal order), varint index.
  */
 #ifndef CHAIN_COIN_H
@@ -21,6 +22,8 @@ struct coin {
     bool coinbase;
     bool confiscated;   /* made by a confiscation transaction: matures after 1,000 (spec
                            consensus 7.3) */
+    bool marker;        /* its spend revokes an identity (spec bca 14); false also for those that
+                           were stored before markers were noted */
     struct span script; /* borrowed */
 };
 

@@ -169,6 +169,7 @@ struct coin coins_coin_of(const struct coin_entry *ce)
         .height = (int32_t)ce->height,
         .coinbase = ce->flags & CE_COINBASE,
         .confiscated = ce->flags & CE_CONFISCATED,
+        .marker = ce->flags & CE_MARKER,
         .script = coin_entry_script(ce),
     };
 }
@@ -179,8 +180,9 @@ static bool fill_entry(struct coins *c, struct coin_entry *ce, const struct coin
     ce->value = coin->value;
     ce->height = (uint32_t)coin->height;
     ce->flags =
-        (uint8_t)((ce->flags & ~(CE_COINBASE | CE_CONFISCATED | CE_SPENT)) |
-                  (coin->coinbase ? CE_COINBASE : 0) | (coin->confiscated ? CE_CONFISCATED : 0));
+        (uint8_t)((ce->flags & ~(CE_COINBASE | CE_CONFISCATED | CE_MARKER | CE_SPENT)) |
+                  (coin->coinbase ? CE_COINBASE : 0) | (coin->confiscated ? CE_CONFISCATED : 0) |
+                  (coin->marker ? CE_MARKER : 0));
     return coin_entry_set_script(&c->map, ce, coin->script);
 }
 

@@ -31,6 +31,7 @@ enum coin_entry_flag {
     CE_FRESH = 1 << 4,  /* surely not in the database */
     CE_SPENT = 1 << 5,  /* spent here, still in the database: to be deleted; DIRTY and not FRESH */
     CE_RECENT = 1 << 6, /* used since the sweep passed last */
+    CE_MARKER = 1 << 7,
 };
 
 struct coin_entry {

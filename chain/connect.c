@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/intmath.h"
 #include "base/mem.h"
+#include "bca/registration.h"
 #include "chain/accept.h"
 #include "chain/check.h"
 #include "script/sigops.h"
@@ -151,6 +152,10 @@ static enum err spend_input(struct connecting *k, const struct tx *tx, size_t i,
         return rc;
     }
     k->done.inputs++;
+    if (coin.marker && k->q->on_marker_spent)
+        rc = k->q->on_marker_spent(k->q->ctx, &tx->in[i].prevout, &tx->id, e);
+    if (rc)
+        return rc;
     if (verdict_ok(&in->verdict))
         judge_coin(k, tx, i, &coin, in);
     if (k->rules->enforce_relative_lock)
@@ -265,9 +270,12 @@ enum err connect_add_outputs(const struct connect_env *env, const struct tx *tx,
     struct coin coin = { .height = height, .coinbase = tx_is_coinbase(tx),
                          .confiscated = confiscation_is(tx) && !tx_is_coinbase(tx) };
     struct outpoint o = { .txid = tx->id };
+    uint32_t marker;
+    const bool marked = bca_marker_find(tx, &marker);
     for (size_t i = 0; i < tx->n_out; i++) {
         if (script_is_unspendable(tx->out[i].script, era))
             continue;
+        coin.marker = marked && i == marker;
         coin.value = tx->out[i].value;
         coin.script = tx->out[i].script;
         o.index = (uint32_t)i;

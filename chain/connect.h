@@ -54,6 +54,9 @@ struct connect_request {
     enum connect_scripts scripts;
     /* Each transaction of a block in order, before the verdict is known; may be NULL. */
     void (*on_tx)(void *ctx, const struct tx *tx, uint64_t offset);
+    /* The same for each spend of a marker. An error judges nobody. */
+    enum err (*on_marker_spent)(void *ctx, const struct outpoint *marker,
+                                const struct txid *spender, struct error *e);
     void *ctx;
 };
 

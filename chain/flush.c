@@ -1,6 +1,6 @@
 /*
  * Order of a flush (architecture 4.4): block and undo files, then the index that names what is in
- * them, then the coins, then the transaction index. Each step is synced before the next begins, so
+ * them with what spent markers, then the coins, then the transaction index. Each step is synced before the next begins, so
  * whatever the coins on disk name is on disk too.
  */
 #include <config.h>
@@ -35,6 +35,8 @@ static int64_t index_due_ms(const struct chain *c)
 enum err flush_index(struct chain *c, struct error *e)
 {
     enum err rc = blockfiles_sync(c->files, e);
+    if (!rc)
+        rc = marker_index_write(c, e);
     if (!rc)
         rc = index_db_flush(c->db, c->index, c->files, e);
     c->flush.index_ms = clock_mono_ms();
@@ -73,7 +75,7 @@ static bool coins_due(struct chain *c)
         return false;
     return coins_over_budget(c->coins) || c->flush.inputs >= REPLAY_INPUTS ||
            c->flush.bytes >= REPLAY_BYTES ||
-           (c->tx_index.batch && tx_index_batch_bytes(c->tx_index.batch) >= TX_INDEX_BYTES) ||
+           (c->tx_index.batch && index_batch_bytes(c->tx_index.batch) >= TX_INDEX_BYTES) ||
            clock_mono_ms() >= coins_due_ms(c);
 }
 

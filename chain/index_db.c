@@ -16,12 +16,14 @@
 #define FORMAT_VERSION 1
 #define BATCH_BYTES (4u << 20)
 #define NODE_KEY_SIZE (1 + 4 + 32)
+#define SPEND_PREFIX_SIZE (1 + 32 + 4)
+#define SPEND_KEY_SIZE (SPEND_PREFIX_SIZE + 32)
 
 struct index_db {
     struct kv *kv;
 };
 
-struct tx_index_batch {
+struct index_batch {
     struct index_db *db;
     struct kv_batch *batch;
 };
@@ -371,15 +373,57 @@ enum err index_db_get_tx_tip(struct index_db *db, struct block_hash *tip, bool *
     return rc;
 }
 
-struct tx_index_batch *tx_index_batch_new(struct index_db *db)
+static void spend_key(uint8_t key[SPEND_KEY_SIZE], const struct outpoint *marker,
+                      const struct block_hash *block)
 {
-    struct tx_index_batch *b = xcalloc(1, sizeof(*b));
+    key[0] = 'm';
+    memcpy(key + 1, marker->txid.b, 32);
+    be32_put(key + 33, marker->index);
+    memcpy(key + SPEND_PREFIX_SIZE, block->b, 32);
+}
+
+static bool is_of_marker(struct span key, const uint8_t prefix[SPEND_PREFIX_SIZE])
+{
+    return key.len == SPEND_KEY_SIZE && mem_equal_var(key.data, prefix, SPEND_PREFIX_SIZE);
+}
+
+enum err index_db_each_spend(struct index_db *db, const struct outpoint *marker,
+                             marker_spend_fn fn, void *ctx, struct error *e)
+{
+    uint8_t first[SPEND_KEY_SIZE];
+    struct block_hash block = { { 0 } };
+    struct txid spender;
+    struct kv_iter *it = kv_iter_new(db->kv);
+    enum err rc = OK;
+    bool more = true;
+    spend_key(first, marker, &block);
+    for (kv_iter_seek(it, first, SPEND_PREFIX_SIZE); more && kv_iter_valid(it); kv_iter_next(it)) {
+        const struct span key = kv_iter_key(it), value = kv_iter_value(it);
+        if (!is_of_marker(key, first))
+            break;
+        if (value.len != 32) {
+            rc = bad_record("marker", e);
+            break;
+        }
+        memcpy(block.b, key.data + SPEND_PREFIX_SIZE, 32);
+        memcpy(spender.b, value.data, 32);
+        more = fn(ctx, &block, &spender);
+    }
+    if (!rc)
+        rc = kv_iter_error(it, e);
+    kv_iter_free(it);
+    return rc;
+}
+
+struct index_batch *index_batch_new(struct index_db *db)
+{
+    struct index_batch *b = xcalloc(1, sizeof(*b));
     b->db = db;
     b->batch = kv_batch_new(db->kv);
     return b;
 }
 
-void tx_index_batch_free(struct tx_index_batch *b)
+void index_batch_free(struct index_batch *b)
 {
     if (!b)
         return;
@@ -387,7 +431,7 @@ void tx_index_batch_free(struct tx_index_batch *b)
     free(b);
 }
 
-void tx_index_batch_put(struct tx_index_batch *b, const struct txid *id,
+void index_batch_put_tx(struct index_batch *b, const struct txid *id,
                         const struct tx_location *loc)
 {
     uint8_t key[33];
@@ -400,14 +444,22 @@ void tx_index_batch_put(struct tx_index_batch *b, const struct txid *id,
     buf_clear(&value);
 }
 
-void tx_index_batch_set_tip(struct tx_index_batch *b, const struct block_hash *tip)
+void index_batch_set_tx_tip(struct index_batch *b, const struct block_hash *tip)
 {
     kv_batch_put(b->batch, "T", 1, tip->b, 32);
 }
 
-size_t tx_index_batch_bytes(const struct tx_index_batch *b) { return kv_batch_bytes(b->batch); }
+void index_batch_put_spend(struct index_batch *b, const struct outpoint *marker,
+                           const struct block_hash *block, const struct txid *spender)
+{
+    uint8_t key[SPEND_KEY_SIZE];
+    spend_key(key, marker, block);
+    kv_batch_put(b->batch, key, sizeof(key), spender->b, 32);
+}
 
-enum err tx_index_batch_write(struct tx_index_batch *b, enum kv_sync sync, struct error *e)
+size_t index_batch_bytes(const struct index_batch *b) { return kv_batch_bytes(b->batch); }
+
+enum err index_batch_write(struct index_batch *b, enum kv_sync sync, struct error *e)
 {
     return kv_write(b->db->kv, b->batch, sync, e);
 }

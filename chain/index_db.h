@@ -9,9 +9,11 @@
  *   't' txid(32)              -> block hash(32), varint offset, varint size; after a crash the
  *                                block may be unknown
  *   'T'                       -> hash(32) of the last block in the transaction index
+ *   'm' txid(32) index(be32) block(32) -> txid(32): what spends this marker in this block, which
+ *                                may be unknown after a crash, or invalid
  *   'V'                       -> format version (le32); an unknown one is refused with advice
  *
- * Chain thread, except index_db_find_tx (any thread).
+ * Chain thread, except index_db_find_tx and index_db_each_spend (any thread).
  */
 #ifndef CHAIN_INDEX_DB_H
 #define CHAIN_INDEX_DB_H
@@ -55,15 +57,24 @@ struct tx_location {
 };
 enum err index_db_find_tx(struct index_db *db, const struct txid *id, struct tx_location *loc,
                           bool *found, struct error *e) MUST_CHECK;
-struct tx_index_batch;
-struct tx_index_batch *tx_index_batch_new(struct index_db *db);
-void tx_index_batch_free(struct tx_index_batch *b);
-void tx_index_batch_put(struct tx_index_batch *b, const struct txid *id,
+/* The blocks, on whatever branch, that spend a marker (spec bca 14). False ends the walk. */
+typedef bool (*marker_spend_fn)(void *ctx, const struct block_hash *block,
+                                const struct txid *spender);
+enum err index_db_each_spend(struct index_db *db, const struct outpoint *marker,
+                             marker_spend_fn fn, void *ctx, struct error *e) MUST_CHECK;
+
+/* Entries of the two that are written together. */
+struct index_batch;
+struct index_batch *index_batch_new(struct index_db *db);
+void index_batch_free(struct index_batch *b);
+void index_batch_put_tx(struct index_batch *b, const struct txid *id,
                         const struct tx_location *loc);
-void tx_index_batch_set_tip(struct tx_index_batch *b, const struct block_hash *tip);
+void index_batch_set_tx_tip(struct index_batch *b, const struct block_hash *tip);
+void index_batch_put_spend(struct index_batch *b, const struct outpoint *marker,
+                           const struct block_hash *block, const struct txid *spender);
+size_t index_batch_bytes(const struct index_batch *b);
+enum err index_batch_write(struct index_batch *b, enum kv_sync sync, struct error *e) MUST_CHECK;
+
 size_t index_db_memory(struct index_db *db); /* of the database, approximate; any thread */
-size_t tx_index_batch_bytes(const struct tx_index_batch *b);
-enum err tx_index_batch_write(struct tx_index_batch *b, enum kv_sync sync,
-                              struct error *e) MUST_CHECK;
 
 #endif

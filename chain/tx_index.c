@@ -29,14 +29,14 @@ enum err tx_index_open(struct chain *c, struct error *e)
     if (rc)
         return rc;
     struct header_node *at = found ? header_index_find(c->index, &tip) : NULL;
-    c->tx_index.batch = tx_index_batch_new(c->db);
+    c->tx_index.batch = index_batch_new(c->db);
     c->tx_index.pos = at && c->tip ? header_last_common(at, c->tip) : NULL;
     return OK;
 }
 
 void tx_index_close(struct chain *c)
 {
-    tx_index_batch_free(c->tx_index.batch);
+    index_batch_free(c->tx_index.batch);
     free(c->tx_index.staged);
     c->tx_index = (struct tx_index_state){ 0 };
 }
@@ -64,7 +64,7 @@ static enum err take_staged(struct chain *c, struct header_node *node, struct er
         return error_set(e, ERR_NOMEM, "out of memory for the transaction index");
     for (size_t i = 0; i < t->n_staged; i++) {
         struct tx_location loc = { node->hash, t->staged[i].offset, t->staged[i].size };
-        tx_index_batch_put(t->batch, &t->staged[i].id, &loc);
+        index_batch_put_tx(t->batch, &t->staged[i].id, &loc);
     }
     t->n_staged = 0;
     t->pos = node;
@@ -73,8 +73,8 @@ static enum err take_staged(struct chain *c, struct header_node *node, struct er
 
 static enum err write_entries(struct chain *c, struct error *e)
 {
-    struct tx_index_batch *batch = c->tx_index.batch;
-    return tx_index_batch_bytes(batch) ? tx_index_batch_write(batch, KV_SYNC, e) : OK;
+    struct index_batch *batch = c->tx_index.batch;
+    return index_batch_bytes(batch) ? index_batch_write(batch, KV_SYNC, e) : OK;
 }
 
 enum err tx_index_connected(struct chain *c, struct header_node *node, struct error *e)
@@ -95,8 +95,8 @@ enum err tx_index_write(struct chain *c, struct error *e)
 {
     if (!c->tx_index.batch || !c->tx_index.pos)
         return OK;
-    tx_index_batch_set_tip(c->tx_index.batch, &c->tx_index.pos->hash);
-    return tx_index_batch_write(c->tx_index.batch, KV_SYNC, e);
+    index_batch_set_tx_tip(c->tx_index.batch, &c->tx_index.pos->hash);
+    return index_batch_write(c->tx_index.batch, KV_SYNC, e);
 }
 
 static enum err index_stored_block(struct chain *c, struct header_node *node, struct error *e)
@@ -144,7 +144,7 @@ enum err tx_index_step(struct chain *c, bool *did, struct error *e)
     enum err rc = index_stored_block(c, node, e);
     /* Up to where the coins stand on disk, the index may be written at once. */
     if (!rc && c->flush.durable && header_ancestor(c->flush.durable, node->height) == node &&
-        tx_index_batch_bytes(t->batch) >= BACKFILL_BATCH_BYTES)
+        index_batch_bytes(t->batch) >= BACKFILL_BATCH_BYTES)
         rc = tx_index_write(c, e);
     return rc;
 }

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/hash.h"
+#include "base/tx.h"
 #include "tests/test.h"
 
 static const uint8_t key[33] = { 2, 7, 7 };
@@ -135,6 +136,44 @@ static void the_marker_is_the_p2pkh_directly_after_with_a_value(void **state)
     buf_clear(&hash);
 }
 
+/* As found in parsed transactions, which is never anything else. */
+static bool marker_place(struct made_out *outs, size_t n, uint32_t *output)
+{
+    struct buf raw = make_tx(1, outs, n);
+    struct tx *tx = tx_new(raw.data, raw.len, NULL);
+    struct bca_registration r;
+    assert_non_null(tx);
+    const bool found = bca_marker_find(tx, output);
+    assert_int_equal(found, bca_registration_find(buf_span(&raw), &r) == BCA_REGISTRATION_FOUND &&
+                                r.marker);
+    if (found)
+        assert_int_equal(*output, r.output + 1);
+    tx_unref(tx);
+    buf_clear(&raw);
+    return found;
+}
+
+static void the_marker_of_a_parsed_transaction_has_its_place(void **state)
+{
+    (void)state;
+    uint32_t at = 0;
+    struct made_out good[] = { hex_out(3, p2pkh), registration_out(), hex_out(1, p2pkh) };
+    assert_true(marker_place(good, 3, &at));
+    assert_int_equal(at, 2);
+    struct made_out last[] = { hex_out(3, p2pkh), registration_out() };
+    assert_false(marker_place(last, 2, &at));
+    struct made_out two[] = { registration_out(), hex_out(1, p2pkh), registration_out(),
+                              hex_out(1, p2pkh) };
+    assert_false(marker_place(two, 4, &at));
+    struct made_out cut[] = { registration_out(), hex_out(1, p2pkh), hex_out(0, "006a0442434101") };
+    assert_false(marker_place(cut, 3, &at));
+    struct made_out first_cut[] = { hex_out(0, "006a0442434101"), registration_out(),
+                                    hex_out(1, p2pkh) };
+    assert_false(marker_place(first_cut, 3, &at));
+    struct made_out none[] = { hex_out(3, p2pkh), hex_out(1, p2pkh) };
+    assert_false(marker_place(none, 2, &at));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +182,7 @@ int main(void)
         cmocka_unit_test(none_two_or_one_of_another_form_register_nothing),
         cmocka_unit_test(a_transaction_has_inputs_and_outputs),
         cmocka_unit_test(the_marker_is_the_p2pkh_directly_after_with_a_value),
+        cmocka_unit_test(the_marker_of_a_parsed_transaction_has_its_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/tx.h"
+#include "bca/registration.h"
 #include "chain/pow.h"
 #include "script/sighash.h"
 #include "script/template.h"
@@ -101,6 +102,25 @@ void builder_move(const struct outpoint *from, int64_t value, struct built_tx *o
 {
     struct in_spec in = { .prevout = *from, .value = value };
     struct out_spec to = { value, builder_true() };
+    builder_tx(&(struct tx_spec){ .in = &in, .n_in = 1, .out = &to, .n_out = 1 }, out);
+}
+
+void builder_register(const struct outpoint *from, int64_t value, struct built_tx *out)
+{
+    static const uint8_t key[BCA_PUBLIC_KEY_SIZE], root[32];
+    uint8_t script[BCA_REGISTRATION_SIZE];
+    struct in_spec in = { .prevout = *from, .value = value };
+    const struct out_spec to[] = { { 0, span_of(script, sizeof script) },
+                                   { 1, builder_p2pkh() },
+                                   { value - 1, builder_true() } };
+    bca_registration_put(script, key, root);
+    builder_tx(&(struct tx_spec){ .in = &in, .n_in = 1, .out = to, .n_out = 3 }, out);
+}
+
+void builder_revoke(const struct txid *registration, struct built_tx *out)
+{
+    struct in_spec in = { .prevout = { *registration, 1 }, .value = 1, .sign = true };
+    struct out_spec to = { 0, builder_true() };
     builder_tx(&(struct tx_spec){ .in = &in, .n_in = 1, .out = &to, .n_out = 1 }, out);
 }
 

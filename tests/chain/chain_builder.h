@@ -39,6 +39,10 @@ void builder_tx(const struct tx_spec *spec, struct built_tx *out);
 void built_tx_clear(struct built_tx *tx);
 /* One input that anyone can spend, one output of the same kind. */
 void builder_move(const struct outpoint *from, int64_t value, struct built_tx *out);
+/* Registers an identity; output 1 is its marker. The change is output 2. */
+void builder_register(const struct outpoint *from, int64_t value, struct built_tx *out);
+/* Spends that marker. */
+void builder_revoke(const struct txid *registration, struct built_tx *out);
 
 struct span builder_true(void);  /* OP_TRUE */
 struct span builder_p2pkh(void); /* pays to the key that in_spec.sign signs with */

@@ -16,6 +16,8 @@ static const struct coin samples[] = {
       .confiscated = true,
       .script = { (const uint8_t *)"abcdef", 6 } },
     { .value = 127, .height = 31, .coinbase = true, .confiscated = true },
+    { .value = 1, .height = INT32_MAX, .coinbase = true, .confiscated = true, .marker = true },
+    { .value = 1, .height = 0, .marker = true },
     { .value = 128, .height = 32 },
     { .value = 16511, .height = 4127 },
 };
@@ -26,6 +28,7 @@ static void assert_coin_equal(const struct coin *a, const struct coin *b)
     assert_int_equal(a->height, b->height);
     assert_int_equal(a->coinbase, b->coinbase);
     assert_int_equal(a->confiscated, b->confiscated);
+    assert_int_equal(a->marker, b->marker);
     assert_int_equal(a->script.len, b->script.len);
     assert_true(mem_equal_var(a->script.data, b->script.data, a->script.len));
 }
@@ -76,9 +79,12 @@ static void impossible_heights_and_values_are_corrupt(void **state)
     struct buf b;
     struct coin c;
     buf_init(&b);
-    buf_put_varint(&b, (uint64_t)INT32_MAX * 4 + 4);
-    buf_put_varint(&b, 1);
-    assert_int_equal(coin_read(b.data, b.len, &c, NULL), ERR_CORRUPT);
+    for (uint64_t marker = 0; marker < 2; marker++) {
+        buf_reset(&b);
+        buf_put_varint(&b, (UINT64_C(1) << 34) + marker * (UINT64_C(1) << 33));
+        buf_put_varint(&b, 1);
+        assert_int_equal(coin_read(b.data, b.len, &c, NULL), ERR_CORRUPT);
+    }
     buf_reset(&b);
     buf_put_varint(&b, 4);
     buf_put_varint(&b, MAX_MONEY + 1);

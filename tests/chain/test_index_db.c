@@ -250,14 +250,14 @@ static void transactions_are_found_where_they_were_put(void **state)
     assert_int_equal(index_db_open(&db, kv_open_mem(), NULL), OK);
     assert_int_equal(index_db_get_tx_tip(db, &tip, &found, NULL), OK);
     assert_false(found);
-    struct tx_index_batch *b = tx_index_batch_new(db);
-    tx_index_batch_put(b, &id, &loc);
-    tx_index_batch_set_tip(b, &loc.block);
-    assert_true(tx_index_batch_bytes(b) > 60);
+    struct index_batch *b = index_batch_new(db);
+    index_batch_put_tx(b, &id, &loc);
+    index_batch_set_tx_tip(b, &loc.block);
+    assert_true(index_batch_bytes(b) > 60);
     assert_int_equal(index_db_find_tx(db, &id, &got, &found, NULL), OK);
     assert_false(found);
-    assert_int_equal(tx_index_batch_write(b, KV_SYNC, NULL), OK);
-    tx_index_batch_free(b);
+    assert_int_equal(index_batch_write(b, KV_SYNC, NULL), OK);
+    index_batch_free(b);
     assert_int_equal(index_db_find_tx(db, &id, &got, &found, NULL), OK);
     assert_true(found);
     assert_memory_equal(got.block.b, loc.block.b, 32);
@@ -271,6 +271,72 @@ static void transactions_are_found_where_they_were_put(void **state)
     index_db_close(db);
 }
 
+struct seen_spends {
+    struct block_hash blocks[4];
+    struct txid spenders[4];
+    size_t n, stop_at;
+};
+
+static bool see_spend(void *ctx, const struct block_hash *block, const struct txid *spender)
+{
+    struct seen_spends *s = ctx;
+    s->blocks[s->n] = *block;
+    s->spenders[s->n++] = *spender;
+    return s->n != s->stop_at;
+}
+
+static void the_spends_of_one_marker_are_found_on_all_branches(void **state)
+{
+    (void)state;
+    struct index_db *db;
+    struct kv *kv = kv_open_mem();
+    const struct outpoint marker = { { { 7 } }, 1 }, next = { { { 7 } }, 2 }, other = { { { 8 } }, 1 };
+    const struct block_hash a = { { 1 } }, b = { { 0xff } };
+    const struct txid x = { { 5 } }, y = { { 6 } };
+    assert_int_equal(index_db_open(&db, kv, NULL), OK);
+    struct index_batch *batch = index_batch_new(db);
+    index_batch_put_spend(batch, &marker, &a, &x);
+    index_batch_put_spend(batch, &marker, &b, &y);
+    index_batch_put_spend(batch, &next, &a, &y);
+    index_batch_put_tx(batch, &x, &(struct tx_location){ .block = a });
+    assert_int_equal(index_batch_write(batch, KV_SYNC, NULL), OK);
+    assert_int_equal(index_batch_bytes(batch), 0);
+
+    struct seen_spends s = { .n = 0 }, first = { .stop_at = 1 }, none = { .n = 0 };
+    assert_int_equal(index_db_each_spend(db, &marker, see_spend, &s, NULL), OK);
+    assert_int_equal(s.n, 2);
+    assert_memory_equal(s.blocks[0].b, a.b, 32);
+    assert_memory_equal(s.spenders[0].b, x.b, 32);
+    assert_memory_equal(s.blocks[1].b, b.b, 32);
+    assert_memory_equal(s.spenders[1].b, y.b, 32);
+    assert_int_equal(index_db_each_spend(db, &marker, see_spend, &first, NULL), OK);
+    assert_int_equal(first.n, 1);
+    assert_int_equal(index_db_each_spend(db, &other, see_spend, &none, NULL), OK);
+    assert_int_equal(none.n, 0);
+    index_batch_free(batch);
+    index_db_close(db);
+}
+
+static void a_damaged_spend_is_named(void **state)
+{
+    (void)state;
+    struct index_db *db;
+    struct error e = { .code = OK };
+    struct seen_spends s = { .n = 0 };
+    struct kv *kv = kv_open_mem();
+    const struct outpoint marker = { .index = 1 };
+    const uint8_t key[69] = { [0] = 'm', [36] = 1 };
+    struct kv_batch *b = kv_batch_new(kv);
+    kv_batch_put(b, key, sizeof key, "short", 5);
+    assert_int_equal(kv_write(kv, b, KV_SYNC, NULL), OK);
+    kv_batch_free(b);
+    assert_int_equal(index_db_open(&db, kv, NULL), OK);
+    assert_int_equal(index_db_each_spend(db, &marker, see_spend, &s, &e), ERR_CORRUPT);
+    assert_int_equal(s.n, 0);
+    assert_non_null(strstr(e.text, "-reindex"));
+    index_db_close(db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +347,8 @@ int main(void)
         cmocka_unit_test(an_unknown_format_is_refused_with_advice),
         cmocka_unit_test(damaged_records_are_errors_and_no_headers),
         cmocka_unit_test(transactions_are_found_where_they_were_put),
+        cmocka_unit_test(the_spends_of_one_marker_are_found_on_all_branches),
+        cmocka_unit_test(a_damaged_spend_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/kv_internal.h"
 #include "base/mem.h"
+#include "chain/index_db.h"
 #include "tests/chain/chain_builder.h"
 
 /* --- stores that outlive the chain: closing one only lets go of it --- */
@@ -67,11 +68,12 @@ static enum err open_kept(void *ctx, const char *name, const struct kv_options *
 
 /* --- the chain that is interrupted --- */
 
-enum { BIG_OUTPUTS = 60, BIG_SCRIPT = 150000, OLD = 4, NEW = 6 };
+enum { BIG_OUTPUTS = 60, BIG_SCRIPT = 150000, OLD = 5, NEW = 7 };
 
 /* Branch `old` on block 102 is flushed; the longer `fresh` on the same block then replaces it. */
 struct story {
     struct built_block old[OLD], fresh[NEW];
+    struct outpoint marker; /* the same on both branches */
     struct hash256 coins;   /* at the tip of fresh, from a chain that was never interrupted */
 };
 
@@ -89,22 +91,31 @@ static struct built_tx big_tx(const struct built_block *from)
     return tx;
 }
 
-/* The first block of a branch moves one coinbase; the next makes big coins, for the longer branch twice. */
-static void make_branch(const struct test_chain *t, struct built_block *out, int n, const struct built_block *spent,
-                        int n_big)
+/* The first block of a branch moves one coinbase; the next makes big coins, for the longer branch twice;
+ * block 3 registers an identity that block 4 revokes. */
+static struct outpoint make_branch(const struct test_chain *t, struct built_block *out, int n,
+                                   const struct built_block *spent, int n_big)
 {
     const struct built_block *prev = &t->blocks[t->height];
+    struct outpoint marker = { .index = 1 };
     for (int i = 0; i < n; i++) {
         struct built_tx tx = { 0 };
         if (i == 0)
             builder_move(&spent[0].coinbase, spent[0].reward, &tx);
         else if (i <= n_big)
             tx = big_tx(&spent[i]);
+        else if (i == 3)
+            builder_register(&spent[i].coinbase, spent[i].reward, &tx);
+        else if (i == 4)
+            builder_revoke(&marker.txid, &tx);
+        if (i == 3)
+            marker.txid = tx.id;
         builder_block(&t->options.params,
                       &(struct block_spec){ .prev = prev, .txs = &tx, .n_txs = tx.raw.len ? 1 : 0 }, &out[i]);
         built_tx_clear(&tx);
         prev = &out[i];
     }
+    return marker;
 }
 
 static void submit_branch(struct test_chain *t, const struct built_block *b, int n)
@@ -151,8 +162,9 @@ static void make_story(struct story *y, struct test_chain *t, struct stores *s)
 {
     open_on(t, s);
     test_chain_grow(t, 106);
-    make_branch(t, y->old, OLD, &t->blocks[1], 1);
-    make_branch(t, y->fresh, NEW, &t->blocks[1], 2);
+    y->marker = make_branch(t, y->old, OLD, &t->blocks[1], 1);
+    const struct outpoint again = make_branch(t, y->fresh, NEW, &t->blocks[1], 2);
+    assert_memory_equal(&again, &y->marker, sizeof again);
     submit_branch(t, y->fresh, NEW);
     y->coins = test_chain_coins(t);
 }
@@ -164,6 +176,27 @@ static void clear_story(struct story *y, struct test_chain *t, struct stores *s)
     for (int i = 0; i < NEW; i++)
         built_block_clear(&y->fresh[i]);
     close_on(t, s);
+}
+
+struct spend {
+    const struct block_hash *block;
+    bool known;
+};
+
+static bool see_spend(void *ctx, const struct block_hash *block, const struct txid *spender)
+{
+    struct spend *s = ctx;
+    (void)spender;
+    s->known = block_hash_equal(block, s->block);
+    return !s->known;
+}
+
+/* Whether it is known that block 4 of the branch spends the marker. */
+static bool knows_spend(struct test_chain *t, const struct outpoint *marker, const struct built_block *branch)
+{
+    struct spend s = { .block = &branch[4].hash };
+    assert_int_equal(index_db_each_spend(chain_index_db(t->chain), marker, see_spend, &s, NULL), OK);
+    return s.known;
 }
 
 enum store { STORE_INDEX, STORE_COINS };
@@ -194,11 +227,14 @@ static bool interrupted_run(const struct story *y, const struct test_chain *firs
     t.chain = NULL;
     test_chain_reopen(&t);
     assert_true(test_chain_tip_height(&t) >= first->height + OLD);
+    assert_true(knows_spend(&t, &y->marker, y->old)); /* was flushed */
     submit_branch(&t, y->fresh, NEW); /* what the index had lost */
     struct chain_tip tip; /* what it had not is connected in the background */
     assert_true(chain_wait_tip(t.chain, first->height + NEW, NULL, 10000, &tip));
     struct hash256 coins = test_chain_coins(&t);
     assert_memory_equal(coins.b, y->coins.b, 32);
+    assert_int_equal(chain_flush(t.chain, &e), OK);
+    assert_true(knows_spend(&t, &y->marker, y->fresh));
     close_on(&t, &s);
     return rc != OK;
 }
