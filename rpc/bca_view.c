@@ -1,6 +1,7 @@
 #include "rpc/bca_view.h"
 
 #include "chain/chain.h"
+#include "chain/index_db.h"
 #include "rpc/coin_query.h"
 
 static const enum bca_network networks[] = {
@@ -68,15 +69,57 @@ static enum bca_marker_state judge(const struct bca_view *v, const struct coin_q
     return synced ? BCA_MARKER_UNSPENT : BCA_MARKER_UNKNOWN;
 }
 
+/* A spend of the marker, in a chain. */
+struct spend_search {
+    struct header_index *index;
+    struct header_node *tip;
+    struct bca_view *view;
+};
+
+static bool see_spend(void *ctx, const struct block_hash *block, const struct txid *spender)
+{
+    const struct spend_search *s = ctx;
+    struct header_node *node = header_index_find(s->index, block);
+    if (!node || !is_below(s->tip, node))
+        return true;
+    s->view->revoked.block = node;
+    s->view->revoked.txid = *spender;
+    return false;
+}
+
+static void find_spend(struct bca_view *v, const struct outpoint *marker, struct header_node *tip)
+{
+    struct chain *c = v->call->env->chain;
+    struct error e = { .code = OK };
+    struct spend_search s = { chain_headers(c), tip, v };
+    v->revoked.pending = false;
+    v->failed = index_db_each_spend(chain_index_db(c), marker, see_spend, &s, &e) != OK;
+    if (v->failed)
+        rpc_fail_error(v->call, &e);
+}
+
+/* Before the chain is asked: what is mined in between is found there. */
+static void look_into_mempool(struct bca_view *v, const struct outpoint *marker)
+{
+    struct tx *spender = mempool_get_spender(chain_mempool(v->call->env->chain), marker);
+    v->revoked.pending = spender != NULL;
+    if (spender)
+        v->revoked.txid = spender->id;
+    tx_unref(spender);
+}
+
 enum bca_marker_state bca_view_marker(void *view, const struct outpoint *marker)
 {
     struct bca_view *v = view;
     const bool synced = caught_up(v->call->env->chain);
     struct coin_query *q = coin_query_new(COINS_OF_CHAIN);
     enum bca_marker_state state = BCA_MARKER_UNKNOWN;
+    look_into_mempool(v, marker);
     v->failed = !coin_query_run(q, v->call, marker, 1);
     if (!v->failed)
         state = judge(v, q, synced);
+    if (state == BCA_MARKER_SPENT)
+        find_spend(v, marker, q->tip.node);
     coin_query_free(q);
     return state;
 }

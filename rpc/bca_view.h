@@ -17,6 +17,11 @@ struct bca_view {
     const struct bca_rules *rules;
     struct header_node *block; /* of the parameters, once found on the active chain */
     bool failed;               /* the outputs could not be read: call has failed */
+    struct {
+        bool pending;               /* unspent, and a transaction in the mempool spends it */
+        struct header_node *block;  /* on the active chain, with the spend; NULL: not known */
+        struct txid txid;           /* of what spends it, when either is set */
+    } revoked;
 };
 
 /* Rules of the network the node runs on. */
@@ -28,7 +33,7 @@ void bca_view_init(struct bca_view *v, struct rpc_call *call);
  */
 enum bca_place bca_view_find(void *view, const uint8_t header[80], const struct block_hash *hash,
                              uint64_t *confirmations);
-/* After bca_view_find. Spends in the mempool do not count. */
+/* After bca_view_find. Spends in the mempool do not count, and are noted. */
 enum bca_marker_state bca_view_marker(void *view, const struct outpoint *marker);
 
 #endif

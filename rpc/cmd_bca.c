@@ -49,9 +49,29 @@ static void put_number_or_nothing(struct json_writer *w, const char *name, bool 
         put_nothing(w, name);
 }
 
-static void put_verdict(struct json_writer *w, const struct bca_verdict *v,
-                        const struct bca_rules *rules)
+static void put_hash_or_nothing(struct json_writer *w, const char *name, bool known,
+                                const uint8_t hash[32])
 {
+    if (known)
+        jw_put_hash(w, name, hash);
+    else
+        put_nothing(w, name);
+}
+
+/* What spent the marker, or is about to. */
+static void put_revocation(struct json_writer *w, const struct bca_view *view)
+{
+    const struct header_node *block = view->revoked.block;
+    const uint8_t *txid = view->revoked.txid.b;
+    put_hash_or_nothing(w, "revoked_by", block, txid);
+    put_hash_or_nothing(w, "revocation_block", block, block ? block->hash.b : NULL);
+    put_hash_or_nothing(w, "revocation_pending", view->revoked.pending, txid);
+}
+
+static void put_verdict(struct json_writer *w, const struct bca_verdict *v,
+                        const struct bca_view *view)
+{
+    const struct bca_rules *rules = view->rules;
     const bool marked = v->found == BCA_REGISTRATION_FOUND && v->registered.marker;
     jw_object_open(w);
     jw_put_text(w, "result", bca_result_name(v->result));
@@ -68,6 +88,7 @@ static void put_verdict(struct json_writer *w, const struct bca_verdict *v,
     put_number_or_nothing(w, "confirmations", v->confirmations, v->confirmations);
     jw_put_bool(w, "chain_checked", v->step > BCA_STEP_CHAIN);
     jw_put_bool(w, "revocation_checked", v->result != BCA_UNDETERMINED && v->step > BCA_STEP_CHAIN);
+    put_revocation(w, view);
     jw_object_close(w);
 }
 
@@ -89,7 +110,7 @@ static struct rpc_result verify(struct rpc_call *call, const uint8_t address[BCA
     bca_verify(address, params, &policy, &verdict);
     if (view.failed)
         return rpc_failed(call);
-    put_verdict(call->out, &verdict, view.rules);
+    put_verdict(call->out, &verdict, &view);
     return rpc_done();
 }
 
@@ -116,10 +137,14 @@ static const struct rpc_command rows[] = {
               "node's chain: the block of the registration must be on it, deep enough, and the "
               "marker beside the registration unspent. \"undetermined\" while this node has not "
               "caught up with the blocks that would decide. It does not say that whoever shows "
-              "the address holds the key.",
+              "the address holds the key. revoked_by is the transaction that spent the marker, in "
+              "revocation_block: null where this node does not know it, because it had the "
+              "registration before it kept such spends (-reindex-chainstate finds them) or has "
+              "not caught up. revocation_pending is one in the mempool: a warning.",
       .result = "{result:\"valid\", \"invalid\" or \"undetermined\", failed_step, network, "
                 "address, sec, security_bits, public_key, block, txid, marker_output, "
-                "confirmations, chain_checked, revocation_checked}; null where it is not known",
+                "confirmations, chain_checked, revocation_checked, revoked_by, revocation_block, "
+                "revocation_pending}; null where it is not known",
       .example = "2001:db8:0:1:463:14a9:f8f8:78 \"01...\"",
       .params = { { "address", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "The IPv6 address" },
                   { "params", RPC_HEX, RPC_REQUIRED, RPC_CLI_TEXT, "Its parameters in hex" } } },

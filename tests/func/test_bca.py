@@ -11,7 +11,7 @@ from blocks import ANYONE, Tx, TxIn, TxOut, spend
 from framework import (ADDRESS, BUILD, RpcError, Skip, case, check, equal, is_in, main,
                        raises_rpc)
 from p2p import headers_payload
-from txs import FEE, KEY, coin, id_of, mine, move, node_with_coins
+from txs import FEE, KEY, coin, id_of, mine, move, node_with_coins, send
 
 TOOL = os.path.join(BUILD, "bsvpeer-bca")
 FAULT = os.path.join(BUILD, "tests", "fault", "fault.so")
@@ -43,6 +43,16 @@ def form(block, index=0):
     return made["address"], made["params"]
 
 
+def revocation_of(tx, script=b"\x00\x6a"):
+    """Spends the marker of a registration."""
+    return spend(KEY, tx.txid(), MARKER, 1, [TxOut(0, script)])
+
+
+def revoked(node, proof):
+    v = node.rpc.bcaverify(*proof)
+    return v["revoked_by"], v["revocation_block"], v["revocation_pending"]
+
+
 def result(node, proof):
     v = node.rpc.bcaverify(*proof)
     return v["result"], v["failed_step"], v["confirmations"]
@@ -54,10 +64,10 @@ def submit(node, chain, first):
     equal(node.rpc.getbestblockhash(), chain.tip_hex)
 
 
-def two_nodes(t):
-    """Connected, at one tip."""
+def two_nodes(t, *options):
+    """Connected, at one tip; the options are of the second."""
     a, chain = node_with_coins(t)
-    b = t.node("-genesisactivationheight=1", "-connect=" + a.p2p)
+    b = t.node("-genesisactivationheight=1", "-connect=" + a.p2p, *options)
     t.wait_same_tip(a, b)
     return a, b, chain
 
@@ -73,7 +83,8 @@ def an_address_is_judged_by_the_chain_of_each_node(t):
             "result": "valid", "failed_step": None, "network": "regtest", "address": address,
             "sec": 0, "security_bits": 59, "public_key": KEY.public.hex(), "block": block.hash_hex,
             "txid": id_of(block.txs[1]), "marker_output": MARKER, "confirmations": 1,
-            "chain_checked": True, "revocation_checked": True})
+            "chain_checked": True, "revocation_checked": True, "revoked_by": None,
+            "revocation_block": None, "revocation_pending": None})
     mine(a, chain)
     t.wait_same_tip(a, b)
     equal(result(b, (address, params)), ("valid", None, 2))
@@ -143,19 +154,49 @@ def a_node_that_has_not_caught_up_does_not_say_that_a_marker_is_unspent(t):
 
 @case()
 def the_spend_of_the_marker_revokes_when_it_is_mined(t):
-    a, b, chain = two_nodes(t)
+    a, b, chain = two_nodes(t, "-prune=1")
     tx = registration(coin(chain, 1))
     proof = form(mine(a, chain, tx))
-    revocation = spend(KEY, tx.txid(), MARKER, 1, [TxOut(0, b"\x00\x6a")])
+    revocation = revocation_of(tx)
     t.wait_same_tip(a, b)
     equal(result(b, proof), ("valid", None, 1))
     mine(a, chain, revocation)
     t.wait_same_tip(a, b)
     for node in (a, b):
         equal(result(node, proof), ("invalid", "revoked", 2))
+        equal(revoked(node, proof), (id_of(revocation), chain.tip_hex, None))
     equal(a.rpc.bcaverify(*proof)["revocation_checked"], True)
+    b.kill()
+    b.start()
+    t.wait_same_tip(a, b)
+    equal(revoked(b, proof), (id_of(revocation), chain.tip_hex, None), "after a crash")
     a.rpc.invalidateblock(chain.tip_hex)
     equal(result(a, proof), ("valid", None, 1), "a spend that is in no block does not count")
+    t.wait(lambda: revoked(a, proof) == (None, None, id_of(revocation)), what="the warning")
+
+
+@case()
+def a_spend_of_the_marker_is_that_of_the_active_branch(t):
+    a, chain = node_with_coins(t)
+    tx = registration(coin(chain, 1))
+    proof = form(mine(a, chain, tx))
+    first, second = revocation_of(tx), revocation_of(tx, b"\x00\x6a\x51")
+    equal(revoked(a, proof), (None, None, None))
+    send(a, first)
+    equal((result(a, proof)[0], revoked(a, proof)), ("valid", (None, None, id_of(first))))
+    fork = chain.fork(chain.height)
+    mine(a, chain, first)
+    submit(a, fork.grow(2), fork.height - 1)
+    equal(result(a, proof), ("valid", None, 3))
+    mine(a, fork, second)
+    equal(revoked(a, proof), (id_of(second), fork.tip_hex, None))
+    a.rpc.preciousblock(chain.tip_hex)
+    a.rpc.invalidateblock(fork.at(fork.height - 2).hash_hex)
+    equal(a.rpc.getbestblockhash(), chain.tip_hex)
+    equal(revoked(a, proof), (id_of(first), chain.tip_hex, None))
+    a.restart("-reindex-chainstate")
+    t.wait(lambda: a.rpc.getbestblockhash() == chain.tip_hex, what="its blocks")
+    equal(revoked(a, proof), (id_of(first), chain.tip_hex, None))
 
 
 @case()
