@@ -172,11 +172,20 @@ struct wallet_recipient {
     int64_t value;      /* satoshis; -1: all that is there (send-max), one recipient alone */
     bool subtract_fee;
 };
+/* A P2PKH coin that is none of the wallet's own and must be spent too. */
+struct wallet_extra {
+    struct outpoint at;
+    int64_t value;
+    int32_t height;        /* of its block */
+    struct span script;
+    const uint8_t *secret; /* 32 bytes: of its compressed key */
+};
 struct wallet_send {
     const struct wallet_recipient *to;
     size_t n;
     const struct outpoint *coins; /* these and no others (coin control); NULL: chosen */
     size_t n_coins;
+    const struct wallet_extra *extra; /* in any case; may be NULL */
     int64_t fee_per_kb;  /* satoshis per 1000 bytes */
     int64_t max_fee;     /* satoshis, ERR_RANGE above */
     int32_t min_conf;    /* of coins; own change in the mempool counts when 0 */

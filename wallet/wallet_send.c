@@ -27,6 +27,7 @@ enum { TIER_CONFIRMED, TIER_UNCONFIRMED };
 struct candidate {
     struct outpoint at;
     int32_t height;
+    bool extra; /* that of the request, which the history does not know */
 };
 
 struct sending {
@@ -142,7 +143,7 @@ static bool add_coin(struct sending *g, const struct history_coin *c, enum selec
     if (!has_room(g))
         return false;
     const bool confirmed = c->height != HISTORY_NO_HEIGHT;
-    g->candidates[g->n] = (struct candidate){ c->at, c->height };
+    g->candidates[g->n] = (struct candidate){ .at = c->at, .height = c->height };
     g->coins[g->n++] = (struct select_coin){
         .value = c->value, .input_size = (uint32_t)size, .use = use,
         .tier = confirmed ? TIER_CONFIRMED : TIER_UNCONFIRMED };
@@ -233,6 +234,20 @@ static enum err sort_named(struct sending *g, struct error *e)
     return OK;
 }
 
+static enum err add_extra(struct sending *g, struct error *e)
+{
+    const struct wallet_extra *x = g->s->extra;
+    if (!x)
+        return OK;
+    if (!has_room(g))
+        return no_memory(e);
+    g->candidates[g->n] = (struct candidate){ .at = x->at, .height = x->height, .extra = true };
+    g->coins[g->n++] = (struct select_coin){
+        .value = x->value, .input_size = (uint32_t)txbuild_input_size(x->script, true),
+        .use = SELECT_MUST, .tier = TIER_CONFIRMED };
+    return OK;
+}
+
 /* --- choosing --- */
 
 static void put_amount(struct buf *out, int64_t value)
@@ -319,10 +334,27 @@ static enum err set_key(struct sending *g, struct wallet_secrets *secrets, size_
     return rc;
 }
 
+static void set_extra(struct sending *g, size_t i)
+{
+    const struct wallet_extra *x = g->s->extra;
+    struct private_key key = { .compressed = true };
+    memcpy(key.secret, x->secret, sizeof key.secret);
+    signing_key_init(&g->keys[i], &key);
+    private_key_wipe(&key);
+    g->in[i] = (struct txbuild_input){ .at = x->at, .value = x->value, .key = &g->keys[i],
+                                       .height = x->height,
+                                       .script = span_of(NULL, x->script.len) };
+    buf_put(&g->scripts, x->script.data, x->script.len);
+}
+
 static enum err set_input(struct sending *g, struct wallet_secrets *secrets, size_t i,
                           struct error *e)
 {
     const struct candidate *c = &g->candidates[g->chosen.chosen[i]];
+    if (c->extra) {
+        set_extra(g, i);
+        return OK;
+    }
     const int32_t next = g->s->height + 1;
     struct history_coin coin;
     bool found;
@@ -444,6 +476,8 @@ static enum err send_locked(struct sending *g, struct tx **out, struct error *e)
         rc = list_recipients(g, e);
     if (!rc)
         rc = g->s->coins ? list_named_coins(g, e) : list_coins(g, e);
+    if (!rc)
+        rc = add_extra(g, e);
     if (!rc)
         rc = choose(g, e);
     if (!rc)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/ec.h"
+#include "base/hash.h"
 #include "tests/wallet/wallet_util.h"
 #include "script/verify.h"
 #include "wallet/txbuild.h"
@@ -445,6 +446,46 @@ static void a_write_that_fails_loses_nothing(void **state)
     }
 }
 
+static void a_coin_that_is_none_of_the_wallets_is_spent_with_its_own(void **state)
+{
+    (void)state;
+    static const struct wallet_recipient data = { .script = { (const uint8_t *)"\x00\x6a", 2 } };
+    struct rig r = funded(50000);
+    uint8_t secret[32] = { 7 }, key[EC_PUBKEY_SIZE], hash[20], script[SCRIPT_P2PKH_SIZE];
+    assert_true(ec_pubkey_of(key, secret));
+    hash160(hash, key, sizeof key);
+    script_make_p2pkh(script, hash);
+    const struct wallet_extra extra = { .at = { { { 9 } }, 1 }, .value = 1, .height = 1,
+                                        .script = span_of(script, sizeof script),
+                                        .secret = secret };
+    struct wallet_send s = request(&r, &data, 1);
+    s.extra = &extra;
+    struct tx *tx;
+    int64_t fee;
+    struct error e = { .code = OK };
+    secret[0]++;
+    assert_int_equal(wallet_send(r.w, &s, &tx, &fee, &e), ERR_NOTFOUND);
+    assert_non_null(strstr(e.text, "does not unlock"));
+    secret[0]--;
+    assert_int_equal(wallet_send(r.w, &s, &tx, &fee, NULL), OK);
+    assert_int_equal(tx->n_in, 2);
+    const size_t at = outpoint_equal(&tx->in[0].prevout, &extra.at) ? 0 : 1;
+    assert_true(outpoint_equal(&tx->in[at].prevout, &extra.at));
+    int64_t out = 0;
+    for (size_t i = 0; i < tx->n_out; i++)
+        out += tx->out[i].value;
+    assert_int_equal(out + fee, 50001);
+    assert_int_equal(tx->n_out, 2); /* data and change */
+    const struct script_policy policy = script_policy_default();
+    const struct script_limits limits = script_limits_policy(&policy);
+    const struct script_input in = {
+        .tx = tx, .index = at, .script_pubkey = extra.script, .amount = 1,
+        .flags = script_flags_for_policy(&heights, r.height + 1), .limits = &limits };
+    assert_int_equal(script_verify(&in), SCRIPT_OK);
+    tx_unref(tx);
+    rig_stop(&r);
+}
+
 static void change_comes_last_and_the_size_is_limited_when_asked(void **state)
 {
     (void)state;
@@ -476,6 +517,7 @@ int main(void)
     ec_init();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_sent_is_valid_and_change_comes_back),
+        cmocka_unit_test(a_coin_that_is_none_of_the_wallets_is_spent_with_its_own),
         cmocka_unit_test(change_comes_last_and_the_size_is_limited_when_asked),
         cmocka_unit_test(change_in_the_mempool_is_spent_when_allowed),
         cmocka_unit_test(all_there_is_goes_to_one),
