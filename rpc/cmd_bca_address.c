@@ -12,7 +12,7 @@ static struct rpc_result put_new(struct identity_forming *g)
     jw_object_open(w);
     jw_put_identity_address(w, g->made.address);
     jw_put_u64(w, "sec", bca_address_sec(g->made.address));
-    jw_put_i64(w, "unused", g->id.n_modifiers - g->id.n_used);
+    jw_put_u64(w, "unused", identity_unused(&g->id));
     jw_put_hex(w, "params", g->made.params.data, g->made.params.len);
     jw_object_close(w);
     return rpc_done();
@@ -73,7 +73,7 @@ static struct rpc_result cmd_bcaparams(struct rpc_call *call)
         return rpc_failed(call);
     identity_address_init(&a);
     wallet_lock(w);
-    const enum err rc = identity_load_address(wallet_identities(w), address, &a, &found, &e);
+    const enum err rc = identity_load_address(wallet_keystore(w), address, &a, &found, &e);
     wallet_unlock(w);
     const struct rpc_result result = rc ? rpc_wallet_fail(call, &e) : put_params(call, &a, found);
     identity_address_clear(&a);

@@ -26,7 +26,7 @@ static enum err put_identity(void *ctx, const struct identity *id, struct error 
         jw_put_hash(w, "txid", now.txid.b);
     jw_put_hex(w, "public_key", id->public_key, sizeof id->public_key);
     jw_put_u64(w, "modifiers", id->n_modifiers);
-    jw_put_i64(w, "unused", id->n_modifiers - id->n_used);
+    jw_put_u64(w, "unused", identity_unused(id));
     jw_object_close(w);
     return OK;
 }
@@ -52,12 +52,12 @@ static enum err put_list(struct listing *g, struct error *e)
     jw_object_open(w);
     jw_key(w, "identities");
     jw_array_open(w);
-    enum err rc = identity_each(wallet_identities(g->w), put_identity, g, e);
+    enum err rc = identity_each(wallet_keystore(g->w), put_identity, g, e);
     jw_array_close(w);
     jw_key(w, "addresses");
     jw_array_open(w);
     if (!rc)
-        rc = identity_each_address(wallet_identities(g->w), put_formed, g, e);
+        rc = identity_each_address(wallet_keystore(g->w), put_formed, g, e);
     jw_array_close(w);
     jw_object_close(w);
     return rc;
@@ -85,9 +85,10 @@ static const struct rpc_command rows[] = {
       .where = RPC_ON_WORKER,
       .fn = cmd_bcalist,
       .help = "The identities of the wallet and the addresses it has formed. An address is void "
-              "when its block is no longer on the active chain.",
-      .result = "{identities:[{name, state:\"unsent\", \"pending\", \"confirming\", \"ready\" or "
-                "\"lost\", confirmations, txid (when sent), public_key, modifiers, unused}...], "
+              "when its block is no longer on the active chain. An identity that was restored from a "
+              "backup keeps its addresses and forms no more.",
+      .result = "{identities:[{name, state:\"unsent\", \"pending\", \"confirming\", \"ready\", "
+                "\"lost\" or \"restored\", confirmations, txid (when sent), public_key, modifiers, unused}...], "
                 "addresses:[{address, name, state:\"ready\", \"confirming\" or \"void\", "
                 "modifier_index}...]}",
       .example = "" },

@@ -3,8 +3,6 @@
  */
 #include "rpc/commands.h"
 
-#include <string.h>
-
 #include "base/intmath.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -17,28 +15,22 @@
 struct registering {
     struct rpc_call *call;
     struct wallet *w;
+    const char *name;
+    unsigned n_modifiers;
     struct identity id;
-    struct identity_secrets *secrets;
     bool known; /* by an earlier try */
     struct standing standing;
     struct wallet_send send;
     struct tx *tx;
 };
 
+/* Of an earlier try the keys are used again: no address was formed of them that could be valid. */
 static enum err make_identity(struct registering *g, struct error *e)
 {
-    enum err rc = keystore_state(wallet_keystore(g->w), NULL) == KEYSTORE_LOCKED
-                      ? error_set(e, ERR_AUTH, "the wallet is locked")
-                      : OK;
-    if (!rc && !g->known)
-        rc = identity_take_number(g->w, &g->id.number, e);
-    if (!rc)
-        rc = identity_secrets_get(g->w, g->id.number, g->secrets, e);
-    if (rc)
-        return rc;
-    identity_make(&g->id, g->secrets);
+    if (!g->known || g->id.use != IDENTITY_OPEN)
+        return identity_create(g->w, g->name, g->n_modifiers, &g->id, e);
     g->id.sent = g->id.mined = false;
-    return identity_store(wallet_identities(g->w), &g->id, e);
+    return identity_store(wallet_keystore(g->w), &g->id, e);
 }
 
 /* A name of which nothing went out is free again. After a failed write one cannot know that: it
@@ -47,7 +39,7 @@ static void forget(struct registering *g, enum err why)
 {
     struct error e = { .code = OK };
     const bool nothing_made = why == ERR_RANGE || why == ERR_NOTFOUND || why == ERR_AUTH;
-    if (!g->known && nothing_made && identity_remove(wallet_identities(g->w), g->id.name, &e))
+    if (!g->known && nothing_made && identity_remove(wallet_keystore(g->w), &g->id, &e))
         log_warn("wallet \"%s\": %s", wallet_name(g->w), e.text);
 }
 
@@ -69,19 +61,19 @@ static enum err send_registration(struct registering *g, struct error *e)
     }
     g->id.sent = true;
     g->id.txid = g->tx->id;
-    return identity_store(wallet_identities(g->w), &g->id, e);
+    return identity_store(wallet_keystore(g->w), &g->id, e);
 }
 
 /* Until the transaction is stored. The wallet is locked by the caller; false: call has failed. */
 static bool register_identity(struct registering *g)
 {
     struct error e = { .code = OK };
-    enum err rc = identity_load(wallet_identities(g->w), g->id.name, &g->id, &g->known, &e);
+    enum err rc = identity_load(wallet_keystore(g->w), g->name, &g->id, &g->known, &e);
     if (!rc && g->known)
         rc = rpc_identity_standing(g->call, g->w, &g->id, &g->standing, &e);
     if (!rc && g->known && g->standing.state != STANDS_UNSENT &&
         g->standing.state != STANDS_LOST) {
-        rpc_fail(g->call, RPC_INVALID_PARAMETER, "there is an identity %s already", g->id.name);
+        rpc_fail(g->call, RPC_INVALID_PARAMETER, "there is an identity %s already", g->name);
         return false;
     }
     if (!rc)
@@ -108,8 +100,8 @@ static bool take_registration(struct registering *g)
                                   g->send.fee_per_kb < 0))
         rpc_fail(call, RPC_TYPE_ERROR, "Invalid amount for fee_rate");
     else
-        g->id.n_modifiers = (uint8_t)n;
-    return g->id.n_modifiers != 0;
+        g->n_modifiers = (unsigned)n;
+    return g->n_modifiers != 0;
 }
 
 static struct rpc_result register_and_submit(struct registering *g)
@@ -129,19 +121,15 @@ static struct rpc_result register_and_submit(struct registering *g)
 
 static struct rpc_result cmd_bcaregister(struct rpc_call *call)
 {
-    struct registering g = { .call = call };
-    const char *name = rpc_identity_name(call, 0);
-    if (!name)
+    struct registering g = { .call = call, .name = rpc_identity_name(call, 0) };
+    if (!g.name)
         return rpc_failed(call);
     g.w = rpc_wallet(call);
     if (!g.w)
         return rpc_failed(call);
-    memcpy(g.id.name, name, strlen(name) + 1);
-    struct identity_secrets secrets;
-    g.secrets = &secrets;
+    identity_init(&g.id);
     const struct rpc_result result =
         take_registration(&g) ? register_and_submit(&g) : rpc_failed(call);
-    secure_wipe(&secrets, sizeof secrets);
     tx_unref(g.tx);
     identity_clear(&g.id);
     wallet_unref(g.w);

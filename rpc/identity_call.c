@@ -73,7 +73,8 @@ void jw_put_identity_address(struct json_writer *w, const uint8_t address[BCA_AD
 
 const char *rpc_identity_state_name(enum standing_state state)
 {
-    static const char *const names[] = { "unsent", "pending", "confirming", "ready", "lost" };
+    static const char *const names[] = { "unsent", "pending", "confirming", "ready", "lost",
+                                         "restored" };
     return names[state];
 }
 
@@ -140,13 +141,13 @@ enum err rpc_identity_standing(struct rpc_call *call, struct wallet *w, struct i
         return rc;
     s->state = STANDS_PENDING;
     rc = history_get_tx(wallet_history(w), &id->txid, take_told, &told, &found, e);
-    if (rc || !found)
-        return rc;
+    if (!rc && found && told.mined)
+        stand_on(call, &told.block, s);
     if (told.lost)
         s->state = STANDS_LOST;
-    else if (told.mined)
-        stand_on(call, &told.block, s);
-    return OK;
+    else if (id->use == IDENTITY_RESTORED)
+        s->state = STANDS_RESTORED;
+    return rc;
 }
 
 enum address_state rpc_identity_address_state(struct rpc_call *call,

@@ -37,6 +37,7 @@ enum standing_state {
     STANDS_CONFIRMING, /* in a block that is not deep enough */
     STANDS_READY,
     STANDS_LOST,       /* it will be in no block: abandoned, or its coins went elsewhere */
+    STANDS_RESTORED,   /* sent, and from a backup: no more addresses are formed of it */
 };
 const char *rpc_identity_state_name(enum standing_state state);
 

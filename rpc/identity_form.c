@@ -26,7 +26,7 @@ static bool load_ready(struct identity_forming *g, const char *name)
     struct error e = { .code = OK };
     bool found = false;
     wallet_lock(g->w);
-    enum err rc = identity_load(wallet_identities(g->w), name, &g->id, &found, &e);
+    enum err rc = identity_load(wallet_keystore(g->w), name, &g->id, &found, &e);
     if (!rc && found)
         rc = rpc_identity_standing(g->call, g->w, &g->id, &g->standing, &e);
     wallet_unlock(g->w);
@@ -34,6 +34,9 @@ static bool load_ready(struct identity_forming *g, const char *name)
         rpc_wallet_fail(g->call, &e);
     else if (!found)
         rpc_fail(g->call, RPC_NOT_FOUND, "there is no identity %s in this wallet", name);
+    else if (g->standing.state == STANDS_RESTORED)
+        rpc_fail(g->call, RPC_WALLET_ERROR, "%s came from a backup, and its modifiers may have "
+                 "been used since: register another name", name);
     else if (g->standing.state != STANDS_READY)
         rpc_fail(g->call, RPC_WALLET_ERROR,
                  "the registration of %s is %s: it has %u confirmations and needs %u", name,
@@ -100,16 +103,17 @@ static enum err form_locked(struct identity_forming *g, struct error *e)
     struct identity_secrets secrets;
     bool found;
     identity_init(&now);
-    enum err rc = identity_load(wallet_identities(g->w), g->id.name, &now, &found, e);
+    enum err rc = identity_load(wallet_keystore(g->w), g->id.name, &now, &found, e);
     if (!rc && (!found || (now.sent && !txid_equal(&now.txid, &g->id.txid))))
         rc = error_set(e, ERR_BUSY, "the identity was changed meanwhile");
     identity_clear(&now);
     if (!rc) {
         g->id.n_used = now.n_used;
-        rc = identity_secrets_get(g->w, g->id.number, &secrets, e);
+        g->id.use = now.use;
+        rc = identity_get_secrets(wallet_keystore(g->w), &g->id, &secrets, e);
     }
     if (!rc)
-        rc = identity_new_address(wallet_identities(g->w), &g->id, &secrets, &form, &g->made, e);
+        rc = identity_new_address(wallet_keystore(g->w), &g->id, &secrets, &form, &g->made, e);
     secure_wipe(&secrets, sizeof secrets);
     return rc;
 }

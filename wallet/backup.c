@@ -54,6 +54,7 @@ static enum err census_add(struct census *c, const struct key_record *r, const u
         return master_key_check(r, e);
     case KEY_RECORD_SEED:
     case KEY_RECORD_SECRET:
+    case KEY_RECORD_IDENTITY_KEYS:
         c->plain |= r->form == KEY_RECORD_PLAIN;
         c->sealed |= r->form == KEY_RECORD_SEALED;
         c->info.keys++;
@@ -65,6 +66,8 @@ static enum err census_add(struct census *c, const struct key_record *r, const u
         return OK;
     case KEY_RECORD_INDEX:
     case KEY_RECORD_LABEL:
+    case KEY_RECORD_IDENTITY:
+    case KEY_RECORD_BCA:
     case KEY_RECORD_SCRUB:
     case KEY_RECORD_KINDS:
         return OK;

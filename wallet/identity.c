@@ -6,34 +6,7 @@
 #include "base/reader.h"
 #include "bca/bsvpeer_bca.h"
 
-enum { RECORD_VERSION = 1, PREFIX_NAME = 'n', PREFIX_ADDRESS = 'a' };
-
-#define KEY_MAX (1 + IDENTITY_NAME_MAX)
-_Static_assert(IDENTITY_NAME_MAX >= BCA_ADDRESS_SIZE, "the longest key is that of a name");
 _Static_assert((int)BSVPEER_BCA_REGTEST == BCA_NET_REGTEST, "networks in one order");
-
-struct row_key {
-    uint8_t bytes[KEY_MAX];
-    size_t len;
-};
-
-static struct row_key key_of(char prefix, const void *id, size_t len)
-{
-    struct row_key k = { .len = 1 + len };
-    k.bytes[0] = (uint8_t)prefix;
-    memcpy(k.bytes + 1, id, len);
-    return k;
-}
-
-static struct row_key name_key(const char *name)
-{
-    return key_of(PREFIX_NAME, name, strlen(name));
-}
-
-static struct row_key address_key(const uint8_t address[BCA_ADDRESS_SIZE])
-{
-    return key_of(PREFIX_ADDRESS, address, BCA_ADDRESS_SIZE);
-}
 
 void identity_init(struct identity *id)
 {
@@ -53,17 +26,15 @@ bool identity_name_allowed(const char *name)
     return len > 0 && len <= IDENTITY_NAME_MAX && strspn(name, allowed) == len;
 }
 
-void identity_make(struct identity *id, const struct identity_secrets *s)
+unsigned identity_unused(const struct identity *id)
 {
-    memcpy(id->public_key, s->public_key, sizeof id->public_key);
-    identity_scripts(s, id->n_modifiers, id->registration, id->marker);
+    return id->use == IDENTITY_OPEN ? (unsigned)(id->n_modifiers - id->n_used) : 0;
 }
 
 /* --- records -------------------------------------------------------------------------------- */
 
 static void write_identity(struct buf *out, const struct identity *id)
 {
-    buf_put_u8(out, RECORD_VERSION);
     buf_put_le32(out, id->number);
     buf_put_u8(out, id->n_modifiers);
     buf_put_u8(out, id->n_used);
@@ -87,16 +58,6 @@ static bool read_name(char out[IDENTITY_NAME_MAX + 1], struct span name)
     memcpy(out, name.data, name.len);
     out[name.len] = 0;
     return strlen(out) == name.len && identity_name_allowed(out);
-}
-
-static enum err check_version(struct reader *r, const char *what, struct error *e)
-{
-    const uint8_t version = read_u8(r);
-    if (r->failed)
-        return error_set(e, ERR_CORRUPT, "the record of %s is empty", what);
-    if (version != RECORD_VERSION)
-        return error_set(e, ERR_RANGE, "the record of %s is of version %u", what, version);
-    return OK;
 }
 
 static bool read_fields(struct reader *r, struct identity *id)
@@ -124,41 +85,37 @@ static bool read_fields(struct reader *r, struct identity *id)
     return bca_modifier_count_allowed(id->n_modifiers) && id->n_used <= id->n_modifiers;
 }
 
-static enum err read_identity(struct span name, struct span value, struct identity *out,
+static enum err read_identity(const struct key_record *record, struct identity *out,
                               struct error *e)
 {
     struct reader r;
-    reader_init(&r, value.data, value.len);
-    enum err rc = check_version(&r, "an identity", e);
-    if (!rc && (!read_name(out->name, name) || !read_fields(&r, out)))
-        rc = error_set(e, ERR_CORRUPT, "the record of an identity is damaged");
-    return rc;
+    reader_init(&r, record->data.data, record->data.len);
+    if (record->flags >= IDENTITY_USES || !read_name(out->name, record->id) ||
+        !read_fields(&r, out))
+        return error_set(e, ERR_CORRUPT, "the record of an identity is damaged");
+    out->use = (enum identity_use)record->flags;
+    return OK;
 }
 
 static void write_address(struct buf *out, const struct identity_address *a)
 {
-    buf_put_u8(out, RECORD_VERSION);
     buf_put_u8(out, a->modifier);
     buf_put(out, a->header, sizeof a->header);
     buf_put_var_bytes(out, a->name, strlen(a->name));
     buf_put_var_bytes(out, a->params.data, a->params.len);
 }
 
-static enum err read_address(struct span address, struct span value, struct identity_address *out,
+static enum err read_address(const struct key_record *record, struct identity_address *out,
                              struct error *e)
 {
     struct reader r;
-    reader_init(&r, value.data, value.len);
-    enum err rc = check_version(&r, "an address", e);
-    if (rc)
-        return rc;
+    reader_init(&r, record->data.data, record->data.len);
     out->modifier = read_u8(&r);
     read_copy(&r, out->header, sizeof out->header);
     const struct span name = read_var_bytes(&r), params = read_var_bytes(&r);
-    if (!reader_done(&r) || address.len != sizeof out->address || !read_name(out->name, name) ||
-        params.len > BSVPEER_BCA_PARAMS_MAX)
+    if (!reader_done(&r) || !read_name(out->name, name))
         return error_set(e, ERR_CORRUPT, "the record of an address is damaged");
-    memcpy(out->address, address.data, sizeof out->address);
+    memcpy(out->address, record->id.data, sizeof out->address);
     buf_reset(&out->params);
     buf_put(&out->params, params.data, params.len);
     return OK;
@@ -166,91 +123,144 @@ static enum err read_address(struct span address, struct span value, struct iden
 
 /* --- the store ------------------------------------------------------------------------------ */
 
-static void put_identity(struct kv_batch *b, const struct identity *id)
+static struct span name_of(const char *name)
 {
-    const struct row_key key = name_key(id->name);
-    struct buf value;
-    buf_init(&value);
-    write_identity(&value, id);
-    kv_batch_put(b, key.bytes, key.len, value.data, value.len);
-    buf_clear(&value);
+    return span_of(name, strlen(name));
 }
 
-static void put_address(struct kv_batch *b, const struct identity_address *a)
+/* A record with its data in room. */
+static struct key_record record_of(const struct identity *id, struct buf *room)
 {
-    const struct row_key key = address_key(a->address);
-    struct buf value;
-    buf_init(&value);
-    write_address(&value, a);
-    kv_batch_put(b, key.bytes, key.len, value.data, value.len);
-    buf_clear(&value);
+    buf_init(room);
+    write_identity(room, id);
+    return (struct key_record){ .kind = KEY_RECORD_IDENTITY, .form = KEY_RECORD_PUBLIC,
+                                .flags = (uint32_t)id->use, .id = name_of(id->name),
+                                .data = buf_span(room) };
 }
 
-static enum err write_and_free(struct kv *kv, struct kv_batch *b, struct error *e)
+static struct key_record record_of_address(const struct identity_address *a, struct buf *room)
 {
-    const enum err rc = kv_write(kv, b, KV_SYNC, e);
-    kv_batch_free(b);
+    buf_init(room);
+    write_address(room, a);
+    return (struct key_record){ .kind = KEY_RECORD_BCA, .form = KEY_RECORD_PUBLIC,
+                                .id = span_of(a->address, sizeof a->address),
+                                .data = buf_span(room) };
+}
+
+enum err identity_store(struct keystore *ks, const struct identity *id, struct error *e)
+{
+    struct buf room;
+    const struct key_record r = record_of(id, &room);
+    enum err rc = keystore_replace(ks, &r, 1, e);
+    buf_clear(&room);
     return rc;
 }
 
-enum err identity_store(struct kv *kv, const struct identity *id, struct error *e)
+static struct key_record keys_of(const struct identity *id, struct span secret)
 {
-    struct kv_batch *b = kv_batch_new(kv);
-    put_identity(b, id);
-    return write_and_free(kv, b, e);
+    return (struct key_record){ .kind = KEY_RECORD_IDENTITY_KEYS, .form = KEY_RECORD_PLAIN,
+                                .id = span_of(id->public_key, sizeof id->public_key),
+                                .secret = secret };
 }
 
-enum err identity_remove(struct kv *kv, const char *name, struct error *e)
+static enum err store_with_keys(struct keystore *ks, const struct identity *id,
+                                const struct identity_secrets *s, struct error *e)
 {
-    const struct row_key key = name_key(name);
-    struct kv_batch *b = kv_batch_new(kv);
-    kv_batch_delete(b, key.bytes, key.len);
-    return write_and_free(kv, b, e);
+    uint8_t secret[IDENTITY_SECRETS_SIZE];
+    struct buf room;
+    bool has;
+    identity_secrets_write(secret, s);
+    const struct key_record r[] = { record_of(id, &room),
+                                    keys_of(id, span_of(secret, sizeof secret)) };
+    enum err rc = keystore_has(ks, KEY_RECORD_IDENTITY_KEYS, r[1].id, &has, e);
+    if (!rc && has)
+        rc = error_set(e, ERR_EXISTS, "the wallet has the key of this identity already");
+    if (!rc)
+        rc = keystore_replace(ks, r, 2, e);
+    buf_clear(&room);
+    secure_wipe(secret, sizeof secret);
+    return rc;
 }
 
-enum err identity_load(struct kv *kv, const char *name, struct identity *out, bool *found,
+enum err identity_create(struct wallet *w, const char *name, unsigned n, struct identity *out,
+                         struct error *e)
+{
+    struct identity_secrets s;
+    struct identity id = { .n_modifiers = (uint8_t)n };
+    memcpy(id.name, name, strlen(name) + 1);
+    enum err rc = keystore_state(wallet_keystore(w), NULL) == KEYSTORE_LOCKED
+                      ? error_set(e, ERR_AUTH, "the wallet is locked")
+                      : identity_take_number(wallet_keystore(w), &id.number, e);
+    if (!rc)
+        rc = identity_secrets_make(w, id.number, n, &s, e);
+    if (!rc) {
+        BUG_ON(!identity_scripts(&s, n, id.registration, id.marker));
+        memcpy(id.public_key, s.public_key, sizeof id.public_key);
+        rc = store_with_keys(wallet_keystore(w), &id, &s, e);
+    }
+    secure_wipe(&s, sizeof s);
+    if (rc)
+        return rc;
+    identity_clear(out);
+    *out = id;
+    return OK;
+}
+
+enum err identity_remove(struct keystore *ks, const struct identity *id, struct error *e)
+{
+    const struct key_record r[] = { { .kind = KEY_RECORD_IDENTITY, .id = name_of(id->name) },
+                                    keys_of(id, span_of(NULL, 0)) };
+    return keystore_remove(ks, r, 2, e);
+}
+
+static enum err check_secrets(const struct identity *id, const struct identity_secrets *s,
+                              struct error *e)
+{
+    uint8_t registration[BCA_REGISTRATION_SIZE], marker[SCRIPT_P2PKH_SIZE];
+    if (identity_scripts(s, id->n_modifiers, registration, marker) &&
+        mem_equal_var(registration, id->registration, sizeof registration) &&
+        mem_equal_var(marker, id->marker, sizeof marker))
+        return OK;
+    return error_set(e, ERR_CORRUPT, "the keys of %s are not those of its registration", id->name);
+}
+
+enum err identity_get_secrets(struct keystore *ks, const struct identity *id,
+                              struct identity_secrets *out, struct error *e)
+{
+    uint8_t secret[KEY_RECORD_SECRET_MAX];
+    size_t len;
+    enum err rc = keystore_open_secret(ks, KEY_RECORD_IDENTITY_KEYS,
+                                       span_of(id->public_key, sizeof id->public_key), secret,
+                                       &len, e);
+    if (!rc && !identity_secrets_read(out, secret))
+        rc = error_set(e, ERR_CORRUPT, "the key of %s is none", id->name);
+    if (!rc)
+        rc = check_secrets(id, out, e);
+    secure_wipe(secret, sizeof secret);
+    return rc;
+}
+
+static enum err take_identity(void *ctx, const struct key_record *r, struct error *e)
+{
+    return read_identity(r, ctx, e);
+}
+
+enum err identity_load(struct keystore *ks, const char *name, struct identity *out, bool *found,
                        struct error *e)
 {
-    const struct row_key key = name_key(name);
-    struct buf value;
-    buf_init(&value);
-    enum err rc = kv_get(kv, key.bytes, key.len, &value, found, e);
-    if (!rc && *found)
-        rc = read_identity(span_of(name, strlen(name)), buf_span(&value), out, e);
-    buf_clear(&value);
-    return rc;
+    return keystore_find(ks, KEY_RECORD_IDENTITY, name_of(name), take_identity, out, found, e);
 }
 
-enum err identity_load_address(struct kv *kv, const uint8_t address[BCA_ADDRESS_SIZE],
+static enum err take_address(void *ctx, const struct key_record *r, struct error *e)
+{
+    return read_address(r, ctx, e);
+}
+
+enum err identity_load_address(struct keystore *ks, const uint8_t address[BCA_ADDRESS_SIZE],
                                struct identity_address *out, bool *found, struct error *e)
 {
-    const struct row_key key = address_key(address);
-    struct buf value;
-    buf_init(&value);
-    enum err rc = kv_get(kv, key.bytes, key.len, &value, found, e);
-    if (!rc && *found)
-        rc = read_address(span_of(address, BCA_ADDRESS_SIZE), buf_span(&value), out, e);
-    buf_clear(&value);
-    return rc;
-}
-
-/* Each row of a kind: what its key has behind the prefix, and its value. */
-typedef enum err (*row_fn)(void *ctx, struct span id, struct span value, struct error *e);
-
-static enum err each_row(struct kv *kv, char prefix, row_fn fn, void *ctx, struct error *e)
-{
-    struct kv_iter *it = kv_iter_new(kv);
-    enum err rc = OK;
-    for (kv_iter_seek(it, &prefix, 1); !rc && kv_iter_valid(it); kv_iter_next(it)) {
-        const struct span key = kv_iter_key(it);
-        if (key.data[0] != (uint8_t)prefix)
-            break;
-        rc = fn(ctx, span_of(key.data + 1, key.len - 1), kv_iter_value(it), e);
-    }
-    if (!rc)
-        rc = kv_iter_error(it, e);
-    kv_iter_free(it);
-    return rc;
+    return keystore_find(ks, KEY_RECORD_BCA, span_of(address, BCA_ADDRESS_SIZE), take_address,
+                         out, found, e);
 }
 
 struct identity_walk {
@@ -259,40 +269,54 @@ struct identity_walk {
     void *ctx;
 };
 
-static enum err see_identity(void *ctx, struct span name, struct span value, struct error *e)
+static enum err see_identity(void *ctx, const struct key_record *r, struct error *e)
 {
     const struct identity_walk *walk = ctx;
     struct identity id;
     identity_init(&id);
-    enum err rc = read_identity(name, value, &id, e);
+    enum err rc = read_identity(r, &id, e);
     if (!rc)
         rc = walk->fn(walk->ctx, &id, e);
     identity_clear(&id);
     return rc;
 }
 
-enum err identity_each(struct kv *kv, identity_fn fn, void *ctx, struct error *e)
+enum err identity_each(struct keystore *ks, identity_fn fn, void *ctx, struct error *e)
 {
     struct identity_walk walk = { .fn = fn, .ctx = ctx };
-    return each_row(kv, PREFIX_NAME, see_identity, &walk, e);
+    return keystore_each(ks, KEY_RECORD_IDENTITY, see_identity, &walk, e);
 }
 
-static enum err see_address(void *ctx, struct span address, struct span value, struct error *e)
+static enum err see_address(void *ctx, const struct key_record *r, struct error *e)
 {
     const struct identity_walk *walk = ctx;
     struct identity_address a;
     identity_address_init(&a);
-    enum err rc = read_address(address, value, &a, e);
+    enum err rc = read_address(r, &a, e);
     if (!rc)
         rc = walk->address_fn(walk->ctx, &a, e);
     identity_address_clear(&a);
     return rc;
 }
 
-enum err identity_each_address(struct kv *kv, identity_address_fn fn, void *ctx, struct error *e)
+enum err identity_each_address(struct keystore *ks, identity_address_fn fn, void *ctx,
+                               struct error *e)
 {
     struct identity_walk walk = { .address_fn = fn, .ctx = ctx };
-    return each_row(kv, PREFIX_ADDRESS, see_address, &walk, e);
+    return keystore_each(ks, KEY_RECORD_BCA, see_address, &walk, e);
+}
+
+static enum err mark_restored(void *ctx, const struct identity *id, struct error *e)
+{
+    struct identity marked = *id; /* the transaction stays the caller's */
+    marked.use = IDENTITY_RESTORED;
+    return identity_store(ctx, &marked, e);
+}
+
+enum err identity_mark_restored(struct keystore *ks, struct error *e)
+{
+    enum err rc = identity_each(ks, mark_restored, ks, e);
+    return rc ? rc : identity_skip_numbers(ks, e);
 }
 
 /* --- addresses ------------------------------------------------------------------------------ */
@@ -362,24 +386,49 @@ static enum err form_address(const struct identity *id, const struct identity_se
     return rc;
 }
 
-enum err identity_new_address(struct kv *kv, struct identity *id, const struct identity_secrets *s,
-                              const struct identity_form *form, struct identity_address *out,
-                              struct error *e)
+static enum err need_modifier(const struct identity *id, struct error *e)
 {
-    if (id->n_used == id->n_modifiers)
-        return error_set(e, ERR_NOTFOUND, "all %u modifiers of %s are used: register another "
-                         "identity", id->n_modifiers, id->name);
-    enum err rc = form_address(id, s, form, out, e);
+    switch (id->use) {
+    case IDENTITY_OPEN:
+        return id->n_used < id->n_modifiers
+                   ? OK
+                   : error_set(e, ERR_NOTFOUND, "all %u modifiers of %s are used: register "
+                               "another identity", id->n_modifiers, id->name);
+    case IDENTITY_RESTORED:
+        return error_set(e, ERR_NOTFOUND, "%s was restored, and which of its modifiers were used "
+                         "since the backup is unknown: register another identity", id->name);
+    case IDENTITY_USES:
+        break;
+    }
+    return error_set(e, ERR_NOTFOUND, "%s forms no addresses", id->name);
+}
+
+/* Both in one change. */
+static enum err store_formed(struct keystore *ks, const struct identity *id,
+                             const struct identity_address *a, struct error *e)
+{
+    struct buf data, address_data;
+    const struct key_record r[] = { record_of(id, &data), record_of_address(a, &address_data) };
+    enum err rc = keystore_replace(ks, r, 2, e);
+    buf_clear(&data);
+    buf_clear(&address_data);
+    return rc;
+}
+
+enum err identity_new_address(struct keystore *ks, struct identity *id,
+                              const struct identity_secrets *s, const struct identity_form *form,
+                              struct identity_address *out, struct error *e)
+{
+    enum err rc = need_modifier(id, e);
+    if (!rc)
+        rc = form_address(id, s, form, out, e);
     if (rc)
         return rc;
     out->modifier = id->n_used;
     memcpy(out->header, id->header, sizeof out->header);
     memcpy(out->name, id->name, sizeof out->name);
-    struct kv_batch *b = kv_batch_new(kv);
     id->n_used++;
-    put_identity(b, id);
-    put_address(b, out);
-    rc = write_and_free(kv, b, e);
+    rc = store_formed(ks, id, out, e);
     if (rc)
         id->n_used--;
     return rc;

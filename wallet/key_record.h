@@ -50,6 +50,10 @@ enum key_record_kind {
     KEY_RECORD_SCRIPT,  /* id: script, watched */
     KEY_RECORD_XPUB,    /* id: extended public key, watched */
     KEY_RECORD_LABEL,   /* id: what is labelled; data: the label */
+    /* Bitcoin-Certified Addresses (wallet/identity.h): */
+    KEY_RECORD_IDENTITY,      /* id: name; data: the registration */
+    KEY_RECORD_IDENTITY_KEYS, /* id: public key; secret: of identity_keys.h */
+    KEY_RECORD_BCA,           /* id: IPv6 address; data: its parameters */
     KEY_RECORD_KINDS
 };
 

@@ -299,6 +299,41 @@ enum err keystore_each(struct keystore *ks, enum key_record_kind kind, keystore_
     return rc;
 }
 
+enum err keystore_find(struct keystore *ks, enum key_record_kind kind, struct span id,
+                       keystore_each_fn fn, void *ctx, bool *found, struct error *e)
+{
+    struct stored_record s;
+    stored_init(&s);
+    enum err rc = stored_load(ks->kv, kind, id, &s, e);
+    s.r.secret = span_of(NULL, 0);
+    if (!rc && s.found)
+        rc = fn(ctx, &s.r, e);
+    *found = s.found;
+    stored_clear(&s);
+    return rc;
+}
+
+bool keystore_changes_kind(enum key_record_kind kind)
+{
+    return kind == KEY_RECORD_IDENTITY || kind == KEY_RECORD_IDENTITY_KEYS ||
+           kind == KEY_RECORD_BCA;
+}
+
+enum err keystore_remove(struct keystore *ks, const struct key_record *records, size_t n,
+                         struct error *e)
+{
+    struct kv_batch *b = kv_batch_new(ks->kv);
+    for (size_t i = 0; i < n; i++) {
+        BUG_ON(!keystore_changes_kind(records[i].kind));
+        delete_record(b, records[i].kind, records[i].id);
+    }
+    pthread_mutex_lock(&ks->lock);
+    enum err rc = keystore_commit_locked(ks, b, e);
+    pthread_mutex_unlock(&ks->lock);
+    kv_batch_free(b);
+    return rc;
+}
+
 enum err keystore_set_label(struct keystore *ks, struct span subject, struct span label,
                             struct error *e)
 {

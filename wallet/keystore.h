@@ -1,7 +1,7 @@
 /*
  * The keys of one wallet on disk: a seed with the entropy of its phrase, imported private keys,
- * watched keys and scripts, labels, and the next index of every branch. It stores bytes and
- * derives nothing.
+ * watched keys and scripts, labels, identities, and the next index of every branch. It stores bytes
+ * and derives nothing.
  *
  * Every change is one batch that is on disk when the function returns OK; after an error or a crash
  * the store has either the old or the new state.
@@ -95,6 +95,19 @@ enum err keystore_get_seed(struct keystore *ks, struct keystore_seed *seed,
  */
 enum err keystore_add(struct keystore *ks, const struct key_record *records, size_t n,
                       struct error *e) MUST_CHECK;
+/*
+ * The same for what changes: KEY_RECORD_IDENTITY, KEY_RECORD_IDENTITY_KEYS with a plain secret,
+ * KEY_RECORD_BCA. What was there under the same id is replaced; ERR_AUTH only with secrets.
+ */
+enum err keystore_replace(struct keystore *ks, const struct key_record *records, size_t n,
+                          struct error *e) MUST_CHECK;
+/* Those among them that are given by kind and id, all or none; OK when they were not there. */
+enum err keystore_remove(struct keystore *ks, const struct key_record *records, size_t n,
+                         struct error *e) MUST_CHECK;
+/* The secret of a record. ERR_NOTFOUND when there is none. The caller wipes out. */
+enum err keystore_open_secret(struct keystore *ks, enum key_record_kind kind, struct span id,
+                              uint8_t out[KEY_RECORD_SECRET_MAX], size_t *len,
+                              struct error *e) MUST_CHECK;
 /* The private key of a public key. The caller wipes out. */
 enum err keystore_get_secret(struct keystore *ks, struct span pubkey, uint8_t out[32],
                              struct error *e) MUST_CHECK;
@@ -110,6 +123,9 @@ enum err keystore_has(struct keystore *ks, enum key_record_kind kind, struct spa
 typedef enum err (*keystore_each_fn)(void *ctx, const struct key_record *r, struct error *e);
 enum err keystore_each(struct keystore *ks, enum key_record_kind kind, keystore_each_fn fn,
                        void *ctx, struct error *e) MUST_CHECK;
+/* The same for one record, if it is there. */
+enum err keystore_find(struct keystore *ks, enum key_record_kind kind, struct span id,
+                       keystore_each_fn fn, void *ctx, bool *found, struct error *e) MUST_CHECK;
 
 /* An empty label removes it. get appends to label. */
 enum err keystore_set_label(struct keystore *ks, struct span subject, struct span label,

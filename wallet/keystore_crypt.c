@@ -193,8 +193,16 @@ static enum err check_new(struct keystore *ks, const struct key_record *r, struc
     return error_set(e, ERR_EXISTS, "the wallet has %s already", key_record_text(text, r));
 }
 
-static enum err add_locked(struct keystore *ks, const struct key_record *records, size_t n,
-                           struct error *e)
+static enum err check_any(struct keystore *ks, const struct key_record *r, struct error *e)
+{
+    (void)ks;
+    return key_record_check(r, e);
+}
+
+typedef enum err (*check_fn)(struct keystore *ks, const struct key_record *r, struct error *e);
+
+static enum err write_locked(struct keystore *ks, const struct key_record *records, size_t n,
+                             check_fn check, struct error *e)
 {
     struct kv_batch *b = kv_batch_new(ks->kv);
     enum err rc = OK;
@@ -202,7 +210,7 @@ static enum err add_locked(struct keystore *ks, const struct key_record *records
         if (records[i].form == KEY_RECORD_PLAIN)
             rc = need_unlocked_locked(ks, e);
         if (!rc)
-            rc = check_new(ks, &records[i], e);
+            rc = check(ks, &records[i], e);
         if (!rc)
             put_secret_locked(ks, b, records[i]);
     }
@@ -227,7 +235,24 @@ enum err keystore_add(struct keystore *ks, const struct key_record *records, siz
     for (size_t i = 0; i < n; i++)
         BUG_ON(!can_be_added(&records[i]));
     pthread_mutex_lock(&ks->lock);
-    enum err rc = add_locked(ks, records, n, e);
+    enum err rc = write_locked(ks, records, n, check_new, e);
+    pthread_mutex_unlock(&ks->lock);
+    return rc;
+}
+
+static bool may_be_replaced(const struct key_record *r)
+{
+    return keystore_changes_kind(r->kind) &&
+           r->form == (r->kind == KEY_RECORD_IDENTITY_KEYS ? KEY_RECORD_PLAIN : KEY_RECORD_PUBLIC);
+}
+
+enum err keystore_replace(struct keystore *ks, const struct key_record *records, size_t n,
+                          struct error *e)
+{
+    for (size_t i = 0; i < n; i++)
+        BUG_ON(!may_be_replaced(&records[i]));
+    pthread_mutex_lock(&ks->lock);
+    enum err rc = write_locked(ks, records, n, check_any, e);
     pthread_mutex_unlock(&ks->lock);
     return rc;
 }
@@ -277,13 +302,19 @@ static enum err get_secret(struct keystore *ks, struct key_record *about,
     return rc;
 }
 
+enum err keystore_open_secret(struct keystore *ks, enum key_record_kind kind, struct span id,
+                              uint8_t out[KEY_RECORD_SECRET_MAX], size_t *len, struct error *e)
+{
+    struct key_record about = { .kind = kind, .id = id };
+    return get_secret(ks, &about, out, len, e);
+}
+
 enum err keystore_get_secret(struct keystore *ks, struct span pubkey, uint8_t out[32],
                              struct error *e)
 {
-    struct key_record about = { .kind = KEY_RECORD_SECRET, .id = pubkey };
     uint8_t secret[KEY_RECORD_SECRET_MAX];
     size_t len;
-    enum err rc = get_secret(ks, &about, secret, &len, e);
+    enum err rc = keystore_open_secret(ks, KEY_RECORD_SECRET, pubkey, secret, &len, e);
     if (!rc)
         memcpy(out, secret, 32); /* the codec allows no other length */
     secure_wipe(secret, sizeof secret);
@@ -305,7 +336,7 @@ enum err keystore_set_seed(struct keystore *ks, const struct keystore_seed *seed
         .birth = seed->birth, .secret = span_of(secret, 1 + seed->entropy_len + seed->seed_len),
     };
     pthread_mutex_lock(&ks->lock);
-    enum err rc = add_locked(ks, &r, 1, e);
+    enum err rc = write_locked(ks, &r, 1, check_new, e);
     pthread_mutex_unlock(&ks->lock);
     secure_wipe(secret, sizeof secret);
     return rc;

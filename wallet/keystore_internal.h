@@ -35,6 +35,8 @@ enum err stored_load(struct kv *kv, enum key_record_kind kind, struct span id,
 /* Add to a batch: a record, or its value as it is. */
 void keystore_put(struct kv_batch *b, const struct key_record *r);
 void keystore_put_value(struct kv_batch *b, enum key_record_kind kind, const struct buf *value);
+/* Whether records of a kind are replaced and removed by themselves. */
+bool keystore_changes_kind(enum key_record_kind kind);
 /* Counts the change and writes it. */
 enum err keystore_commit_locked(struct keystore *ks, struct kv_batch *b,
                                 struct error *e) MUST_CHECK;

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "wallet/backup.h"
+#include "wallet/identity.h"
 #include "wallet/mnemonic.h"
 #include "wallet/wallet_internal.h"
 
@@ -104,24 +105,36 @@ static enum err make_new(struct kv *kv, const struct wallet_params *p,
     return rc;
 }
 
+static enum err restore(struct kv *kv, const struct wallet_params *p, const char *backup,
+                        struct error *e)
+{
+    const struct keystore_options o = options_of(p);
+    struct keystore *ks = NULL;
+    enum err rc = backup_restore(kv, p->magic, backup, NULL, e);
+    if (!rc)
+        rc = keystore_open(&ks, kv, &o, e);
+    if (!rc)
+        rc = identity_mark_restored(ks, e);
+    keystore_close(ks);
+    return rc;
+}
+
 enum err wallet_make_keys(struct kv *kv, const struct wallet_params *p,
                           const struct wallet_new *how, struct error *e)
 {
-    return how->backup ? backup_restore(kv, p->magic, how->backup, NULL, e)
-                       : make_new(kv, p, how, e);
+    return how->backup ? restore(kv, p, how->backup, e) : make_new(kv, p, how, e);
 }
 
 /* --- directories --- */
 
 struct dir_names {
-    char *keys, *keys_new, *coins, *identities, *parent;
+    char *keys, *keys_new, *coins, *parent;
 };
 
 static struct dir_names names_of(const char *dir)
 {
     return (struct dir_names){ path_join(dir, "keys"), path_join(dir, "keys.new"),
-                               path_join(dir, "coins"), path_join(dir, "identities"),
-                               path_join(dir, "..") };
+                               path_join(dir, "coins"), path_join(dir, "..") };
 }
 
 static void names_clear(struct dir_names *n)
@@ -129,7 +142,6 @@ static void names_clear(struct dir_names *n)
     free(n->keys);
     free(n->keys_new);
     free(n->coins);
-    free(n->identities);
     free(n->parent);
 }
 
@@ -209,7 +221,6 @@ enum err wallet_open(struct wallet **out, const char *dir, const char *name,
 {
     struct dir_names n = names_of(dir);
     struct kv *keys = NULL, *coins = NULL;
-    struct wallet *w = NULL;
     enum err rc = OK;
     if (!path_exists(n.keys))
         rc = error_set(e, ERR_NOTFOUND, "%s: there is no wallet", dir);
@@ -218,16 +229,9 @@ enum err wallet_open(struct wallet **out, const char *dir, const char *name,
     if (!rc)
         rc = open_store(&coins, n.coins, false, e);
     if (!rc)
-        rc = wallet_open_stores(&w, keys, coins, name, p, e);
+        rc = wallet_open_stores(out, keys, coins, name, p, e);
     else
         kv_close(keys);
-    if (!rc) {
-        rc = open_store(&w->identities_kv, n.identities, false, e);
-        if (rc)
-            wallet_unref(w);
-        else
-            *out = w;
-    }
     names_clear(&n);
     return rc;
 }
@@ -300,7 +304,6 @@ void wallet_unref(struct wallet *w)
     scripts_free(w->scripts);
     keystore_close(w->ks);
     kv_close(w->keys_kv);
-    kv_close(w->identities_kv);
     free(w->entries);
     free(w->branches);
     free(w->feed.txs);
@@ -338,11 +341,6 @@ struct history *wallet_history(struct wallet *w)
 struct keystore *wallet_keystore(struct wallet *w)
 {
     return w->ks;
-}
-
-struct kv *wallet_identities(struct wallet *w)
-{
-    return w->identities_kv;
 }
 
 const struct scripts *wallet_scripts(struct wallet *w)

@@ -4,7 +4,6 @@
  *
  *   keys/    LevelDB of the key store
  *   coins/   LevelDB of the history; made anew from the blocks when it is lost
- *   identities/  LevelDB of its Bitcoin-Certified Addresses (identity.h)
  *
  * Keys of the wallet's own are those of BIP44 account 0, derived from the seed as they are needed;
  * the account's extended public key lies open in the key store, so that a locked wallet knows its
@@ -74,7 +73,6 @@ void wallet_unlock(struct wallet *w);
 struct history *wallet_history(struct wallet *w);
 struct keystore *wallet_keystore(struct wallet *w);
 const struct scripts *wallet_scripts(struct wallet *w);
-struct kv *wallet_identities(struct wallet *w);
 
 /* --- keys: these take the lock themselves --- */
 

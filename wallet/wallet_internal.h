@@ -55,7 +55,7 @@ struct wallet {
     struct wallet_params p;
     int64_t birth;
     pthread_mutex_t lock; /* over what follows; recursive */
-    struct kv *keys_kv, *identities_kv;
+    struct kv *keys_kv;
     struct keystore *ks;
     struct scripts *scripts;
     struct history *history;

@@ -12,6 +12,7 @@ from framework import (ADDRESS, BUILD, RpcError, Skip, case, check, equal, is_in
                        raises_rpc)
 from p2p import headers_payload
 from txs import FEE, KEY, coin, id_of, mine, move, node_with_coins, send
+from wallet_rpc import WalletRpc
 
 TOOL = os.path.join(BUILD, "bsvpeer-bca")
 FAULT = os.path.join(BUILD, "tests", "fault", "fault.so")
@@ -344,6 +345,30 @@ def a_kill_forgets_nothing_and_uses_no_modifier_twice(t):
     equal(states(node), {m["address"]: "ready" for m in made})
 
 
+@case()
+def a_restored_wallet_keeps_its_addresses_and_forms_no_more(t):
+    node = wallet_node(t)
+    node.rpc.bcaregister("alice", 4)
+    grow(node)
+    old = node.rpc.bcanew("alice", PREFIX)
+    backup = t.path("backup")
+    node.rpc.backupwallet(backup)
+    later = node.rpc.bcanew("alice", PREFIX)  # with a modifier that the backup calls unused
+    node.rpc.restorewallet("again", backup)
+    rpc = WalletRpc(node, "again")
+    t.wait(lambda: rpc.bcalist()["identities"][0]["confirmations"] == 1, what="its block")
+    alice, = rpc.bcalist()["identities"]
+    equal((alice["name"], alice["state"], alice["unused"]), ("alice", "restored", 0))
+    equal(rpc.bcaparams(old["address"]), old["params"])
+    raises_rpc(-5, lambda: rpc.bcaparams(later["address"]), "not formed")
+    raises_rpc(-4, lambda: rpc.bcanew("alice", PREFIX), "register another name")
+    raises_rpc(-8, lambda: rpc.bcaregister("alice"), "already")
+    equal(rpc.bcaregister("bob", 1)["state"], "pending")
+    grow(node)
+    new = rpc.bcanew("bob", PREFIX)
+    equal(node.rpc.bcaverify(new["address"], new["params"])["result"], "valid")
+
+
 def crash_at(node, setting, path, act):
     """Starts it so that it ends at a write and acts; True: it ended in between."""
     node.stop()
@@ -366,7 +391,7 @@ def a_crash_at_any_write_of_a_registration_forgets_nothing(t):
         raise Skip("no " + FAULT)
     node = wallet_node(t)
     crashes = 0
-    for store in ("/default/identities/", "/default/keys/", "/default/coins/"):
+    for store in ("/default/keys/", "/default/coins/"):
         for n in range(1, 6):
             name = f"{store.split('/')[2]}-{n}"
             crashes += crash_at(node, f"fdatasync:{n}:exit", store,

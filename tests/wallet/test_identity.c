@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "bca/modifiers.h"
@@ -20,10 +21,14 @@ static const struct identity_form form = { .network = BCA_NET_REGTEST, .prefix =
 
 struct fixture {
     struct rig rig;
-    struct kv *kv;
     struct identity id;
     struct identity_secrets secrets;
 };
+
+static struct keystore *store(struct fixture *f)
+{
+    return wallet_keystore(f->rig.w);
+}
 
 static void put_output(struct buf *tx, uint64_t value, const uint8_t *script, size_t len)
 {
@@ -67,16 +72,12 @@ static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
     f->rig = rig_start(&from_phrase);
-    f->kv = kv_open_mem();
     identity_init(&f->id);
-    memcpy(f->id.name, "alice", sizeof "alice");
-    f->id.n_modifiers = MODIFIERS;
-    assert_int_equal(identity_take_number(f->rig.w, &f->id.number, NULL), OK);
-    assert_int_equal(identity_secrets_get(f->rig.w, f->id.number, &f->secrets, NULL), OK);
-    identity_make(&f->id, &f->secrets);
+    assert_int_equal(identity_create(f->rig.w, "alice", MODIFIERS, &f->id, NULL), OK);
+    assert_int_equal(identity_get_secrets(store(f), &f->id, &f->secrets, NULL), OK);
     make_tx(&f->id);
     mine(&f->id);
-    assert_int_equal(identity_store(f->kv, &f->id, NULL), OK);
+    assert_int_equal(identity_store(store(f), &f->id, NULL), OK);
     *state = f;
     return 0;
 }
@@ -85,18 +86,17 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     identity_clear(&f->id);
-    kv_close(f->kv);
     rig_stop(&f->rig);
     free(f);
     return 0;
 }
 
-static struct identity loaded(struct kv *kv)
+static struct identity loaded(struct fixture *f)
 {
     struct identity id;
     bool found;
     identity_init(&id);
-    assert_int_equal(identity_load(kv, "alice", &id, &found, NULL), OK);
+    assert_int_equal(identity_load(store(f), "alice", &id, &found, NULL), OK);
     assert_true(found);
     return id;
 }
@@ -108,8 +108,8 @@ static void an_identity_is_read_as_it_was_stored(void **state)
     f->id.tx_depth = 3;
     memset(f->id.tx_siblings, 0x5a, sizeof f->id.tx_siblings);
     f->id.n_used = 2;
-    assert_int_equal(identity_store(f->kv, &f->id, NULL), OK);
-    struct identity id = loaded(f->kv);
+    assert_int_equal(identity_store(store(f), &f->id, NULL), OK);
+    struct identity id = loaded(f);
     assert_string_equal(id.name, "alice");
     assert_int_equal(id.number, f->id.number);
     assert_int_equal(id.n_modifiers, MODIFIERS);
@@ -128,9 +128,9 @@ static void an_identity_is_read_as_it_was_stored(void **state)
     identity_clear(&id);
 
     bool found;
-    assert_int_equal(identity_remove(f->kv, "alice", NULL), OK);
+    assert_int_equal(identity_remove(store(f), &f->id, NULL), OK);
     identity_init(&id);
-    assert_int_equal(identity_load(f->kv, "alice", &id, &found, NULL), OK);
+    assert_int_equal(identity_load(store(f), "alice", &id, &found, NULL), OK);
     assert_false(found);
 }
 
@@ -147,19 +147,19 @@ static void every_modifier_gives_one_address_that_verifies(void **state)
     identity_address_init(&a);
     identity_address_init(&again);
     for (unsigned i = 0; i < MODIFIERS; i++) {
-        assert_int_equal(identity_new_address(f->kv, &f->id, &f->secrets, &form, &a, NULL), OK);
+        assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &form, &a, NULL), OK);
         bca_verify(a.address, buf_span(&a.params), &policy, &v);
         assert_int_equal(v.result, BCA_VALID);
         assert_memory_equal(v.params.modifier, modifiers + BCA_MODIFIER_SIZE * i, 16);
         assert_int_equal(a.modifier, i);
-        assert_int_equal(identity_load_address(f->kv, a.address, &again, &found, NULL), OK);
+        assert_int_equal(identity_load_address(store(f), a.address, &again, &found, NULL), OK);
         assert_true(found);
         assert_string_equal(again.name, "alice");
         assert_memory_equal(again.header, f->id.header, sizeof again.header);
         assert_int_equal(again.params.len, a.params.len);
         assert_memory_equal(again.params.data, a.params.data, a.params.len);
     }
-    assert_int_equal(identity_new_address(f->kv, &f->id, &f->secrets, &form, &a, &e), ERR_NOTFOUND);
+    assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &form, &a, &e), ERR_NOTFOUND);
     assert_non_null(strstr(e.text, "all 8 modifiers"));
     identity_address_clear(&a);
     identity_address_clear(&again);
@@ -174,11 +174,11 @@ static enum err count_modifier(void *ctx, const struct identity_address *a, stru
 
 /* What the store says after any of its writes failed or was lost: each modifier below n_used has its
  * address, no other one has. */
-static unsigned assert_whole(struct kv *kv)
+static unsigned assert_whole(struct fixture *f)
 {
     unsigned seen[BCA_MODIFIERS_MAX] = { 0 };
-    struct identity id = loaded(kv);
-    assert_int_equal(identity_each_address(kv, count_modifier, seen, NULL), OK);
+    struct identity id = loaded(f);
+    assert_int_equal(identity_each_address(store(f), count_modifier, seen, NULL), OK);
     for (unsigned i = 0; i < BCA_MODIFIERS_MAX; i++)
         assert_int_equal(seen[i], i < id.n_used);
     const unsigned n = id.n_used;
@@ -189,10 +189,10 @@ static unsigned assert_whole(struct kv *kv)
 /* One more address out of the store as it is, as each call does. True: somebody has it. */
 static bool form_next(struct fixture *f, bool handed_out[MODIFIERS])
 {
-    struct identity id = loaded(f->kv);
+    struct identity id = loaded(f);
     struct identity_address a;
     identity_address_init(&a);
-    const bool good = identity_new_address(f->kv, &id, &f->secrets, &form, &a, NULL) == OK;
+    const bool good = identity_new_address(store(f), &id, &f->secrets, &form, &a, NULL) == OK;
     if (good) {
         assert_false(handed_out[a.modifier]);
         handed_out[a.modifier] = true;
@@ -208,13 +208,13 @@ static void no_modifier_is_used_twice_whatever_write_fails(void **state)
     bool handed_out[MODIFIERS] = { false };
     unsigned n = 0;
     while (n < MODIFIERS) {
-        kv_mem_fail_writes(f->kv, 1);
+        kv_mem_fail_writes(f->rig.keys, 1);
         assert_false(form_next(f, handed_out));
-        kv_mem_fail_writes(f->kv, 0);
-        assert_int_equal(assert_whole(f->kv), n);
+        kv_mem_fail_writes(f->rig.keys, 0);
+        assert_int_equal(assert_whole(f), n);
         assert_true(form_next(f, handed_out));
-        kv_mem_power_cut(f->kv);
-        assert_int_equal(assert_whole(f->kv), ++n);
+        kv_mem_power_cut(f->rig.keys);
+        assert_int_equal(assert_whole(f), ++n);
     }
     assert_false(form_next(f, handed_out));
 }
@@ -228,16 +228,24 @@ static void what_does_not_verify_uses_no_modifier(void **state)
     struct error e = { .code = OK };
     identity_address_init(&a);
     wrong.prefix = refused;
-    assert_int_equal(identity_new_address(f->kv, &f->id, &f->secrets, &wrong, &a, &e), ERR_RANGE);
+    assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &wrong, &a, &e), ERR_RANGE);
     wrong = form;
     wrong.sec = 7;
-    assert_int_equal(identity_new_address(f->kv, &f->id, &f->secrets, &wrong, &a, &e), ERR_RANGE);
+    assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &wrong, &a, &e), ERR_RANGE);
     f->id.header[40] ^= 1;
-    assert_int_equal(identity_new_address(f->kv, &f->id, &f->secrets, &form, &a, &e), ERR_RANGE);
+    assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &form, &a, &e), ERR_RANGE);
     assert_non_null(strstr(e.text, "tx_proof"));
     assert_int_equal(a.params.len, 0);
-    assert_int_equal(assert_whole(f->kv), 0);
+    assert_int_equal(assert_whole(f), 0);
     identity_address_clear(&a);
+}
+
+static void store_raw(struct fixture *f, const struct buf *value)
+{
+    struct kv_batch *b = kv_batch_new(f->rig.keys);
+    kv_batch_put(b, "nalice", 6, value->data, value->len);
+    assert_int_equal(kv_write(f->rig.keys, b, KV_SYNC, NULL), OK);
+    kv_batch_free(b);
 }
 
 static void a_damaged_record_is_an_error_and_no_missing_one(void **state)
@@ -245,56 +253,156 @@ static void a_damaged_record_is_an_error_and_no_missing_one(void **state)
     struct fixture *f = *state;
     struct buf value;
     bool found;
-    buf_init(&value);
-    assert_int_equal(kv_get(f->kv, "nalice", 6, &value, &found, NULL), OK);
     struct identity id;
+    buf_init(&value);
     identity_init(&id);
-    struct kv_batch *b = kv_batch_new(f->kv);
-    for (size_t len = 0; len < value.len; len++) {
-        kv_batch_put(b, "nalice", 6, value.data, len);
-        assert_int_equal(kv_write(f->kv, b, KV_SYNC, NULL), OK);
-        assert_int_equal(identity_load(f->kv, "alice", &id, &found, NULL), ERR_CORRUPT);
+    assert_int_equal(kv_get(f->rig.keys, "nalice", 6, &value, &found, NULL), OK);
+    for (size_t i = 0; i < value.len; i += 7) {
+        value.data[i] ^= 0x40;
+        store_raw(f, &value);
+        assert_int_not_equal(identity_load(store(f), "alice", &id, &found, NULL), OK);
+        value.data[i] ^= 0x40;
     }
-    value.data[0] = 2;
-    kv_batch_put(b, "nalice", 6, value.data, value.len);
-    assert_int_equal(kv_write(f->kv, b, KV_SYNC, NULL), OK);
-    assert_int_equal(identity_load(f->kv, "alice", &id, &found, NULL), ERR_RANGE);
-    kv_batch_free(b);
+    buf_reset(&value);
+    struct key_record r = { .kind = KEY_RECORD_IDENTITY, .flags = IDENTITY_USES };
+    r.id = text_span("alice");
+    struct buf data = { 0 };
+    buf_put(&data, (const uint8_t[300]){ 0 }, 300);
+    r.data = buf_span(&data);
+    key_record_value(&value, &r);
+    store_raw(f, &value);
+    assert_int_equal(identity_load(store(f), "alice", &id, &found, NULL), ERR_CORRUPT);
     identity_clear(&id);
+    buf_clear(&data);
     buf_clear(&value);
 }
 
 static void numbers_and_keys_are_each_identity_s_own(void **state)
 {
     struct fixture *f = *state;
+    struct identity bob;
     struct identity_secrets other, same;
-    uint32_t number;
-    assert_int_equal(identity_take_number(f->rig.w, &number, NULL), OK);
-    assert_int_not_equal(number, f->id.number);
-    assert_int_equal(identity_secrets_get(f->rig.w, number, &other, NULL), OK);
-    assert_memory_equal(other.root, f->secrets.root, 32);
+    identity_init(&bob);
+    assert_int_equal(identity_create(f->rig.w, "bob", MODIFIERS, &bob, NULL), OK);
+    assert_int_equal(identity_get_secrets(store(f), &bob, &other, NULL), OK);
+    assert_int_equal(bob.number, f->id.number + 1);
     assert_memory_not_equal(other.key, f->secrets.key, 32);
     assert_memory_not_equal(other.seed, f->secrets.seed, 32);
-    assert_memory_not_equal(other.seed, other.key, 32);
+    assert_memory_not_equal(other.marker, f->secrets.marker, 32);
     rig_reopen(&f->rig);
-    assert_int_equal(identity_secrets_get(f->rig.w, f->id.number, &same, NULL), OK);
+    assert_int_equal(identity_get_secrets(store(f), &f->id, &same, NULL), OK);
     assert_memory_equal(&same, &f->secrets, sizeof same);
-    const uint32_t last = number;
-    assert_int_equal(identity_take_number(f->rig.w, &number, NULL), OK);
-    assert_int_equal(number, last + 1);
+}
+
+/* So the phrase gives the key back; the modifiers are new each time. */
+static void the_key_follows_from_seed_and_number(void **state)
+{
+    struct fixture *f = *state;
+    struct identity_secrets again;
+    assert_int_equal(identity_secrets_make(f->rig.w, f->id.number, MODIFIERS, &again, NULL), OK);
+    assert_memory_equal(again.key, f->secrets.key, 32);
+    assert_memory_not_equal(again.seed, f->secrets.seed, 32);
+}
+
+static void keys_that_are_not_those_of_the_registration_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct identity_secrets s;
+    f->id.registration[BCA_REGISTRATION_SIZE - 1] ^= 1;
+    assert_int_equal(identity_get_secrets(store(f), &f->id, &s, NULL), ERR_CORRUPT);
+    f->id.registration[BCA_REGISTRATION_SIZE - 1] ^= 1;
+    f->id.marker[5] ^= 1;
+    assert_int_equal(identity_get_secrets(store(f), &f->id, &s, NULL), ERR_CORRUPT);
+    f->id.marker[5] ^= 1;
+    f->id.public_key[5] ^= 1;
+    assert_int_equal(identity_get_secrets(store(f), &f->id, &s, NULL), ERR_NOTFOUND);
+}
+
+/* --- passphrases and backups ----------------------------------------------------------------- */
+
+static void keys_are_sealed_with_the_wallet(void **state)
+{
+    struct fixture *f = *state;
+    struct identity bob;
+    struct identity_secrets s;
+    struct buf value;
+    bool found;
+    identity_init(&bob);
+    buf_init(&value);
+    assert_int_equal(keystore_encrypt(store(f), text_span("secret"), NULL), OK);
+    assert_int_equal(identity_get_secrets(store(f), &f->id, &s, NULL), ERR_AUTH);
+    assert_int_equal(identity_create(f->rig.w, "bob", 1, &bob, NULL), ERR_AUTH);
+    assert_int_equal(keystore_unlock(store(f), text_span("secret"), wallet_test_now() + 60, NULL),
+                     OK);
+    assert_int_equal(identity_get_secrets(store(f), &f->id, &s, NULL), OK);
+    assert_memory_equal(&s, &f->secrets, sizeof s);
+    assert_int_equal(identity_create(f->rig.w, "bob", 1, &bob, NULL), OK);
+    struct buf name = { 0 };
+    key_record_name(&name, KEY_RECORD_IDENTITY_KEYS, span_of(bob.public_key, 33));
+    assert_int_equal(kv_get(f->rig.keys, name.data, name.len, &value, &found, NULL), OK);
+    assert_true(found);
+    assert_int_equal(value.data[1], KEY_RECORD_SEALED);
+    buf_clear(&name);
+    buf_clear(&value);
+}
+
+/* The rest of the store as a backup brings it to another directory. */
+static void restore(struct fixture *f, const char *dir)
+{
+    char *path = path_join(dir, "backup");
+    const struct wallet_new how = { .backup = path };
+    assert_int_equal(wallet_backup(f->rig.w, path, NULL, NULL), OK);
+    rig_stop(&f->rig);
+    f->rig = rig_start(&how);
+    free(path);
+}
+
+static void what_was_restored_forms_no_addresses(void **state)
+{
+    struct fixture *f = *state;
+    struct identity_address a, again;
+    struct identity_secrets s;
+    struct error e = { .code = OK };
+    struct identity bob;
+    bool found;
+    char *dir = test_dir_make();
+    identity_init(&bob);
+    identity_address_init(&a);
+    identity_address_init(&again);
+    assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &form, &a, NULL), OK);
+    restore(f, dir);
+    struct identity id = loaded(f);
+    assert_int_equal(id.use, IDENTITY_RESTORED);
+    assert_int_equal(identity_unused(&id), 0);
+    assert_int_equal(identity_get_secrets(store(f), &id, &s, NULL), OK);
+    assert_memory_equal(&s, &f->secrets, sizeof s);
+    assert_int_equal(identity_load_address(store(f), a.address, &again, &found, NULL), OK);
+    assert_true(found);
+    assert_memory_equal(again.params.data, a.params.data, a.params.len);
+    assert_int_equal(identity_new_address(store(f), &id, &s, &form, &a, &e), ERR_NOTFOUND);
+    assert_non_null(strstr(e.text, "restored"));
+    assert_int_equal(assert_whole(f), 1);
+    /* The first wallet may have registered bob too, after the backup. */
+    assert_int_equal(identity_create(f->rig.w, "bob", 1, &bob, NULL), OK);
+    assert_true(bob.number > id.number + 1);
+    assert_int_equal(bob.use, IDENTITY_OPEN);
+    identity_clear(&id);
+    identity_address_clear(&a);
+    identity_address_clear(&again);
+    test_dir_remove(dir);
 }
 
 /* The vector of the specification. */
 static void the_marker_follows_from_root_and_modifiers(void **state)
 {
     (void)state;
-    uint8_t root[32], modifier_root[32], script[SCRIPT_P2PKH_SIZE];
+    uint8_t root[32], modifier_root[32], secret[32];
     memset(root, 0x51, sizeof root);
     for (size_t i = 0; i < sizeof modifier_root; i++)
         modifier_root[i] = (uint8_t)i;
-    assert_true(identity_marker(script, root, modifier_root));
-    struct buf want = unhex("76a914b385519b19c55d1838e86f0dca16eaa783d441d188ac");
-    assert_memory_equal(script, want.data, sizeof script);
+    assert_true(identity_marker(secret, root, modifier_root));
+    struct buf want = unhex("7957fccfd7934469028e795db8d0f92c8b5d8066b5b71bc2f75cacb3186f3e78");
+    assert_memory_equal(secret, want.data, sizeof secret);
     buf_clear(&want);
 }
 
@@ -325,6 +433,10 @@ int main(void)
         T(what_does_not_verify_uses_no_modifier),
         T(a_damaged_record_is_an_error_and_no_missing_one),
         T(numbers_and_keys_are_each_identity_s_own),
+        T(the_key_follows_from_seed_and_number),
+        T(keys_that_are_not_those_of_the_registration_are_refused),
+        T(keys_are_sealed_with_the_wallet),
+        T(what_was_restored_forms_no_addresses),
         cmocka_unit_test(the_marker_follows_from_root_and_modifiers),
         cmocka_unit_test(names_are_of_plain_characters),
     };
