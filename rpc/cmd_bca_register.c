@@ -21,7 +21,8 @@ struct registering {
     bool known; /* by an earlier try */
     struct standing standing;
     struct wallet_send send;
-    struct tx *tx;
+    bool too_large;
+    struct tx *gathered, *tx; /* gathered: NULL when it was not needed */
 };
 
 /* Of an earlier try the keys are used again: no address was formed of them that could be valid. */
@@ -43,7 +44,8 @@ static void forget(struct registering *g, enum err why)
         log_warn("wallet \"%s\": %s", wallet_name(g->w), e.text);
 }
 
-static enum err send_registration(struct registering *g, struct error *e)
+/* The payment, or with no coins that fit the gathering that comes before it. */
+static enum err pay(struct registering *g, struct error *e)
 {
     const struct wallet_recipient to[] = {
         { .script = span_of(g->id.registration, sizeof g->id.registration) },
@@ -54,17 +56,28 @@ static enum err send_registration(struct registering *g, struct error *e)
     g->send.n = COUNT_OF(to);
     g->send.change_last = true; /* the marker is the output after the registration */
     g->send.max_size = IDENTITY_TX_MAX;
+    g->send.too_large = &g->too_large;
     enum err rc = wallet_send(g->w, &g->send, &g->tx, &fee, e);
+    if (rc && g->too_large && !g->gathered)
+        return wallet_gather(g->w, &g->send, &g->gathered, e);
+    return rc;
+}
+
+static enum err send_registration(struct registering *g, struct error *e)
+{
+    enum err rc = pay(g, e);
     if (rc) {
         forget(g, rc);
         return rc;
     }
+    if (!g->tx)
+        return OK;
     g->id.sent = true;
     g->id.txid = g->tx->id;
     return identity_store(wallet_keystore(g->w), &g->id, e);
 }
 
-/* Until the transaction is stored. The wallet is locked by the caller; false: call has failed. */
+/* Until the transaction is stored, or that of the gathering. The wallet is locked by the caller; false: call has failed. */
 static bool register_identity(struct registering *g)
 {
     struct error e = { .code = OK };
@@ -104,16 +117,38 @@ static bool take_registration(struct registering *g)
     return g->n_modifiers != 0;
 }
 
-static struct rpc_result register_and_submit(struct registering *g)
+/* False: call has failed. */
+static bool register_locked(struct registering *g)
 {
-    struct json_writer *w = g->call->out;
     wallet_lock(g->w);
     const bool made = register_identity(g);
     wallet_unlock(g->w);
+    return made;
+}
+
+/* The wallet spends what was gathered when it hears of it from the mempool. False: call has
+ * failed. */
+static bool submit_gathered(struct registering *g)
+{
+    const struct rpc_wallet_service *s = rpc_wallet_service(g->call);
+    if (!rpc_wallet_submit(g->call, g->w, g->gathered))
+        return false;
+    s->settle(s->ctx);
+    return true;
+}
+
+static struct rpc_result register_and_submit(struct registering *g)
+{
+    struct json_writer *w = g->call->out;
+    bool made = register_locked(g);
+    if (made && !g->tx)
+        made = submit_gathered(g) && register_locked(g);
     if (!made || !rpc_wallet_submit(g->call, g->w, g->tx))
         return rpc_failed(g->call);
     jw_object_open(w);
     jw_put_hash(w, "txid", g->tx->id.b);
+    if (g->gathered)
+        jw_put_hash(w, "gathered", g->gathered->id.b);
     jw_put_text(w, "state", rpc_identity_state_name(STANDS_PENDING));
     jw_object_close(w);
     return rpc_done();
@@ -130,6 +165,7 @@ static struct rpc_result cmd_bcaregister(struct rpc_call *call)
     identity_init(&g.id);
     const struct rpc_result result =
         take_registration(&g) ? register_and_submit(&g) : rpc_failed(call);
+    tx_unref(g.gathered);
     tx_unref(g.tx);
     identity_clear(&g.id);
     wallet_unref(g.w);
@@ -143,8 +179,9 @@ static const struct rpc_command rows[] = {
       .fn = cmd_bcaregister,
       .help = "Registers an identity: a key of its own and modifiers for as many addresses, in a "
               "transaction of at most 800 bytes whose marker output revokes it when it is spent. "
+              "Coins that are too small to fit are gathered in a transaction before it. "
               "A registration that was refused or lost is made anew under the same name.",
-      .result = "{txid, state}",
+      .result = "{txid, gathered (txid, when coins were), state}",
       .example = "alice",
       .params = { { "name", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "Its name in this wallet" },
                   { "modifiers", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,

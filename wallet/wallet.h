@@ -190,6 +190,7 @@ struct wallet_send {
     int32_t height;      /* of the tip, for the self-check under the rules of the next block */
     const struct script_heights *heights; /* of the network, for the same */
     size_t max_size;     /* bytes of the transaction, ERR_RANGE above; 0: any */
+    bool *too_large;     /* whether that was why no coins could be chosen; may be NULL */
     bool change_last;    /* not among the recipients */
     struct span change;  /* script that gets the change; empty: a new key of the wallet */
     struct history_note note;
@@ -202,6 +203,12 @@ struct wallet_send {
  */
 enum err wallet_send(struct wallet *w, const struct wallet_send *s, struct tx **out, int64_t *fee,
                      struct error *e) MUST_CHECK;
+/*
+ * The first step when a payment would be too large: brings coins together in one of the wallet's own
+ * that pays for it (without s->extra). When the mempool has told that to the wallet, s goes through.
+ */
+enum err wallet_gather(struct wallet *w, const struct wallet_send *s, struct tx **out,
+                       struct error *e) MUST_CHECK;
 
 /*
  * What a transaction lacks that somebody else makes: coins besides those that are named, which must

@@ -276,8 +276,9 @@ static enum err insufficient(const struct select_result *r, struct error *e)
     return ERR_NOTFOUND;
 }
 
-static enum err explain(const struct select_result *r, struct error *e)
+static enum err explain(const struct sending *g, struct error *e)
 {
+    const struct select_result *r = &g->chosen;
     switch (r->status) {
     case SELECT_OK:
         return OK;
@@ -287,7 +288,9 @@ static enum err explain(const struct select_result *r, struct error *e)
         return error_set(e, ERR_RANGE, "a recipient would get less than %d satoshi, which is dust",
                          DUST_SATOSHIS);
     case SELECT_TOO_LARGE:
-        return error_set(e, ERR_RANGE, "the transaction would be too large");
+        return error_set(e, ERR_RANGE,
+                         "the transaction would have more than %zu bytes: bring coins together "
+                         "first, by sending them to yourself", g->s->max_size);
     case SELECT_REFUSED:
         return error_set(e, ERR_RANGE, "amounts or a fee rate beyond all limits");
     case SELECT_NOMEM:
@@ -309,11 +312,14 @@ static enum err choose(struct sending *g, struct error *e)
         .fee_sat_per_kb = (uint64_t)s->fee_per_kb,
         .max_to = s->to[0].value == -1 ? 0 : SELECT_NOBODY,
         .must_alone = s->coins != NULL && !g->funds,
+        .max_size = s->max_size,
     };
     for (size_t i = 0; i < s->n; i++)
         r.outputs_size += txbuild_output_size(s->to[i].script.len);
     select_coins(&r, &g->chosen);
-    return explain(&g->chosen, e);
+    if (s->too_large)
+        *s->too_large = g->chosen.status == SELECT_TOO_LARGE;
+    return explain(g, e);
 }
 
 /* --- the transaction --- */
@@ -459,15 +465,6 @@ static enum err check_fee(const struct sending *g, struct error *e)
                      g->chosen.fee, g->s->max_fee);
 }
 
-static enum err check_size(const struct sending *g, const struct tx *tx, struct error *e)
-{
-    if (!g->s->max_size || tx->raw.len <= g->s->max_size)
-        return OK;
-    return error_set(e, ERR_RANGE, "the transaction would have %zu bytes, more than the %zu it may "
-                                   "have: bring coins together first, by sending them to yourself",
-                     tx->raw.len, g->s->max_size);
-}
-
 static enum err send_locked(struct sending *g, struct tx **out, struct error *e)
 {
     struct tx *tx = NULL;
@@ -484,8 +481,6 @@ static enum err send_locked(struct sending *g, struct tx **out, struct error *e)
         rc = check_fee(g, e);
     if (!rc)
         rc = build(g, &tx, e);
-    if (!rc)
-        rc = check_size(g, tx, e);
     if (!rc)
         rc = history_record(g->w->history, tx, &g->s->note, g->w->p.now(), e);
     if (rc) {

@@ -443,15 +443,32 @@ def what_identities_cannot_do_is_said(t):
     equal(rpc.bcaregister("bob")["state"], "pending")
 
 
-@case()
-def a_registration_that_would_be_too_large_is_refused(t):
+def small_coins_alone(t, n):
+    """A node whose wallet has n coins of 100 satoshis, and one that is locked."""
     node = wallet_node(t)
-    small = {node.rpc.getnewaddress(): 0.000001 for _ in range(12)}
-    node.rpc.sendmany("", small)
+    node.rpc.sendmany("", {node.rpc.getnewaddress(): 0.000001 for _ in range(n)})
     grow(node)
     large = [u for u in node.rpc.listunspent() if u["amount"] > 1]
     node.rpc.lockunspent(False, [{"txid": u["txid"], "vout": u["vout"]} for u in large])
-    raises_rpc(-4, lambda: node.rpc.bcaregister("alice", 32, 0.000006), "bring coins together")
+    return node
+
+
+@case()
+def coins_that_are_too_small_are_gathered_before_a_registration(t):
+    node = small_coins_alone(t, 40)
+    made = node.rpc.bcaregister("alice", 32, 0.000006)
+    tx = node.rpc.getrawtransaction(made["txid"], True)
+    check(len(tx["hex"]) // 2 <= 800, "800 bytes at most")
+    check(made["gathered"] in {i["txid"] for i in tx["vin"]}, "pays for it")
+    grow(node)
+    equal(identity(node)["state"], "ready")
+    equal(node.rpc.bcanew("alice", PREFIX)["unused"], 31)
+
+
+@case()
+def coins_that_do_not_even_pay_for_the_gathering_are_too_few(t):
+    node = small_coins_alone(t, 12)
+    raises_rpc(-6, lambda: node.rpc.bcaregister("alice", 32, 0.000006), "more are needed")
     equal(node.rpc.bcalist()["identities"], [])
 
 

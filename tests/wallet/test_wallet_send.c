@@ -501,7 +501,7 @@ static void change_comes_last_and_the_size_is_limited_when_asked(void **state)
         s.change_last = true;
         s.max_size = 200;
         assert_int_equal(wallet_send(r.w, &s, &tx, &fee, &e), ERR_RANGE);
-        assert_non_null(strstr(e.text, "more than the 200"));
+        assert_non_null(strstr(e.text, "more than 200 bytes"));
         s.max_size = 300;
         assert_int_equal(wallet_send(r.w, &s, &tx, &fee, NULL), OK); /* nothing had been spent */
         assert_int_equal(tx->n_out, 3);
@@ -512,6 +512,77 @@ static void change_comes_last_and_the_size_is_limited_when_asked(void **state)
     }
 }
 
+/* Coins that bring little more than their inputs cost. */
+static struct rig with_small_coins(unsigned n)
+{
+    struct rig r = rig_start(&from_phrase);
+    for (unsigned i = 0; i < n; i++) {
+        const struct wallet_key k = new_key(&r, KEYSTORE_RECEIVE);
+        const struct pay_script to = script_of_key(&k);
+        pay_in_block(&r, i + 1, 170, &to);
+    }
+    return r;
+}
+
+static void small_coins_are_gathered_when_they_do_not_fit(void **state)
+{
+    (void)state;
+    struct rig r = with_small_coins(40);
+    const struct pay_script there = foreign_script(7);
+    const struct wallet_recipient to = { script_span(&there), 50, false };
+    struct wallet_send s = request(&r, &to, 1);
+    struct tx *first, *tx;
+    int64_t fee;
+    bool too_large = false;
+    s.max_size = 400;
+    s.min_conf = 0;
+    s.too_large = &too_large;
+    assert_int_equal(wallet_send(r.w, &s, &tx, &fee, NULL), ERR_RANGE);
+    assert_true(too_large);
+    assert_int_equal(wallet_gather(r.w, &s, &first, NULL), OK);
+    assert_valid(&r, first);
+    assert_int_equal(wallet_mempool_add(r.w, first, NULL), OK);
+    assert_int_equal(wallet_send(r.w, &s, &tx, &fee, NULL), OK);
+    assert_false(too_large);
+    assert_valid(&r, tx);
+    assert_true(tx->raw.len <= 400);
+    assert_int_equal(output_to(tx, script_span(&there)), 50);
+    tx_unref(first);
+    tx_unref(tx);
+    rig_stop(&r);
+}
+
+/* Own change that no block has yet is touched last, and before a transaction gets too large. */
+static void larger_coins_are_taken_where_smaller_ones_do_not_fit(void **state)
+{
+    (void)state;
+    struct rig r = with_small_coins(40);
+    const struct pay_script there = foreign_script(7);
+    const struct wallet_recipient to = { script_span(&there), 200, false };
+    struct wallet_send s = request(&r, &to, 1);
+    struct tx *tx, *small;
+    int64_t fee;
+    const struct wallet_key k = new_key(&r, KEYSTORE_RECEIVE);
+    const struct pay_script own = script_of_key(&k);
+    pay_in_block(&r, 77, 100000, &own);
+    assert_int_equal(send_value(&r, 50000, &tx, &fee, NULL), OK);
+    assert_int_equal(wallet_mempool_add(r.w, tx, NULL), OK);
+    s.min_conf = 0;
+    assert_int_equal(wallet_send(r.w, &s, &small, &fee, NULL), OK);
+    assert_true(small->raw.len > 400);
+    wallet_lock(r.w);
+    assert_int_equal(history_abandon(wallet_history(r.w), &small->id, NULL), OK);
+    wallet_unlock(r.w);
+    tx_unref(small);
+    s.max_size = 400;
+    assert_int_equal(wallet_send(r.w, &s, &small, &fee, NULL), OK);
+    assert_true(small->raw.len <= 400);
+    assert_true(txid_equal(&small->in[0].prevout.txid, &tx->id));
+    tx_unref(small);
+    tx_unref(tx);
+    rig_stop(&r);
+}
+
 int main(void)
 {
     ec_init();
@@ -519,6 +590,8 @@ int main(void)
         cmocka_unit_test(what_is_sent_is_valid_and_change_comes_back),
         cmocka_unit_test(a_coin_that_is_none_of_the_wallets_is_spent_with_its_own),
         cmocka_unit_test(change_comes_last_and_the_size_is_limited_when_asked),
+        cmocka_unit_test(small_coins_are_gathered_when_they_do_not_fit),
+        cmocka_unit_test(larger_coins_are_taken_where_smaller_ones_do_not_fit),
         cmocka_unit_test(change_in_the_mempool_is_spent_when_allowed),
         cmocka_unit_test(all_there_is_goes_to_one),
         cmocka_unit_test(recipients_pay_the_fee_and_data_comes_along),
