@@ -1,6 +1,6 @@
 /*
- * Small state files (peers.dat, banlist.dat, anchors.dat, frozen.dat): one frame, replaced as a
- * whole.
+ * Small state files (peers.dat, banlist.dat, anchors.dat, frozen.dat, assigned.dat): one frame,
+ * replaced as a whole.
  *
  *   offset  size  content
  *   0       4     disk magic of the network

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/file.h"
+#include "node/bca_keep.h"
 #include "node/events.h"
 #include "node/feeds.h"
 #include "node/notify.h"
@@ -43,6 +44,7 @@ struct node {
     struct wallet_follow *follow; /* NULL: -disablewallet */
     struct wallets *wallets;
     struct rpc_wallet_service wallet_service;
+    struct bca_keep *keep; /* the same */
     struct causes *causes;
     void (*ready)(void *ctx);
     void *ready_ctx;
@@ -405,7 +407,10 @@ static enum err open_wallets(struct node *n, struct error *e)
         return rc;
     n->wallet_service = wallet_setup_service(n->settings, n->wallets, n->follow);
     n->env.wallets = &n->wallet_service;
-    return wallet_follow_start(n->follow, n->chain, n->wallets, e);
+    rc = wallet_follow_start(n->follow, n->chain, n->wallets, e);
+    if (!rc)
+        rc = bca_keep_open(&n->keep, n->settings, &n->env.assigned, e);
+    return rc ? rc : bca_keep_start(n->keep, &n->env, e);
 }
 
 /* Each step undoes nothing: node_close copes with what was not opened. */
@@ -431,10 +436,13 @@ static enum err node_close(struct node *n, struct error *e)
     feeds_stop(n->feeds);
     if (n->follow)
         wallet_follow_cancel(n->follow);
+    bca_keep_cancel(n->keep);
     chain_stop(n->chain); /* first: RPC threads may wait for it, for hours when they verify the chain */
     rpc_server_stop(n->server);
+    bca_keep_stop(n->keep);
     if (n->follow)
         wallet_follow_stop(n->follow);
+    bca_keep_free(n->keep);
     wallets_free(n->wallets);
     enum err rc = n->chain ? chain_close(n->chain, e) : OK;
     const enum err feeds_rc = feeds_close(n->feeds, rc ? NULL : e);

@@ -3,6 +3,7 @@
 
 #include "base/intmath.h"
 #include "rpc/identity_form.h"
+#include "rpc/identity_link.h"
 
 /* --- bcanew --------------------------------------------------------------------------------- */
 
@@ -16,6 +17,13 @@ static struct rpc_result put_new(struct identity_forming *g)
     jw_put_hex(w, "params", g->made.params.data, g->made.params.len);
     jw_object_close(w);
     return rpc_done();
+}
+
+/* False: call has failed. */
+static bool take_prefix(struct identity_forming *g)
+{
+    return rpc_has(g->call, 1) ? rpc_identity_prefix(g->call, 1, g->view.network, g->prefix)
+                               : rpc_link_default_prefix(g->call, g->view.network, g->prefix);
 }
 
 /* False: call has failed. */
@@ -34,8 +42,7 @@ static struct rpc_result cmd_bcanew(struct rpc_call *call)
     struct identity_forming g;
     rpc_identity_forming_init(&g, call);
     const char *name = rpc_identity_name(call, 0);
-    if (!name || !rpc_identity_prefix(call, 1, g.view.network, g.prefix) ||
-        !take_sec(call, &g.sec))
+    if (!name || !take_prefix(&g) || !take_sec(call, &g.sec))
         return rpc_failed(call);
     g.w = rpc_wallet(call);
     if (!g.w)
@@ -91,7 +98,9 @@ static const struct rpc_command rows[] = {
       .result = "{address, sec, unused, params}",
       .example = "alice 2001:db8:0:1::/64",
       .params = { { "name", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "Of the identity" },
-                  { "prefix", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "The /64 it is formed in" },
+                  { "prefix", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT,
+                    "The /64 it is formed in (default: that of the interface with the default "
+                    "route)" },
                   { "sec", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
                     "0 to 7 (default: as the difficulty of the block allows)" } } },
     { .name = "bcaparams",

@@ -2,7 +2,7 @@
 #include "rpc/commands.h"
 
 #include "base/intmath.h"
-#include "rpc/identity_call.h"
+#include "rpc/identity_link.h"
 
 struct listing {
     struct rpc_call *call;
@@ -33,15 +33,24 @@ static enum err put_identity(void *ctx, const struct identity *id, struct error 
 
 static enum err put_formed(void *ctx, const struct identity_address *a, struct error *e)
 {
-    (void)e;
     struct listing *g = ctx;
     struct json_writer *w = g->call->out;
+    struct assigned_address at;
+    unsigned collisions;
+    const enum err rc = identity_address_collisions(a, &collisions, e);
+    if (rc)
+        return rc;
     jw_object_open(w);
     jw_put_identity_address(w, a->address);
     jw_put_text(w, "name", a->name);
     jw_put_text(w, "state",
                 rpc_identity_address_state_name(rpc_identity_address_state(g->call, a)));
     jw_put_u64(w, "modifier_index", a->modifier);
+    jw_put_u64(w, "collision_count", collisions);
+    if (rpc_link_find(g->call, g->w, a->address, &at)) {
+        jw_put_text(w, "interface", at.interface);
+        jw_put_bool(w, "retired", at.retired != 0);
+    }
     jw_object_close(w);
     return OK;
 }
@@ -90,7 +99,8 @@ static const struct rpc_command rows[] = {
       .result = "{identities:[{name, state:\"unsent\", \"pending\", \"confirming\", \"ready\", "
                 "\"lost\" or \"restored\", confirmations, txid (when sent), public_key, modifiers, unused}...], "
                 "addresses:[{address, name, state:\"ready\", \"confirming\" or \"void\", "
-                "modifier_index}...]}",
+                "modifier_index, collision_count, interface and retired (when on an interface)}"
+                "...]}",
       .example = "" },
 };
 const struct rpc_group rpc_bca_list_commands = { rows, COUNT_OF(rows) };

@@ -18,6 +18,7 @@
 #include "base/cancel.h"
 #include "rpc/json_write.h"
 
+struct assigned;
 struct causes;
 struct candidates;
 struct chain;
@@ -61,6 +62,7 @@ struct rpc_env {
     struct cancel *cancel;       /* set while stopping */
     struct causes *causes;       /* what was noted; may be NULL */
     struct rpc_wallet_service *wallets; /* wallet_call.h; NULL: -disablewallet */
+    struct assigned *assigned;   /* addresses on interfaces; NULL: -disablewallet */
 };
 
 /* The ways a handler can end; made by the functions below alone. */

@@ -24,6 +24,7 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_bca_commands,
     &rpc_bca_register_commands,
     &rpc_bca_address_commands,
+    &rpc_bca_assign_commands,
     &rpc_bca_list_commands,
     &rpc_frozen_commands,
     &rpc_confiscation_commands,

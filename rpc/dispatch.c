@@ -135,7 +135,7 @@ enum rpc_code rpc_invoke(struct rpc_run *run, const char *method, struct json_ob
                          struct buf *message)
 {
     struct rpc_call call = { .env = run->env, .out = run->out, .client_gone = run->client_gone,
-                             .client = run->client };
+                             .client = run->client, .wallet = run->wallet };
     struct jw_mark start = jw_mark(run->out);
     buf_init(&call.message);
     run->broken = false;

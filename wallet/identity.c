@@ -415,6 +415,16 @@ static enum err store_formed(struct keystore *ks, const struct identity *id,
     return rc;
 }
 
+enum err identity_store_address(struct keystore *ks, const struct identity_address *a,
+                                struct error *e)
+{
+    struct buf data;
+    const struct key_record r[] = { record_of_address(a, &data) };
+    const enum err rc = keystore_replace(ks, r, 1, e);
+    buf_clear(&data);
+    return rc;
+}
+
 enum err identity_new_address(struct keystore *ks, struct identity *id,
                               const struct identity_secrets *s, const struct identity_form *form,
                               struct identity_address *out, struct error *e)

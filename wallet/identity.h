@@ -108,6 +108,17 @@ struct identity_form {
 enum err identity_new_address(struct keystore *ks, struct identity *id,
                               const struct identity_secrets *s, const struct identity_form *form,
                               struct identity_address *out, struct error *e) MUST_CHECK;
+/*
+ * What follows an address that another host has (spec bca 6): of the same modifier, with the next
+ * collision count. out is initialized; not stored. ERR_RANGE: it was the third.
+ */
+enum err identity_collided(const struct identity_address *old, struct identity_address *out,
+                           struct error *e) MUST_CHECK;
+enum err identity_address_collisions(const struct identity_address *a, unsigned *count,
+                                     struct error *e) MUST_CHECK;
+/* One that was formed by identity_collided: the use of its modifier is known. */
+enum err identity_store_address(struct keystore *ks, const struct identity_address *a,
+                                struct error *e) MUST_CHECK;
 /* As identity_load. */
 enum err identity_load_address(struct keystore *ks, const uint8_t address[BCA_ADDRESS_SIZE],
                                struct identity_address *out, bool *found,

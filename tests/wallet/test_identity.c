@@ -165,6 +165,48 @@ static void every_modifier_gives_one_address_that_verifies(void **state)
     identity_address_clear(&again);
 }
 
+static void a_duplicate_is_followed_by_two_more_of_its_modifier(void **state)
+{
+    struct fixture *f = *state;
+    const struct bca_policy policy = { .rules = bca_rules_get(BCA_NET_REGTEST) };
+    struct identity_address a[3], again;
+    struct error e = { .code = OK };
+    struct bca_verdict v;
+    unsigned count;
+    bool found;
+    identity_address_init(&again);
+    for (unsigned i = 0; i < 3; i++)
+        identity_address_init(&a[i]);
+    assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &form, &a[0], NULL), OK);
+    for (unsigned i = 1; i < 3; i++) {
+        assert_int_equal(identity_collided(&a[i - 1], &a[i], NULL), OK);
+        assert_int_equal(identity_store_address(store(f), &a[i], NULL), OK);
+        bca_verify(a[i].address, buf_span(&a[i].params), &policy, &v);
+        assert_int_equal(v.result, BCA_VALID);
+        assert_int_equal(v.params.collision_count, i);
+        assert_memory_not_equal(a[i].address, a[i - 1].address, sizeof a[i].address);
+        assert_memory_equal(a[i].address, prefix, sizeof prefix);
+        assert_int_equal(bca_address_sec(a[i].address), bca_address_sec(a[0].address));
+        assert_int_equal(identity_load_address(store(f), a[i].address, &again, &found, NULL), OK);
+        assert_true(found);
+        assert_string_equal(again.name, "alice");
+        assert_int_equal(again.modifier, 0);
+        assert_memory_equal(again.header, f->id.header, sizeof again.header);
+        assert_int_equal(identity_address_collisions(&again, &count, NULL), OK);
+        assert_int_equal(count, i);
+    }
+    assert_int_equal(identity_collided(&a[2], &again, &e), ERR_RANGE);
+    assert_non_null(strstr(e.text, "all three addresses"));
+    again.params.len--;
+    assert_int_equal(identity_collided(&again, &a[1], NULL), ERR_PARSE);
+    struct identity id = loaded(f);
+    assert_int_equal(id.n_used, 1);
+    identity_clear(&id);
+    identity_address_clear(&again);
+    for (unsigned i = 0; i < 3; i++)
+        identity_address_clear(&a[i]);
+}
+
 static enum err count_modifier(void *ctx, const struct identity_address *a, struct error *e)
 {
     (void)e;
@@ -429,6 +471,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(an_identity_is_read_as_it_was_stored),
         T(every_modifier_gives_one_address_that_verifies),
+        T(a_duplicate_is_followed_by_two_more_of_its_modifier),
         T(no_modifier_is_used_twice_whatever_write_fails),
         T(what_does_not_verify_uses_no_modifier),
         T(a_damaged_record_is_an_error_and_no_missing_one),

@@ -1,0 +1,55 @@
+/*
+ * Which addresses this node has put on network interfaces, so that they are there again after a
+ * restart: assigned.dat, in the frame of base/state_file.h. It belongs to the machine and not to a
+ * wallet: a copy of a wallet must not take its addresses along.
+ *
+ * Any thread. A change is on disk, synced, when its function returns OK. Whoever changes what is on
+ * an interface does it between begin and end, which lasts seconds; reading the list waits for the
+ * disk at most.
+ *
+ *   count 2 | each: address 16 | since 8 | retired 8 | interface, owner, name (compact lengths)
+ */
+#ifndef P2P_ASSIGNED_H
+#define P2P_ASSIGNED_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define ASSIGNED_MAX 64
+#define ASSIGNED_TEXT_MAX 64
+
+struct assigned_address {
+    uint8_t address[16];
+    char interface[IF_NAMESIZE];
+    char owner[ASSIGNED_TEXT_MAX + 1]; /* a wallet */
+    char name[ASSIGNED_TEXT_MAX + 1];  /* of the identity in it */
+    int64_t since;                     /* seconds since 1970 */
+    int64_t retired;                   /* the same; 0: in use */
+};
+
+struct assigned;
+
+/* A damaged file is kept as PATH.bad and forgotten. */
+enum err assigned_open(struct assigned **out, const char *path, const uint8_t magic[4],
+                       struct error *e) MUST_CHECK;
+void assigned_free(struct assigned *a); /* NULL is fine */
+
+/* One piece of work at a time, before any lock of a wallet; its thread may begin again in it. */
+void assigned_begin(struct assigned *a);
+void assigned_end(struct assigned *a);
+
+/* A copy of all, oldest first; room for ASSIGNED_MAX. */
+size_t assigned_list(struct assigned *a, struct assigned_address *out);
+bool assigned_find(struct assigned *a, const uint8_t address[16], struct assigned_address *out);
+/* In place of the one at `old` (NULL: of the one with its own address), or as a new one. ERR_RANGE:
+ * there are ASSIGNED_MAX. ERR_EXISTS: it is there beside the old one. */
+enum err assigned_put(struct assigned *a, const uint8_t *old, const struct assigned_address *in,
+                      struct error *e) MUST_CHECK;
+enum err assigned_remove(struct assigned *a, const uint8_t address[16],
+                         struct error *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * Addresses of identities on network interfaces: duplicate address detection and what follows it
+ * (spec bca 6 step 5), and the prefix that addresses are formed in when none is given. What is on
+ * an interface is remembered in env->assigned before it is put there. These wait for the kernel,
+ * for seconds: waiters, and the thread that keeps addresses.
+ */
+#ifndef RPC_IDENTITY_LINK_H
+#define RPC_IDENTITY_LINK_H
+
+#include "p2p/assigned.h"
+#include "rpc/identity_call.h"
+
+#define LINK_RETIRED_S (2 * 86400) /* how long a replaced address stays at most (RFC 8981) */
+
+/* --- false: call has failed --- */
+
+/* Of the interface that carries the default route. */
+bool rpc_link_default_prefix(struct rpc_call *call, enum bca_network network,
+                             uint8_t prefix[BCA_PREFIX_SIZE]);
+/* Of an interface: the preferred one when it has it, else another. */
+bool rpc_link_prefix(struct rpc_call *call, enum bca_network network, const char *interface,
+                     const uint8_t preferred[BCA_PREFIX_SIZE], uint8_t prefix[BCA_PREFIX_SIZE]);
+/* This node can assign addresses. */
+bool rpc_link_ready(struct rpc_call *call);
+/*
+ * Puts an address that the wallet has stored on an interface; a becomes the one that is there,
+ * which is another when hosts on the link had it. Between assigned_begin and assigned_end.
+ */
+bool rpc_link_assign(struct rpc_call *call, struct wallet *w, const char *interface,
+                     struct identity_address *a);
+/* Takes it off and forgets it. As above. */
+bool rpc_link_release(struct rpc_call *call, const struct assigned_address *at);
+/* It is to be used no longer: it goes when its sessions end, after LINK_RETIRED_S at the latest. */
+bool rpc_link_retire(struct rpc_call *call, const struct assigned_address *at);
+/* Member "collision_count". */
+bool rpc_link_put_collisions(struct rpc_call *call, const struct identity_address *a);
+
+/* An address that is assigned and in use, of this wallet. */
+bool rpc_link_find(struct rpc_call *call, struct wallet *w,
+                   const uint8_t address[BCA_ADDRESS_SIZE], struct assigned_address *out);
+
+#endif

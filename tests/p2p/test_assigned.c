@@ -1,0 +1,193 @@
+#include "tests/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/state_file.h"
+#include "p2p/assigned.h"
+
+static const uint8_t magic[4] = { 0xfa, 0xbf, 0xb5, 0xda };
+
+struct place {
+    char *dir, *path;
+};
+
+static int set_up(void **state)
+{
+    struct place *p = calloc(1, sizeof *p);
+    p->dir = test_dir_make();
+    p->path = path_join(p->dir, "assigned.dat");
+    *state = p;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct place *p = *state;
+    test_dir_remove(p->dir);
+    free(p->path);
+    free(p);
+    return 0;
+}
+
+static struct assigned *reopen(const struct place *p, struct assigned *a)
+{
+    assigned_free(a);
+    assert_int_equal(assigned_open(&a, p->path, magic, NULL), OK);
+    return a;
+}
+
+static struct assigned_address entry(uint8_t n)
+{
+    struct assigned_address a = { .interface = "eth0", .owner = "default", .name = "alice",
+                                  .since = 1000 + n };
+    memset(a.address, n, sizeof a.address);
+    return a;
+}
+
+static void what_is_put_is_there_after_a_restart(void **state)
+{
+    const struct place *p = *state;
+    struct assigned_address found, list[ASSIGNED_MAX];
+    struct assigned *a = reopen(p, NULL);
+    const struct assigned_address one = entry(1), two = entry(2);
+    assert_int_equal(assigned_list(a, list), 0);
+    assert_int_equal(assigned_put(a, NULL, &one, NULL), OK);
+    assert_int_equal(assigned_put(a, NULL, &two, NULL), OK);
+    a = reopen(p, a);
+    assert_int_equal(assigned_list(a, list), 2);
+    assert_memory_equal(list[0].address, one.address, 16);
+    assert_true(assigned_find(a, two.address, &found));
+    assert_string_equal(found.interface, "eth0");
+    assert_string_equal(found.owner, "default");
+    assert_string_equal(found.name, "alice");
+    assert_int_equal(found.since, 1002);
+    assert_int_equal(found.retired, 0);
+    assigned_free(a);
+}
+
+static void one_takes_the_place_of_another(void **state)
+{
+    const struct place *p = *state;
+    struct assigned_address found, list[ASSIGNED_MAX];
+    struct assigned *a = reopen(p, NULL);
+    struct assigned_address one = entry(1), two = entry(2), three = entry(3);
+    assert_int_equal(assigned_put(a, NULL, &one, NULL), OK);
+    assert_int_equal(assigned_put(a, NULL, &two, NULL), OK);
+    assert_int_equal(assigned_put(a, one.address, &three, NULL), OK);
+    one = three;
+    one.retired = 5;
+    assert_int_equal(assigned_put(a, NULL, &one, NULL), OK);
+    assert_int_equal(assigned_put(a, two.address, &three, NULL), ERR_EXISTS);
+    a = reopen(p, a);
+    assert_int_equal(assigned_list(a, list), 2);
+    assert_memory_equal(list[0].address, three.address, 16);
+    assert_int_equal(list[0].retired, 5);
+    one = entry(1);
+    assert_false(assigned_find(a, one.address, &found));
+    assigned_free(a);
+}
+
+static void what_is_removed_stays_away(void **state)
+{
+    const struct place *p = *state;
+    struct assigned_address list[ASSIGNED_MAX];
+    struct assigned *a = reopen(p, NULL);
+    for (uint8_t i = 1; i <= 3; i++) {
+        const struct assigned_address in = entry(i);
+        assert_int_equal(assigned_put(a, NULL, &in, NULL), OK);
+    }
+    const struct assigned_address two = entry(2);
+    assert_int_equal(assigned_remove(a, two.address, NULL), OK);
+    assert_int_equal(assigned_remove(a, two.address, NULL), OK);
+    a = reopen(p, a);
+    assert_int_equal(assigned_list(a, list), 2);
+    assert_int_equal(list[0].address[0], 1);
+    assert_int_equal(list[1].address[0], 3);
+    assigned_free(a);
+}
+
+/* Heap. */
+static char *moved_name(const char *dir)
+{
+    struct buf b;
+    buf_init(&b);
+    buf_printf(&b, "%s.moved", dir);
+    buf_put_u8(&b, 0);
+    return (char *)buf_take(&b, &(size_t){ 0 });
+}
+
+static void a_write_that_fails_changes_nothing(void **state)
+{
+    const struct place *p = *state;
+    struct assigned_address found, list[ASSIGNED_MAX];
+    struct assigned *a = reopen(p, NULL);
+    const struct assigned_address one = entry(1), two = entry(2), three = entry(3);
+    assert_int_equal(assigned_put(a, NULL, &one, NULL), OK);
+    assert_int_equal(assigned_put(a, NULL, &two, NULL), OK);
+    char *moved = moved_name(p->dir);
+    assert_int_equal(rename(p->dir, moved), 0);
+    assert_int_not_equal(assigned_put(a, NULL, &three, NULL), OK);
+    assert_int_not_equal(assigned_put(a, one.address, &three, NULL), OK);
+    assert_int_not_equal(assigned_remove(a, one.address, NULL), OK);
+    assert_int_equal(rename(moved, p->dir), 0);
+    free(moved);
+    assert_int_equal(assigned_list(a, list), 2);
+    assert_memory_equal(list[0].address, one.address, 16);
+    assert_memory_equal(list[1].address, two.address, 16);
+    assert_false(assigned_find(a, three.address, &found));
+    assigned_free(a);
+}
+
+static void there_is_a_limit(void **state)
+{
+    const struct place *p = *state;
+    struct assigned *a = reopen(p, NULL);
+    struct assigned_address in = entry(1);
+    for (unsigned i = 0; i < ASSIGNED_MAX; i++) {
+        in.address[0] = (uint8_t)i;
+        assert_int_equal(assigned_put(a, NULL, &in, NULL), OK);
+    }
+    in.address[1] = 77;
+    assert_int_equal(assigned_put(a, NULL, &in, NULL), ERR_RANGE);
+    in.address[1] = 1;
+    assert_int_equal(assigned_put(a, NULL, &in, NULL), OK); /* one that is there */
+    assigned_free(a);
+}
+
+static void a_damaged_file_is_set_aside(void **state)
+{
+    const struct place *p = *state;
+    static const struct state_file_kind kind = { "ASGN", 1 };
+    static const char *const payloads[] = { "", "0100", "ffff", "000001", "010000" };
+    struct assigned_address list[ASSIGNED_MAX];
+    for (size_t i = 0; i < sizeof payloads / sizeof *payloads; i++) {
+        struct buf b, part = unhex(payloads[i]);
+        buf_init(&b);
+        state_file_begin(&b, &kind, magic);
+        buf_put(&b, part.data, part.len);
+        assert_int_equal(state_file_commit(p->path, &b, NULL), OK);
+        struct assigned *a = reopen(p, NULL);
+        assert_int_equal(assigned_list(a, list), 0);
+        assert_int_not_equal(access(p->path, F_OK), 0);
+        assigned_free(a);
+        buf_clear(&part);
+        buf_clear(&b);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_is_put_is_there_after_a_restart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_takes_the_place_of_another, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_removed_stays_away, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_write_that_fails_changes_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(there_is_a_limit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_damaged_file_is_set_aside, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
