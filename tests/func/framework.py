@@ -84,20 +84,31 @@ def raises_rpc(code, call, text=None):
 
 
 def within(seconds):
-    """The time in which this machine, as busy as it is, does what an idle one does in `seconds`."""
-    return seconds * SCALE * max(1, os.getloadavg()[0] / os.cpu_count())
+    """The time in which this machine, as busy as it is, does what an idle one does in `seconds`. The
+    load is that of the last minute and knows nothing of a burst: hence twice the time at least."""
+    return seconds * SCALE * max(2, 1.5 * os.getloadavg()[0] / os.cpu_count())
 
 
 def wait_until(predicate, timeout=30, what="condition", pause=0.05):
-    timeout = within(timeout)
-    end = time.monotonic() + timeout
+    started = time.monotonic()
     while True:
         value = predicate()
         if value:
             return value
-        if time.monotonic() > end:
-            raise AssertionError(f"{what} not reached in {timeout:.1f} s")
+        waited = time.monotonic() - started
+        if waited > within(timeout):  # as busy as it has become meanwhile
+            raise AssertionError(f"{what} not reached in {waited:.1f} s")
         time.sleep(pause)
+
+
+def steady(value, seconds=0.3):
+    """Waits until it stays the same for so long, above 0."""
+    seen, since = value(), time.monotonic()
+    while not seen or time.monotonic() - since < seconds:
+        time.sleep(0.05)
+        now = value()
+        if now != seen:
+            seen, since = now, time.monotonic()
 
 
 def vector(name):
@@ -119,21 +130,24 @@ def unpacked(name, directory):
 
 # --- ports ---------------------------------------------------------------------------------------
 
-_ports_given = set()
+_reservations = []  # open until this process ends
 
 
 def free_port():
-    """A port outside the kernel's ephemeral range that nobody listens on."""
+    """A port outside the kernel's ephemeral range that nobody listens on. It stays ours while its
+    daemon is away: a name among the abstract sockets of the machine tells the other test files."""
     while True:
         port = random.SystemRandom().randrange(12000, 30000)
-        if port in _ports_given:
+        name = socket.socket(socket.AF_UNIX)
+        try:
+            name.bind(f"\0bsvpeer-test-port-{port}")
+            for family, address in ((socket.AF_INET6, "::1"), (socket.AF_INET, "127.0.0.1")):
+                with socket.socket(family) as probe:
+                    probe.bind((address, port))
+        except OSError:
+            name.close()
             continue
-        with socket.socket(socket.AF_INET6) as probe:
-            try:
-                probe.bind(("::1", port))
-            except OSError:
-                continue
-        _ports_given.add(port)
+        _reservations.append(name)
         return port
 
 
@@ -289,7 +303,7 @@ class Node:
         return self
 
     def wait_ready(self, timeout=30):
-        end = time.monotonic() + timeout
+        started = time.monotonic()
         while True:
             if self.process and self.process.poll() is not None:
                 raise AssertionError(f"bsvpeerd ended with {self.process.returncode}: "
@@ -301,16 +315,17 @@ class Node:
             except RpcError as error:
                 if error.code != -28 and error.status != 401:
                     raise
-            if time.monotonic() > end:
-                raise AssertionError(f"no answer from bsvpeerd in {timeout} s; log:\n"
+            if time.monotonic() - started > within(timeout):
+                raise AssertionError(f"no answer from bsvpeerd in {within(timeout):.0f} s; log:\n"
                                      + self.log()[-2000:])
             time.sleep(0.03)
 
     def wait_exit(self, timeout=60):
+        timeout = within(timeout)
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"bsvpeerd still runs after {timeout} s; log:\n"
+            raise AssertionError(f"bsvpeerd still runs after {timeout:.0f} s; log:\n"
                                  + self.log()[-2000:]) from None
 
     def stop(self, timeout=60):
@@ -344,8 +359,19 @@ class Node:
         if self.network != "main":
             line.append("-" + self.network)
         done = subprocess.run(line + list(options) + [str(a) for a in args], input=stdin,
-                              capture_output=True, text=True, timeout=timeout, check=False)
+                              capture_output=True, text=True, timeout=within(timeout), check=False)
         return done.returncode, done.stdout, done.stderr
+
+    def cpu_seconds(self):
+        """CPU time it has used so far."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def wait_busy(self, seconds=0.1):
+        """Until it has worked for so long: what was asked of it from another thread is under way."""
+        before = self.cpu_seconds()
+        wait_until(lambda: self.cpu_seconds() - before >= seconds, 30, "work", pause=0.01)
 
     def memory(self, field="VmRSS"):
         """Bytes from /proc: VmRSS now, VmHWM at most since the last reset_peak_memory."""

@@ -7,7 +7,7 @@ import threading
 import time
 
 from blocks import (Header, compact, display, from_display, read_compact, sha256d, var_bytes)
-from framework import wait_until
+from framework import wait_until, within
 
 MAGIC = {"main": bytes.fromhex("e3e1f3e8"), "regtest": bytes.fromhex("dab5bffa"),
          "testnet": bytes.fromhex("f4e5f3f4"), "stn": bytes.fromhex("fbcec4f9")}
@@ -292,9 +292,9 @@ class Peer:
                 raise Closed()
             self.buffer += chunk
 
-    def receive(self, timeout=30):
+    def receive(self, timeout=None):
         """The next message as (command, payload); checks magic and checksum."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + (within(30) if timeout is None else timeout)
         self._fill(24, deadline)
         head = bytes(self.buffer[:24])
         if head[:4] != self.magic:
@@ -323,15 +323,19 @@ class Peer:
             for c, p in self.seen:
                 if c == command and (match is None or match(p)):
                     return p
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + within(timeout)
         while True:
             try:
                 got, payload = self.receive(max(0.001, deadline - time.monotonic()))
             except Silence:
-                raise Silence(f"no {command} in {timeout} s; seen: "
+                raise Silence(f"no {command} in {within(timeout):.1f} s; seen: "
                               + " ".join(c for c, _ in self.seen[-20:])) from None
             if got == command and (match is None or match(payload)):
                 return payload
+
+    def count(self, command):
+        """How many of these have come."""
+        return sum(c == command for c, _ in self.seen)
 
     def collect(self, seconds):
         """Everything that comes within the time; stops early when the connection ends."""
@@ -353,7 +357,7 @@ class Peer:
 
     def is_closed(self, timeout=30):
         """True when the other side ends the connection in time."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + within(timeout)
         try:
             while True:
                 self.receive(max(0.001, deadline - time.monotonic()))
@@ -405,7 +409,7 @@ class Listener:
         self.peers = []
 
     def accept(self, timeout=20, handshake=True):
-        self.socket.settimeout(timeout)
+        self.socket.settimeout(within(timeout))
         sock, _ = self.socket.accept()
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         peer = Peer(sock, self.network)

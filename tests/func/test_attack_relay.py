@@ -6,7 +6,7 @@ import threading
 import time
 
 from events import read_events
-from framework import LONG, RpcError, case, check, equal, main
+from framework import LONG, RpcError, case, check, equal, main, within
 from p2p import MSG_TX, inventory, parse_inventory, parse_reject
 from txs import coin, fan_out, id_of, mine, move, node_with_coins, pool, send
 
@@ -15,21 +15,20 @@ from txs import coin, fan_out, id_of, mine, move, node_with_coins, pool, send
 
 @case(timeout=120)
 def attack_b2_a_withheld_transaction_comes_from_who_has_it(t):
-    """Three announce it first, among many that do not exist, and never deliver."""
+    """Ten announce it first, among many that do not exist, and never deliver."""
     node, chain = node_with_coins(t)
     tx = move(coin(chain, 1))
-    for _ in range(3):
+    for _ in range(10):
         attacker = t.peer(node)
         attacker.send("inv", inventory((MSG_TX, tx.txid())))
-        for _ in range(2):
-            attacker.send("inv", inventory(*[(MSG_TX, os.urandom(32)) for _ in range(10000)]))
+        attacker.send("inv", inventory(*[(MSG_TX, os.urandom(32)) for _ in range(10000)]))
         attacker.ping()
     honest = t.peer(node)
     honest.send("inv", inventory((MSG_TX, tx.txid())))
     started = time.monotonic()
     honest.wait_for("getdata", 30, match=lambda p: (MSG_TX, tx.txid()) in parse_inventory(p))
     took = time.monotonic() - started
-    check(took < 5, "asked after %.1f s: one time-out of 2 s, not one for each of them" % took)
+    check(took < 10, "asked after %.1f s: one time-out of 2 s, not one for each of them" % took)
     honest.send("tx", tx.serialize())
     t.wait(lambda: pool(node) == {id_of(tx)}, what="it is here")
 
@@ -89,7 +88,7 @@ def attack_b3_what_silent_listeners_have_not_heard_stays_small(t):
         told = info["bytessent_per_msg"].get("inv", 0)
         check(told <= 2 * BLOCKS * 61, "beside blocks nothing is queued for who does not read: %d" % told)
         check(0 < info["txninvsize"] <= QUEUE, "%d wait" % info["txninvsize"])
-    check(busy < 2 * idle + 0.2, "blocks are told in %.3f s, idle in %.3f s" % (busy, idle))
+    check(busy < 2 * idle + within(0.2), "blocks are told in %.3f s, idle in %.3f s" % (busy, idle))
     check(node.memory_rise(before) < 50 * 10**6 + 2000 * FLOOD, "memory")
 
 

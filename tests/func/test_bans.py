@@ -1,4 +1,5 @@
 """Ban list, whitelist, limits of connections and eviction (spec p2p 6, 7)."""
+import os
 import time
 
 from framework import ADDRESS, case, check, equal, is_in, main, raises_rpc, wait_until
@@ -36,10 +37,11 @@ def bans_survive_restarts_and_crashes(t):
     node.rpc.setban("2001:db8:2::/48", "add", 1)
     node.restart()
     is_in("2001:db8:1::/48", [r["address"] for r in node.rpc.listbanned()])
-    time.sleep(1.2)
-    equal([r["address"] for r in node.rpc.listbanned()], ["2001:db8:1::/48"], "the other has run out")
+    wait_until(lambda: [r["address"] for r in node.rpc.listbanned()] == ["2001:db8:1::/48"], 5,
+               "the other has run out")
+    before = os.stat(node.file("banlist.dat")).st_ino
     node.rpc.setban("2001:db8:3::/48", "add", 5000)
-    time.sleep(0.5)  # the file is written by another thread
+    wait_until(lambda: os.stat(node.file("banlist.dat")).st_ino != before, 10, "written by another thread")
     node.kill()
     node.start()
     equal(len(node.rpc.listbanned()), 2, "bans by RPC are written soon")
@@ -71,7 +73,6 @@ def damaged_ban_list_does_not_stop_the_start(t):
     node = t.node()
     node.rpc.setban("2001:db8:1::/48", "add", 5000)
     node.stop()
-    import os
     for name in os.listdir(node.net_directory):
         if "ban" in name or "peers" in name or "anchor" in name:
             with open(node.file(name), "r+b") as file:

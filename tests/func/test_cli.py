@@ -87,7 +87,7 @@ def rpcwait_waits_for_the_node(t):
     time.sleep(1.2)
     equal(results, [], "it waits")
     node.start()
-    waiting.join(10)
+    waiting.join(60)
     equal(results, [(0, "0\n", "")])
 
 

@@ -181,8 +181,8 @@ def the_oldest_are_deleted_and_slow_clients_cut_off(t):
     f = follower(t, node)
     made = 50
     while info(node)["oldest"] < 25000:
-        node.rpc.generatetoaddress(1000, ADDRESS)
-        made += 1000
+        node.rpc.generatetoaddress(500, ADDRESS)
+        made += 500
         check(made < 60000, "old events are deleted")
         check(sum(os.path.getsize(p) for p in glob.glob(node.file("events", "*"))) < 1_200_000, "size on disk")
     caught_up(f, 60)

@@ -342,7 +342,7 @@ def a_long_poll_ends_with_the_next_block(t):
     equal(answers, [], "they wait")
     block, = node.rpc.generatetoaddress(1, ADDRESS)
     for thread in waiting:
-        thread.join(10)
+        thread.join(60)
     equal([a["previousblockhash"] for a in answers], [block] * 3)
     # One of an older tip is answered at once.
     start = time.monotonic()
@@ -386,7 +386,7 @@ def many_may_poll_and_a_stop_ends_them(t):
     check(time.monotonic() - start < within(0.5), "workers are free")
     node.stop(timeout=20)
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     equal(len(ended), 10)
 
 
@@ -487,7 +487,7 @@ def a_block_is_answered_while_transactions_keep_coming(t):
     finally:
         stop.set()
         for thread in threads:
-            thread.join(30)
+            thread.join(60)
 
 
 # --- numbers -------------------------------------------------------------------------------------

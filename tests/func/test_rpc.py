@@ -332,14 +332,14 @@ def waiting_for_blocks(t):
     thread.start()
     time.sleep(0.2)
     node.rpc.generatetoaddress(1, ADDRESS)
-    thread.join(5)
+    thread.join(60)
     equal(results, [{"hash": node.tip(), "height": 3}])
-    thread = threading.Thread(target=lambda: results.append(other.waitfornewblock(20000)))
+    thread = threading.Thread(target=lambda: results.append(other.waitfornewblock(60000)))
     thread.start()
-    time.sleep(0.2)
-    node.rpc.generatetoaddress(1, ADDRESS)
-    thread.join(5)
-    equal(results[-1]["height"], 4)
+    while thread.is_alive():  # it may begin to wait later than a block comes
+        node.rpc.generatetoaddress(1, ADDRESS)
+        thread.join(0.2)
+    check(4 <= results[-1]["height"] <= node.rpc.getblockcount(), "a new block")
 
 
 @case()
@@ -356,7 +356,7 @@ def stop_does_not_wait_for_waiters(t):
     time.sleep(0.2)
     started = time.monotonic()
     node.stop()
-    check(time.monotonic() - started < 10, "stopped at once")
+    check(time.monotonic() - started < within(10), "stopped at once")
 
 
 @case()

@@ -7,7 +7,7 @@ import threading
 import time
 
 from blocks import ANYONE, Tx, TxIn, TxOut, coinbase, push, spend
-from framework import Rpc, RpcError, case, check, equal, main, raises_rpc
+from framework import Rpc, RpcError, case, check, equal, main, raises_rpc, within
 from txs import (FEE, KEY, MATURE, coin, hex_of, id_of, mine, move, node_with_coins, output, pool,
                  send)
 
@@ -133,11 +133,11 @@ def a_stop_does_not_wait_for_a_script_that_is_being_judged(t):
 
     thread = threading.Thread(target=client)
     thread.start()
-    time.sleep(1)
+    node.wait_busy(0.3)
     equal(answers, [], "answers while the script runs")
     started = time.monotonic()
     node.stop()
-    check(time.monotonic() - started < 10, "a quick stop")
+    check(time.monotonic() - started < within(10), "a quick stop")
     thread.join()
     check(isinstance(answers[0], Exception), f"no acceptance: {answers}")
 

@@ -1,7 +1,7 @@
 """What a node serves: getheaders, getblocks, getdata, announcements (spec p2p 3, 5, 8)."""
 import time
 
-from framework import ADDRESS, case, check, equal, main, wait_until
+from framework import ADDRESS, case, check, equal, main, steady, wait_until
 from blocks import Chain, display, from_display, sha256d, GENESIS_HASH_HEX
 from p2p import (MSG_BLOCK, Closed, inventory, locator_payload, parse_headers, parse_inventory)
 
@@ -116,7 +116,7 @@ def reader_that_does_not_read_stops_being_served(t):
     many = inventory(*[(MSG_BLOCK, hashes[1 + i % 10]) for i in range(20000)])
     for _ in range(5):
         peer.send("getdata", many)
-    time.sleep(2)
+    steady(lambda: peer.info(node)["bytessent"])
     check(node.memory_rise(before) < 32 << 20, f"grew by {node.memory_rise(before)}")
     other = t.peer(node)
     other.ping(timeout=2)

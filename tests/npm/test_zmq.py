@@ -48,16 +48,27 @@ class Subscriber:
             node.rpc.generatetoaddress(1, ADDRESS)
             time.sleep(0.1)
             return {m["topic"] for m in self.messages} >= set(topics)
-        wait_until(heard, 20, f"messages of {topics}", pause=0.2)
-        return self.quiet()
+        wait_until(heard, 20, f"messages of {topics}")
+        return self.after_tip(node, *topics)
 
-    def quiet(self):
-        """How many messages there are when no more come."""
-        while True:
-            n = len(self.messages)
-            time.sleep(0.4)
-            if len(self.messages) == n:
-                return n
+    def after_tip(self, node, *topics):
+        """How many messages there are when those about the newest block and its coinbase have come."""
+        tip = node.rpc.getblock(node.tip(), 2)
+        first = tip["tx"][0]
+        about = {"hashblock": tip["hash"], "rawblock": node.rpc.getblock(tip["hash"], 0),
+                 "hashtx": first["txid"], "rawtx": first["hex"]}
+        for topic in topics:
+            wait_until(lambda: about[topic.rstrip("2")] in self.of(topic), 20, topic)  # pylint: disable=cell-var-from-loop
+        return len(self.messages)
+
+    def expect(self, start, topic, wanted):
+        """The messages of a topic from that place on, awaited until they are as many."""
+        self.wait(start, topic, len(wanted))
+        equal(self.of(topic, start), wanted, topic)
+
+    def wait(self, start, topic, count):
+        wait_until(lambda: len(self.of(topic, start)) >= count, 20, f"{count} messages of {topic}")
+        return self.of(topic, start)
 
 
 def address():
@@ -93,13 +104,12 @@ def blocks_and_reorganisations(t):
     s = Subscriber(t, first, second)
     at = s.listens(node, "hashblock", "rawblock", "hashblock2", "rawblock2")
     made = node.rpc.generatetoaddress(3, ADDRESS)
-    s.quiet()
     for topic in ("hashblock", "hashblock2"):
-        equal(s.of(topic, at), made)
+        s.expect(at, topic, made)
     for topic in ("rawblock", "rawblock2"):
-        equal(s.of(topic, at), [node.rpc.getblock(h, 0) for h in made])
+        s.expect(at, topic, [node.rpc.getblock(h, 0) for h in made])
     # A branch of two overtakes: the new tip alone, and each block of it.
-    at = s.quiet()
+    at = len(s.messages)
     parent = node.rpc.getblockheader(made[1])
     branch, previous, height = [], parent["hash"], parent["height"]
     for i in range(2):
@@ -109,9 +119,8 @@ def blocks_and_reorganisations(t):
         previous = block.hash_hex
         branch.append(previous)
     equal(node.tip(), branch[-1])
-    s.quiet()
-    equal(s.of("hashblock", at), [branch[-1]])
-    equal(s.of("hashblock2", at), branch)
+    s.expect(at, "hashblock2", branch)
+    s.expect(at, "hashblock", [branch[-1]])
     numbered(s.messages)
 
 
@@ -120,30 +129,29 @@ def transactions(t):
     at = address()
     node, chain = node_with_coins(t, *publishing(("hashtx", "rawtx", "hashtx2", "rawtx2"), at))
     s = Subscriber(t, at)
-    s.listens(node, "hashtx", "rawtx", "hashtx2", "rawtx2")
+    before, more = s.listens(node, "hashtx", "rawtx", "hashtx2", "rawtx2"), node.rpc.getblockcount() - chain.height
     node.rpc.invalidateblock(node.rpc.getblockhash(chain.height + 1))
-    start = s.quiet()
+    s.wait(before, "hashtx", more), s.wait(before, "rawtx", more)
+    start = len(s.messages)
     tx, direct = move(coin(chain, 1)), move(coin(chain, 2))
     send(node, tx)
-    s.quiet()
     for topic in ("hashtx", "hashtx2"):
-        equal(s.of(topic, start), [id_of(tx)], topic)
+        s.expect(start, topic, [id_of(tx)])
     for topic in ("rawtx", "rawtx2"):
-        equal(s.of(topic, start), [hex_of(tx)], topic)
+        s.expect(start, topic, [hex_of(tx)])
     start = len(s.messages)
     block = mine(node, chain, tx, direct)  # one known, one and the coinbase not
     ids = [id_of(x) for x in block.txs]
-    s.quiet()
-    equal(s.of("hashtx", start), ids)
-    equal(s.of("rawtx", start), [hex_of(x) for x in block.txs])
-    equal(s.of("hashtx2", start), [ids[0], ids[2]])
-    equal(s.of("rawtx2", start), [hex_of(block.txs[0]), hex_of(direct)])
+    s.expect(start, "hashtx", ids)
+    s.expect(start, "rawtx", [hex_of(x) for x in block.txs])
+    s.expect(start, "hashtx2", [ids[0], ids[2]])
+    s.expect(start, "rawtx2", [hex_of(block.txs[0]), hex_of(direct)])
     start = len(s.messages)
     node.rpc.invalidateblock(block.hash_hex)  # back to the mempool
-    s.quiet()
-    equal(s.of("hashtx", start)[:3], ids)
-    equal(sorted(s.of("hashtx", start)[3:]), sorted(ids[1:]))
-    equal(sorted(s.of("hashtx2", start)), sorted(ids[1:]))
+    told = s.wait(start, "hashtx", 5)
+    equal(told[:3], ids)
+    equal(sorted(told[3:]), sorted(ids[1:]))
+    equal(sorted(s.wait(start, "hashtx2", 2)), sorted(ids[1:]))
     numbered(s.messages)
 
 
@@ -152,27 +160,25 @@ def what_leaves_the_mempool(t):
     at = address()
     node, chain = node_with_coins(t, *publishing(("discardedfrommempool", "removedfrommempoolblock", "hashblock"), at))
     s = Subscriber(t, at)
-    s.listens(node, "hashblock")
+    start = s.listens(node, "hashblock")
     node.rpc.invalidateblock(node.rpc.getblockhash(chain.height + 1))
-    start = s.quiet()
     mined, replaced = move(coin(chain, 1)), move(coin(chain, 2))
     send(node, mined)
     send(node, replaced)
     other = move(coin(chain, 2), fee=3000)
     block = mine(node, chain, mined, other)
-    s.quiet()
-    equal(s.of("removedfrommempoolblock", start), [{"reason": "included-in-block", "txid": id_of(mined)}])
-    equal(s.of("discardedfrommempool", start),
-          [{"txid": id_of(replaced), "reason": "collision-in-block-tx",
-            "collidedWith": {"txid": id_of(other), "size": len(other.serialize()), "hex": hex_of(other)},
-            "blockhash": block.hash_hex}])
+    s.expect(start, "removedfrommempoolblock", [{"reason": "included-in-block", "txid": id_of(mined)}])
+    s.expect(start, "discardedfrommempool",
+             [{"txid": id_of(replaced), "reason": "collision-in-block-tx",
+               "collidedWith": {"txid": id_of(other), "size": len(other.serialize()), "hex": hex_of(other)},
+               "blockhash": block.hash_hex}])
     # A spend of a coinbase that a reorganisation makes young again.
-    start = s.quiet()
+    start = len(s.messages)
     young = move(coin(chain, chain.height - 99))
     send(node, young)
     node.rpc.invalidateblock(block.hash_hex)
-    s.quiet()
-    is_in({"reason": "reorg", "txid": id_of(young)}, s.of("removedfrommempoolblock", start))
+    wait_until(lambda: {"reason": "reorg", "txid": id_of(young)} in s.of("removedfrommempoolblock", start), 20,
+               "the young one leaves")
 
 
 @case(timeout=90)
@@ -180,8 +186,7 @@ def invalid_transactions(t):
     at = address()
     node, chain = node_with_coins(t, *publishing(("invalidtx", "hashblock"), at))
     s = Subscriber(t, at)
-    s.listens(node, "hashblock")
-    start = s.quiet()
+    start = s.listens(node, "hashblock")
     good, conflicting = move(coin(chain, 1)), move(coin(chain, 1), fee=3000)
     orphan = move(output(move(coin(chain, 5))))
     greedy = Tx([TxIn(coin(chain, 3)[0], 0)], [TxOut(coin(chain, 3)[2] + 1, ANYONE)])
@@ -191,8 +196,7 @@ def invalid_transactions(t):
             send(node, tx)
         except RpcError as error:
             is_in(error.code, (-25, -26))
-    s.quiet()
-    got = s.of("invalidtx", start)
+    got = s.wait(start, "invalidtx", 3)
     equal([m["txid"] for m in got], [id_of(x) for x in (conflicting, orphan, greedy)])
     equal(list(got[0]), ["fromBlock", "source", "txid", "size", "hex", "isInvalid", "isValidationError",
                          "isMissingInputs", "isDoubleSpendDetected", "isMempoolConflictDetected", "isNonFinal",
@@ -210,8 +214,7 @@ def invalid_transactions_of_blocks(t):
     at = address()
     node, chain = node_with_coins(t, *publishing(("invalidtx", "hashblock"), at))
     s = Subscriber(t, at)
-    s.listens(node, "hashblock")
-    start = s.quiet()
+    start = s.listens(node, "hashblock")
     good = move(coin(chain, 1))
     greedy = Tx([TxIn(coin(chain, 2)[0], 0)], [TxOut(coin(chain, 2)[2] + 1, ANYONE)])
     failing = move(coin(chain, 3), unlock=b"\x00\x69")  # OP_FALSE OP_VERIFY
@@ -219,8 +222,7 @@ def invalid_transactions_of_blocks(t):
     for i, bad in enumerate((greedy, failing)):
         block = Block.make(from_display(tip["hash"]), tip["height"] + 1, tip["time"] + 1 + i, [good, bad])
         check(node.rpc.submitblock(block.serialize().hex()) is not None, "the block is refused")
-        s.quiet()
-        got = s.of("invalidtx", start)[-1]
+        got = s.wait(start, "invalidtx", i + 1)[-1]
         equal((got["txid"], got["fromBlock"], got["origins"]), (id_of(bad), True, [{"source": "rpc"}]))
         equal((got["blockhash"], got["blocktime"], got["blockheight"]),
               (block.hash_hex, block.header.time, tip["height"] + 1))
@@ -254,10 +256,10 @@ def messages_and_events_through_kills(t):
     node.restart()
     s, f = Subscriber(t, at), Follower(node)
     t.cleanups.append(f.stop)
-    s.listens(node, "hashblock2")
+    s.listens(node, "hashblock2", "hashtx2")
     spent, runs = [coin(chain, h) for h in range(1, 11)], []
     for _ in range(6):
-        before = s.listens(node, "hashblock2")
+        before = s.listens(node, "hashblock2", "hashtx2")
         for _ in range(random.randrange(1, 15)):
             if random.randrange(3):
                 tx = move(spent.pop(random.randrange(len(spent))), fee=random.randrange(500, 3000))
@@ -268,8 +270,9 @@ def messages_and_events_through_kills(t):
                     spent.append(coin(chain, random.randrange(1, 11)))  # lost with a block; take another
             else:
                 node.rpc.generatetoaddress(1, ADDRESS)
-        s.quiet()
-        runs.append(s.messages[before:])
+        node.rpc.generatetoaddress(1, ADDRESS)
+        end = s.after_tip(node, "hashblock2", "hashtx2")
+        runs.append(s.messages[before:end])
         if random.randrange(2):
             node.kill()
             node.start()
