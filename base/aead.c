@@ -80,3 +80,51 @@ bool aead_open(enum aead_kind kind, const uint8_t key[AEAD_KEY_SIZE], struct spa
         secure_wipe(out, text.len);
     return ok;
 }
+
+/* OpenSSL's context is the whole of it. */
+static EVP_CIPHER_CTX *inner(struct aead_ctx *c)
+{
+    return (EVP_CIPHER_CTX *)(void *)c;
+}
+
+struct aead_ctx *aead_ctx_new(enum aead_use use)
+{
+    EVP_CIPHER_CTX *ctx = (EVP_CIPHER_CTX *)xcheck(EVP_CIPHER_CTX_new());
+    BUG_ON(EVP_CipherInit_ex2(ctx, EVP_chacha20_poly1305(), NULL, NULL, use == AEAD_SEAL, NULL) !=
+           1);
+    return (struct aead_ctx *)(void *)ctx;
+}
+
+void aead_ctx_free(struct aead_ctx *c)
+{
+    EVP_CIPHER_CTX_free(inner(c));
+}
+
+void aead_ctx_set_key(struct aead_ctx *c, const uint8_t key[AEAD_KEY_SIZE])
+{
+    BUG_ON(EVP_CipherInit_ex2(inner(c), NULL, key, NULL, -1, NULL) != 1);
+}
+
+bool aead_ctx_seal(struct aead_ctx *c, const uint8_t iv[12], struct span plain, uint8_t *out)
+{
+    EVP_CIPHER_CTX *ctx = inner(c);
+    return EVP_CipherInit_ex2(ctx, NULL, NULL, iv, -1, NULL) == 1 && feed(ctx, plain, out) &&
+           finish(ctx) &&
+           EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_SIZE, out + plain.len) == 1;
+}
+
+bool aead_ctx_open(struct aead_ctx *c, const uint8_t iv[12], struct span sealed, uint8_t *out)
+{
+    EVP_CIPHER_CTX *ctx = inner(c);
+    uint8_t tag[AEAD_TAG_SIZE];
+    if (sealed.len < sizeof tag)
+        return false;
+    const struct span text = span_of(sealed.data, sealed.len - sizeof tag);
+    memcpy(tag, sealed.data + text.len, sizeof tag);
+    const bool ok = EVP_CipherInit_ex2(ctx, NULL, NULL, iv, -1, NULL) == 1 &&
+                    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, sizeof tag, tag) == 1 &&
+                    feed(ctx, text, out) && finish(ctx);
+    if (!ok)
+        secure_wipe(out, text.len);
+    return ok;
+}

@@ -35,4 +35,23 @@ bool aead_seal(enum aead_kind kind, const uint8_t key[AEAD_KEY_SIZE], struct spa
 bool aead_open(enum aead_kind kind, const uint8_t key[AEAD_KEY_SIZE], struct span iv,
                struct span aad, struct span sealed, uint8_t *out) MUST_CHECK;
 
+/*
+ * One key used many times: the context is made once, and sealing or opening allocates nothing. For
+ * one direction; not for two threads at once. Lengths below 2^31, no additional data; out is the
+ * input or does not touch it.
+ */
+struct aead_ctx;
+enum aead_use { AEAD_SEAL, AEAD_OPEN };
+
+struct aead_ctx *aead_ctx_new(enum aead_use use); /* ChaCha20-Poly1305 */
+void aead_ctx_free(struct aead_ctx *c); /* wipes the key; NULL is fine */
+/* Before anything else, and whenever the key changes; the old one is overwritten. */
+void aead_ctx_set_key(struct aead_ctx *c, const uint8_t key[AEAD_KEY_SIZE]);
+/* Writes plain.len + AEAD_TAG_SIZE bytes. */
+bool aead_ctx_seal(struct aead_ctx *c, const uint8_t iv[12], struct span plain,
+                   uint8_t *out) MUST_CHECK;
+/* As aead_open. */
+bool aead_ctx_open(struct aead_ctx *c, const uint8_t iv[12], struct span sealed,
+                   uint8_t *out) MUST_CHECK;
+
 #endif

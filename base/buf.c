@@ -90,6 +90,16 @@ void buf_put_le64(struct buf *b, uint64_t v)
     le64_put(buf_extend(b, 8), v);
 }
 
+void buf_put_be32(struct buf *b, uint32_t v)
+{
+    be32_put(buf_extend(b, 4), v);
+}
+
+void buf_put_be64(struct buf *b, uint64_t v)
+{
+    be64_put(buf_extend(b, 8), v);
+}
+
 size_t compact_size_len(uint64_t v)
 {
     return v < 0xfd ? 1 : v <= 0xffff ? 3 : v <= 0xffffffff ? 5 : 9;

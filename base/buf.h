@@ -44,7 +44,9 @@ static inline void buf_put_u8(struct buf *b, uint8_t v) { *buf_extend(b, 1) = v;
 void buf_put_le16(struct buf *b, uint16_t v);
 void buf_put_be16(struct buf *b, uint16_t v);
 void buf_put_le32(struct buf *b, uint32_t v);
+void buf_put_be32(struct buf *b, uint32_t v);
 void buf_put_le64(struct buf *b, uint64_t v);
+void buf_put_be64(struct buf *b, uint64_t v);
 /* Compact size (spec p2p 1.4) and a compact size followed by bytes. */
 void buf_put_compact(struct buf *b, uint64_t v);
 void buf_put_var_bytes(struct buf *b, const void *data, size_t len);

@@ -262,6 +262,16 @@ bool ec_ecdh_x(uint8_t out[32], const uint8_t *key, size_t key_len, const uint8_
     return ok;
 }
 
+bool ec_ecdh_sha256(uint8_t out[32], const uint8_t key[EC_PUBKEY_SIZE], const uint8_t secret[32])
+{
+    secp256k1_pubkey pubkey;
+    if (parse_key(&pubkey, key, EC_PUBKEY_SIZE) &&
+        secp256k1_ecdh(context, out, &pubkey, secret, NULL, NULL))
+        return true;
+    memset(out, 0, 32);
+    return false;
+}
+
 size_t ec_sign_der(uint8_t out[72], const uint8_t secret[32], const uint8_t digest[32])
 {
     secp256k1_ecdsa_signature s;
@@ -270,6 +280,25 @@ size_t ec_sign_der(uint8_t out[72], const uint8_t secret[32], const uint8_t dige
         !secp256k1_ecdsa_signature_serialize_der(context, out, &len, &s))
         return 0;
     return len;
+}
+
+bool ec_sign_rs(uint8_t out[EC_SIG_SIZE], const uint8_t secret[32], const uint8_t digest[32])
+{
+    secp256k1_ecdsa_signature s;
+    if (!secp256k1_ecdsa_sign(context, &s, digest, secret, NULL, NULL))
+        return false;
+    secp256k1_ecdsa_signature_serialize_compact(context, out, &s);
+    return true;
+}
+
+bool ec_verify_rs(const uint8_t key[EC_PUBKEY_SIZE], const uint8_t sig[EC_SIG_SIZE],
+                  const uint8_t digest[32])
+{
+    secp256k1_pubkey pubkey;
+    secp256k1_ecdsa_signature s;
+    return parse_key(&pubkey, key, EC_PUBKEY_SIZE) &&
+           secp256k1_ecdsa_signature_parse_compact(context, &s, sig) &&
+           secp256k1_ecdsa_verify(context, &s, digest, &pubkey) == 1;
 }
 
 #define COMPACT_FIRST 27

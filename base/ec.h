@@ -57,6 +57,17 @@ bool ec_pubkey_tweak_add(uint8_t key[EC_PUBKEY_SIZE], const uint8_t tweak[32]);
 bool ec_ecdh_point(uint8_t out[EC_PUBKEY_SIZE], const uint8_t *key, size_t key_len,
                    const uint8_t secret[32]);
 bool ec_ecdh_x(uint8_t out[32], const uint8_t *key, size_t key_len, const uint8_t secret[32]);
+/* The same of a key in the short form, as SHA-256 of the compressed point (BOLT 8). */
+bool ec_ecdh_sha256(uint8_t out[32], const uint8_t key[EC_PUBKEY_SIZE], const uint8_t secret[32]);
+
+/*
+ * Signatures as R and S alone, 32 bytes each, made as ec_sign_der makes them. Only the short form
+ * of a key and the low S verify.
+ */
+#define EC_SIG_SIZE 64
+bool ec_sign_rs(uint8_t out[EC_SIG_SIZE], const uint8_t secret[32], const uint8_t digest[32]);
+bool ec_verify_rs(const uint8_t key[EC_PUBKEY_SIZE], const uint8_t sig[EC_SIG_SIZE],
+                  const uint8_t digest[32]);
 
 /*
  * Signatures from which the key follows: 27 + number of the candidate (+ 4: its short form), R, S.

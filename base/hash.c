@@ -99,6 +99,23 @@ void sha256(uint8_t out[32], const void *data, size_t len)
     SHA256_Final(out, &c);
 }
 
+void sha256_init_tagged(struct sha256 *ctx, const char *tag)
+{
+    uint8_t digest[32];
+    sha256(digest, tag, strlen(tag));
+    sha256_init(ctx);
+    sha256_update(ctx, digest, sizeof digest);
+    sha256_update(ctx, digest, sizeof digest);
+}
+
+void sha256_tagged(uint8_t out[32], const char *tag, const void *data, size_t len)
+{
+    struct sha256 ctx;
+    sha256_init_tagged(&ctx, tag);
+    sha256_update(&ctx, data, len);
+    sha256_final(&ctx, out);
+}
+
 void sha256d(uint8_t out[32], const void *data, size_t len)
 {
     if (len >= SHA256_BLOCK && len < 2 * SHA256_BLOCK - 8) {

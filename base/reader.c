@@ -53,6 +53,16 @@ uint64_t read_le64(struct reader *r)
     return le64_get(read_fixed(r, 8));
 }
 
+uint32_t read_be32(struct reader *r)
+{
+    return be32_get(read_fixed(r, 4));
+}
+
+uint64_t read_be64(struct reader *r)
+{
+    return be64_get(read_fixed(r, 8));
+}
+
 void read_copy(struct reader *r, void *dst, size_t n)
 {
     const uint8_t *p = read_bytes(r, n);

@@ -33,7 +33,9 @@ uint8_t read_u8(struct reader *r);
 uint16_t read_le16(struct reader *r);
 uint16_t read_be16(struct reader *r);
 uint32_t read_le32(struct reader *r);
+uint32_t read_be32(struct reader *r);
 uint64_t read_le64(struct reader *r);
+uint64_t read_be64(struct reader *r);
 /* n bytes borrowed from the input, or NULL after failure (n may be 0: non-NULL or NULL). */
 const uint8_t *read_bytes(struct reader *r, size_t n);
 /* Copies n bytes; fills dst with zeros on failure. */

@@ -179,6 +179,37 @@ static void lengths_out_of_range_are_refused(void **state)
                                span_of(out, len), out));
 }
 
+/* Many messages under one context, and other keys in between: as one call each. */
+static void a_context_seals_and_opens_like_single_calls(void **state)
+{
+    struct aead_ctx *seal = aead_ctx_new(AEAD_SEAL), *open = aead_ctx_new(AEAD_OPEN);
+    uint8_t key[AEAD_KEY_SIZE], iv[12] = { 0 }, plain[300], sealed[316], other[316];
+    (void)state;
+    memset(plain, 5, sizeof plain);
+    for (uint8_t i = 0; i < 30; i++) {
+        const size_t len = 10u * i;
+        memset(key, i / 3, sizeof key);
+        if (i % 3 == 0) {
+            aead_ctx_set_key(seal, key);
+            aead_ctx_set_key(open, key);
+        }
+        iv[4] = i;
+        assert_true(aead_ctx_seal(seal, iv, span_of(plain, len), sealed));
+        assert_true(aead_seal(AEAD_CHACHA20_POLY1305, key, span_of(iv, 12), span_of(NULL, 0),
+                              span_of(plain, len), other));
+        assert_memory_equal(sealed, other, len + AEAD_TAG_SIZE);
+        sealed[i] ^= 1; /* a refused message leaves the context usable */
+        assert_false(aead_ctx_open(open, iv, span_of(sealed, len + AEAD_TAG_SIZE), other));
+        sealed[i] ^= 1;
+        assert_true(aead_ctx_open(open, iv, span_of(sealed, len + AEAD_TAG_SIZE), sealed));
+        assert_true(mem_equal_var(sealed, plain, len));
+    }
+    assert_false(aead_ctx_open(open, iv, span_of(sealed, AEAD_TAG_SIZE - 1), other));
+    aead_ctx_free(seal);
+    aead_ctx_free(open);
+    aead_ctx_free(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +219,7 @@ int main(void)
         cmocka_unit_test(any_changed_bit_is_refused),
         cmocka_unit_test(sealing_and_opening_work_in_place),
         cmocka_unit_test(lengths_out_of_range_are_refused),
+        cmocka_unit_test(a_context_seals_and_opens_like_single_calls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,6 +24,9 @@ static void integers_are_written_in_their_order(void **state)
     buf_put_le32(&b, 0x06070809);
     buf_put_le64(&b, UINT64_C(0x0a0b0c0d0e0f1011));
     assert_hex(&b, "01" "0302" "0405" "09080706" "11100f0e0d0c0b0a");
+    buf_put_be32(&b, 0x06070809);
+    buf_put_be64(&b, UINT64_C(0x0a0b0c0d0e0f1011));
+    assert_hex(&b, "06070809" "0a0b0c0d0e0f1011");
     buf_clear(&b);
 }
 

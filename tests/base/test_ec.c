@@ -614,6 +614,56 @@ static void strict_signatures_have_one_encoding(void **state)
     buf_clear(&lax);
 }
 
+/* The signature as two numbers is the one in DER, and only the low S verifies. */
+static void signatures_of_two_numbers_verify_in_one_form(void **state)
+{
+    uint8_t secret[32], digest[32], key[EC_PUBKEY_SIZE], sig[EC_SIG_SIZE], high[EC_SIG_SIZE];
+    uint8_t n[32];
+    unsigned borrow = 0;
+    (void)state;
+    memset(secret, 7, sizeof secret);
+    memset(digest, 9, sizeof digest);
+    assert_true(ec_pubkey_of(key, secret));
+    assert_true(ec_sign_rs(sig, secret, digest));
+    assert_true(ec_verify_rs(key, sig, digest));
+    assert_true(number32(n, order));
+    memcpy(high, sig, sizeof high);
+    for (int i = 31; i >= 0; i--) {
+        const unsigned d = 256u + n[i] - sig[32 + i] - borrow;
+        high[32 + i] = (uint8_t)d;
+        borrow = d < 256;
+    }
+    assert_false(ec_verify_rs(key, high, digest));
+    memcpy(high + 32, n, 32);
+    assert_false(ec_verify_rs(key, high, digest));
+    digest[0] ^= 1;
+    assert_false(ec_verify_rs(key, sig, digest));
+    key[0] = 4;
+    assert_false(ec_verify_rs(key, sig, digest));
+    memset(secret, 0, sizeof secret);
+    assert_false(ec_sign_rs(sig, secret, digest));
+}
+
+static void hashed_agreement_is_the_digest_of_the_point(void **state)
+{
+    uint8_t a[32], b[32], key_a[EC_PUBKEY_SIZE], key_b[EC_PUBKEY_SIZE], point[EC_PUBKEY_SIZE];
+    uint8_t out[32], other[32];
+    (void)state;
+    memset(a, 3, sizeof a);
+    memset(b, 4, sizeof b);
+    assert_true(ec_pubkey_of(key_a, a) && ec_pubkey_of(key_b, b));
+    assert_true(ec_ecdh_point(point, key_b, sizeof key_b, a));
+    sha256(other, point, sizeof point);
+    assert_true(ec_ecdh_sha256(out, key_b, a));
+    assert_memory_equal(out, other, 32);
+    assert_true(ec_ecdh_sha256(out, key_a, b));
+    assert_memory_equal(out, other, 32);
+    key_a[0] = 4;
+    memset(other, 0, sizeof other);
+    assert_false(ec_ecdh_sha256(out, key_a, b));
+    assert_memory_equal(out, other, 32);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -638,6 +688,8 @@ int main(void)
         cmocka_unit_test(keys_of_wrong_length_form_or_curve_are_refused),
         cmocka_unit_test(secrets_are_between_one_and_the_order),
         cmocka_unit_test(a_wrong_digest_does_not_verify),
+        cmocka_unit_test(signatures_of_two_numbers_verify_in_one_form),
+        cmocka_unit_test(hashed_agreement_is_the_digest_of_the_point),
     };
     return cmocka_run_group_tests(tests, start_ec, NULL);
 }

@@ -286,6 +286,21 @@ static void streaming_does_not_depend_on_the_pieces(void **state)
     }
 }
 
+/* The tag's digest twice is the first block of what is hashed. */
+static void tagged_digests_begin_with_their_tag(void **state)
+{
+    uint8_t out[32], again[32], text[32 + 32 + 3];
+    (void)state;
+    sha256(text, "some/tag", 8);
+    memcpy(text + 32, text, 32);
+    memcpy(text + 64, "abc", 3);
+    sha256(again, text, sizeof text);
+    sha256_tagged(out, "some/tag", "abc", 3);
+    assert_memory_equal(out, again, 32);
+    sha256_tagged(out, "some/tah", "abc", 3);
+    assert_memory_not_equal(out, again, 32);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +316,7 @@ int main(void)
         cmocka_unit_test(pbkdf2_matches_wycheproof),
         cmocka_unit_test(pbkdf2_takes_at_least_one_round),
         cmocka_unit_test(double_hash_by_hand_laid_blocks_equals_two_hashes),
+        cmocka_unit_test(tagged_digests_begin_with_their_tag),
         cmocka_unit_test(streaming_does_not_depend_on_the_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

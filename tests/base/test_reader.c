@@ -14,12 +14,15 @@ static void fields_are_read_in_order(void **state)
 {
     (void)state;
     struct buf b;
-    struct reader r = reader_of(&b, "01" "0302" "0405" "09080706" "11100f0e0d0c0b0a" "aabb");
+    struct reader r = reader_of(&b, "01" "0302" "0405" "09080706" "11100f0e0d0c0b0a"
+                                    "06070809" "0a0b0c0d0e0f1011" "aabb");
     assert_int_equal(read_u8(&r), 1);
     assert_int_equal(read_le16(&r), 0x0203);
     assert_int_equal(read_be16(&r), 0x0405);
     assert_int_equal(read_le32(&r), 0x06070809);
     assert_true(read_le64(&r) == UINT64_C(0x0a0b0c0d0e0f1011));
+    assert_int_equal(read_be32(&r), 0x06070809);
+    assert_true(read_be64(&r) == UINT64_C(0x0a0b0c0d0e0f1011));
     uint8_t two[2];
     assert_false(reader_done(&r));
     read_copy(&r, two, 2);
