@@ -4,6 +4,7 @@
 #include "base/intmath.h"
 #include "rpc/identity_form.h"
 #include "rpc/identity_link.h"
+#include "rpc/identity_revoked.h"
 
 /* --- bcanew --------------------------------------------------------------------------------- */
 
@@ -55,14 +56,28 @@ static struct rpc_result cmd_bcanew(struct rpc_call *call)
 
 /* --- bcaparams ------------------------------------------------------------------------------ */
 
-static struct rpc_result put_params(struct rpc_call *call, const struct identity_address *a,
-                                    bool found)
+/* False: call has failed. */
+static bool is_in_force(struct rpc_call *call, struct wallet *w, const struct identity_address *a)
+{
+    struct identity id;
+    struct standing s;
+    identity_init(&id);
+    const bool good = rpc_identity_load(call, w, a->name, &id, &s) &&
+                      rpc_identity_in_force(call, w, &id, &s);
+    identity_clear(&id);
+    return good;
+}
+
+static struct rpc_result put_params(struct rpc_call *call, struct wallet *w,
+                                    const struct identity_address *a, bool found)
 {
     if (!found)
         return rpc_fail(call, RPC_NOT_FOUND, "this wallet has not formed this address");
     if (rpc_identity_address_state(call, a) == ADDRESS_VOID)
         return rpc_fail(call, RPC_WALLET_ERROR, "the address is void: its block is not on the "
                         "active chain; form another one with bcanew");
+    if (!is_in_force(call, w, a))
+        return rpc_failed(call);
     jw_hex(call->out, a->params.data, a->params.len);
     return rpc_done();
 }
@@ -82,7 +97,7 @@ static struct rpc_result cmd_bcaparams(struct rpc_call *call)
     wallet_lock(w);
     const enum err rc = identity_load_address(wallet_keystore(w), address, &a, &found, &e);
     wallet_unlock(w);
-    const struct rpc_result result = rc ? rpc_wallet_fail(call, &e) : put_params(call, &a, found);
+    const struct rpc_result result = rc ? rpc_wallet_fail(call, &e) : put_params(call, w, &a, found);
     identity_address_clear(&a);
     wallet_unref(w);
     return result;
@@ -107,7 +122,8 @@ static const struct rpc_command rows[] = {
       .category = "identity",
       .where = RPC_ON_WORKER,
       .fn = cmd_bcaparams,
-      .help = "The parameters that go with an address of this wallet, unless it is void.",
+      .help = "The parameters that go with an address of this wallet, unless it is void or its "
+              "identity revoked.",
       .result = "\"hex\"",
       .example = "2001:db8:0:1:463:14a9:f8f8:78",
       .params = { { "address", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "The IPv6 address" } } },

@@ -26,6 +26,7 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_bca_address_commands,
     &rpc_bca_assign_commands,
     &rpc_bca_list_commands,
+    &rpc_bca_revoke_commands,
     &rpc_frozen_commands,
     &rpc_confiscation_commands,
     &rpc_verifyscript_commands,

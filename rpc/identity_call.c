@@ -150,6 +150,23 @@ enum err rpc_identity_standing(struct rpc_call *call, struct wallet *w, struct i
     return rc;
 }
 
+bool rpc_identity_load(struct rpc_call *call, struct wallet *w, const char *name,
+                       struct identity *id, struct standing *s)
+{
+    struct error e = { .code = OK };
+    bool found = false;
+    wallet_lock(w);
+    enum err rc = identity_load(wallet_keystore(w), name, id, &found, &e);
+    if (!rc && found)
+        rc = rpc_identity_standing(call, w, id, s, &e);
+    wallet_unlock(w);
+    if (rc)
+        rpc_wallet_fail(call, &e);
+    else if (!found)
+        rpc_fail(call, RPC_NOT_FOUND, "there is no identity %s in this wallet", name);
+    return !rc && found;
+}
+
 enum address_state rpc_identity_address_state(struct rpc_call *call,
                                               const struct identity_address *a)
 {

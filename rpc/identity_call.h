@@ -53,6 +53,10 @@ struct standing {
 enum err rpc_identity_standing(struct rpc_call *call, struct wallet *w, struct identity *id,
                                struct standing *s, struct error *e) MUST_CHECK;
 
+/* An identity and where it stands; id is initialized. False: call has failed. */
+bool rpc_identity_load(struct rpc_call *call, struct wallet *w, const char *name,
+                       struct identity *id, struct standing *s);
+
 enum address_state {
     ADDRESS_VOID, /* its block is not on the active chain */
     ADDRESS_CONFIRMING,

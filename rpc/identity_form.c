@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/merkle_branch.h"
 #include "chain/chain.h"
+#include "rpc/identity_revoked.h"
 #include "rpc/tx_proof.h"
 
 void rpc_identity_forming_init(struct identity_forming *g, struct rpc_call *call)
@@ -23,18 +24,10 @@ void rpc_identity_forming_clear(struct identity_forming *g)
 /* False: call has failed. */
 static bool load_ready(struct identity_forming *g, const char *name)
 {
-    struct error e = { .code = OK };
-    bool found = false;
-    wallet_lock(g->w);
-    enum err rc = identity_load(wallet_keystore(g->w), name, &g->id, &found, &e);
-    if (!rc && found)
-        rc = rpc_identity_standing(g->call, g->w, &g->id, &g->standing, &e);
-    wallet_unlock(g->w);
-    if (rc)
-        rpc_wallet_fail(g->call, &e);
-    else if (!found)
-        rpc_fail(g->call, RPC_NOT_FOUND, "there is no identity %s in this wallet", name);
-    else if (g->standing.state == STANDS_RESTORED)
+    if (!rpc_identity_load(g->call, g->w, name, &g->id, &g->standing) ||
+        !rpc_identity_in_force(g->call, g->w, &g->id, &g->standing))
+        return false;
+    if (g->standing.state == STANDS_RESTORED)
         rpc_fail(g->call, RPC_WALLET_ERROR, "%s came from a backup, and its modifiers may have "
                  "been used since: register another name", name);
     else if (g->standing.state != STANDS_READY)

@@ -1,76 +1,18 @@
 """bcaverify on daemons: a registration is mined, its addresses are judged by the chain of each, a
 reorganisation voids them, the spend of the marker revokes them, and what is not known is not
 judged."""
-import http.client
 import json
 import os
-import subprocess
 from decimal import Decimal
 
-from blocks import ANYONE, Tx, TxIn, TxOut, spend
-from framework import (ADDRESS, BUILD, RpcError, Skip, case, check, equal, is_in, main,
-                       raises_rpc)
+from blocks import ANYONE, TxOut, spend
+from framework import RpcError, Skip, case, check, equal, is_in, main, raises_rpc
+from identities import (FAULT, MARKER, PREFIX, crash_at, form, grow, identity, kill_and_start,
+                        registration, result, revocation_of, revoked, states, submit, tool,
+                        two_nodes, wallet_node)
 from p2p import headers_payload
-from txs import FEE, KEY, coin, id_of, mine, move, node_with_coins, send
+from txs import KEY, coin, id_of, mine, move, node_with_coins, send
 from wallet_rpc import WalletRpc
-
-TOOL = os.path.join(BUILD, "bsvpeer-bca")
-FAULT = os.path.join(BUILD, "tests", "fault", "fault.so")
-SEED = bytes(range(32))
-MARKER = 1  # output of a registration
-PREFIX = "2001:db8:0:1::/64"
-IDENTITY = ["--public-key=" + KEY.public.hex(), "--seed=-"]
-
-
-def tool(*args, stdin=b"", code=0):
-    done = subprocess.run([TOOL, *args, "--json"], input=stdin, capture_output=True, timeout=60,
-                          check=False)
-    equal(done.returncode, code, done.stderr.decode())
-    return json.loads(done.stdout)
-
-
-def registration(from_coin):
-    """A transaction that registers KEY, with a marker of KEY."""
-    txid, index, value = from_coin
-    script = bytes.fromhex(tool("registration", *IDENTITY, stdin=SEED)["script"])
-    return Tx([TxIn(txid, index)],
-              [TxOut(0, script), TxOut(1, KEY.script), TxOut(value - FEE - 1, ANYONE)])
-
-
-def form(block, index=0):
-    """Address and parameters of a modifier of the registration in a block."""
-    made = tool("address", "--network=regtest", *IDENTITY, "--prefix=" + PREFIX,
-                "--block=" + block.serialize().hex(), f"--modifier-index={index}", stdin=SEED)
-    return made["address"], made["params"]
-
-
-def revocation_of(tx, script=b"\x00\x6a"):
-    """Spends the marker of a registration."""
-    return spend(KEY, tx.txid(), MARKER, 1, [TxOut(0, script)])
-
-
-def revoked(node, proof):
-    v = node.rpc.bcaverify(*proof)
-    return v["revoked_by"], v["revocation_block"], v["revocation_pending"]
-
-
-def result(node, proof):
-    v = node.rpc.bcaverify(*proof)
-    return v["result"], v["failed_step"], v["confirmations"]
-
-
-def submit(node, chain, first):
-    for height in range(first, chain.height + 1):
-        node.rpc.submitblock(chain.at(height).serialize().hex())
-    equal(node.rpc.getbestblockhash(), chain.tip_hex)
-
-
-def two_nodes(t, *options):
-    """Connected, at one tip; the options are of the second."""
-    a, chain = node_with_coins(t)
-    b = t.node("-genesisactivationheight=1", "-connect=" + a.p2p, *options)
-    t.wait_same_tip(a, b)
-    return a, b, chain
 
 
 @case()
@@ -232,25 +174,6 @@ def faults_are_named_and_wrong_calls_refused(t):
 
 # --- identities of a wallet -----------------------------------------------------------------------
 
-def wallet_node(t, *options):
-    """A node whose wallet can spend one coin."""
-    node = t.node(*options)
-    node.rpc.generatetoaddress(1, node.rpc.getnewaddress())
-    node.rpc.generatetoaddress(100, ADDRESS)
-    return node
-
-
-def grow(node, n=1):
-    return node.rpc.generatetoaddress(n, ADDRESS)
-
-
-def identity(node, name="alice"):
-    return next(i for i in node.rpc.bcalist()["identities"] if i["name"] == name)
-
-
-def states(node):
-    return {a["address"]: a["state"] for a in node.rpc.bcalist()["addresses"]}
-
 
 @case()
 def a_wallet_registers_and_another_node_verifies(t):
@@ -318,14 +241,6 @@ def a_reorganisation_voids_what_a_wallet_formed(t):
     equal(states(a), {old["address"]: "void", new["address"]: "ready"})
 
 
-def kill_and_start(t, node, other):
-    """What it had not written of the chain comes back from the other node."""
-    t.wait_same_tip(node, other)
-    node.kill()
-    node.start()
-    t.wait_same_tip(node, other)
-
-
 @case()
 def a_kill_forgets_nothing_and_uses_no_modifier_twice(t):
     other = t.node()
@@ -367,22 +282,6 @@ def a_restored_wallet_keeps_its_addresses_and_forms_no_more(t):
     grow(node)
     new = rpc.bcanew("bob", PREFIX)
     equal(node.rpc.bcaverify(new["address"], new["params"])["result"], "valid")
-
-
-def crash_at(node, setting, path, act):
-    """Starts it so that it ends at a write and acts; True: it ended in between."""
-    node.stop()
-    try:
-        node.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": setting, "BSVPEER_FAULT_PATH": path})
-    except (AssertionError, OSError):
-        node.kill()
-        return False  # before it could be asked
-    try:
-        act()
-    except (OSError, http.client.HTTPException):
-        node.kill()
-        return True
-    return False
 
 
 @case(timeout=180)
