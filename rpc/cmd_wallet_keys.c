@@ -56,6 +56,10 @@ static struct rpc_result dump(struct rpc_call *call, struct wallet *w, struct sp
     if (!wallet_find_key(w, script, &key) || !key.spendable)
         return rpc_fail(call, RPC_WALLET_ERROR, "Private key for address %.100s is not known",
                         rpc_text(call, 0, ""));
+    if (key.of_payment)
+        return rpc_fail(call, RPC_WALLET_ERROR,
+                        "The key came with a payment: from its secret the sender could work out "
+                        "that of the identity key");
     if (wallet_get_secret(w, &key, k.secret, &e)) {
         private_key_wipe(&k);
         return rpc_wallet_fail(call, &e);

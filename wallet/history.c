@@ -284,6 +284,18 @@ enum err history_apply_block(struct history *h, const struct history_block *b, s
     return history_finish(h, rc, e);
 }
 
+enum err history_import(struct history *h, const struct history_block *b, struct error *e)
+{
+    enum err rc = history_refresh(h, e);
+    if (rc)
+        return rc;
+    if (!h->m.at.best.known || b->height > h->m.at.best.height)
+        return error_set(e, ERR_BUSY, "the wallet has not come to block %d yet", (int)b->height);
+    for (size_t i = 0; !rc && i < b->n; i++)
+        rc = confirm(h, b, &b->txs[i], e);
+    return history_finish(h, rc, e);
+}
+
 /* --- a block less ---------------------------------------------------------------------------- */
 
 struct id_list {

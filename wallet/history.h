@@ -67,6 +67,10 @@ struct history_block {
  */
 enum err history_apply_block(struct history *h, const struct history_block *b,
                              struct error *e) MUST_CHECK;
+/* Transactions of a block that was applied before, which had been passed over then. ERR_BUSY: it was
+ * not yet. */
+enum err history_import(struct history *h, const struct history_block *b,
+                        struct error *e) MUST_CHECK;
 /* Takes back the best block; prev is the one before it. Its transactions are unconfirmed
  * afterwards, a coinbase is abandoned. ERR_RANGE when hash is not the best. */
 enum err history_undo_block(struct history *h, const struct block_hash *hash,

@@ -356,17 +356,23 @@ enum err keystore_set_label(struct keystore *ks, struct span subject, struct spa
     return rc;
 }
 
-enum err keystore_get_label(struct keystore *ks, struct span subject, struct buf *label,
-                            bool *found, struct error *e)
+enum err keystore_get_data(struct keystore *ks, enum key_record_kind kind, struct span id,
+                           struct buf *data, bool *found, struct error *e)
 {
     struct stored_record s;
     stored_init(&s);
-    enum err rc = stored_load(ks->kv, KEY_RECORD_LABEL, subject, &s, e);
+    enum err rc = stored_load(ks->kv, kind, id, &s, e);
     if (!rc && s.found)
-        buf_put(label, s.r.data.data, s.r.data.len);
+        buf_put(data, s.r.data.data, s.r.data.len);
     *found = !rc && s.found;
     stored_clear(&s);
     return rc;
+}
+
+enum err keystore_get_label(struct keystore *ks, struct span subject, struct buf *label,
+                            bool *found, struct error *e)
+{
+    return keystore_get_data(ks, KEY_RECORD_LABEL, subject, label, found, e);
 }
 
 /* --- indices --- */

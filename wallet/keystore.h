@@ -91,7 +91,7 @@ enum err keystore_get_seed(struct keystore *ks, struct keystore_seed *seed,
 
 /*
  * Adds all of the records or none: KEY_RECORD_SECRET with a plain secret, KEY_RECORD_PUBKEY,
- * KEY_RECORD_SCRIPT, KEY_RECORD_XPUB. ERR_EXISTS when one is there already.
+ * KEY_RECORD_SCRIPT, KEY_RECORD_XPUB, KEY_RECORD_PAYMENT. ERR_EXISTS when one is there already.
  */
 enum err keystore_add(struct keystore *ks, const struct key_record *records, size_t n,
                       struct error *e) MUST_CHECK;
@@ -116,6 +116,9 @@ enum err keystore_get_secret(struct keystore *ks, struct span pubkey, uint8_t ou
 
 enum err keystore_has(struct keystore *ks, enum key_record_kind kind, struct span id, bool *has,
                       struct error *e) MUST_CHECK;
+/* Appends the public data of a record. */
+enum err keystore_get_data(struct keystore *ks, enum key_record_kind kind, struct span id,
+                           struct buf *data, bool *found, struct error *e) MUST_CHECK;
 /*
  * Calls fn for each record of a kind as it was at the start, in the order of the ids and without
  * its secret; stops at the first error, also of a damaged record. fn may call the key store.

@@ -81,6 +81,8 @@ struct wallet_key {
     size_t key_len;
     bool derived;                /* of the wallet's own tree; else imported or watched */
     bool spendable;
+    bool of_payment;             /* made for a payment by somebody else (payments.h), who could
+                                    work out the identity key from its secret: never shown */
     enum keystore_branch branch; /* when derived */
     uint32_t index;
 };
@@ -163,6 +165,14 @@ enum err wallet_mempool_remove(struct wallet *w, const struct txid *id,
                                const struct history_conflict *conflict,
                                struct error *e) MUST_CHECK;
 
+/*
+ * A transaction of a block that has been told already, without the rest of it; only hash, height and
+ * time of b count. ERR_NOTFOUND: it concerns no key of ours. ERR_BUSY: the wallet has not come to
+ * that block yet.
+ */
+enum err wallet_import_tx(struct wallet *w, const struct tx *tx, const struct wallet_block *b,
+                          uint32_t position, struct error *e) MUST_CHECK;
+
 /* --- sending --- */
 
 struct wallet_recipient {
@@ -194,6 +204,9 @@ struct wallet_send {
     bool change_last;    /* not among the recipients */
     struct span change;  /* script that gets the change; empty: a new key of the wallet */
     struct history_note note;
+    /* Called with the signed transaction before it is recorded; an error ends it all. May be NULL. */
+    enum err (*keep)(void *ctx, const struct tx *tx, struct error *e);
+    void *keep_ctx;
 };
 /*
  * Chooses coins, makes change, signs, checks every input by the interpreter, and records the

@@ -189,6 +189,30 @@ enum err wallet_undo_block(struct wallet *w, const struct block_hash *hash,
     return rc;
 }
 
+static enum err import_locked(struct wallet *w, const struct tx *tx, const struct wallet_block *b,
+                              uint32_t position, struct error *e)
+{
+    const struct history_block_tx one = { tx, position };
+    const struct history_block block = { .hash = b->hash, .height = b->height, .time = b->time,
+                                         .txs = &one, .n = 1 };
+    bool made = false;
+    if (!pick_tx(w->pick, tx))
+        return error_set(e, ERR_NOTFOUND, "the transaction concerns no key of the wallet");
+    enum err rc = see_outputs(w, tx, &made, e);
+    if (!rc)
+        rc = wallet_store_seen(w, e);
+    return rc ? rc : history_import(w->history, &block, e);
+}
+
+enum err wallet_import_tx(struct wallet *w, const struct tx *tx, const struct wallet_block *b,
+                          uint32_t position, struct error *e)
+{
+    wallet_lock(w);
+    const enum err rc = import_locked(w, tx, b, position, e);
+    wallet_unlock(w);
+    return rc;
+}
+
 enum err wallet_mempool_add(struct wallet *w, const struct tx *tx, struct error *e)
 {
     bool made = false;

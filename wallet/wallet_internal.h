@@ -17,6 +17,8 @@ enum { WALLET_ACCOUNT = 0, WALLET_BRANCHES = 2 /* of an account */ };
 
 /* Flag of a KEY_RECORD_XPUB record, on disk: the wallet's own account. Others are watched. */
 enum { WALLET_XPUB_OWN = 1 };
+/* Flag of a KEY_RECORD_SECRET record, on disk: it came with a payment (payments.h). */
+enum { WALLET_SECRET_OF_PAYMENT = 1 };
 
 /* Keys that follow one another. Of a watched extended key, account is a number of 2^31 and more that
  * follows from it: the key store holds the next index under that. */
@@ -33,6 +35,7 @@ struct wallet_branch {
 struct wallet_entry {
     uint32_t branch, index; /* when derived */
     bool derived, spendable;
+    bool of_payment;  /* see struct wallet_key */
     uint8_t key_len;  /* 0: a watched script */
     uint8_t key[EC_PUBKEY_MAX];
 };

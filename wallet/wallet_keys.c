@@ -212,6 +212,7 @@ static enum err load_key(void *ctx, const struct key_record *r, struct error *e)
     struct loading *l = (struct loading *)ctx;
     struct wallet_entry entry = { .spendable = r->kind == KEY_RECORD_SECRET,
                                   .key_len = (uint8_t)r->id.len };
+    entry.of_payment = entry.spendable && (r->flags & WALLET_SECRET_OF_PAYMENT);
     if (r->id.len > sizeof entry.key)
         return error_set(e, ERR_CORRUPT, "a key of the wallet is too long");
     memcpy(entry.key, r->id.data, r->id.len);
@@ -288,7 +289,9 @@ void wallet_key_script(uint8_t out[SCRIPT_P2PKH_SIZE], struct span key)
 
 static void describe(struct wallet_key *out, const struct wallet_entry *entry)
 {
-    *out = (struct wallet_key){ .key_len = entry->key_len, .spendable = entry->spendable };
+    *out = (struct wallet_key){ .key_len = entry->key_len,
+                                .spendable = entry->spendable,
+                                .of_payment = entry->of_payment };
     if (entry->derived && is_own(entry->branch)) {
         out->derived = true;
         out->branch = (enum keystore_branch)entry->branch;

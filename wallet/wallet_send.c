@@ -481,6 +481,8 @@ static enum err send_locked(struct sending *g, struct tx **out, struct error *e)
         rc = check_fee(g, e);
     if (!rc)
         rc = build(g, &tx, e);
+    if (!rc && g->s->keep)
+        rc = g->s->keep(g->s->keep_ctx, tx, e);
     if (!rc)
         rc = history_record(g->w->history, tx, &g->s->note, g->w->p.now(), e);
     if (rc) {

@@ -14,12 +14,18 @@
 #include "base/file.h"
 #include "tests/fault/preload.h"
 #include "tests/wallet/wallet_util.h"
+#include "wallet/brc42.h"
+#include "wallet/payments.h"
 
 static const struct script_heights heights = { .p2sh = 0 };
 
 /* The steps of the child, each noted by its letter. */
-enum step { CREATE = 'c', KEY = 'k', BLOCK = 'b', SEND = 's' };
-static const char plan[] = "ckbkbskbbsk";
+enum step {
+    CREATE = 'c', KEY = 'k', BLOCK = 'b', SEND = 's',
+    PAY = 'p',   /* a payment to an identity key */
+    ACCEPT = 'a' /* a payment of somebody else */
+};
+static const char plan[] = "ckbkabskbpbsak";
 enum { BLOCK_VALUE = 100000, BLOCK_KEYS = TEST_GAP - 1 };
 
 /* How often the step is among the first n of the plan. */
@@ -55,6 +61,44 @@ static enum err send(struct rig *r, struct error *e)
     return rc;
 }
 
+/* To the identity key of secret 1. */
+static enum err pay(struct rig *r, struct error *e)
+{
+    const struct wallet_send s = { .fee_per_kb = 1000, .max_fee = 10000, .min_conf = 1,
+                                   .height = RIG_START + 5, .heights = &heights };
+    const int64_t amount = 2000;
+    uint8_t payee[EC_PUBKEY_SIZE];
+    struct payment_sent sent;
+    assert_true(ec_pubkey_of(payee, brc42_anyone_secret));
+    enum err rc = payments_send(r->w, payee, &amount, 1, &s, &sent, e);
+    payment_sent_clear(&sent);
+    return rc;
+}
+
+/* The n-th payment that the holder of secret 1 makes to us. */
+static struct tx *strange_payment(struct rig *r, unsigned n, struct payment *p)
+{
+    static const char *const prefixes[] = { "first", "second" };
+    const struct brc29_place place = { text_span(prefixes[n]), text_span("suffix") };
+    struct wallet_key k = { .key_len = EC_PUBKEY_SIZE };
+    uint8_t payee[EC_PUBKEY_SIZE];
+    *p = (struct payment){ .prefix = place.prefix, .output[0].suffix = place.suffix, .n = 1 };
+    if (payments_identity_key(r->w, payee, NULL) || !ec_pubkey_of(p->other, brc42_anyone_secret) ||
+        brc29_key_of_payee(k.key, brc42_anyone_secret, payee, &place, NULL))
+        return NULL;
+    const struct pay_script to = script_of_key(&k);
+    return pay_tx(1000 + n, 500, script_span(&to));
+}
+
+static enum err accept_nth(struct rig *r, unsigned n, struct error *e)
+{
+    struct payment p;
+    struct tx *tx = strange_payment(r, n, &p);
+    const enum err rc = tx ? payments_accept(r->w, &p, tx, e) : ERR_IO;
+    tx_unref(tx);
+    return rc;
+}
+
 static enum err do_step(size_t at, struct rig *r, const char *dir, struct error *e)
 {
     struct wallet_key k;
@@ -67,6 +111,10 @@ static enum err do_step(size_t at, struct rig *r, const char *dir, struct error 
         return tell_nth(r, times(BLOCK, at));
     case SEND:
         return send(r, e);
+    case PAY:
+        return pay(r, e);
+    case ACCEPT:
+        return accept_nth(r, times(ACCEPT, at), e);
     }
     return ERR_RANGE;
 }
@@ -128,7 +176,59 @@ static void check_sent(struct rig *r, size_t done)
     wallet_lock(r->w);
     assert_int_equal(history_list(wallet_history(r->w), 0, count_sent, &sent, NULL), OK);
     wallet_unlock(r->w);
-    assert_in_range(sent, times(SEND, done), times(SEND, done) + 1);
+    const unsigned all = times(SEND, done) + times(PAY, done);
+    assert_in_range(sent, all, all + 1);
+}
+
+struct tally {
+    unsigned sent, received;
+    struct txid last_sent;
+};
+
+static enum err count_payment(void *ctx, const struct payment *p, struct error *e)
+{
+    struct tally *t = (struct tally *)ctx;
+    (void)e;
+    t->received += p->received;
+    t->sent += !p->received;
+    if (!p->received)
+        t->last_sent = p->txid;
+    return OK;
+}
+
+/* Made by pay: the one that neither pays a stranger's address nor is of a block. */
+static bool find_paid(void *ctx, const struct history_tx *t)
+{
+    const struct pay_script there = foreign_script(7);
+    bool to_stranger = !t->from_us;
+    for (size_t i = 0; i < t->tx->n_out; i++)
+        to_stranger |= mem_equal_var(t->tx->out[i].script.data, there.bytes, sizeof there.bytes);
+    if (!to_stranger)
+        *(struct txid *)ctx = t->tx->id;
+    return to_stranger;
+}
+
+/* Whoever has paid can tell the payee how; what was accepted is ours, and can be accepted again. */
+static void check_payments(struct rig *r, size_t done)
+{
+    struct tally t = { .sent = 0 };
+    struct txid paid = { { 0 } };
+    struct wallet_key k;
+    struct payment p;
+    assert_int_equal(payments_each(r->w, count_payment, &t, NULL), OK);
+    assert_in_range(t.sent, times(PAY, done), times(PAY, done) + 1);
+    assert_in_range(t.received, times(ACCEPT, done), times(ACCEPT, done) + 1);
+    wallet_lock(r->w);
+    assert_int_equal(history_list(wallet_history(r->w), 0, find_paid, &paid, NULL), OK);
+    wallet_unlock(r->w);
+    if (!txid_equal(&paid, &(struct txid){ { 0 } }))
+        assert_true(txid_equal(&paid, &t.last_sent));
+    for (unsigned n = 0; n < t.received; n++) {
+        struct tx *tx = strange_payment(r, n, &p);
+        assert_true(wallet_find_key(r->w, tx->out[0].script, &k) && k.spendable);
+        assert_int_equal(payments_accept(r->w, &p, tx, NULL), OK);
+        tx_unref(tx);
+    }
 }
 
 static bool add_received(void *ctx, const struct history_tx *t)
@@ -182,6 +282,7 @@ static void check_sound(const char *dir)
     if (open_again(&r, &p, done, &e))
         fail_msg("after %zu steps: %s", done, e.text);
     check_sent(&r, done);
+    check_payments(&r, done);
     check_blocks(&r, done);
     check_keys(&r, done);
     wallet_unref(r.w);

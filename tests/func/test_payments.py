@@ -1,0 +1,148 @@
+"""createpayment and acceptpayment: payments between people (BRC-29)."""
+import json
+
+from framework import ADDRESS, case, check, equal, is_in, main, raises_rpc
+from wallet_rpc import WalletRpc
+from wallets import mine, rich_node
+
+ZERO_KEY = "02" + "00" * 32
+
+
+def payee_of(node, name="payee"):
+    node.rpc.createwallet(name)
+    return WalletRpc(node, name)
+
+
+def payer_of(t):
+    """A node with the wallets "default", which has a coin, and "payee"."""
+    node = rich_node(t)
+    return node, WalletRpc(node, "default"), payee_of(node)
+
+
+def changed(payment, **members):
+    return {**json.loads(json.dumps(payment)), **members}
+
+
+@case()
+def a_payment_of_one_wallet_is_accepted_by_another(t):
+    node, payer, payee = payer_of(t)
+    key = payee.getidentitykey()
+    check(payer.getidentitykey() != key, "each wallet has its own")
+    made = payer.createpayment(key, [0.5, 0.25])
+    payment = made["payment"]
+    equal(payment["senderIdentityKey"], payer.getidentitykey())
+    equal(len(payment["outputs"]), 2)
+    equal(node.rpc.verifybeef(payment["tx"])["atomic"], True)
+    equal(payee.getunconfirmedbalance(), 0, "nobody knows whose the outputs are")
+    for _ in range(2):  # once more changes nothing
+        equal(payee.acceptpayment(payment), {"txid": made["txid"], "amount": 0.75})
+        equal(payee.getunconfirmedbalance(), 0.75)
+    equal([(p["category"], p["txid"], p["derivationPrefix"], p["outputs"]) for w in (payer, payee)
+           for p in w.listpayments()],
+          [(c, made["txid"], payment["derivationPrefix"], payment["outputs"]) for c in ("send", "receive")])
+    mine(node)
+    equal(payee.getbalance(), 0.75)
+    sent = payee.sendalltoaddress(ADDRESS)
+    is_in(sent, node.rpc.getrawmempool())
+    node.stop()
+    node.start()
+    node.rpc.loadwallet("payee")
+    equal(payee.gettransaction(made["txid"])["amount"], 0.75)
+    address = [d["address"] for d in payee.gettransaction(made["txid"])["details"]][0]
+    raises_rpc(-4, lambda: payee.dumpprivkey(address), "came with a payment")
+
+
+@case()
+def a_payment_that_was_mined_meanwhile_is_found(t):
+    node, payer, payee = payer_of(t)
+    made = [payer.createpayment(payee.getidentitykey(), 1) for _ in range(2)]
+    mine(node, 3)
+    equal(payee.acceptpayment(made[0]["payment"])["amount"], 1)
+    equal(payee.getbalance(), 1, "the BEEF is of before")
+    proved = changed(made[1]["payment"], tx=node.rpc.getbeef(made[1]["txid"], "atomic"))
+    equal(node.rpc.verifybeef(proved["tx"])["proved"], True)
+    equal(payee.acceptpayment(proved)["amount"], 1)
+    equal(payee.getbalance(), 2, "the BEEF proves it")
+    tx = payee.gettransaction(made[1]["txid"])
+    equal((tx["confirmations"], tx["blockhash"]), (3, node.rpc.getblockhash(node.rpc.getblockcount() - 2)))
+    node.rpc.invalidateblock(tx["blockhash"])
+    t.wait(lambda: payee.getbalance() == 0 and payee.getunconfirmedbalance() == 2)
+
+
+@case()
+def what_is_no_payment_to_the_wallet_is_refused(t):
+    node, payer, payee = payer_of(t)
+    made = payer.createpayment(payee.getidentitykey(), 1)
+    payment, other = made["payment"], payee_of(node, "other")
+    vout = payment["outputs"][0]["outputIndex"]
+
+    def refused(code, part, wallet=payee, **members):
+        raises_rpc(code, lambda: wallet.acceptpayment(changed(payment, **members)), part)
+
+    refused(-8, "does not pay the key", wallet=other)
+    refused(-8, "does not pay the key", derivationPrefix="other")
+    refused(-8, "does not pay the key", senderIdentityKey=payee.getidentitykey())
+    refused(-8, "has no more than", outputs=[{**payment["outputs"][0], "outputIndex": 9}])
+    refused(-8, "does not pay", outputs=[{**payment["outputs"][0], "outputIndex": 1 - vout}])
+    refused(-8, "named twice", outputs=payment["outputs"] * 2)
+    refused(-8, "1 to 64 outputs", outputs=[])
+    refused(-8, "at most 64", outputs=payment["outputs"] * 65)
+    refused(-8, "no blank", derivationPrefix="two words")
+    refused(-8, "no blank", derivationPrefix="")
+    refused(-5, "no public key", senderIdentityKey=ZERO_KEY)
+    refused(-1, "", outputs=["0"])
+    refused(-8, "hexadecimal", tx="zz")
+    refused(-25, "is invalid (format)", tx=payment["tx"][:-2])
+    refused(-25, "cannot be verified here (txid-only)", tx="0200beef000102" + "07" * 32)
+    refused(-3, "strange", strange=1)
+    raises_rpc(-8, lambda: payee.acceptpayment({}), "Missing senderIdentityKey")
+    raises_rpc(-1, payee.acceptpayment, "acceptpayment")
+    equal(payee.listpayments(), [], "nothing was stored")
+    for amount in (0, -1, "1.000000001", [1, 0], 21000001):
+        raises_rpc(-3, lambda a=amount: payer.createpayment(payee.getidentitykey(), a), "Invalid amount")
+    raises_rpc(-8, lambda: payer.createpayment(payee.getidentitykey(), []), "an amount at least")
+    raises_rpc(-5, lambda: payer.createpayment("02", 1), "payee: no public key")
+    raises_rpc(-6, lambda: payer.createpayment(payee.getidentitykey(), 1000))
+    # The sender names an output of the payment before under the prefix that was accepted.
+    payment = payer.createpayment(payee.getidentitykey(), [1, 2])["payment"]
+    first, second = ([o] for o in payment["outputs"])
+    equal(payee.acceptpayment(changed(payment, outputs=first))["amount"], 1)
+    refused(-4, "prefix was used", outputs=second, derivationPrefix=payment["derivationPrefix"],
+            tx=payment["tx"])
+    equal(payee.getunconfirmedbalance(), 1)
+
+
+@case()
+def a_locked_wallet_accepts_and_makes_nothing(t):
+    node, payer, payee = payer_of(t)
+    payment = payer.createpayment(payee.getidentitykey(), 1)["payment"]
+    payee.encryptwallet("secret")
+    for call in (payee.getidentitykey, lambda: payee.acceptpayment(payment),
+                 lambda: payee.createpayment(payment["senderIdentityKey"], 1)):
+        raises_rpc(-13, call, "walletpassphrase")
+    payee.walletpassphrase("secret", 60)
+    equal(payee.acceptpayment(payment)["amount"], 1)
+    payee.walletlock()
+    mine(node)
+    equal(payee.getbalance(), 1)
+    raises_rpc(-13, lambda: payee.sendtoaddress(ADDRESS, 0.5))
+
+
+@case()
+def a_payment_that_the_mempool_refuses_can_be_accepted_later(t):
+    node, payer, payee = payer_of(t)
+    made = payer.createpayment(payee.getidentitykey(), 1)
+    spent = node.rpc.getrawtransaction(made["txid"], 1)["vin"][0]
+    funds = {"funds": [{"txOut": {"txId": spent["txid"], "vout": spent["vout"]}}]}
+    node.rpc.addToPolicyBlacklist(funds)
+    t.wait(lambda: node.rpc.getrawmempool() == [])
+    raises_rpc(-26, lambda: payee.acceptpayment(made["payment"]), "bad-txns-inputs-frozen")
+    equal([p["txid"] for p in payee.listpayments()], [made["txid"]], "the keys are there")
+    equal(payee.getunconfirmedbalance(), 0)
+    node.rpc.removeFromPolicyBlacklist(funds)
+    equal(payee.acceptpayment(made["payment"])["amount"], 1)
+    equal(payee.getunconfirmedbalance(), 1)
+
+
+if __name__ == "__main__":
+    main()
