@@ -1,13 +1,15 @@
 #include "bca/binding.h"
 
+#include <string.h>
+
 #include "base/ec.h"
 #include "base/hash.h"
+#include "base/kdf.h"
 #include "bca/address.h"
 #include "bca/registration.h"
 
 static const char bind_tag[] = "BCA bind v1";
 static const char session_tag[] = "BCA session v1";
-#define SESSION_TAG_LEN (sizeof session_tag - 1)
 
 void bca_bind(uint8_t out[32], const struct bca_bound *initiator, const struct bca_bound *responder)
 {
@@ -55,31 +57,20 @@ static bool agree_all(uint8_t material[96], size_t *len, const struct bca_exchan
     return true;
 }
 
-/* HKDF-Expand (RFC 5869) to two keys. */
-static void expand(struct bca_session_keys *out, const uint8_t prk[32])
-{
-    uint8_t text[32 + SESSION_TAG_LEN + 1], *tag = text + 32;
-    memcpy(tag, session_tag, SESSION_TAG_LEN);
-    tag[SESSION_TAG_LEN] = 1;
-    hmac_sha256(out->to_responder, prk, 32, tag, SESSION_TAG_LEN + 1);
-    memcpy(text, out->to_responder, 32);
-    tag[SESSION_TAG_LEN] = 2;
-    hmac_sha256(out->to_initiator, prk, 32, text, sizeof text);
-    secure_wipe(text, sizeof text);
-}
-
 bool bca_session_keys_make(struct bca_session_keys *out, const uint8_t bind[32],
                            const struct bca_exchange *x)
 {
-    uint8_t material[96], prk[32];
+    uint8_t material[96], keys[2][32];
     size_t len;
-    const bool ok = agree_all(material, &len, x);
+    const bool ok = agree_all(material, &len, x) &&
+                    hkdf_sha256(keys[0], sizeof keys, span_of(bind, 32), span_of(material, len),
+                                span_of(session_tag, sizeof session_tag - 1));
     *out = (struct bca_session_keys){ .to_responder = { 0 } };
     if (ok) {
-        hmac_sha256(prk, bind, 32, material, len);
-        expand(out, prk);
+        memcpy(out->to_responder, keys[0], sizeof keys[0]);
+        memcpy(out->to_initiator, keys[1], sizeof keys[1]);
     }
     secure_wipe(material, sizeof material);
-    secure_wipe(prk, sizeof prk);
+    secure_wipe(keys, sizeof keys);
     return ok;
 }
