@@ -53,11 +53,6 @@ int bca_sec_default(const struct bca_rules *rules, const struct bca_work *w)
     return w->target_valid ? bca_sec_of_bits(rules, w->target_zero_bits) : -1;
 }
 
-int bca_sec_max(const struct bca_rules *rules, const struct bca_work *w)
-{
-    return bca_sec_of_bits(rules, w->hash_zero_bits);
-}
-
 unsigned bca_required_bits(const struct bca_rules *rules, unsigned sec)
 {
     return rules->base_bits + SEC_STEP_BITS * sec;

@@ -38,11 +38,11 @@ void bca_work_read(const uint8_t header[BLOCK_HEADER_SIZE], struct bca_work *out
 /* A header that a chain of this network could hold: nBits valid, within the limit, met. */
 bool bca_work_meets_target(const struct bca_work *w, const struct bca_rules *rules);
 
-/* Highest sec for so many zero bits, -1 when they are too few for any. */
+/* Highest sec for so many zero bits, -1 when they are too few for any; for those of a block's hash
+ * the highest that verification lets pass. */
 int bca_sec_of_bits(const struct bca_rules *rules, unsigned zero_bits);
-/* What a generator takes unless told otherwise, and the highest that verification lets pass. */
+/* What a generator takes unless told otherwise. */
 int bca_sec_default(const struct bca_rules *rules, const struct bca_work *w);
-int bca_sec_max(const struct bca_rules *rules, const struct bca_work *w);
 unsigned bca_required_bits(const struct bca_rules *rules, unsigned sec);
 /* Base 2 logarithm, rounded down, of the hashes it takes to forge an address (spec bca 9). */
 unsigned bca_security_bits(const struct bca_rules *rules, unsigned sec);

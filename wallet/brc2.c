@@ -66,19 +66,6 @@ enum err brc2_decrypt(struct buf *out, const uint8_t own[32], const struct brc42
     return rc;
 }
 
-bool brc2_hmac(uint8_t out[32], const uint8_t own[32], const struct brc42_party *party,
-               struct span invoice, struct span data)
-{
-    uint8_t key[32];
-    const bool ok = brc42_symmetric_key(key, own, party, invoice);
-    if (ok)
-        hmac_sha256(out, key, sizeof key, data.data, data.len);
-    else
-        memset(out, 0, 32);
-    secure_wipe(key, sizeof key);
-    return ok;
-}
-
 size_t brc3_sign(uint8_t out[72], const uint8_t own[32], const struct brc42_party *party,
                  struct span invoice, struct span data)
 {

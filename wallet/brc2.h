@@ -1,7 +1,7 @@
 /*
- * What two people do with the keys they share (spec brc-notes 3): encryption and HMAC (BRC-2) under
- * their symmetric key, signatures (BRC-3) with the child key of one for the other. own, party and
- * invoice are as in brc42.h. Pure functions but for the IV, any thread.
+ * What two people do with the keys they share (spec brc-notes 3): encryption (BRC-2) under their
+ * symmetric key, signatures (BRC-3) with the child key of one for the other. own, party and invoice
+ * are as in brc42.h. Pure functions but for the IV, any thread.
  */
 #ifndef WALLET_BRC2_H
 #define WALLET_BRC2_H
@@ -27,10 +27,6 @@ enum err brc2_encrypt(struct buf *out, const uint8_t own[32], const struct brc42
                       struct span invoice, struct span plain, struct error *e) MUST_CHECK;
 enum err brc2_decrypt(struct buf *out, const uint8_t own[32], const struct brc42_party *party,
                       struct span invoice, struct span sealed, struct error *e) MUST_CHECK;
-/* HMAC-SHA256, to be compared with ct_equal. False with zeros in out when a key is none. */
-bool brc2_hmac(uint8_t out[32], const uint8_t own[32], const struct brc42_party *party,
-               struct span invoice, struct span data) MUST_CHECK;
-
 /* DER of at most 72 bytes over SHA256 of the data; its length, 0 when a key is none. */
 size_t brc3_sign(uint8_t out[72], const uint8_t own[32], const struct brc42_party *party,
                  struct span invoice, struct span data) MUST_CHECK;

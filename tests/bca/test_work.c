@@ -59,7 +59,7 @@ static void the_first_block_has_43_zero_bits(void **state)
     assert_int_equal(w.target_zero_bits, 32);
     assert_true(bca_work_meets_target(&w, bca_rules_get(BCA_NET_MAIN)));
     assert_int_equal(bca_sec_default(bca_rules_get(BCA_NET_MAIN), &w), 0);
-    assert_int_equal(bca_sec_max(bca_rules_get(BCA_NET_REGTEST), &w), 2);
+    assert_int_equal(bca_sec_of_bits(bca_rules_get(BCA_NET_REGTEST), w.hash_zero_bits), 2);
     header.data[76] ^= 1; /* another nonce */
     bca_work_read(header.data, &w);
     assert_false(bca_work_meets_target(&w, bca_rules_get(BCA_NET_MAIN)));

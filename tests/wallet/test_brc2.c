@@ -35,20 +35,6 @@ static void the_message_of_the_standard_opens(void **state)
     buf_clear(&sealed);
 }
 
-static void the_hmac_of_the_standard_holds(void **state)
-{
-    (void)state;
-    const struct brc42_party party = party_from(known_party);
-    struct buf own = unhex(known_secret);
-    struct buf want = unhex("51f01299a32dae5509f68e7dd185524cfe672eb6563bdb3d7e1eb0e8e964ea0e");
-    uint8_t got[32];
-    assert_true(brc2_hmac(got, own.data, &party, text_span("2-brc2 test-42"),
-                          text_span("BRC-2 HMAC Compliance Validated!")));
-    assert_memory_equal(got, want.data, 32);
-    buf_clear(&own);
-    buf_clear(&want);
-}
-
 static void the_signature_of_the_standard_verifies(void **state)
 {
     (void)state;
@@ -197,9 +183,6 @@ static void keys_that_are_none_are_refused(void **state)
     assert_int_equal(brc2_decrypt(&b, a.secret, &bad, invoice, span_of(zeros, 48), NULL),
                      ERR_RANGE);
     assert_int_equal(b.len, 0);
-    memset(out, 1, sizeof out);
-    assert_false(brc2_hmac(out, a.secret, &bad, invoice, data));
-    assert_memory_equal(out, zeros, 32);
     assert_int_equal(brc3_sign(out, zeros, &a.party, invoice, data), 0);
     assert_false(brc3_verify(a.secret, &bad, invoice, data, span_of(out, sizeof out)));
     buf_clear(&b);
@@ -209,7 +192,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_message_of_the_standard_opens),
-        cmocka_unit_test(the_hmac_of_the_standard_holds),
         cmocka_unit_test(the_signature_of_the_standard_verifies),
         cmocka_unit_test(what_one_seals_the_other_opens),
         cmocka_unit_test(an_empty_text_is_not_sealed),
