@@ -474,21 +474,21 @@ static enum err choose_command(struct cli *c, struct error *e)
                    : OK;
 }
 
-/* --help, --help-man, --version: true when one was asked for. */
-static bool print_text(const struct cli *c)
+/* --help, --help-man, --version; empty when none was asked for. */
+static void put_text(const struct cli *c, struct buf *out)
 {
-    struct buf out;
-    buf_init(&out);
     if (config_bool(c->config, "help"))
-        cli_help(&out);
+        cli_help(out);
     else if (config_bool(c->config, "help-man"))
-        cli_man(&out);
+        cli_man(out);
     else if (config_bool(c->config, "version"))
-        buf_put_str(&out, "bsvpeer-bca " PACKAGE_VERSION "\n");
-    const bool asked = out.len > 0;
-    fwrite(out.data ? out.data : (const uint8_t *)"", 1, out.len, stdout);
-    buf_clear(&out);
-    return asked;
+        buf_put_str(out, "bsvpeer-bca " PACKAGE_VERSION "\n");
+}
+
+/* What was not printed has said nothing, whatever it was. */
+static int printed(bool good, int status)
+{
+    return good ? status : complain(CLI_USAGE, "cannot write to standard output");
 }
 
 static int run(struct cli *c, int argc, char **argv)
@@ -496,8 +496,15 @@ static int run(struct cli *c, int argc, char **argv)
     struct error e = { .code = OK };
     int status = CLI_USAGE; /* of errors, unless the command knows better */
     enum err rc = read_arguments(c, argc, argv, &e);
-    if (!rc && print_text(c))
-        return CLI_VALID;
+    struct buf text;
+    buf_init(&text);
+    if (!rc)
+        put_text(c, &text);
+    if (text.len) {
+        const bool good = cli_print(&text);
+        buf_clear(&text);
+        return printed(good, CLI_VALID);
+    }
     if (!rc)
         rc = choose_command(c, &e);
     if (rc)
@@ -508,9 +515,7 @@ static int run(struct cli *c, int argc, char **argv)
         buf_clear(&c->record.text);
         return complain(status, e.text);
     }
-    if (!cli_record_print(&c->record))
-        return complain(CLI_UNDETERMINED, "cannot write to standard output");
-    return status;
+    return printed(cli_record_print(&c->record), status);
 }
 
 int main(int argc, char **argv)

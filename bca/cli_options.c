@@ -131,7 +131,7 @@ static const struct {
     { "0", "valid; the command succeeded" },
     { "1", "invalid; nothing could be formed or decoded" },
     { "2", "undetermined: the headers do not tell whether the block is on their chain" },
-    { "64", "wrong usage, or a file that cannot be read or used" },
+    { "64", "wrong usage, a file that cannot be read or used, or output that cannot be written" },
 };
 
 void cli_help(struct buf *out)

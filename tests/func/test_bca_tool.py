@@ -344,6 +344,19 @@ def decode_shows_all_fields(t):
 
 
 @case()
+def output_that_cannot_be_written_exits_with_64(t):
+    r = Registration(8)
+    proof = text_of(r.address(3)), r.params(3).hex()
+    for args in (["--help"], ["--version"], ["--help-man"], ["decode", proof[1]],
+                 ["verify", "--network=regtest", *proof]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([TOOL, *args], stdout=full, stderr=subprocess.PIPE, text=True,
+                                  timeout=60, check=False)
+        equal((done.returncode, done.stderr),
+              (64, "bsvpeer-bca: cannot write to standard output\n"), args)
+
+
+@case()
 def wrong_usage_exits_with_64(t):
     r = Registration(8)
     files = r.files(t)
@@ -458,14 +471,14 @@ def formed_addresses_are_those_of_the_vectors(t):
 
 @case()
 def the_guide_shows_what_the_program_prints(t):
-    """Each "    $ command" of doc/identity.md prints the lines that stand below it."""
+    """Each "    $ bsvpeer-bca" of doc/identity.md prints the lines that stand below it."""
     with open(os.path.join(TOP, "doc", "identity.md"), encoding="utf-8") as file:
         lines = file.read().splitlines()
     shown = {}
     for line in lines:
-        if line.startswith("    $ "):
+        if line.startswith("    $ bsvpeer-bca "):
             expected = shown.setdefault(line[6:], [])
-        elif line.startswith("    ") and shown:
+        elif line.startswith("    ") and not line.startswith("    $") and shown:
             expected.append(line[4:])
         elif line:
             expected = []  # the examples of other programs
