@@ -15,10 +15,17 @@ void buf_init(struct buf *b)
     *b = (struct buf){ 0 };
 }
 
+void buf_init_secret(struct buf *b)
+{
+    *b = (struct buf){ .secret = true };
+}
+
 void buf_clear(struct buf *b)
 {
+    if (b->secret)
+        secure_wipe(b->data, b->cap);
     free(b->data);
-    buf_init(b);
+    *b = (struct buf){ .secret = b->secret };
 }
 
 void buf_wipe(struct buf *b)
@@ -29,7 +36,30 @@ void buf_wipe(struct buf *b)
 
 void buf_reset(struct buf *b)
 {
-    b->len = 0;
+    buf_truncate(b, 0);
+}
+
+void buf_truncate(struct buf *b, size_t len)
+{
+    BUG_ON(len > b->len);
+    if (b->secret && b->len > len)
+        secure_wipe(b->data + len, b->len - len);
+    b->len = len;
+}
+
+/* The content at another place, with this capacity; NULL without memory. */
+static uint8_t *move(const struct buf *b, size_t cap)
+{
+    if (!b->secret)
+        return (uint8_t *)try_realloc(b->data, cap, 1);
+    uint8_t *p = try_alloc(cap, 1);
+    if (!p)
+        return NULL;
+    if (b->len)
+        memcpy(p, b->data, b->len);
+    secure_wipe(b->data, b->cap);
+    free(b->data);
+    return p;
 }
 
 bool buf_try_reserve(struct buf *b, size_t more)
@@ -43,9 +73,9 @@ bool buf_try_reserve(struct buf *b, size_t more)
     size_t cap = MAX_OF(need, BUF_CAP_MIN), roomy;
     if (add_size(b->cap, b->cap / 2, &roomy) && roomy > cap)
         cap = roomy;
-    uint8_t *p = (uint8_t *)try_realloc(b->data, cap, 1);
+    uint8_t *p = move(b, cap);
     if (!p && cap > need)
-        p = (uint8_t *)try_realloc(b->data, cap = need, 1);
+        p = move(b, cap = need);
     if (!p)
         return false;
     b->data = p;
@@ -66,7 +96,7 @@ uint8_t *buf_take(struct buf *b, size_t *len)
     uint8_t *data = b->data;
     if (len)
         *len = b->len;
-    buf_init(b);
+    *b = (struct buf){ .secret = b->secret };
     return data;
 }
 

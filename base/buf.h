@@ -15,13 +15,17 @@
 struct buf {
     uint8_t *data;
     size_t len, cap;
+    bool secret; /* leaves no copy of what it held: growing, the functions that shorten it and
+                    buf_clear overwrite. May be set at any time, and stays */
 };
 
 void buf_init(struct buf *b);
+void buf_init_secret(struct buf *b);
 void buf_clear(struct buf *b);              /* frees */
-void buf_wipe(struct buf *b);               /* overwrites, then frees: for secrets; reserve what they
-                                               need beforehand, a buffer that grows leaves copies */
+void buf_wipe(struct buf *b);               /* overwrites, then frees; what grew without being
+                                               secret has left copies */
 void buf_reset(struct buf *b);              /* len = 0, memory kept */
+void buf_truncate(struct buf *b, size_t len); /* to at most what it has */
 void buf_reserve(struct buf *b, size_t more);
 bool buf_try_reserve(struct buf *b, size_t more) __attribute__((warn_unused_result));
 /* n uninitialised bytes at the end */

@@ -263,23 +263,35 @@ enum err path_list(const char *dir, void (*fn)(void *ctx, const char *name), voi
 }
 
 /* Reads to the end rather than by the size, which is 0 for files of /proc and pipes. */
+#define READ_PIECE 16384u
+
+/* What it says of its size: pipes say nothing, and a file may grow. */
+static size_t likely_size(const struct file *f)
+{
+    struct stat s;
+    return fstat(f->fd, &s) == 0 && s.st_size > 0 ? (size_t)s.st_size : 0;
+}
+
 static enum err read_to_end(const struct file *f, size_t limit, struct buf *out, struct error *e)
 {
-    uint8_t chunk[16384];
     buf_reset(out);
+    size_t more = MIN_OF(likely_size(f), limit) + 1; /* one further shows the end, or too much */
     for (;;) {
-        ssize_t n = read(f->fd, chunk, sizeof(chunk));
+        if (out->len == out->cap)
+            more = READ_PIECE;
+        if (!buf_try_reserve(out, more))
+            return error_set(e, ERR_NOMEM, "%s: out of memory after %zu bytes", f->path, out->len);
+        more = 0;
+        ssize_t n = read(f->fd, out->data + out->len, out->cap - out->len);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return error_set_errno(e, errno, "%s: cannot read", f->path);
         if (n == 0)
             return OK;
-        if ((size_t)n > limit - out->len)
+        out->len += (size_t)n;
+        if (out->len > limit)
             return error_set(e, ERR_RANGE, "%s: larger than %zu bytes", f->path, limit);
-        if (!buf_try_reserve(out, (size_t)n))
-            return error_set(e, ERR_NOMEM, "%s: out of memory after %zu bytes", f->path, out->len);
-        buf_put(out, chunk, (size_t)n);
     }
 }
 

@@ -52,7 +52,8 @@ enum err path_free_space(const char *path, uint64_t *bytes, struct error *e) MUS
 enum err path_list(const char *dir, void (*fn)(void *ctx, const char *name), void *ctx,
                    struct error *e) MUST_CHECK;
 
-/* Reads a whole file of at most limit bytes; missing file: ERR_NOTFOUND. */
+/* Reads a whole file of at most limit bytes; missing file: ERR_NOTFOUND. Of a secret file no bytes
+ * are left elsewhere when `out` is secret (buf.h). */
 enum err file_read_all(const char *path, size_t limit, struct buf *out, struct error *e) MUST_CHECK;
 /* Temporary file, fsync, rename, fsync of the directory: old or new content, never a mix. */
 enum err file_replace(const char *path, const void *data, size_t len, struct error *e) MUST_CHECK;

@@ -159,6 +159,7 @@ static const struct rpc_command rows[] = {
     { .name = "signmessagewithprivkey",
       .category = "util",
       .where = RPC_ON_WORKER,
+      .flags = RPC_SECRET,
       .fn = cmd_signmessagewithprivkey,
       .help = "Signs a message with a private key.",
       .result = "\"signature\" (string) Base64",

@@ -257,6 +257,7 @@ static const struct rpc_command rows[] = {
     { .name = "createwallet",
       .category = "wallet",
       .where = RPC_ON_WORKER,
+      .flags = RPC_SECRET,
       .fn = cmd_createwallet,
       .help = "Makes a wallet with a seed of its own, or of the words of a phrase, and loads it.",
       .result = "{name, warning}",

@@ -141,6 +141,7 @@ static const struct rpc_command rows[] = {
     { .name = "getwalletphrase",
       .category = "wallet",
       .where = RPC_ON_WORKER,
+      .flags = RPC_SECRET,
       .fn = cmd_getwalletphrase,
       .help = "The words that stand for all keys of the wallet but imported ones. Who has them has "
               "its coins; createwallet makes a wallet of them again.",

@@ -487,6 +487,7 @@ static const struct rpc_command rows[] = {
     { .name = "importmulti",
       .category = "wallet",
       .where = RPC_ON_WAITER,
+      .flags = RPC_SECRET,
       .fn = cmd_importmulti,
       .help = "Adds keys, and watches addresses and scripts, with one rescan from the earliest "
               "timestamp on. What cannot be added is told with its place, the rest is.",

@@ -326,6 +326,7 @@ static const struct rpc_command rows[] = {
     { .name = "brc78encrypt",
       .category = "wallet",
       .where = RPC_ON_WORKER,
+      .flags = RPC_SECRET,
       .fn = cmd_brc78encrypt,
       .help = "Encrypts a message from the key of an address to a public key (BRC-78). Sender and "
               "recipient can read it.",
@@ -337,6 +338,7 @@ static const struct rpc_command rows[] = {
     { .name = "brc78decrypt",
       .category = "wallet",
       .where = RPC_ON_WORKER,
+      .flags = RPC_SECRET,
       .fn = cmd_brc78decrypt,
       .help = "Reads an encrypted message (BRC-78) to or from a key of the wallet. message is left "
               "out when it is no text.",

@@ -99,6 +99,8 @@ enum rpc_flag {
     RPC_HIDDEN = 1,
     RPC_ANY_PARAMS = 2,      /* no names and no limit of their number */
     RPC_ANY_PARAMS_JSON = 4, /* with the one above: the client sends them as JSON */
+    RPC_SECRET = 8,          /* a passphrase, a phrase or a private key may be among the parameters
+                                or in the result: no copy stays when the call has ended */
 };
 
 #define RPC_PARAMS_MAX 8

@@ -7,6 +7,7 @@
 
 #include "base/ids.h"
 #include "base/log.h"
+#include "rpc/json_tree.h"
 #include "rpc/params.h"
 
 int rpc_http_status(enum rpc_code code)
@@ -110,6 +111,8 @@ static struct rpc_result run_method(struct rpc_call *call, const char *method,
     if (!call->command)
         return rpc_fail(call, RPC_METHOD_NOT_FOUND, "Method not found");
     log_debug(LOGC_RPC, "rpc %s", call->command->name);
+    if (call->command->flags & RPC_SECRET)
+        call->out->out->secret = true; /* until http_json_forget */
     struct rpc_result r = take_params(call, params);
     return r.end == RPC_FAILED ? r : call->command->fn(call);
 }
@@ -197,14 +200,40 @@ enum rpc_code rpc_run(struct rpc_run *run, struct json_object *request)
     return rpc_reply_end(&call, r, &start, call.id, &run->broken);
 }
 
+static const char *method_of(struct json_object *request)
+{
+    struct json_object *method = NULL;
+    if (json_object_get_type(request) == json_type_object)
+        json_object_object_get_ex(request, "method", &method);
+    return json_object_get_type(method) == json_type_string ? json_object_get_string(method) : NULL;
+}
+
+/* What names no method of ours may be a misspelt one that has secrets. */
+static bool may_have_secrets(const struct rpc_env *env, struct json_object *request)
+{
+    const char *name = method_of(request);
+    const struct rpc_command *c = name ? rpc_table_find(env->table, name) : NULL;
+    return !c || c->flags & RPC_SECRET;
+}
+
+void rpc_request_free(const struct rpc_env *env, struct json_object *request)
+{
+    const bool batch = json_object_get_type(request) == json_type_array;
+    const size_t n = batch ? json_object_array_length(request) : 1;
+    for (size_t i = 0; i < n; i++) {
+        struct json_object *r = batch ? json_object_array_get_idx(request, i) : request;
+        if (may_have_secrets(env, r))
+            json_tree_wipe(r);
+    }
+    json_object_put(request);
+}
+
 enum rpc_where rpc_place(const struct rpc_env *env, struct json_object *request)
 {
-    struct json_object *method;
-    if (json_object_get_type(request) != json_type_object ||
-        !json_object_object_get_ex(request, "method", &method) ||
-        json_object_get_type(method) != json_type_string)
+    const char *name = method_of(request);
+    if (!name)
         return RPC_ON_HTTP; /* an error, given at once */
-    const struct rpc_command *c = rpc_table_find(env->table, json_object_get_string(method));
+    const struct rpc_command *c = rpc_table_find(env->table, name);
     if (!c || !c->place)
         return c ? c->where : RPC_ON_HTTP;
     struct json_object *params = NULL;

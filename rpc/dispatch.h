@@ -53,5 +53,8 @@ enum rpc_code rpc_invoke(struct rpc_run *run, const char *method, struct json_ob
 
 /* Where a request wants to run; what is no request is refused at once. */
 enum rpc_where rpc_place(const struct rpc_env *env, struct json_object *request);
+/* Gives the caller's reference back, which must be the last one; what methods with RPC_SECRET were
+ * told is wiped. */
+void rpc_request_free(const struct rpc_env *env, struct json_object *request);
 
 #endif

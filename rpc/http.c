@@ -118,7 +118,7 @@ static void conn_add(struct http_server *s, int fd, const struct sockaddr *peer,
     struct http_conn *c = xcalloc(1, sizeof *c);
     c->server = s;
     c->fd = fd;
-    buf_init(&c->in);
+    buf_init_secret(&c->in);
     if (peer)
         memcpy(&c->peer, peer, MIN_OF((size_t)peer_len, sizeof c->peer));
     c->out = evbuffer_new();
@@ -247,10 +247,9 @@ void http_conn_send(struct http_conn *c, const void *a, size_t a_len, const void
         b = b_len ? (const uint8_t *)b + from_b : b;
         b_len -= from_b;
     }
-    if (a_len)
-        BUG_ON(evbuffer_add(c->out, a, a_len));
-    if (b_len)
-        BUG_ON(evbuffer_add(c->out, b, b_len));
+    const bool secret = c->request && c->request->secret;
+    http_queue(c->out, a, a_len, secret);
+    http_queue(c->out, b, b_len, secret);
     if (!c->writing)
         conn_drain(c);
 }
@@ -382,7 +381,7 @@ static bool spool_begin(struct http_conn *c)
     s->spool_bytes += r->body_size;
     if (!spool_write(r, r->body.data, r->body.len))
         return false;
-    buf_wipe(&r->body);
+    buf_clear(&r->body);
     return true;
 }
 
@@ -553,7 +552,7 @@ void http_conn_process(struct http_conn *c)
         buf_reset(&c->in);
     else if (c->in_at) {
         memmove(c->in.data, c->in.data + c->in_at, c->in.len - c->in_at);
-        c->in.len -= c->in_at;
+        buf_truncate(&c->in, c->in.len - c->in_at);
     }
     c->in_at = 0;
     if (c->in.cap > IN_MAX && !c->in.len)

@@ -74,6 +74,8 @@ struct span http_request_body(const struct http_request *r);
 bool http_request_gone(const struct http_request *r);
 /* The client has closed its side. It may still read, but who streams without an end should go. */
 bool http_request_ended(const struct http_request *r);
+/* What is written from now on is wiped when it is sent or dropped. */
+void http_request_set_secret(struct http_request *r);
 
 /* Whole reply; r is given up. type NULL: no Content-Type. */
 void http_reply(struct http_request *r, int status, const char *type, const void *body, size_t len);

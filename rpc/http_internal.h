@@ -71,6 +71,7 @@ struct http_request {
     bool sized;                /* `left` bytes of the body are still to be written */
     uint64_t left;
     bool chunk_open;           /* the line end after a chunk's data is still to be sent */
+    bool secret;               /* what waits to be sent is wiped when it has gone */
     int fd; /* for direct writes by the answering thread; -1: leave it to the loop */
     pthread_mutex_t lock;
     pthread_cond_t room;
@@ -119,6 +120,8 @@ void http_conn_kill(struct http_conn *c);
 
 /* http_reply.c */
 struct http_request *http_request_new(struct http_conn *c);
+/* Copies to the end of a queue; a secret piece is wiped when it leaves it. */
+void http_queue(struct evbuffer *to, const void *data, size_t len, bool secret);
 void http_request_unref(struct http_request *r);
 /* Loop: n bytes of r's output were taken by the system. */
 void http_request_sent(struct http_request *r, size_t n);

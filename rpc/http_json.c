@@ -5,6 +5,8 @@ const char http_type_json[] = "application/json";
 static enum err sink(void *ctx, const void *data, size_t len)
 {
     struct http_json *j = ctx;
+    if (j->w.out->secret)
+        http_request_set_secret(j->http);
     if (!j->started)
         http_reply_start(j->http, 200, http_type_json);
     j->started = true;
@@ -23,6 +25,8 @@ void http_json_end(struct http_json *j, int status)
 {
     buf_put_u8(j->w.out, '\n');
     if (!j->started) {
+        if (j->w.out->secret)
+            http_request_set_secret(j->http);
         http_reply(j->http, status, http_type_json, j->w.out->data, j->w.out->len);
         return;
     }
@@ -31,6 +35,12 @@ void http_json_end(struct http_json *j, int status)
         http_reply_abort(j->http);
     else
         http_reply_finish(j->http);
+}
+
+void http_json_forget(struct http_json *j)
+{
+    buf_reset(j->w.out);
+    j->w.out->secret = false;
 }
 
 bool http_json_take_back(struct http_json *j)

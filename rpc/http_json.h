@@ -20,6 +20,8 @@ struct http_json {
 void http_json_init(struct http_json *j, struct http_request *http, struct buf *out);
 /* Adds a line end and completes the reply. */
 void http_json_end(struct http_json *j, int status);
+/* The last of all: the writer's buffer is emptied, and secret no longer (buf.h). */
+void http_json_forget(struct http_json *j);
 /* The reply is worth nothing: cuts a stream; what was not sent yet is for the caller to replace,
  * then true. */
 bool http_json_take_back(struct http_json *j);

@@ -34,7 +34,7 @@ struct http_request *http_request_new(struct http_conn *c)
     r->peer = c->peer;
     r->spool_fd = -1;
     r->fd = -1;
-    buf_init(&r->body);
+    buf_init_secret(&r->body); /* it may hold a passphrase */
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->room, NULL);
     return r;
@@ -50,7 +50,7 @@ void http_request_unref(struct http_request *r)
         close(r->spool_fd);
     if (r->pending)
         evbuffer_free(r->pending);
-    buf_wipe(&r->body); /* it may hold a passphrase */
+    buf_clear(&r->body);
     if (r->head_text)
         secure_wipe(r->head_text, strlen(r->head_text));
     free(r->head_text);
@@ -76,6 +76,8 @@ struct span http_request_body(const struct http_request *r)
 {
     return r->map ? span_of(r->map, (size_t)r->body_size) : buf_span(&r->body);
 }
+
+void http_request_set_secret(struct http_request *r) { r->secret = true; }
 
 bool http_request_gone(const struct http_request *r)
 {
@@ -120,13 +122,35 @@ static void notify(struct http_request *r)
         event_active(s->wake, EV_READ, 0);
 }
 
+static void wipe_and_free(const void *data, size_t len, void *unused)
+{
+    (void)unused;
+    void *own = (void *)(uintptr_t)data;
+    secure_wipe(own, len);
+    free(own);
+}
+
+void http_queue(struct evbuffer *to, const void *data, size_t len, bool secret)
+{
+    if (!len)
+        return;
+    if (!secret) {
+        BUG_ON(evbuffer_add(to, data, len));
+        return;
+    }
+    void *copy = xmalloc(len);
+    memcpy(copy, data, len);
+    BUG_ON(evbuffer_add_reference(to, copy, len, wipe_and_free, NULL));
+}
+
 static void queue_output(struct http_request *r, const void *a, size_t a_len, const void *b,
                          size_t b_len)
 {
     if (!r->pending)
         r->pending = evbuffer_new();
-    BUG_ON(!r->pending || (a_len && evbuffer_add(r->pending, a, a_len)) ||
-           (b_len && evbuffer_add(r->pending, b, b_len)));
+    BUG_ON(!r->pending);
+    http_queue(r->pending, a, a_len, r->secret);
+    http_queue(r->pending, b, b_len, r->secret);
     r->unsent += a_len + b_len;
 }
 

@@ -250,9 +250,35 @@ static struct json_object *read_value(struct build *b)
     }
 }
 
+void json_tree_wipe(struct json_object *v)
+{
+    switch (json_object_get_type(v)) {
+    case json_type_string:
+        /* its own bytes, which json-c gives as const to keep others from changing their length */
+        secure_wipe((void *)(uintptr_t)json_object_get_string(v),
+                    (size_t)json_object_get_string_len(v));
+        break;
+    case json_type_array:
+        for (size_t i = 0; i < json_object_array_length(v); i++)
+            json_tree_wipe(json_object_array_get_idx(v, i));
+        break;
+    case json_type_object: {
+        struct json_object_iterator it = json_object_iter_begin(v), end = json_object_iter_end(v);
+        for (; !json_object_iter_equal(&it, &end); json_object_iter_next(&it))
+            json_tree_wipe(json_object_iter_peek_value(&it));
+        break;
+    }
+    case json_type_null:
+    case json_type_boolean:
+    case json_type_double:
+    case json_type_int:
+        break;
+    }
+}
+
 enum err json_tree_build(const char *text, size_t len, struct json_object **out)
 {
-    struct build b = { .p = text, .end = text + len };
+    struct build b = { .p = text, .end = text + len, .text.secret = true };
     struct json_object *v = read_value(&b);
     buf_clear(&b.text);
     if (b.nomem) {

@@ -14,5 +14,7 @@ struct json_object;
 
 /* Numbers keep their source text; null is NULL. ERR_NOMEM. The caller owns *out. */
 enum err json_tree_build(const char *text, size_t len, struct json_object **out) MUST_CHECK;
+/* Overwrites the strings of a tree that nobody else has: what they said is gone. NULL is fine. */
+void json_tree_wipe(struct json_object *v);
 
 #endif

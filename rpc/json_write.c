@@ -46,7 +46,7 @@ bool jw_rewind(struct json_writer *w, const struct jw_mark *m)
 {
     if (m->position < w->flushed)
         return false;
-    w->out->len = (size_t)(m->position - w->flushed);
+    buf_truncate(w->out, (size_t)(m->position - w->flushed));
     w->depth = m->depth;
     w->need_comma = m->need_comma;
     return true;

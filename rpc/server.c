@@ -18,6 +18,7 @@
 #include "rpc/dispatch.h"
 #include "rpc/http_json.h"
 #include "rpc/json_read.h"
+#include "rpc/json_tree.h"
 #include "rpc/later.h"
 #include "rpc/rest.h"
 #include "rpc/workers.h"
@@ -132,6 +133,7 @@ static bool answer(struct rpc_server *s, struct http_request *http, struct json_
         http_reply_abort(http);
     else if (!run.pending && !run.elsewhere)
         http_json_end(&j, status);
+    http_json_forget(&j);
     return !run.elsewhere;
 }
 
@@ -159,6 +161,7 @@ static bool parse_body(struct http_request *http, struct json_object **request)
     enum json_type type = json_object_get_type(*request);
     if (type == json_type_object || type == json_type_array)
         return true;
+    json_tree_wipe(*request);
     json_object_put(*request);
     answer_error(http, RPC_PARSE_ERROR, "Top-level object parse error");
     return false;
@@ -176,7 +179,7 @@ static void job_run(struct work *work, struct buf *out)
         (void)answer(s, j->http, j->request, ANSWER_ON_WORKER, out);
     else
         j->request = NULL;
-    json_object_put(j->request);
+    rpc_request_free(s->env, j->request);
     free(j);
 }
 
@@ -190,7 +193,7 @@ static void hand_over(struct rpc_server *s, struct http_request *http, struct js
     LOG_LIMITED(LOG_WARN, "RPC: work queue depth exceeded (option rpcworkqueue)");
     static const char text[] = "Work queue depth exceeded";
     http_reply(http, 500, type_text, text, sizeof text - 1);
-    json_object_put(request);
+    rpc_request_free(s->env, request);
     free(j);
 }
 
@@ -279,7 +282,7 @@ static void on_request(void *ctx, struct http_request *http)
                                : rpc_place(s->env, request);
     if (where == RPC_ON_HTTP ? answer(s, http, request, ANSWER_ON_HTTP, &s->http_out)
                              : where == RPC_TRY_ON_HTTP && try_here(s, http, request))
-        json_object_put(request);
+        rpc_request_free(s->env, request);
     else
         hand_over(s, http, request, where);
 }

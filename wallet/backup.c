@@ -214,14 +214,14 @@ static enum err load(const char *path, const uint8_t magic[4], struct backup_inf
                      record_fn fn, void *ctx, struct error *e)
 {
     struct buf file;
-    buf_init(&file);
+    buf_init_secret(&file);
     enum err rc = file_read_all(path, BACKUP_MAX_BYTES, &file, e);
     if (!rc) {
         rc = decode(buf_span(&file), magic, info, fn, ctx, e);
         if (rc)
             (void)error_prefix(e, rc, "%s", path);
     }
-    buf_wipe(&file);
+    buf_clear(&file);
     return rc;
 }
 
@@ -267,7 +267,7 @@ enum err backup_write(struct kv *kv, const uint8_t magic[4], const char *path,
 {
     struct buf file;
     struct backup_info written;
-    buf_init(&file);
+    buf_init_secret(&file);
     enum err rc = encode(kv, magic, &file, &written, e);
     if (!rc)
         rc = may_replace(path, magic, &written, e);
@@ -275,7 +275,7 @@ enum err backup_write(struct kv *kv, const uint8_t magic[4], const char *path,
         rc = file_replace_checked(path, file.data, file.len, e);
     if (!rc && info)
         *info = written;
-    buf_wipe(&file);
+    buf_clear(&file);
     return rc;
 }
 

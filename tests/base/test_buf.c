@@ -130,6 +130,32 @@ static void growth_is_linear_overall(void **state)
     buf_clear(&b);
 }
 
+static void a_secret_buffer_overwrites_what_it_gives_up(void **state)
+{
+    (void)state;
+    static const uint8_t nothing[6];
+    struct buf b;
+    buf_init_secret(&b);
+    buf_put_str(&b, "the secret");
+    buf_truncate(&b, 4);
+    assert_memory_equal(b.data, "the ", 4);
+    assert_memory_equal(b.data + 4, nothing, 6);
+    buf_put_str(&b, "other");
+    buf_reset(&b);
+    assert_memory_equal(b.data, nothing, sizeof nothing);
+    for (unsigned i = 0; i < 10000; i++) /* growing keeps the content */
+        buf_put_le16(&b, (uint16_t)i);
+    for (unsigned i = 0; i < 10000; i++)
+        assert_int_equal(le16_get(b.data + 2 * i), (uint16_t)i);
+    buf_clear(&b);
+    assert_true(b.secret);
+    b.secret = false;
+    buf_put_str(&b, "no secret");
+    buf_truncate(&b, 3);
+    assert_memory_equal(b.data, "no secret", 9);
+    buf_clear(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +166,7 @@ int main(void)
         cmocka_unit_test(memory_moves_out_with_take),
         cmocka_unit_test(reserving_too_much_fails_and_keeps_the_content),
         cmocka_unit_test(growth_is_linear_overall),
+        cmocka_unit_test(a_secret_buffer_overwrites_what_it_gives_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 
 #include <json-c/json.h>
 
+#include "rpc/json_tree.h"
 #include "rpc/json_write.h"
 #include "tests/test.h"
 
@@ -369,6 +370,26 @@ static void rewinding_works_until_something_has_left(void **state)
     buf_clear(&t.out);
 }
 
+static void a_tree_is_wiped_where_it_has_text(void **state)
+{
+    (void)state;
+    static const char text[] = "[\"first secret\",{\"a\":[null,1,true,1.5,\"se\\ncond\"]},\"\"]";
+    static const char nothing[12];
+    struct json_object *tree, *inner;
+    assert_int_equal(json_read(text, sizeof text - 1, &tree, NULL), OK);
+    assert_true(json_object_object_get_ex(json_object_array_get_idx(tree, 1), "a", &inner));
+    json_tree_wipe(tree);
+    struct json_object *first = json_object_array_get_idx(tree, 0),
+                       *second = json_object_array_get_idx(inner, 4);
+    assert_int_equal(json_object_get_string_len(first), 12);
+    assert_memory_equal(json_object_get_string(first), nothing, 12);
+    assert_int_equal(json_object_get_string_len(second), 7);
+    assert_memory_equal(json_object_get_string(second), nothing, 7);
+    assert_int_equal(json_object_get_int(json_object_array_get_idx(inner, 1)), 1);
+    json_tree_wipe(NULL);
+    json_object_put(tree);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -379,6 +400,7 @@ int main(void)
         cmocka_unit_test(trees_are_those_of_json_c),
         cmocka_unit_test(values_of_all_kinds_come_through),
         cmocka_unit_test(depth_is_limited_exactly),
+        cmocka_unit_test(a_tree_is_wiped_where_it_has_text),
         cmocka_unit_test(a_text_that_json_c_cannot_hold_is_refused_with_the_way_out),
         cmocka_unit_test(amounts_are_read_from_the_text_of_the_number),
         cmocka_unit_test(commas_and_nesting_come_by_themselves),
