@@ -19,28 +19,46 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/intmath.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "p2p/assigned.h"
 #include "p2p/netif.h"
+#include "rpc/bca_view.h"
 #include "rpc/dispatch.h"
+#include "rpc/identity_link.h"
 
 #define PAUSE_MS 1000      /* between two looks */
 #define LOOK_MS 60000      /* without a notice */
 #define RETRY_MS 60000     /* of what failed; twice as long each time */
 #define RETRY_MAX_MS 3600000
+#define ROTATION_PATIENCE 6 /* times as long, since each try may cost a modifier */
+#define GRACE_S 60
+#define PREFIX_PAUSE_S 600 /* whoever sends one prefix after another must not use up modifiers */
+
+enum need { NEED_NOTHING, NEED_ASSIGNING, NEED_ROTATION };
+
+/* An address that something failed with. */
+struct retry {
+    uint8_t address[BCA_ADDRESS_SIZE];
+    int64_t at, wait_ms; /* clock_mono_ms; how long it waits */
+};
 
 struct bca_keep {
     struct assigned *assigned;
     struct rpc_env env;        /* the node's, with a table and an end of our own */
     struct rpc_table *table;
+    enum bca_network network;
+    int64_t rotate_s;          /* 0: at any age */
     struct cancel cancel;
     pthread_t thread;
     bool started;
     int watch;                 /* of netif_watch, or -1 */
     int wake[2];
     int64_t look_at;           /* clock_mono_ms */
-    int64_t retry_at, retry_ms;
+    int64_t due;               /* clock_now: something is to be done then; 0: nothing */
+    struct retry retries[ASSIGNED_MAX];
+    size_t n_retries;
     char said[ERROR_TEXT_MAX]; /* the last failure that was logged */
 };
 
@@ -68,20 +86,44 @@ static void say(struct bca_keep *k, const char *text)
     (void)snprintf(k->said, sizeof k->said, "%s", text);
 }
 
-/* What cannot be done because of the interface is tried again when that changes. */
-static void failed(struct bca_keep *k, const char *method, const char *address,
-                   enum rpc_code code, struct buf *message)
+static struct retry *find_retry(struct bca_keep *k, const uint8_t *address)
 {
-    char text[ERROR_TEXT_MAX];
-    buf_put_u8(message, 0);
-    (void)snprintf(text, sizeof text, "%s %s: %s", method, address, (const char *)message->data);
-    say(k, text);
-    if (code == RPC_INVALID_PARAMETER)
+    for (size_t i = 0; i < k->n_retries; i++)
+        if (mem_equal_var(k->retries[i].address, address, sizeof k->retries[i].address))
+            return &k->retries[i];
+    return NULL;
+}
+
+static void clear_retry(struct bca_keep *k, const struct assigned_address *at)
+{
+    struct retry *r = find_retry(k, at->address);
+    if (r)
+        *r = k->retries[--k->n_retries];
+}
+
+/* Forgets those of addresses that are not on the list. */
+static void clean_retries(struct bca_keep *k)
+{
+    struct assigned_address at;
+    size_t n = 0;
+    for (size_t i = 0; i < k->n_retries; i++)
+        if (assigned_find(k->assigned, k->retries[i].address, &at))
+            k->retries[n++] = k->retries[i];
+    k->n_retries = n;
+}
+
+static void set_retry(struct bca_keep *k, const struct assigned_address *at, enum need need)
+{
+    struct retry *r = find_retry(k, at->address);
+    if (!r && k->n_retries == ASSIGNED_MAX)
         return;
-    k->retry_ms = k->retry_ms ? k->retry_ms * 2 : RETRY_MS;
-    if (k->retry_ms > RETRY_MAX_MS)
-        k->retry_ms = RETRY_MAX_MS;
-    k->retry_at = clock_mono_ms() + k->retry_ms;
+    if (!r) {
+        r = &k->retries[k->n_retries++];
+        *r = (struct retry){ .wait_ms = RETRY_MS / 2 };
+        memcpy(r->address, at->address, sizeof r->address);
+    }
+    r->wait_ms = MIN_OF(r->wait_ms * 2, (int64_t)RETRY_MAX_MS);
+    r->at = clock_mono_ms() + r->wait_ms * (need == NEED_ROTATION ? ROTATION_PATIENCE : 1);
 }
 
 static const char *print(const uint8_t *address, char text[INET6_ADDRSTRLEN])
@@ -89,13 +131,14 @@ static const char *print(const uint8_t *address, char text[INET6_ADDRSTRLEN])
     return inet_ntop(AF_INET6, address, text, INET6_ADDRSTRLEN);
 }
 
-/* A method with two texts. */
-static bool ask(struct bca_keep *k, const struct assigned_address *at, const char *method,
-                const char *first, const char *second)
+/* A method with two texts. What fails because of the interface alone is tried again when that
+ * changes. */
+static void ask(struct bca_keep *k, const struct assigned_address *at, enum need need,
+                const char *method, const char *first, const char *second)
 {
     struct json_writer w;
     struct buf answer, message;
-    char text[INET6_ADDRSTRLEN];
+    char text[INET6_ADDRSTRLEN], why[ERROR_TEXT_MAX];
     struct json_object *params = json_object_new_array();
     struct rpc_run run = { .env = &k->env, .out = &w, .wallet = at->owner };
     json_object_array_add(params, json_object_new_string(first));
@@ -104,43 +147,100 @@ static bool ask(struct bca_keep *k, const struct assigned_address *at, const cha
     buf_init(&message);
     jw_init(&w, &answer, NULL, NULL);
     const enum rpc_code code = rpc_invoke(&run, method, params, &message);
+    buf_put_u8(&message, 0);
+    (void)snprintf(why, sizeof why, "%s for %s of %s: %s", method, print(at->address, text),
+                   at->name, code ? (const char *)message.data : "done");
     if (code)
-        failed(k, method, print(at->address, text), code, &message);
+        say(k, why);
     else
-        k->retry_ms = 0;
+        log_info("identities: %s", why);
+    if (!code)
+        clear_retry(k, at);
+    else if (code != RPC_INVALID_PARAMETER)
+        set_retry(k, at, need);
     json_object_put(params);
     buf_clear(&answer);
     buf_clear(&message);
-    return code == 0;
 }
 
-static void put_back(struct bca_keep *k, const struct assigned_address *at)
+static void come_back_at(struct bca_keep *k, int64_t moment)
+{
+    if (moment > clock_now() && (!k->due || moment < k->due))
+        k->due = moment;
+}
+
+/* A retired one goes when nobody uses it. Some moments are given to those who have just learnt of
+ * it. */
+static enum err look_at_retired(struct bca_keep *k, const struct assigned_address *at, bool there,
+                                struct error *e)
+{
+    const int64_t age = clock_now() - at->retired;
+    size_t sessions = 0;
+    come_back_at(k, at->retired + GRACE_S);
+    come_back_at(k, at->retired + LINK_RETIRED_S);
+    if (there && age < LINK_RETIRED_S &&
+        (age < GRACE_S || netif_sessions(at->address, &sessions, e) || sessions))
+        return OK;
+    return link_release(k->assigned, at, e);
+}
+
+static enum need need_of(struct bca_keep *k, const struct assigned_address *at, uint32_t index,
+                         bool there)
+{
+    uint8_t prefix[BCA_PREFIX_SIZE];
+    const int64_t age = clock_now() - at->since;
+    come_back_at(k, at->since + PREFIX_PAUSE_S);
+    come_back_at(k, at->since + k->rotate_s);
+    if (link_prefix(k->assigned, k->network, index, at->address, prefix, NULL))
+        return NEED_NOTHING; /* a notice tells when there is one */
+    if (!mem_equal_var(prefix, at->address, sizeof prefix))
+        return age >= PREFIX_PAUSE_S ? NEED_ROTATION : NEED_NOTHING;
+    if (!there)
+        return NEED_ASSIGNING;
+    return k->rotate_s && age >= k->rotate_s ? NEED_ROTATION : NEED_NOTHING;
+}
+
+static enum err look_at_used(struct bca_keep *k, const struct assigned_address *at,
+                             uint32_t index, bool there, struct error *e)
 {
     char text[INET6_ADDRSTRLEN];
-    if (ask(k, at, "bcaassign", print(at->address, text), at->interface))
-        log_info("identities: %s of %s is on %s again", text, at->name, at->interface);
+    const struct retry *r = find_retry(k, at->address);
+    const enum err rc = there ? link_finish(k->assigned, at, e) : OK;
+    if (rc || (r && clock_mono_ms() < r->at))
+        return rc;
+    const enum need need = need_of(k, at, index, there);
+    if (need == NEED_ASSIGNING)
+        ask(k, at, need, "bcaassign", print(at->address, text), at->interface);
+    else if (need == NEED_ROTATION)
+        ask(k, at, need, "bcarotate", at->name, print(at->address, text));
+    return OK;
 }
 
 static void look_at(struct bca_keep *k, const struct assigned_address *at)
 {
     struct error e = { .code = OK };
-    uint32_t index;
+    uint32_t index = 0;
     bool there = false;
-    if (netif_index(at->interface, &index, &e))
-        return; /* a notice tells when it comes */
-    if (netif_has(index, at->address, &there, NULL, &e))
+    const bool gone = netif_index(at->interface, &index, NULL) != OK;
+    enum err rc = gone ? OK : netif_has(index, at->address, &there, NULL, &e);
+    if (!rc && at->retired)
+        rc = look_at_retired(k, at, there, &e);
+    else if (!rc && !gone) /* else a notice tells when it comes */
+        rc = look_at_used(k, at, index, there, &e);
+    if (rc)
         say(k, e.text);
-    else if (!there && clock_mono_ms() >= k->retry_at)
-        put_back(k, at);
 }
 
 static void look(struct bca_keep *k)
 {
-    struct assigned_address list[ASSIGNED_MAX];
+    struct assigned_address list[ASSIGNED_MAX], now;
     assigned_begin(k->assigned);
     const size_t n = assigned_list(k->assigned, list);
+    clean_retries(k);
+    k->due = 0;
     for (size_t i = 0; i < n && !cancelled(&k->cancel); i++)
-        look_at(k, &list[i]);
+        if (assigned_find(k->assigned, list[i].address, &now)) /* as those before have left it */
+            look_at(k, &now);
     assigned_end(k->assigned);
 }
 
@@ -153,7 +253,7 @@ static void wait_for_news(struct bca_keep *k)
                             { .fd = k->watch, .events = POLLIN } };
     (void)poll(fds, 1, PAUSE_MS);
     while (!cancelled(&k->cancel) && clock_mono_ms() < k->look_at &&
-           !(k->watch >= 0 && netif_watch_take(k->watch)))
+           !(k->due && clock_now() >= k->due) && !(k->watch >= 0 && netif_watch_take(k->watch)))
         (void)poll(fds, 2, PAUSE_MS);
 }
 
@@ -168,12 +268,22 @@ static void *keep(void *arg)
     return NULL;
 }
 
+static enum bca_network network_of(struct rpc_env *env)
+{
+    struct rpc_call call = { .env = env };
+    struct bca_view view;
+    bca_view_init(&view, &call);
+    return view.network;
+}
+
 enum err bca_keep_start(struct bca_keep *k, const struct rpc_env *env, struct error *e)
 {
     k->table = rpc_table_new();
     k->env = *env;
     k->env.table = k->table;
     k->env.cancel = &k->cancel;
+    k->rotate_s = 3600 * config_int(env->config, "bcarotate");
+    k->network = network_of(&k->env);
     if (netif_watch(&k->watch, e)) { /* no reason to do without the rest */
         log_warn("identities: %s", e->text);
         k->watch = -1;

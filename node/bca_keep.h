@@ -1,7 +1,8 @@
 /*
  * Keeps addresses of identities on the network interfaces they were assigned to (p2p/assigned.h):
- * puts them back after a restart and when an interface comes back. What it does to them goes
- * through the methods that people use, bcaassign and its like.
+ * puts them back after a restart and when an interface comes back, replaces them when they are old
+ * (-bcarotate) or the prefix of the interface changes, and takes retired ones off. Which address
+ * comes next is decided by the methods that people use.
  *
  * A thread of its own, which waits for the kernel, the chain and wallets; without addresses it
  * sleeps. The functions belong to the main thread.

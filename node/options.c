@@ -312,6 +312,9 @@ const struct option_row node_options[] = {
            "Unused addresses in a row that are looked for in blocks."),
     NUMBER("walletcointype", "236", 0, INT32_MAX, "<n>",
            "Coin type in the paths of keys (BIP44); a wallet always needs the one it was made with."),
+    NUMBER("bcarotate", "24", 0, 8760, "<hours>",
+           "How old an address of an identity gets on an interface before another one replaces it "
+           "(0: any age)."),
     { .name = "paytxfee", .type = OPTION_AMOUNT, .def = "0", .max = 100 * M, .arg = "<BSV/kB>",
       .category = CATEGORY,
       .help = "Fee rate of transactions of the wallet; at least what the mempool asks." },

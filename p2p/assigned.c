@@ -9,7 +9,7 @@
 #include "base/reader.h"
 #include "base/state_file.h"
 
-#define ENTRY_MIN 35
+#define ENTRY_MIN 51
 #define FILE_MAX 65536
 
 static const struct state_file_kind assigned_kind = { "ASGN", 1 };
@@ -39,6 +39,7 @@ static bool take_text(struct reader *r, char *out, size_t room)
 static bool take_entry(struct reader *r, struct assigned_address *out)
 {
     read_copy(r, out->address, sizeof out->address);
+    read_copy(r, out->replaces, sizeof out->replaces);
     out->since = (int64_t)read_le64(r);
     out->retired = (int64_t)read_le64(r);
     return take_text(r, out->interface, sizeof out->interface) &&
@@ -72,6 +73,7 @@ static enum err store(const struct assigned *a, const struct assigned_address *l
     buf_put_le16(&b, (uint16_t)n);
     for (size_t i = 0; i < n; i++) {
         buf_put(&b, list[i].address, sizeof list[i].address);
+        buf_put(&b, list[i].replaces, sizeof list[i].replaces);
         buf_put_le64(&b, (uint64_t)list[i].since);
         buf_put_le64(&b, (uint64_t)list[i].retired);
         buf_put_var_bytes(&b, list[i].interface, strlen(list[i].interface));

@@ -7,7 +7,8 @@
  * an interface does it between begin and end, which lasts seconds; reading the list waits for the
  * disk at most.
  *
- *   count 2 | each: address 16 | since 8 | retired 8 | interface, owner, name (compact lengths)
+ *   count 2 | each: address 16 | replaces 16 | since 8 | retired 8 | interface, owner, name (compact
+ *   lengths)
  */
 #ifndef P2P_ASSIGNED_H
 #define P2P_ASSIGNED_H
@@ -24,6 +25,7 @@
 
 struct assigned_address {
     uint8_t address[16];
+    uint8_t replaces[16];              /* one that is to be retired when this is there; zeros: none */
     char interface[IF_NAMESIZE];
     char owner[ASSIGNED_TEXT_MAX + 1]; /* a wallet */
     char name[ASSIGNED_TEXT_MAX + 1];  /* of the identity in it */

@@ -190,6 +190,12 @@ enum err netif_release(uint32_t index, const uint8_t address[NETIF_ADDRESS_SIZE]
     return explain(errnum, "take an address off an interface", e);
 }
 
+enum err netif_permitted(uint32_t index, struct error *e)
+{
+    static const uint8_t nobody[NETIF_ADDRESS_SIZE]; /* the kernel looks at the privilege first */
+    return netif_release(index, nobody, e);
+}
+
 enum err netif_deprecate(uint32_t index, const uint8_t address[NETIF_ADDRESS_SIZE],
                          uint32_t seconds, struct error *e)
 {

@@ -48,6 +48,8 @@ enum netif_result { NETIF_ASSIGNED, NETIF_DUPLICATE /* another host has it: it i
 enum err netif_assign(uint32_t index, const uint8_t address[NETIF_ADDRESS_SIZE],
                       const struct cancel *cancel, enum netif_result *out,
                       struct error *e) MUST_CHECK;
+/* Whether this process may do so. ERR_AUTH. */
+enum err netif_permitted(uint32_t index, struct error *e) MUST_CHECK;
 /* One that is not there is fine, as is an interface that is gone. ERR_AUTH. */
 enum err netif_release(uint32_t index, const uint8_t address[NETIF_ADDRESS_SIZE],
                        struct error *e) MUST_CHECK;

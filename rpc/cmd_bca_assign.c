@@ -84,7 +84,7 @@ static struct rpc_result assign(struct rpc_call *call, struct wallet *w)
     struct assigning g = { .call = call, .w = w, .interface = rpc_text(call, 1, "") };
     identity_address_init(&g.a);
     assigned_begin(call->env->assigned);
-    const bool done = take_address(&g) && fits(&g) && rpc_link_assign(call, w, g.interface, &g.a);
+    const bool done = take_address(&g) && fits(&g) && rpc_link_assign(call, w, g.interface, &g.a, NULL);
     assigned_end(call->env->assigned);
     const struct rpc_result result = done ? put_assigned(&g) : rpc_failed(call);
     identity_address_clear(&g.a);

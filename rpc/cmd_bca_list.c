@@ -79,6 +79,8 @@ static void put_identity(struct json_writer *w, const struct listed *l)
     jw_put_hex(w, "public_key", id->public_key, sizeof id->public_key);
     jw_put_u64(w, "modifiers", id->n_modifiers);
     jw_put_u64(w, "unused", identity_unused(id));
+    if (id->n_used && identity_unused(id) <= RPC_IDENTITY_FEW)
+        jw_put_text(w, "warning", "few modifiers are left: register another identity");
     jw_object_close(w);
 }
 
@@ -167,7 +169,8 @@ static const struct rpc_command rows[] = {
               "with all its addresses; until a block holds what spends it, revoking.",
       .result = "{identities:[{name, state:\"unsent\", \"pending\", \"confirming\", \"ready\", "
                 "\"lost\", \"restored\", \"revoking\" or \"revoked\", confirmations, txid (when "
-                "sent), revoked_by (when it is known), public_key, modifiers, unused}...], "
+                "sent), revoked_by (when it is known), public_key, modifiers, unused, "
+                "warning (when few are left)}...], "
                 "addresses:[{address, name, state:\"ready\", \"confirming\", \"void\", "
                 "\"revoking\" or \"revoked\", modifier_index, collision_count, interface and "
                 "retired (when on an interface)}...]}",

@@ -63,10 +63,16 @@ bool rpc_identity_address(struct rpc_call *call, size_t i, uint8_t address[BCA_A
     return false;
 }
 
-void jw_put_identity_address(struct json_writer *w, const uint8_t address[BCA_ADDRESS_SIZE])
+void jw_put_identity_address_as(struct json_writer *w, const char *key,
+                                const uint8_t address[BCA_ADDRESS_SIZE])
 {
     char text[INET6_ADDRSTRLEN];
-    jw_put_text(w, "address", inet_ntop(AF_INET6, address, text, sizeof text));
+    jw_put_text(w, key, inet_ntop(AF_INET6, address, text, sizeof text));
+}
+
+void jw_put_identity_address(struct json_writer *w, const uint8_t address[BCA_ADDRESS_SIZE])
+{
+    jw_put_identity_address_as(w, "address", address);
 }
 
 /* --- where a registration stands ------------------------------------------------------------ */

@@ -17,6 +17,9 @@
 
 struct header_node;
 
+/* So few unused modifiers are worth a warning (spec bca 10). */
+#define RPC_IDENTITY_FEW 4
+
 /* --- parameters: false or NULL when call has failed --- */
 
 /* A name that is allowed. */
@@ -26,7 +29,9 @@ bool rpc_identity_prefix(struct rpc_call *call, size_t i, enum bca_network netwo
                          uint8_t prefix[BCA_PREFIX_SIZE]);
 bool rpc_identity_address(struct rpc_call *call, size_t i, uint8_t address[BCA_ADDRESS_SIZE]);
 
-/* Member "address". */
+/* Member "address", or as it is to be called. */
+void jw_put_identity_address_as(struct json_writer *w, const char *key,
+                                const uint8_t address[BCA_ADDRESS_SIZE]);
 void jw_put_identity_address(struct json_writer *w, const uint8_t address[BCA_ADDRESS_SIZE]);
 
 /* --- where a registration stands --- */

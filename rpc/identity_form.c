@@ -1,5 +1,9 @@
 #include "rpc/identity_form.h"
 
+#include <inttypes.h>
+
+#include "base/amount.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/merkle_branch.h"
 #include "chain/chain.h"
@@ -111,15 +115,47 @@ static enum err form_locked(struct identity_forming *g, struct error *e)
     return rc;
 }
 
+static enum err count_unused(void *ctx, const struct identity *id, struct error *e)
+{
+    (void)e;
+    *(unsigned *)ctx += id->sent && identity_unused(id);
+    return OK;
+}
+
+/* What the usual registration costs in satoshis: one input, marker and change. */
+static int64_t registration_cost(struct rpc_call *call)
+{
+    enum { SIZE = 307, MARKER = 1 };
+    return MARKER + (rpc_wallet_send(call).fee_per_kb * SIZE + 999) / 1000;
+}
+
+/* The wallet is locked. */
+static void fail_used_up(struct identity_forming *g, const struct error *why)
+{
+    struct error e = { .code = OK };
+    const int64_t cost = registration_cost(g->call);
+    unsigned left = 0;
+    if (identity_each(wallet_keystore(g->w), count_unused, &left, &e)) {
+        rpc_wallet_fail(g->call, &e);
+        return;
+    }
+    rpc_fail(g->call, RPC_WALLET_ERROR, "%s. Of the registrations of this wallet %u have unused "
+             "modifiers; one more costs about %" PRId64 ".%08" PRId64 " BSV (bcaregister)",
+             why->text, left, cost / COIN, cost % COIN);
+}
+
 bool rpc_identity_form(struct identity_forming *g)
 {
     struct error e = { .code = OK };
     wallet_lock(g->w);
     const enum err rc = form_locked(g, &e);
-    wallet_unlock(g->w);
     if (rc == ERR_NOTFOUND)
-        rpc_fail(g->call, RPC_WALLET_ERROR, "%s", e.text);
+        fail_used_up(g, &e);
     else if (rc)
         rpc_wallet_fail(g->call, &e);
+    wallet_unlock(g->w);
+    if (!rc && identity_unused(&g->id) <= RPC_IDENTITY_FEW)
+        log_warn("identity %s: %u unused modifiers are left: register another one, with coins that "
+                 "are not its change", g->id.name, identity_unused(&g->id));
     return rc == OK;
 }

@@ -15,10 +15,10 @@ static bool is_assigned(void *ctx, const uint8_t address[BCA_ADDRESS_SIZE])
     return ctx && assigned_find(ctx, address, &at);
 }
 
-static enum err prefix_of(struct rpc_call *call, enum bca_network network, uint32_t index,
-                          const uint8_t *preferred, uint8_t *prefix, struct error *e)
+enum err link_prefix(struct assigned *list, enum bca_network network, uint32_t index,
+                     const uint8_t *preferred, uint8_t prefix[BCA_PREFIX_SIZE], struct error *e)
 {
-    const struct netif_own own = { is_assigned, call->env->assigned };
+    const struct netif_own own = { is_assigned, list };
     const enum netif_scope scope = network == BCA_NET_MAIN ? NETIF_GLOBAL : NETIF_ANY;
     enum err rc = netif_prefix(index, scope, &own, preferred, prefix, e);
     if (!rc && !bca_prefix_allowed(prefix))
@@ -34,7 +34,7 @@ bool rpc_link_default_prefix(struct rpc_call *call, enum bca_network network,
     uint32_t index = 0;
     enum err rc = netif_of_default_route(&index, name, &e);
     if (!rc)
-        rc = prefix_of(call, network, index, NULL, prefix, &e);
+        rc = link_prefix(call->env->assigned, network, index, NULL, prefix, &e);
     if (rc)
         rpc_fail(call, RPC_INVALID_PARAMETER, "give a prefix: %s", e.text);
     return rc == OK;
@@ -47,10 +47,60 @@ bool rpc_link_prefix(struct rpc_call *call, enum bca_network network, const char
     uint32_t index = 0;
     enum err rc = netif_index(interface, &index, &e);
     if (!rc)
-        rc = prefix_of(call, network, index, preferred, prefix, &e);
+        rc = link_prefix(call->env->assigned, network, index, preferred, prefix, &e);
     if (rc)
         rpc_fail(call, RPC_INVALID_PARAMETER, "%s", e.text);
     return rc == OK;
+}
+
+bool rpc_link_permitted(struct rpc_call *call, const char *interface)
+{
+    struct error e = { .code = OK };
+    uint32_t index = 0;
+    enum err rc = netif_index(interface, &index, &e);
+    if (!rc)
+        rc = netif_permitted(index, &e);
+    if (rc)
+        rpc_fail(call, RPC_WALLET_ERROR, "%s", e.text);
+    return rc == OK;
+}
+
+/* --- leaving -------------------------------------------------------------------------------- */
+
+enum err link_release(struct assigned *list, const struct assigned_address *at, struct error *e)
+{
+    uint32_t index;
+    enum err rc = netif_index(at->interface, &index, NULL);
+    rc = rc ? OK : netif_release(index, at->address, e); /* an interface that is gone has none */
+    return rc ? rc : assigned_remove(list, at->address, e);
+}
+
+enum err link_retire(struct assigned *list, const struct assigned_address *at, struct error *e)
+{
+    struct assigned_address now = *at;
+    uint32_t index = 0;
+    bool there = false;
+    if (netif_index(at->interface, &index, NULL))
+        return link_release(list, at, e);
+    enum err rc = netif_has(index, at->address, &there, NULL, e);
+    if (rc || !there)
+        return rc ? rc : link_release(list, at, e);
+    now.retired = clock_now();
+    rc = assigned_put(list, NULL, &now, e);
+    return rc ? rc : netif_deprecate(index, at->address, LINK_RETIRED_S, e);
+}
+
+enum err link_finish(struct assigned *list, const struct assigned_address *at, struct error *e)
+{
+    static const uint8_t none[BCA_ADDRESS_SIZE];
+    struct assigned_address now = *at, old;
+    if (mem_equal_var(at->replaces, none, sizeof none))
+        return OK;
+    enum err rc = OK;
+    if (assigned_find(list, at->replaces, &old) && !old.retired)
+        rc = link_retire(list, &old, e);
+    memset(now.replaces, 0, sizeof now.replaces);
+    return rc ? rc : assigned_put(list, NULL, &now, e);
 }
 
 /* --- assigning ------------------------------------------------------------------------------ */
@@ -145,7 +195,7 @@ static void forget(struct linking *k, const struct assigned_address *before)
 }
 
 bool rpc_link_assign(struct rpc_call *call, struct wallet *w, const char *interface,
-                     struct identity_address *a)
+                     struct identity_address *a, const struct assigned_address *replaces)
 {
     struct error e = { .code = OK };
     struct linking k = { .call = call, .w = w, .a = a, .at = { .since = clock_now() } };
@@ -156,48 +206,30 @@ bool rpc_link_assign(struct rpc_call *call, struct wallet *w, const char *interf
         rpc_fail(call, RPC_INVALID_PARAMETER, "%s", e.text);
         return false;
     }
-    if (was_there && !before.retired)
-        k.at.since = before.since; /* put back: its age counts on */
+    if (was_there && !before.retired) { /* put back */
+        k.at.since = before.since;
+        memcpy(k.at.replaces, before.replaces, sizeof k.at.replaces);
+    }
+    if (replaces)
+        memcpy(k.at.replaces, replaces->address, sizeof k.at.replaces);
     memcpy(k.at.address, a->address, sizeof k.at.address);
     memcpy(k.at.interface, interface, strlen(interface) + 1);
     memcpy(k.at.owner, wallet_name(w), strlen(wallet_name(w)) + 1);
     memcpy(k.at.name, a->name, strlen(a->name) + 1);
     rc = assign(&k, &e);
-    if (!rc)
-        return true;
-    forget(&k, was_there ? &before : NULL);
-    fail(call, &e);
-    return false;
+    if (rc) {
+        forget(&k, was_there ? &before : NULL);
+        fail(call, &e);
+    } else if (link_finish(call->env->assigned, &k.at, &e)) {
+        log_warn("identities: %s", e.text); /* the thread that keeps addresses tries again */
+    }
+    return rc == OK;
 }
 
 bool rpc_link_release(struct rpc_call *call, const struct assigned_address *at)
 {
     struct error e = { .code = OK };
-    uint32_t index;
-    enum err rc = netif_index(at->interface, &index, &e);
-    rc = rc ? OK : netif_release(index, at->address, &e); /* an interface that is gone has none */
-    if (!rc)
-        rc = assigned_remove(call->env->assigned, at->address, &e);
-    if (rc)
-        fail(call, &e);
-    return rc == OK;
-}
-
-bool rpc_link_retire(struct rpc_call *call, const struct assigned_address *at)
-{
-    struct error e = { .code = OK };
-    struct assigned_address now = *at;
-    uint32_t index = 0;
-    bool there = false;
-    enum err rc = netif_index(at->interface, &index, &e);
-    if (!rc)
-        rc = netif_has(index, at->address, &there, NULL, &e);
-    if (rc || !there)
-        return rpc_link_release(call, at);
-    now.retired = clock_now();
-    rc = assigned_put(call->env->assigned, NULL, &now, &e);
-    if (!rc)
-        rc = netif_deprecate(index, at->address, LINK_RETIRED_S, &e);
+    const enum err rc = link_release(call->env->assigned, at, &e);
     if (rc)
         fail(call, &e);
     return rc == OK;

@@ -12,11 +12,31 @@
 
 #define LINK_RETIRED_S (2 * 86400) /* how long a replaced address stays at most (RFC 8981) */
 
+/* --- for the thread that keeps addresses, too --- */
+
+/* The prefix of an interface: the preferred one (may be NULL) when it has it, else another.
+ * ERR_NOTFOUND: it has none. */
+enum err link_prefix(struct assigned *list, enum bca_network network, uint32_t index,
+                     const uint8_t *preferred, uint8_t prefix[BCA_PREFIX_SIZE],
+                     struct error *e) MUST_CHECK;
+/* Takes an address off its interface and forgets it. These two between assigned_begin and _end. */
+enum err link_release(struct assigned *list, const struct assigned_address *at,
+                      struct error *e) MUST_CHECK;
+/* It is to be used no longer: it goes when its sessions end, after LINK_RETIRED_S at the latest. */
+enum err link_retire(struct assigned *list, const struct assigned_address *at,
+                     struct error *e) MUST_CHECK;
+
+/* Retires what an address that is there replaces. */
+enum err link_finish(struct assigned *list, const struct assigned_address *at,
+                     struct error *e) MUST_CHECK;
+
 /* --- false: call has failed --- */
 
 /* Of the interface that carries the default route. */
 bool rpc_link_default_prefix(struct rpc_call *call, enum bca_network network,
                              uint8_t prefix[BCA_PREFIX_SIZE]);
+/* This process may put addresses on an interface. */
+bool rpc_link_permitted(struct rpc_call *call, const char *interface);
 /* Of an interface: the preferred one when it has it, else another. */
 bool rpc_link_prefix(struct rpc_call *call, enum bca_network network, const char *interface,
                      const uint8_t preferred[BCA_PREFIX_SIZE], uint8_t prefix[BCA_PREFIX_SIZE]);
@@ -24,14 +44,12 @@ bool rpc_link_prefix(struct rpc_call *call, enum bca_network network, const char
 bool rpc_link_ready(struct rpc_call *call);
 /*
  * Puts an address that the wallet has stored on an interface; a becomes the one that is there,
- * which is another when hosts on the link had it. Between assigned_begin and assigned_end.
+ * which is another when hosts on the link had it. replaces (may be NULL) is retired then, if need
+ * be after a crash. Between assigned_begin and assigned_end.
  */
 bool rpc_link_assign(struct rpc_call *call, struct wallet *w, const char *interface,
-                     struct identity_address *a);
-/* Takes it off and forgets it. As above. */
+                     struct identity_address *a, const struct assigned_address *replaces);
 bool rpc_link_release(struct rpc_call *call, const struct assigned_address *at);
-/* It is to be used no longer: it goes when its sessions end, after LINK_RETIRED_S at the latest. */
-bool rpc_link_retire(struct rpc_call *call, const struct assigned_address *at);
 /* Member "collision_count". */
 bool rpc_link_put_collisions(struct rpc_call *call, const struct identity_address *a);
 

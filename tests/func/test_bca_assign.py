@@ -1,23 +1,29 @@
 """Addresses of identities on network interfaces: two hosts on one link, each in a network namespace
-of its own, see duplicate address detection, connections over a certified address, and what comes
-back after a restart."""
-from framework import ADDRESS, case, check, equal, is_in, main, raises_rpc
+of its own, see duplicate address detection, connections over a certified address, rotation, and
+what comes back after a restart."""
+import http.client
+import os
+import socket
+import time
+
+from framework import ADDRESS, BUILD, Skip, case, check, equal, is_in, main, raises_rpc
 from netns import host_node, two_hosts
 
 PREFIX = "2001:db8:0:1::"
 OTHER = "2001:db8:0:2::"
+FAULT = os.path.join(BUILD, "tests", "fault", "fault.so")
 
 
 def grow(node, n=1):
     return node.rpc.generatetoaddress(n, ADDRESS)
 
 
-def registered(t, modifiers=8):
+def registered(t, modifiers=8, options=()):
     """Two hosts in one prefix, and a node on the first that has the identity alice."""
     a, b = two_hosts(t)
     for host, last in ((a, "1"), (b, "2")):
         host.ip("addr", "add", f"{PREFIX}{last}/64", "dev", "eth0", "nodad")
-    node = host_node(t, a)
+    node = host_node(t, a, *options)
     node.rpc.generatetoaddress(1, node.rpc.getnewaddress())
     grow(node, 100)
     node.rpc.bcaregister("alice", modifiers)
@@ -108,6 +114,143 @@ def what_cannot_be_assigned_is_refused(t):
     block = rpc.getblockhash(rpc.getblockcount() - 1)
     rpc.invalidateblock(block)
     raises_rpc(-4, lambda: rpc.bcaassign(address, "eth0"), "void")
+
+
+# --- rotation -------------------------------------------------------------------------------------
+
+def assigned(node, name="alice"):
+    """On eth0; the address."""
+    address = node.rpc.bcanew(name, PREFIX)["address"]
+    return node.rpc.bcaassign(address, "eth0")["address"]
+
+
+def on_interfaces(node):
+    """{address: it is retired} of those that are on an interface."""
+    return {x["address"]: x["retired"] for x in node.rpc.bcalist()["addresses"]
+            if "interface" in x}
+
+
+def session(a, b, address):
+    """Sockets of a TCP connection from b to an address of a."""
+    with a.inside(), socket.socket(socket.AF_INET6) as listener:
+        listener.bind((address, 0))
+        listener.listen()
+        with b.inside():
+            client = socket.create_connection(listener.getsockname()[:2], timeout=30)
+        return client, listener.accept()[0]
+
+
+@case()
+def a_rotated_address_stays_until_its_sessions_end(t):
+    a, b, node = registered(t)
+    old = assigned(node)
+    new = node.rpc.bcarotate("alice")
+    equal((new["interface"], new["replaced"], new["collision_count"], new["unused"]),
+          ("eth0", old, 0, 6))
+    equal(new["address"][:12], PREFIX[:12])
+    equal(node.rpc.bcaverify(new["address"], new["params"])["result"], "valid")
+    equal(on_interfaces(node), {old: True, new["address"]: False})
+    is_in("deprecated", a.addresses("eth0")[old])
+    is_in("preferred_lft 0sec", a.ip("addr", "show", "dev", "eth0", "deprecated"))
+    lifetime = int(a.ip("addr", "show", "dev", "eth0", "deprecated").split("valid_lft ")[1]
+                   .split("sec")[0])
+    check(172800 - 600 <= lifetime <= 172800, "two days")
+    check("deprecated" not in a.addresses("eth0")[new["address"]], "the new one is not")
+
+    ends = session(a, b, old)
+    last = node.rpc.bcarotate("alice")["address"]
+    equal(on_interfaces(node), {old: True, new["address"]: True, last: False})
+    node.rpc.setmocktime(int(time.time()) + 100)
+    t.wait(lambda: new["address"] not in on_interfaces(node), what="the end of the unused one")
+    equal(on_interfaces(node), {old: True, last: False}, "it is in use")
+    for end in ends:
+        end.close()
+    node.restart()
+    node.rpc.setmocktime(int(time.time()) + 100)
+    t.wait(lambda: on_interfaces(node) == {last: False}, what="its end")
+    equal({old, new["address"], last} & set(a.addresses("eth0")), {last})
+
+
+@case()
+def addresses_are_rotated_by_the_clock(t):
+    a, b, node = registered(t, options=["-bcarotate=2"])
+    first, now = assigned(node), int(time.time())
+    node.rpc.setmocktime(now + 3600)
+    second = assigned(node)
+    end = session(a, b, first)[0]
+    node.rpc.setmocktime(now + 7300)
+    t.wait(lambda: on_interfaces(node)[first], what="another address")
+    third = next(x for x in on_interfaces(node) if x not in (first, second))
+    equal(on_interfaces(node), {first: True, second: False, third: False})
+    is_in(third, a.addresses("eth0"))
+    # The session does not end: after two days the address goes all the same.
+    node.rpc.setmocktime(now + 7300 + 172900)
+    t.wait(lambda: first not in on_interfaces(node), what="its end")
+    check(first not in a.addresses("eth0"), "taken off")
+    end.close()
+
+
+@case()
+def a_change_of_the_prefix_brings_another_address(t):
+    a, _, node = registered(t)
+    old = assigned(node)
+    a.ip("addr", "del", PREFIX + "1/64", "dev", "eth0")
+    a.ip("addr", "add", OTHER + "1/64", "dev", "eth0", "nodad")
+    node.rpc.setmocktime(int(time.time()) + 700)
+    t.wait(lambda: any(x.startswith("2001:db8:0:2:") for x in on_interfaces(node)), what="it")
+    new = next(x for x in on_interfaces(node) if x != old)
+    is_in(new, a.addresses("eth0"))
+    equal(on_interfaces(node)[new], False)
+
+
+@case()
+def what_rotation_cannot_do_is_said(t):
+    a, _, node = registered(t, 2)
+    rpc = node.rpc
+    rpc.bcaregister("bob", 1)
+    raises_rpc(-4, lambda: rpc.bcarotate("bob"), "pending")
+    raises_rpc(-4, lambda: rpc.bcarotate("alice"), "no address yet")
+    raises_rpc(-5, lambda: rpc.bcarotate("carol"), "no identity carol")
+    raises_rpc(-8, lambda: rpc.bcarotate("a b"), "letters, digits")
+    first = rpc.bcanew("alice", OTHER)["address"]
+    raises_rpc(-5, lambda: rpc.bcarotate("alice", "2001:db8::1"), "this address of alice")
+    raises_rpc(-5, lambda: rpc.bcarotate("alice", "x"), "Invalid IPv6 address")
+    second = rpc.bcarotate("alice")
+    equal((second["replaced"], second["unused"], "interface" in second), (first, 0, False))
+    equal(second["address"][:12], OTHER[:12], "the same prefix")
+    is_in("few modifiers", rpc.bcalist()["identities"][0]["warning"])
+    check("warning" not in rpc.bcalist()["identities"][1], "of one without addresses")
+    for call in (lambda: rpc.bcarotate("alice"), lambda: rpc.bcanew("alice", PREFIX)):
+        raises_rpc(-4, call, "all 2 modifiers of alice are used")
+        raises_rpc(-4, call, "1 have unused modifiers; one more costs about 0.0000")
+    is_in("unused modifiers are left", node.log())
+
+
+@case(timeout=120, long_only=True)
+def a_crash_at_any_write_of_a_rotation_leaves_one_address_in_use(t):
+    if not os.path.exists(FAULT):
+        raise Skip("no " + FAULT)
+    a, _, node = registered(t, 32)
+    old, crashes = assigned(node), 0
+    for n in range(1, 9):
+        node.stop()
+        node.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": f"fdatasync:{n}:exit",
+                        "BSVPEER_FAULT_PATH": "assigned.dat"})
+        try:
+            node.rpc.bcarotate("alice")
+        except (OSError, http.client.HTTPException):
+            crashes += 1
+        node.kill()
+        node.start()
+        t.wait(lambda: [r for _, r in on_interfaces(node).items()].count(False) == 1,
+               what=f"one in use after crash {n}")
+        used = next(x for x, retired in on_interfaces(node).items() if not retired)
+        t.wait(lambda: used in a.addresses("eth0"), what="it")
+        check("deprecated" not in a.addresses("eth0")[used], "in use")
+        for address in on_interfaces(node):
+            if address != used:
+                is_in("deprecated", a.addresses("eth0")[address])
+    check(crashes >= 2 and old != used, f"{crashes} crashes")
 
 
 if __name__ == "__main__":

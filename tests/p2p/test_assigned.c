@@ -45,6 +45,7 @@ static struct assigned_address entry(uint8_t n)
     struct assigned_address a = { .interface = "eth0", .owner = "default", .name = "alice",
                                   .since = 1000 + n };
     memset(a.address, n, sizeof a.address);
+    memset(a.replaces, n + 100, sizeof a.replaces);
     return a;
 }
 
@@ -61,6 +62,7 @@ static void what_is_put_is_there_after_a_restart(void **state)
     assert_int_equal(assigned_list(a, list), 2);
     assert_memory_equal(list[0].address, one.address, 16);
     assert_true(assigned_find(a, two.address, &found));
+    assert_memory_equal(found.replaces, two.replaces, 16);
     assert_string_equal(found.interface, "eth0");
     assert_string_equal(found.owner, "default");
     assert_string_equal(found.name, "alice");

@@ -235,7 +235,8 @@ static int assign_without_privilege(void)
     enum netif_result result;
     if (unshare(CLONE_NEWUSER) != 0)
         return 77;
-    return netif_assign(lo, ip("2001:db8::5"), NULL, &result, &e) == ERR_AUTH &&
+    return netif_permitted(lo, NULL) == ERR_AUTH &&
+                   netif_assign(lo, ip("2001:db8::5"), NULL, &result, &e) == ERR_AUTH &&
                    strstr(e.text, "CAP_NET_ADMIN") && strstr(e.text, "setcap")
                ? 0
                : 1;
@@ -246,6 +247,7 @@ static void without_the_privilege_it_is_named(void **state)
     (void)state;
     int status;
     need_namespace();
+    assert_int_equal(netif_permitted(lo, NULL), OK);
     const pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0)
