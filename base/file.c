@@ -314,7 +314,25 @@ static char *parent_of(const char *path)
     return slash == path ? xstrdup("/") : xstrndup(path, (size_t)(slash - path));
 }
 
-enum replace_check { REPLACE_UNCHECKED, REPLACE_CHECKED };
+enum replace_check {
+    REPLACE_UNCHECKED,
+    REPLACE_CHECKED,
+    CREATE_CHECKED, /* nothing is replaced */
+};
+
+/* A file system that cannot do it in one step is asked in two. */
+static int rename_new(const char *from, const char *to)
+{
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    if (path_exists(to)) {
+        errno = EEXIST;
+        return -1;
+    }
+    return rename(from, to);
+}
 
 static enum err write_and_rename(const struct file *temp, const char *path, struct span content,
                                  enum replace_check check, struct error *e)
@@ -322,11 +340,13 @@ static enum err write_and_rename(const struct file *temp, const char *path, stru
     enum err rc = file_pwrite(temp, content.data, content.len, 0, e);
     if (!rc)
         rc = file_sync(temp, e);
-    if (!rc && check == REPLACE_CHECKED)
+    if (!rc && check != REPLACE_UNCHECKED)
         rc = file_compare(temp, content.data, content.len, e);
-    if (!rc && rename(temp->path, path) != 0)
-        rc = error_set_errno(e, errno, "%s: cannot put the new content in place", path);
-    return rc;
+    if (rc || (check == CREATE_CHECKED ? rename_new : rename)(temp->path, path) == 0)
+        return rc;
+    if (errno == EEXIST)
+        return open_error(e, EEXIST, path);
+    return error_set_errno(e, errno, "%s: cannot put the new content in place", path);
 }
 
 static enum err replace(const char *path, struct span content, enum replace_check check,
@@ -358,6 +378,12 @@ enum err file_replace(const char *path, const void *data, size_t len, struct err
 enum err file_replace_checked(const char *path, const void *data, size_t len, struct error *e)
 {
     return replace(path, span_of(data, len), REPLACE_CHECKED, e);
+}
+
+enum err file_create_checked(const char *path, const void *data, size_t len, struct error *e)
+{
+    return path_exists(path) ? open_error(e, EEXIST, path)
+                             : replace(path, span_of(data, len), CREATE_CHECKED, e);
 }
 
 /* The owner's pid for a message; "unknown" when the file says nothing sensible. */

@@ -60,6 +60,10 @@ enum err file_replace(const char *path, const void *data, size_t len, struct err
 /* The same, and what was written is read back and compared before it takes the old one's place. */
 enum err file_replace_checked(const char *path, const void *data, size_t len,
                               struct error *e) MUST_CHECK;
+/* The same where there is nothing yet: ERR_EXISTS, and what is there stays. */
+enum err file_create_checked(const char *path, const void *data, size_t len,
+                             struct error *e) MUST_CHECK;
+
 /* Exclusive lock held until the process ends or *lock is closed; ERR_BUSY names the owner's pid. */
 enum err file_lock(struct file *lock, const char *path, struct error *e) MUST_CHECK;
 

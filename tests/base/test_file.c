@@ -263,6 +263,21 @@ static void a_file_that_differs_from_what_was_written_is_noticed(void **state)
     file_close(&file);
 }
 
+static void what_is_created_takes_no_other_file_s_place(void **state)
+{
+    struct fixture *f = (struct fixture *)*state;
+    struct buf got;
+    buf_init(&got);
+    assert_int_equal(file_create_checked(f->path, "first", 5, &f->e), OK);
+    assert_int_equal(file_create_checked(f->path, "second", 6, &f->e), ERR_EXISTS);
+    assert_non_null(strstr(f->e.text, f->path));
+    assert_int_equal(file_read_all(f->path, 100, &got, &f->e), OK);
+    assert_int_equal(got.len, 5);
+    assert_memory_equal(got.data, "first", 5);
+    assert_int_equal(names_in(f->dir), 1);
+    buf_clear(&got);
+}
+
 static void second_lock_is_busy_and_names_the_owner(void **state)
 {
     struct fixture *f = (struct fixture *)*state;
@@ -316,6 +331,7 @@ int main(void)
         FILE_TEST(replace_puts_new_content_and_leaves_no_temporary_file),
         FILE_TEST(failed_replace_leaves_the_target_and_no_temporary_file),
         FILE_TEST(a_file_that_differs_from_what_was_written_is_noticed),
+        FILE_TEST(what_is_created_takes_no_other_file_s_place),
         FILE_TEST(second_lock_is_busy_and_names_the_owner),
         FILE_TEST(lock_file_of_a_dead_owner_is_taken_over),
     };
