@@ -168,9 +168,9 @@ static const struct rpc_command rows[] = {
               "backup keeps its addresses and forms no more. One whose marker is spent is revoked, "
               "with all its addresses; until a block holds what spends it, revoking.",
       .result = "{identities:[{name, state:\"unsent\", \"pending\", \"confirming\", \"ready\", "
-                "\"lost\", \"restored\", \"revoking\" or \"revoked\", confirmations, txid (when "
-                "sent), revoked_by (when it is known), public_key, modifiers, unused, "
-                "warning (when few are left)}...], "
+                "\"lost\", \"restored\", \"moving\", \"moved\", \"revoking\" or \"revoked\", "
+                "confirmations, txid (when sent), revoked_by (when it is known), public_key, "
+                "modifiers, unused, warning (when few are left)}...], "
                 "addresses:[{address, name, state:\"ready\", \"confirming\", \"void\", "
                 "\"revoking\" or \"revoked\", modifier_index, collision_count, interface and "
                 "retired (when on an interface)}...]}",

@@ -80,7 +80,7 @@ void jw_put_identity_address(struct json_writer *w, const uint8_t address[BCA_AD
 const char *rpc_identity_state_name(enum standing_state state)
 {
     static const char *const names[] = { "unsent", "pending", "confirming", "ready", "lost",
-                                         "restored" };
+                                         "restored", "moving", "moved" };
     return names[state];
 }
 
@@ -136,6 +136,31 @@ static void stand_on(struct rpc_call *call, const struct block_hash *block, stru
     s->state = s->confirmations < view.rules->min_conf ? STANDS_CONFIRMING : STANDS_READY;
 }
 
+/* Its transaction is not in the wallet: it came with the identity. */
+static struct told as_stored(const struct identity *id)
+{
+    struct bca_work work;
+    bca_work_read(id->header, &work);
+    return (struct told){ .mined = id->mined, .block = work.hash };
+}
+
+/* Of an identity that was sent. */
+static enum standing_state by_use(enum identity_use use, enum standing_state state)
+{
+    switch (use) {
+    case IDENTITY_RESTORED:
+        return state == STANDS_LOST ? STANDS_LOST : STANDS_RESTORED;
+    case IDENTITY_MOVING:
+        return STANDS_MOVING;
+    case IDENTITY_MOVED:
+        return STANDS_MOVED;
+    case IDENTITY_OPEN:
+    case IDENTITY_USES:
+        break;
+    }
+    return state;
+}
+
 enum err rpc_identity_standing(struct rpc_call *call, struct wallet *w, struct identity *id,
                                struct standing *s, struct error *e)
 {
@@ -147,12 +172,11 @@ enum err rpc_identity_standing(struct rpc_call *call, struct wallet *w, struct i
         return rc;
     s->state = STANDS_PENDING;
     rc = history_get_tx(wallet_history(w), &id->txid, take_told, &told, &found, e);
-    if (!rc && found && told.mined)
+    if (!rc && !found)
+        told = as_stored(id);
+    if (!rc && told.mined)
         stand_on(call, &told.block, s);
-    if (told.lost)
-        s->state = STANDS_LOST;
-    else if (id->use == IDENTITY_RESTORED)
-        s->state = STANDS_RESTORED;
+    s->state = by_use(id->use, told.lost ? STANDS_LOST : s->state);
     return rc;
 }
 

@@ -43,6 +43,8 @@ enum standing_state {
     STANDS_READY,
     STANDS_LOST,       /* it will be in no block: abandoned, or its coins went elsewhere */
     STANDS_RESTORED,   /* sent, and from a backup: no more addresses are formed of it */
+    STANDS_MOVING,     /* bcaexport did not come to its end */
+    STANDS_MOVED,      /* to another wallet */
 };
 const char *rpc_identity_state_name(enum standing_state state);
 

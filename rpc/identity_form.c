@@ -28,12 +28,12 @@ void rpc_identity_forming_clear(struct identity_forming *g)
 /* False: call has failed. */
 static bool load_ready(struct identity_forming *g, const char *name)
 {
+    struct error e;
     if (!rpc_identity_load(g->call, g->w, name, &g->id, &g->standing) ||
         !rpc_identity_in_force(g->call, g->w, &g->id, &g->standing))
         return false;
-    if (g->standing.state == STANDS_RESTORED)
-        rpc_fail(g->call, RPC_WALLET_ERROR, "%s came from a backup, and its modifiers may have "
-                 "been used since: register another name", name);
+    if (!identity_may_form(&g->id, &e))
+        rpc_fail(g->call, RPC_WALLET_ERROR, "%s", e.text);
     else if (g->standing.state != STANDS_READY)
         rpc_fail(g->call, RPC_WALLET_ERROR,
                  "the registration of %s is %s: it has %u confirmations and needs %u", name,

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/reader.h"
 #include "bca/bsvpeer_bca.h"
+#include "wallet/identity_internal.h"
 
 _Static_assert((int)BSVPEER_BCA_REGTEST == BCA_NET_REGTEST, "networks in one order");
 
@@ -26,6 +27,27 @@ bool identity_name_allowed(const char *name)
     return len > 0 && len <= IDENTITY_NAME_MAX && strspn(name, allowed) == len;
 }
 
+bool identity_may_form(const struct identity *id, struct error *e)
+{
+    switch (id->use) {
+    case IDENTITY_OPEN:
+        return true;
+    case IDENTITY_RESTORED:
+        error_set(e, ERR_NOTFOUND, "%s was restored, and which of its modifiers were used since "
+                  "the backup is unknown: register another name", id->name);
+        return false;
+    case IDENTITY_MOVING:
+        error_set(e, ERR_NOTFOUND, "%s was to move, and its file may not be whole: call bcaexport "
+                  "once more", id->name);
+        return false;
+    case IDENTITY_MOVED:
+    case IDENTITY_USES:
+        break;
+    }
+    error_set(e, ERR_NOTFOUND, "%s has moved to another wallet", id->name);
+    return false;
+}
+
 unsigned identity_unused(const struct identity *id)
 {
     return id->use == IDENTITY_OPEN ? (unsigned)(id->n_modifiers - id->n_used) : 0;
@@ -36,6 +58,7 @@ unsigned identity_unused(const struct identity *id)
 static void write_identity(struct buf *out, const struct identity *id)
 {
     buf_put_le32(out, id->number);
+    buf_put_le32(out, id->moves);
     buf_put_u8(out, id->n_modifiers);
     buf_put_u8(out, id->n_used);
     buf_put_u8(out, id->sent);
@@ -63,6 +86,7 @@ static bool read_name(char out[IDENTITY_NAME_MAX + 1], struct span name)
 static bool read_fields(struct reader *r, struct identity *id)
 {
     id->number = read_le32(r);
+    id->moves = read_le32(r);
     id->n_modifiers = read_u8(r);
     id->n_used = read_u8(r);
     id->sent = read_u8(r) != 0;
@@ -85,7 +109,7 @@ static bool read_fields(struct reader *r, struct identity *id)
     return bca_modifier_count_allowed(id->n_modifiers) && id->n_used <= id->n_modifiers;
 }
 
-static enum err read_identity(const struct key_record *record, struct identity *out,
+enum err identity_record_read(const struct key_record *record, struct identity *out,
                               struct error *e)
 {
     struct reader r;
@@ -105,8 +129,8 @@ static void write_address(struct buf *out, const struct identity_address *a)
     buf_put_var_bytes(out, a->params.data, a->params.len);
 }
 
-static enum err read_address(const struct key_record *record, struct identity_address *out,
-                             struct error *e)
+enum err identity_address_record_read(const struct key_record *record,
+                                      struct identity_address *out, struct error *e)
 {
     struct reader r;
     reader_init(&r, record->data.data, record->data.len);
@@ -128,8 +152,7 @@ static struct span name_of(const char *name)
     return span_of(name, strlen(name));
 }
 
-/* A record with its data in room. */
-static struct key_record record_of(const struct identity *id, struct buf *room)
+struct key_record identity_record(const struct identity *id, struct buf *room)
 {
     buf_init(room);
     write_identity(room, id);
@@ -138,7 +161,7 @@ static struct key_record record_of(const struct identity *id, struct buf *room)
                                 .data = buf_span(room) };
 }
 
-static struct key_record record_of_address(const struct identity_address *a, struct buf *room)
+struct key_record identity_address_record(const struct identity_address *a, struct buf *room)
 {
     buf_init(room);
     write_address(room, a);
@@ -150,13 +173,13 @@ static struct key_record record_of_address(const struct identity_address *a, str
 enum err identity_store(struct keystore *ks, const struct identity *id, struct error *e)
 {
     struct buf room;
-    const struct key_record r = record_of(id, &room);
+    const struct key_record r = identity_record(id, &room);
     enum err rc = keystore_replace(ks, &r, 1, e);
     buf_clear(&room);
     return rc;
 }
 
-static struct key_record keys_of(const struct identity *id, struct span secret)
+struct key_record identity_keys_record(const struct identity *id, struct span secret)
 {
     return (struct key_record){ .kind = KEY_RECORD_IDENTITY_KEYS, .form = KEY_RECORD_PLAIN,
                                 .id = span_of(id->public_key, sizeof id->public_key),
@@ -170,8 +193,8 @@ static enum err store_with_keys(struct keystore *ks, const struct identity *id,
     struct buf room;
     bool has;
     identity_secrets_write(secret, s);
-    const struct key_record r[] = { record_of(id, &room),
-                                    keys_of(id, span_of(secret, sizeof secret)) };
+    const struct key_record r[] = { identity_record(id, &room),
+                                    identity_keys_record(id, span_of(secret, sizeof secret)) };
     enum err rc = keystore_has(ks, KEY_RECORD_IDENTITY_KEYS, r[1].id, &has, e);
     if (!rc && has)
         rc = error_set(e, ERR_EXISTS, "the wallet has the key of this identity already");
@@ -209,11 +232,11 @@ enum err identity_create(struct wallet *w, const char *name, unsigned n, struct 
 enum err identity_remove(struct keystore *ks, const struct identity *id, struct error *e)
 {
     const struct key_record r[] = { { .kind = KEY_RECORD_IDENTITY, .id = name_of(id->name) },
-                                    keys_of(id, span_of(NULL, 0)) };
+                                    identity_keys_record(id, span_of(NULL, 0)) };
     return keystore_remove(ks, r, 2, e);
 }
 
-static enum err check_secrets(const struct identity *id, const struct identity_secrets *s,
+enum err identity_check_secrets(const struct identity *id, const struct identity_secrets *s,
                               struct error *e)
 {
     uint8_t registration[BCA_REGISTRATION_SIZE], marker[SCRIPT_P2PKH_SIZE];
@@ -235,14 +258,14 @@ enum err identity_get_secrets(struct keystore *ks, const struct identity *id,
     if (!rc && !identity_secrets_read(out, secret))
         rc = error_set(e, ERR_CORRUPT, "the key of %s is none", id->name);
     if (!rc)
-        rc = check_secrets(id, out, e);
+        rc = identity_check_secrets(id, out, e);
     secure_wipe(secret, sizeof secret);
     return rc;
 }
 
 static enum err take_identity(void *ctx, const struct key_record *r, struct error *e)
 {
-    return read_identity(r, ctx, e);
+    return identity_record_read(r, ctx, e);
 }
 
 enum err identity_load(struct keystore *ks, const char *name, struct identity *out, bool *found,
@@ -253,7 +276,7 @@ enum err identity_load(struct keystore *ks, const char *name, struct identity *o
 
 static enum err take_address(void *ctx, const struct key_record *r, struct error *e)
 {
-    return read_address(r, ctx, e);
+    return identity_address_record_read(r, ctx, e);
 }
 
 enum err identity_load_address(struct keystore *ks, const uint8_t address[BCA_ADDRESS_SIZE],
@@ -274,7 +297,7 @@ static enum err see_identity(void *ctx, const struct key_record *r, struct error
     const struct identity_walk *walk = ctx;
     struct identity id;
     identity_init(&id);
-    enum err rc = read_identity(r, &id, e);
+    enum err rc = identity_record_read(r, &id, e);
     if (!rc)
         rc = walk->fn(walk->ctx, &id, e);
     identity_clear(&id);
@@ -292,7 +315,7 @@ static enum err see_address(void *ctx, const struct key_record *r, struct error 
     const struct identity_walk *walk = ctx;
     struct identity_address a;
     identity_address_init(&a);
-    enum err rc = read_address(r, &a, e);
+    enum err rc = identity_address_record_read(r, &a, e);
     if (!rc)
         rc = walk->address_fn(walk->ctx, &a, e);
     identity_address_clear(&a);
@@ -386,21 +409,29 @@ static enum err form_address(const struct identity *id, const struct identity_se
     return rc;
 }
 
+enum err identity_check_proof(const struct identity *id, const struct identity_secrets *s,
+                              enum bca_network network, struct error *e)
+{
+    static const uint8_t any[BCA_PREFIX_SIZE] = { 0x20, 0x01, 0x0d, 0xb8 };
+    const struct identity_form form = { .network = network, .prefix = any, .sec = -1 };
+    struct identity unused = *id; /* the transaction stays the caller's */
+    struct identity_address nobody_s;
+    unused.n_used = 0;
+    identity_address_init(&nobody_s);
+    const enum err rc = form_address(&unused, s, &form, &nobody_s, e);
+    identity_address_clear(&nobody_s);
+    return rc;
+}
+
 static enum err need_modifier(const struct identity *id, struct error *e)
 {
-    switch (id->use) {
-    case IDENTITY_OPEN:
-        return id->n_used < id->n_modifiers
-                   ? OK
-                   : error_set(e, ERR_NOTFOUND, "all %u modifiers of %s are used: register "
-                               "another identity", id->n_modifiers, id->name);
-    case IDENTITY_RESTORED:
-        return error_set(e, ERR_NOTFOUND, "%s was restored, and which of its modifiers were used "
-                         "since the backup is unknown: register another identity", id->name);
-    case IDENTITY_USES:
-        break;
-    }
-    return error_set(e, ERR_NOTFOUND, "%s forms no addresses", id->name);
+    struct error why;
+    if (!identity_may_form(id, &why))
+        return error_set(e, ERR_NOTFOUND, "%s", why.text);
+    if (id->n_used < id->n_modifiers)
+        return OK;
+    return error_set(e, ERR_NOTFOUND, "all %u modifiers of %s are used: register another identity",
+                     id->n_modifiers, id->name);
 }
 
 /* Both in one change. */
@@ -408,7 +439,8 @@ static enum err store_formed(struct keystore *ks, const struct identity *id,
                              const struct identity_address *a, struct error *e)
 {
     struct buf data, address_data;
-    const struct key_record r[] = { record_of(id, &data), record_of_address(a, &address_data) };
+    const struct key_record r[] = { identity_record(id, &data),
+                                    identity_address_record(a, &address_data) };
     enum err rc = keystore_replace(ks, r, 2, e);
     buf_clear(&data);
     buf_clear(&address_data);
@@ -419,7 +451,7 @@ enum err identity_store_address(struct keystore *ks, const struct identity_addre
                                 struct error *e)
 {
     struct buf data;
-    const struct key_record r[] = { record_of_address(a, &data) };
+    const struct key_record r[] = { identity_address_record(a, &data) };
     const enum err rc = keystore_replace(ks, r, 1, e);
     buf_clear(&data);
     return rc;

@@ -8,9 +8,10 @@
  * no addresses at all (enum identity_use). The caller holds the wallet's lock.
  *
  *   KEY_RECORD_IDENTITY   id: name; flags: enum identity_use; data:
- *                         number 4 | modifiers 1 | used 1 | sent 1 | mined 1 | public key 33 |
- *                         registration 72 | marker 25 | txid 32 | header 80 | tx index 4 |
- *                         tx depth 1 | siblings 32 * depth | transaction (compact length)
+ *                         number 4 | moves 4 | modifiers 1 | used 1 | sent 1 | mined 1 |
+ *                         public key 33 | registration 72 | marker 25 | txid 32 | header 80 |
+ *                         tx index 4 | tx depth 1 | siblings 32 * depth | transaction (compact
+ *                         length)
  *   KEY_RECORD_IDENTITY_KEYS  identity_keys.h
  *   KEY_RECORD_BCA        id: address; data: modifier index 1 | header 80 | name | parameters
  *                         (compact lengths)
@@ -30,18 +31,22 @@
 
 #define IDENTITY_NAME_MAX 64  /* letters, digits, - _ . */
 #define IDENTITY_TX_MAX 800   /* bytes: parameters with it fit a message of 2048 */
+#define IDENTITY_NO_NUMBER UINT32_MAX /* it came from another wallet */
 
 /* On disk: never renumbered. */
 enum identity_use {
     IDENTITY_OPEN,     /* forms addresses */
     IDENTITY_RESTORED, /* from a backup: which modifiers were used later is unknown */
+    IDENTITY_MOVING,   /* a file of it is being written (identity_move.h), or that was cut short */
+    IDENTITY_MOVED,    /* another wallet goes on with it */
     IDENTITY_USES
 };
 
 struct identity {
     char name[IDENTITY_NAME_MAX + 1];
     enum identity_use use;
-    uint32_t number;             /* of its key in the wallet's tree */
+    uint32_t number;             /* of its key in the wallet's tree, or IDENTITY_NO_NUMBER */
+    uint32_t moves;              /* how often it went to another wallet */
     uint8_t n_modifiers, n_used; /* the first n_used went into addresses */
     bool sent;                   /* there is a transaction, txid */
     bool mined;                  /* what follows txid is of a block that held it */
@@ -59,6 +64,8 @@ struct identity {
 void identity_init(struct identity *id);
 void identity_clear(struct identity *id);
 bool identity_name_allowed(const char *name);
+/* Whether it is IDENTITY_OPEN; else e (not NULL) says why not, and what to do. */
+bool identity_may_form(const struct identity *id, struct error *e);
 unsigned identity_unused(const struct identity *id); /* modifiers for further addresses */
 
 /*

@@ -34,7 +34,7 @@ static const struct kind_row {
                             0, 0 },
     [KEY_RECORD_XPUB] = { 'x', "watched extended key", NO_SECRET, 1, 128, 0, 256, 0, 0 },
     [KEY_RECORD_LABEL] = { 'l', "label", NO_SECRET, 1, 256, 1, 1024, 0, 0 },
-    [KEY_RECORD_IDENTITY] = { 'n', "identity", NO_SECRET, 1, 64, 256, 2048, 0, 0 },
+    [KEY_RECORD_IDENTITY] = { 'n', "identity", NO_SECRET, 1, 64, 260, 2048, 0, 0 },
     [KEY_RECORD_IDENTITY_KEYS] = { 'm', "identity key", HAS_SECRET, 33, 33, 0, 0, 96, 96 },
     [KEY_RECORD_BCA] = { 'a', "certified address", NO_SECRET, 16, 16, 84, 2304, 0, 0 },
     [KEY_RECORD_PAYMENT] = { 'y', "payment", NO_SECRET, 35, 162, 39, 8600, 0, 0 },

@@ -258,6 +258,11 @@ void keystore_id(const struct keystore *ks, uint8_t out[KEYSTORE_ID_SIZE])
     memcpy(out, ks->id, KEYSTORE_ID_SIZE);
 }
 
+struct scrypt_params keystore_scrypt(const struct keystore *ks)
+{
+    return ks->options.scrypt;
+}
+
 uint64_t keystore_changes(struct keystore *ks)
 {
     pthread_mutex_lock(&ks->lock);

@@ -52,6 +52,8 @@ void keystore_close(struct keystore *ks); /* wipes the master key; NULL is fine 
 /* Stays the same for copies and backups of the wallet. */
 enum { KEYSTORE_ID_SIZE = 16 };
 void keystore_id(const struct keystore *ks, uint8_t out[KEYSTORE_ID_SIZE]);
+/* How a passphrase is stretched. */
+struct scrypt_params keystore_scrypt(const struct keystore *ks);
 /* How often the store was written; a backup is as old as this number says. */
 uint64_t keystore_changes(struct keystore *ks);
 

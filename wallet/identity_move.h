@@ -1,0 +1,42 @@
+/*
+ * Moving an identity to another wallet by a file (identity_file.h). One wallet forms addresses of it
+ * at a time:
+ *
+ *   1. here it is marked IDENTITY_MOVING: no address is formed any more
+ *   2. the file is written, synced and read back
+ *   3. here it is marked IDENTITY_MOVED
+ *
+ * Each step is on disk before the next one. After a crash between 1 and 3 exporting is done once
+ * more, to a new file, or ends with the file that is whole. Who imports goes on with the next
+ * modifier; who comes to import the same file twice uses modifiers twice, and nobody can see that.
+ * It comes back by a file of that other wallet. Take the wallet's lock; slow with a passphrase.
+ */
+#ifndef WALLET_IDENTITY_MOVE_H
+#define WALLET_IDENTITY_MOVE_H
+
+#include "wallet/identity.h"
+
+/*
+ * id has transaction and proof of its block. An empty passphrase: the file is plain. ERR_EXISTS:
+ * there is a file already, which stays. ERR_RANGE: it was restored or has moved. ERR_AUTH: locked.
+ */
+enum err identity_export(struct wallet *w, const struct identity *id, enum bca_network network,
+                         const char *path, struct span passphrase, struct error *e) MUST_CHECK;
+
+enum identity_import_fault { IMPORT_FAULT_WALLET, IMPORT_FAULT_FILE };
+struct identity_import {
+    const char *path;
+    struct span passphrase;
+    enum bca_network network;
+    const char *name; /* NULL: the one it had */
+    struct identity id;                /* what came of it; initialized and cleared by the caller */
+    enum identity_import_fault fault;  /* whose fault an error is */
+};
+/*
+ * ERR_EXISTS: the name is taken, or the wallet has the identity; what went from here comes back
+ * under its name alone. Else the errors of identity_file_read, or ERR_AUTH: the wallet is locked.
+ */
+enum err identity_import(struct wallet *w, struct identity_import *how,
+                         struct error *e) MUST_CHECK;
+
+#endif
