@@ -1,13 +1,16 @@
-/* Commands that hand blocks to the chain: submitblock, submitheader, generatetoaddress. */
+/* Commands that hand blocks to the chain: submitblock, submitheader, generatetoaddress, generate. */
 #include "rpc/commands.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/intmath.h"
 #include "base/mem.h"
 #include "chain/chain.h"
 #include "chain/miner.h"
 #include "rpc/keys.h"
 #include "rpc/mining.h"
+#include "rpc/wallet_call.h"
+#include "script/template.h"
 
 #define DEFAULT_TRIES 1000000
 #define GENERATE_MAX 1000000
@@ -125,21 +128,52 @@ static struct rpc_result generate(struct rpc_call *call, int64_t n, uint64_t tri
     return rpc_done();
 }
 
+/* False: call has failed. */
+static bool may_generate(struct rpc_call *call, int64_t n, int64_t tries)
+{
+    if (n >= 0 && n <= GENERATE_MAX && tries >= 0)
+        return true;
+    rpc_fail(call, RPC_INVALID_PARAMETER, "nblocks must be 0 to %d, maxtries not negative",
+             GENERATE_MAX);
+    return false;
+}
+
 static struct rpc_result cmd_generatetoaddress(struct rpc_call *call)
 {
     int64_t n = rpc_int(call, 0, 0), tries = rpc_int(call, 2, DEFAULT_TRIES);
     struct buf script;
     buf_init(&script);
     struct rpc_result result;
-    if (n < 0 || n > GENERATE_MAX || tries < 0)
-        result = rpc_fail(call, RPC_INVALID_PARAMETER,
-                          "nblocks must be 0 to %d, maxtries not negative", GENERATE_MAX);
+    if (!may_generate(call, n, tries))
+        result = rpc_failed(call);
     else if (!address_to_script(chain_get_params(call->env->chain), rpc_text(call, 1, ""), &script))
         result = rpc_fail(call, RPC_NOT_FOUND, "Error: Invalid address");
     else
         result = generate(call, n, (uint64_t)tries, buf_span(&script));
     buf_clear(&script);
     return result;
+}
+
+/* --- generate ------------------------------------------------------------------------------- */
+
+static struct rpc_result generate_to_wallet(struct rpc_call *call, struct wallet *w)
+{
+    const int64_t n = rpc_int(call, 0, 0), tries = rpc_int(call, 1, DEFAULT_TRIES);
+    struct error e = { .code = OK };
+    uint8_t hash[20], script[SCRIPT_P2PKH_SIZE];
+    struct wallet_key key;
+    if (!may_generate(call, n, tries))
+        return rpc_failed(call);
+    if (wallet_new_key(w, KEYSTORE_RECEIVE, span_of(NULL, 0), &key, &e))
+        return rpc_wallet_fail(call, &e);
+    hash160(hash, key.key, key.key_len);
+    script_make_p2pkh(script, hash);
+    return generate(call, n, (uint64_t)tries, span_of(script, sizeof script));
+}
+
+static struct rpc_result cmd_generate(struct rpc_call *call)
+{
+    return rpc_with_wallet(call, generate_to_wallet);
 }
 
 static const struct rpc_command rows[] = {
@@ -169,6 +203,16 @@ static const struct rpc_command rows[] = {
       .example = "11 \"mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn\"",
       .params = { { "nblocks", RPC_INT, RPC_REQUIRED, RPC_CLI_JSON, "How many" },
                   { "address", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "Where the reward goes" },
+                  { "maxtries", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Nonces to try at most (default 1000000)" } } },
+    { .name = "generate",
+      .category = "generating",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_generate,
+      .help = "Makes blocks at once whose reward goes to a new key of the wallet (regtest).",
+      .result = "[\"hash\", ...]",
+      .example = "11",
+      .params = { { "nblocks", RPC_INT, RPC_REQUIRED, RPC_CLI_JSON, "How many" },
                   { "maxtries", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
                     "Nonces to try at most (default 1000000)" } } },
 };

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "chain/chain.h"
 #include "rpc/block_json.h"
+#include "rpc/spv_call.h"
 #include "rpc/tx_lookup.h"
 #include "rpc/tx_proof.h"
 
@@ -130,47 +131,15 @@ static void put_match(void *ctx, const struct partial_node *node)
         jw_hash(ctx, node->hash);
 }
 
-/* Root, place in the chain, and number of transactions; false: call has failed or (the flag) the
- * proof is none. */
-static bool judge_partial(struct rpc_call *call, const struct block_header *h,
-                          const struct partial_merkle *tree, bool *none)
-{
-    struct header_index *index = chain_headers(call->env->chain);
-    struct header_data d;
-    struct hash256 root;
-    struct block_hash hash;
-    *none = !partial_merkle_walk(tree, NULL, NULL, &root) ||
-            !mem_equal_var(root.b, h->merkle_root.b, 32);
-    if (*none)
-        return false;
-    block_header_hash(&hash, h);
-    struct header_node *node = header_index_find(index, &hash);
-    if (!node || !header_index_is_active(index, node)) {
-        rpc_fail(call, RPC_NOT_FOUND, "Block not found in chain");
-        return false;
-    }
-    header_index_get_data(index, node, &d);
-    *none = d.tx_count != tree->leaves;
-    return !*none;
-}
-
 static struct rpc_result verify_bytes(struct rpc_call *call, struct span raw)
 {
-    struct partial_merkle tree;
-    struct block_header h;
+    struct rpc_partial p;
     struct hash256 root;
-    struct reader r;
-    bool none;
-    reader_init(&r, raw.data, raw.len);
-    block_header_read(&r, &h);
-    if (partial_merkle_read(&r, &tree) || !reader_done(&r))
-        return rpc_fail(call, RPC_MISC_ERROR, "The proof is no header with a partial Merkle tree");
-    bool good = judge_partial(call, &h, &tree, &none);
-    if (!good && !none)
+    if (!rpc_judge_partial(call, raw, &p))
         return rpc_failed(call);
     jw_array_open(call->out);
-    if (good)
-        partial_merkle_walk(&tree, put_match, call->out, &root);
+    if (p.holds)
+        partial_merkle_walk(&p.tree, put_match, call->out, &root);
     jw_array_close(call->out);
     return rpc_done();
 }

@@ -137,6 +137,35 @@ void rpc_beef_clear(struct rpc_beef *b)
     b->read = false;
 }
 
+bool rpc_judge_partial(struct rpc_call *call, struct span raw, struct rpc_partial *out)
+{
+    struct header_index *index = chain_headers(call->env->chain);
+    struct header_data d;
+    struct block_header h;
+    struct block_hash hash;
+    struct hash256 root;
+    struct reader r;
+    *out = (struct rpc_partial){ .node = NULL };
+    reader_init(&r, raw.data, raw.len);
+    block_header_read(&r, &h);
+    if (partial_merkle_read(&r, &out->tree) || !reader_done(&r)) {
+        rpc_fail(call, RPC_MISC_ERROR, "The proof is no header with a partial Merkle tree");
+        return false;
+    }
+    if (!partial_merkle_walk(&out->tree, NULL, NULL, &root) ||
+        !mem_equal_var(root.b, h.merkle_root.b, 32))
+        return true;
+    block_header_hash(&hash, &h);
+    out->node = header_index_find(index, &hash);
+    if (!out->node || !header_index_is_active(index, out->node)) {
+        rpc_fail(call, RPC_NOT_FOUND, "Block not found in chain");
+        return false;
+    }
+    header_index_get_data(index, out->node, &d);
+    out->holds = d.tx_count == out->tree.leaves;
+    return true;
+}
+
 /* --- members ---------------------------------------------------------------------------------- */
 
 void jw_put_judgement(struct json_writer *w, const struct spv_judgement *j)

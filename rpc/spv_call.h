@@ -4,6 +4,7 @@
 #ifndef RPC_SPV_CALL_H
 #define RPC_SPV_CALL_H
 
+#include "base/partial_merkle.h"
 #include "chain/spv.h"
 #include "rpc/command.h"
 
@@ -33,6 +34,15 @@ void rpc_bump_clear(struct rpc_bump *b);
 enum err rpc_judge_beef(struct rpc_call *call, struct span raw, struct rpc_beef *out,
                         struct error *e) MUST_CHECK;
 void rpc_beef_clear(struct rpc_beef *b);
+
+/* A header with a partial tree, as gettxoutproof gives it. */
+struct rpc_partial {
+    struct partial_merkle tree; /* borrows raw */
+    struct header_node *node;
+    bool holds; /* the root is that of the header, the tree has as many leaves as the block */
+};
+/* False: call has failed, since it has not this form, or its block is not on the active chain. */
+bool rpc_judge_partial(struct rpc_call *call, struct span raw, struct rpc_partial *out);
 
 /* Members result, and unless it is "valid" rule and reason. */
 void jw_put_judgement(struct json_writer *w, const struct spv_judgement *j);

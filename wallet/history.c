@@ -212,8 +212,8 @@ static void put_confirmed(struct history *h, const struct history_block *b,
     row_put_place(h, b->height, t->position, &t->tx->id);
 }
 
-static enum err confirm(struct history *h, const struct history_block *b,
-                        const struct history_block_tx *t, struct error *e)
+enum err history_confirm(struct history *h, const struct history_block *b,
+                         const struct history_block_tx *t, struct error *e)
 {
     struct record r;
     struct buf value = { 0 };
@@ -276,23 +276,11 @@ enum err history_apply_block(struct history *h, const struct history_block *b, s
         return error_set(e, ERR_RANGE, "block %d does not follow what the wallet knows",
                          (int)b->height);
     for (size_t i = 0; !rc && i < b->n; i++)
-        rc = confirm(h, b, &b->txs[i], e);
+        rc = history_confirm(h, b, &b->txs[i], e);
     if (rescan)
         move_scan(h, b->height + 1);
     else
         move_best(h, &b->hash, b->height);
-    return history_finish(h, rc, e);
-}
-
-enum err history_import(struct history *h, const struct history_block *b, struct error *e)
-{
-    enum err rc = history_refresh(h, e);
-    if (rc)
-        return rc;
-    if (!h->m.at.best.known || b->height > h->m.at.best.height)
-        return error_set(e, ERR_BUSY, "the wallet has not come to block %d yet", (int)b->height);
-    for (size_t i = 0; !rc && i < b->n; i++)
-        rc = confirm(h, b, &b->txs[i], e);
     return history_finish(h, rc, e);
 }
 
@@ -353,7 +341,7 @@ static enum err unconfirm_tx(struct history *h, const struct tx *tx, struct reco
     return history_place_coins(h, tx, p, r, true, e);
 }
 
-static enum err unconfirm(struct history *h, const struct txid *id, struct error *e)
+enum err history_unconfirm(struct history *h, const struct txid *id, struct error *e)
 {
     struct record r;
     struct buf value = { 0 };
@@ -398,7 +386,7 @@ static enum err unconfirm_block(struct history *h, int32_t height, struct error 
     if (!rc)
         rc = rows_each_place(h, height, height, list_id, &list, e);
     for (size_t i = list.n; !rc && i-- > 0;)
-        rc = unconfirm(h, &list.ids[i], e);
+        rc = history_unconfirm(h, &list.ids[i], e);
     free(list.ids);
     return rc;
 }

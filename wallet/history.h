@@ -71,6 +71,9 @@ enum err history_apply_block(struct history *h, const struct history_block *b,
  * not yet. */
 enum err history_import(struct history *h, const struct history_block *b,
                         struct error *e) MUST_CHECK;
+/* Forgets a transaction, whatever its state: what it spent is there again, what it paid is not.
+ * ERR_NOTFOUND. */
+enum err history_remove(struct history *h, const struct txid *id, struct error *e) MUST_CHECK;
 /* Takes back the best block; prev is the one before it. Its transactions are unconfirmed
  * afterwards, a coinbase is abandoned. ERR_RANGE when hash is not the best. */
 enum err history_undo_block(struct history *h, const struct block_hash *hash,

@@ -198,6 +198,13 @@ enum err history_finish(struct history *h, enum err rc, struct error *e);
 /* The coins of a transaction that is now in the state r. known: some may be spent already. */
 enum err history_place_coins(struct history *h, const struct tx *tx, struct pending *creator,
                              const struct record *r, bool known, struct error *e);
+/* A transaction of a block; one that does not concern us is passed over. */
+enum err history_confirm(struct history *h, const struct history_block *b,
+                         const struct history_block_tx *t, struct error *e);
+/* A transaction of a block is in none any more. */
+enum err history_unconfirm(struct history *h, const struct txid *id, struct error *e);
+/* All that is known of it but what its spent outputs were. */
+enum err pending_forget(struct history *h, struct pending *p, struct error *e);
 /* It leaves, with the rows of conflicts that concern nobody else. */
 void pending_unclaim(struct history *h, struct pending *p);
 enum err pending_set_told(struct history *h, struct pending *p,

@@ -167,7 +167,7 @@ static void drop_coins(struct history *h, const struct pending *p)
     }
 }
 
-static enum err forget(struct history *h, struct pending *p, struct error *e)
+enum err pending_forget(struct history *h, struct pending *p, struct error *e)
 {
     struct record r;
     struct buf value = { 0 };
@@ -192,7 +192,7 @@ enum err history_mempool_remove(struct history *h, const struct txid *id,
     const bool gone =
         !p->from_us && h->m.pendings.n > h->strangers_kept && !has_children(h, p);
     if (gone)
-        rc = forget(h, p, e);
+        rc = pending_forget(h, p, e);
     else if (conflict)
         rc = pending_set_told(h, p, conflict, e);
     rc = history_finish(h, rc, e);
