@@ -219,13 +219,25 @@ bool ec_seckey_tweak_add(uint8_t secret[32], const uint8_t tweak[32])
     return false;
 }
 
+/* The library's own sum takes its time by the bits of the tweak, which may be secret. */
+static bool add_point_of(secp256k1_pubkey *sum, const secp256k1_pubkey *key,
+                         const uint8_t tweak[32])
+{
+    static const uint8_t zero[32];
+    secp256k1_pubkey point;
+    const secp256k1_pubkey *const both[] = { key, &point };
+    if (secp256k1_ec_pubkey_create(context, &point, tweak))
+        return secp256k1_ec_pubkey_combine(context, sum, both, 2);
+    *sum = *key;
+    return ct_equal(tweak, zero, sizeof zero);
+}
+
 bool ec_pubkey_tweak_add(uint8_t key[EC_PUBKEY_SIZE], const uint8_t tweak[32])
 {
-    secp256k1_pubkey pubkey;
+    secp256k1_pubkey pubkey, sum;
     uint8_t out[65];
-    if (parse_key(&pubkey, key, EC_PUBKEY_SIZE) &&
-        secp256k1_ec_pubkey_tweak_add(context, &pubkey, tweak)) {
-        write_key(out, &pubkey, true);
+    if (parse_key(&pubkey, key, EC_PUBKEY_SIZE) && add_point_of(&sum, &pubkey, tweak)) {
+        write_key(out, &sum, true);
         memcpy(key, out, EC_PUBKEY_SIZE);
         return true;
     }

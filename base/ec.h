@@ -43,8 +43,9 @@ bool ec_pubkey_of(uint8_t out[EC_PUBKEY_SIZE], const uint8_t secret[32]);
 size_t ec_sign_der(uint8_t out[72], const uint8_t secret[32], const uint8_t digest[32]);
 
 /*
- * Adds a number to a secret, or the number's point to a public key. False, with *secret or *key all
- * zeros, when the tweak is not below the order, the input is no key, or the sum is none.
+ * Adds a number to a secret, or the number's point to a public key; the bits of the number show in
+ * the time no more than those of the secret. False, with *secret or *key all zeros, when the tweak
+ * is not below the order, the input is no key, or the sum is none.
  */
 bool ec_seckey_tweak_add(uint8_t secret[32], const uint8_t tweak[32]);
 bool ec_pubkey_tweak_add(uint8_t key[EC_PUBKEY_SIZE], const uint8_t tweak[32]);
