@@ -59,9 +59,9 @@ static void run_one(const uint8_t *data, size_t len)
         abort();
     if (len > 0)
         memcpy(copy, data, len);
-    current = (struct buf){ copy, len, len };
+    current = (struct buf){ .data = copy, .len = len, .cap = len };
     LLVMFuzzerTestOneInput(copy, len);
-    current = (struct buf){ NULL, 0, 0 };
+    buf_init(&current);
     free(copy);
 }
 
