@@ -60,6 +60,19 @@ struct header_node *header_last_common(struct header_node *a, struct header_node
     return a;
 }
 
+struct header_node *header_first_since(struct header_node *tip, int64_t time)
+{
+    int32_t low = 0, high = tip ? tip->height + 1 : 0;
+    while (low < high) { /* max_time never falls along a chain */
+        const int32_t middle = low + (high - low) / 2;
+        if ((int64_t)header_ancestor(tip, middle)->max_time < time)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return header_ancestor(tip, low);
+}
+
 uint32_t header_median_time(const struct header_node *node)
 {
     uint32_t times[MEDIAN_WINDOW];

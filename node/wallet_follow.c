@@ -62,6 +62,25 @@ bool wallet_follow_trouble(void *ctx, const char *name, char *text, size_t room)
     return found;
 }
 
+bool wallet_follow_progress(void *ctx, const char *name, double *done, int64_t *took_s,
+                            int64_t *eta_s)
+{
+    struct wallet_follow *f = ctx;
+    struct follow_run run = { .on = false };
+    pthread_mutex_lock(&f->lock);
+    for (size_t i = 0; i < f->n; i++)
+        if (strcmp(wallet_name(f->list[i].w), name) == 0)
+            run = f->list[i].run;
+    pthread_mutex_unlock(&f->lock);
+    if (!run.on)
+        return false;
+    const struct follow_pace p = follow_pace(f->chain, &run);
+    *done = p.done;
+    *took_s = p.took_s;
+    *eta_s = p.eta_s;
+    return true;
+}
+
 /* --- the list ------------------------------------------------------------------------------- */
 
 static struct followed *find(struct wallet_follow *f, const struct wallet *w)
@@ -117,6 +136,8 @@ static enum follow_step one_round(struct wallet_follow *f)
     uint64_t bytes = 0;
     for (size_t i = 0; i < f->n && !cancelled(&f->cancel); i++) {
         struct followed *d = &f->list[i];
+        if (d->dropped)
+            continue;
         const enum follow_step step = follow_blocks(f, d);
         if (step != FOLLOW_AT_TIP || lost)
             d->pool_known = false;

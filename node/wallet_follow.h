@@ -42,6 +42,8 @@ void wallet_follow_let_go(void *ctx);
 uint64_t wallet_follow_memory(void *ctx);
 enum err wallet_follow_resend(void *ctx, struct wallet *w, struct buf *ids,
                               struct error *e) MUST_CHECK;
+bool wallet_follow_progress(void *ctx, const char *name, double *done, int64_t *took_s,
+                            int64_t *eta_s);
 bool wallet_follow_trouble(void *ctx, const char *name, char *text, size_t room);
 
 #endif

@@ -7,91 +7,17 @@
  */
 #include "node/wallet_follow_internal.h"
 
-#include <string.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/intmath.h"
 #include "base/log.h"
-#include "node/block_walk.h"
+#include "base/mem.h"
 #include "node/progress.h"
 
 #define TURN_MS 500       /* then other wallets, and whoever waits for a round */
 #define LOG_EVERY_MS 10000
 #define LOST_BLOCKS 100   /* deeper than any reorganisation just before a crash */
-#define BIRTH_MARGIN 7200 /* seconds: clocks of miners */
-
-/* --- a block -------------------------------------------------------------------------------- */
-
-struct telling {
-    struct wallet_follow *f;
-    struct wallet *w;
-    uint32_t position;
-    bool wallet_failed;
-};
-
-static enum err tell_tx(void *ctx, const struct tx *tx, uint64_t offset, struct error *e)
-{
-    struct telling *t = ctx;
-    (void)offset;
-    if (cancelled(&t->f->cancel))
-        return error_set(e, ERR_CANCELLED, "the node stops");
-    const enum err rc = wallet_block_tx(t->w, tx, t->position++, e);
-    t->wallet_failed = rc != OK;
-    return rc;
-}
-
-static enum err tell_once(struct telling *t, const struct header_node *node, struct error *e)
-{
-    const struct wallet_block b = { .hash = node->hash,
-                                    .prev = node->prev ? node->prev->hash
-                                                       : (struct block_hash){ { 0 } },
-                                    .height = node->height,
-                                    .time = node->time };
-    t->position = 0;
-    enum err rc = wallet_block_begin(t->w, &b, e);
-    t->wallet_failed = rc != OK;
-    if (rc)
-        return rc;
-    rc = block_walk(t->f->chain, node, tell_tx, t, e);
-    if (rc) {
-        wallet_block_cancel(t->w);
-        return rc;
-    }
-    rc = wallet_block_end(t->w, e);
-    t->wallet_failed = rc != OK;
-    return rc;
-}
-
-static enum follow_step failed(struct telling *t, struct followed *d,
-                               const struct header_node *node, const struct error *e)
-{
-    if (e->code == ERR_CANCELLED)
-        return FOLLOW_STUCK;
-    if (t->wallet_failed)
-        follow_wallet_failed(t->f, d, e);
-    else if (e->code == ERR_NOTFOUND)
-        follow_set_why(t->f, d,
-                       "block %d is needed and is not stored any more (-prune); a node that keeps "
-                       "all blocks can bring the wallet to the tip", node->height);
-    else
-        follow_set_why(t->f, d, "block %d cannot be read: %s", node->height, e->text);
-    return FOLLOW_STUCK;
-}
-
-static enum follow_step tell_block(struct wallet_follow *f, struct followed *d,
-                                   const struct header_node *node)
-{
-    struct telling t = { .f = f, .w = d->w };
-    struct error e = { .code = OK };
-    enum err rc;
-    do { /* each time with more keys */
-        rc = tell_once(&t, node, &e);
-    } while (rc == ERR_BUSY && t.wallet_failed && !cancelled(&f->cancel));
-    if (rc)
-        return failed(&t, d, node, &e);
-    d->blocks++;
-    return FOLLOW_ON;
-}
 
 /* --- back ----------------------------------------------------------------------------------- */
 
@@ -135,37 +61,65 @@ static enum follow_step go_back(struct wallet_follow *f, struct followed *d,
 
 static bool is_before(const struct header_node *node, int64_t birth)
 {
-    return (int64_t)node->max_time < birth - BIRTH_MARGIN;
+    return (int64_t)node->max_time < birth - HEADER_TIME_MARGIN;
 }
 
 /* The first block that may have a transaction of keys made at that time. */
-static int32_t first_height(struct header_index *index, int32_t tip, int64_t birth)
+static int32_t first_height(const struct chain_tip *tip, int64_t birth)
 {
-    int32_t low = 0, high = tip;
-    while (birth && low < high) {
-        const int32_t middle = low + (high - low) / 2;
-        const struct header_node *node = header_index_at(index, middle);
-        if (node && is_before(node, birth))
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    const struct header_node *node =
+        birth ? header_first_since(tip->node, birth - HEADER_TIME_MARGIN) : NULL;
+    return node ? node->height : birth ? tip->height : 0;
 }
 
-static void tell_progress(struct followed *d, int32_t height, int32_t tip)
+/* Transactions of the chain below a height. */
+static uint64_t txs_below(struct header_index *index, int32_t height)
+{
+    struct header_data data;
+    struct header_node *node = height > 0 ? header_index_at(index, height - 1) : NULL;
+    if (!node)
+        return 0;
+    header_index_get_data(index, node, &data);
+    return data.chain_tx_count;
+}
+
+struct follow_pace follow_pace(struct chain *c, const struct follow_run *run)
+{
+    struct header_index *index = chain_headers(c);
+    const uint64_t before = txs_below(index, run->from);
+    const double all = (double)(txs_below(index, run->end + 1) - before);
+    const double done = (double)(txs_below(index, run->next) - before);
+    const double took = (double)(clock_mono_ms() - run->begun_ms) / 1000;
+    struct follow_pace p = { .took_s = (int64_t)took, .eta_s = -1 };
+    if (done > 0 && done <= all) {
+        p.done = done / all;
+        p.eta_s = (int64_t)(took * (all - done) / done);
+    }
+    return p;
+}
+
+static void note_run(struct wallet_follow *f, struct followed *d, int32_t height, int32_t end)
+{
+    pthread_mutex_lock(&f->lock);
+    if (!d->run.on || d->run.next != height)
+        d->run = (struct follow_run){ .on = true, .begun_ms = clock_mono_ms(), .from = height };
+    d->run.next = height + 1;
+    d->run.end = end;
+    pthread_mutex_unlock(&f->lock);
+}
+
+static void tell_progress(struct wallet_follow *f, struct followed *d, int32_t height, int32_t tip)
 {
     char eta[32];
-    const int64_t now = clock_mono_ms(), took = now - d->log_ms;
+    const int64_t now = clock_mono_ms();
     d->behind = tip - height;
-    if (took < LOG_EVERY_MS || !d->blocks)
+    if (now - d->log_ms < LOG_EVERY_MS)
         return;
-    const double rate = (double)d->blocks * 1000.0 / (double)took;
-    progress_eta_text(eta, sizeof eta, (int64_t)((double)d->behind / rate));
-    log_info("wallet \"%s\": block %d of %d, %.1f blocks/s, ETA %s", wallet_name(d->w), height, tip,
-             rate, eta);
+    const struct follow_pace p = follow_pace(f->chain, &d->run);
+    progress_eta_text(eta, sizeof eta, p.eta_s);
+    log_info("wallet \"%s\": block %d of %d, %.1f %%, ETA %s", wallet_name(d->w), height,
+             d->run.end, 100 * p.done, eta);
     d->log_ms = now;
-    d->blocks = 0;
     d->logged = true;
 }
 
@@ -176,8 +130,10 @@ static enum follow_step at_tip(struct wallet_follow *f, struct followed *d, int3
         log_info("wallet \"%s\": knows all blocks up to %d", wallet_name(d->w), height);
     d->logged = false;
     d->behind = 0;
-    d->blocks = 0;
     d->log_ms = clock_mono_ms();
+    pthread_mutex_lock(&f->lock);
+    d->run.on = false;
+    pthread_mutex_unlock(&f->lock);
     return FOLLOW_AT_TIP;
 }
 
@@ -190,46 +146,125 @@ static bool is_ahead(const struct chain_tip *tip, struct header_node *best)
            status & HS_HAVE_DATA && !(status & (HS_FAILED_MASK | HS_HELD));
 }
 
+/* What a wallet wants of the chain that has this tip. */
+enum want { WANT_NOTHING, WANT_BLOCK, WANT_UNDO, WANT_LOST, WANT_TIME };
+
+struct wanted {
+    enum want want;
+    struct header_node *node; /* the block that is to be told; NULL while the chain moves */
+    struct header_node *best; /* of the wallet; NULL: none yet, or the chain lost it */
+    struct block_hash hash;
+    int32_t height;
+    int32_t end;              /* where the rescan ends, or the tip */
+};
+
+static struct wanted first_wanted(struct wallet_follow *f, struct followed *d,
+                                  const struct chain_tip *tip)
+{
+    const int64_t birth = wallet_birth(d->w);
+    struct wanted x = { .want = WANT_BLOCK, .height = HISTORY_NO_HEIGHT, .end = tip->height };
+    if (is_before(tip->node, birth) && chain_is_initial_download(f->chain))
+        x.want = WANT_NOTHING; /* old blocks alone: nothing of it can be in them */
+    else
+        x.node = header_index_at(chain_headers(f->chain), first_height(tip, birth));
+    return x;
+}
+
+static struct wanted look(struct wallet_follow *f, struct followed *d, const struct chain_tip *tip)
+{
+    struct header_index *index = chain_headers(f->chain);
+    struct wanted x = { .want = WANT_BLOCK };
+    int32_t next;
+    if (!tip->node)
+        return (struct wanted){ .want = WANT_NOTHING };
+    if (!wallet_best(d->w, &x.hash, &x.height, &next))
+        return first_wanted(f, d, tip);
+    x.best = header_index_find(index, &x.hash);
+    if (!x.best)
+        x.want = WANT_LOST;
+    else if (is_ahead(tip, x.best))
+        x.want = WANT_TIME;
+    else if (!header_index_is_active(index, x.best))
+        x.want = WANT_UNDO;
+    else if (next == HISTORY_NO_HEIGHT && x.best == tip->node)
+        x.want = WANT_NOTHING;
+    else
+        x.node = header_index_at(index, next == HISTORY_NO_HEIGHT ? x.height + 1 : next);
+    x.end = next == HISTORY_NO_HEIGHT ? tip->height : wallet_scan_last(d->w);
+    return x;
+}
+
+/* To all that want it, so that it is read once. */
+static enum follow_step tell(struct wallet_follow *f, struct followed *d,
+                             const struct header_node *node, const struct chain_tip *tip)
+{
+    const struct wanted nothing = { .want = WANT_NOTHING };
+    struct followed **who = xcalloc(f->n, sizeof *who);
+    size_t n = 0;
+    for (size_t i = 0; i < f->n; i++) {
+        struct followed *other = &f->list[i];
+        const struct wanted x = other->dropped ? nothing : look(f, other, tip);
+        if (other != d && x.node != node)
+            continue;
+        note_run(f, other, node->height, x.end);
+        tell_progress(f, other, node->height, tip->height);
+        who[n++] = other;
+    }
+    follow_tell(f, node, who, n);
+    free(who);
+    return d->step;
+}
+
 /* One block back or forth. */
 static enum follow_step one_step(struct wallet_follow *f, struct followed *d)
 {
-    struct header_index *index = chain_headers(f->chain);
-    struct block_hash hash;
     struct chain_tip tip;
-    int32_t height, next;
     chain_get_tip(f->chain, &tip);
-    if (!tip.node)
-        return FOLLOW_AT_TIP;
-    if (wallet_best(d->w, &hash, &height, &next)) {
-        struct header_node *best = header_index_find(index, &hash);
-        if (!best)
-            return go_back(f, d, hash, height);
-        if (is_ahead(&tip, best))
-            return FOLLOW_STUCK;
-        if (!header_index_is_active(index, best))
-            return undo(f, d, &hash, &best->prev->hash);
-        if (next == HISTORY_NO_HEIGHT && best == tip.node)
-            return at_tip(f, d, height);
-        next = next == HISTORY_NO_HEIGHT ? height + 1 : next;
-    } else {
-        const int64_t birth = wallet_birth(d->w);
-        if (is_before(tip.node, birth) && chain_is_initial_download(f->chain))
-            return FOLLOW_AT_TIP; /* old blocks alone: nothing of it can be in them */
-        next = first_height(index, tip.height, birth);
+    const struct wanted x = look(f, d, &tip);
+    switch (x.want) {
+    case WANT_NOTHING:
+        return at_tip(f, d, x.height);
+    case WANT_TIME:
+        return FOLLOW_STUCK;
+    case WANT_LOST:
+        return go_back(f, d, x.hash, x.height);
+    case WANT_UNDO:
+        return undo(f, d, &x.hash, &x.best->prev->hash);
+    case WANT_BLOCK:
+        break;
     }
-    const struct header_node *node = header_index_at(index, next);
-    if (!node)
-        return FOLLOW_ON; /* the chain moves just now */
-    tell_progress(d, next, tip.height);
-    return tell_block(f, d, node);
+    return x.node ? tell(f, d, x.node, &tip) : FOLLOW_ON;
+}
+
+/*
+ * Another wallet comes the same way from further back, and it is no later for this one to wait and
+ * to go on together, which reads the blocks once, than to take turns with it.
+ */
+static bool waits(struct wallet_follow *f, struct followed *d)
+{
+    struct chain_tip tip;
+    chain_get_tip(f->chain, &tip);
+    const struct header_node *mine = look(f, d, &tip).node;
+    for (size_t i = 0; mine && i < f->n; i++) {
+        struct followed *other = &f->list[i];
+        if (other == d || other->dropped || other->step == FOLLOW_STUCK)
+            continue;
+        const struct header_node *its = look(f, other, &tip).node;
+        if (its && its->height < mine->height &&
+            mine->height - its->height <= tip.height - mine->height)
+            return true;
+    }
+    return false;
 }
 
 enum follow_step follow_blocks(struct wallet_follow *f, struct followed *d)
 {
     const int64_t end = clock_mono_ms() + TURN_MS;
-    enum follow_step step;
+    if (waits(f, d))
+        return FOLLOW_ON;
     do {
-        step = one_step(f, d);
-    } while (step == FOLLOW_ON && !cancelled(&f->cancel) && clock_mono_ms() < end);
-    return step;
+        d->step = one_step(f, d);
+    } while (d->step == FOLLOW_ON && !cancelled(&f->cancel) && clock_mono_ms() < end);
+    follow_write(f);
+    return d->step;
 }

@@ -1,7 +1,7 @@
 /*
  * What the files of the follower share. wallet_follow.c has the thread, its list of wallets and
- * whoever waits for it; wallet_follow_blocks.c the way to the tip; wallet_follow_pool.c the
- * mempool.
+ * whoever waits for it; wallet_follow_blocks.c the way to the tip; wallet_follow_tell.c one block;
+ * wallet_follow_pool.c the mempool.
  */
 #ifndef NODE_WALLET_FOLLOW_INTERNAL_H
 #define NODE_WALLET_FOLLOW_INTERNAL_H
@@ -15,17 +15,38 @@
 
 #define FOLLOW_WHY_MAX 256
 
-/* A wallet that is followed. The thread's own but why. */
+enum follow_step {
+    FOLLOW_AT_TIP,
+    FOLLOW_ON,      /* there is more to do at once */
+    FOLLOW_STUCK,   /* later again */
+};
+
+/* Blocks that a wallet was told one after another: how far it is and how long it will take. */
+struct follow_run {
+    bool on;
+    int64_t begun_ms;        /* monotonic */
+    int32_t from, next, end; /* end: of the rescan, or the tip */
+};
+
+struct follow_pace {
+    double done;           /* part of the transactions, 0 to 1 */
+    int64_t took_s, eta_s; /* eta_s: -1 while nothing is known of it */
+};
+struct follow_pace follow_pace(struct chain *c, const struct follow_run *run);
+
+/* A wallet that is followed. The thread's own but why and run. */
 struct followed {
     struct wallet *w;    /* a reference */
     bool pool_known;     /* it has the mempool, and hears of changes */
     bool dropped;        /* unloaded by us; the list is made anew */
+    bool unwritten;      /* it has blocks that wait to be written */
+    enum follow_step step; /* what came of the last try to bring it on */
     int32_t behind;      /* blocks to go, at the last look */
     int64_t own_ms;      /* monotonic; when its own transactions are looked for in the mempool */
     int64_t again_ms;    /* monotonic; when they are told to peers again, 0: at once */
     int64_t log_ms;      /* monotonic; of the last line about progress, or of the start */
-    uint64_t blocks;     /* told since then */
     bool logged;
+    struct follow_run run;    /* under the lock */
     char why[FOLLOW_WHY_MAX]; /* under the lock; "": it follows */
 };
 
@@ -39,6 +60,7 @@ struct wallet_follow {
     atomic_bool wanted;         /* a wallet is there to hear of the mempool */
     atomic_bool lost;           /* a note found the queue full */
     _Atomic uint64_t bytes;     /* of the wallets, after the last round */
+    _Atomic uint64_t reads;     /* of blocks */
     pthread_mutex_t lock;       /* over what follows, and for cond */
     pthread_cond_t cond;
     bool woken;
@@ -55,13 +77,13 @@ void follow_set_why(struct wallet_follow *f, struct followed *d, const char *fmt
 /* The wallet has failed with e. Lack of memory passes, everything else unloads it. */
 void follow_wallet_failed(struct wallet_follow *f, struct followed *d, const struct error *e);
 
-enum follow_step {
-    FOLLOW_AT_TIP,
-    FOLLOW_ON,      /* there is more to do at once */
-    FOLLOW_STUCK,   /* later again */
-};
-/* For a while towards the tip. */
+/* For a while towards the tip, and others with it that want the same blocks. */
 enum follow_step follow_blocks(struct wallet_follow *f, struct followed *d);
+/* Tells a block to these; how it went is in their step. */
+void follow_tell(struct wallet_follow *f, const struct header_node *node,
+                 struct followed *const *who, size_t n);
+/* What was told is on disk. */
+void follow_write(struct wallet_follow *f);
 
 /* What the chain thread has said of the mempool up to now, in order. */
 struct follow_note {

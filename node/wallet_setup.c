@@ -93,6 +93,7 @@ struct rpc_wallet_service wallet_setup_service(const struct settings *s, struct 
         .settle = wallet_follow_settle,
         .let_go = wallet_follow_let_go,
         .trouble = wallet_follow_trouble,
+        .progress = wallet_follow_progress,
         .resend = wallet_follow_resend,
         .memory = wallet_follow_memory,
         .ctx = f,

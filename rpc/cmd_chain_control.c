@@ -13,7 +13,6 @@
 #define WAIT_SLICE_MS 250
 #define TXS_SLICE_MS 5
 #define HEIGHT_OR_TIME 1000000000 /* pruneblockchain: from here on the number is a time */
-#define TIME_WINDOW_S 7200        /* by which times of blocks may lie apart */
 
 /* --- judging -------------------------------------------------------------------------------- */
 
@@ -61,22 +60,12 @@ static struct rpc_result cmd_verifychain(struct rpc_call *call)
 
 /* --- pruning -------------------------------------------------------------------------------- */
 
-/* First block of the active chain that is not older than time; -1: none. */
+/* -1: none. */
 static int32_t height_of_time(struct chain *c, int64_t time)
 {
-    struct header_node *tip = header_index_tip(chain_headers(c));
-    int32_t low = 0, high = tip ? tip->height + 1 : 0;
-    while (low < high) { /* max_time never falls along a chain */
-        int32_t mid = low + (high - low) / 2;
-        struct header_node *node = header_index_at(chain_headers(c), mid);
-        if (!node)
-            return -1;
-        if (node->max_time < time)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return tip && low <= tip->height ? low : -1;
+    const struct header_node *node =
+        header_first_since(header_index_tip(chain_headers(c)), time - HEADER_TIME_MARGIN);
+    return node ? node->height : -1;
 }
 
 static struct rpc_result cmd_pruneblockchain(struct rpc_call *call)
@@ -92,7 +81,7 @@ static struct rpc_result cmd_pruneblockchain(struct rpc_call *call)
     if (height < 0)
         return rpc_fail(call, RPC_INVALID_PARAMETER, "Negative block height.");
     if (height > HEIGHT_OR_TIME) {
-        height = height_of_time(c, height - TIME_WINDOW_S);
+        height = height_of_time(c, height);
         if (height < 0)
             return rpc_fail(call, RPC_INVALID_PARAMETER,
                             "Could not find block with at least the specified timestamp.");

@@ -144,7 +144,7 @@ static bool take_order(void *ctx, const struct history_tx *t)
 struct info {
     struct history_balance balance;
     uint64_t txs;
-    int32_t scan_next, best;
+    int32_t scan_next, scan_last, best;
     int64_t until;
     enum keystore_state state;
     uint32_t gap_limit;
@@ -164,6 +164,7 @@ static enum err read_info(struct rpc_call *call, struct wallet *w, struct info *
     if (!rc)
         rc = history_list(h, 0, take_order, &i->txs, e);
     i->scan_next = history_scan_next(h);
+    i->scan_last = history_scan_last(h);
     if (!history_best(h, &hash, &i->best))
         i->best = HISTORY_NO_HEIGHT;
     i->state = keystore_state(wallet_keystore(w), &i->until);
@@ -172,16 +173,24 @@ static enum err read_info(struct rpc_call *call, struct wallet *w, struct info *
     return rc;
 }
 
-static void put_scanning(struct rpc_call *call, const struct info *i)
+static void put_scanning(struct rpc_call *call, struct wallet *w, const struct info *i)
 {
+    const struct rpc_wallet_service *s = call->env->wallets;
+    double done = 0;
+    int64_t took = 0, eta = -1;
     jw_key(call->out, "scanning");
     if (i->scan_next == HISTORY_NO_HEIGHT) {
         jw_bool(call->out, false);
         return;
     }
+    const bool runs = s->progress(s->ctx, wallet_name(w), &done, &took, &eta);
     jw_object_open(call->out);
+    jw_put_i64(call->out, "duration", took);
+    jw_put_double(call->out, "progress", done);
     jw_put_i64(call->out, "height", i->scan_next);
-    jw_put_double(call->out, "progress", (double)i->scan_next / (double)MAX_OF(i->best, 1));
+    jw_put_i64(call->out, "stop_height", i->scan_last);
+    if (runs && eta >= 0)
+        jw_put_i64(call->out, "eta", eta);
     jw_object_close(call->out);
 }
 
@@ -200,7 +209,7 @@ static void put_info(struct rpc_call *call, struct wallet *w, const struct info 
         jw_put_i64(out, "unlocked_until", i->state == KEYSTORE_UNLOCKED ? i->until : 0);
     jw_put_amount(out, "paytxfee", call->env->wallets->fee_per_kb);
     jw_put_i64(out, "height", i->best);
-    put_scanning(call, i);
+    put_scanning(call, w, i);
     if (!i->follows)
         jw_put_text(out, "error", i->why);
     jw_object_close(out);
@@ -226,31 +235,33 @@ static struct rpc_result rescan(struct rpc_call *call, struct wallet *w)
 {
     int32_t best;
     struct block_hash hash;
-    const int64_t from = rpc_int(call, 0, 0);
     if (!wallet_best(w, &hash, &best, NULL))
         return rpc_fail(call, RPC_WALLET_ERROR, "the wallet knows no block yet");
+    const bool to_best = !rpc_has(call, 1);
+    const int64_t from = rpc_int(call, 0, 0), last = rpc_int(call, 1, best);
     if (from < 0 || from > best)
         return rpc_fail(call, RPC_INVALID_PARAMETER, "Invalid start_height");
-    const struct rpc_result r = rpc_wallet_rescan(call, w, (int32_t)from);
+    if (last < 0 || last > best)
+        return rpc_fail(call, RPC_INVALID_PARAMETER, "Invalid stop_height");
+    if (last < from)
+        return rpc_fail(call, RPC_INVALID_PARAMETER,
+                        "stop_height must be greater than start_height");
+    const struct rpc_result r =
+        rpc_wallet_rescan(call, w, (int32_t)from, to_best ? HISTORY_TO_BEST : (int32_t)last);
     if (r.end != RPC_DONE)
         return r;
-    if (!wallet_best(w, &hash, &best, NULL))
+    if (to_best && !wallet_best(w, &hash, &best, NULL))
         best = HISTORY_NO_HEIGHT;
     jw_object_open(call->out);
     jw_put_i64(call->out, "start_height", from);
-    jw_put_i64(call->out, "stop_height", best);
+    jw_put_i64(call->out, "stop_height", to_best ? best : last);
     jw_object_close(call->out);
     return rpc_done();
 }
 
 static struct rpc_result cmd_rescanblockchain(struct rpc_call *call)
 {
-    struct wallet *w = rpc_wallet(call);
-    if (!w)
-        return rpc_failed(call);
-    const struct rpc_result r = rescan(call, w);
-    wallet_unref(w);
-    return r;
+    return rpc_with_wallet(call, rescan);
 }
 
 static const struct rpc_command rows[] = {
@@ -305,19 +316,24 @@ static const struct rpc_command rows[] = {
       .where = RPC_ON_WORKER,
       .fn = cmd_getwalletinfo,
       .help = "State of a wallet. keypoolsize counts the unused keys that are looked for; height "
-              "is the block up to which all is known; error says why it stands still.",
+              "is the block up to which all is known; scanning tells of a rescan: seconds since it "
+              "began and until it ends (eta), and which part of it is done, 0 to 1; error says why "
+              "the wallet stands still.",
       .result = "{walletname, walletversion, balance, unconfirmed_balance, immature_balance, "
-                "txcount, keypoolsize, unlocked_until?, paytxfee, height, scanning: false|{height, "
-                "progress}, error?}",
+                "txcount, keypoolsize, unlocked_until?, paytxfee, height, scanning: false|"
+                "{duration, progress, height, stop_height, eta?}, error?}",
       .example = "" },
     { .name = "rescanblockchain",
       .category = "wallet",
       .where = RPC_ON_WAITER,
       .fn = cmd_rescanblockchain,
-      .help = "Goes through the blocks once more for transactions of the wallet.",
+      .help = "Goes through the blocks once more for transactions of the wallet. getwalletinfo tells "
+              "how far it is.",
       .result = "{start_height, stop_height}",
       .example = "100",
       .params = { { "start_height", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "First block (default 0)" } } },
+                    "First block (default 0)" },
+                  { "stop_height", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Last block (default: the best one)" } } },
 };
 const struct rpc_group rpc_wallet_commands = { rows, COUNT_OF(rows) };

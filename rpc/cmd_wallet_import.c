@@ -15,8 +15,6 @@
 #include "script/opcode.h"
 #include "script/template.h"
 
-#define CLOCK_MARGIN 7200 /* by which the time of a block may be off, seconds */
-
 /* --- what all imports share ----------------------------------------------------------------- */
 
 static struct span text_span(struct json_object *v)
@@ -407,19 +405,10 @@ static bool take_timestamp(struct rpc_call *call, struct wallet *w, struct json_
 /* The first block that may be from then or later. */
 static int32_t height_at(struct chain *c, int64_t time)
 {
-    struct header_index *index = chain_headers(c);
-    struct chain_tip tip;
-    chain_get_tip(c, &tip);
-    int32_t low = 0, high = tip.height;
-    while (low < high) {
-        const int32_t middle = low + (high - low) / 2;
-        const struct header_node *node = header_index_at(index, middle);
-        if (node && (int64_t)node->max_time < time - CLOCK_MARGIN)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    struct header_node *tip = header_index_tip(chain_headers(c));
+    const struct header_node *node =
+        header_first_since(tip, MAX_OF(time, 0) - HEADER_TIME_MARGIN);
+    return node ? node->height : tip ? tip->height : 0;
 }
 
 /* False: call has failed. */

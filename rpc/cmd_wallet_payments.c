@@ -307,7 +307,7 @@ static bool enter_mined(struct rpc_call *call, struct wallet *w, const struct tx
         rpc_fail_error(call, &e);
     else if (!node)
         return fail_kept(call, "it is in a block that is not known");
-    return !rc && rpc_wallet_rescan(call, w, node->height).end == RPC_DONE;
+    return !rc && rpc_wallet_rescan(call, w, node->height, HISTORY_TO_BEST).end == RPC_DONE;
 }
 
 static bool enter_result(struct rpc_call *call, struct wallet *w, const struct tx_submission *s,

@@ -337,14 +337,6 @@ void jw_put_ownership(struct rpc_call *call, struct span script)
 
 /* --- rescans -------------------------------------------------------------------------------- */
 
-static enum err begin_rescan(struct wallet *w, int32_t height, struct error *e)
-{
-    wallet_lock(w);
-    const enum err rc = history_begin_rescan(wallet_history(w), height, e);
-    wallet_unlock(w);
-    return rc;
-}
-
 static bool is_scanning(struct wallet *w)
 {
     wallet_lock(w);
@@ -354,12 +346,12 @@ static bool is_scanning(struct wallet *w)
 }
 
 /* The first block that is gone, or NULL. */
-static const struct header_node *first_pruned(struct chain *c, int32_t from)
+static const struct header_node *first_pruned(struct chain *c, int32_t from, int32_t last)
 {
     struct header_index *index = chain_headers(c);
     struct chain_tip tip;
     chain_get_tip(c, &tip);
-    for (int32_t height = from; height <= tip.height; height++) {
+    for (int32_t height = from; height <= MIN_OF(tip.height, last); height++) {
         const struct header_node *node = header_index_at(index, height);
         if (node && !(atomic_load(&node->status) & HS_HAVE_DATA))
             return node;
@@ -375,16 +367,17 @@ static bool is_loaded(struct wallets *all, const struct wallet *w)
     return now == w;
 }
 
-struct rpc_result rpc_wallet_rescan(struct rpc_call *call, struct wallet *w, int32_t height)
+struct rpc_result rpc_wallet_rescan(struct rpc_call *call, struct wallet *w, int32_t height,
+                                    int32_t last)
 {
     const struct rpc_wallet_service *s = call->env->wallets;
-    const struct header_node *gone = s->pruned ? first_pruned(call->env->chain, height) : NULL;
+    const struct header_node *gone = s->pruned ? first_pruned(call->env->chain, height, last) : NULL;
     struct error e = { .code = OK };
     if (gone)
         return rpc_fail(call, RPC_MISC_ERROR,
                         "Can't rescan beyond pruned data: block %d is not stored any more",
                         gone->height);
-    if (begin_rescan(w, height, &e))
+    if (wallet_rescan(w, height, last, &e))
         return rpc_wallet_fail(call, &e);
     return rpc_wallet_await_rescan(call, w);
 }

@@ -26,6 +26,9 @@ struct rpc_wallet_service {
     void (*let_go)(void *ctx);
     /* Why a wallet does not follow the chain, into text (may be cut); false: it does. */
     bool (*trouble)(void *ctx, const char *name, char *text, size_t room);
+    /* How far a wallet is that goes through many blocks: part of the transactions, seconds since it
+     * began and until it ends (-1: not known). False: it does not. */
+    bool (*progress)(void *ctx, const char *name, double *done, int64_t *took_s, int64_t *eta_s);
     uint64_t (*memory)(void *ctx); /* bytes of all wallets, at the last look */
     /* Hands the wallet's own unconfirmed transactions to the chain once more, which tells peers;
      * appends the ids of those that it takes. */
@@ -91,8 +94,10 @@ void jw_put_label(struct rpc_call *call, struct wallet *w, const char *key, stru
 /* Members of validateaddress from "ismine" on: what a loaded wallet knows of an address. */
 void jw_put_ownership(struct rpc_call *call, struct span script);
 
-/* Goes through the blocks from a height on once more and waits for it, unless the client leaves. */
-struct rpc_result rpc_wallet_rescan(struct rpc_call *call, struct wallet *w, int32_t height);
+/* Goes through the blocks from a height to last, or HISTORY_TO_BEST, once more and waits for it,
+ * unless the client leaves. */
+struct rpc_result rpc_wallet_rescan(struct rpc_call *call, struct wallet *w, int32_t height,
+                                    int32_t last);
 /* Waits for a rescan that was asked for. */
 struct rpc_result rpc_wallet_await_rescan(struct rpc_call *call, struct wallet *w);
 /* An import may ask for a rescan: not when blocks may be gone. False: call has failed. */

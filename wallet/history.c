@@ -1,6 +1,6 @@
 /*
- * An operation changes the memory as it goes and collects the rows in the batch; history_finish
- * writes it. Reading the memory anew after a failure is slow and rare, and there is nothing to get
+ * An operation changes the memory as it goes and gathers the rows; history_finish writes them.
+ * Blocks that are told one after another may share a write. Reading the memory anew after a failure is slow and rare, and there is nothing to get
  * wrong in it: opening does the same.
  */
 #include <config.h>
@@ -14,6 +14,8 @@
 #include "base/rand.h"
 #include "wallet/history_internal.h"
 
+#define LATER_BYTES ((size_t)1 << 20) /* of rows that wait */
+
 /* --- opening, writing ------------------------------------------------------------------------ */
 
 enum err history_open(struct history **out, struct kv *kv, const struct scripts *scripts,
@@ -21,7 +23,6 @@ enum err history_open(struct history **out, struct kv *kv, const struct scripts 
 {
     struct history *h = (struct history *)xcalloc(1, sizeof *h);
     h->kv = kv;
-    h->batch = kv_batch_new(kv);
     h->scripts = scripts;
     rand_bytes(&h->key, sizeof h->key);
     h->strangers_kept = HISTORY_STRANGERS_KEPT;
@@ -40,7 +41,7 @@ void history_close(struct history *h)
     if (!h)
         return;
     memory_clear(&h->m);
-    kv_batch_free(h->batch);
+    rows_forget(h);
     kv_close(h->kv);
     buf_clear(&h->value);
     free(h);
@@ -64,24 +65,53 @@ enum err history_refresh(struct history *h, struct error *e)
     return OK;
 }
 
-enum err history_finish(struct history *h, enum err rc, struct error *e)
+static enum err undo_all(struct history *h, enum err rc)
 {
-    conflicts_settle(h);
-    if (!rc && kv_batch_bytes(h->batch))
-        rc = kv_write(h->kv, h->batch, KV_SYNC, e);
-    if (!rc) {
-        h->stored = h->m.at;
-        memory_forget_gone(&h->m);
-        return OK;
-    }
-    h->failed++;
-    kv_batch_free(h->batch);
-    h->batch = kv_batch_new(h->kv);
-    h->stale = true;
     struct error again;
+    h->failed++;
+    rows_forget(h);
+    h->stale = true;
     enum err ignored = history_refresh(h, &again); /* else the next call tries once more */
     (void)ignored;
     return rc;
+}
+
+static enum err settle(struct history *h, enum err rc, struct error *e)
+{
+    conflicts_settle(h);
+    return !rc && h->rows.no_memory ? error_set(e, ERR_NOMEM, "no memory for a transaction") : rc;
+}
+
+enum err history_finish(struct history *h, enum err rc, struct error *e)
+{
+    rc = settle(h, rc, e);
+    if (!rc)
+        rc = rows_write(h, e);
+    if (rc)
+        return undo_all(h, rc);
+    h->stored = h->m.at;
+    memory_forget_gone(&h->m);
+    return OK;
+}
+
+enum err history_finish_later(struct history *h, enum err rc, struct error *e)
+{
+    rc = settle(h, rc, e);
+    if (rc)
+        return undo_all(h, rc);
+    return h->rows.bytes < LATER_BYTES ? OK : history_finish(h, OK, e);
+}
+
+enum err history_sync(struct history *h, struct error *e)
+{
+    enum err rc = history_refresh(h, e);
+    return rc || !h->rows.map.n ? rc : history_finish(h, OK, e);
+}
+
+void history_before_write(struct history *h, history_before_fn fn, void *ctx)
+{
+    h->before_write = fn;
+    h->before_ctx = ctx;
 }
 
 static const struct marks *marks_of(const struct history *h)
@@ -103,322 +133,17 @@ int32_t history_scan_next(const struct history *h)
     return m->best.known ? m->scan_next : HISTORY_NO_HEIGHT;
 }
 
+int32_t history_scan_last(const struct history *h)
+{
+    const struct marks *m = marks_of(h);
+    return MIN_OF(m->scan_last, m->best.height);
+}
+
 size_t history_bytes(const struct history *h)
 {
     const struct memory *m = &h->m;
     return sizeof *h + m->bytes + map_bytes(&m->spots) + map_bytes(&m->pendings) +
-           (m->coins_cap + m->queue_cap) * sizeof(void *);
-}
-
-/* --- coins of a transaction ------------------------------------------------------------------ */
-
-/* An output of ours that has no coin yet. known: it may be among the spent ones. */
-static enum err add_coin(struct history *h, const struct tx *tx, size_t i,
-                         struct pending *creator, const struct record *r, bool known,
-                         struct error *e)
-{
-    const struct outpoint at = { tx->id, (uint32_t)i };
-    struct coin_data data = { .height = r->height };
-    struct history_conflict spender;
-    bool spent = false;
-    if (known) {
-        enum err rc = row_load_spent(h, &at, &data, &spender, &spent, e);
-        if (rc || spent)
-            return rc;
-    }
-    data = (struct coin_data){ tx->out[i].value, r->height, r->coinbase, tx->out[i].script };
-    enum err rc = coin_add(h, &at, &data, creator, e);
-    if (!rc)
-        row_put_coin(h, spot_find(h, &at)->coin);
-    return rc;
-}
-
-static void move_coin(struct history *h, struct coin_item *c, struct pending *creator,
-                      int32_t height)
-{
-    c->creator = creator;
-    if (c->data.height == height)
-        return;
-    c->data.height = height;
-    row_put_coin(h, c);
-}
-
-enum err history_place_coins(struct history *h, const struct tx *tx, struct pending *creator,
-                             const struct record *r, bool known, struct error *e)
-{
-    struct outpoint at = { .txid = tx->id };
-    struct owner owner;
-    enum err rc = OK;
-    for (size_t i = 0; !rc && i < tx->n_out; i++) {
-        at.index = (uint32_t)i;
-        const struct spot *s = spot_find(h, &at);
-        if (s && s->coin)
-            move_coin(h, s->coin, creator, r->height);
-        else if (scripts_find(h->scripts, tx->out[i].script, &owner))
-            rc = add_coin(h, tx, i, creator, r, known, e);
-    }
-    return rc;
-}
-
-/* --- a block more ---------------------------------------------------------------------------- */
-
-/* A confirmed transaction spends this. True: it was a coin of ours. */
-static bool spend(struct history *h, const struct outpoint *at,
-                  const struct history_conflict *spender)
-{
-    struct spot *s = spot_find(h, at);
-    if (!s)
-        return false;
-    const bool ours = s->coin != NULL, claimed = s->claims != NULL;
-    if (ours) {
-        row_delete_coin(h, at);
-        row_put_spent(h, s->coin, spender);
-        coin_drop(h, s->coin); /* the spot stays only when it is claimed */
-    }
-    if (claimed) {
-        spot_set_spender(h, s, spender);
-        row_put_spender(h, s);
-    }
-    return ours;
-}
-
-static bool spend_inputs(struct history *h, const struct tx *tx, int32_t height)
-{
-    const struct history_conflict spender = { tx->id, height };
-    bool ours = false;
-    for (size_t i = 0; i < tx->n_in; i++)
-        if (spend(h, &tx->in[i].prevout, &spender))
-            ours = true;
-    return ours;
-}
-
-static void put_confirmed(struct history *h, const struct history_block *b,
-                          const struct history_block_tx *t, struct record *r, bool known)
-{
-    if (known && r->height != HISTORY_NO_HEIGHT)
-        row_delete_place(h, r->height, r->position);
-    if (!known) {
-        r->coinbase = tx_is_coinbase(t->tx);
-        r->time = b->time;
-        r->order = h->m.next_order++;
-        record_put_new(h, t->tx, r->order);
-    }
-    r->height = b->height;
-    r->block = b->hash;
-    r->position = t->position;
-    r->abandoned = false;
-    r->told.height = HISTORY_NO_HEIGHT;
-    record_put(h, &t->tx->id, r);
-    row_put_place(h, b->height, t->position, &t->tx->id);
-}
-
-enum err history_confirm(struct history *h, const struct history_block *b,
-                         const struct history_block_tx *t, struct error *e)
-{
-    struct record r;
-    struct buf value = { 0 };
-    bool known;
-    const bool pays = history_pays_us(h, t->tx);
-    struct pending *p = pending_find(h, &t->tx->id);
-    enum err rc = OK;
-    if (p) {
-        row_delete_pending(h, &p->id);
-        pending_unclaim(h, p);
-    }
-    const bool from_us = spend_inputs(h, t->tx, b->height);
-    if (p || pays || from_us) {
-        rc = record_load(h, &t->tx->id, &value, &r, &known, e);
-        if (!rc) {
-            r.from_us = r.from_us || from_us;
-            put_confirmed(h, b, t, &r, known);
-            rc = history_place_coins(h, t->tx, NULL, &r, known, e);
-        }
-    }
-    buf_clear(&value);
-    return rc;
-}
-
-static bool is_rescan(const struct history *h, const struct history_block *b)
-{
-    const struct memory *m = &h->m;
-    return m->at.best.known && b->height == m->at.scan_next && b->height <= m->at.best.height &&
-           (b->height < m->at.best.height || block_hash_equal(&b->hash, &m->at.best.hash));
-}
-
-static bool is_next(const struct history *h, const struct history_block *b)
-{
-    const struct mark *best = &h->m.at.best;
-    return !best->known ||
-           (b->height == best->height + 1 && block_hash_equal(&b->prev, &best->hash));
-}
-
-static void move_scan(struct history *h, int32_t next)
-{
-    h->m.at.scan_next = next <= h->m.at.best.height ? next : HISTORY_NO_HEIGHT;
-    row_put_scan(h);
-}
-
-static void move_best(struct history *h, const struct block_hash *hash, int32_t height)
-{
-    h->m.at.best = (struct mark){ true, *hash, height };
-    row_put_best(h);
-    if (h->m.at.scan_next > height)
-        move_scan(h, h->m.at.scan_next);
-}
-
-enum err history_apply_block(struct history *h, const struct history_block *b, struct error *e)
-{
-    enum err rc = history_refresh(h, e);
-    if (rc)
-        return rc;
-    const bool rescan = is_rescan(h, b);
-    if (b->height < 0 || (!rescan && !is_next(h, b)))
-        return error_set(e, ERR_RANGE, "block %d does not follow what the wallet knows",
-                         (int)b->height);
-    for (size_t i = 0; !rc && i < b->n; i++)
-        rc = history_confirm(h, b, &b->txs[i], e);
-    if (rescan)
-        move_scan(h, b->height + 1);
-    else
-        move_best(h, &b->hash, b->height);
-    return history_finish(h, rc, e);
-}
-
-/* --- a block less ---------------------------------------------------------------------------- */
-
-struct id_list {
-    struct txid *ids;
-    size_t n, cap;
-};
-
-static enum err list_id(struct history *h, void *ctx, const struct txid *id, struct error *e)
-{
-    struct id_list *list = (struct id_list *)ctx;
-    (void)h;
-    (void)e;
-    if (list->n == list->cap) {
-        list->cap = MAX_OF(2 * list->cap, 16);
-        list->ids = (struct txid *)xrealloc(list->ids, list->cap * sizeof *list->ids);
-    }
-    list->ids[list->n++] = *id;
-    return OK;
-}
-
-/* The coin that an undone transaction spent, if it was ours. */
-static enum err restore_coin(struct history *h, const struct outpoint *at, const struct txid *id,
-                             struct error *e)
-{
-    struct coin_data data;
-    struct history_conflict spender;
-    bool found;
-    enum err rc = row_load_spent(h, at, &data, &spender, &found, e);
-    if (rc || !found || !txid_equal(&spender.by, id))
-        return rc;
-    rc = coin_add(h, at, &data, pending_find(h, &at->txid), e);
-    if (rc)
-        return rc;
-    row_delete_spent(h, at);
-    row_put_coin(h, spot_find(h, at)->coin);
-    return OK;
-}
-
-static enum err unconfirm_tx(struct history *h, const struct tx *tx, struct record *r,
-                             struct error *e)
-{
-    struct pending *p;
-    row_delete_place(h, r->height, r->position);
-    r->height = HISTORY_NO_HEIGHT;
-    r->abandoned = r->coinbase;
-    record_put(h, &tx->id, r);
-    row_put_pending(h, &tx->id);
-    enum err rc = pending_add(h, tx, &p, e);
-    for (size_t i = 0; !rc && i < tx->n_in; i++)
-        rc = restore_coin(h, &tx->in[i].prevout, &tx->id, e);
-    if (rc)
-        return rc;
-    p->abandoned = r->abandoned;
-    p->from_us = r->from_us;
-    return history_place_coins(h, tx, p, r, true, e);
-}
-
-enum err history_unconfirm(struct history *h, const struct txid *id, struct error *e)
-{
-    struct record r;
-    struct buf value = { 0 };
-    struct tx *tx = NULL;
-    bool found;
-    enum err rc = record_load(h, id, &value, &r, &found, e);
-    if (!rc && !found)
-        rc = error_set(e, ERR_CORRUPT, "wallet history: a transaction is missing");
-    if (!rc)
-        rc = raw_load(h, id, &tx, e);
-    if (!rc)
-        rc = unconfirm_tx(h, tx, &r, e);
-    tx_unref(tx);
-    buf_clear(&value);
-    return rc;
-}
-
-/* Conflicts with transactions of the undone block are over. */
-static enum err end_conflicts(struct history *h, int32_t height, struct error *e)
-{
-    const struct history_conflict none = { .height = HISTORY_NO_HEIGHT };
-    enum err rc = OK;
-    size_t pos = 0;
-    for (struct pending *p; !rc && (p = (struct pending *)map_next(&h->m.pendings, &pos));) {
-        for (size_t i = 0; i < p->n_claims; i++) {
-            struct spot *s = p->claims[i].spot;
-            if (!s->spender || s->spender->height != height)
-                continue;
-            row_delete_spender(h, &s->at);
-            spot_clear_spender(h, s);
-        }
-        if (p->told.height == height)
-            rc = pending_set_told(h, p, &none, e);
-    }
-    return rc;
-}
-
-static enum err unconfirm_block(struct history *h, int32_t height, struct error *e)
-{
-    struct id_list list = { .ids = NULL };
-    enum err rc = end_conflicts(h, height, e);
-    if (!rc)
-        rc = rows_each_place(h, height, height, list_id, &list, e);
-    for (size_t i = list.n; !rc && i-- > 0;)
-        rc = history_unconfirm(h, &list.ids[i], e);
-    free(list.ids);
-    return rc;
-}
-
-enum err history_undo_block(struct history *h, const struct block_hash *hash,
-                            const struct block_hash *prev, struct error *e)
-{
-    enum err rc = history_refresh(h, e);
-    if (rc)
-        return rc;
-    const int32_t height = h->m.at.best.height;
-    if (!h->m.at.best.known || !block_hash_equal(hash, &h->m.at.best.hash) || height == 0)
-        return error_set(e, ERR_RANGE, "not the block that the wallet stands at");
-    rc = unconfirm_block(h, height, e);
-    move_best(h, prev, height - 1);
-    return history_finish(h, rc, e);
-}
-
-enum err history_begin_rescan(struct history *h, int32_t height, struct error *e)
-{
-    enum err rc = history_refresh(h, e);
-    if (rc)
-        return rc;
-    if (height < 0)
-        return error_set(e, ERR_RANGE, "no block %d to rescan from", (int)height);
-    struct marks *at = &h->m.at;
-    const bool runs = at->scan_next != HISTORY_NO_HEIGHT && at->scan_next <= height;
-    if (runs || (at->best.known && height > at->best.height))
-        return OK;
-    at->scan_next = height;
-    row_put_scan(h);
-    return history_finish(h, OK, e);
+           map_bytes(&h->rows.map) + h->rows.bytes + (m->coins_cap + m->queue_cap) * sizeof(void *);
 }
 
 enum err history_owners_changed(struct history *h, struct error *e)

@@ -2,8 +2,9 @@
  * The wallet's transactions and coins, as blocks, the mempool and reorganisations make them.
  *
  * Each operation is one synced batch of the store that moves the mark (the block up to which all is
- * known) together with the data, so a crash leaves the state before or after it. When a write fails
- * the memory is read anew from the store: the operation did not happen. Unspent coins and
+ * known) together with the data, so a crash leaves the state before or after it; blocks of a rescan
+ * may share one. When a write fails the memory is read anew from the store: the operation did not
+ * happen. Unspent coins and
  * unconfirmed transactions are held in memory, everything else on disk only.
  *
  * Of transactions that spend one coin the confirmed one counts. The others and what descends from
@@ -29,6 +30,7 @@
 /* Blocks that must be on top of a coinbase before its outputs can be spent, as wallets count. */
 #define COINBASE_MATURITY_BLOCKS 100
 #define HISTORY_NO_HEIGHT (-1)
+#define HISTORY_TO_BEST INT32_MAX
 #define HISTORY_STRANGERS_KEPT 1000
 
 struct history;
@@ -37,6 +39,9 @@ struct history;
 enum err history_open(struct history **out, struct kv *kv, const struct scripts *scripts,
                       struct error *e) MUST_CHECK;
 void history_close(struct history *h); /* NULL is fine */
+/* Called each time before the store is written: for what must be on disk earlier. */
+typedef enum err (*history_before_fn)(void *ctx, struct error *e);
+void history_before_write(struct history *h, history_before_fn fn, void *ctx);
 
 /* --- blocks --------------------------------------------------------------------------------- */
 
@@ -45,8 +50,9 @@ void history_close(struct history *h); /* NULL is fine */
  * False: no block was applied yet; the first one may be of any height.
  */
 bool history_best(const struct history *h, struct block_hash *hash, int32_t *height);
-/* The height that a rescan needs next, or HISTORY_NO_HEIGHT. */
+/* The height that a rescan needs next, or HISTORY_NO_HEIGHT; and the last one that it needs. */
 int32_t history_scan_next(const struct history *h);
+int32_t history_scan_last(const struct history *h);
 
 struct history_block_tx {
     const struct tx *tx; /* with its id */
@@ -74,16 +80,25 @@ enum err history_import(struct history *h, const struct history_block *b,
 /* Forgets a transaction, whatever its state: what it spent is there again, what it paid is not.
  * ERR_NOTFOUND. */
 enum err history_remove(struct history *h, const struct txid *id, struct error *e) MUST_CHECK;
+/*
+ * The same for one of many blocks, without a synced write for each. A failure, then or at a later
+ * call, undoes all blocks since the last write, and the marks go back with them.
+ */
+enum err history_apply_block_later(struct history *h, const struct history_block *b,
+                                   struct error *e) MUST_CHECK;
+/* What waits to be written is. All calls that do not only look at memory do this by themselves. */
+enum err history_sync(struct history *h, struct error *e) MUST_CHECK;
 /* Takes back the best block; prev is the one before it. Its transactions are unconfirmed
  * afterwards, a coinbase is abandoned. ERR_RANGE when hash is not the best. */
 enum err history_undo_block(struct history *h, const struct block_hash *hash,
                             const struct block_hash *prev, struct error *e) MUST_CHECK;
 /*
- * From now on blocks from this height up to the best are wanted once more: for scripts that are
- * added. Known transactions stay as they are meanwhile. Above the best nothing happens; before the
- * first block it waits for that.
+ * From now on blocks from this height up to last, or HISTORY_TO_BEST, are wanted once more: for
+ * scripts that are added. Known transactions stay as they are meanwhile. With a rescan that runs it
+ * becomes one over both. Above the best nothing happens; before the first block it waits for that.
  */
-enum err history_begin_rescan(struct history *h, int32_t height, struct error *e) MUST_CHECK;
+enum err history_begin_rescan(struct history *h, int32_t height, int32_t last,
+                              struct error *e) MUST_CHECK;
 /* After scripts were added or removed: whose the coins are is looked up again. */
 enum err history_owners_changed(struct history *h, struct error *e) MUST_CHECK;
 

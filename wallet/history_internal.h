@@ -1,6 +1,7 @@
 /*
- * What the files of the history share. history.c has opening, writing and blocks,
- * history_pending.c unconfirmed transactions, history_state.c the memory, history_rows.c the store,
+ * What the files of the history share. history.c has opening and operations, history_blocks.c
+ * blocks, history_pending.c unconfirmed transactions, history_state.c the memory, history_rows.c the
+ * rows, history_write.c how they get to the store, history_walk.c how they come back,
  * history_query.c the answers.
  *
  * A spot is an outpoint that matters: a coin of ours is there, or an unconfirmed transaction of
@@ -71,7 +72,7 @@ struct mark {
 
 struct marks {
     struct mark best;
-    int32_t scan_next;
+    int32_t scan_next, scan_last; /* scan_last: HISTORY_TO_BEST unless a rescan ends before */
 };
 
 struct memory {
@@ -90,7 +91,13 @@ struct memory {
 
 struct history {
     struct kv *kv;
-    struct kv_batch *batch;
+    struct {
+        struct map map;
+        size_t bytes;
+        bool no_memory; /* for one of them */
+    } rows;             /* to be written */
+    history_before_fn before_write;
+    void *before_ctx;
     const struct scripts *scripts;
     struct siphash_key key;
     struct memory m;
@@ -178,6 +185,16 @@ void row_delete_spender(struct history *h, const struct outpoint *at);
 void row_put_best(struct history *h);
 void row_put_scan(struct history *h);
 
+enum err rows_corrupt(struct error *e, const char *what);
+struct reader;
+void row_read_conflict(struct reader *r, struct history_conflict *c);
+void row_read_coin(struct reader *r, struct coin_data *c);
+
+/* --- history_walk.c --- */
+
+enum { ID_KEY_SIZE = 33, OUTPOINT_KEY_SIZE = 37, ORDER_KEY_SIZE = 9, PLACE_KEY_SIZE = 9 };
+void row_place_key(uint8_t key[PLACE_KEY_SIZE], int32_t height, uint32_t position);
+
 /* Calls fn for each transaction of blocks in these heights, in their order. */
 typedef enum err (*place_fn)(struct history *h, void *ctx, const struct txid *id,
                              struct error *e);
@@ -189,12 +206,25 @@ enum err rows_each_order(struct history *h, uint64_t skip, place_fn fn, void *ct
 /* Fills the empty memory. */
 enum err rows_load(struct history *h, struct error *e);
 
+/* --- the way to the store --- */
+
+void row_put(struct history *h, const void *key, size_t key_len, const void *value, size_t len);
+void row_delete(struct history *h, const void *key, size_t key_len);
+/* Appends the value. */
+enum err row_get(struct history *h, const void *key, size_t key_len, struct buf *value,
+                 bool *found, struct error *e);
+void rows_forget(struct history *h);
+enum err rows_write(struct history *h, struct error *e);
+
 /* --- operations --- */
 
-/* Every call begins with it: memory that could not be read anew after a failed write is now. */
+/* Memory that could not be read anew after a failed write is now. Every call begins with it, or with
+ * history_sync when it walks over the store. */
 enum err history_refresh(struct history *h, struct error *e);
-/* Writes the batch. rc: of the operation so far; a failure makes it undone. */
+/* Writes the rows. rc: of the operation so far; a failure makes it undone. */
 enum err history_finish(struct history *h, enum err rc, struct error *e);
+/* The same, but the rows may wait for those of other blocks. */
+enum err history_finish_later(struct history *h, enum err rc, struct error *e);
 /* The coins of a transaction that is now in the state r. known: some may be spent already. */
 enum err history_place_coins(struct history *h, const struct tx *tx, struct pending *creator,
                              const struct record *r, bool known, struct error *e);

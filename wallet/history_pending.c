@@ -95,7 +95,7 @@ static enum err add(struct history *h, const struct tx *tx, const struct history
 enum err history_record(struct history *h, const struct tx *tx, const struct history_note *note,
                         int64_t now, struct error *e)
 {
-    enum err rc = history_refresh(h, e);
+    enum err rc = history_sync(h, e);
     return rc ? rc : history_finish(h, add(h, tx, note, now, e), e);
 }
 
@@ -185,7 +185,7 @@ enum err pending_forget(struct history *h, struct pending *p, struct error *e)
 enum err history_mempool_remove(struct history *h, const struct txid *id,
                                 const struct history_conflict *conflict, struct error *e)
 {
-    enum err rc = history_refresh(h, e);
+    enum err rc = history_sync(h, e);
     struct pending *p = rc ? NULL : pending_find(h, id);
     if (!p)
         return rc;
@@ -238,7 +238,7 @@ static enum err abandon_from(struct history *h, struct pending *p, struct error 
 
 enum err history_abandon(struct history *h, const struct txid *id, struct error *e)
 {
-    enum err rc = history_refresh(h, e);
+    enum err rc = history_sync(h, e);
     if (rc)
         return rc;
     struct pending *p = pending_find(h, id);

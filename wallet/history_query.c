@@ -56,7 +56,7 @@ static void add_to_balance(const struct history *h, const struct coin_item *c, i
 enum err history_balance(struct history *h, int32_t min_conf, struct history_balance *out,
                          struct error *e)
 {
-    enum err rc = history_refresh(h, e);
+    enum err rc = history_sync(h, e);
     *out = (struct history_balance){ .spendable.trusted = 0 };
     for (size_t i = 0; !rc && i < h->m.n_coins; i++) {
         const struct coin_item *c = h->m.coins[i];
@@ -102,7 +102,7 @@ static bool passes(const struct history_filter *f, const struct history_coin *c)
 enum err history_unspent(struct history *h, const struct history_filter *filter,
                          history_coin_fn fn, void *ctx, struct error *e)
 {
-    enum err rc = history_refresh(h, e);
+    enum err rc = history_sync(h, e);
     bool more = true;
     for (size_t i = 0; !rc && more && i < h->m.n_coins; i++) {
         const struct coin_item *c = h->m.coins[i];
@@ -141,7 +141,7 @@ static enum err get_spent(struct history *h, const struct outpoint *at, struct h
 enum err history_get_coin(struct history *h, const struct outpoint *at, struct history_coin *out,
                           bool *found, struct error *e)
 {
-    enum err rc = history_refresh(h, e);
+    enum err rc = history_sync(h, e);
     if (rc)
         return rc;
     const struct spot *s = spot_find(h, at);
@@ -224,7 +224,7 @@ enum err history_get_tx(struct history *h, const struct txid *id, history_tx_fn 
                         bool *found, struct error *e)
 {
     struct tx_call call = { fn, ctx, false };
-    enum err rc = history_refresh(h, e);
+    enum err rc = history_sync(h, e);
     if (!rc)
         rc = call_with_tx(h, &call, id, e);
     *found = call.found;
@@ -235,7 +235,7 @@ enum err history_list(struct history *h, uint64_t skip, history_tx_fn fn, void *
                       struct error *e)
 {
     struct tx_call call = { fn, ctx, false };
-    enum err rc = history_refresh(h, e);
+    enum err rc = history_sync(h, e);
     return rc ? rc : rows_each_order(h, skip, call_with_tx, &call, e);
 }
 
@@ -251,7 +251,7 @@ static enum err each_pending(struct history *h, struct tx_call *call, struct err
 enum err history_list_unconfirmed(struct history *h, history_tx_fn fn, void *ctx, struct error *e)
 {
     struct tx_call call = { fn, ctx, false };
-    enum err rc = history_refresh(h, e);
+    enum err rc = history_sync(h, e);
     if (!rc)
         rc = each_pending(h, &call, e);
     return rc == ERR_CANCELLED ? OK : rc;
@@ -275,7 +275,7 @@ enum err history_list_since(struct history *h, int32_t height, history_tx_fn fn,
                             struct error *e)
 {
     struct since_call since = { { fn, ctx, false }, false };
-    enum err rc = history_refresh(h, e);
+    enum err rc = history_sync(h, e);
     if (!rc)
         rc = rows_each_place(h, MAX_OF(height, -1) + 1, INT32_MAX, call_since, &since, e);
     if (!rc && !since.ended)

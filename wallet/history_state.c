@@ -8,7 +8,8 @@
 
 void memory_init(struct memory *m)
 {
-    *m = (struct memory){ .at.scan_next = HISTORY_NO_HEIGHT };
+    *m = (struct memory){ .at = { .scan_next = HISTORY_NO_HEIGHT,
+                                .scan_last = HISTORY_TO_BEST } };
     map_init(&m->spots);
     map_init(&m->pendings);
 }

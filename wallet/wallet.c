@@ -267,6 +267,11 @@ static struct wallet *new_wallet(struct kv *keys, const char *name, const struct
     return w;
 }
 
+static enum err store_seen(void *ctx, struct error *e)
+{
+    return wallet_store_seen((struct wallet *)ctx, e);
+}
+
 enum err wallet_open_stores(struct wallet **out, struct kv *keys, struct kv *coins,
                             const char *name, const struct wallet_params *p, struct error *e)
 {
@@ -283,6 +288,7 @@ enum err wallet_open_stores(struct wallet **out, struct kv *keys, struct kv *coi
         wallet_unref(w);
         return rc;
     }
+    history_before_write(w->history, store_seen, w);
     w->pick = pick_new(w->history);
     *out = w;
     return OK;

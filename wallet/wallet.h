@@ -138,6 +138,9 @@ enum err wallet_phrase(struct wallet *w, char *out, size_t room, struct error *e
  * may come first, see wallet_birth); scan_next: the height of the block that a rescan wants, else
  * HISTORY_NO_HEIGHT. scan_next may be NULL. */
 bool wallet_best(struct wallet *w, struct block_hash *hash, int32_t *height, int32_t *scan_next);
+/* As history_begin_rescan, history_scan_last. */
+enum err wallet_rescan(struct wallet *w, int32_t from, int32_t last, struct error *e) MUST_CHECK;
+int32_t wallet_scan_last(struct wallet *w);
 /* Before this moment (seconds since 1970) none of its keys was known to anybody; 0: unknown. */
 int64_t wallet_birth(struct wallet *w);
 /*
@@ -157,6 +160,9 @@ enum err wallet_block_begin(struct wallet *w, const struct wallet_block *b,
 enum err wallet_block_tx(struct wallet *w, const struct tx *tx, uint32_t position,
                          struct error *e) MUST_CHECK;
 enum err wallet_block_end(struct wallet *w, struct error *e) MUST_CHECK;
+/* As history_apply_block_later and history_sync: many blocks share a write. */
+enum err wallet_block_end_later(struct wallet *w, struct error *e) MUST_CHECK;
+enum err wallet_sync(struct wallet *w, struct error *e) MUST_CHECK;
 void wallet_block_cancel(struct wallet *w); /* it could not be read to its end */
 enum err wallet_undo_block(struct wallet *w, const struct block_hash *hash,
                            const struct block_hash *prev, struct error *e) MUST_CHECK;

@@ -1,7 +1,7 @@
 /*
  * Blocks, the mempool, reorganisations. The order of the writes: first the next indices of the
- * branches, then the transactions. A crash in between leaves keys that are not given out although
- * no transaction is known to pay them; the block is told again.
+ * branches (history_before_write), then the transactions. A crash in between leaves keys that are
+ * not given out although no transaction is known to pay them; the block is told again.
  *
  * A transaction that pays a key beyond the look-ahead may stand before the one whose key moves the
  * look-ahead that far. Rather than to remember the outputs of a whole block, the wallet then asks
@@ -32,6 +32,22 @@ bool wallet_best(struct wallet *w, struct block_hash *hash, int32_t *height, int
         *scan_next = history_scan_next(w->history);
     wallet_unlock(w);
     return known;
+}
+
+enum err wallet_rescan(struct wallet *w, int32_t from, int32_t last, struct error *e)
+{
+    wallet_lock(w);
+    enum err rc = history_begin_rescan(w->history, from, last, e);
+    wallet_unlock(w);
+    return rc;
+}
+
+int32_t wallet_scan_last(struct wallet *w)
+{
+    wallet_lock(w);
+    const int32_t last = history_scan_last(w->history);
+    wallet_unlock(w);
+    return last;
 }
 
 static void feed_close(struct wallet_feed *f)
@@ -118,7 +134,10 @@ enum err wallet_block_tx(struct wallet *w, const struct tx *tx, uint32_t positio
     return rc;
 }
 
-static enum err apply(struct wallet *w, struct error *e)
+/* When what a block shows is written. */
+enum when { NOW, LATER };
+
+static enum err apply(struct wallet *w, enum when when, struct error *e)
 {
     const struct wallet_feed *f = &w->feed;
     struct history_block_tx *txs =
@@ -130,7 +149,8 @@ static enum err apply(struct wallet *w, struct error *e)
     const struct history_block b = { .hash = f->block.hash, .prev = f->block.prev,
                                      .height = f->block.height, .time = f->block.time,
                                      .txs = txs, .n = f->n };
-    enum err rc = history_apply_block(w->history, &b, e);
+    enum err rc = when == NOW ? history_apply_block(w->history, &b, e)
+                              : history_apply_block_later(w->history, &b, e);
     free(txs);
     return rc;
 }
@@ -151,23 +171,41 @@ static void raise_reserve(struct wallet *w)
     w->reserve = w->reserve < RESERVE_MAX / 2 ? MAX_OF(2 * w->reserve, RESERVE_MIN) : RESERVE_MAX;
 }
 
-static enum err end_block(struct wallet *w, struct error *e)
+static enum err end_block(struct wallet *w, enum when when, struct error *e)
 {
-    if (!w->feed.open)
+    const struct wallet_feed *f = &w->feed;
+    if (!f->open)
         return error_set(e, ERR_RANGE, "no block is being told to the wallet");
-    enum err rc = wallet_store_seen(w, e);
-    if (w->feed.given)
+    if (f->given)
         raise_reserve(w);
-    if (!rc && (w->feed.again || (w->feed.passed_over && !pick_holds(w->pick))))
-        rc = error_set(e, ERR_BUSY, "the block is wanted once more");
-    return rc || is_told_again(w) ? rc : apply(w, e);
+    if (f->again || (f->passed_over && !pick_holds(w->pick)))
+        return error_set(e, ERR_BUSY, "the block is wanted once more");
+    return is_told_again(w) ? OK : apply(w, when, e);
+}
+
+static enum err block_end(struct wallet *w, enum when when, struct error *e)
+{
+    wallet_lock(w);
+    enum err rc = end_block(w, when, e);
+    feed_close(&w->feed);
+    wallet_unlock(w);
+    return rc;
 }
 
 enum err wallet_block_end(struct wallet *w, struct error *e)
 {
+    return block_end(w, NOW, e);
+}
+
+enum err wallet_block_end_later(struct wallet *w, struct error *e)
+{
+    return block_end(w, LATER, e);
+}
+
+enum err wallet_sync(struct wallet *w, struct error *e)
+{
     wallet_lock(w);
-    enum err rc = end_block(w, e);
-    feed_close(&w->feed);
+    enum err rc = history_sync(w->history, e);
     wallet_unlock(w);
     return rc;
 }
@@ -200,8 +238,10 @@ static enum err import_locked(struct wallet *w, const struct tx *tx, const struc
         return error_set(e, ERR_NOTFOUND, "the transaction concerns no key of the wallet");
     enum err rc = see_outputs(w, tx, &made, e);
     if (!rc)
-        rc = wallet_store_seen(w, e);
-    return rc ? rc : history_import(w->history, &block, e);
+        rc = history_import(w->history, &block, e);
+    if (!rc) /* what spends it may have been passed over in a block that is being told */
+        w->feed.again |= w->feed.open && w->feed.passed_over;
+    return rc;
 }
 
 enum err wallet_import_tx(struct wallet *w, const struct tx *tx, const struct wallet_block *b,
@@ -218,8 +258,6 @@ enum err wallet_mempool_add(struct wallet *w, const struct tx *tx, struct error 
     bool made = false;
     wallet_lock(w);
     enum err rc = see_outputs(w, tx, &made, e);
-    if (!rc)
-        rc = wallet_store_seen(w, e);
     if (!rc)
         rc = history_mempool_add(w->history, tx, w->p.now(), e);
     wallet_unlock(w);

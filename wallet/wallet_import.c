@@ -24,7 +24,7 @@ static enum err want_blocks(struct wallet *w, int32_t scan_from, struct error *e
     if (scan_from == WALLET_NO_SCAN)
         return OK;
     w->feed.again |= w->feed.open && w->feed.passed_over;
-    return history_begin_rescan(w->history, scan_from, e);
+    return history_begin_rescan(w->history, scan_from, HISTORY_TO_BEST, e);
 }
 
 static enum err store_key(struct wallet *w, const struct key_record *r, struct error *e)

@@ -359,6 +359,15 @@ static void compare_walks(const struct header_model *m, int i, int j)
     EXPECT(header_last_common(a, b) == m->nodes[x].node);
 }
 
+static void compare_first_since(const struct header_model *m, int i, int64_t time)
+{
+    int first = -1;
+    for (int k = i; k >= 0; k = m->nodes[k].parent)
+        if ((int64_t)m->nodes[k].header.time >= time)
+            first = k;
+    EXPECT(header_first_since(m->nodes[i].node, time) == (first < 0 ? NULL : m->nodes[first].node));
+}
+
 static void compare_node(const struct header_model *m, int i)
 {
     const struct model_node *n = &m->nodes[i];
@@ -379,6 +388,8 @@ static void compare_node(const struct header_model *m, int i)
     EXPECT(memcmp(&h.prev, &n->header.prev, 32) == 0 && h.nonce == n->header.nonce &&
            h.time == n->header.time);
     compare_walks(m, i, (i * 7 + 3) % m->n);
+    for (int64_t late = 0; late < 2; late++)
+        compare_first_since(m, i, m->nodes[(i * 5 + 1) % m->n].header.time + late);
 }
 
 void header_model_compare(struct header_model *m)

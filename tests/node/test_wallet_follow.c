@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "node/wallet_follow_internal.h"
@@ -94,6 +95,55 @@ static void blocks_are_told_and_taken_back(void **state)
     assert_int_equal(height_of(r), 5);
     assert_int_equal(balance_of(r).watched.immature, five);
     assert_true(wallet_follow_memory(r->f) > 0);
+}
+
+static int32_t scan_next_of(struct wallet *w)
+{
+    struct block_hash hash;
+    int32_t height, next;
+    return wallet_best(w, &hash, &height, &next) ? next : HISTORY_NO_HEIGHT;
+}
+
+static void a_block_is_read_once_for_all_wallets(void **state)
+{
+    enum { BLOCKS = 50, FIRST = 5, SECOND = 20, STOP = 40 };
+    struct rig *r = *state;
+    struct wallet *other = NULL;
+    const struct wallet_new how = { .birth = 1 };
+    assert_int_equal(wallets_create(r->all, "a", &how, &other, NULL), OK);
+    test_chain_grow(&r->t, BLOCKS);
+    start(r);
+    const uint64_t reads = atomic_load(&r->f->reads);
+    assert_in_range(reads, BLOCKS, BLOCKS + 1);
+    assert_int_equal(height_of(r), BLOCKS);
+    const int64_t had = balance_of(r).watched.immature;
+    for (int i = 1; i <= 2; i++) { /* whichever of them has its turn first */
+        assert_int_equal(wallet_rescan(r->w, i == 1 ? FIRST : SECOND, STOP, NULL), OK);
+        assert_int_equal(wallet_rescan(other, i == 1 ? SECOND : FIRST, STOP, NULL), OK);
+        wallet_follow_wake(r->f);
+        wallet_follow_settle(r->f);
+        assert_int_equal(scan_next_of(r->w), HISTORY_NO_HEIGHT);
+        assert_int_equal(scan_next_of(other), HISTORY_NO_HEIGHT);
+        assert_int_equal(atomic_load(&r->f->reads) - reads, i * (STOP - FIRST + 1));
+    }
+    assert_int_equal(balance_of(r).watched.immature, had);
+    wallet_unref(other);
+}
+
+static void how_far_a_wallet_is_follows_from_the_transactions(void **state)
+{
+    struct rig *r = *state;
+    struct chain *c = r->t.chain;
+    test_chain_grow(&r->t, 20); /* one each */
+    struct follow_run run = { .on = true, .begun_ms = clock_mono_ms() - 10000,
+                              .from = 5, .next = 5, .end = 14 };
+    assert_int_equal(follow_pace(c, &run).eta_s, -1);
+    run.next = 10;
+    const struct follow_pace half = follow_pace(c, &run);
+    assert_true(half.done == 0.5);
+    assert_true(half.took_s >= 10 && half.eta_s >= 10);
+    run.next = 15;
+    assert_true(follow_pace(c, &run).done == 1 && follow_pace(c, &run).eta_s == 0);
 }
 
 static void a_block_that_the_index_lost_sends_the_wallet_back(void **state)
@@ -216,6 +266,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(blocks_are_told_and_taken_back, setup, teardown),
         cmocka_unit_test_setup_teardown(a_block_that_the_index_lost_sends_the_wallet_back, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_block_is_read_once_for_all_wallets, setup, teardown),
+        cmocka_unit_test_setup_teardown(how_far_a_wallet_is_follows_from_the_transactions, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(what_enters_the_mempool_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(after_an_overflow_the_mempool_is_read_anew, setup,

@@ -254,11 +254,11 @@ static void a_rescan_finds_what_new_scripts_own(void **state)
     const struct owner owner = { 3, OWNER_SPENDABLE };
     assert_true(scripts_add(f.scripts, payee_script(PAY_FOREIGN), owner));
     assert_int_equal(history_owners_changed(f.h, NULL), OK);
-    assert_int_equal(history_begin_rescan(f.h, -1, NULL), ERR_RANGE);
-    assert_int_equal(history_begin_rescan(f.h, 4, NULL), OK); /* above the best */
+    assert_int_equal(history_begin_rescan(f.h, -1, HISTORY_TO_BEST, NULL), ERR_RANGE);
+    assert_int_equal(history_begin_rescan(f.h, 4, HISTORY_TO_BEST, NULL), OK); /* above the best */
     assert_int_equal(history_scan_next(f.h), HISTORY_NO_HEIGHT);
-    assert_int_equal(history_begin_rescan(f.h, 1, NULL), OK);
-    assert_int_equal(history_begin_rescan(f.h, 2, NULL), OK); /* the running one has more to do */
+    assert_int_equal(history_begin_rescan(f.h, 1, HISTORY_TO_BEST, NULL), OK);
+    assert_int_equal(history_begin_rescan(f.h, 2, HISTORY_TO_BEST, NULL), OK); /* the running one has more to do */
     assert_int_equal(history_scan_next(f.h), 1);
     assert_int_equal(apply_at(&f, 1, &a, 1), OK);
     reopen(&f);
@@ -273,7 +273,7 @@ static void a_rescan_finds_what_new_scripts_own(void **state)
     assert_int_equal(apply_at(&f, 4, NULL, 0), OK);
     assert_int_equal(history_scan_next(f.h), HISTORY_NO_HEIGHT);
     assert_sums(&f, 90, 0, 0);
-    assert_int_equal(history_begin_rescan(f.h, 3, NULL), OK);
+    assert_int_equal(history_begin_rescan(f.h, 3, HISTORY_TO_BEST, NULL), OK);
     undo(&f);
     undo(&f); /* below what was to be scanned: it comes anyway */
     assert_int_equal(history_scan_next(f.h), HISTORY_NO_HEIGHT);
@@ -686,7 +686,7 @@ static void marks_that_could_not_be_written_are_not_shown(void **state)
     assert_marks(&f, 3, HISTORY_NO_HEIGHT);
     kv_mem_fail_writes(f.kv, 0);
     put_version(f.kv, 1);
-    assert_int_equal(history_begin_rescan(f.h, 1, NULL), OK);
+    assert_int_equal(history_begin_rescan(f.h, 1, HISTORY_TO_BEST, NULL), OK);
     put_version(f.kv, 99);
     kv_mem_fail_writes(f.kv, 1);
     assert_int_equal(apply_at(&f, 1, NULL, 0), ERR_IO);
@@ -695,6 +695,120 @@ static void marks_that_could_not_be_written_are_not_shown(void **state)
     put_version(f.kv, 1);
     assert_int_equal(apply_at(&f, 1, NULL, 0), OK);
     assert_marks(&f, 3, 2);
+    stop(&f);
+}
+
+static void a_rescan_ends_where_it_was_told_to(void **state)
+{
+    (void)state;
+    struct fixture f = start();
+    for (int i = 0; i < 8; i++)
+        block(&f, NULL);
+    assert_int_equal(history_begin_rescan(f.h, 3, 2, NULL), ERR_RANGE);
+    assert_int_equal(history_begin_rescan(f.h, 2, 3, NULL), OK);
+    assert_int_equal(history_scan_last(f.h), 3);
+    assert_int_equal(history_begin_rescan(f.h, 4, 5, NULL), OK); /* one over both */
+    reopen(&f);
+    for (int32_t height = 2; height <= 5; height++) {
+        assert_marks(&f, 7, height);
+        assert_int_equal(history_scan_last(f.h), 5);
+        assert_int_equal(apply_at(&f, height, NULL, 0), OK);
+    }
+    assert_marks(&f, 7, HISTORY_NO_HEIGHT);
+    assert_int_equal(history_begin_rescan(f.h, 7, HISTORY_TO_BEST, NULL), OK);
+    reopen(&f);
+    assert_int_equal(history_scan_last(f.h), 7); /* the end of the first is forgotten */
+    stop(&f);
+}
+
+static enum err apply_later(struct fixture *f, int32_t height, struct tx *tx)
+{
+    const struct history_block_tx list = { tx, 0 };
+    const struct history_block b = { .hash = hash_at(f, height), .prev = hash_at(f, height - 1),
+                                     .height = height, .time = 1, .txs = &list, .n = tx != NULL };
+    return history_apply_block_later(f->h, &b, NULL);
+}
+
+static enum err count_write(void *ctx, struct error *e)
+{
+    (void)e;
+    ++*(int *)ctx;
+    return OK;
+}
+
+static void blocks_that_wait_are_written_together_or_not_at_all(void **state)
+{
+    (void)state;
+    enum { MANY = 500 };
+    struct fixture f = start();
+    struct tx *in = pay(1, strange_out(1), 70, PAY_MINE);
+    struct tx *out = pay(2, out_of(in, 0), 60, PAY_MINE);
+    int writes = 0;
+    block(&f, NULL);
+    history_before_write(f.h, count_write, &writes);
+    for (int i = 0; i < 2; i++) {
+        const size_t rows = count_rows(f.kv);
+        assert_int_equal(apply_later(&f, 1, in), OK);
+        assert_int_equal(apply_later(&f, 2, out), OK); /* spends what is not written yet */
+        for (int32_t height = 3; height < MANY; height++)
+            assert_int_equal(apply_later(&f, height, NULL), OK);
+        assert_marks(&f, MANY - 1, HISTORY_NO_HEIGHT);
+        assert_int_equal(count_rows(f.kv), rows);
+        assert_int_equal(writes, i); /* the failed one */
+        kv_mem_fail_writes(f.kv, i == 0);
+        assert_int_equal(history_sync(f.h, NULL), i == 0 ? ERR_IO : OK);
+        assert_marks(&f, i == 0 ? 0 : MANY - 1, HISTORY_NO_HEIGHT);
+        kv_mem_fail_writes(f.kv, 0);
+    }
+    assert_int_equal(writes, 2);
+    reopen(&f);
+    assert_marks(&f, MANY - 1, HISTORY_NO_HEIGHT);
+    assert_sums(&f, 60, 0, 0);
+    tx_unref(in);
+    tx_unref(out);
+    stop(&f);
+}
+
+static bool count_tx(void *ctx, const struct history_tx *t)
+{
+    (void)t;
+    ++*(int *)ctx;
+    return true;
+}
+
+static void what_waits_is_read(void **state)
+{
+    (void)state;
+    struct fixture f = start();
+    struct tx *tx = pay(1, strange_out(1), 70, PAY_MINE);
+    int listed = 0;
+    block(&f, NULL);
+    for (int32_t height = 1; height <= 3; height++) /* as early coinbases came twice */
+        assert_int_equal(apply_later(&f, height, tx), OK);
+    assert_int_equal(history_list(f.h, 0, count_tx, &listed, NULL), OK);
+    assert_int_equal(listed, 1);
+    assert_int_equal(view_of(&f, tx).height, 3);
+    tx_unref(tx);
+    stop(&f);
+}
+
+static void what_waits_takes_little_memory(void **state)
+{
+    (void)state;
+    struct fixture f = start();
+    int writes = 0;
+    block(&f, NULL);
+    history_before_write(f.h, count_write, &writes);
+    for (uint32_t i = 0; i < 4000; i++) {
+        const struct outpoint from = strange_out(i);
+        struct coin_out outs[8];
+        for (size_t k = 0; k < COUNT_OF(outs); k++)
+            outs[k] = (struct coin_out){ 5, PAY_MINE };
+        struct tx *tx = coin_tx(i, &from, 1, outs, COUNT_OF(outs));
+        assert_int_equal(apply_later(&f, (int32_t)i + 1, tx), OK);
+        tx_unref(tx);
+    }
+    assert_in_range(writes, 4, 40); /* some 10 MB of rows */
     stop(&f);
 }
 
@@ -717,6 +831,10 @@ int main(void)
         cmocka_unit_test(the_engine_of_the_product_keeps_it),
         cmocka_unit_test(damaged_rows_are_told),
         cmocka_unit_test(marks_that_could_not_be_written_are_not_shown),
+        cmocka_unit_test(a_rescan_ends_where_it_was_told_to),
+        cmocka_unit_test(blocks_that_wait_are_written_together_or_not_at_all),
+        cmocka_unit_test(what_waits_is_read),
+        cmocka_unit_test(what_waits_takes_little_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

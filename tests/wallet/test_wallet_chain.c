@@ -207,7 +207,7 @@ static void a_rescan_finds_what_an_import_owns(void **state)
     assert_int_equal(wallet_import_script(r.w, script_span(&script), no_label,
                                           WALLET_NO_SCAN, NULL), OK);
     wallet_lock(r.w);
-    assert_int_equal(history_begin_rescan(wallet_history(r.w), 102, NULL), OK);
+    assert_int_equal(history_begin_rescan(wallet_history(r.w), 102, HISTORY_TO_BEST, NULL), OK);
     wallet_unlock(r.w);
     assert_true(wallet_best(r.w, &hash, &height, &scan));
     assert_int_equal(scan, 102);
@@ -223,7 +223,7 @@ static void a_rescan_finds_what_an_import_owns(void **state)
 static void begin_rescan(struct rig *r, int32_t height)
 {
     wallet_lock(r->w);
-    assert_int_equal(history_begin_rescan(wallet_history(r->w), height, NULL), OK);
+    assert_int_equal(history_begin_rescan(wallet_history(r->w), height, HISTORY_TO_BEST, NULL), OK);
     wallet_unlock(r->w);
 }
 
