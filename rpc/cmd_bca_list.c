@@ -79,7 +79,7 @@ static void put_identity(struct json_writer *w, const struct listed *l)
     jw_put_hex(w, "public_key", id->public_key, sizeof id->public_key);
     jw_put_u64(w, "modifiers", id->n_modifiers);
     jw_put_u64(w, "unused", identity_unused(id));
-    if (id->n_used && identity_unused(id) <= RPC_IDENTITY_FEW)
+    if (id->use == IDENTITY_OPEN && id->n_used && identity_unused(id) <= RPC_IDENTITY_FEW)
         jw_put_text(w, "warning", "few modifiers are left: register another identity");
     jw_object_close(w);
 }

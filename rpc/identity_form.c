@@ -107,6 +107,7 @@ static enum err form_locked(struct identity_forming *g, struct error *e)
     if (!rc) {
         g->id.n_used = now.n_used;
         g->id.use = now.use;
+        g->id.moves = now.moves;
         rc = identity_get_secrets(wallet_keystore(g->w), &g->id, &secrets, e);
     }
     if (!rc)

@@ -332,7 +332,8 @@ enum err identity_each_address(struct keystore *ks, identity_address_fn fn, void
 static enum err mark_restored(void *ctx, const struct identity *id, struct error *e)
 {
     struct identity marked = *id; /* the transaction stays the caller's */
-    marked.use = IDENTITY_RESTORED;
+    marked.use = id->use == IDENTITY_MOVING || id->use == IDENTITY_MOVED ? IDENTITY_MOVED
+                                                                         : IDENTITY_RESTORED;
     return identity_store(ctx, &marked, e);
 }
 

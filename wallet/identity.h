@@ -86,7 +86,7 @@ enum err identity_remove(struct keystore *ks, const struct identity *id,
  * wipes. */
 enum err identity_get_secrets(struct keystore *ks, const struct identity *id,
                               struct identity_secrets *out, struct error *e) MUST_CHECK;
-/* Marks all of a store that came from a backup (IDENTITY_RESTORED). */
+/* Marks all of a store that came from a backup (IDENTITY_RESTORED, and IDENTITY_MOVED stays). */
 enum err identity_mark_restored(struct keystore *ks, struct error *e) MUST_CHECK;
 /* By name. An error of fn ends the walk. */
 typedef enum err (*identity_fn)(void *ctx, const struct identity *id, struct error *e);

@@ -213,11 +213,10 @@ enum err identity_export(struct wallet *w, const struct identity *id, enum bca_n
 
 /* --- import --------------------------------------------------------------------------------- */
 
-/* Whether it went from here and has been elsewhere since. */
+/* Whether it has been elsewhere since what is here: it knows which modifiers were used. */
 static bool comes_back(const struct identity *here, const struct identity *id)
 {
-    return (here->use == IDENTITY_MOVED || here->use == IDENTITY_MOVING) && same_key(here, id) &&
-           id->moves > here->moves;
+    return here->use != IDENTITY_OPEN && same_key(here, id) && id->moves > here->moves;
 }
 
 static enum err find_place(struct wallet *w, struct identity *id, struct error *e)

@@ -12,13 +12,9 @@
 #include "base/mem.h"
 #include "bca/modifiers.h"
 #include "bca/verify.h"
-#include "tests/wallet/wallet_util.h"
+#include "tests/wallet/identity_util.h"
 
 enum { MODIFIERS = 8 };
-static const uint8_t prefix[BCA_PREFIX_SIZE] = { 0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 1 };
-static const struct identity_form form = { .network = BCA_NET_REGTEST, .prefix = prefix,
-                                           .sec = -1 };
-
 struct fixture {
     struct rig rig;
     struct identity id;
@@ -30,54 +26,13 @@ static struct keystore *store(struct fixture *f)
     return wallet_keystore(f->rig.w);
 }
 
-static void put_output(struct buf *tx, uint64_t value, const uint8_t *script, size_t len)
-{
-    buf_put_le64(tx, value);
-    buf_put_var_bytes(tx, script, len);
-}
-
-static void make_tx(struct identity *id)
-{
-    static const uint8_t spent[32] = { 7 };
-    buf_put_le32(&id->tx, 1);
-    buf_put_compact(&id->tx, 1);
-    buf_put(&id->tx, spent, sizeof spent);
-    buf_put_le32(&id->tx, 0);
-    buf_put_compact(&id->tx, 0);
-    buf_put_le32(&id->tx, UINT32_MAX);
-    buf_put_compact(&id->tx, 2);
-    put_output(&id->tx, 0, id->registration, sizeof id->registration);
-    put_output(&id->tx, 1, id->marker, sizeof id->marker);
-    buf_put_le32(&id->tx, 0);
-}
-
-/* Alone in a block of regtest. */
-static void mine(struct identity *id)
-{
-    struct bca_work work;
-    sha256d(id->txid.b, id->tx.data, id->tx.len);
-    memset(id->header, 0, sizeof id->header);
-    memcpy(id->header + 36, id->txid.b, 32);
-    le32_put(id->header + 72, 0x207fffff);
-    for (uint32_t nonce = 0;; nonce++) {
-        le32_put(id->header + 76, nonce);
-        bca_work_read(id->header, &work);
-        if (bca_work_meets_target(&work, bca_rules_get(BCA_NET_REGTEST)))
-            break;
-    }
-    id->sent = id->mined = true;
-}
-
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
     f->rig = rig_start(&from_phrase);
     identity_init(&f->id);
-    assert_int_equal(identity_create(f->rig.w, "alice", MODIFIERS, &f->id, NULL), OK);
+    mined_identity(f->rig.w, "alice", MODIFIERS, &f->id);
     assert_int_equal(identity_get_secrets(store(f), &f->id, &f->secrets, NULL), OK);
-    make_tx(&f->id);
-    mine(&f->id);
-    assert_int_equal(identity_store(store(f), &f->id, NULL), OK);
     *state = f;
     return 0;
 }
@@ -147,7 +102,7 @@ static void every_modifier_gives_one_address_that_verifies(void **state)
     identity_address_init(&a);
     identity_address_init(&again);
     for (unsigned i = 0; i < MODIFIERS; i++) {
-        assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &form, &a, NULL), OK);
+        assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &identity_form, &a, NULL), OK);
         bca_verify(a.address, buf_span(&a.params), &policy, &v);
         assert_int_equal(v.result, BCA_VALID);
         assert_memory_equal(v.params.modifier, modifiers + BCA_MODIFIER_SIZE * i, 16);
@@ -159,7 +114,7 @@ static void every_modifier_gives_one_address_that_verifies(void **state)
         assert_int_equal(again.params.len, a.params.len);
         assert_memory_equal(again.params.data, a.params.data, a.params.len);
     }
-    assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &form, &a, &e), ERR_NOTFOUND);
+    assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &identity_form, &a, &e), ERR_NOTFOUND);
     assert_non_null(strstr(e.text, "all 8 modifiers"));
     identity_address_clear(&a);
     identity_address_clear(&again);
@@ -177,7 +132,8 @@ static void a_duplicate_is_followed_by_two_more_of_its_modifier(void **state)
     identity_address_init(&again);
     for (unsigned i = 0; i < 3; i++)
         identity_address_init(&a[i]);
-    assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &form, &a[0], NULL), OK);
+    assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &identity_form, &a[0],
+                                          NULL), OK);
     for (unsigned i = 1; i < 3; i++) {
         assert_int_equal(identity_collided(&a[i - 1], &a[i], NULL), OK);
         assert_int_equal(identity_store_address(store(f), &a[i], NULL), OK);
@@ -185,7 +141,7 @@ static void a_duplicate_is_followed_by_two_more_of_its_modifier(void **state)
         assert_int_equal(v.result, BCA_VALID);
         assert_int_equal(v.params.collision_count, i);
         assert_memory_not_equal(a[i].address, a[i - 1].address, sizeof a[i].address);
-        assert_memory_equal(a[i].address, prefix, sizeof prefix);
+        assert_memory_equal(a[i].address, identity_prefix, sizeof identity_prefix);
         assert_int_equal(bca_address_sec(a[i].address), bca_address_sec(a[0].address));
         assert_int_equal(identity_load_address(store(f), a[i].address, &again, &found, NULL), OK);
         assert_true(found);
@@ -234,7 +190,7 @@ static bool form_next(struct fixture *f, bool handed_out[MODIFIERS])
     struct identity id = loaded(f);
     struct identity_address a;
     identity_address_init(&a);
-    const bool good = identity_new_address(store(f), &id, &f->secrets, &form, &a, NULL) == OK;
+    const bool good = identity_new_address(store(f), &id, &f->secrets, &identity_form, &a, NULL) == OK;
     if (good) {
         assert_false(handed_out[a.modifier]);
         handed_out[a.modifier] = true;
@@ -265,17 +221,17 @@ static void what_does_not_verify_uses_no_modifier(void **state)
 {
     struct fixture *f = *state;
     static const uint8_t refused[BCA_PREFIX_SIZE] = { 0xff, 2 };
-    struct identity_form wrong = form;
+    struct identity_form wrong = identity_form;
     struct identity_address a;
     struct error e = { .code = OK };
     identity_address_init(&a);
     wrong.prefix = refused;
     assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &wrong, &a, &e), ERR_RANGE);
-    wrong = form;
+    wrong = identity_form;
     wrong.sec = 7;
     assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &wrong, &a, &e), ERR_RANGE);
     f->id.header[40] ^= 1;
-    assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &form, &a, &e), ERR_RANGE);
+    assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &identity_form, &a, &e), ERR_RANGE);
     assert_non_null(strstr(e.text, "tx_proof"));
     assert_int_equal(a.params.len, 0);
     assert_int_equal(assert_whole(f), 0);
@@ -411,7 +367,7 @@ static void what_was_restored_forms_no_addresses(void **state)
     identity_init(&bob);
     identity_address_init(&a);
     identity_address_init(&again);
-    assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &form, &a, NULL), OK);
+    assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &identity_form, &a, NULL), OK);
     restore(f, dir);
     struct identity id = loaded(f);
     assert_int_equal(id.use, IDENTITY_RESTORED);
@@ -421,7 +377,7 @@ static void what_was_restored_forms_no_addresses(void **state)
     assert_int_equal(identity_load_address(store(f), a.address, &again, &found, NULL), OK);
     assert_true(found);
     assert_memory_equal(again.params.data, a.params.data, a.params.len);
-    assert_int_equal(identity_new_address(store(f), &id, &s, &form, &a, &e), ERR_NOTFOUND);
+    assert_int_equal(identity_new_address(store(f), &id, &s, &identity_form, &a, &e), ERR_NOTFOUND);
     assert_non_null(strstr(e.text, "restored"));
     assert_int_equal(assert_whole(f), 1);
     /* The first wallet may have registered bob too, after the backup. */
