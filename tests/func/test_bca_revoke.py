@@ -5,6 +5,7 @@ import os
 from framework import ADDRESS, Skip, case, check, equal, is_in, main, raises_rpc
 from identities import (FAULT, MARKER, PREFIX, confirmed_identity, crash_at, grow, identity,
                         kill_and_start, result, revoked, states, tool, wallet_node)
+from wallet_rpc import WalletRpc
 
 
 @case()
@@ -123,6 +124,40 @@ def what_cannot_be_revoked_is_said(t):
     raises_rpc(-13, lambda: rpc.bcarevoke("alice"))
     rpc.walletpassphrase("secret", 60)
     equal(rpc.bcarevoke("alice")["state"], "revoking")
+
+
+@case()
+def a_moved_identity_is_revoked_by_the_wallet_that_has_it(t):
+    a, b, proof = confirmed_identity(t)
+    a.rpc.sendtoaddress(b.rpc.getnewaddress(), 1)
+    grow(a)
+    t.wait_same_tip(a, b)
+    path = t.path("alice.bca")
+    a.rpc.bcaexport("alice", path)
+    b.rpc.bcaimport(path, "al")
+    txid = b.rpc.bcarevoke("al")["txid"]
+    equal((identity(b, "al")["state"], identity(b, "al")["revoked_by"]), ("revoking", txid))
+    block = grow(b)[0]
+    t.wait_same_tip(a, b)
+    equal(identity(b, "al")["state"], "revoked")
+    equal((identity(a)["state"], identity(a)["revoked_by"]), ("revoked", txid), "it is told too")
+    for node in (a, b):
+        equal(revoked(node, proof), (txid, block, None))
+
+
+@case()
+def a_restored_identity_can_be_revoked(t):
+    node = wallet_node(t)
+    node.rpc.bcaregister("alice", 1)
+    grow(node)
+    node.rpc.backupwallet(t.path("backup"))
+    node.rpc.restorewallet("again", t.path("backup"))
+    rpc = WalletRpc(node, "again")
+    t.wait(lambda: rpc.getbalance() > 1, what="its coins")
+    txid = rpc.bcarevoke("alice")["txid"]
+    grow(node)
+    alice, = rpc.bcalist()["identities"]
+    equal((alice["state"], alice["revoked_by"]), ("revoked", txid))
 
 
 @case()
