@@ -39,7 +39,8 @@ static const char verdicts[] =
     "{\n signed_der\n Memcheck:Cond\n fun:ec_sign_der\n}\n"
     "{\n signed_rs\n Memcheck:Cond\n fun:ec_sign_rs\n}\n"
     "{\n nonce\n Memcheck:Cond\n obj:*libsecp256k1*\n ...\n fun:secp256k1_ecdsa_sign\n}\n"
-    "{\n public_key\n Memcheck:Cond\n obj:*libsecp256k1*\n ...\n fun:secp256k1_ec_pubkey_serialize\n}\n"
+    "{\n public_key\n Memcheck:Cond\n obj:*libsecp256k1*\n ...\n"
+    " fun:secp256k1_ec_pubkey_serialize\n}\n"
     "{\n signature\n Memcheck:Cond\n fun:secp256k1_ecdsa_signature_serialize_der\n}\n"
     "{\n tag\n Memcheck:Cond\n obj:*libcrypto*\n ...\n fun:EVP_DecryptFinal_ex\n}\n";
 

@@ -3,14 +3,15 @@ reorganisation voids them, the spend of the marker revokes them, and what is not
 judged."""
 import json
 import os
+import time
 from decimal import Decimal
 
-from blocks import ANYONE, TxOut, spend
+from blocks import ANYONE, Chain, TxOut, coinbase
 from framework import RpcError, Skip, case, check, equal, is_in, main, raises_rpc
 from identities import (FAULT, MARKER, PREFIX, crash_at, form, grow, identity, kill_and_start,
                         registration, result, revocation_of, revoked, states, submit, tool,
                         two_nodes, wallet_node)
-from p2p import headers_payload
+from p2p import ChainServer, headers_payload
 from txs import KEY, coin, id_of, mine, move, node_with_coins, send
 from wallet_rpc import WalletRpc
 
@@ -140,6 +141,26 @@ def a_spend_of_the_marker_is_that_of_the_active_branch(t):
     a.restart("-reindex-chainstate")
     t.wait(lambda: a.rpc.getbestblockhash() == chain.tip_hex, what="its blocks")
     equal(revoked(a, proof), (id_of(first), chain.tip_hex, None))
+
+
+@case()
+def a_pruned_node_says_what_revoked(t):
+    node = t.node("-genesisactivationheight=1", "-prune=1", "-preferredblockfilesize=1MiB")
+    chain = Chain(start_time=int(time.time()) - 7200).grow(101)
+    tx = registration(coin(chain, 1))
+    revocation = revocation_of(tx)
+    proof = form(chain.add(tx))
+    block = chain.add(revocation)
+    for _ in range(900):
+        made = coinbase(chain.height + 1)
+        made.outputs.append(TxOut(0, b"\x00\x6a\x4d\x00\x20" + bytes(0x2000)))
+        chain.add(coinbase_tx=made)
+    ChainServer(t.peer(node, height=chain.height), chain, announce=True)
+    t.wait(lambda: node.rpc.getbestblockhash() == chain.tip_hex, 60, "its blocks")
+    check(node.rpc.pruneblockchain(chain.height - 300) > 103, "both blocks are gone")
+    raises_rpc(-1, lambda: node.rpc.getblock(block.hash_hex), "not available")
+    equal(result(node, proof)[:2], ("invalid", "revoked"))
+    equal(revoked(node, proof), (id_of(revocation), block.hash_hex, None))
 
 
 @case()
