@@ -55,7 +55,8 @@ struct bca_keep {
     bool started;
     int watch;                 /* of netif_watch, or -1 */
     int wake[2];
-    int64_t look_at;           /* clock_mono_ms */
+    int64_t look_at;           /* clock_mono_ms: the next look at the latest, a thorough one */
+    bool thorough;             /* this look, which asks the chain, too */
     int64_t due;               /* clock_now: something is to be done then; 0: nothing */
     struct retry retries[ASSIGNED_MAX];
     size_t n_retries;
@@ -185,7 +186,7 @@ static enum err look_at_retired(struct bca_keep *k, const struct assigned_addres
 }
 
 static enum need need_of(struct bca_keep *k, const struct assigned_address *at, uint32_t index,
-                         bool there)
+                         bool there, enum link_fate fate)
 {
     uint8_t prefix[BCA_PREFIX_SIZE];
     const int64_t age = clock_now() - at->since;
@@ -195,25 +196,36 @@ static enum need need_of(struct bca_keep *k, const struct assigned_address *at, 
         return NEED_NOTHING; /* a notice tells when there is one */
     if (!mem_equal_var(prefix, at->address, sizeof prefix))
         return age >= PREFIX_PAUSE_S ? NEED_ROTATION : NEED_NOTHING;
+    if (fate == LINK_VOID)
+        return NEED_ROTATION;
     if (!there)
         return NEED_ASSIGNING;
     return k->rotate_s && age >= k->rotate_s ? NEED_ROTATION : NEED_NOTHING;
 }
 
 static enum err look_at_used(struct bca_keep *k, const struct assigned_address *at,
-                             uint32_t index, bool there, struct error *e)
+                             uint32_t index, bool there, enum link_fate fate, struct error *e)
 {
     char text[INET6_ADDRSTRLEN];
     const struct retry *r = find_retry(k, at->address);
     const enum err rc = there ? link_finish(k->assigned, at, e) : OK;
     if (rc || (r && clock_mono_ms() < r->at))
         return rc;
-    const enum need need = need_of(k, at, index, there);
+    const enum need need = need_of(k, at, index, there, fate);
     if (need == NEED_ASSIGNING)
         ask(k, at, need, "bcaassign", print(at->address, text), at->interface);
     else if (need == NEED_ROTATION)
         ask(k, at, need, "bcarotate", at->name, print(at->address, text));
     return OK;
+}
+
+static enum err look_at_revoked(struct bca_keep *k, const struct assigned_address *at,
+                                struct error *e)
+{
+    char text[INET6_ADDRSTRLEN];
+    log_warn("identities: %s is revoked, %s leaves %s", at->name, print(at->address, text),
+             at->interface);
+    return link_release(k->assigned, at, e);
 }
 
 static void look_at(struct bca_keep *k, const struct assigned_address *at)
@@ -222,11 +234,14 @@ static void look_at(struct bca_keep *k, const struct assigned_address *at)
     uint32_t index = 0;
     bool there = false;
     const bool gone = netif_index(at->interface, &index, NULL) != OK;
+    const enum link_fate fate = k->thorough ? link_fate(&k->env, at) : LINK_STAYS;
     enum err rc = gone ? OK : netif_has(index, at->address, &there, NULL, &e);
-    if (!rc && at->retired)
+    if (!rc && fate == LINK_REVOKED)
+        rc = look_at_revoked(k, at, &e);
+    else if (!rc && at->retired)
         rc = look_at_retired(k, at, there, &e);
     else if (!rc && !gone) /* else a notice tells when it comes */
-        rc = look_at_used(k, at, index, there, &e);
+        rc = look_at_used(k, at, index, there, fate, &e);
     if (rc)
         say(k, e.text);
 }
@@ -261,7 +276,9 @@ static void *keep(void *arg)
 {
     struct bca_keep *k = arg;
     while (!cancelled(&k->cancel)) {
-        k->look_at = clock_mono_ms() + LOOK_MS;
+        k->thorough = clock_mono_ms() >= k->look_at;
+        if (k->thorough)
+            k->look_at = clock_mono_ms() + LOOK_MS;
         look(k);
         wait_for_news(k);
     }

@@ -56,51 +56,20 @@ static struct rpc_result cmd_bcanew(struct rpc_call *call)
 
 /* --- bcaparams ------------------------------------------------------------------------------ */
 
-/* False: call has failed. */
-static bool is_in_force(struct rpc_call *call, struct wallet *w, const struct identity_address *a)
+static struct rpc_result put_params(struct rpc_call *call, struct wallet *w)
 {
-    struct identity id;
-    struct standing s;
-    identity_init(&id);
-    const bool good = rpc_identity_load(call, w, a->name, &id, &s) &&
-                      rpc_identity_in_force(call, w, &id, &s);
-    identity_clear(&id);
-    return good;
-}
-
-static struct rpc_result put_params(struct rpc_call *call, struct wallet *w,
-                                    const struct identity_address *a, bool found)
-{
-    if (!found)
-        return rpc_fail(call, RPC_NOT_FOUND, "this wallet has not formed this address");
-    if (rpc_identity_address_state(call, a) == ADDRESS_VOID)
-        return rpc_fail(call, RPC_WALLET_ERROR, "the address is void: its block is not on the "
-                        "active chain; form another one with bcanew");
-    if (!is_in_force(call, w, a))
-        return rpc_failed(call);
-    jw_hex(call->out, a->params.data, a->params.len);
-    return rpc_done();
+    struct identity_address a;
+    identity_address_init(&a);
+    const bool good = rpc_identity_good_address(call, w, 0, &a);
+    if (good)
+        jw_hex(call->out, a.params.data, a.params.len);
+    identity_address_clear(&a);
+    return good ? rpc_done() : rpc_failed(call);
 }
 
 static struct rpc_result cmd_bcaparams(struct rpc_call *call)
 {
-    struct error e = { .code = OK };
-    struct identity_address a;
-    uint8_t address[BCA_ADDRESS_SIZE];
-    bool found = false;
-    if (!rpc_identity_address(call, 0, address))
-        return rpc_failed(call);
-    struct wallet *w = rpc_wallet(call);
-    if (!w)
-        return rpc_failed(call);
-    identity_address_init(&a);
-    wallet_lock(w);
-    const enum err rc = identity_load_address(wallet_keystore(w), address, &a, &found, &e);
-    wallet_unlock(w);
-    const struct rpc_result result = rc ? rpc_wallet_fail(call, &e) : put_params(call, w, &a, found);
-    identity_address_clear(&a);
-    wallet_unref(w);
-    return result;
+    return rpc_with_wallet(call, put_params);
 }
 
 static const struct rpc_command rows[] = {

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "rpc/bca_view.h"
 #include "rpc/identity_link.h"
+#include "rpc/identity_revoked.h"
 
 /* --- bcaassign ------------------------------------------------------------------------------ */
 
@@ -17,29 +18,6 @@ struct assigning {
     const char *interface;
     struct identity_address a;
 };
-
-/* False: call has failed. */
-static bool take_address(struct assigning *g)
-{
-    struct error e = { .code = OK };
-    uint8_t address[BCA_ADDRESS_SIZE];
-    bool found = false;
-    if (!rpc_identity_address(g->call, 0, address))
-        return false;
-    wallet_lock(g->w);
-    const enum err rc = identity_load_address(wallet_keystore(g->w), address, &g->a, &found, &e);
-    wallet_unlock(g->w);
-    if (rc)
-        rpc_wallet_fail(g->call, &e);
-    else if (!found)
-        rpc_fail(g->call, RPC_NOT_FOUND, "this wallet has not formed this address");
-    else if (rpc_identity_address_state(g->call, &g->a) == ADDRESS_VOID)
-        rpc_fail(g->call, RPC_WALLET_ERROR, "the address is void: its block is not on the active "
-                 "chain; form another one with bcanew");
-    else
-        return true;
-    return false;
-}
 
 /* The interface has the prefix of the address, and the address is on no other. False: call has
  * failed. */
@@ -84,7 +62,8 @@ static struct rpc_result assign(struct rpc_call *call, struct wallet *w)
     struct assigning g = { .call = call, .w = w, .interface = rpc_text(call, 1, "") };
     identity_address_init(&g.a);
     assigned_begin(call->env->assigned);
-    const bool done = take_address(&g) && fits(&g) && rpc_link_assign(call, w, g.interface, &g.a, NULL);
+    const bool done = rpc_identity_good_address(call, w, 0, &g.a) && fits(&g) &&
+                      rpc_link_assign(call, w, g.interface, &g.a, NULL);
     assigned_end(call->env->assigned);
     const struct rpc_result result = done ? put_assigned(&g) : rpc_failed(call);
     identity_address_clear(&g.a);

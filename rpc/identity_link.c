@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "p2p/netif.h"
+#include "rpc/identity_revoked.h"
 
 /* --- prefixes ------------------------------------------------------------------------------- */
 
@@ -101,6 +102,50 @@ enum err link_finish(struct assigned *list, const struct assigned_address *at, s
         rc = link_retire(list, &old, e);
     memset(now.replaces, 0, sizeof now.replaces);
     return rc ? rc : assigned_put(list, NULL, &now, e);
+}
+
+/* --- what the chain says -------------------------------------------------------------------- */
+
+static bool is_revoked(struct rpc_call *call, struct wallet *w, const char *name)
+{
+    struct identity_revocation r = { .state = REVOCATION_NONE };
+    struct identity id;
+    struct standing s;
+    struct outpoint marker;
+    identity_init(&id);
+    const bool asked = rpc_identity_load(call, w, name, &id, &s) &&
+                       rpc_identity_marker(&id, &marker) &&
+                       rpc_identity_revocation(call, w, &s, &marker, &r);
+    identity_clear(&id);
+    return asked && r.state == REVOCATION_DONE;
+}
+
+static bool is_void(struct rpc_call *call, struct wallet *w, const uint8_t *address)
+{
+    struct identity_address a;
+    bool found = false;
+    identity_address_init(&a);
+    wallet_lock(w);
+    const enum err rc = identity_load_address(wallet_keystore(w), address, &a, &found, NULL);
+    wallet_unlock(w);
+    const bool out = !rc && found && rpc_identity_address_state(call, &a) == ADDRESS_VOID;
+    identity_address_clear(&a);
+    return out;
+}
+
+enum link_fate link_fate(struct rpc_env *env, const struct assigned_address *at)
+{
+    struct rpc_call call = { .env = env, .wallet = at->owner };
+    enum link_fate fate = LINK_STAYS;
+    buf_init(&call.message);
+    struct wallet *w = rpc_wallet(&call);
+    if (w && is_revoked(&call, w, at->name))
+        fate = LINK_REVOKED;
+    else if (w && is_void(&call, w, at->address))
+        fate = LINK_VOID;
+    wallet_unref(w);
+    buf_clear(&call.message);
+    return fate;
 }
 
 /* --- assigning ------------------------------------------------------------------------------ */

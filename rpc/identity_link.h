@@ -30,6 +30,13 @@ enum err link_retire(struct assigned *list, const struct assigned_address *at,
 enum err link_finish(struct assigned *list, const struct assigned_address *at,
                      struct error *e) MUST_CHECK;
 
+enum link_fate {
+    LINK_STAYS,   /* also when that cannot be told just now */
+    LINK_VOID,    /* the block of the address is not on the active chain */
+    LINK_REVOKED, /* for good: the identity is */
+};
+enum link_fate link_fate(struct rpc_env *env, const struct assigned_address *at);
+
 /* --- false: call has failed --- */
 
 /* Of the interface that carries the default route. */

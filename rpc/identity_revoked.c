@@ -103,3 +103,38 @@ bool rpc_identity_in_force(struct rpc_call *call, struct wallet *w, const struct
              r.state == REVOCATION_DONE ? "revoked" : "being revoked", hex);
     return false;
 }
+
+static bool load_address(struct rpc_call *call, struct wallet *w,
+                         const uint8_t address[BCA_ADDRESS_SIZE], struct identity_address *out)
+{
+    struct error e = { .code = OK };
+    bool found = false;
+    wallet_lock(w);
+    const enum err rc = identity_load_address(wallet_keystore(w), address, out, &found, &e);
+    wallet_unlock(w);
+    if (rc)
+        rpc_wallet_fail(call, &e);
+    else if (!found)
+        rpc_fail(call, RPC_NOT_FOUND, "this wallet has not formed this address");
+    return !rc && found;
+}
+
+bool rpc_identity_good_address(struct rpc_call *call, struct wallet *w, size_t i,
+                               struct identity_address *out)
+{
+    uint8_t address[BCA_ADDRESS_SIZE];
+    struct identity id;
+    struct standing s;
+    if (!rpc_identity_address(call, i, address) || !load_address(call, w, address, out))
+        return false;
+    if (rpc_identity_address_state(call, out) == ADDRESS_VOID) {
+        rpc_fail(call, RPC_WALLET_ERROR, "the address is void: its block is not on the active "
+                 "chain; form another one with bcanew");
+        return false;
+    }
+    identity_init(&id);
+    const bool good = rpc_identity_load(call, w, out->name, &id, &s) &&
+                      rpc_identity_in_force(call, w, &id, &s);
+    identity_clear(&id);
+    return good;
+}

@@ -37,5 +37,11 @@ enum err rpc_identity_revoking(struct wallet *w, const struct outpoint *marker, 
  */
 bool rpc_identity_in_force(struct rpc_call *call, struct wallet *w, const struct identity *id,
                            const struct standing *s);
+/*
+ * The address that a parameter names, when the wallet has formed it and it is neither void nor of
+ * an identity that is revoked; out is initialized. False: call has failed.
+ */
+bool rpc_identity_good_address(struct rpc_call *call, struct wallet *w, size_t i,
+                               struct identity_address *out);
 
 #endif

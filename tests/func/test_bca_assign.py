@@ -204,6 +204,26 @@ def a_change_of_the_prefix_brings_another_address(t):
 
 
 @case()
+def what_the_chain_no_longer_holds_leaves_the_interface(t):
+    a, _, node = registered(t)
+    block, old = node.tip(), assigned(node)
+    node.rpc.invalidateblock(block)
+    t.wait(lambda: node.rpc.getrawmempool(), what="the registration, back in the mempool")
+    grow(node, 2)
+    equal(listed(node, old)["state"], "void")
+    node.restart()
+    t.wait(lambda: on_interfaces(node).get(old), what="another address")
+    new = next(x for x in on_interfaces(node) if x != old)
+    equal((listed(node, new)["state"], on_interfaces(node)[new]), ("ready", False))
+    node.rpc.bcarevoke("alice")
+    raises_rpc(-4, lambda: node.rpc.bcaassign(new, "eth0"), "being revoked")
+    grow(node)
+    node.restart()
+    t.wait(lambda: new not in on_interfaces(node), what="its end")
+    check(new not in a.addresses("eth0"), "taken off")
+
+
+@case()
 def what_rotation_cannot_do_is_said(t):
     a, _, node = registered(t, 2)
     rpc = node.rpc
