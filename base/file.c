@@ -17,6 +17,7 @@
 
 static const int open_flags[] = {
     [FILE_READ] = O_RDONLY,
+    [FILE_READ_REGULAR] = O_RDONLY | O_NONBLOCK, /* a pipe is opened without waiting */
     [FILE_WRITE] = O_RDWR,
     [FILE_CREATE] = O_RDWR | O_CREAT,
     [FILE_CREATE_NEW] = O_RDWR | O_CREAT | O_EXCL,
@@ -40,16 +41,6 @@ static enum err open_error(struct error *e, int errnum, const char *path)
     return error_set_errno(e, errnum, "%s: cannot open", path);
 }
 
-enum err file_open(struct file *f, const char *path, enum file_mode mode, struct error *e)
-{
-    f->path = NULL;
-    f->fd = open_retry(path, open_flags[mode]);
-    if (f->fd < 0)
-        return open_error(e, errno, path);
-    f->path = xstrdup(path);
-    return OK;
-}
-
 void file_close(struct file *f)
 {
     if (f->fd >= 0)
@@ -57,6 +48,30 @@ void file_close(struct file *f)
     free(f->path);
     f->fd = -1;
     f->path = NULL;
+}
+
+/* Closes what is none. */
+static enum err check_regular(struct file *f, struct error *e)
+{
+    struct stat st;
+    enum err rc = OK;
+    if (fstat(f->fd, &st) != 0)
+        rc = error_set_errno(e, errno, "%s: cannot look at it", f->path);
+    else if (!S_ISREG(st.st_mode))
+        rc = error_set(e, ERR_RANGE, "%s: no regular file", f->path);
+    if (rc)
+        file_close(f);
+    return rc;
+}
+
+enum err file_open(struct file *f, const char *path, enum file_mode mode, struct error *e)
+{
+    f->path = NULL;
+    f->fd = open_retry(path, open_flags[mode]);
+    if (f->fd < 0)
+        return open_error(e, errno, path);
+    f->path = xstrdup(path);
+    return mode == FILE_READ_REGULAR ? check_regular(f, e) : OK;
 }
 
 static enum err check_range(const struct file *f, uint64_t offset, uint64_t len, struct error *e)
@@ -295,15 +310,26 @@ static enum err read_to_end(const struct file *f, size_t limit, struct buf *out,
     }
 }
 
-enum err file_read_all(const char *path, size_t limit, struct buf *out, struct error *e)
+static enum err read_whole(const char *path, enum file_mode mode, size_t limit, struct buf *out,
+                           struct error *e)
 {
     struct file f;
-    enum err rc = file_open(&f, path, FILE_READ, e);
+    enum err rc = file_open(&f, path, mode, e);
     if (rc)
         return rc;
     rc = read_to_end(&f, limit, out, e);
     file_close(&f);
     return rc;
+}
+
+enum err file_read_all(const char *path, size_t limit, struct buf *out, struct error *e)
+{
+    return read_whole(path, FILE_READ, limit, out, e);
+}
+
+enum err file_read_regular(const char *path, size_t limit, struct buf *out, struct error *e)
+{
+    return read_whole(path, FILE_READ_REGULAR, limit, out, e);
 }
 
 static char *parent_of(const char *path)

@@ -19,6 +19,7 @@ struct file {
 
 enum file_mode {
     FILE_READ,
+    FILE_READ_REGULAR, /* ERR_RANGE for a pipe or device, which could block for good */
     FILE_WRITE,
     FILE_CREATE /* opens existing, makes missing */,
     FILE_CREATE_NEW
@@ -55,6 +56,9 @@ enum err path_list(const char *dir, void (*fn)(void *ctx, const char *name), voi
 /* Reads a whole file of at most limit bytes; missing file: ERR_NOTFOUND. Of a secret file no bytes
  * are left elsewhere when `out` is secret (buf.h). */
 enum err file_read_all(const char *path, size_t limit, struct buf *out, struct error *e) MUST_CHECK;
+/* The same of a FILE_READ_REGULAR. */
+enum err file_read_regular(const char *path, size_t limit, struct buf *out,
+                           struct error *e) MUST_CHECK;
 /* Temporary file, fsync, rename, fsync of the directory: old or new content, never a mix. */
 enum err file_replace(const char *path, const void *data, size_t len, struct error *e) MUST_CHECK;
 /* The same, and what was written is read back and compared before it takes the old one's place. */

@@ -241,7 +241,7 @@ static enum err read_dump(const char *path, struct buf *text, struct error *e)
 {
     struct file f;
     uint64_t size;
-    enum err rc = file_open(&f, path, FILE_READ, e);
+    enum err rc = file_open(&f, path, FILE_READ_REGULAR, e);
     if (rc)
         return rc;
     rc = file_size(&f, &size, e);

@@ -215,7 +215,7 @@ static enum err load(const char *path, const uint8_t magic[4], struct backup_inf
 {
     struct buf file;
     buf_init_secret(&file);
-    enum err rc = file_read_all(path, BACKUP_MAX_BYTES, &file, e);
+    enum err rc = file_read_regular(path, BACKUP_MAX_BYTES, &file, e);
     if (!rc) {
         rc = decode(buf_span(&file), magic, info, fn, ctx, e);
         if (rc)

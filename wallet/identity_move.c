@@ -34,7 +34,7 @@ static enum err read_file(struct identity_file *f, const char *path, const struc
 {
     struct buf content;
     buf_init(&content);
-    enum err rc = file_read_all(path, IDENTITY_FILE_MAX, &content, e);
+    enum err rc = file_read_regular(path, IDENTITY_FILE_MAX, &content, e);
     if (!rc) {
         rc = identity_file_read(f, buf_span(&content), wallet_params(w)->magic, network,
                                 passphrase, e);

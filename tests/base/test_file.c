@@ -213,6 +213,25 @@ static void whole_file_is_read_up_to_the_limit(void **state)
     buf_clear(&got);
 }
 
+/* Opening a pipe would wait for somebody who writes into it. */
+static void a_pipe_or_directory_is_no_regular_file(void **state)
+{
+    struct fixture *f = (struct fixture *)*state;
+    struct buf got;
+    buf_init(&got);
+    assert_int_equal(file_read_regular(f->path, 10, &got, &f->e), ERR_NOTFOUND);
+    assert_int_equal(mkfifo(f->path, 0600), 0);
+    assert_int_equal(file_read_regular(f->path, 10, &got, &f->e), ERR_RANGE);
+    assert_non_null(strstr(f->e.text, "no regular file"));
+    assert_int_equal(file_read_regular("/", 10, &got, &f->e), ERR_RANGE);
+    assert_int_equal(file_read_regular("/dev/null", 10, &got, &f->e), ERR_RANGE);
+    assert_int_equal(unlink(f->path), 0);
+    assert_int_equal(file_replace(f->path, "data", 4, &f->e), OK);
+    assert_int_equal(file_read_regular(f->path, 10, &got, &f->e), OK);
+    assert_int_equal(got.len, 4);
+    buf_clear(&got);
+}
+
 static void replace_puts_new_content_and_leaves_no_temporary_file(void **state)
 {
     struct fixture *f = (struct fixture *)*state;
@@ -328,6 +347,7 @@ int main(void)
         FILE_TEST(removing_what_is_missing_is_fine),
         FILE_TEST(free_space_and_names_of_a_missing_directory_are_errors),
         FILE_TEST(whole_file_is_read_up_to_the_limit),
+        FILE_TEST(a_pipe_or_directory_is_no_regular_file),
         FILE_TEST(replace_puts_new_content_and_leaves_no_temporary_file),
         FILE_TEST(failed_replace_leaves_the_target_and_no_temporary_file),
         FILE_TEST(a_file_that_differs_from_what_was_written_is_noticed),

@@ -97,6 +97,8 @@ def a_backup_is_restored_under_another_name(t):
     raises_rpc(-4, lambda: rpc.restorewallet("copy", path))
     raises_rpc(-4, lambda: rpc.restorewallet("../x", path))
     raises_rpc(-8, lambda: rpc.restorewallet("new", t.path("nothing")), "does not exist")
+    os.mkfifo(t.path("pipe"))
+    raises_rpc(-4, lambda: rpc.restorewallet("new", t.path("pipe")), "no regular file")
     with open(path, "r+b") as file:
         file.seek(100)
         file.write(b"damaged")
@@ -382,6 +384,8 @@ def keys_go_to_a_file_and_back(t):
     equal(rpc.importwallet(path), None, "nothing new")
     raises_rpc(-8, lambda: rpc.importwallet(t.path("nothing")), "Cannot open")
     raises_rpc(-8, lambda: rpc.importwallet(t.path(".")), "Cannot open")
+    os.mkfifo(t.path("pipe"))
+    raises_rpc(-8, lambda: rpc.importwallet(t.path("pipe")), "Cannot open")
     open(t.path("zero"), "w", encoding="ascii").close()
     raises_rpc(-4, lambda: rpc.importwallet(t.path("zero")), "no private key")
     with open(t.path("empty"), "w", encoding="ascii") as file:
