@@ -196,8 +196,19 @@ static void fill_view(const struct history *h, const struct record *r, const str
 struct tx_call {
     history_tx_fn fn;
     void *ctx;
+    bool listed; /* another row names it */
     bool found;
 };
+
+/* What a list has and no record says is damage, not an empty place. */
+static enum err check_listed(const struct tx_call *call, const struct txid *id, struct error *e)
+{
+    char hex[HASH_HEX_SIZE];
+    if (call->found || !call->listed)
+        return OK;
+    return error_set(e, ERR_CORRUPT, "wallet history: the record of transaction %s is missing",
+                     hash_to_hex(hex, id->b));
+}
 
 /* ERR_CANCELLED: the caller has seen enough. */
 static enum err call_with_tx(struct history *h, void *ctx, const struct txid *id, struct error *e)
@@ -207,6 +218,8 @@ static enum err call_with_tx(struct history *h, void *ctx, const struct txid *id
     struct buf value = { 0 };
     struct tx *tx = NULL;
     enum err rc = record_load(h, id, &value, &r, &call->found, e);
+    if (!rc)
+        rc = check_listed(call, id, e);
     if (!rc && call->found)
         rc = raw_load(h, id, &tx, e);
     if (!rc && call->found) {
@@ -223,7 +236,7 @@ static enum err call_with_tx(struct history *h, void *ctx, const struct txid *id
 enum err history_get_tx(struct history *h, const struct txid *id, history_tx_fn fn, void *ctx,
                         bool *found, struct error *e)
 {
-    struct tx_call call = { fn, ctx, false };
+    struct tx_call call = { fn, ctx, false, false };
     enum err rc = history_sync(h, e);
     if (!rc)
         rc = call_with_tx(h, &call, id, e);
@@ -234,7 +247,7 @@ enum err history_get_tx(struct history *h, const struct txid *id, history_tx_fn 
 enum err history_list(struct history *h, uint64_t skip, history_tx_fn fn, void *ctx,
                       struct error *e)
 {
-    struct tx_call call = { fn, ctx, false };
+    struct tx_call call = { fn, ctx, true, false };
     enum err rc = history_sync(h, e);
     return rc ? rc : rows_each_order(h, skip, call_with_tx, &call, e);
 }
@@ -250,7 +263,7 @@ static enum err each_pending(struct history *h, struct tx_call *call, struct err
 
 enum err history_list_unconfirmed(struct history *h, history_tx_fn fn, void *ctx, struct error *e)
 {
-    struct tx_call call = { fn, ctx, false };
+    struct tx_call call = { fn, ctx, true, false };
     enum err rc = history_sync(h, e);
     if (!rc)
         rc = each_pending(h, &call, e);
@@ -274,7 +287,7 @@ static enum err call_since(struct history *h, void *ctx, const struct txid *id, 
 enum err history_list_since(struct history *h, int32_t height, history_tx_fn fn, void *ctx,
                             struct error *e)
 {
-    struct since_call since = { { fn, ctx, false }, false };
+    struct since_call since = { { fn, ctx, true, false }, false };
     enum err rc = history_sync(h, e);
     if (!rc)
         rc = rows_each_place(h, MAX_OF(height, -1) + 1, INT32_MAX, call_since, &since, e);

@@ -652,6 +652,34 @@ static void damaged_rows_are_told(void **state)
     stop(&f);
 }
 
+/* The record of a transaction is gone, the lists still name it. */
+static void a_missing_record_is_told_by_name(void **state)
+{
+    (void)state;
+    struct fixture f = start();
+    struct tx *tx = pay(1, strange_out(1), 70, PAY_MINE);
+    struct error e = { .code = OK };
+    struct order o = { .max = 8 };
+    char hex[HASH_HEX_SIZE];
+    bool found;
+    block(&f, NULL);
+    block(&f, tx);
+    uint8_t key[33] = { 't' };
+    memcpy(key + 1, tx->id.b, 32);
+    struct kv_batch *b = kv_batch_new(f.kv);
+    kv_batch_delete(b, key, sizeof key);
+    assert_int_equal(kv_write(f.kv, b, KV_SYNC, NULL), OK);
+    kv_batch_free(b);
+    reopen(&f);
+    assert_int_equal(history_list(f.h, 0, keep_time, &o, &e), ERR_CORRUPT);
+    assert_non_null(strstr(e.text, hash_to_hex(hex, tx->id.b)));
+    assert_int_equal(history_list_since(f.h, -1, keep_time, &o, NULL), ERR_CORRUPT);
+    assert_int_equal(history_get_tx(f.h, &tx->id, keep_time, &o, &found, NULL), OK);
+    assert_false(found);
+    tx_unref(tx);
+    stop(&f);
+}
+
 static void put_version(struct kv *kv, uint32_t version)
 {
     uint8_t value[4];
@@ -830,6 +858,7 @@ int main(void)
         cmocka_unit_test(strangers_that_never_confirm_are_forgotten),
         cmocka_unit_test(the_engine_of_the_product_keeps_it),
         cmocka_unit_test(damaged_rows_are_told),
+        cmocka_unit_test(a_missing_record_is_told_by_name),
         cmocka_unit_test(marks_that_could_not_be_written_are_not_shown),
         cmocka_unit_test(a_rescan_ends_where_it_was_told_to),
         cmocka_unit_test(blocks_that_wait_are_written_together_or_not_at_all),
