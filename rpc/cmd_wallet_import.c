@@ -426,6 +426,8 @@ static struct rpc_result import_multi(struct rpc_call *call, struct wallet *w)
 {
     const size_t n = json_object_array_length(call->argv[0]);
     int64_t lowest = INT64_MAX;
+    struct error e = { .code = OK };
+    struct rpc_held held;
     bool rescan;
     if (!wants_rescan(call, &rescan))
         return rpc_failed(call);
@@ -433,12 +435,17 @@ static struct rpc_result import_multi(struct rpc_call *call, struct wallet *w)
         if (!take_timestamp(call, w, json_object_array_get_idx(call->argv[0], i), &lowest))
             return rpc_failed(call);
     const int32_t from = rescan ? height_at(call->env->chain, lowest) : WALLET_NO_SCAN;
+    /* Nothing of the answer leaves before the rescan is through: it may fail. */
+    rpc_hold(call, &held);
     jw_array_open(call->out);
     for (size_t i = 0; i < n; i++)
         put_outcome(call, import_request(call, w, json_object_array_get_idx(call->argv[0], i),
                                          from));
     jw_array_close(call->out);
-    return rescan ? rpc_wallet_await_rescan(call, w) : rpc_done();
+    const struct rpc_result r = rescan ? rpc_wallet_await_rescan(call, w) : rpc_done();
+    const bool done = r.end == RPC_DONE;
+    const enum err rc = rpc_release(call, &held, done ? OK : ERR_CANCELLED, &e);
+    return done && rc ? rpc_wallet_fail(call, &e) : r;
 }
 
 static struct rpc_result cmd_importmulti(struct rpc_call *call)

@@ -92,8 +92,6 @@ struct walk {
     struct wallet *w;
     struct buf label; /* of the address */
     enum err (*fn)(struct walk *walk, const struct wallet_key *k, struct span script);
-    struct json_writer text; /* of what is answered, since a client that reads slowly must not hold
-                                the lock */
     struct wallet_key last; /* that was derived */
     bool any;
     struct sums *sums;
@@ -132,7 +130,7 @@ static enum err put_if_account(struct walk *walk, const struct wallet_key *k, st
     (void)k;
     const char *address = rpc_script_address(walk->call, script, text);
     if (address && has_account(walk))
-        jw_text(&walk->text, address);
+        jw_text(walk->call->out, address);
     return OK;
 }
 
@@ -140,17 +138,14 @@ static struct rpc_result list_addresses(struct rpc_call *call, struct wallet *w)
 {
     struct error e = { .code = OK };
     struct walk walk = { .call = call, .w = w, .fn = put_if_account };
-    struct buf list;
+    struct rpc_held held;
     if (!is_account(call, 0))
         return rpc_failed(call);
-    buf_init(&list);
-    jw_init(&walk.text, &list, NULL, NULL);
-    jw_array_open(&walk.text);
-    const enum err rc = walk_addresses(&walk, &e);
-    jw_array_close(&walk.text);
-    if (!rc)
-        jw_json(call->out, (const char *)list.data, list.len);
-    buf_clear(&list);
+    rpc_hold(call, &held);
+    jw_array_open(call->out);
+    enum err rc = walk_addresses(&walk, &e);
+    jw_array_close(call->out);
+    rc = rpc_release(call, &held, rc, &e);
     return rc ? rpc_wallet_fail(call, &e) : rpc_done();
 }
 

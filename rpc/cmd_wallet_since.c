@@ -10,41 +10,20 @@
 #include "rpc/wallet_call.h"
 #include "rpc/wallet_tx_json.h"
 
-/* A list of entries as text: nobody waits for the client under the wallet's lock. */
+/* A list of entries, which goes to memory: the wallet is locked meanwhile. */
 struct entries {
     struct rpc_call *call;
     struct wallet *w;
     bool watched;
-    struct buf text;
-    struct json_writer out;
     enum err rc;
     struct error *e;
 };
 
-static void entries_init(struct entries *l, struct rpc_call *call, struct wallet *w,
-                         struct error *e)
-{
-    *l = (struct entries){ .call = call, .w = w, .watched = rpc_bool(call, 2, false), .e = e };
-    buf_init(&l->text);
-    jw_init(&l->out, &l->text, NULL, NULL);
-    jw_array_open(&l->out);
-}
-
-static void entries_put(struct entries *l, const char *key)
-{
-    jw_array_close(&l->out);
-    jw_key(l->call->out, key);
-    jw_json(l->call->out, (const char *)l->text.data, l->text.len);
-}
-
 static void add_entry(void *ctx, const struct wallet_view *v, size_t i, const char *category,
                       bool watch)
 {
-    struct entries *l = ctx;
-    struct json_writer *out = l->call->out;
-    l->call->out = &l->out;
+    (void)ctx;
     jw_wallet_entry(v, i, category, watch, ENTRY_ALONE);
-    l->call->out = out;
 }
 
 static bool add_tx(void *ctx, const struct history_tx *t)
@@ -141,29 +120,38 @@ static enum err list_removed(struct entries *l, const struct since *s)
 
 /* --- listsinceblock ------------------------------------------------------------------------- */
 
+/* is_read: what fails after that is a matter of blocks. */
+static enum err put_lists(struct entries *l, const struct since *s, bool *is_read)
+{
+    struct json_writer *out = l->call->out;
+    jw_key(out, "transactions");
+    jw_array_open(out);
+    enum err rc = list_since(l, s);
+    jw_array_close(out);
+    *is_read = !rc;
+    if (rc || !rpc_bool(l->call, 3, true))
+        return rc;
+    jw_key(out, "removed");
+    jw_array_open(out);
+    rc = list_removed(l, s);
+    jw_array_close(out);
+    return rc;
+}
+
 static struct rpc_result answer(struct rpc_call *call, struct wallet *w, const struct since *s)
 {
+    const struct header_node *last =
+        s->best ? on_chain(s, (int64_t)s->best->height + 1 - s->target) : NULL;
     struct error e = { .code = OK };
-    struct entries listed, removed;
-    const bool with_removed = rpc_bool(call, 3, true);
-    entries_init(&listed, call, w, &e);
-    entries_init(&removed, call, w, &e);
-    enum err rc = list_since(&listed, s);
-    const bool is_read = !rc;
-    if (!rc && with_removed)
-        rc = list_removed(&removed, s);
-    if (!rc) {
-        const struct header_node *last =
-            s->best ? on_chain(s, (int64_t)s->best->height + 1 - s->target) : NULL;
-        jw_object_open(call->out);
-        entries_put(&listed, "transactions");
-        if (with_removed)
-            entries_put(&removed, "removed");
-        jw_put_hash(call->out, "lastblock", last ? last->hash.b : (const uint8_t[32]){ 0 });
-        jw_object_close(call->out);
-    }
-    buf_clear(&listed.text);
-    buf_clear(&removed.text);
+    struct entries l = { .call = call, .w = w, .watched = rpc_bool(call, 2, false), .e = &e };
+    struct rpc_held held;
+    bool is_read;
+    rpc_hold(call, &held);
+    jw_object_open(call->out);
+    enum err rc = put_lists(&l, s, &is_read);
+    jw_put_hash(call->out, "lastblock", last ? last->hash.b : (const uint8_t[32]){ 0 });
+    jw_object_close(call->out);
+    rc = rpc_release(call, &held, rc, &e);
     if (!rc)
         return rpc_done();
     if (is_read && rc == ERR_NOTFOUND)
