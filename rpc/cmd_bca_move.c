@@ -129,8 +129,8 @@ static const struct rpc_command rows[] = {
       .where = RPC_ON_WORKER,
       .flags = RPC_SECRET,
       .fn = cmd_bcaexport,
-      .help = "Moves an identity to another wallet: all that is needed to go on with it goes into a "
-              "new file, and this wallet forms no more addresses of it. Import the file once, and "
+      .help = "Moves an identity to another wallet: all that is needed to go on with it goes into "
+              "a new file, and this wallet forms no more addresses of it. Import the file once, and "
               "destroy it. After a crash or an error call it again.",
       .result = "{filename, state, unused}",
       .example = "alice alice.bca \"a passphrase\"",

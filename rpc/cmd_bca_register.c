@@ -77,7 +77,8 @@ static enum err send_registration(struct registering *g, struct error *e)
     return identity_store(wallet_keystore(g->w), &g->id, e);
 }
 
-/* Until the transaction is stored, or that of the gathering. The wallet is locked by the caller; false: call has failed. */
+/* Until the transaction is stored, or that of the gathering. The wallet is locked by the caller;
+ * false: call has failed. */
 static bool register_identity(struct registering *g)
 {
     struct error e = { .code = OK };

@@ -28,6 +28,7 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_bca_rotate_commands,
     &rpc_bca_list_commands,
     &rpc_bca_move_commands,
+    &rpc_bca_recover_commands,
     &rpc_bca_revoke_commands,
     &rpc_frozen_commands,
     &rpc_confiscation_commands,

@@ -29,6 +29,7 @@ extern const struct rpc_group rpc_bca_assign_commands;
 extern const struct rpc_group rpc_bca_rotate_commands;
 extern const struct rpc_group rpc_bca_list_commands;
 extern const struct rpc_group rpc_bca_move_commands;
+extern const struct rpc_group rpc_bca_recover_commands;
 extern const struct rpc_group rpc_bca_revoke_commands;
 extern const struct rpc_group rpc_frozen_commands;
 extern const struct rpc_group rpc_confiscation_commands;

@@ -149,6 +149,7 @@ static enum standing_state by_use(enum identity_use use, enum standing_state sta
 {
     switch (use) {
     case IDENTITY_RESTORED:
+    case IDENTITY_RECOVERED:
         return state == STANDS_LOST ? STANDS_LOST : STANDS_RESTORED;
     case IDENTITY_MOVING:
         return STANDS_MOVING;

@@ -36,6 +36,10 @@ bool identity_may_form(const struct identity *id, struct error *e)
         error_set(e, ERR_NOTFOUND, "%s was restored, and which of its modifiers were used since "
                   "the backup is unknown: register another name", id->name);
         return false;
+    case IDENTITY_RECOVERED:
+        error_set(e, ERR_NOTFOUND, "%s was recovered by the phrase, which does not tell its "
+                  "modifiers: register another name", id->name);
+        return false;
     case IDENTITY_MOVING:
         error_set(e, ERR_NOTFOUND, "%s was to move, and its file may not be whole: call bcaexport "
                   "once more", id->name);
@@ -106,7 +110,7 @@ static bool read_fields(struct reader *r, struct identity *id)
         return false;
     buf_reset(&id->tx);
     buf_put(&id->tx, tx.data, tx.len);
-    return bca_modifier_count_allowed(id->n_modifiers) && id->n_used <= id->n_modifiers;
+    return id->n_used <= id->n_modifiers;
 }
 
 enum err identity_record_read(const struct key_record *record, struct identity *out,
@@ -118,6 +122,9 @@ enum err identity_record_read(const struct key_record *record, struct identity *
         !read_fields(&r, out))
         return error_set(e, ERR_CORRUPT, "the record of an identity is damaged");
     out->use = (enum identity_use)record->flags;
+    const bool known = out->use != IDENTITY_RECOVERED;
+    if (known ? !bca_modifier_count_allowed(out->n_modifiers) : out->n_modifiers != 0)
+        return error_set(e, ERR_CORRUPT, "the record of an identity is damaged");
     return OK;
 }
 
@@ -186,7 +193,7 @@ struct key_record identity_keys_record(const struct identity *id, struct span se
                                 .secret = secret };
 }
 
-static enum err store_with_keys(struct keystore *ks, const struct identity *id,
+enum err identity_store_with_keys(struct keystore *ks, const struct identity *id,
                                 const struct identity_secrets *s, struct error *e)
 {
     uint8_t secret[IDENTITY_SECRETS_SIZE];
@@ -219,7 +226,7 @@ enum err identity_create(struct wallet *w, const char *name, unsigned n, struct 
     if (!rc) {
         BUG_ON(!identity_scripts(&s, n, id.registration, id.marker));
         memcpy(id.public_key, s.public_key, sizeof id.public_key);
-        rc = store_with_keys(wallet_keystore(w), &id, &s, e);
+        rc = identity_store_with_keys(wallet_keystore(w), &id, &s, e);
     }
     secure_wipe(&s, sizeof s);
     if (rc)
@@ -236,10 +243,23 @@ enum err identity_remove(struct keystore *ks, const struct identity *id, struct 
     return keystore_remove(ks, r, 2, e);
 }
 
+/* The seed of the modifiers is unknown. */
+static enum err check_recovered(const struct identity *id, const struct identity_secrets *s,
+                                struct error *e)
+{
+    uint8_t marker[SCRIPT_P2PKH_SIZE];
+    if (mem_equal_var(s->public_key, id->public_key, sizeof id->public_key) &&
+        identity_marker_script(s, marker) && mem_equal_var(marker, id->marker, sizeof marker))
+        return OK;
+    return error_set(e, ERR_CORRUPT, "the keys of %s are not those of its registration", id->name);
+}
+
 enum err identity_check_secrets(const struct identity *id, const struct identity_secrets *s,
                               struct error *e)
 {
     uint8_t registration[BCA_REGISTRATION_SIZE], marker[SCRIPT_P2PKH_SIZE];
+    if (id->use == IDENTITY_RECOVERED)
+        return check_recovered(id, s, e);
     if (identity_scripts(s, id->n_modifiers, registration, marker) &&
         mem_equal_var(registration, id->registration, sizeof registration) &&
         mem_equal_var(marker, id->marker, sizeof marker))
@@ -332,8 +352,19 @@ enum err identity_each_address(struct keystore *ks, identity_address_fn fn, void
 static enum err mark_restored(void *ctx, const struct identity *id, struct error *e)
 {
     struct identity marked = *id; /* the transaction stays the caller's */
-    marked.use = id->use == IDENTITY_MOVING || id->use == IDENTITY_MOVED ? IDENTITY_MOVED
-                                                                         : IDENTITY_RESTORED;
+    switch (id->use) {
+    case IDENTITY_OPEN:
+        marked.use = IDENTITY_RESTORED;
+        break;
+    case IDENTITY_MOVING:
+        marked.use = IDENTITY_MOVED;
+        break;
+    case IDENTITY_RESTORED:
+    case IDENTITY_MOVED:
+    case IDENTITY_RECOVERED:
+    case IDENTITY_USES:
+        return OK;
+    }
     return identity_store(ctx, &marked, e);
 }
 

@@ -39,6 +39,7 @@ enum identity_use {
     IDENTITY_RESTORED, /* from a backup: which modifiers were used later is unknown */
     IDENTITY_MOVING,   /* a file of it is being written (identity_move.h), or that was cut short */
     IDENTITY_MOVED,    /* another wallet goes on with it */
+    IDENTITY_RECOVERED, /* by the phrase (identity_recover.h): its modifiers are unknown */
     IDENTITY_USES
 };
 
@@ -47,7 +48,7 @@ struct identity {
     enum identity_use use;
     uint32_t number;             /* of its key in the wallet's tree, or IDENTITY_NO_NUMBER */
     uint32_t moves;              /* how often it went to another wallet */
-    uint8_t n_modifiers, n_used; /* the first n_used went into addresses */
+    uint8_t n_modifiers, n_used; /* the first n_used went into addresses; 0 when unknown */
     bool sent;                   /* there is a transaction, txid */
     bool mined;                  /* what follows txid is of a block that held it */
     uint8_t public_key[BCA_PUBLIC_KEY_SIZE];
@@ -69,8 +70,8 @@ bool identity_may_form(const struct identity *id, struct error *e);
 unsigned identity_unused(const struct identity *id); /* modifiers for further addresses */
 
 /*
- * A new one with a name and n modifiers (an allowed number), of which nothing was sent yet; it takes
- * the place of one of the same name. ERR_AUTH while locked.
+ * A new one with a name and n modifiers (an allowed number), of which nothing was sent yet; it
+ * takes the place of one of the same name. ERR_AUTH while locked.
  */
 enum err identity_create(struct wallet *w, const char *name, unsigned n, struct identity *out,
                          struct error *e) MUST_CHECK;
@@ -109,8 +110,8 @@ struct identity_form {
 };
 /*
  * Forms an address of a mined identity with its next modifier; id as stored counts it used.
- * ERR_NOTFOUND: it has no modifier for one (all are used, or it is not IDENTITY_OPEN). ERR_RANGE: no
- * address is formed in this prefix, or it would not pass verification (the text names the step).
+ * ERR_NOTFOUND: it has no modifier for one (all are used, or it is not IDENTITY_OPEN). ERR_RANGE:
+ * no address is formed in this prefix, or it would not pass verification (the text names the step).
  */
 enum err identity_new_address(struct keystore *ks, struct identity *id,
                               const struct identity_secrets *s, const struct identity_form *form,

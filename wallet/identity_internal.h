@@ -14,6 +14,9 @@ enum err identity_record_read(const struct key_record *record, struct identity *
                               struct error *e) MUST_CHECK;
 enum err identity_address_record_read(const struct key_record *record,
                                       struct identity_address *out, struct error *e) MUST_CHECK;
+/* A new one. ERR_EXISTS: another has the key. */
+enum err identity_store_with_keys(struct keystore *ks, const struct identity *id,
+                                  const struct identity_secrets *s, struct error *e) MUST_CHECK;
 /* Whether the secrets are those of the registration: ERR_CORRUPT. */
 enum err identity_check_secrets(const struct identity *id, const struct identity_secrets *s,
                                 struct error *e) MUST_CHECK;

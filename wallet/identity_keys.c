@@ -15,7 +15,7 @@
 enum { STEP_KEY };
 
 /* No account of addresses has this number. */
-enum { NUMBER_ACCOUNT = PURPOSE, SKIPPED = 100 };
+enum { NUMBER_ACCOUNT = PURPOSE, SKIPPED = 100, GAP = 3 * SKIPPED };
 
 enum err identity_take_number(struct keystore *ks, uint32_t *number, struct error *e)
 {
@@ -29,6 +29,19 @@ enum err identity_skip_numbers(struct keystore *ks, struct error *e)
     if (rc)
         return rc;
     return keystore_raise_index(ks, NUMBER_ACCOUNT, KEYSTORE_RECEIVE, next + SKIPPED, e);
+}
+
+enum err identity_last_number(struct keystore *ks, uint32_t *n, struct error *e)
+{
+    const enum err rc = keystore_peek_index(ks, NUMBER_ACCOUNT, KEYSTORE_RECEIVE, n, e);
+    if (!rc)
+        *n += GAP;
+    return rc;
+}
+
+enum err identity_number_taken(struct keystore *ks, uint32_t number, struct error *e)
+{
+    return keystore_raise_index(ks, NUMBER_ACCOUNT, KEYSTORE_RECEIVE, number + 1, e);
 }
 
 /* --- secrets -------------------------------------------------------------------------------- */
@@ -85,17 +98,23 @@ bool identity_marker(uint8_t secret[32], const uint8_t root[32], const uint8_t o
     return made;
 }
 
-bool identity_scripts(const struct identity_secrets *s, unsigned n,
-                      uint8_t registration[BCA_REGISTRATION_SIZE],
-                      uint8_t marker[SCRIPT_P2PKH_SIZE])
+bool identity_marker_script(const struct identity_secrets *s, uint8_t marker[SCRIPT_P2PKH_SIZE])
 {
-    uint8_t root[32], key[EC_PUBKEY_SIZE], hash[20];
-    modifier_root(s, n, root);
-    bca_registration_put(registration, s->public_key, root);
+    uint8_t key[EC_PUBKEY_SIZE], hash[20];
     const bool good = public_key_of(key, s->marker);
     hash160(hash, key, sizeof key);
     script_make_p2pkh(marker, hash);
     return good;
+}
+
+bool identity_scripts(const struct identity_secrets *s, unsigned n,
+                      uint8_t registration[BCA_REGISTRATION_SIZE],
+                      uint8_t marker[SCRIPT_P2PKH_SIZE])
+{
+    uint8_t root[32];
+    modifier_root(s, n, root);
+    bca_registration_put(registration, s->public_key, root);
+    return identity_marker_script(s, marker);
 }
 
 /* --- out of the wallet's seed --------------------------------------------------------------- */
@@ -106,39 +125,69 @@ static enum err hardened(struct hdkey *k, const struct hdkey *from, uint32_t ind
     return hdkey_child(k, from, HDPATH_HARDENED | index, e);
 }
 
-/* Ways through the tree of the seed; in secret memory. */
-struct way {
+struct identity_tree {
     struct keystore_seed seed;
     struct hdkey root, leaf;
 };
 
-static enum err derive(struct way *y, uint32_t coin, uint32_t number, struct error *e)
+static enum err derive_root(struct identity_tree *t, uint32_t coin, struct error *e)
 {
-    enum err rc = hdkey_master(&y->root, span_of(y->seed.seed, y->seed.seed_len), e);
+    enum err rc = hdkey_master(&t->root, span_of(t->seed.seed, t->seed.seed_len), e);
     if (!rc)
-        rc = hardened(&y->root, &y->root, PURPOSE, e);
+        rc = hardened(&t->root, &t->root, PURPOSE, e);
+    return rc ? rc : hardened(&t->root, &t->root, coin, e);
+}
+
+enum err identity_tree_open(struct identity_tree **out, struct wallet *w, struct error *e)
+{
+    struct identity_tree *t = secret_alloc(sizeof *t);
+    enum err rc = keystore_get_seed(wallet_keystore(w), &t->seed, e);
     if (!rc)
-        rc = hardened(&y->root, &y->root, coin, e);
+        rc = derive_root(t, wallet_params(w)->coin_type, e);
+    if (rc)
+        secret_free(t);
+    else
+        *out = t;
+    return rc;
+}
+
+void identity_tree_free(struct identity_tree *t)
+{
+    secret_free(t);
+}
+
+enum err identity_tree_key(struct identity_tree *t, uint32_t number, struct identity_secrets *out,
+                           struct error *e)
+{
+    enum err rc = hardened(&t->leaf, &t->root, number, e);
     if (!rc)
-        rc = hardened(&y->leaf, &y->root, number, e);
-    return rc ? rc : hardened(&y->leaf, &y->leaf, STEP_KEY, e);
+        rc = hardened(&t->leaf, &t->leaf, STEP_KEY, e);
+    if (rc)
+        return rc;
+    memcpy(out->key, t->leaf.secret, sizeof out->key);
+    memcpy(out->public_key, t->leaf.key, sizeof out->public_key);
+    return OK;
+}
+
+void identity_tree_marker(const struct identity_tree *t, const uint8_t of[32],
+                          struct identity_secrets *out)
+{
+    BUG_ON(!identity_marker(out->marker, t->root.secret, of));
 }
 
 enum err identity_secrets_make(struct wallet *w, uint32_t number, unsigned n,
                                struct identity_secrets *out, struct error *e)
 {
-    struct way *y = secret_alloc(sizeof *y);
+    struct identity_tree *t = NULL;
     uint8_t root[32];
-    enum err rc = keystore_get_seed(wallet_keystore(w), &y->seed, e);
+    enum err rc = identity_tree_open(&t, w, e);
     if (!rc)
-        rc = derive(y, wallet_params(w)->coin_type, number, e);
+        rc = identity_tree_key(t, number, out, e);
     if (!rc) {
-        memcpy(out->key, y->leaf.secret, sizeof out->key);
-        memcpy(out->public_key, y->leaf.key, sizeof out->public_key);
         rand_bytes(out->seed, sizeof out->seed);
         modifier_root(out, n, root);
-        BUG_ON(!identity_marker(out->marker, y->root.secret, root));
+        identity_tree_marker(t, root, out);
     }
-    secret_free(y);
+    identity_tree_free(t);
     return rc;
 }

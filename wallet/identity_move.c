@@ -64,6 +64,7 @@ static enum err may_move(const struct identity *id, struct error *e)
     case IDENTITY_MOVING:
         return OK;
     case IDENTITY_RESTORED:
+    case IDENTITY_RECOVERED:
         return error_set(e, ERR_RANGE, "%s was restored and forms no addresses: there is nothing "
                          "to move", id->name);
     case IDENTITY_MOVED:
@@ -77,7 +78,8 @@ static enum err may_move(const struct identity *id, struct error *e)
 static bool belongs(const struct identity *id, const struct identity_address *a)
 {
     struct bca_params p;
-    return strcmp(a->name, id->name) == 0 && bca_params_read(buf_span(&a->params), &p, NULL) == OK &&
+    return strcmp(a->name, id->name) == 0 &&
+           bca_params_read(buf_span(&a->params), &p, NULL) == OK &&
            mem_equal_var(p.public_key, id->public_key, sizeof id->public_key);
 }
 

@@ -1,6 +1,6 @@
 /*
- * Moving an identity to another wallet by a file (identity_file.h). One wallet forms addresses of it
- * at a time:
+ * Moving an identity to another wallet by a file (identity_file.h). One wallet forms addresses of
+ * it at a time:
  *
  *   1. here it is marked IDENTITY_MOVING: no address is formed any more
  *   2. the file is written, synced and read back

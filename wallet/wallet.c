@@ -100,6 +100,8 @@ static enum err make_new(struct kv *kv, const struct wallet_params *p,
         rc = keystore_set_seed(ks, &seed, e);
     if (!rc)
         rc = add_account(ks, p, &seed, e);
+    if (!rc && how->phrase)
+        rc = identity_skip_numbers(ks, e);
     keystore_close(ks);
     secure_wipe(&seed, sizeof seed);
     return rc;

@@ -4,7 +4,7 @@ import hashlib
 import os
 import stat
 
-from framework import case, check, equal, is_in, main, raises_rpc
+from framework import ADDRESS, case, check, equal, is_in, main, raises_rpc
 from identities import (PREFIX, confirmed_identity, grow, identity, result, states, tool,
                         wallet_node)
 from wallet_rpc import WalletRpc
@@ -91,6 +91,30 @@ def a_locked_wallet_moves_nothing(t):
     a.rpc.walletpassphrase("secret", 60)
     b.rpc.bcaimport(exported(t, a))
     equal(b.rpc.bcaparams(proof[0]), proof[1])
+
+
+@case()
+def the_phrase_brings_back_what_can_be_revoked(t):
+    a, b, proof = confirmed_identity(t)
+    a.rpc.bcaregister("bob", 1)
+    grow(a)
+    keys = {i["public_key"] for i in a.rpc.bcalist()["identities"]}
+    b.rpc.createwallet(wallet_name="again", phrase=a.rpc.getwalletphrase())
+    rpc = WalletRpc(b, "again")
+    t.wait_same_tip(a, b)
+    t.wait(lambda: rpc.getwalletinfo()["height"] == b.rpc.getblockcount(), what="at the tip")
+    equal(rpc.bcarecover(), ["recovered-1", "recovered-2"])
+    equal(rpc.bcarecover(), [], "all are there")
+    found = rpc.bcalist()["identities"]
+    equal({i["public_key"] for i in found}, keys)
+    equal({(i["state"], i["unused"]) for i in found}, {("restored", 0)})
+    raises_rpc(-4, lambda: rpc.bcanew("recovered-1", PREFIX), "register another name")
+    raises_rpc(-4, lambda: rpc.bcaexport("recovered-1", t.path("x")), "register another name")
+    rpc.bcarevoke("recovered-1")
+    b.rpc.generatetoaddress(1, ADDRESS)
+    t.wait_same_tip(a, b)
+    equal(result(a, proof)[:2], ("invalid", "revoked"))
+    equal(identity(a)["state"], "revoked")
 
 
 def write(t, name, content):

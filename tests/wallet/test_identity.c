@@ -1,5 +1,5 @@
-/* The store of identities: what a failed write or a power cut leaves, and that no modifier goes into
- * two addresses; the keys of an identity. */
+/* The store of identities: what a failed write or a power cut leaves, and that no modifier goes
+ * into two addresses; the keys of an identity. */
 #include <config.h>
 
 #include "wallet/identity.h"
@@ -44,6 +44,11 @@ static int teardown(void **state)
     rig_stop(&f->rig);
     free(f);
     return 0;
+}
+
+static enum err form_address(struct fixture *f, struct identity_address *a, struct error *e)
+{
+    return identity_new_address(store(f), &f->id, &f->secrets, &identity_form, a, e);
 }
 
 static struct identity loaded(struct fixture *f)
@@ -102,7 +107,7 @@ static void every_modifier_gives_one_address_that_verifies(void **state)
     identity_address_init(&a);
     identity_address_init(&again);
     for (unsigned i = 0; i < MODIFIERS; i++) {
-        assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &identity_form, &a, NULL), OK);
+        assert_int_equal(form_address(f, &a, NULL), OK);
         bca_verify(a.address, buf_span(&a.params), &policy, &v);
         assert_int_equal(v.result, BCA_VALID);
         assert_memory_equal(v.params.modifier, modifiers + BCA_MODIFIER_SIZE * i, 16);
@@ -114,7 +119,7 @@ static void every_modifier_gives_one_address_that_verifies(void **state)
         assert_int_equal(again.params.len, a.params.len);
         assert_memory_equal(again.params.data, a.params.data, a.params.len);
     }
-    assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &identity_form, &a, &e), ERR_NOTFOUND);
+    assert_int_equal(form_address(f, &a, &e), ERR_NOTFOUND);
     assert_non_null(strstr(e.text, "all 8 modifiers"));
     identity_address_clear(&a);
     identity_address_clear(&again);
@@ -132,8 +137,7 @@ static void a_duplicate_is_followed_by_two_more_of_its_modifier(void **state)
     identity_address_init(&again);
     for (unsigned i = 0; i < 3; i++)
         identity_address_init(&a[i]);
-    assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &identity_form, &a[0],
-                                          NULL), OK);
+    assert_int_equal(form_address(f, &a[0], NULL), OK);
     for (unsigned i = 1; i < 3; i++) {
         assert_int_equal(identity_collided(&a[i - 1], &a[i], NULL), OK);
         assert_int_equal(identity_store_address(store(f), &a[i], NULL), OK);
@@ -170,8 +174,8 @@ static enum err count_modifier(void *ctx, const struct identity_address *a, stru
     return OK;
 }
 
-/* What the store says after any of its writes failed or was lost: each modifier below n_used has its
- * address, no other one has. */
+/* What the store says after any of its writes failed or was lost: each modifier below n_used has
+ * its address, no other one has. */
 static unsigned assert_whole(struct fixture *f)
 {
     unsigned seen[BCA_MODIFIERS_MAX] = { 0 };
@@ -190,7 +194,8 @@ static bool form_next(struct fixture *f, bool handed_out[MODIFIERS])
     struct identity id = loaded(f);
     struct identity_address a;
     identity_address_init(&a);
-    const bool good = identity_new_address(store(f), &id, &f->secrets, &identity_form, &a, NULL) == OK;
+    const bool good =
+        identity_new_address(store(f), &id, &f->secrets, &identity_form, &a, NULL) == OK;
     if (good) {
         assert_false(handed_out[a.modifier]);
         handed_out[a.modifier] = true;
@@ -226,12 +231,14 @@ static void what_does_not_verify_uses_no_modifier(void **state)
     struct error e = { .code = OK };
     identity_address_init(&a);
     wrong.prefix = refused;
-    assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &wrong, &a, &e), ERR_RANGE);
+    assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &wrong, &a, &e),
+                     ERR_RANGE);
     wrong = identity_form;
     wrong.sec = 7;
-    assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &wrong, &a, &e), ERR_RANGE);
+    assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &wrong, &a, &e),
+                     ERR_RANGE);
     f->id.header[40] ^= 1;
-    assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &identity_form, &a, &e), ERR_RANGE);
+    assert_int_equal(form_address(f, &a, &e), ERR_RANGE);
     assert_non_null(strstr(e.text, "tx_proof"));
     assert_int_equal(a.params.len, 0);
     assert_int_equal(assert_whole(f), 0);
@@ -367,7 +374,7 @@ static void what_was_restored_forms_no_addresses(void **state)
     identity_init(&bob);
     identity_address_init(&a);
     identity_address_init(&again);
-    assert_int_equal(identity_new_address(store(f), &f->id, &f->secrets, &identity_form, &a, NULL), OK);
+    assert_int_equal(form_address(f, &a, NULL), OK);
     restore(f, dir);
     struct identity id = loaded(f);
     assert_int_equal(id.use, IDENTITY_RESTORED);

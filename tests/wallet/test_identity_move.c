@@ -1,5 +1,5 @@
-/* An identity in a file, and how it goes from one wallet to another: what a failed write or a crash at
- * any call leaves, and that one wallet at a time goes on with it. */
+/* An identity in a file, and how it goes from one wallet to another: what a failed write or a crash
+ * at any call leaves, and that one wallet at a time goes on with it. */
 #include <config.h>
 
 #include "wallet/identity_move.h"
