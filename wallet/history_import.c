@@ -5,7 +5,7 @@
 
 enum err history_import(struct history *h, const struct history_block *b, struct error *e)
 {
-    enum err rc = history_refresh(h, e);
+    enum err rc = history_sync(h, e);
     if (rc)
         return rc;
     const struct mark *best = &h->m.at.best;
@@ -60,7 +60,7 @@ enum err history_remove(struct history *h, const struct txid *id, struct error *
     struct buf value = { 0 };
     struct tx *tx = NULL;
     bool found = false;
-    enum err rc = history_refresh(h, e);
+    enum err rc = history_sync(h, e);
     if (!rc)
         rc = record_load(h, id, &value, &r, &found, e);
     if (!rc && !found)
