@@ -28,14 +28,23 @@ def caught_up(t, node, name):
 
 @case(timeout=120)
 def the_phrase_alone_brings_all_coins_back(t):
+    """Of a wallet that was encrypted, restarted, unlocked, has sent, and saw a reorganisation."""
     a = rich_node(t)
     for label in ("x", "y", ""):
         a.rpc.sendtoaddress(a.rpc.getnewaddress(label), 2)
-    mine(a)
-    a.rpc.sendtoaddress(ADDRESS, 1)
-    mine(a, 2)
     phrase = a.rpc.getwalletphrase()
     equal(len(phrase.split()), 12)
+    a.rpc.encryptwallet("words")
+    a.restart()
+    raises_rpc(-13, lambda: a.rpc.sendtoaddress(ADDRESS, 1))
+    a.rpc.walletpassphrase("words", 1000)
+    sent = a.rpc.sendtoaddress(ADDRESS, 1)
+    gone = mine(a, 2, a.rpc.getnewaddress())
+    equal(a.rpc.gettransaction(sent)["blockhash"], gone[0])
+    a.rpc.invalidateblock(gone[0])
+    equal(a.rpc.gettransaction(sent)["confirmations"], 0)
+    mine(a, 3)
+    t.wait(lambda: a.rpc.gettransaction(sent)["confirmations"] == 3)
     coins = sorted((c["txid"], c["vout"], c["amount"]) for c in a.rpc.listunspent())
     b = t.node("-connect=" + a.p2p)
     t.wait_same_tip(a, b)
