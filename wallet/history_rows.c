@@ -13,6 +13,7 @@
  *   h u32 height, u32 place id: what a block has of ours
  *   c outpoint              coin of ours that no confirmed transaction spends
  *   s outpoint              coin of ours that one spends: the same, id and i32 height of it
+ *   k ...                   not of the history: wallet/key_cache.h
  *   x outpoint              id and i32 height of a confirmed transaction that spends what an
  *                           unconfirmed one of ours claims
  *

@@ -56,8 +56,9 @@ static bool spends_watched(const struct pick *p, const struct tx *tx)
 {
     for (size_t i = 0; i < tx->n_in; i++) {
         const struct outpoint *at = &tx->in[i].prevout;
-        if (spot_find(p->h, at) ||
-            map_find(&p->picked, siphash_32(&p->key, at->txid.b), is_id, &at->txid))
+        if (spot_find(p->h, at))
+            return true;
+        if (p->picked.n && map_find(&p->picked, siphash_32(&p->key, at->txid.b), is_id, &at->txid))
             return true;
     }
     return false;
@@ -65,7 +66,12 @@ static bool spends_watched(const struct pick *p, const struct tx *tx)
 
 bool pick_tx(struct pick *p, const struct tx *tx)
 {
-    if (!history_pays_us(p->h, tx) && !spends_watched(p, tx))
+    return pick_tx_seen(p, tx, history_pays_us(p->h, tx));
+}
+
+bool pick_tx_seen(struct pick *p, const struct tx *tx, bool pays_us)
+{
+    if (!pays_us && !spends_watched(p, tx))
         return false;
     const uint64_t hash = siphash_32(&p->key, tx->id.b);
     if (!map_find(&p->picked, hash, is_id, &tx->id)) {

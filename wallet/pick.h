@@ -22,6 +22,8 @@ void pick_free(struct pick *p);           /* NULL is fine */
 enum err pick_begin(struct pick *p, struct error *e) MUST_CHECK;
 /* In the order of the block; the transaction has its id. */
 bool pick_tx(struct pick *p, const struct tx *tx);
+/* The same for whoever has looked at its outputs already. */
+bool pick_tx_seen(struct pick *p, const struct tx *tx, bool pays_us);
 /* False: the history was read anew since pick_begin, and may have had other coins before. */
 bool pick_holds(const struct pick *p);
 

@@ -281,7 +281,7 @@ enum err wallet_open_stores(struct wallet **out, struct kv *keys, struct kv *coi
     struct wallet *w = new_wallet(keys, name, p);
     enum err rc = keystore_open(&w->ks, keys, &o, e);
     if (!rc)
-        rc = wallet_load_keys(w, e);
+        rc = wallet_load_keys(w, coins, e);
     if (!rc)
         rc = history_open(&w->history, coins, w->scripts, e);
     else

@@ -103,23 +103,24 @@ static enum err feed_keep(struct wallet_feed *f, const struct tx *tx, uint32_t p
     return OK;
 }
 
-static enum err see_outputs(struct wallet *w, const struct tx *tx, bool *made, struct error *e)
+static enum err see_outputs(struct wallet *w, const struct tx *tx, struct wallet_sight *seen,
+                            struct error *e)
 {
     enum err rc = OK;
     for (size_t i = 0; !rc && i < tx->n_out; i++)
-        rc = wallet_see_script(w, tx->out[i].script, made, e);
+        rc = wallet_see_script(w, tx->out[i].script, seen, e);
     return rc;
 }
 
 static enum err take_tx(struct wallet *w, const struct tx *tx, uint32_t position, struct error *e)
 {
     struct wallet_feed *f = &w->feed;
-    bool made = false;
-    enum err rc = see_outputs(w, tx, &made, e);
-    f->again |= made && f->passed_over;
+    struct wallet_sight seen = { .made = false };
+    enum err rc = see_outputs(w, tx, &seen, e);
+    f->again |= seen.made && f->passed_over;
     if (rc)
         return rc;
-    if (pick_tx(w->pick, tx))
+    if (pick_tx_seen(w->pick, tx, seen.pays_us))
         return feed_keep(f, tx, position, e);
     f->passed_over = true;
     return OK;
@@ -233,10 +234,10 @@ static enum err import_locked(struct wallet *w, const struct tx *tx, const struc
     const struct history_block_tx one = { tx, position };
     const struct history_block block = { .hash = b->hash, .height = b->height, .time = b->time,
                                          .txs = &one, .n = 1 };
-    bool made = false;
+    struct wallet_sight seen = { .made = false };
     if (!pick_tx(w->pick, tx))
         return error_set(e, ERR_NOTFOUND, "the transaction concerns no key of the wallet");
-    enum err rc = see_outputs(w, tx, &made, e);
+    enum err rc = see_outputs(w, tx, &seen, e);
     if (!rc)
         rc = history_import(w->history, &block, e);
     if (!rc) /* what spends it may have been passed over in a block that is being told */
@@ -255,9 +256,9 @@ enum err wallet_import_tx(struct wallet *w, const struct tx *tx, const struct wa
 
 enum err wallet_mempool_add(struct wallet *w, const struct tx *tx, struct error *e)
 {
-    bool made = false;
+    struct wallet_sight seen = { .made = false };
     wallet_lock(w);
-    enum err rc = see_outputs(w, tx, &made, e);
+    enum err rc = see_outputs(w, tx, &seen, e);
     if (!rc)
         rc = history_mempool_add(w->history, tx, w->p.now(), e);
     wallet_unlock(w);

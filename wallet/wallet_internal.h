@@ -85,11 +85,16 @@ enum err wallet_open_stores(struct wallet **out, struct kv *keys, struct kv *coi
 /* Account 0 of a seed, with its secret. The caller wipes. */
 enum err wallet_account_key(struct hdkey *out, const struct wallet_params *p, struct span seed,
                             struct error *e) MUST_CHECK;
-/* Fills the table of scripts from the key store. */
-enum err wallet_load_keys(struct wallet *w, struct error *e) MUST_CHECK;
+/* Fills the table of scripts from the key store; cache: where derived keys are kept. */
+enum err wallet_load_keys(struct wallet *w, struct kv *cache, struct error *e) MUST_CHECK;
+/* What the outputs of a transaction show. */
+struct wallet_sight {
+    bool pays_us;
+    bool made; /* keys were added to the table */
+};
 /* An output script was seen in a transaction: when it is of a derived key, the table is filled
- * beyond it. made: keys were added. */
-enum err wallet_see_script(struct wallet *w, struct span script, bool *made,
+ * beyond it. */
+enum err wallet_see_script(struct wallet *w, struct span script, struct wallet_sight *seen,
                            struct error *e) MUST_CHECK;
 /* The look-ahead is longer by the reserve, in the wallet's own branches. */
 enum err wallet_fill_reserve(struct wallet *w, struct error *e) MUST_CHECK;

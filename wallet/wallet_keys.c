@@ -12,9 +12,11 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/intmath.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "script/template.h"
 #include "wallet/hdpath.h"
+#include "wallet/key_cache.h"
 #include "wallet/wallet_internal.h"
 
 /* --- the tree --- */
@@ -63,20 +65,25 @@ static bool is_own(uint32_t branch)
     return branch < WALLET_BRANCHES;
 }
 
-static enum err make_key(struct wallet *w, uint32_t branch, struct error *e)
+/* The next one of its branch. */
+static enum err add_derived(struct wallet *w, uint32_t branch, const uint8_t key[EC_PUBKEY_SIZE],
+                            struct error *e)
 {
     struct wallet_branch *b = &w->branches[branch];
-    struct hdkey child;
     struct wallet_entry entry = { .branch = branch, .index = b->n_made, .derived = true,
                                   .spendable = is_own(branch), .key_len = EC_PUBKEY_SIZE };
-    enum err rc = hdkey_child(&child, &b->key, entry.index, e);
-    if (rc)
-        return rc;
-    memcpy(entry.key, child.key, EC_PUBKEY_SIZE);
-    rc = wallet_add_key(w, &entry, e);
+    memcpy(entry.key, key, EC_PUBKEY_SIZE);
+    enum err rc = wallet_add_key(w, &entry, e);
     if (!rc)
         b->n_made++;
     return rc;
+}
+
+static enum err make_key(struct wallet *w, uint32_t branch, struct error *e)
+{
+    struct hdkey child;
+    enum err rc = hdkey_child(&child, &w->branches[branch].key, w->branches[branch].n_made, e);
+    return rc ? rc : add_derived(w, branch, child.key, e);
 }
 
 /* Keys up to the look-ahead of this next index. */
@@ -108,18 +115,20 @@ enum err wallet_fill_reserve(struct wallet *w, struct error *e)
     return rc;
 }
 
-enum err wallet_see_script(struct wallet *w, struct span script, bool *made, struct error *e)
+enum err wallet_see_script(struct wallet *w, struct span script, struct wallet_sight *seen,
+                           struct error *e)
 {
     struct owner owner;
     if (!scripts_find(w->scripts, script, &owner))
         return OK;
+    seen->pays_us = true;
     const struct wallet_entry entry = w->entries[owner.id]; /* the array may move */
     if (!entry.derived || entry.index < w->branches[entry.branch].next)
         return OK;
     struct wallet_branch *b = &w->branches[entry.branch];
     const uint32_t had = b->n_made;
     enum err rc = look_ahead(w, entry.branch, entry.index + 1, e);
-    *made |= b->n_made > had;
+    seen->made |= b->n_made > had;
     if (!rc) {
         b->next = entry.index + 1;
         b->seen = true;
@@ -251,7 +260,36 @@ enum err wallet_fill_branches(struct wallet *w, size_t from, struct error *e)
     return rc;
 }
 
-enum err wallet_load_keys(struct wallet *w, struct error *e)
+/* Keys that were derived at an earlier opening, or will be found at the next. */
+static enum err load_run(struct wallet *w, uint32_t branch, struct kv *cache, struct error *e)
+{
+    struct wallet_branch *b = &w->branches[branch];
+    const uint32_t number = b->n_made / KEY_CACHE_RUN;
+    uint8_t keys[KEY_CACHE_BYTES];
+    struct error ignored;
+    bool found;
+    enum err rc = key_cache_load(cache, &b->key, number, keys, &found, e);
+    for (size_t i = 0; !rc && i < KEY_CACHE_RUN; i++) {
+        uint8_t *key = keys + i * EC_PUBKEY_SIZE;
+        rc = found ? add_derived(w, branch, key, e) : make_key(w, branch, e);
+        if (!rc && !found)
+            memcpy(key, w->entries[w->n_entries - 1].key, EC_PUBKEY_SIZE);
+    }
+    if (!rc && !found && key_cache_store(cache, &b->key, number, keys, &ignored))
+        log_debug(LOGC_WALLET, "derived keys are not kept: %s", ignored.text);
+    return rc;
+}
+
+static enum err load_runs(struct wallet *w, uint32_t branch, struct kv *cache, struct error *e)
+{
+    const struct wallet_branch *b = &w->branches[branch];
+    enum err rc = keystore_peek_index(w->ks, b->account, b->which, &w->branches[branch].next, e);
+    while (!rc && b->n_made + KEY_CACHE_RUN <= b->next)
+        rc = load_run(w, branch, cache, e);
+    return rc;
+}
+
+enum err wallet_load_keys(struct wallet *w, struct kv *cache, struct error *e)
 {
     struct loading l = { .w = w };
     w->branches = (struct wallet_branch *)xcalloc(WALLET_BRANCHES, sizeof *w->branches);
@@ -267,6 +305,8 @@ enum err wallet_load_keys(struct wallet *w, struct error *e)
         rc = keystore_each(w->ks, KEY_RECORD_SECRET, load_key, &l, e);
     /* The last owner of a script counts: of a key that was imported too the derived one, which
      * moves the look-ahead. */
+    for (uint32_t i = 0; !rc && i < w->n_branches; i++)
+        rc = load_runs(w, i, cache, e);
     return rc ? rc : wallet_fill_branches(w, 0, e);
 }
 

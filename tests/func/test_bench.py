@@ -59,6 +59,9 @@ wallet of 1,000 coins: balance
 wallet of 1,000 coins: coins chosen for a payment, most of them needed
 wallet of 1,000 coins: memory, and time to apply
 rescan, a transaction of 2 inputs and 2 outputs of others
+wallet of 1,000 keys: opened
+  the first time, when all are derived
+rescan with 1,000 keys, to reading the same blocks from memory
 """.strip("\n").splitlines()
 
 
