@@ -98,10 +98,10 @@ static enum err make_new(struct kv *kv, const struct wallet_params *p,
         rc = encrypt_empty(ks, p, how->passphrase, e);
     if (!rc)
         rc = keystore_set_seed(ks, &seed, e);
-    if (!rc)
-        rc = add_account(ks, p, &seed, e);
     if (!rc && how->phrase)
         rc = identity_skip_numbers(ks, e);
+    if (!rc) /* last: a store without it is no wallet */
+        rc = add_account(ks, p, &seed, e);
     keystore_close(ks);
     secure_wipe(&seed, sizeof seed);
     return rc;
