@@ -4,10 +4,11 @@ cannot have it skips."""
 import contextlib
 import ctypes
 import os
+import shutil
 import subprocess
 import time
 
-from framework import Node, Rpc, Skip, wait_until
+from framework import Node, Rpc, Skip, equal, wait_until
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -36,8 +37,7 @@ class Host:
     def run(self, *line):
         done = subprocess.run(self.wrap(list(line)), capture_output=True, text=True, timeout=30,
                               check=False)
-        if done.returncode:
-            raise Skip(f"{' '.join(line)}: {done.stderr.strip()}")
+        equal(done.returncode, 0, f"{' '.join(line)}: {done.stderr.strip()}")
         return done.stdout
 
     def ip(self, *args):
@@ -72,13 +72,20 @@ def two_hosts(t):
     """Two hosts on one link, the interface eth0 of each."""
     if os.geteuid() != 0:
         raise Skip("network namespaces take root")
+    for tool in ("ip", "unshare", "nsenter"):
+        if not shutil.which(tool):
+            raise Skip("there is no program " + tool)
     made = []
     for _ in range(2):
         made.append(Host())
         t.cleanups.append(made[-1].close)
     a, b = made
-    a.ip("link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns",
-         str(b.process.pid))
+    try:
+        a.ip("link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns",
+             str(b.process.pid))
+        a.run("test", "-d", "/proc/sys/net/ipv6")
+    except AssertionError as error:
+        raise Skip(f"no link with IPv6 between two network namespaces: {error}") from None
     for host in made:
         # As quick as duplicate address detection can be: no random delay, an answer is waited for
         # for some tenths of a second, and there is no link-local address that needs it.
@@ -109,9 +116,10 @@ class HostNode(Node):
         self.netns = host
         self.rpc = HostRpc(host, self.rpc_port, self.cookie)
         self.options += [f"-bind=[::]:{self.port}", "-listen=1"]
+        self.within = []  # a program that the daemon is started by
 
     def command(self, *more):
-        return self.netns.wrap(super().command(*more))
+        return self.netns.wrap(self.within + super().command(*more))
 
 
 def host_node(t, host, *options):

@@ -110,6 +110,16 @@ def what_cannot_be_assigned_is_refused(t):
     a.ip("addr", "del", PREFIX + "1/64", "dev", "eth0")
     raises_rpc(-8, lambda: rpc.bcanew("alice"), "the interface eth0 has no")
     a.ip("addr", "add", PREFIX + "1/64", "dev", "eth0", "nodad")
+    rpc.bcaassign(address, "eth0")
+    node.stop()
+    node.within = ["setpriv", "--bounding-set=-net_admin"]
+    node.start()
+    other = rpc.bcanew("alice")["address"]
+    for call in (lambda: rpc.bcaassign(other, "eth0"), lambda: rpc.bcarotate("alice"),
+                 lambda: rpc.bcarelease(address)):
+        is_in("AmbientCapabilities", raises_rpc(-4, call, "CAP_NET_ADMIN").message)
+    equal(on_interfaces(node), {address: False}, "nothing has changed")
+    equal(rpc.bcalist()["identities"][0]["unused"], 6, "no modifier was spent on it")
     grow(node)
     block = rpc.getblockhash(rpc.getblockcount() - 1)
     rpc.invalidateblock(block)
