@@ -39,6 +39,12 @@ static enum err census_add_head(struct census *c, const struct key_record *r,
     return OK;
 }
 
+static void census_add_secret(struct census *c, const struct key_record *r)
+{
+    c->plain |= r->form == KEY_RECORD_PLAIN;
+    c->sealed |= r->form == KEY_RECORD_SEALED;
+}
+
 static enum err census_add(struct census *c, const struct key_record *r, const uint8_t magic[4],
                            struct error *e)
 {
@@ -52,11 +58,12 @@ static enum err census_add(struct census *c, const struct key_record *r, const u
     case KEY_RECORD_CIPHER:
         c->info.encrypted = true;
         return master_key_check(r, e);
+    case KEY_RECORD_IDENTITY_KEYS: /* no count: those of a registration that failed go */
+        census_add_secret(c, r);
+        return OK;
     case KEY_RECORD_SEED:
     case KEY_RECORD_SECRET:
-    case KEY_RECORD_IDENTITY_KEYS:
-        c->plain |= r->form == KEY_RECORD_PLAIN;
-        c->sealed |= r->form == KEY_RECORD_SEALED;
+        census_add_secret(c, r);
         c->info.keys++;
         return OK;
     case KEY_RECORD_PUBKEY:

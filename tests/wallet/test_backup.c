@@ -222,6 +222,89 @@ static void a_wallet_with_a_damaged_record_gives_no_backup(void **state)
     buf_clear(&value);
 }
 
+static const uint8_t identity_key[33] = { 2 }, identity_secret[96] = "SECRET keys of an identity";
+
+static void add_identity(struct fixture *f, const uint8_t (*data)[300])
+{
+    const struct key_record r[] = {
+        { .kind = KEY_RECORD_IDENTITY, .id = span_of("alice", 5),
+          .data = span_of(*data, sizeof *data) },
+        { .kind = KEY_RECORD_IDENTITY_KEYS, .form = KEY_RECORD_PLAIN,
+          .id = span_of(identity_key, sizeof identity_key),
+          .secret = span_of(identity_secret, sizeof identity_secret) },
+    };
+    assert_int_equal(keystore_replace(f->ks, r, 2, NULL), OK);
+}
+
+static enum err take_data(void *ctx, const struct key_record *r, struct error *e)
+{
+    (void)e;
+    buf_reset(ctx);
+    buf_put(ctx, r->data.data, r->data.len);
+    return OK;
+}
+
+static void identities_are_in_a_backup_as_they_were_last(void **state)
+{
+    struct fixture *f = (struct fixture *)*state;
+    static const uint8_t first[300] = { 1 }, second[300] = { 2 };
+    uint8_t secret[KEY_RECORD_SECRET_MAX];
+    struct buf data = { 0 };
+    struct kv *kv;
+    size_t len;
+    bool found;
+    add_identity(f, &first);
+    assert_int_equal(write_backup(f), OK);
+    add_identity(f, &second);
+    assert_int_equal(write_backup(f), OK);
+    struct keystore *ks = restore(f, &kv);
+    assert_int_equal(keystore_find(ks, KEY_RECORD_IDENTITY, span_of("alice", 5), take_data, &data,
+                                   &found, NULL), OK);
+    assert_true(found);
+    assert_int_equal(data.len, sizeof second);
+    assert_memory_equal(data.data, second, sizeof second);
+    assert_int_equal(keystore_open_secret(ks, KEY_RECORD_IDENTITY_KEYS,
+                                          span_of(identity_key, sizeof identity_key), secret, &len,
+                                          NULL), OK);
+    assert_int_equal(len, sizeof identity_secret);
+    assert_memory_equal(secret, identity_secret, len);
+    keystore_close(ks);
+    kv_close(kv);
+    buf_clear(&data);
+}
+
+/* One that was never registered: the backup with it may be replaced. */
+static void an_identity_that_went_makes_a_wallet_no_older(void **state)
+{
+    struct fixture *f = (struct fixture *)*state;
+    static const uint8_t data[300] = { 1 };
+    const struct key_record r[] = {
+        { .kind = KEY_RECORD_IDENTITY, .id = span_of("alice", 5) },
+        { .kind = KEY_RECORD_IDENTITY_KEYS, .id = span_of(identity_key, sizeof identity_key) },
+    };
+    bool has;
+    add_identity(f, &data);
+    assert_int_equal(write_backup(f), OK);
+    assert_int_equal(keystore_remove(f->ks, r, 2, NULL), OK);
+    assert_int_equal(keystore_has(f->ks, KEY_RECORD_IDENTITY, r[0].id, &has, NULL), OK);
+    assert_false(has);
+    assert_int_equal(write_backup(f), OK);
+}
+
+static void a_damaged_identity_gives_no_backup(void **state)
+{
+    struct fixture *f = (struct fixture *)*state;
+    static const uint8_t data[300] = { 1 };
+    struct kv_batch *b = kv_batch_new(f->kv);
+    add_identity(f, &data);
+    kv_batch_put(b, "nalice", 6, data, sizeof data);
+    assert_int_equal(kv_write(f->kv, b, KV_SYNC, NULL), OK);
+    assert_int_equal(write_backup(f), ERR_CORRUPT);
+    assert_non_null(strstr(f->e.text, "identity 616c696365"));
+    assert_false(path_exists(f->path));
+    kv_batch_free(b);
+}
+
 static void every_changed_byte_and_length_of_a_file_is_noticed(void **state)
 {
     struct fixture *f = (struct fixture *)*state;
@@ -390,6 +473,9 @@ int main(void)
         BACKUP_TEST(a_newer_backup_is_never_replaced_by_an_older_one),
         BACKUP_TEST(what_is_no_backup_of_this_wallet_is_kept),
         BACKUP_TEST(a_wallet_with_a_damaged_record_gives_no_backup),
+        BACKUP_TEST(identities_are_in_a_backup_as_they_were_last),
+        BACKUP_TEST(an_identity_that_went_makes_a_wallet_no_older),
+        BACKUP_TEST(a_damaged_identity_gives_no_backup),
         BACKUP_TEST(every_changed_byte_and_length_of_a_file_is_noticed),
         BACKUP_TEST(files_that_fit_their_checksum_and_no_wallet_are_refused),
         BACKUP_TEST(plain_and_sealed_secrets_do_not_go_together),
