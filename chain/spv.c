@@ -83,7 +83,7 @@ static void judge_maturity(const struct spv_env *env, uint32_t height, uint64_t 
                            struct spv_judgement *j)
 {
     const int64_t age = (int64_t)env->tip->height + 1 - height;
-    if (offset == 0 && age < COINBASE_MATURITY)
+    if (offset == 0 && age > 0 && age < COINBASE_MATURITY) /* above the tip nobody knows */
         spv_judge(j, SPV_INVALID, "coinbase-maturity",
                   "a coinbase of block %u cannot be spent before block %u", height,
                   height + COINBASE_MATURITY);
@@ -126,6 +126,7 @@ struct parent {
     const struct tx *tx; /* NULL: an id alone, and we do not hold it */
     struct tx *held;     /* a reference, of an id alone */
     int32_t height;      /* of its block; of the next one when it is in none */
+    bool above;          /* its block is above the tip, and its age is not known */
 };
 
 struct work {
@@ -174,6 +175,14 @@ static enum err take_held(struct work *w, struct parent *p, struct error *e)
     return rc;
 }
 
+static void place_proved(const struct work *w, struct parent *p)
+{
+    const uint32_t height = w->beef->bump[p->of->bump].height;
+    p->above = height >= (uint32_t)w->rules.height;
+    if (!p->above)
+        p->height = (int32_t)height;
+}
+
 static enum err take_parents(struct work *w, struct error *e)
 {
     const struct beef *b = w->beef;
@@ -190,7 +199,7 @@ static enum err take_parents(struct work *w, struct error *e)
         else
             p->tx = &p->of->tx;
         if (p->of->form == BEEF_PROVED)
-            p->height = (int32_t)MIN_OF(b->bump[p->of->bump].height, (uint32_t)INT32_MAX);
+            place_proved(w, p);
     }
     qsort(w->parent, b->n_txs, sizeof *w->parent, by_id);
     return rc;
@@ -255,7 +264,7 @@ static void judge_lock(struct work *w, const struct tx *tx, const char *rule)
 
 /* False: its parent is not known, which has been judged. The structure was checked but for parents
  * that are held. */
-static bool find_coin(struct work *w, const struct outpoint *o, struct coin *coin)
+static bool find_coin(struct work *w, const struct outpoint *o, struct coin *coin, bool *above)
 {
     const struct parent *p = find_parent(w, &o->txid);
     if (!p || !p->tx)
@@ -267,9 +276,10 @@ static bool find_coin(struct work *w, const struct outpoint *o, struct coin *coi
     }
     *coin = (struct coin){ .value = p->tx->out[o->index].value,
                            .height = p->height,
-                           .coinbase = tx_is_coinbase(p->tx),
-                           .confiscated = confiscation_is(p->tx),
+                           .coinbase = !p->above && tx_is_coinbase(p->tx),
+                           .confiscated = !p->above && confiscation_is(p->tx),
                            .script = p->tx->out[o->index].script };
+    *above |= p->above;
     return true;
 }
 
@@ -279,8 +289,9 @@ static void judge_coins(struct work *w, const struct tx *tx, int32_t *heights)
     struct verdict v = { .code = REJECT_NONE };
     struct coin coin;
     int64_t sum = 0, fee;
+    bool above = false;
     for (size_t i = 0; i < tx->n_in; i++) {
-        if (!find_coin(w, &tx->in[i].prevout, &coin))
+        if (!find_coin(w, &tx->in[i].prevout, &coin, &above))
             return;
         if (!check_input_coin(&w->rules, &coin, &sum, &v)) {
             judge_verdict(w, tx, &v);
@@ -290,7 +301,7 @@ static void judge_coins(struct work *w, const struct tx *tx, int32_t *heights)
     }
     if (!check_fee(sum, tx, &fee, &v))
         judge_verdict(w, tx, &v);
-    else if (w->rules.enforce_relative_lock && !relative_locks_ok(tx, heights, w->env->tip))
+    else if (w->rules.enforce_relative_lock && !above && !relative_locks_ok(tx, heights, w->env->tip))
         judge_lock(w, tx, "sequence-lock");
 }
 
@@ -362,6 +373,7 @@ static enum err run_scripts(struct work *w, const struct tx *tx, struct error *e
     const struct script_heights *h = &w->env->params->heights;
     struct sighash_cache sighash;
     struct coin coin;
+    bool above = false; /* then nothing would be run */
     enum err rc = OK;
     sighash_cache_init(&sighash, tx);
     for (size_t i = 0; i < tx->n_in && !rc && w->j->end == SPV_VALID; i++) {
@@ -369,7 +381,7 @@ static enum err run_scripts(struct work *w, const struct tx *tx, struct error *e
             rc = stopped(e);
             break;
         }
-        if (!find_coin(w, &tx->in[i].prevout, &coin))
+        if (!find_coin(w, &tx->in[i].prevout, &coin, &above))
             break;
         const struct script_input in = { .tx = tx,
                                          .index = i,

@@ -227,6 +227,10 @@ static void a_coinbase_counts_when_it_can_be_spent(void **state)
     prove_coinbase(f, TIP - 99, &b);
     judge_bump(f, &b, NULL);
     assert_end(f, SPV_VALID, "");
+    prove_coinbase(f, TIP, &b);
+    b.height = TIP + 1;
+    judge_bump(f, &b, NULL);
+    assert_end(f, SPV_UNDETERMINED, "block-unknown"); /* it may be old by then */
 }
 
 /* --- transactions that stand on proved ones --------------------------------------------------- */
@@ -339,6 +343,26 @@ static void locks_by_age_are_kept_where_they_count(void **state)
     in.sequence_gap = TX_SEQUENCE_FINAL - 2;
     judge_child(f, 0, in, aged, f->value);
     assert_end(f, SPV_VALID, "");
+}
+
+/* The age of an output in a block above the tip is not known: neither of a coinbase, nor where a
+ * sequence asks for an age. */
+static void what_comes_from_above_the_tip_has_no_age(void **state)
+{
+    struct fixture *f = *state;
+    const struct in_spec in = { .sequence_gap = TX_SEQUENCE_FINAL - 3 };
+    const struct tx_spec aged = { .version = 2 };
+    struct family b;
+    f->params.heights.csv = 0;
+    f->params.heights.genesis = f->params.heights.chronicle = 1000000;
+    for (int i = 0; i < 2; i++) {
+        begin_family(f, &b, 0);
+        b.beef.bump[0].height = i ? UINT32_MAX : TIP + 1;
+        make_child(f, &b, 0, in, aged, f->value);
+        add_child(&b);
+        assert_int_equal(judge(f, &b), OK);
+        assert_end(f, SPV_UNDETERMINED, "block-unknown");
+    }
 }
 
 static void an_output_is_spent_once(void **state)
@@ -476,6 +500,7 @@ int main(void)
         CASE(more_out_than_in_is_invalid),
         CASE(locks_in_time_are_kept),
         CASE(locks_by_age_are_kept_where_they_count),
+        CASE(what_comes_from_above_the_tip_has_no_age),
         CASE(an_output_is_spent_once),
         CASE(structure_is_judged_first),
         CASE(a_proof_of_a_beef_must_be_of_our_chain),
