@@ -18,7 +18,8 @@ struct revoking {
     struct identity id;
     struct standing standing;
     struct outpoint marker;
-    struct coin coin; /* the marker; its script is that of id */
+    int64_t value;  /* of the marker; its script is that of id */
+    int32_t height; /* of its block */
     struct tx *tx;
 };
 
@@ -37,7 +38,8 @@ static bool find_coin(struct revoking *g)
     if (asked && q->found[0]) {
         const struct span script = coin_query_script(q, 0);
         found = true;
-        g->coin = q->coins[0];
+        g->value = q->coins[0].value;
+        g->height = q->coins[0].height;
         ours = script.len == sizeof g->id.marker &&
                mem_equal_var(script.data, g->id.marker, sizeof g->id.marker);
     }
@@ -62,7 +64,7 @@ static enum err send_with(struct revoking *g, const uint8_t secret[32], struct e
     static const uint8_t nothing[] = { OP_0, OP_RETURN };
     const struct wallet_recipient to = { .script = { nothing, sizeof nothing } };
     const struct wallet_extra extra = {
-        .at = g->marker, .value = g->coin.value, .height = g->coin.height,
+        .at = g->marker, .value = g->value, .height = g->height,
         .script = span_of(g->id.marker, sizeof g->id.marker), .secret = secret };
     struct wallet_send s = rpc_wallet_send(g->call);
     int64_t fee;
