@@ -196,3 +196,9 @@ void buf_printf(struct buf *b, const char *fmt, ...)
     va_end(ap);
     b->len += (size_t)len;
 }
+
+bool buf_print(const struct buf *b)
+{
+    const bool written = !b->len || fwrite(b->data, 1, b->len, stdout) == b->len;
+    return written && fflush(stdout) == 0;
+}

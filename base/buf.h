@@ -61,6 +61,9 @@ void buf_put_hex(struct buf *b, const void *data, size_t len); /* 2 * len digits
 void buf_put_str(struct buf *b, const char *s);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* All of it to standard output, flushed; false when that fails, as on a full disk. */
+bool buf_print(const struct buf *b) __attribute__((warn_unused_result));
+
 static inline struct span buf_span(const struct buf *b) { return span_of(b->data, b->len); }
 size_t compact_size_len(uint64_t v);
 

@@ -501,7 +501,7 @@ static int run(struct cli *c, int argc, char **argv)
     if (!rc)
         put_text(c, &text);
     if (text.len) {
-        const bool good = cli_print(&text);
+        const bool good = buf_print(&text);
         buf_clear(&text);
         return printed(good, CLI_VALID);
     }

@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "base/ids.h"
 
@@ -94,16 +93,10 @@ void cli_put_address(struct cli_record *r, const char *name, const uint8_t addre
     cli_put_text(r, name, inet_ntop(AF_INET6, address, text, sizeof text));
 }
 
-bool cli_print(const struct buf *text)
-{
-    const bool written = fwrite(text->data, 1, text->len, stdout) == text->len;
-    return fflush(stdout) == 0 && written;
-}
-
 bool cli_record_print(struct cli_record *r)
 {
     buf_put_str(&r->text, r->json ? "}\n" : "\n");
-    const bool printed = cli_print(&r->text);
+    const bool printed = buf_print(&r->text);
     buf_clear(&r->text);
     return printed;
 }

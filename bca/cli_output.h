@@ -27,9 +27,7 @@ void cli_put_hash(struct cli_record *r, const char *name, const uint8_t hash[32]
 /* n hashes in internal order, one after the other. */
 void cli_put_siblings(struct cli_record *r, const char *name, const uint8_t *hashes, unsigned n);
 void cli_put_address(struct cli_record *r, const char *name, const uint8_t address[16]);
-/* To standard output, to its end; false when that fails. */
-bool cli_print(const struct buf *text);
-/* The same with a record, which is cleared. */
+/* As buf_print; the record is cleared. */
 bool cli_record_print(struct cli_record *r);
 
 #endif

@@ -24,8 +24,8 @@ static void put_help(struct buf *out, enum config_help what)
     config_help(node_options, node_options_count, what, out);
 }
 
-/* -version, -help and the like: true when one was asked for. */
-static bool print_info(const struct config *c)
+/* -version, -help and the like. */
+static enum err print_info(const struct config *c, bool *asked, struct error *e)
 {
     struct buf text;
     buf_init(&text);
@@ -37,11 +37,10 @@ static bool print_info(const struct config *c)
         put_help(&text, CONFIG_HELP_ALL);
     else if (config_bool(c, "help") || config_bool(c, "?"))
         put_help(&text, CONFIG_HELP_USER);
-    const bool asked = text.len > 0;
-    if (asked)
-        fwrite(text.data, 1, text.len, stdout);
+    *asked = text.len > 0;
+    const bool printed = buf_print(&text);
     buf_clear(&text);
-    return asked;
+    return printed ? OK : error_set(e, ERR_IO, "cannot write to standard output");
 }
 
 /* --- background --- */
@@ -205,8 +204,11 @@ int main(int argc, char **argv)
     struct error e;
     struct file lock = { .fd = -1 };
     int ready_fd = -1;
+    bool asked = false;
     enum err rc = settings_load(&s, argc, argv, &e);
-    if (rc || print_info(s.config)) {
+    if (!rc)
+        rc = print_info(s.config, &asked, &e);
+    if (rc || asked) {
         settings_clear(&s);
         return rc ? fail(&e) : 0;
     }

@@ -304,22 +304,29 @@ static enum err post(struct cli *c, const struct buf *request, const char *typed
     }
 }
 
+/* Prints and clears. What cannot be printed must not pass for done: it may have been the only copy
+ * of an answer. */
+static int print(struct buf *text)
+{
+    const bool printed = buf_print(text);
+    buf_clear(text);
+    return printed ? EXIT_SUCCESS : complain("cannot write to standard output");
+}
+
 static int show(struct json_object *reply)
 {
     struct json_object *error = member(reply, "error");
     struct buf out;
-    int status = EXIT_SUCCESS;
     buf_init(&out);
-    if (error) {
-        cli_format_error(error, &out);
-        status = cli_exit_status(error);
-    } else {
+    if (!error) {
         cli_format_result(member(reply, "result"), &out);
+        return print(&out);
     }
+    cli_format_error(error, &out);
     if (out.len > 0)
-        fwrite(out.data, 1, out.len, error ? stderr : stdout);
+        fwrite(out.data, 1, out.len, stderr);
     buf_clear(&out);
-    return status;
+    return cli_exit_status(error);
 }
 
 static int show_info(struct json_object *replies)
@@ -334,9 +341,7 @@ static int show_info(struct json_object *replies)
     struct buf out;
     buf_init(&out);
     cli_format_getinfo(r[0], r[1], r[2], &out);
-    fwrite(out.data, 1, out.len, stdout);
-    buf_clear(&out);
-    return EXIT_SUCCESS;
+    return print(&out);
 }
 
 static const char info_request[] = "[{\"method\":\"getblockchaininfo\"},{\"method\":"
@@ -369,11 +374,9 @@ static int call(struct cli *c, const char *typed_password)
 
 /* --- program -------------------------------------------------------------------------------- */
 
-static void print_help(void)
+static void put_help(struct buf *out)
 {
-    struct buf out;
-    buf_init(&out);
-    buf_put_str(&out,
+    buf_put_str(out,
                 "bsvpeer-cli " PACKAGE_VERSION "\n\n"
                 "Usage:  bsvpeer-cli [options] <command> [params]  Send a command to the node\n"
                 "        bsvpeer-cli [options] -named <command> [name=value] ...\n"
@@ -381,32 +384,18 @@ static void print_help(void)
                 "        bsvpeer-cli [options] help                List the commands\n"
                 "        bsvpeer-cli [options] help <command>      Explain a command\n"
                 "        bsvpeer-cli [options] help --json         Describe all for programs\n\n");
-    config_help(option_rows, COUNT_OF(option_rows), CONFIG_HELP_USER, &out);
-    fwrite(out.data, 1, out.len, stdout);
-    buf_clear(&out);
+    config_help(option_rows, COUNT_OF(option_rows), CONFIG_HELP_USER, out);
 }
 
-static void print_man(const struct rpc_table *t)
-{
-    struct buf out;
-    buf_init(&out);
-    cli_man(t, option_rows, COUNT_OF(option_rows), &out);
-    fwrite(out.data, 1, out.len, stdout);
-    buf_clear(&out);
-}
-
-/* -help, -version, -help-man: true when one was asked for. */
-static bool print_text(struct cli *c)
+/* -help, -version, -help-man; empty when none was asked for. */
+static void put_text(const struct cli *c, struct buf *out)
 {
     if (config_bool(c->config, "version"))
-        puts("bsvpeer-cli " PACKAGE_VERSION);
+        buf_put_str(out, "bsvpeer-cli " PACKAGE_VERSION "\n");
     else if (config_bool(c->config, "help-man"))
-        print_man(c->table);
+        cli_man(c->table, option_rows, COUNT_OF(option_rows), out);
     else if (config_bool(c->config, "help"))
-        print_help();
-    else
-        return false;
-    return true;
+        put_help(out);
 }
 
 static int run(struct cli *c, int argc, char *const *argv)
@@ -415,11 +404,15 @@ static int run(struct cli *c, int argc, char *const *argv)
     int first;
     if (config_parse_args(c->config, argc, argv, &first, &e))
         return complain(e.text);
-    if (print_text(c))
-        return EXIT_SUCCESS;
+    struct buf text;
+    buf_init(&text);
+    put_text(c, &text);
+    if (text.len)
+        return print(&text);
     if (argc == 1) {
-        print_help();
-        return complain("too few parameters (need at least command)");
+        put_help(&text);
+        return print(&text) ? EXIT_FAILURE
+                            : complain("too few parameters (need at least command)");
     }
     if (read_settings(c, &e) || choose_endpoint(c, &e))
         return complain(e.text);

@@ -133,6 +133,18 @@ def version_and_help_need_no_node(_t):
 
 
 @case()
+def output_that_cannot_be_written_is_an_error(t):
+    node = t.node()
+    endpoint = ["-datadir=" + node.directory, f"-rpcport={node.rpc_port}", "-regtest"]
+    for args in (["-help"], ["-version"], ["-help-man"], [*endpoint, "getblockcount"],
+                 [*endpoint, "-getinfo"]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([CLIENT, *args], stdout=full, stderr=subprocess.PIPE, text=True,
+                                  timeout=30, check=False)
+        equal((done.returncode, done.stderr), (1, "error: cannot write to standard output\n"), args)
+
+
+@case()
 def help_lists_categories_and_explains_commands(t):
     node = t.node()
     code, out, _ = node.cli("help")

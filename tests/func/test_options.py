@@ -179,6 +179,10 @@ def help_and_version_print_and_exit(_t):
         equal(done.returncode, 0, option)
         is_in(word, done.stdout, option)
         equal(done.stderr, "", option)
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([DAEMON, option], stdout=full, stderr=subprocess.PIPE, text=True,
+                                  timeout=10, check=False)
+        equal((done.returncode, done.stderr), (1, "Error: cannot write to standard output\n"))
 
 
 @case()
