@@ -479,12 +479,27 @@ static enum err store_formed(struct keystore *ks, const struct identity *id,
     return rc;
 }
 
+/* Who has the identity now would form the same one. */
+static enum err refuse_moved(struct keystore *ks, const char *name, struct error *e)
+{
+    struct identity id;
+    bool found;
+    identity_init(&id);
+    enum err rc = identity_load(ks, name, &id, &found, e);
+    if (!rc && found && (id.use == IDENTITY_MOVING || id.use == IDENTITY_MOVED))
+        rc = error_set(e, ERR_RANGE, "%s has moved to another wallet", name);
+    identity_clear(&id);
+    return rc;
+}
+
 enum err identity_store_address(struct keystore *ks, const struct identity_address *a,
                                 struct error *e)
 {
     struct buf data;
     const struct key_record r[] = { identity_address_record(a, &data) };
-    const enum err rc = keystore_replace(ks, r, 1, e);
+    enum err rc = refuse_moved(ks, a->name, e);
+    if (!rc)
+        rc = keystore_replace(ks, r, 1, e);
     buf_clear(&data);
     return rc;
 }

@@ -124,7 +124,8 @@ enum err identity_collided(const struct identity_address *old, struct identity_a
                            struct error *e) MUST_CHECK;
 enum err identity_address_collisions(const struct identity_address *a, unsigned *count,
                                      struct error *e) MUST_CHECK;
-/* One that was formed by identity_collided: the use of its modifier is known. */
+/* One that was formed by identity_collided: the use of its modifier is known. ERR_RANGE: the
+ * identity has moved. */
 enum err identity_store_address(struct keystore *ks, const struct identity_address *a,
                                 struct error *e) MUST_CHECK;
 /* As identity_load. */

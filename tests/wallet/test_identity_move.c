@@ -145,6 +145,29 @@ static void who_imports_goes_on_with_the_next_modifier(void **state)
     identity_address_clear(&a);
 }
 
+/* Nor one with another collision count. */
+static void no_address_is_stored_of_what_has_moved(void **state)
+{
+    struct fixture *f = *state;
+    struct identity_address a, next;
+    struct error e = { .code = OK };
+    bool found;
+    identity_address_init(&a);
+    identity_address_init(&next);
+    assert_int_equal(form_next(f->from.w, "alice", &a, NULL), OK);
+    assert_int_equal(identity_collided(&a, &next, NULL), OK);
+    assert_int_equal(export_from(f->from.w, &f->id, f->path, NULL), OK);
+    assert_int_equal(identity_store_address(wallet_keystore(f->from.w), &next, &e), ERR_RANGE);
+    assert_non_null(strstr(e.text, "moved"));
+    assert_int_equal(import_as(f->to.w, f->path, NULL, NULL), OK);
+    assert_int_equal(identity_store_address(wallet_keystore(f->to.w), &next, NULL), OK);
+    assert_int_equal(identity_load_address(wallet_keystore(f->from.w), next.address, &a, &found,
+                                           NULL), OK);
+    assert_false(found);
+    identity_address_clear(&a);
+    identity_address_clear(&next);
+}
+
 static void the_marker_is_watched_and_no_coin_to_spend(void **state)
 {
     struct fixture *f = *state;
@@ -572,6 +595,7 @@ int main(int argc, char **argv)
         return child(argv[2]);
     const struct CMUnitTest tests[] = {
         T(who_imports_goes_on_with_the_next_modifier),
+        T(no_address_is_stored_of_what_has_moved),
         T(the_marker_is_watched_and_no_coin_to_spend),
         T(it_comes_back_by_a_later_file_alone),
         T(what_was_restored_does_not_move),
