@@ -297,6 +297,14 @@ static bool enter_waiting(struct rpc_call *call, struct wallet *w, const struct 
     return false;
 }
 
+/* The wallet has not come to the block yet, and finds the transaction when it does. */
+static bool is_to_come(struct wallet *w, int32_t height)
+{
+    struct block_hash hash;
+    int32_t best;
+    return !wallet_best(w, &hash, &best, NULL) || best < height;
+}
+
 /* Mined since the sender made the BEEF. */
 static bool enter_mined(struct rpc_call *call, struct wallet *w, const struct txid *id)
 {
@@ -307,7 +315,8 @@ static bool enter_mined(struct rpc_call *call, struct wallet *w, const struct tx
         rpc_fail_error(call, &e);
     else if (!node)
         return fail_kept(call, "it is in a block that is not known");
-    return !rc && rpc_wallet_rescan(call, w, node->height, HISTORY_TO_BEST).end == RPC_DONE;
+    return !rc && (is_to_come(w, node->height) ||
+                   rpc_wallet_rescan(call, w, node->height, HISTORY_TO_BEST).end == RPC_DONE);
 }
 
 static bool enter_result(struct rpc_call *call, struct wallet *w, const struct tx_submission *s,
@@ -375,7 +384,8 @@ static bool enter_proved(struct rpc_call *call, struct wallet *w, const struct r
     const bool there = bump_find(&b->beef.bump[subject->bump], &subject->tx.id, &offset);
     if (!there || offset > UINT32_MAX)
         return fail_kept(call, "its place in the block is out of range");
-    if (!wallet_import_tx(w, &subject->tx, &block, (uint32_t)offset, &e))
+    const enum err rc = wallet_import_tx(w, &subject->tx, &block, (uint32_t)offset, &e);
+    if (!rc || (rc == ERR_BUSY && is_to_come(w, node->height)))
         return true;
     rpc_wallet_fail(call, &e);
     return false;

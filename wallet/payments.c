@@ -196,6 +196,8 @@ static enum err store_received(struct wallet *w, const struct payment *p, const 
                                   .birth = w->birth, .id = id, .data = data };
     if (!rc)
         rc = keystore_add(w->ks, r, n, e);
+    /* A block that is being told was not looked through for these keys. */
+    w->feed.again |= w->feed.open && w->feed.passed_over;
     for (size_t i = 0; i < p->n && !rc; i++)
         rc = add_key(w, d[i].key, e);
     return rc ? rc : history_owners_changed(w->history, e);

@@ -292,6 +292,24 @@ static void a_payment_in_a_block_that_was_told_before_is_taken(void **state)
     stop(&t);
 }
 
+/* A block is being told, and the payment in it was passed over, when the key comes. */
+static void a_block_that_is_being_told_is_told_again(void **state)
+{
+    (void)state;
+    struct two t = start();
+    const int32_t height = t.payee.height + 1;
+    const struct wallet_block b = { .hash = rig_hash(&t.payee, height),
+                                    .prev = rig_hash(&t.payee, height - 1),
+                                    .height = height, .time = 5 };
+    assert_int_equal(wallet_block_begin(t.payee.w, &b, NULL), OK);
+    assert_int_equal(wallet_block_tx(t.payee.w, t.sent.tx, 0, NULL), OK);
+    assert_int_equal(accept(&t), OK);
+    assert_int_equal(wallet_block_end(t.payee.w, NULL), ERR_BUSY);
+    next_block(&t.payee, &t.sent.tx, 1);
+    assert_int_equal(trusted(&t.payee), SUM);
+    stop(&t);
+}
+
 int main(void)
 {
     ec_init();
@@ -306,6 +324,7 @@ int main(void)
         cmocka_unit_test(a_locked_wallet_has_no_payments),
         cmocka_unit_test(what_cannot_be_paid_leaves_no_trace),
         cmocka_unit_test(a_payment_in_a_block_that_was_told_before_is_taken),
+        cmocka_unit_test(a_block_that_is_being_told_is_told_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
