@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Runs the functional tests: every test_*.py here, two files at a time.
+"""Runs the functional tests: every test_*.py here, two files at a time for each core, since they
+wait more than they work; the longest files first, so that none is left alone at the end.
 
 usage: run.py [--build DIR] [--long] [--jobs N] [--totals FILE] [FILE or part of its name]...
 
@@ -40,11 +41,12 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build")
     parser.add_argument("--long", action="store_true")
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1))
     parser.add_argument("--timeout", type=float)
     parser.add_argument("--totals")
     parser.add_argument("--label", default="functional tests")
     parser.add_argument("--files", nargs="+", help="these instead of the test_*.py here")
+    parser.add_argument("--also", nargs="+", default=[], help="these too")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
 
@@ -53,10 +55,11 @@ def main():
         environment["BSVPEER_BUILD"] = os.path.abspath(arguments.build)
     if arguments.long:
         environment["BSVPEER_LONG"] = "1"
-    timeout = arguments.timeout or (7200 if environment.get("BSVPEER_LONG") == "1" else 420)
+    timeout = arguments.timeout or (7200 if environment.get("BSVPEER_LONG") == "1" else 900)
     files = arguments.files or sorted(glob.glob(os.path.join(HERE, "test_*.py")))
     if arguments.names:
         files = [f for f in files if any(n in os.path.basename(f) for n in arguments.names)]
+    files = sorted(map(os.path.abspath, files + arguments.also), key=os.path.getsize, reverse=True)
 
     counts = {"PASSED": 0, "FAILED": 0, "SKIPPED": 0}
     failed_names = []
