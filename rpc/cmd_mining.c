@@ -160,14 +160,13 @@ static struct rpc_result generate_to_wallet(struct rpc_call *call, struct wallet
 {
     const int64_t n = rpc_int(call, 0, 0), tries = rpc_int(call, 1, DEFAULT_TRIES);
     struct error e = { .code = OK };
-    uint8_t hash[20], script[SCRIPT_P2PKH_SIZE];
+    uint8_t script[SCRIPT_P2PKH_SIZE];
     struct wallet_key key;
     if (!may_generate(call, n, tries))
         return rpc_failed(call);
     if (wallet_new_key(w, KEYSTORE_RECEIVE, span_of(NULL, 0), &key, &e))
         return rpc_wallet_fail(call, &e);
-    hash160(hash, key.key, key.key_len);
-    script_make_p2pkh(script, hash);
+    script_make_for_key(script, span_of(key.key, key.key_len));
     return generate(call, n, (uint64_t)tries, span_of(script, sizeof script));
 }
 

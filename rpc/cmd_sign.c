@@ -286,14 +286,13 @@ static bool add_own_key(struct own_keys *o, struct span script)
 static bool add_own_keys(struct own_keys *o, struct span script)
 {
     struct script_match m;
-    uint8_t hash[20], one[SCRIPT_P2PKH_SIZE];
+    uint8_t one[SCRIPT_P2PKH_SIZE];
     bool good = true;
     script_classify(script, SCRIPT_ERA_ORIGINAL, &m);
     if (m.type != SCRIPT_TYPE_MULTISIG)
         return add_own_key(o, script);
     for (unsigned i = 0; i < m.n_keys && good; i++) {
-        hash160(hash, m.data[i].data, m.data[i].len);
-        script_make_p2pkh(one, hash);
+        script_make_for_key(one, m.data[i]);
         good = add_own_key(o, span_of(one, sizeof one));
     }
     return good;

@@ -54,19 +54,12 @@ static bool watch_script(struct rpc_call *call, struct wallet *w, struct span sc
                          &e);
 }
 
-static void key_script(uint8_t out[SCRIPT_P2PKH_SIZE], struct span key)
-{
-    uint8_t hash[20];
-    hash160(hash, key.data, key.len);
-    script_make_p2pkh(out, hash);
-}
-
 static bool watch_key(struct rpc_call *call, struct wallet *w, struct span key, struct span label,
                       int32_t from)
 {
     struct error e = { .code = OK };
     uint8_t script[SCRIPT_P2PKH_SIZE];
-    key_script(script, key);
+    script_make_for_key(script, key);
     const struct span s = span_of(script, sizeof script);
     return is_not_ours(call, w, s) &&
            answer_import(call, w, wallet_import_pubkey(w, key, label, from, &e), s, label, &e);
@@ -252,7 +245,7 @@ static bool pays_key(struct span script, struct span key)
 {
     uint8_t hashed[SCRIPT_P2PKH_SIZE];
     struct buf plain;
-    key_script(hashed, key);
+    script_make_for_key(hashed, key);
     buf_init(&plain);
     script_put_data(&plain, key.data, key.len);
     script_put_op(&plain, OP_CHECKSIG);
@@ -280,7 +273,7 @@ static bool import_secret(struct rpc_call *call, struct wallet *w, const struct 
     const size_t len = ec_pubkey_create(key, k->secret, k->compressed);
     if (!belongs(call, r, span_of(key, len)))
         return false;
-    key_script(script, span_of(key, len));
+    script_make_for_key(script, span_of(key, len));
     const enum err rc = wallet_import_secret(w, k->secret, k->compressed, r->label,
                                              r->from, &e);
     return answer_import(call, w, rc, span_of(script, sizeof script), r->label, &e);

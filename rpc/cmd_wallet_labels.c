@@ -185,14 +185,13 @@ static bool search_outputs(void *ctx, const struct history_tx *t)
 /* The last key with the label unless it was paid already: then the next key of the wallet. */
 static enum err current_key(struct walk *walk, struct wallet_key *out, struct error *e)
 {
-    uint8_t script[SCRIPT_P2PKH_SIZE], hash[20];
+    uint8_t script[SCRIPT_P2PKH_SIZE];
     struct search s = { .script = span_of(script, sizeof script), .found = true };
     enum err rc = walk_addresses(walk, e);
     if (!rc && walk->any) {
         *out = walk->last;
         s.found = false;
-        hash160(hash, out->key, out->key_len);
-        script_make_p2pkh(script, hash);
+        script_make_for_key(script, span_of(out->key, out->key_len));
         rc = history_list(wallet_history(walk->w), 0, search_outputs, &s, e);
     }
     return rc || !s.found ? rc : wallet_new_key(walk->w, KEYSTORE_RECEIVE,

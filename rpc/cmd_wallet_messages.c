@@ -95,9 +95,8 @@ static bool key_of_address(struct rpc_call *call, struct wallet *w, size_t i,
 static bool find_public(struct wallet *w, const uint8_t pub[EC_PUBKEY_SIZE],
                         struct wallet_key *key)
 {
-    uint8_t hash[20], script[SCRIPT_P2PKH_SIZE];
-    hash160(hash, pub, EC_PUBKEY_SIZE);
-    script_make_p2pkh(script, hash);
+    uint8_t script[SCRIPT_P2PKH_SIZE];
+    script_make_for_key(script, span_of(pub, EC_PUBKEY_SIZE));
     return wallet_find_key(w, span_of(script, sizeof script), key) && key->spendable;
 }
 

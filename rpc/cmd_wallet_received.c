@@ -38,14 +38,12 @@ struct received {
 static bool address_script(struct span script, uint8_t out[SCRIPT_P2PKH_SIZE], size_t *len)
 {
     struct script_match m;
-    uint8_t hash[20];
     *len = SCRIPT_P2PKH_SIZE;
     script_classify(script, SCRIPT_ERA_ORIGINAL, &m);
     if (m.type == SCRIPT_TYPE_PUBKEYHASH) {
         script_make_p2pkh(out, m.data[0].data);
     } else if (m.type == SCRIPT_TYPE_PUBKEY) {
-        hash160(hash, m.data[0].data, m.data[0].len);
-        script_make_p2pkh(out, hash);
+        script_make_for_key(out, m.data[0]);
     } else if (m.type == SCRIPT_TYPE_SCRIPTHASH) {
         script_make_p2sh(out, m.data[0].data);
         *len = SCRIPT_P2SH_SIZE;

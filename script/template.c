@@ -1,5 +1,6 @@
 #include "script/template.h"
 
+#include "base/hash.h"
 #include "base/intmath.h"
 #include "script/iter.h"
 
@@ -148,6 +149,13 @@ void script_make_p2pkh(uint8_t out[SCRIPT_P2PKH_SIZE], const uint8_t hash[20])
     memcpy(out + 3, hash, 20);
     out[23] = OP_EQUALVERIFY;
     out[24] = OP_CHECKSIG;
+}
+
+void script_make_for_key(uint8_t out[SCRIPT_P2PKH_SIZE], struct span key)
+{
+    uint8_t hash[20];
+    hash160(hash, key.data, key.len);
+    script_make_p2pkh(out, hash);
 }
 
 void script_make_p2sh(uint8_t out[SCRIPT_P2SH_SIZE], const uint8_t hash[20])

@@ -277,6 +277,8 @@ enum err backup_write(struct kv *kv, const uint8_t magic[4], const char *path,
     buf_init_secret(&file);
     enum err rc = encode(kv, magic, &file, &written, e);
     if (!rc)
+        rc = backup_check(buf_span(&file), magic, NULL, e); /* what could not be read is no backup */
+    if (!rc)
         rc = may_replace(path, magic, &written, e);
     if (!rc)
         rc = file_replace_checked(path, file.data, file.len, e);

@@ -100,10 +100,9 @@ bool identity_marker(uint8_t secret[32], const uint8_t root[32], const uint8_t o
 
 bool identity_marker_script(const struct identity_secrets *s, uint8_t marker[SCRIPT_P2PKH_SIZE])
 {
-    uint8_t key[EC_PUBKEY_SIZE], hash[20];
+    uint8_t key[EC_PUBKEY_SIZE];
     const bool good = public_key_of(key, s->marker);
-    hash160(hash, key, sizeof key);
-    script_make_p2pkh(marker, hash);
+    script_make_for_key(marker, span_of(key, sizeof key));
     return good;
 }
 

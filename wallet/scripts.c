@@ -120,9 +120,8 @@ bool scripts_add(struct scripts *s, struct span script, struct owner owner)
 
 bool scripts_add_key(struct scripts *s, struct span key, struct owner owner)
 {
-    uint8_t hash[20], pay_hash[SCRIPT_P2PKH_SIZE];
-    hash160(hash, key.data, key.len);
-    script_make_p2pkh(pay_hash, hash);
+    uint8_t pay_hash[SCRIPT_P2PKH_SIZE];
+    script_make_for_key(pay_hash, key);
     if (!scripts_add(s, span_of(pay_hash, sizeof pay_hash), owner))
         return false;
     struct buf pay_key = { 0 };
@@ -131,18 +130,6 @@ bool scripts_add_key(struct scripts *s, struct span key, struct owner owner)
     const bool ok = scripts_add(s, buf_span(&pay_key), owner);
     buf_clear(&pay_key);
     return ok;
-}
-
-bool scripts_remove(struct scripts *s, struct span script)
-{
-    struct entry *entry =
-        (struct entry *)map_remove(&s->map, hash_of(s, script), is_script, &script);
-    if (!entry)
-        return false;
-    s->n_of_length[class_of(script.len)]--;
-    s->entry_bytes -= entry_cost(script.len);
-    free(entry);
-    return true;
 }
 
 bool scripts_find(const struct scripts *s, struct span script, struct owner *owner)

@@ -35,8 +35,6 @@ void scripts_free(struct scripts *s); /* NULL is fine */
 bool scripts_add(struct scripts *s, struct span script, struct owner owner);
 /* Both forms that pay this public key (33 or 65 bytes): its hash and itself. */
 bool scripts_add_key(struct scripts *s, struct span key, struct owner owner);
-/* False when it was not there. */
-bool scripts_remove(struct scripts *s, struct span script);
 bool scripts_find(const struct scripts *s, struct span script, struct owner *owner);
 
 size_t scripts_count(const struct scripts *s);

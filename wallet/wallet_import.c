@@ -62,7 +62,7 @@ static enum err import_key(struct wallet *w, const struct wallet_entry *entry,
                            struct error *e)
 {
     uint8_t script[SCRIPT_P2PKH_SIZE];
-    wallet_key_script(script, r->id);
+    script_make_for_key(script, r->id);
     wallet_lock(w);
     enum err rc = store_imported(w, r, span_of(script, sizeof script), label, scan_from, e);
     if (!rc)

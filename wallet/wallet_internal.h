@@ -101,7 +101,6 @@ enum err wallet_fill_reserve(struct wallet *w, struct error *e) MUST_CHECK;
 /* What was seen is on disk: no such key is given out. */
 enum err wallet_store_seen(struct wallet *w, struct error *e) MUST_CHECK;
 bool wallet_find_key_locked(const struct wallet *w, struct span script, struct wallet_key *out);
-void wallet_key_script(uint8_t out[SCRIPT_P2PKH_SIZE], struct span key);
 
 /* What is imported, into the table. */
 enum err wallet_add_key(struct wallet *w, const struct wallet_entry *entry,

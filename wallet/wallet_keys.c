@@ -320,13 +320,6 @@ int64_t wallet_birth(struct wallet *w)
 
 /* --- addresses --- */
 
-void wallet_key_script(uint8_t out[SCRIPT_P2PKH_SIZE], struct span key)
-{
-    uint8_t hash[20];
-    hash160(hash, key.data, key.len);
-    script_make_p2pkh(out, hash);
-}
-
 static void describe(struct wallet_key *out, const struct wallet_entry *entry)
 {
     *out = (struct wallet_key){ .key_len = entry->key_len,
@@ -368,7 +361,7 @@ void wallet_each_address(struct wallet *w, wallet_address_fn fn, void *ctx)
         const struct wallet_entry *entry = &w->entries[i];
         if (!is_given_out(w, entry))
             continue;
-        wallet_key_script(script, span_of(entry->key, entry->key_len));
+        script_make_for_key(script, span_of(entry->key, entry->key_len));
         fn(ctx, span_of(script, sizeof script), !entry->spendable);
     }
     wallet_unlock(w);
@@ -397,7 +390,7 @@ static enum err tell_key(const struct each *all, size_t i, struct error *e)
     if (!entry->key_len ||
         (entry->derived && entry->index >= all->w->branches[entry->branch].next))
         return OK;
-    wallet_key_script(script, span_of(entry->key, entry->key_len));
+    script_make_for_key(script, span_of(entry->key, entry->key_len));
     if (!scripts_find(all->w->scripts, span_of(script, sizeof script), &owner) || owner.id != i)
         return OK; /* it is there once more, with a later entry */
     describe(&k, entry);
@@ -454,7 +447,7 @@ enum err wallet_new_key(struct wallet *w, enum keystore_branch branch, struct sp
     wallet_lock(w);
     enum err rc = new_key_locked(w, branch, out, e);
     if (!rc && label.len) {
-        wallet_key_script(script, span_of(out->key, out->key_len));
+        script_make_for_key(script, span_of(out->key, out->key_len));
         rc = keystore_set_label(w->ks, span_of(script, sizeof script), label, e);
     }
     wallet_unlock(w);

@@ -416,7 +416,6 @@ static enum err set_outputs(struct sending *g, struct error *e)
 static enum err set_change(struct sending *g, struct txbuild_output *change, struct error *e)
 {
     struct wallet_key key;
-    uint8_t hash[20];
     *change = (struct txbuild_output){ .value = g->chosen.change };
     change->script = g->s->change;
     if (!change->value || change->script.len)
@@ -424,8 +423,7 @@ static enum err set_change(struct sending *g, struct txbuild_output *change, str
     enum err rc = wallet_new_key(g->w, KEYSTORE_CHANGE, span_of(NULL, 0), &key, e);
     if (rc)
         return rc;
-    hash160(hash, key.key, key.key_len);
-    script_make_p2pkh(g->change_script, hash);
+    script_make_for_key(g->change_script, span_of(key.key, key.key_len));
     change->script = span_of(g->change_script, SCRIPT_P2PKH_SIZE);
     return OK;
 }
