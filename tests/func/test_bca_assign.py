@@ -256,22 +256,52 @@ def what_rotation_cannot_do_is_said(t):
     is_in("unused modifiers are left", node.log())
 
 
-@case(timeout=120, long_only=True)
-def a_crash_at_any_write_of_a_rotation_leaves_one_address_in_use(t):
+def crash_at(node, setting, act):
+    """Starts it anew so that it ends at a write of the list, acts, and starts it as it was left;
+    True: it ended."""
     if not os.path.exists(FAULT):
         raise Skip("no " + FAULT)
+    crashed = False
+    node.stop()
+    node.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": setting,
+                    "BSVPEER_FAULT_PATH": "assigned.dat"})
+    try:
+        act()
+    except (OSError, http.client.HTTPException):
+        crashed = True
+    node.kill()
+    node.start()
+    return crashed
+
+
+@case(timeout=120)
+def a_crash_at_any_write_of_an_assignment_is_gone_on_with(t):
+    a, b, node = registered(t, 32)
+    crashes = 0
+    for n in range(1, 4):
+        taken = node.rpc.bcanew("alice", PREFIX)["address"]
+        b.ip("addr", "add", taken + "/128", "dev", "eth0", "nodad")
+        crashed = crash_at(node, f"fdatasync:{n}:exit",
+                           lambda: node.rpc.bcaassign(taken, "eth0"))
+        crashes += crashed
+        if n > 1 or not crashed:  # it is on the list, be it as the address that is taken
+            t.wait(lambda: taken not in on_interfaces(node) and on_interfaces(node), what="another")
+        check(taken not in a.addresses("eth0"), "of the other host")
+        for address in on_interfaces(node):
+            t.wait(lambda x=address: x in a.addresses("eth0"), what="it")
+            equal((listed(node, address)["collision_count"], on_interfaces(node)[address]),
+                  (1, False))
+            equal(node.rpc.bcaverify(address, node.rpc.bcaparams(address))["result"], "valid")
+            node.rpc.bcarelease(address)
+    equal(crashes, 2, "the list is written when it begins and for the next address")
+
+
+@case(timeout=120, long_only=True)
+def a_crash_at_any_write_of_a_rotation_leaves_one_address_in_use(t):
     a, _, node = registered(t, 32)
     old, crashes = assigned(node), 0
-    for n in range(1, 9):
-        node.stop()
-        node.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": f"fdatasync:{n}:exit",
-                        "BSVPEER_FAULT_PATH": "assigned.dat"})
-        try:
-            node.rpc.bcarotate("alice")
-        except (OSError, http.client.HTTPException):
-            crashes += 1
-        node.kill()
-        node.start()
+    for n in range(1, 6):
+        crashes += crash_at(node, f"fdatasync:{n}:exit", lambda: node.rpc.bcarotate("alice"))
         t.wait(lambda: [r for _, r in on_interfaces(node).items()].count(False) == 1,
                what=f"one in use after crash {n}")
         used = next(x for x, retired in on_interfaces(node).items() if not retired)
