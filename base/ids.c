@@ -35,3 +35,10 @@ bool outpoint_is_null(const struct outpoint *o)
 {
     return o->index == UINT32_MAX && hash_is_zero(o->txid.b);
 }
+
+int outpoint_order(const void *a, const void *b)
+{
+    const struct outpoint *x = (const struct outpoint *)a, *y = (const struct outpoint *)b;
+    const int order = memcmp(x->txid.b, y->txid.b, sizeof x->txid.b);
+    return order ? order : (x->index > y->index) - (x->index < y->index);
+}

@@ -40,5 +40,7 @@ static inline bool outpoint_equal(const struct outpoint *a, const struct outpoin
 bool hash_is_zero(const uint8_t hash[32]);
 /* Zero txid and index ffffffff: the input of a coinbase. */
 bool outpoint_is_null(const struct outpoint *o);
+/* For qsort and bsearch of outpoints. */
+int outpoint_order(const void *a, const void *b);
 
 #endif

@@ -38,14 +38,9 @@ void block_rules_init(struct block_rules *r, const struct chain_params *p,
 
 /* --- transactions alone --- */
 
-static int compare_outpoints(const void *a, const void *b)
+static int order_of_pointed(const void *a, const void *b)
 {
-    const struct outpoint *x = *(const struct outpoint *const *)a,
-                          *y = *(const struct outpoint *const *)b;
-    const int by_id = memcmp(x->txid.b, y->txid.b, sizeof(x->txid.b));
-    if (by_id != 0)
-        return by_id;
-    return x->index < y->index ? -1 : x->index > y->index;
+    return outpoint_order(*(const struct outpoint *const *)a, *(const struct outpoint *const *)b);
 }
 
 static bool has_duplicates_pairwise(const struct tx *tx)
@@ -66,7 +61,7 @@ bool tx_has_duplicate_inputs(const struct tx *tx)
         return false; /* connecting finds the second spend missing all the same */
     for (size_t i = 0; i < tx->n_in; i++)
         sorted[i] = &tx->in[i].prevout;
-    qsort(sorted, tx->n_in, sizeof(*sorted), compare_outpoints);
+    qsort(sorted, tx->n_in, sizeof(*sorted), order_of_pointed);
     bool duplicate = false;
     for (size_t i = 1; i < tx->n_in && !duplicate; i++)
         duplicate = outpoint_equal(sorted[i - 1], sorted[i]);

@@ -28,13 +28,6 @@ struct slice {
     struct error error;
 };
 
-static int compare_outpoints(const void *a, const void *b)
-{
-    const struct outpoint *x = a, *y = b;
-    int order = memcmp(x->txid.b, y->txid.b, 32);
-    return order ? order : (x->index > y->index) - (x->index < y->index);
-}
-
 /* Lists the outpoints to look up, sorted, each once. */
 static enum err collect(struct coins *c, const struct outpoint *outpoints, size_t n,
                         struct outpoint **out, size_t *n_out, struct error *e)
@@ -58,7 +51,7 @@ static enum err collect(struct coins *c, const struct outpoint *outpoints, size_
         (*out)[count++] = outpoints[i];
     }
     if (count)
-        qsort(*out, count, sizeof(**out), compare_outpoints);
+        qsort(*out, count, sizeof(**out), outpoint_order);
     size_t kept = 0;
     for (size_t i = 0; i < count; i++)
         if (i == 0 || !outpoint_equal(&(*out)[i], &(*out)[kept - 1]))

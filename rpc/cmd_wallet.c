@@ -327,8 +327,8 @@ static const struct rpc_command rows[] = {
       .category = "wallet",
       .where = RPC_ON_WAITER,
       .fn = cmd_rescanblockchain,
-      .help = "Goes through the blocks once more for transactions of the wallet. getwalletinfo tells "
-              "how far it is.",
+      .help = "Goes through the blocks once more for transactions of the wallet. getwalletinfo "
+              "tells how far it is.",
       .result = "{start_height, stop_height}",
       .example = "100",
       .params = { { "start_height", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,

@@ -89,12 +89,6 @@ static void add_payment(struct tally *t, const struct history_tx *tx, int64_t va
     t->ids[t->n_ids++] = tx->tx->id;
 }
 
-static bool is_change(struct wallet *w, struct span script)
-{
-    struct wallet_key k;
-    return wallet_find_key(w, script, &k) && k.derived && k.branch == KEYSTORE_CHANGE;
-}
-
 static bool see_tx(void *ctx, const struct history_tx *t)
 {
     struct received *r = ctx;
@@ -104,7 +98,7 @@ static bool see_tx(void *ctx, const struct history_tx *t)
         const struct tx_out *o = &t->tx->out[i];
         struct owner owner;
         if (!scripts_find(wallet_scripts(r->w), o->script, &owner) ||
-            (!r->change && is_change(r->w, o->script)))
+            (!r->change && wallet_is_change(r->w, o->script)))
             continue;
         const bool watch = owner.kind == OWNER_WATCH;
         struct tally *tally = watch && !r->watched ? NULL : find_tally(r, o->script, watch);

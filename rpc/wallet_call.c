@@ -371,7 +371,8 @@ struct rpc_result rpc_wallet_rescan(struct rpc_call *call, struct wallet *w, int
                                     int32_t last)
 {
     const struct rpc_wallet_service *s = call->env->wallets;
-    const struct header_node *gone = s->pruned ? first_pruned(call->env->chain, height, last) : NULL;
+    const struct header_node *gone =
+        s->pruned ? first_pruned(call->env->chain, height, last) : NULL;
     struct error e = { .code = OK };
     if (gone)
         return rpc_fail(call, RPC_MISC_ERROR,

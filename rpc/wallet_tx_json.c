@@ -48,12 +48,6 @@ enum err wallet_view_init(struct wallet_view *v, struct rpc_call *call, struct w
     return rc;
 }
 
-static bool is_change(const struct wallet_view *v, struct span script)
-{
-    struct wallet_key k;
-    return wallet_find_key(v->w, script, &k) && k.derived && k.branch == KEYSTORE_CHANGE;
-}
-
 /* --- members that all entries of a transaction have ------------------------------------------ */
 
 static void put_note(struct json_writer *out, const char *name, struct span text)
@@ -147,10 +141,10 @@ void wallet_view_each(const struct wallet_view *v, wallet_entry_fn fn, void *ctx
     const struct tx *tx = v->t->tx;
     bool watch = false;
     for (size_t i = 0; v->debit > 0 && i < tx->n_out; i++)
-        if (!is_change(v, tx->out[i].script))
+        if (!wallet_is_change(v->w, tx->out[i].script))
             fn(ctx, v, i, "send", false);
     for (size_t i = 0; i < tx->n_out; i++)
         if (is_ours(v, tx->out[i].script, &watch) &&
-            !(v->debit > 0 && is_change(v, tx->out[i].script)))
+            !(v->debit > 0 && wallet_is_change(v->w, tx->out[i].script)))
             fn(ctx, v, i, received_as(v->t), watch);
 }

@@ -1,7 +1,7 @@
 /*
  * An operation changes the memory as it goes and gathers the rows; history_finish writes them.
- * Blocks that are told one after another may share a write. Reading the memory anew after a failure is slow and rare, and there is nothing to get
- * wrong in it: opening does the same.
+ * Blocks that are told one after another may share a write. Reading the memory anew after a failure
+ * is slow and rare, and there is nothing to get wrong in it: opening does the same.
  */
 #include <config.h>
 

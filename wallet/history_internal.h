@@ -1,8 +1,8 @@
 /*
  * What the files of the history share. history.c has opening and operations, history_blocks.c
- * blocks, history_pending.c unconfirmed transactions, history_state.c the memory, history_rows.c the
- * rows, history_write.c how they get to the store, history_walk.c how they come back,
- * history_query.c the answers.
+ * blocks, history_pending.c unconfirmed transactions, history_import.c those that come with a
+ * proof, history_state.c the memory, history_rows.c the rows, history_write.c how they get to the
+ * store, history_walk.c how they come back, history_query.c the answers.
  *
  * A spot is an outpoint that matters: a coin of ours is there, or an unconfirmed transaction of
  * ours claims it. So one lookup for each input of a block finds all that concerns us.
@@ -218,8 +218,8 @@ enum err rows_write(struct history *h, struct error *e);
 
 /* --- operations --- */
 
-/* Memory that could not be read anew after a failed write is now. Every call begins with it, or with
- * history_sync when it walks over the store. */
+/* Memory that could not be read anew after a failed write is now. Every call begins with it, or
+ * with history_sync when it walks over the store. */
 enum err history_refresh(struct history *h, struct error *e);
 /* Writes the rows. rc: of the operation so far; a failure makes it undone. */
 enum err history_finish(struct history *h, enum err rc, struct error *e);

@@ -97,6 +97,8 @@ typedef void (*wallet_address_fn)(void *ctx, struct span script, bool watch);
 void wallet_each_address(struct wallet *w, wallet_address_fn fn, void *ctx);
 /* Whose script it is; false when it is not ours. A watched script has key_len 0. */
 bool wallet_find_key(struct wallet *w, struct span script, struct wallet_key *out);
+/* Of a key of the wallet's own that was made for change. */
+bool wallet_is_change(struct wallet *w, struct span script);
 /*
  * Keys that were given out or seen in a transaction, imported and watched ones, each once, with its
  * P2PKH script; then the watched scripts. Stops at the first error. fn runs under the lock, may ask

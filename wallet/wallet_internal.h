@@ -20,8 +20,8 @@ enum { WALLET_XPUB_OWN = 1 };
 /* Flag of a KEY_RECORD_SECRET record, on disk: it came with a payment (payments.h). */
 enum { WALLET_SECRET_OF_PAYMENT = 1 };
 
-/* Keys that follow one another. Of a watched extended key, account is a number of 2^31 and more that
- * follows from it: the key store holds the next index under that. */
+/* Keys that follow one another. Of a watched extended key, account is a number of 2^31 and more
+ * that follows from it: the key store holds the next index under that. */
 struct wallet_branch {
     struct hdkey key;   /* public */
     uint32_t account;

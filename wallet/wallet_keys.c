@@ -375,6 +375,12 @@ bool wallet_find_key(struct wallet *w, struct span script, struct wallet_key *ou
     return found;
 }
 
+bool wallet_is_change(struct wallet *w, struct span script)
+{
+    struct wallet_key k;
+    return wallet_find_key(w, script, &k) && k.derived && k.branch == KEYSTORE_CHANGE;
+}
+
 struct each {
     struct wallet *w;
     wallet_each_fn fn;

@@ -150,17 +150,10 @@ static bool add_coin(struct sending *g, const struct history_coin *c, enum selec
     return true;
 }
 
-static int compare_outpoints(const void *a, const void *b)
-{
-    const struct outpoint *x = (const struct outpoint *)a, *y = (const struct outpoint *)b;
-    const int order = memcmp(x->txid.b, y->txid.b, sizeof x->txid.b);
-    return order ? order : (x->index > y->index) - (x->index < y->index);
-}
-
 static bool is_named(const struct sending *g, const struct outpoint *at)
 {
     return g->named &&
-           bsearch(at, g->named, g->s->n_coins, sizeof *g->named, compare_outpoints) != NULL;
+           bsearch(at, g->named, g->s->n_coins, sizeof *g->named, outpoint_order) != NULL;
 }
 
 static bool see_coin(void *ctx, const struct history_coin *c)
@@ -227,7 +220,7 @@ static enum err sort_named(struct sending *g, struct error *e)
     if (!g->named)
         return no_memory(e);
     memcpy(g->named, g->s->coins, n * sizeof *g->named);
-    qsort(g->named, n, sizeof *g->named, compare_outpoints);
+    qsort(g->named, n, sizeof *g->named, outpoint_order);
     for (size_t i = 1; i < n; i++)
         if (outpoint_equal(&g->named[i - 1], &g->named[i]))
             return error_set(e, ERR_RANGE, "a coin is spent twice");

@@ -1,5 +1,6 @@
 #include "base/ids.h"
 
+#include "base/intmath.h"
 #include "tests/test.h"
 
 static const char genesis[] = "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f";
@@ -49,12 +50,27 @@ static void the_null_outpoint_is_zero_and_all_ones(void **state)
     assert_false(txid_equal(&o.txid, &p.txid));
 }
 
+static void outpoints_have_an_order(void **state)
+{
+    (void)state;
+    const struct outpoint ordered[] = {
+        { { { 0 } }, 7 }, { { { 0, 1 } }, 0 }, { { { 1 } }, 0 }, { { { 1 } }, 1 },
+        { { { 1 } }, UINT32_MAX }, { { { 0xff } }, 0 },
+    };
+    for (size_t i = 0; i < COUNT_OF(ordered); i++)
+        for (size_t k = 0; k < COUNT_OF(ordered); k++) {
+            const int order = outpoint_order(&ordered[i], &ordered[k]);
+            assert_int_equal((order > 0) - (order < 0), (i > k) - (i < k));
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_is_in_display_order),
         cmocka_unit_test(text_must_have_64_digits),
         cmocka_unit_test(the_null_outpoint_is_zero_and_all_ones),
+        cmocka_unit_test(outpoints_have_an_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -268,8 +268,9 @@ static void assert_no_temporary(void *ctx, const char *name)
     assert_null(strstr(name, ".tmp"));
 }
 
-static void assert_sound(const char *dir)
+static void assert_sound(const char *dir, bool whole)
 {
+    (void)whole;
     struct stores s;
     struct error e = { .code = OK };
     enum err rc = open_stores(&s, dir, &e);
@@ -283,60 +284,25 @@ static void assert_sound(const char *dir)
     close_stores(&s);
 }
 
-static unsigned long count_calls(void)
-{
-    char *dir = test_dir_make(), *file = path_join(dir, "counts");
-    assert_int_equal(fault_run("child", dir, NULL, dir, file), 0);
-    struct buf b;
-    buf_init(&b);
-    assert_int_equal(file_read_all(file, 1000, &b, NULL), OK);
-    buf_put_u8(&b, 0);
-    const char *any = strstr((char *)b.data, "any ");
-    assert_non_null(any);
-    unsigned long n = strtoul(any + 4, NULL, 10);
-    buf_clear(&b);
-    free(file);
-    assert_sound(dir);
-    test_dir_remove(dir);
-    return n;
-}
-
-/* Steps through all calls, at most about 60 of them, always the last. */
-static void at_every_call(const char *what, int status)
-{
-    unsigned long calls = count_calls(), step = calls / 60 + 1, tried = 0;
-    for (unsigned long n = 1; n <= calls; n += step, tried++) {
-        char *dir = test_dir_make(), setting[64];
-        snprintf(setting, sizeof(setting), "any:%lu:%s", n, what);
-        int got = fault_run("child", dir, setting, dir, NULL);
-        if (got != status && got != 0) /* the log of LevelDB may fail unseen */
-            fail_msg("call %lu of %lu: exit status %d", n, calls, got);
-        assert_sound(dir);
-        test_dir_remove(dir);
-    }
-    print_message("%s at %lu of %lu calls\n", what, tried, calls);
-    assert_true(tried >= 20);
-}
-
 static void a_crash_at_any_call_leaves_what_was_recorded(void **state)
 {
     (void)state;
     fault_need();
-    at_every_call("exit", FAULT_KILLED);
+    fault_at_every_call(NULL, "exit", FAULT_KILLED, assert_sound);
 }
 
 static void a_torn_write_at_any_call_leaves_what_was_recorded(void **state)
 {
     (void)state;
     fault_need();
-    at_every_call("torn", FAULT_KILLED);
+    fault_at_every_call(NULL, "torn", FAULT_KILLED, assert_sound);
 }
 
 static void a_full_disk_at_any_call_is_an_error_and_leaves_what_was_recorded(void **state)
 {
     (void)state;
     fault_need();
-    at_every_call("ENOSPC", 1);
+    fault_at_every_call(NULL, "ENOSPC", 1, assert_sound);
 }
 
 int main(int argc, char **argv)

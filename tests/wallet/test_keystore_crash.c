@@ -225,10 +225,11 @@ static void check_backup(const struct place *p, size_t done)
     assert_true(info.encrypted || times(ENCRYPT, last) == 0);
 }
 
-static void check_sound(const char *dir)
+static void check_sound(const char *dir, bool whole)
 {
     struct place p = place_of(dir);
     const size_t done = noted(&p);
+    assert_true(!whole || done == strlen(plan));
     const struct kv_options o = { .write_buffer_bytes = 1 << 20 };
     struct error e = { .code = OK };
     struct kv *kv;
@@ -247,64 +248,25 @@ static void check_sound(const char *dir)
     place_clear(&p);
 }
 
-static unsigned long count_calls(void)
-{
-    char *dir = test_dir_make(), *file = path_join(dir, "counts");
-    struct place p = place_of(dir);
-    struct buf b;
-    assert_int_equal(fault_run("child", dir, NULL, "victim", file), 0);
-    assert_int_equal(noted(&p), strlen(plan));
-    check_sound(dir);
-    buf_init(&b);
-    assert_int_equal(file_read_all(file, 1000, &b, NULL), OK);
-    buf_put_u8(&b, 0);
-    const char *any = strstr((char *)b.data, "any ");
-    assert_non_null(any);
-    const unsigned long n = strtoul(any + 4, NULL, 10);
-    buf_clear(&b);
-    place_clear(&p);
-    free(file);
-    test_dir_remove(dir);
-    return n;
-}
-
-/* Steps through all calls, at most about 60 of them. */
-static void at_every_call(const char *what, int status)
-{
-    const unsigned long calls = count_calls(), step = calls / 60 + 1;
-    unsigned long tried = 0;
-    for (unsigned long n = 1; n <= calls; n += step, tried++) {
-        char *dir = test_dir_make(), setting[64];
-        snprintf(setting, sizeof(setting), "any:%lu:%s", n, what);
-        const int got = fault_run("child", dir, setting, "victim", NULL);
-        if (got != status && got != 0) /* the log of LevelDB may fail unseen */
-            fail_msg("call %lu of %lu: exit status %d", n, calls, got);
-        check_sound(dir);
-        test_dir_remove(dir);
-    }
-    print_message("%s at %lu of %lu calls\n", what, tried, calls);
-    assert_true(tried >= 20);
-}
-
 static void a_crash_at_any_call_leaves_what_was_done(void **state)
 {
     (void)state;
     fault_need();
-    at_every_call("exit", FAULT_KILLED);
+    fault_at_every_call("victim", "exit", FAULT_KILLED, check_sound);
 }
 
 static void a_torn_write_at_any_call_leaves_what_was_done(void **state)
 {
     (void)state;
     fault_need();
-    at_every_call("torn", FAULT_KILLED);
+    fault_at_every_call("victim", "torn", FAULT_KILLED, check_sound);
 }
 
 static void a_full_disk_at_any_call_is_an_error_and_leaves_what_was_done(void **state)
 {
     (void)state;
     fault_need();
-    at_every_call("ENOSPC", 1);
+    fault_at_every_call("victim", "ENOSPC", 1, check_sound);
 }
 
 int main(int argc, char **argv)
