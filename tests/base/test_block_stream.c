@@ -150,7 +150,7 @@ static size_t run_blk(const char *name)
         uint32_t size = read_le32(&r);
         const uint8_t *p = read_bytes(&r, size);
         assert_non_null(p);
-        struct buf block = { (uint8_t *)(uintptr_t)p, size, size }; /* borrowed */
+        struct buf block = { .data = (uint8_t *)(uintptr_t)p, .len = size, .cap = size }; /* borrowed */
         struct block_stream s;
         check_good(&block, &s);
         blocks++;

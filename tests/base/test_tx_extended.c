@@ -95,7 +95,7 @@ static void a_cut_one_is_refused_at_every_length(void **state)
     (void)state;
     struct buf raw = unhex(small);
     for (size_t len = 0; len < raw.len; len++) {
-        struct buf cut = { (uint8_t *)malloc(len ? len : 1), len, len };
+        struct buf cut = { .data = (uint8_t *)malloc(len ? len : 1), .len = len, .cap = len };
         struct arena a;
         struct tx_extended x;
         memcpy(cut.data, raw.data, len);
