@@ -8,6 +8,7 @@
 #include "base/ec.h"
 #include "base/hash.h"
 #include "base/partial_merkle.h"
+#include "tests/base/json_text.h"
 #include "tests/chain/chain_builder.h"
 
 enum { MOVES = 4, FAMILY = 107, TIP = 108, COINBASE_OFFSET = 0, FEE = 1000 };
@@ -484,6 +485,79 @@ static void scripts_that_take_long_decide_nothing(void **state)
     buf_clear(&script);
 }
 
+/* --- BEEFs of the main network ---------------------------------------------------------------- */
+
+enum { NODES = 4 };
+
+/* Blocks with the roots that the BEEF wants, and a tip so much higher that coinbases are mature. */
+static struct header_node *make_nodes(const struct beef *b, struct header_node *node)
+{
+    size_t n = 0;
+    assert_true(b->n_bumps > 0 && b->n_bumps < NODES);
+    for (int32_t height = 0; n < b->n_bumps; height++)
+        for (size_t i = 0; i < b->n_bumps; i++) {
+            struct bump_top top;
+            if (b->bump[i].height != (uint32_t)height)
+                continue;
+            assert_int_equal(bump_climb(&b->bump[i], &top, NULL), OK);
+            node[n] = (struct header_node){ .height = height, .merkle_root = top.root,
+                                            .prev = n ? &node[n - 1] : NULL,
+                                            .tx_count = UINT32_C(1) << top.depth };
+            n++;
+        }
+    node[n] = (struct header_node){ .height = node[n - 1].height + 100, .prev = &node[n - 1] };
+    return &node[n];
+}
+
+/* False: its structure is none, which is judged elsewhere. */
+static bool judge_known(struct fixture *f, const char *hex)
+{
+    struct header_node node[NODES];
+    struct buf raw = unhex(hex);
+    struct reader r;
+    struct beef b;
+    reader_init(&r, raw.data, raw.len);
+    assert_int_equal(beef_read(&r, &b, NULL), OK);
+    const bool sound = !beef_check(&b, NULL);
+    if (sound) {
+        struct spv_env env = f->env;
+        env.params = params_get(NETWORK_MAIN);
+        env.tip = make_nodes(&b, node);
+        f->j = (struct spv_judgement){ .end = SPV_VALID };
+        assert_int_equal(spv_judge_beef(&env, &b, f->proofs, &f->j, NULL), OK);
+    }
+    beef_clear(&b);
+    buf_clear(&raw);
+    return sound;
+}
+
+/* A payment of the main network with its signature. */
+static void the_example_of_the_standard_holds(void **state)
+{
+    struct fixture *f = *state;
+    struct json_object *file = vector_json("spec/brc_examples.json");
+    assert_true(judge_known(f, json_str(file, "brc62_beef_example")));
+    assert_end(f, SPV_VALID, "");
+    json_object_put(file);
+    vector_report("spec/brc_examples.json", 1);
+}
+
+/* All but their scripts, which are made up: they run last. */
+static void examples_of_the_sdk_hold_up_to_their_scripts(void **state)
+{
+    struct fixture *f = *state;
+    struct json_object *file = vector_json("spv/beef-isvalid-hydration.json");
+    struct json_object *rows = json_rows(file);
+    const size_t n = json_object_array_length(rows);
+    for (size_t i = 0; i < n; i++) {
+        struct json_object *row = json_object_array_get_idx(rows, i);
+        if (judge_known(f, json_str(json_get(row, "input"), "beef_hex")) && f->j.end != SPV_VALID)
+            assert_end(f, SPV_INVALID, "script");
+    }
+    json_object_put(file);
+    vector_report("spv/beef-isvalid-hydration.json", n);
+}
+
 int main(void)
 {
     ec_init();
@@ -507,6 +581,8 @@ int main(void)
         CASE(an_id_alone_counts_when_we_hold_the_transaction),
         CASE(nobody_waits),
         CASE(scripts_that_take_long_decide_nothing),
+        CASE(the_example_of_the_standard_holds),
+        CASE(examples_of_the_sdk_hold_up_to_their_scripts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
