@@ -237,10 +237,12 @@ static const struct rpc_command rows[] = {
       .where = RPC_ON_WORKER,
       .fn = cmd_verifybeef,
       .help = "Does a BEEF (BRC-62, 96, 95) hold: structure, proofs against the active chain, and "
-              "scripts, amounts and locks of what is not in a block, as for the next block? rule "
-              "is a stable word for what failed. Undetermined: a block or a transaction that is "
-              "named by its id alone is not known here, or scripts take too long. At most 2 MiB, "
-              "1000 transactions and 256 BUMPs.",
+              "scripts, amounts and locks of what is not in a block, as for the next block? "
+              "Undetermined: a block (rule block-unknown) or a transaction that is named by its id "
+              "alone (txid-only) is not known here, or scripts take too long (script-time). Other "
+              "rules: format, limits, structure, merkle-root, merkle-depth, coinbase-maturity, "
+              "double-spend, non-final, sequence-lock, script, and those of the mempool "
+              "(bad-txns-in-belowout). At most 2 MiB, 1000 transactions and 256 BUMPs.",
       .result = "{" RESULT_HELP ", version: 1|2, atomic, txid, proved: it is in a block itself, "
                 "txs: how many, bumps: [{height, blockhash?, confirmations?, "
                 "merkleroot?, txids}, ...]}; of what cannot be read no more than the first line",
