@@ -53,6 +53,27 @@ def a_payment_of_one_wallet_is_accepted_by_another(t):
 
 
 @case()
+def a_backup_has_the_keys_of_payments_and_the_phrase_the_identity(t):
+    node, payer, payee = payer_of(t)
+    payment = payer.createpayment(payee.getidentitykey(), [1, 2])["payment"]
+    payee.acceptpayment(payment)
+    mine(node)
+    path, phrase = t.path("payee.backup"), payee.getwalletphrase()
+    payee.backupwallet(path)
+    node.rpc.restorewallet("copy", path)
+    copy = WalletRpc(node, "copy")
+    t.wait(lambda: copy.getbalance() == 3)
+    equal(copy.listpayments(), payee.listpayments())
+    is_in(copy.sendtoaddress(ADDRESS, 2.5), node.rpc.getrawmempool())
+    node.rpc.createwallet(wallet_name="again", phrase=phrase)
+    again = WalletRpc(node, "again")
+    t.wait(lambda: again.getwalletinfo()["height"] == node.rpc.getblockcount())
+    equal((again.getbalance(), again.getidentitykey()), (0, payee.getidentitykey()))
+    equal(again.acceptpayment(payment)["amount"], 3)
+    t.wait(lambda: again.getunconfirmedbalance() + again.getbalance() < 1, what="what was spent is gone")
+
+
+@case()
 def a_payment_that_was_mined_meanwhile_is_found(t):
     node, payer, payee = payer_of(t)
     made = [payer.createpayment(payee.getidentitykey(), 1) for _ in range(2)]
