@@ -476,6 +476,20 @@ static void steps_out_of_place_are_malformed(void **state)
     }
 }
 
+/* Whoever answered waits for a rekey; he made no offer that could be answered. */
+static void an_answer_to_an_answer_is_malformed(void **state)
+{
+    struct duo d;
+    const uint64_t now = START + 600 * SECOND;
+    (void)state;
+    duo_make(&d, DCHAN_REKEYS_BY_DH);
+    assert_int_equal(dchan_rec_tick(d.initiator, now), OK);
+    carry(d.initiator, d.responder, 0, now);
+    put_key_message(d.initiator, DCHAN_DH_ANSWER, d.pair.initiator_key.key.pub);
+    carry_refused(d.initiator, d.responder, now, ERR_PROTO, DCHAN_ERROR_MALFORMED);
+    duo_clear(&d);
+}
+
 static void offers_must_not_come_too_often(void **state)
 {
     struct duo d;
@@ -619,6 +633,7 @@ int main(void)
         cmocka_unit_test(an_idle_key_is_not_rotated),
         cmocka_unit_test(rekeys_must_not_come_too_often),
         cmocka_unit_test(steps_out_of_place_are_malformed),
+        cmocka_unit_test(an_answer_to_an_answer_is_malformed),
         cmocka_unit_test(offers_must_not_come_too_often),
         cmocka_unit_test(agreements_follow_each_other),
         cmocka_unit_test(an_agreement_that_is_not_finished_ends_the_session),
