@@ -292,6 +292,27 @@ static void a_payment_in_a_block_that_was_told_before_is_taken(void **state)
     stop(&t);
 }
 
+/* A store may come from elsewhere. */
+static void a_damaged_record_is_told(void **state)
+{
+    (void)state;
+    uint8_t id[35] = { 'r', 2 }, data[39] = { 0 };
+    const struct key_record r = { .kind = KEY_RECORD_PAYMENT, .form = KEY_RECORD_PUBLIC,
+                                  .id = span_of(id, sizeof id),
+                                  .data = span_of(data, sizeof data) };
+    for (int outputs = 0; outputs < 2; outputs++) {
+        struct rig rig = rig_start(&from_phrase);
+        struct list l = { .n = 0 };
+        struct error e = { .code = OK };
+        data[32] = outputs ? 1 : 200; /* in the six bytes that follow */
+        data[37] = 2;                 /* length of the suffix of one: a byte is left */
+        assert_int_equal(keystore_add(rig.w->ks, &r, 1, NULL), OK);
+        assert_int_equal(payments_each(rig.w, count, &l, &e), ERR_CORRUPT);
+        assert_non_null(strstr(e.text, "payment 72"));
+        rig_stop(&rig);
+    }
+}
+
 /* A block is being told, and the payment in it was passed over, when the key comes. */
 static void a_block_that_is_being_told_is_told_again(void **state)
 {
@@ -325,6 +346,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_paid_leaves_no_trace),
         cmocka_unit_test(a_payment_in_a_block_that_was_told_before_is_taken),
         cmocka_unit_test(a_block_that_is_being_told_is_told_again),
+        cmocka_unit_test(a_damaged_record_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
