@@ -118,11 +118,8 @@ static void put_prefix(struct json_writer *w, const struct payment *p)
 }
 
 static void put_payment(struct json_writer *w, const struct payment_sent *s,
-                        const uint8_t sender[EC_PUBKEY_SIZE], const struct beef *b)
+                        const uint8_t sender[EC_PUBKEY_SIZE], struct span beef)
 {
-    struct buf raw;
-    buf_init(&raw);
-    beef_write(&raw, b);
     jw_object_open(w);
     jw_put_hash(w, "txid", s->tx->id.b);
     jw_put_amount(w, "fee", s->fee);
@@ -130,11 +127,31 @@ static void put_payment(struct json_writer *w, const struct payment_sent *s,
     jw_object_open(w);
     jw_put_hex(w, "senderIdentityKey", sender, EC_PUBKEY_SIZE);
     put_prefix(w, &s->payment);
-    jw_put_hex(w, "tx", raw.data, raw.len);
+    jw_put_hex(w, "tx", beef.data, beef.len);
     put_outputs(w, &s->payment);
     jw_object_close(w);
     jw_object_close(w);
-    buf_clear(&raw);
+}
+
+/* Appends the Atomic BEEF of the transaction; nobody takes one above the limit. */
+static enum err make_beef(struct rpc_call *call, const struct txid *id, struct buf *out,
+                          struct error *e)
+{
+    struct tx_beef b;
+    bool found;
+    enum err rc = tx_beef_make(call, id, BEEF_V1, &b, &found, e);
+    if (!rc && !found)
+        rc = error_set(e, ERR_NOTFOUND, "it is in neither the mempool nor a known block");
+    if (!rc) {
+        b.beef.atomic = true;
+        b.beef.subject = *id;
+        beef_write(out, &b.beef);
+    }
+    if (!rc && out->len > BEEF_BYTES_MAX)
+        rc = error_set(e, ERR_RANGE, "it has more than %zu bytes until it is in a block",
+                       BEEF_BYTES_MAX);
+    tx_beef_clear(&b);
+    return rc;
 }
 
 /* The transaction is on its way already: a failure tells how the rest is had. */
@@ -142,17 +159,13 @@ static struct rpc_result answer_payment(struct rpc_call *call, const struct paym
                                         const uint8_t sender[EC_PUBKEY_SIZE])
 {
     struct error e = { .code = OK };
-    struct tx_beef b;
-    bool found;
+    struct buf beef;
     char id[HASH_HEX_SIZE];
-    enum err rc = tx_beef_make(call, &s->tx->id, BEEF_V1, &b, &found, &e);
-    if (!rc && !found)
-        rc = error_set(&e, ERR_NOTFOUND, "it is in neither the mempool nor a known block");
-    b.beef.atomic = true;
-    b.beef.subject = s->tx->id;
+    buf_init(&beef);
+    const enum err rc = make_beef(call, &s->tx->id, &beef, &e);
     if (!rc)
-        put_payment(call->out, s, sender, &b.beef);
-    tx_beef_clear(&b);
+        put_payment(call->out, s, sender, buf_span(&beef));
+    buf_clear(&beef);
     return rc ? rpc_fail(call, RPC_WALLET_ERROR,
                          "The payment was sent as %s, but there is no BEEF of it now: %s. "
                          "listpayments and getbeef have what the payee needs.",

@@ -13,9 +13,9 @@ def payee_of(node, name="payee"):
     return WalletRpc(node, name)
 
 
-def payer_of(t):
+def payer_of(t, *options):
     """A node with the wallets "default", which has a coin, and "payee"."""
-    node = rich_node(t)
+    node = rich_node(t, *options)
     return node, WalletRpc(node, "default"), payee_of(node)
 
 
@@ -71,6 +71,23 @@ def a_backup_has_the_keys_of_payments_and_the_phrase_the_identity(t):
     equal((again.getbalance(), again.getidentitykey()), (0, payee.getidentitykey()))
     equal(again.acceptpayment(payment)["amount"], 3)
     t.wait(lambda: again.getunconfirmedbalance() + again.getbalance() < 1, what="what was spent is gone")
+
+
+@case()
+def a_payment_on_a_large_transaction_waits_for_a_block(t):
+    node, payer, payee = payer_of(t, "-genesisactivationheight=1")
+    raw = payer.fundrawtransaction(payer.createrawtransaction([], {"data": "00" * (2 << 20)}))["hex"]
+    node.rpc.sendrawtransaction(payer.signrawtransaction(raw)["hex"])
+    t.wait(lambda: payer.getwalletinfo()["txcount"] == 2)
+    key = payee.getidentitykey()
+    raises_rpc(-4, lambda: payer.createpayment(key, 1), "more than 2097152 bytes")
+    sent, = payer.listpayments()
+    is_in(sent["txid"], node.rpc.getrawmempool())
+    mine(node)
+    payment = {"senderIdentityKey": payer.getidentitykey(), "tx": node.rpc.getbeef(sent["txid"], "atomic"),
+               "derivationPrefix": sent["derivationPrefix"], "outputs": sent["outputs"]}
+    equal(payee.acceptpayment(payment), {"txid": sent["txid"], "amount": 1})
+    equal(payee.getbalance(), 1)
 
 
 @case()
