@@ -205,36 +205,43 @@ static void stop_reaches_the_node_and_is_answered(void **state)
 }
 
 /* Worker requests sent faster than two workers take them: some are refused, none is lost. */
-static void a_full_queue_is_answered_with_the_references_text(void **state)
+struct answers { unsigned full, good; };
+
+/* What becomes of many requests that come at once. */
+static void post_many(struct fixture *f, const char *body, struct answers *a)
 {
-    struct fixture *f = *state;
     enum { N = 64 };
     int fd[N];
-    unsigned full = 0, good = 0;
     struct client_reply r;
-    struct buf b;
-    buf_init(&b);
-    buf_put_u8(&b, '[');
-    for (int i = 0; i < 3000; i++)
-        buf_printf(&b, "%s{\"method\":\"help\"}", i ? "," : "");
-    buf_put_str(&b, "]");
-    buf_put_u8(&b, 0);
     for (int i = 0; i < N; i++) {
         fd[i] = client_connect(f->port);
-        post(f, fd[i], (const char *)b.data);
+        post(f, fd[i], body);
     }
     for (int i = 0; i < N; i++) {
         assert_true(client_read(fd[i], &r));
-        if (r.status == 500) {
+        assert_true(r.status == 500 || r.status == 200);
+        if (r.status == 500)
             assert_string_equal(r.body, "Work queue depth exceeded");
-            full++;
-        }
-        good += r.status == 200;
+        a->full += r.status == 500;
+        a->good += r.status == 200;
         free(r.body);
         close(fd[i]);
     }
-    assert_int_equal(full + good, N);
-    assert_true(full > 0 && good > 0);
+}
+
+static void a_full_queue_is_answered_with_the_references_text(void **state)
+{
+    struct answers a = { 0, 0 };
+    struct buf b;
+    buf_init(&b);
+    buf_put_u8(&b, '[');
+    for (int i = 0; i < 500; i++)
+        buf_printf(&b, "%s{\"method\":\"help\"}", i ? "," : "");
+    buf_put_str(&b, "]");
+    buf_put_u8(&b, 0);
+    for (int i = 0; i < 50 && a.full == 0; i++) /* a busy machine may send them one by one */
+        post_many(*state, (const char *)b.data, &a);
+    assert_true(a.full > 0 && a.good > 0);
     buf_clear(&b);
 }
 
