@@ -96,7 +96,7 @@ static bool in_pool(struct test_chain *t, const struct built_tx *b)
 
 static void wait_for(const _Atomic int *counter, int value)
 {
-    const int64_t end = clock_mono_ms() + 20000;
+    const int64_t end = clock_mono_ms() + 60000;
     while (*counter < value && clock_mono_ms() < end)
         usleep(1000);
     assert_int_equal(*counter, value);
@@ -626,7 +626,7 @@ static void the_pools_are_kept_over_a_restart(void **state)
     assert_int_equal(submit(&t, &b), TX_ACCEPTED);
     assert_int_equal(submit(&t, &held), TX_PARKED);
     test_chain_reopen(&t);
-    const int64_t end = clock_mono_ms() + 20000;
+    const int64_t end = clock_mono_ms() + 60000;
     while ((!in_pool(&t, &b) || !nonfinal_contains(chain_nonfinal(t.chain), &held.id)) &&
            clock_mono_ms() < end)
         usleep(1000);
@@ -659,7 +659,7 @@ static void a_damaged_file_is_set_aside(void **state)
     assert_int_equal(file_replace(path, content.data, content.len, &e), OK);
     t.options.persist_mempool = true;
     test_chain_reopen(&t);
-    const int64_t end = clock_mono_ms() + 20000;
+    const int64_t end = clock_mono_ms() + 60000;
     while (!path_exists(bad) && clock_mono_ms() < end)
         usleep(1000);
     assert_true(path_exists(bad));
@@ -673,7 +673,7 @@ static void a_damaged_file_is_set_aside(void **state)
 
 static void wait_for_entry(struct test_chain *t, const struct built_tx *tx)
 {
-    const int64_t end = clock_mono_ms() + 20000;
+    const int64_t end = clock_mono_ms() + 60000;
     while (!in_pool(t, tx) && clock_mono_ms() < end)
         usleep(1000);
     assert_true(in_pool(t, tx));

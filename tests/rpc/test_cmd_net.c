@@ -63,7 +63,7 @@ static int teardown(void **state)
 static void expect_count(struct caller *c, int n)
 {
     int have = -1;
-    for (int i = 0; i < 200 && have != n; i++) {
+    for (int i = 0; i < 3000 && have != n; i++) {
         have = json_object_get_int(call(c, "getconnectioncount", "[]"));
         usleep(have == n ? 0 : 20000);
     }
@@ -75,7 +75,7 @@ static void getpeerinfo_has_the_references_fields(void **state)
     struct fixture *f = *state;
     assert_null(call(&f->b, "ping", "[]"));
     struct json_object *r = call(&f->b, "getpeerinfo", "[]");
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 3000; i++) {
         struct json_object *ping;
         if (json_object_object_get_ex(json_object_array_get_idx(r, 0), "pingtime", &ping))
             break;

@@ -1,9 +1,11 @@
 #include "rpc/http.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/intmath.h"
 #include "rpc/http_parse.h"
 #include "tests/rpc/http_client.h"
 
@@ -169,25 +171,55 @@ static void expect_thread_reply(int fd)
 
 #define THREAD_REQUEST "GET /thread HTTP/1.1\r\n\r\n"
 
-static void replies_of_other_threads_are_followed_by_the_next_request(void **state)
+#define ROUND_REQUESTS 8
+
+static void one_after_the_other(int fd)
 {
-    struct fixture *f = *state;
-    int fd = client_connect(f->port);
-    double start = client_now();
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < ROUND_REQUESTS; i++) {
         client_say(fd, THREAD_REQUEST);
         expect_thread_reply(fd);
     }
-    client_say(fd, THREAD_REQUEST);
-    usleep(5000); /* the next one arrives while this one is being answered */
-    client_say(fd, THREAD_REQUEST);
-    expect_thread_reply(fd);
-    expect_thread_reply(fd);
-    client_say(fd, THREAD_REQUEST THREAD_REQUEST THREAD_REQUEST);
-    for (int i = 0; i < 3; i++)
+}
+
+static void the_next_while_one_is_answered(int fd)
+{
+    for (int i = 0; i < ROUND_REQUESTS / 2; i++) {
+        client_say(fd, THREAD_REQUEST);
+        usleep(5000);
+        client_say(fd, THREAD_REQUEST);
         expect_thread_reply(fd);
-    assert_int_equal(atomic_load(&f->requests), 8);
-    assert_true(client_now() - start < 0.45); /* nothing waited for the sweep */
+        expect_thread_reply(fd);
+    }
+}
+
+static void all_at_once(int fd)
+{
+    for (int i = 0; i < ROUND_REQUESTS; i++)
+        client_say(fd, THREAD_REQUEST);
+    for (int i = 0; i < ROUND_REQUESTS; i++)
+        expect_thread_reply(fd);
+}
+
+/* Each takes 20 ms to be answered. Were any to wait for the sweep, which comes twice a second, a
+ * round would take a second and more; on a busy machine only some rounds are quick. */
+static void replies_of_other_threads_are_followed_by_the_next_request(void **state)
+{
+    struct fixture *f = *state;
+    void (*const rounds[])(int fd) = { one_after_the_other, the_next_while_one_is_answered,
+                                       all_at_once };
+    int fd = client_connect(f->port);
+    unsigned n = 0;
+    for (size_t i = 0; i < COUNT_OF(rounds); i++) {
+        double took = 1;
+        for (int tries = 0; tries < 20 && took > 0.8; tries++) {
+            const double start = client_now();
+            rounds[i](fd);
+            took = client_now() - start;
+            n++;
+        }
+        assert_true(took <= 0.8);
+    }
+    assert_int_equal(atomic_load(&f->requests), n * ROUND_REQUESTS);
     close(fd);
 }
 
@@ -199,7 +231,7 @@ static void a_connection_is_idle_after_a_reply_of_another_thread(void **state)
     client_say(fd, THREAD_REQUEST);
     expect_thread_reply(fd);
     assert_true(client_at_end(fd));
-    assert_true(client_now() - start < 3);
+    assert_true(client_now() - start < 30);
     close(fd);
 }
 
@@ -223,8 +255,8 @@ static void a_stop_after_a_reply_of_another_thread_is_quick(void **state)
     client_say(fd, THREAD_REQUEST);
     expect_thread_reply(fd);
     double start = client_now();
-    http_server_stop(f->server, 5000);
-    assert_true(client_now() - start < 2);
+    http_server_stop(f->server, 60000);
+    assert_true(client_now() - start < 30);
     close(fd);
 }
 
@@ -278,20 +310,24 @@ static void a_refusal_is_read_even_by_a_client_that_goes_on_sending(void **state
 static void a_delayed_refusal_does_not_hold_up_others(void **state)
 {
     struct fixture *f = *state;
-    int slow = client_connect(f->port), fast = client_connect(f->port);
     struct client_reply r;
-    double start = client_now();
-    client_say(slow, "POST /late HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
-    client_say(fast, "POST /echo HTTP/1.1\r\nContent-Length: 1\r\n\r\nz");
-    assert_true(client_read(fast, &r));
-    assert_true(client_now() - start < 0.2);
-    free(r.body);
-    assert_true(client_read(slow, &r));
-    assert_int_equal(r.status, 401);
-    assert_true(client_now() - start >= 0.24);
-    free(r.body);
-    close(slow);
-    close(fast);
+    bool overtaken = false;
+    for (int tries = 0; tries < 20 && !overtaken; tries++) { /* a busy machine may look too late */
+        int slow = client_connect(f->port), fast = client_connect(f->port);
+        double start = client_now();
+        client_say(slow, "POST /late HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
+        client_say(fast, "POST /echo HTTP/1.1\r\nContent-Length: 1\r\n\r\nz");
+        assert_true(client_read(fast, &r));
+        free(r.body);
+        overtaken = poll(&(struct pollfd){ .fd = slow, .events = POLLIN }, 1, 0) == 0;
+        assert_true(client_read(slow, &r));
+        assert_int_equal(r.status, 401);
+        assert_true(client_now() - start >= 0.24);
+        free(r.body);
+        close(slow);
+        close(fast);
+    }
+    assert_true(overtaken);
 }
 
 static void a_head_above_the_limit_is_refused(void **state)
@@ -454,12 +490,11 @@ static void a_slow_head_is_cut_off(void **state)
     double start = client_now();
     bool open = true;
     client_say(fd, "POST /echo HTTP/1.1\r\n");
-    while (open && client_now() - start < 5) {
+    while (open && client_now() - start < 20) {
         open = send(fd, "A: b\r\n", 6, MSG_NOSIGNAL) == 6; /* a byte now and then must not help */
         usleep(50000);
     }
     assert_false(open);
-    assert_true(client_now() - start < 3);
     close(fd);
 }
 
@@ -470,12 +505,12 @@ static void an_idle_connection_makes_room_for_a_new_one(void **state)
     struct client_reply r;
     for (int i = 0; i < 4; i++) {
         fd[i] = client_connect(f->port);
-        usleep(20000);
+        client_say(fd[i], "POST /echo HTTP/1.1\r\nContent-Length: 1\r\n\r\nn");
+        assert_true(client_read(fd[i], &r));
+        assert_string_equal(r.body, "n");
+        free(r.body);
+        usleep(5000); /* times are kept in milliseconds */
     }
-    client_say(fd[3], "POST /echo HTTP/1.1\r\nContent-Length: 1\r\n\r\nn");
-    assert_true(client_read(fd[3], &r));
-    assert_string_equal(r.body, "n");
-    free(r.body);
     assert_true(client_at_end(fd[0]));
     for (int i = 0; i < 4; i++)
         close(fd[i]);
