@@ -1,10 +1,11 @@
 /*
- * Records by which an identity announces where it can be reached (spec channels 1.1), and their rules
- * that need no store: format, signature, times, order, the proof of the address. Little-endian:
+ * Records by which an identity announces where it can be reached (spec channels 1.1), and their
+ * rules that need no store: format, signature, times, order, the proof of the address.
+ * Little-endian:
  *
  *   version 1 | flags 1 | key 33 | seq 8 | issued 4 | expires 4 | cs + features |
- *   n 1 | n * (type 1, priority 1, address 16, port 2 big-endian) | cs + alias | cs + bca | cs + ext |
- *   sig 64
+ *   n 1 | n * (type 1, priority 1, address 16, port 2 big-endian) | cs + alias | cs + bca |
+ *   cs + ext | sig 64
  *
  * cs is a compact size. Whoever receives a record checks in this order, cheap things first: read,
  * times, its store, signature, address. Structs borrow the bytes they were read from. Any thread;

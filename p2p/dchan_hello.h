@@ -1,8 +1,8 @@
 /*
  * How the two sides of a direct channel come to know each other (spec channels 2.4, 2.5): `hello`
  * with version, features and proof of the address, `bound` with the addresses as each side sees
- * them, and the rules that need no clock, store or socket. Structs borrow the message they were read
- * from. Any thread; ec_init must have been called.
+ * them, and the rules that need no clock, store or socket. Structs borrow the message they were
+ * read from. Any thread; ec_init must have been called.
  */
 #ifndef P2P_DCHAN_HELLO_H
 #define P2P_DCHAN_HELLO_H
@@ -58,7 +58,7 @@ enum dchan_binding {
 struct dchan_policy {
     enum dchan_role role;     /* ours: who dialled wants the other bound */
     bool contact;             /* the key is a contact's */
-    bool bare;                /* a key without address will do: this contact is marked so; regtest */
+    bool bare;                /* no address will do: this contact is marked so; regtest */
     bool strangers_unbound;   /* configuration, for those who dial us */
     bool any_unbound;         /* regtest, and what we dialled through a relay */
 };

@@ -1,8 +1,8 @@
 /*
  * One function per act and side, named as in BOLT 8: mix_hash and mix_key move the transcript h and
  * the chaining key ck, and every act ends with a tag over h under the newest temporary key. What is
- * secret is overwritten as soon as it has been used: an agreement after its mix, the ephemeral after
- * its last agreement.
+ * secret is overwritten as soon as it has been used: an agreement after its mix, the ephemeral
+ * after its last agreement.
  */
 #include "p2p/dchan_hs.h"
 
@@ -29,7 +29,7 @@ enum {
 };
 _Static_assert(PROLOGUE_NAME_LEN + 1 + 4 == DCHAN_PROLOGUE_SIZE, "name, version, magic");
 _Static_assert(TAG_AT + AEAD_TAG_SIZE == DCHAN_ACT_ONE_SIZE, "version, key, tag");
-_Static_assert(ACT_THREE_TAG_AT + AEAD_TAG_SIZE == DCHAN_ACT_THREE_SIZE, "version, sealed key, tag");
+_Static_assert(ACT_THREE_TAG_AT + AEAD_TAG_SIZE == DCHAN_ACT_THREE_SIZE, "the same, key sealed");
 
 const char *dchan_hs_fault_name(enum dchan_hs_fault fault)
 {
@@ -184,7 +184,7 @@ void dchan_hs_clear(struct dchan_hs *hs)
     hs->fault = fault;
 }
 
-/* Version, ephemeral key, tag over all so far under the key of the agreement that was just mixed. */
+/* Version, ephemeral key, tag over all so far under the key of the last agreement. */
 static void write_ephemeral(struct dchan_hs *hs, uint8_t act[DCHAN_ACT_ONE_SIZE])
 {
     act[0] = ACT_VERSION;

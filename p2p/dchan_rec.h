@@ -2,8 +2,8 @@
  * Record layer of direct channels (spec channels 3): messages to sealed packets and back, as BOLT 8
  * has them, and the rotation of keys: each after 1000 uses, by hash every two minutes, by a new
  * agreement every ten minutes or GiB where both sides offer it. Without sockets and clocks: bytes
- * come in and go out through memory, time is an argument (milliseconds of any clock that does not go
- * back).
+ * come in and go out through memory, time is an argument (milliseconds of any clock that does not
+ * go back).
  *
  * A packet is sealed when it gets its place in the output, never before, so that nonces are in the
  * order of the wire. The input holds at most one packet. The messages rekey, dh_offer and dh_answer

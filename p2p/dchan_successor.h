@@ -1,8 +1,8 @@
 /*
- * The statement that a key has a successor (spec channels 2.7), 206 bytes, the same in message 25 and
- * in the records of the announcement. It says that both keys agreed, not that the owner of the old
- * one did: a thief of it can sign too. What a statement changes is decided elsewhere. Any thread;
- * ec_init must have been called.
+ * The statement that a key has a successor (spec channels 2.7), 206 bytes, the same in message 25
+ * and in the records of the announcement. It says that both keys agreed, not that the owner of the
+ * old one did: a thief of it can sign too. What a statement changes is decided elsewhere. Any
+ * thread; ec_init must have been called.
  */
 #ifndef P2P_DCHAN_SUCCESSOR_H
 #define P2P_DCHAN_SUCCESSOR_H
@@ -29,8 +29,8 @@ void dchan_successor_write(struct buf *b, const struct dchan_successor *s);
 enum err dchan_successor_sign(struct dchan_successor *s, const struct identity_key *old_key,
                               const struct identity_key *new_key) MUST_CHECK;
 /*
- * Valid and different keys, both signatures, issued at most two hours after now. Whether the old key
- * is a contact's and the new one nobody else's, the caller looks up before.
+ * Valid and different keys, both signatures, issued at most two hours after now. Whether the old
+ * key is a contact's and the new one nobody else's, the caller looks up before.
  */
 bool dchan_successor_verify(const struct dchan_successor *s, uint64_t now);
 

@@ -1,13 +1,13 @@
 /*
- * The messages of direct channels (spec channels 4.2), types 1 to 134 and 288 to 292: one row a type
- * with its name, codec, feature and rules. A new message is a row in dchan_wire.c, a struct here, and
- * its codec in dchan_wire_control.c or dchan_wire_data.c.
+ * The messages of direct channels (spec channels 4.2), types 1 to 134 and 288 to 292: one row a
+ * type with its name, codec, feature and rules. A new message is a row in dchan_wire.c, a struct
+ * here, and its codec in dchan_wire_control.c or dchan_wire_data.c.
  *
  * What the rows say is decided once, in dchan_msg_read: an unknown odd type is ignored, an unknown
  * even one ends the session with error 2, short or malformed bytes with error 3; behind the last
- * field a TLV stream may stand. A type whose feature we did not offer counts as unknown. Limits of a
- * single field (lengths, kinds) are checked here; what needs state (windows, identifiers, rates) by
- * whoever has it.
+ * field a TLV stream may stand. A type whose feature we did not offer counts as unknown. Limits of
+ * a single field (lengths, kinds) are checked here; what needs state (windows, identifiers, rates)
+ * by whoever has it.
  *
  * Structs borrow the message they were read from. Constant data and pure functions: any thread;
  * ec_init must have been called.
@@ -85,7 +85,7 @@ struct dchan_dht_found {
     size_t n;
     struct span records[DCHAN_DHT_RECORDS_MAX];
 };
-/* Kind 1 and its answer need no feature; who does not offer the table answers kind 0 by status 4. */
+/* Kind 1 and its answer need no feature; who does not offer the DHT answers kind 0 by status 4. */
 struct dchan_dht_put {
     uint32_t req;
     uint8_t kind; /* 0 store, 1 direct */

@@ -1,7 +1,7 @@
 /*
  * The key of an identity as the network layer may use it (spec channels 0): the secret stays with
- * its owner, who does the agreement of the handshake and signatures over tagged digests, and nothing
- * else. The owner fills the struct in; on which threads the functions may run he says.
+ * its owner, who does the agreement of the handshake and signatures over tagged digests, and
+ * nothing else. The owner fills the struct in; on which threads the functions may run he says.
  */
 #ifndef P2P_IDENTITY_KEY_H
 #define P2P_IDENTITY_KEY_H

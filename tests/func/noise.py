@@ -1,6 +1,6 @@
 """Direct channels once more, from the specification alone: handshake, records and their rotation,
-over libsecp256k1 and libcrypto by ctypes and the standard library. Shares nothing with the C code, so
-that no mistake can be on both sides."""
+over libsecp256k1 and libcrypto by ctypes and the standard library. Shares nothing with the C code,
+so that no mistake can be on both sides."""
 import ctypes
 import ctypes.util
 import hashlib

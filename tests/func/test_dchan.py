@@ -1,5 +1,5 @@
 """Handshake and records of direct channels against an independent implementation (noise.py), in
-both roles: what one side makes the other takes, with all rotations, and refuses when it is changed."""
+both roles: what one side makes the other takes, with all rotations, and refuses when changed."""
 import os
 import random
 import socket

@@ -1,6 +1,6 @@
 /*
- * Integers, strings, TLV streams and feature bits of direct channels. What is taken is written as the
- * same bytes: there is one encoding of each.
+ * Integers, strings, TLV streams and feature bits of direct channels. What is taken is written as
+ * the same bytes: there is one encoding of each.
  */
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /*
- * Any bytes as acts of the other side; the first byte chooses the role. Nothing but the acts that the
- * machine waits for may end in a session, and a machine that failed stays so. Seeds are whole
+ * Any bytes as acts of the other side; the first byte chooses the role. Nothing but the acts that
+ * the machine waits for may end in a session, and a machine that failed stays so. Seeds are whole
  * handshakes of fixed keys, so that mutations reach each act.
  */
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /*
- * The record layer against an other side that may send anything. Of the first byte bit 0 chooses the
- * role, bit 1 what follows: bytes of the wire, or messages (length, seconds that pass, text) that a
- * side with the right keys seals, so that the rules of rotation are reached; bits 2 and 3 what may be
- * rekeyed. Failures are final, and nothing is delivered after one.
+ * The record layer against an other side that may send anything. Of the first byte bit 0 chooses
+ * the role, bit 1 what follows: bytes of the wire, or messages (length, seconds that pass, text)
+ * that a side with the right keys seals, so that the rules of rotation are reached; bits 2 and 3
+ * what may be rekeyed. Failures are final, and nothing is delivered after one.
  */
 #include <stdlib.h>
 #include <string.h>

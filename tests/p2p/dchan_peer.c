@@ -1,14 +1,14 @@
 /*
- * One end of a direct channel on the socket that is standard input, for a test that is the other end
- * in another language:
+ * One end of a direct channel on the socket that is standard input, for a test that is the other
+ * end in another language:
  *
  *   dchan_peer initiator SECRET THEIR_KEY
  *   dchan_peer responder SECRET
  *
  * in hexadecimal, on regtest. Its first message has the session_id. From then on it sends back what
- * it gets, but for messages of type 32768, which tell it the time: 4 bytes of seconds that pass. Keys
- * are rotated by that clock. Exit status: 0 after a clean end, 1 cut off, 2 a wrong tag or act, 3
- * another refusal.
+ * it gets, but for messages of type 32768, which tell it the time: 4 bytes of seconds that pass.
+ * Keys are rotated by that clock. Exit status: 0 after a clean end, 1 cut off, 2 a wrong tag or
+ * act, 3 another refusal.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,7 +135,8 @@ int main(int argc, char **argv)
 {
     static const uint8_t magic[4] = { 0xda, 0xb5, 0xbf, 0xfa };
     static uint8_t buf[5000];
-    uint8_t prologue[DCHAN_PROLOGUE_SIZE], their_key[IDENTITY_KEY_SIZE] = { 0 }, id[2 + 32] = { 0x80 };
+    uint8_t prologue[DCHAN_PROLOGUE_SIZE], their_key[IDENTITY_KEY_SIZE] = { 0 };
+    uint8_t id[2 + 32] = { 0x80 };
     struct identity_key key = { .noise_dh = noise_dh, .ctx = secret };
     const bool initiator = argc == 4 && strcmp(argv[1], "initiator") == 0;
     struct span in = span_of(buf, 0);

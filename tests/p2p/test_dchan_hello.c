@@ -320,8 +320,8 @@ static void setup_ends(struct ends *e, const char *session_id)
     memcpy(e->session_id, id.data, sizeof e->session_id);
     buf_clear(&id);
     for (unsigned i = 0; i < 2; i++)
-        memcpy(e->addresses[i], (const uint8_t[16]){ 0x20, 0x01, 0x0d, 0xb8, [15] = (uint8_t)(i + 1) },
-               16);
+        memcpy(e->addresses[i],
+               (const uint8_t[16]){ 0x20, 0x01, 0x0d, 0xb8, [15] = (uint8_t)(i + 1) }, 16);
     for (uint8_t i = 0; i < sizeof e->params; i++)
         e->params[i] = i;
     e->initiator = (struct dchan_end){ e->addresses[0], span_of(e->params, 32) };

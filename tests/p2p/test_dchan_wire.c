@@ -262,8 +262,8 @@ static void extra_bytes_are_a_tlv_stream_of_odd_types(void **state)
         if ((rules & DCHAN_RUNS_TO_END) || examples[i].type == DCHAN_HELLO)
             continue;
         /* behind the stream that some examples have */
-        const bool has_tlvs = examples[i].type == DCHAN_S_OPEN || examples[i].type == DCHAN_M_SEND ||
-                              examples[i].type == DCHAN_P_TX;
+        const bool has_tlvs = examples[i].type == DCHAN_S_OPEN ||
+                              examples[i].type == DCHAN_M_SEND || examples[i].type == DCHAN_P_TX;
         for (size_t k = has_tlvs ? 1 : 0; k < COUNT_OF(tails); k++) {
             struct buf tail = unhex(tails[k]);
             in = message(examples[i].type, examples[i].hex);
@@ -437,7 +437,8 @@ static void values_that_no_field_has_are_malformed(void **state)
     } cases[] = {
         { DCHAN_REKEY, "02" },
         { DCHAN_DH_OFFER, "04" HASH32 },
-        { DCHAN_DH_ANSWER, "02" "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff" },
+        { DCHAN_DH_ANSWER, "02" "ffffffffffffffffffffffffffffffff"
+                                "ffffffffffffffffffffffffffffffff" },
         { DCHAN_RV, "00" HASH32 ID16 "26d8" "0000000000000000" },
         { DCHAN_DHT_FIND, "00000001" "02" HASH32 },
         { DCHAN_DHT_PUT, "00000001" "02" "0000" },
