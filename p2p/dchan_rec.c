@@ -1,9 +1,9 @@
 /*
- * A direction is a key, its chaining key and a nonce that counts uses. BOLT 8 rotates when the nonce
- * comes to 1000; a packet takes two uses and every other rotation sets the nonce to 0, so that this
- * never falls between length and body. A message that rotates (rekey, dh_answer) is sealed and
- * counted like any other first, with the rotation of the nonce if it comes to that, and then rotates
- * its own direction.
+ * A direction is a key, its chaining key and a nonce that counts uses. BOLT 8 rotates when the
+ * nonce comes to 1000; a packet takes two uses and every other rotation sets the nonce to 0, so
+ * that this never falls between length and body. A message that rotates (rekey, dh_answer) is
+ * sealed and counted like any other first, with the rotation of the nonce if it comes to that, and
+ * then rotates its own direction.
  *
  * The key also enters the derivation of an agreement: both directions start from one chaining key
  * and share the agreed secret, without it two that never rotated would get the same key.
@@ -428,8 +428,8 @@ static enum err take_rotation(struct dchan_rec *rec, struct span msg, uint64_t n
         .offered = rec->rekeys == DCHAN_REKEYS_BY_DH ? 1u << DCHAN_DH_REKEY : 0
     };
     struct dchan_msg m;
-    if (rec->rekeys == DCHAN_REKEYS_NONE)
-        return refuse(rec, ERR_PROTO, DCHAN_ERROR_MALFORMED);
+    if (rec->rekeys == DCHAN_REKEYS_NONE) /* 2.4: close */
+        return refuse(rec, ERR_PROTO, DCHAN_NO_ERROR);
     const enum dchan_read got = dchan_msg_read(&m, msg, &ours);
     if (got != DCHAN_READ_OK)
         return refuse(rec, ERR_PROTO, got == DCHAN_READ_UNKNOWN ? DCHAN_ERROR_UNKNOWN_TYPE
@@ -443,8 +443,8 @@ static enum err take_rotation(struct dchan_rec *rec, struct span msg, uint64_t n
 }
 
 /*
- * n bytes in a row: those of *in when it has them all, else collected in store, which holds n. NULL:
- * there are not as many yet.
+ * n bytes in a row: those of *in when it has them all, else collected in store, which holds n.
+ * NULL: there are not as many yet.
  */
 static const uint8_t *collect(struct dchan_rec *rec, struct span *in, uint8_t *store, size_t n)
 {
