@@ -425,11 +425,10 @@ static void put_accepted(struct json_writer *w, const struct payment *p, const s
 static struct rpc_result accept_offer(struct rpc_call *call, struct wallet *w, struct offer *o)
 {
     struct error e = { .code = OK };
-    uint8_t identity[EC_PUBKEY_SIZE];
     if (!take_offer(call, o))
         return rpc_failed(call);
-    if (payments_identity_key(w, identity, &e)) /* locked: before the work */
-        return rpc_wallet_fail(call, &e);
+    if (keystore_state(wallet_keystore(w), NULL) == KEYSTORE_LOCKED) /* before the work */
+        return rpc_wallet_fail(call, &(struct error){ .code = ERR_AUTH });
     const struct beef_tx *subject = judged_subject(call, o);
     if (!subject)
         return rpc_failed(call);
@@ -503,7 +502,8 @@ static const struct rpc_command rows[] = {
       .where = RPC_ON_WORKER,
       .fn = cmd_getidentitykey,
       .help = "The public key that others pay with createpayment (BRC-29): of the secret that "
-              "BRC-75 makes of the wallet's phrase, so it stays the same for good.",
+              "BRC-75 makes of the wallet's phrase, so it stays the same for good. A locked wallet "
+              "knows it when it was asked before.",
       .result = "\"hex\"",
       .example = "" },
     { .name = "createpayment",

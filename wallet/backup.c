@@ -75,6 +75,7 @@ static enum err census_add(struct census *c, const struct key_record *r, const u
     case KEY_RECORD_LABEL:
     case KEY_RECORD_IDENTITY:
     case KEY_RECORD_BCA:
+    case KEY_RECORD_PAYEE:
     case KEY_RECORD_PAYMENT:
     case KEY_RECORD_SCRUB:
     case KEY_RECORD_KINDS:

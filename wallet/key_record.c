@@ -37,6 +37,7 @@ static const struct kind_row {
     [KEY_RECORD_IDENTITY] = { 'n', "identity", NO_SECRET, 1, 64, 260, 2048, 0, 0 },
     [KEY_RECORD_IDENTITY_KEYS] = { 'm', "identity key", HAS_SECRET, 33, 33, 0, 0, 96, 96 },
     [KEY_RECORD_BCA] = { 'a', "certified address", NO_SECRET, 16, 16, 84, 2304, 0, 0 },
+    [KEY_RECORD_PAYEE] = { 'j', "identity key of payments", NO_SECRET, 0, 0, 33, 33, 0, 0 },
     [KEY_RECORD_PAYMENT] = { 'y', "payment", NO_SECRET, 35, 162, 39, 8600, 0, 0 },
 };
 _Static_assert(COUNT_OF(kinds) == KEY_RECORD_KINDS, "a row for each kind");

@@ -54,6 +54,7 @@ enum key_record_kind {
     KEY_RECORD_IDENTITY,      /* id: name; data: the registration */
     KEY_RECORD_IDENTITY_KEYS, /* id: public key; secret: of identity_keys.h */
     KEY_RECORD_BCA,           /* id: IPv6 address; data: its parameters */
+    KEY_RECORD_PAYEE,         /* data: public identity key (wallet/payments.h) */
     KEY_RECORD_PAYMENT,       /* how the keys of a payment are derived (wallet/payments.c) */
     KEY_RECORD_KINDS
 };

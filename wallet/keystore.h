@@ -93,7 +93,8 @@ enum err keystore_get_seed(struct keystore *ks, struct keystore_seed *seed,
 
 /*
  * Adds all of the records or none: KEY_RECORD_SECRET with a plain secret, KEY_RECORD_PUBKEY,
- * KEY_RECORD_SCRIPT, KEY_RECORD_XPUB, KEY_RECORD_PAYMENT. ERR_EXISTS when one is there already.
+ * KEY_RECORD_SCRIPT, KEY_RECORD_XPUB, KEY_RECORD_PAYEE, KEY_RECORD_PAYMENT. ERR_EXISTS when one is
+ * there already.
  */
 enum err keystore_add(struct keystore *ks, const struct key_record *records, size_t n,
                       struct error *e) MUST_CHECK;

@@ -226,7 +226,8 @@ static bool can_be_added(const struct key_record *r)
         return r->form == KEY_RECORD_PLAIN;
     return r->form == KEY_RECORD_PUBLIC &&
            (r->kind == KEY_RECORD_PUBKEY || r->kind == KEY_RECORD_SCRIPT ||
-            r->kind == KEY_RECORD_XPUB || r->kind == KEY_RECORD_PAYMENT);
+            r->kind == KEY_RECORD_XPUB || r->kind == KEY_RECORD_PAYEE ||
+            r->kind == KEY_RECORD_PAYMENT);
 }
 
 enum err keystore_add(struct keystore *ks, const struct key_record *records, size_t n,

@@ -82,13 +82,56 @@ enum err payments_identity_secret(struct wallet *w, uint8_t out[32], struct erro
     return rc;
 }
 
-enum err payments_identity_key(struct wallet *w, uint8_t out[EC_PUBKEY_SIZE], struct error *e)
+static enum err key_of_seed(struct wallet *w, uint8_t out[EC_PUBKEY_SIZE], struct error *e)
 {
     uint8_t secret[32];
-    enum err rc = payments_identity_secret(w, secret, e);
+    enum err rc = identity_locked(w, secret, e);
     if (!rc && !ec_pubkey_of(out, secret))
         rc = error_set(e, ERR_RANGE, "the seed of the wallet gives no identity key");
     secure_wipe(secret, sizeof secret);
+    return rc;
+}
+
+static enum err remember_key(struct wallet *w, const uint8_t key[EC_PUBKEY_SIZE], struct error *e)
+{
+    const struct key_record r = { .kind = KEY_RECORD_PAYEE, .form = KEY_RECORD_PUBLIC,
+                                  .birth = w->birth, .data = span_of(key, EC_PUBKEY_SIZE) };
+    bool has;
+    const enum err rc = keystore_has(w->ks, KEY_RECORD_PAYEE, r.id, &has, e);
+    return rc || has ? rc : keystore_add(w->ks, &r, 1, e);
+}
+
+static enum err remembered_key(struct wallet *w, uint8_t out[EC_PUBKEY_SIZE], bool *found,
+                               struct error *e)
+{
+    struct buf data;
+    buf_init(&data);
+    const enum err rc =
+        keystore_get_data(w->ks, KEY_RECORD_PAYEE, span_of(NULL, 0), &data, found, e);
+    if (!rc && *found)
+        memcpy(out, data.data, EC_PUBKEY_SIZE);
+    buf_clear(&data);
+    return rc;
+}
+
+static enum err identity_key_locked(struct wallet *w, uint8_t out[EC_PUBKEY_SIZE],
+                                    struct error *e)
+{
+    bool found = false;
+    enum err rc = OK;
+    if (keystore_state(w->ks, NULL) == KEYSTORE_LOCKED)
+        rc = remembered_key(w, out, &found, e);
+    if (rc || found)
+        return rc;
+    rc = key_of_seed(w, out, e);
+    return rc ? rc : remember_key(w, out, e);
+}
+
+enum err payments_identity_key(struct wallet *w, uint8_t out[EC_PUBKEY_SIZE], struct error *e)
+{
+    wallet_lock(w);
+    const enum err rc = identity_key_locked(w, out, e);
+    wallet_unlock(w);
     return rc;
 }
 

@@ -35,6 +35,7 @@ struct payment {
 
 /* ERR_AUTH while locked. The caller wipes. */
 enum err payments_identity_secret(struct wallet *w, uint8_t out[32], struct error *e) MUST_CHECK;
+/* A locked wallet knows it when it was asked for before; else ERR_AUTH. */
 enum err payments_identity_key(struct wallet *w, uint8_t out[EC_PUBKEY_SIZE],
                                struct error *e) MUST_CHECK;
 

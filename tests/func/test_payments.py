@@ -153,9 +153,12 @@ def what_is_no_payment_to_the_wallet_is_refused(t):
 @case()
 def a_locked_wallet_accepts_and_makes_nothing(t):
     node, payer, payee = payer_of(t)
-    payment = payer.createpayment(payee.getidentitykey(), 1)["payment"]
+    key = payee.getidentitykey()
+    payment = payer.createpayment(key, 1)["payment"]
     payee.encryptwallet("secret")
-    for call in (payee.getidentitykey, lambda: payee.acceptpayment(payment),
+    equal(payee.getidentitykey(), key, "it was asked before")
+    node.rpc.createwallet("sealed", False, False, "other words")
+    for call in (WalletRpc(node, "sealed").getidentitykey, lambda: payee.acceptpayment(payment),
                  lambda: payee.createpayment(payment["senderIdentityKey"], 1)):
         raises_rpc(-13, call, "walletpassphrase")
     payee.walletpassphrase("secret", 60)

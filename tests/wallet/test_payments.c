@@ -242,6 +242,10 @@ static void a_locked_wallet_has_no_payments(void **state)
     const struct wallet_send s = how(&t.payer);
     struct payment_sent none;
     assert_int_equal(keystore_encrypt(t.payee.w->ks, text_span("secret"), NULL), OK);
+    uint8_t key[EC_PUBKEY_SIZE], secret[32];
+    assert_int_equal(payments_identity_key(t.payee.w, key, NULL), OK); /* was asked before */
+    assert_memory_equal(key, t.payee_key, sizeof key);
+    assert_int_equal(payments_identity_secret(t.payee.w, secret, NULL), ERR_AUTH);
     assert_int_equal(accept(&t), ERR_AUTH);
     assert_int_equal(payments_send(t.payee.w, t.got.other, amounts, 1, &s, &none, NULL), ERR_AUTH);
     payment_sent_clear(&none);
