@@ -16,7 +16,7 @@
 #include "rpc/keys.h"
 #include "script/template.h"
 
-#define RESCAN_LOOK_NS 20000000
+#define RESCAN_LOOK_NS 5000000
 
 /* --- which one ------------------------------------------------------------------------------ */
 

@@ -1,3 +1,7 @@
+/*
+ * Nearly all that is looked up is not there. With many keys the table does not fit the cache of a
+ * processor, so a bit for each hash, in a smaller table, is looked at first.
+ */
 #include <config.h>
 
 #include "wallet/scripts.h"
@@ -17,6 +21,8 @@
 /* Lengths counted one by one; the last count is of all longer ones. */
 #define LENGTHS 256
 
+enum { BITS_A_SCRIPT = 16, BITS_MIN = 4096 };
+
 struct entry {
     struct owner owner;
     size_t len;
@@ -29,6 +35,8 @@ struct scripts {
     uint32_t n_of_length[LENGTHS];
     size_t longest; /* ever */
     size_t entry_bytes;
+    uint64_t *bits; /* those of hashes that were ever added are set */
+    size_t n_bits;  /* a power of two; 0: all count as set */
 };
 
 struct scripts *scripts_new(void)
@@ -47,6 +55,7 @@ void scripts_free(struct scripts *s)
     for (void *entry; (entry = map_next(&s->map, &pos));)
         free(entry);
     map_clear(&s->map);
+    free(s->bits);
     free(s);
 }
 
@@ -63,6 +72,41 @@ static bool may_be_known(const struct scripts *s, struct span script)
 static uint64_t hash_of(const struct scripts *s, struct span script)
 {
     return siphash(&s->key, script.data, script.len);
+}
+
+static uint64_t *word_of(const struct scripts *s, uint64_t hash, uint64_t *bit)
+{
+    const size_t at = (size_t)(hash >> 16) & (s->n_bits - 1); /* the table uses the low ones */
+    *bit = UINT64_C(1) << at % 64;
+    return &s->bits[at / 64];
+}
+
+static void set_bit(struct scripts *s, uint64_t hash)
+{
+    uint64_t bit;
+    if (s->n_bits)
+        *word_of(s, hash, &bit) |= bit;
+}
+
+static bool is_set(const struct scripts *s, uint64_t hash)
+{
+    uint64_t bit;
+    return !s->n_bits || *word_of(s, hash, &bit) & bit;
+}
+
+/* Without memory for more, there is none until the next try. */
+static void grow_bits(struct scripts *s)
+{
+    size_t pos = 0, n = MAX_OF(s->n_bits, (size_t)BITS_MIN);
+    if (s->n_bits >= s->map.n * BITS_A_SCRIPT)
+        return;
+    while (n < 2 * s->map.n * BITS_A_SCRIPT)
+        n *= 2;
+    free(s->bits);
+    s->bits = (uint64_t *)try_calloc(n / 64, sizeof *s->bits);
+    s->n_bits = s->bits ? n : 0;
+    for (const struct entry *entry; (entry = (const struct entry *)map_next(&s->map, &pos));)
+        set_bit(s, hash_of(s, span_of(entry->script, entry->len)));
 }
 
 static bool is_script(const void *item, const void *key)
@@ -98,6 +142,8 @@ static bool add_new(struct scripts *s, struct span script, uint64_t hash, struct
     entry->len = script.len;
     memcpy(entry->script, script.data, script.len);
     map_put(&s->map, hash, entry);
+    set_bit(s, hash);
+    grow_bits(s);
     s->n_of_length[class_of(script.len)]++;
     s->longest = MAX_OF(s->longest, script.len);
     s->entry_bytes += entry_cost(script.len);
@@ -136,8 +182,11 @@ bool scripts_find(const struct scripts *s, struct span script, struct owner *own
 {
     if (!may_be_known(s, script))
         return false;
+    const uint64_t hash = hash_of(s, script);
+    if (!is_set(s, hash))
+        return false;
     const struct entry *entry =
-        (const struct entry *)map_find(&s->map, hash_of(s, script), is_script, &script);
+        (const struct entry *)map_find(&s->map, hash, is_script, &script);
     if (!entry)
         return false;
     *owner = entry->owner;
@@ -151,5 +200,5 @@ size_t scripts_count(const struct scripts *s)
 
 size_t scripts_bytes(const struct scripts *s)
 {
-    return sizeof *s + map_bytes(&s->map) + s->entry_bytes;
+    return sizeof *s + map_bytes(&s->map) + s->entry_bytes + s->n_bits / 8;
 }

@@ -1,11 +1,16 @@
-"""Rows of contrib/bench about the wallet: wallet wallet_keys.
+"""Rows of contrib/bench about the wallet: wallet wallet_keys rescan.
 
-Without a daemon, on one thread, in processor time, with the store in memory.
+All but rescan without a daemon, on one thread, in processor time, with the store in memory.
 """
+import time
+
+from bench_frame import wait_for
+from bench_sync import signed_chain
 
 BALANCE_MS = 10
 CHOICE_MS = 100
 OPEN_S = 1
+PHRASE = "abandon " * 11 + "about"
 SCAN = 3  # times the reading; less than that of a disk, so that the disk decides
 
 
@@ -35,4 +40,24 @@ def wallet_keys(bench):
               f"under {SCAN} times", times < SCAN)
 
 
-ROWS = {"wallet": wallet, "wallet_keys": wallet_keys}
+def seconds_of(call, *arguments):
+    start = time.monotonic()
+    call(*arguments)
+    return time.monotonic() - start
+
+
+def rescan(bench):
+    """Against verifychain at the level that reads the blocks and checks nothing else."""
+    facts = signed_chain(bench)
+    node = bench.node_with("rescanned", facts, "-maxtipage=86400")
+    node.rpc.createwallet(wallet_name="w", phrase=PHRASE)
+    wait_for(lambda: node.rpc.getwalletinfo()["height"] == facts["height"], 60)
+    pairs = [(seconds_of(node.rpc.rescanblockchain, 0), seconds_of(node.rpc.verifychain, 0, 0))
+             for _ in range(3)]
+    scan, read = (min(times) for times in zip(*pairs))
+    node.stop()
+    bench.row("rescan of a chain, to reading its blocks", f"{scan / read:.2f} times, {scan:.3f} s",
+              f"under {SCAN} times", scan < SCAN * read)
+
+
+ROWS = {"wallet": wallet, "wallet_keys": wallet_keys, "rescan": rescan}

@@ -62,6 +62,7 @@ rescan, a transaction of 2 inputs and 2 outputs of others
 wallet of 1,000 keys: opened
   the first time, when all are derived
 rescan with 1,000 keys, to reading the same blocks from memory
+rescan of a chain, to reading its blocks
 """.strip("\n").splitlines()
 
 
