@@ -132,8 +132,14 @@ static const char *print(const uint8_t *address, char text[INET6_ADDRSTRLEN])
     return inet_ntop(AF_INET6, address, text, INET6_ADDRSTRLEN);
 }
 
-/* A method with two texts. What fails because of the interface alone is tried again when that
- * changes. */
+/* What fails because of the interface or of a locked wallet costs nothing and is tried again at the
+ * next look. */
+static bool is_free(enum rpc_code code)
+{
+    return code == RPC_INVALID_PARAMETER || code == RPC_WALLET_LOCKED;
+}
+
+/* A method with two texts. */
 static void ask(struct bca_keep *k, const struct assigned_address *at, enum need need,
                 const char *method, const char *first, const char *second)
 {
@@ -157,7 +163,7 @@ static void ask(struct bca_keep *k, const struct assigned_address *at, enum need
         log_info("identities: %s", why);
     if (!code)
         clear_retry(k, at);
-    else if (code != RPC_INVALID_PARAMETER)
+    else if (!is_free(code))
         set_retry(k, at, need);
     json_object_put(params);
     buf_clear(&answer);

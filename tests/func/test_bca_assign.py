@@ -204,9 +204,14 @@ def addresses_are_rotated_by_the_clock(t):
 def a_change_of_the_prefix_brings_another_address(t):
     a, _, node = registered(t)
     old = assigned(node)
+    node.rpc.encryptwallet("secret")
     a.ip("addr", "del", PREFIX + "1/64", "dev", "eth0")
     a.ip("addr", "add", OTHER + "1/64", "dev", "eth0", "nodad")
     node.rpc.setmocktime(int(time.time()) + 700)
+    t.wait(lambda: "enter the wallet passphrase" in node.log(), what="a word of what it takes")
+    equal(on_interfaces(node), {old: False})
+    node.rpc.walletpassphrase("secret", 600)
+    a.ip("addr", "add", OTHER + "3/64", "dev", "eth0", "nodad")  # has it look at once
     t.wait(lambda: any(x.startswith("2001:db8:0:2:") for x in on_interfaces(node)), what="it")
     new = next(x for x in on_interfaces(node) if x != old)
     is_in(new, a.addresses("eth0"))
