@@ -1,7 +1,7 @@
 /*
- * signrawtransaction, with keys the caller gives or those of a wallet. Outputs that are spent are
- * looked up in the mempool and the chain, or given too; the transaction may come in several versions, of which the
- * signatures are brought together.
+ * signrawtransaction, with keys the caller gives or those of a wallet (sign_keys.h). Outputs that are
+ * spent are looked up in the mempool and the chain, or given too; the transaction may come in several
+ * versions, of which the signatures are brought together.
  */
 #include "rpc/commands.h"
 
@@ -19,14 +19,12 @@
 #include "chain/policy.h"
 #include "rpc/coin_query.h"
 #include "rpc/json_read.h"
-#include "rpc/keys.h"
 #include "rpc/params.h"
+#include "rpc/sign_keys.h"
 #include "rpc/tx_arg.h"
-#include "rpc/wallet_call.h"
 #include "script/sign.h"
 #include "script/template.h"
 
-#define KEYS_MAX 10000
 #define VERSIONS_MAX 100
 #define VERIFY_CPU_US INT64_C(10000000) /* for the scripts of all inputs */
 
@@ -48,7 +46,7 @@ struct work {
     size_t n_versions;
     struct spent *spent;     /* one an input */
     struct signer signer;
-    struct signing_key *keys;
+    struct sign_keys keys;
     struct span *redeem;
     size_t n_redeem;
     struct buf *unlocks;     /* one an input: what is made */
@@ -219,108 +217,28 @@ static bool take_prevtxs(struct work *w)
 
 /* --- keys and hash type --------------------------------------------------------------------- */
 
-static bool take_keys(struct work *w)
+static bool take_given_keys(struct work *w)
 {
     struct json_object *list = w->call->argv[2];
-    if (!list)
-        return true; /* those of a wallet, once it is known what is spent */
-    size_t n = json_object_array_length(list);
-    if (n > KEYS_MAX) {
-        rpc_fail(w->call, RPC_INVALID_PARAMETER, "privkeys has more than %d keys", KEYS_MAX);
-        return false;
-    }
-    w->keys = take_memory(w, n + 1, sizeof *w->keys);
-    if (!w->keys)
-        return false;
-    for (size_t i = 0; i < n; i++) {
-        struct json_object *v = json_object_array_get_idx(list, i);
-        struct private_key key;
-        if (json_object_get_type(v) != json_type_string) {
-            rpc_fail(w->call, RPC_MISC_ERROR,
-                     "JSON value is not a string as expected: privkeys[%zu]", i);
-            return false;
-        }
-        if (!rpc_private_key(w->call, json_object_get_string(v), &key))
-            return false;
-        signing_key_init(&w->keys[w->signer.n_keys++], &key);
-        private_key_wipe(&key);
-    }
-    return true;
+    return !list || sign_keys_given(w->call, list, &w->arena, &w->keys);
 }
 
-/* Keys of a wallet that unlock what is spent, each once. */
-struct own_keys {
-    struct work *work;
-    struct wallet *wallet;
-    struct scripts *seen;
-};
-
-/* P2PKH of the key, or any script that is of one key. Not ours, or watched: nothing happens. */
-static bool add_own_key(struct own_keys *o, struct span script)
-{
-    struct work *w = o->work;
-    struct wallet_key known;
-    struct owner ignored;
-    struct private_key key;
-    struct error e = { .code = OK };
-    if (scripts_find(o->seen, script, &ignored) ||
-        !wallet_find_key(o->wallet, script, &known) || !known.spendable)
-        return true;
-    if (w->signer.n_keys == KEYS_MAX) {
-        rpc_fail(w->call, RPC_INVALID_PARAMETER, "more than %d keys would sign", KEYS_MAX);
-        return false;
-    }
-    enum err rc = scripts_add(o->seen, script, (struct owner){ .kind = OWNER_SPENDABLE })
-                      ? wallet_get_secret(o->wallet, &known, key.secret, &e)
-                      : error_set(&e, ERR_NOMEM, "out of memory for the keys");
-    if (rc) {
-        rpc_wallet_fail(w->call, &e);
-        return false;
-    }
-    key.compressed = known.key_len == EC_PUBKEY_SIZE;
-    signing_key_init(&w->keys[w->signer.n_keys++], &key);
-    private_key_wipe(&key);
-    return true;
-}
-
-static bool add_own_keys(struct own_keys *o, struct span script)
-{
-    struct script_match m;
-    uint8_t one[SCRIPT_P2PKH_SIZE];
-    bool good = true;
-    script_classify(script, SCRIPT_ERA_ORIGINAL, &m);
-    if (m.type != SCRIPT_TYPE_MULTISIG)
-        return add_own_key(o, script);
-    for (unsigned i = 0; i < m.n_keys && good; i++) {
-        script_make_for_key(one, m.data[i]);
-        good = add_own_key(o, span_of(one, sizeof one));
-    }
-    return good;
-}
-
+/* Those of a wallet, now that it is known what is spent. */
 static bool take_own_keys(struct work *w)
 {
-    struct own_keys o = { .work = w };
+    const size_t n_in = w->versions[0].n_in;
     if (w->call->argv[2])
         return true;
-    if (!w->call->env->wallets) {
-        rpc_fail(w->call, RPC_WALLET_NOT_FOUND,
-                 "There are no wallets: give the keys that shall sign as privkeys");
+    struct span *scripts = take_memory(w, n_in + w->n_redeem + 1, sizeof *scripts);
+    size_t n = 0;
+    if (!scripts)
         return false;
-    }
-    w->keys = take_memory(w, KEYS_MAX, sizeof *w->keys);
-    o.wallet = w->keys ? rpc_wallet(w->call) : NULL;
-    if (!o.wallet)
-        return false;
-    bool good = true;
-    o.seen = scripts_new();
-    for (size_t i = 0; i < w->versions[0].n_in && good; i++)
-        good = !w->spent[i].known || add_own_keys(&o, w->spent[i].script);
-    for (size_t i = 0; i < w->n_redeem && good; i++)
-        good = add_own_keys(&o, w->redeem[i]);
-    scripts_free(o.seen);
-    wallet_unref(o.wallet);
-    return good;
+    for (size_t i = 0; i < n_in; i++)
+        if (w->spent[i].known)
+            scripts[n++] = w->spent[i].script;
+    for (size_t i = 0; i < w->n_redeem; i++)
+        scripts[n++] = w->redeem[i];
+    return sign_keys_own(w->call, scripts, n, &w->arena, &w->keys);
 }
 
 static const struct { const char *name; uint32_t bits; } hash_type_words[] = {
@@ -393,7 +311,8 @@ static bool sign_all(struct work *w)
     w->unlocks = take_memory(w, tx->n_in + 1, sizeof *w->unlocks);
     if (!earlier || !w->unlocks)
         return false;
-    w->signer.keys = w->keys;
+    w->signer.keys = w->keys.v;
+    w->signer.n_keys = w->keys.n;
     w->signer.redeem = w->redeem;
     w->signer.n_redeem = w->n_redeem;
     w->signer.earlier = earlier;
@@ -500,8 +419,7 @@ static bool put_signed(struct work *w)
 
 static void work_clear(struct work *w)
 {
-    for (size_t i = 0; i < w->signer.n_keys; i++)
-        private_key_wipe(&w->keys[i].key);
+    sign_keys_wipe(&w->keys);
     for (size_t i = 0; w->unlocks && i < w->versions[0].n_in; i++)
         buf_clear(&w->unlocks[i]);
     buf_clear(&w->raw);
@@ -516,7 +434,7 @@ static struct rpc_result cmd_signrawtransaction(struct rpc_call *call)
     w.next_height = tip.height + 1;
     arena_init(&w.arena);
     buf_init(&w.raw);
-    bool good = take_hash_type(&w) && take_versions(&w) && take_keys(&w) && find_spent(&w) &&
+    bool good = take_hash_type(&w) && take_versions(&w) && take_given_keys(&w) && find_spent(&w) &&
                 take_prevtxs(&w) && take_own_keys(&w) && sign_all(&w) && put_signed(&w);
     work_clear(&w);
     return good ? rpc_done() : rpc_failed(call);
