@@ -101,7 +101,8 @@ struct follow_pace follow_pace(struct chain *c, const struct follow_run *run)
 static void note_run(struct wallet_follow *f, struct followed *d, int32_t height, int32_t end)
 {
     pthread_mutex_lock(&f->lock);
-    if (!d->run.on || d->run.next != height)
+    const bool goes_on = d->run.next == height || d->run.next == height + 1; /* once more */
+    if (!d->run.on || !goes_on)
         d->run = (struct follow_run){ .on = true, .begun_ms = clock_mono_ms(), .from = height };
     d->run.next = height + 1;
     d->run.end = end;

@@ -11,9 +11,8 @@
 
 struct listener {
     struct followed *d;
-    bool open;  /* the block is being told to it */
-    bool again; /* and is wanted from the beginning, with more keys */
-    bool unread;
+    bool open;   /* the block is being told to it */
+    bool unread; /* the block could not be read to its end */
     struct error e; /* OK: it has the block */
 };
 
@@ -33,9 +32,7 @@ static void begin(struct telling *t, struct listener *l)
                                                        : (struct block_hash){ { 0 } },
                                     .height = node->height,
                                     .time = node->time };
-    l->e.code = OK;
     l->open = !wallet_block_begin(l->d->w, &b, &l->e);
-    l->again = false;
 }
 
 static void leave(struct listener *l)
@@ -69,36 +66,18 @@ static void finish(struct listener *l, const struct error *unread)
         l->unread = true;
     } else {
         l->open = false;
-        l->again = wallet_block_end_later(l->d->w, &l->e) == ERR_BUSY;
+        l->e.code = wallet_block_end_later(l->d->w, &l->e);
     }
 }
 
-/* To those that want it from the beginning. True: some want it once more. */
-static bool tell_once(struct telling *t)
-{
-    struct error e = { .code = OK };
-    bool again = false;
-    t->position = 0;
-    atomic_fetch_add(&t->f->reads, 1);
-    for (size_t i = 0; i < t->n; i++)
-        if (t->all[i].again)
-            begin(t, &t->all[i]);
-    enum err rc = block_walk(t->f->chain, t->node, tell_tx, t, &e);
-    e.code = rc;
-    for (size_t i = 0; i < t->n; i++) {
-        if (t->all[i].open)
-            finish(&t->all[i], &e);
-        again |= t->all[i].again;
-    }
-    return again;
-}
-
+/* ERR_BUSY: it wants the block once more, or another. */
 static void judge(const struct telling *t, const struct listener *l)
 {
     struct followed *d = l->d;
-    d->step = l->e.code ? FOLLOW_STUCK : FOLLOW_ON;
+    const bool goes_on = !l->e.code || (l->e.code == ERR_BUSY && !l->unread);
+    d->step = goes_on ? FOLLOW_ON : FOLLOW_STUCK;
     d->unwritten |= !l->e.code;
-    if (!l->e.code || l->e.code == ERR_CANCELLED || l->again)
+    if (goes_on || l->e.code == ERR_CANCELLED)
         return;
     if (!l->unread)
         follow_wallet_failed(t->f, d, &l->e);
@@ -114,13 +93,19 @@ void follow_tell(struct wallet_follow *f, const struct header_node *node,
                  struct followed *const *who, size_t n)
 {
     struct telling t = { .f = f, .node = node, .n = n };
+    struct error e = { .code = OK };
     t.all = xcalloc(n, sizeof *t.all);
-    for (size_t i = 0; i < n; i++)
-        t.all[i] = (struct listener){ .d = who[i], .again = true };
-    while (tell_once(&t) && !cancelled(&f->cancel))
-        ;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        t.all[i] = (struct listener){ .d = who[i], .e.code = OK };
+        begin(&t, &t.all[i]);
+    }
+    atomic_fetch_add(&f->reads, 1);
+    e.code = block_walk(f->chain, node, tell_tx, &t, &e);
+    for (size_t i = 0; i < n; i++) {
+        if (t.all[i].open)
+            finish(&t.all[i], &e);
         judge(&t, &t.all[i]);
+    }
     free(t.all);
 }
 

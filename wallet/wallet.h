@@ -149,8 +149,8 @@ int64_t wallet_birth(struct wallet *w);
  * The next block, or the one that a rescan wants: all its transactions in their order, each with
  * its id. Keys beyond those that were seen used are made as it goes. wallet_block_end says ERR_BUSY
  * when keys were made or given out after transactions had been passed over, or when the coins had
- * to be read anew: nothing was taken, and the same block is to be told once more from
- * wallet_block_begin.
+ * to be read anew: nothing was taken, and what wallet_best names is to be told, most often the
+ * same block from wallet_block_begin.
  */
 struct wallet_block {
     struct block_hash hash, prev;

@@ -12,7 +12,7 @@
  * until the table has all that are given out while one block is told.
  *
  * So it does when a write of somebody else failed meanwhile: what was passed over was compared with
- * coins that may not be those of the store.
+ * coins that may not be those of the store, and blocks before this one may be wanted once more too.
  */
 #include <config.h>
 
@@ -179,7 +179,7 @@ static enum err end_block(struct wallet *w, enum when when, struct error *e)
         return error_set(e, ERR_RANGE, "no block is being told to the wallet");
     if (f->given)
         raise_reserve(w);
-    if (f->again || (f->passed_over && !pick_holds(w->pick)))
+    if (f->again || !pick_holds(w->pick))
         return error_set(e, ERR_BUSY, "the block is wanted once more");
     return is_told_again(w) ? OK : apply(w, when, e);
 }

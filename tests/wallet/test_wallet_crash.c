@@ -42,9 +42,10 @@ static enum err tell_nth(struct rig *r, uint32_t n)
 {
     const struct pay_script to = script_at(r, KEYSTORE_RECEIVE, (n + 1) * BLOCK_KEYS);
     struct tx *tx = pay_tx(n, BLOCK_VALUE, script_span(&to));
+    r->later = n % 2;
     enum err rc = tell_until_taken(r, RIG_START + 1 + (int32_t)n, &tx, 1);
     tx_unref(tx);
-    return rc;
+    return rc ? rc : wallet_sync(r->w, NULL);
 }
 
 static enum err send(struct rig *r, struct error *e)

@@ -31,6 +31,7 @@ struct rig {
     struct kv *keys, *coins; /* owned by the wallet */
     struct wallet *w;
     int32_t height;          /* of the best block, RIG_START before the first */
+    bool later;              /* blocks are written by wallet_sync */
     uint8_t branch;          /* of blocks to come */
     uint8_t branches[256];   /* of each block from RIG_START on: makes hashes differ */
 };
@@ -149,7 +150,9 @@ static inline enum err tell_block(struct rig *r, int32_t height, struct tx *cons
         rc = wallet_block_tx(r->w, txs[i], (uint32_t)i, NULL);
     if (rc)
         wallet_block_cancel(r->w);
-    return rc ? rc : wallet_block_end(r->w, NULL);
+    if (rc)
+        return rc;
+    return r->later ? wallet_block_end_later(r->w, NULL) : wallet_block_end(r->w, NULL);
 }
 
 /* As often as it is wanted; never without an end. */
