@@ -1,5 +1,6 @@
 #include "wallet/identity_move.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,10 @@
 #include "base/secret.h"
 #include "wallet/identity_file.h"
 #include "wallet/identity_internal.h"
+
+/* Over all three steps of an export, and over an import: two exports of one identity at once would
+ * give two files that are both good. Before the lock of a wallet. */
+static pthread_mutex_t moving = PTHREAD_MUTEX_INITIALIZER;
 
 static bool same_key(const struct identity *a, const struct identity *b)
 {
@@ -208,7 +213,9 @@ enum err identity_export(struct wallet *w, const struct identity *id, enum bca_n
 {
     struct exporting g = { .w = w, .ready = id, .network = network, .path = path,
                            .passphrase = passphrase, .file = new_file() };
+    pthread_mutex_lock(&moving);
     const enum err rc = run(&g, e);
+    pthread_mutex_unlock(&moving);
     free_file(g.file);
     return rc;
 }
@@ -299,9 +306,11 @@ enum err identity_import(struct wallet *w, struct identity_import *how, struct e
     if (!rc) {
         how->fault = IMPORT_FAULT_WALLET;
         rename_all(f, how->name);
+        pthread_mutex_lock(&moving);
         wallet_lock(w);
         rc = place_locked(w, f, e);
         wallet_unlock(w);
+        pthread_mutex_unlock(&moving);
     }
     if (!rc) {
         how->id = f->id;

@@ -4,6 +4,7 @@
 
 #include "wallet/identity_move.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -205,6 +206,47 @@ static void it_comes_back_by_a_later_file_alone(void **state)
     identity_address_clear(&a);
     identity_clear(&there);
     free(back);
+}
+
+struct exporter {
+    pthread_barrier_t *start;
+    const struct fixture *f;
+    char *path;
+    enum err rc;
+};
+
+static void *export_with_others(void *arg)
+{
+    struct exporter *x = arg;
+    pthread_barrier_wait(x->start);
+    x->rc = export_from(x->f->from.w, &x->f->id, x->path, NULL);
+    return NULL;
+}
+
+/* Two files of one step would be imported by two wallets. */
+static void of_exports_at_once_one_makes_a_file(void **state)
+{
+    enum { N = 4 };
+    struct fixture *f = *state;
+    struct exporter all[N];
+    pthread_t threads[N];
+    pthread_barrier_t start;
+    unsigned done = 0, files = 0;
+    char name[] = "0.bca";
+    pthread_barrier_init(&start, NULL, N);
+    for (int i = 0; i < N; i++, name[0]++) {
+        all[i] = (struct exporter){ &start, f, path_join(f->dir, name), OK };
+        assert_int_equal(pthread_create(&threads[i], NULL, export_with_others, &all[i]), 0);
+    }
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        done += all[i].rc == OK;
+        files += path_exists(all[i].path);
+        free(all[i].path);
+    }
+    pthread_barrier_destroy(&start);
+    assert_int_equal(done, 1);
+    assert_int_equal(files, 1);
 }
 
 static void what_was_restored_does_not_move(void **state)
@@ -592,6 +634,7 @@ int main(int argc, char **argv)
         T(no_address_is_stored_of_what_has_moved),
         T(the_marker_is_watched_and_no_coin_to_spend),
         T(it_comes_back_by_a_later_file_alone),
+        T(of_exports_at_once_one_makes_a_file),
         T(what_was_restored_does_not_move),
         T(imported_keys_are_sealed_by_a_later_passphrase),
         T(a_locked_wallet_imports_nothing),
