@@ -101,10 +101,10 @@ struct follow_pace follow_pace(struct chain *c, const struct follow_run *run)
 static void note_run(struct wallet_follow *f, struct followed *d, int32_t height, int32_t end)
 {
     pthread_mutex_lock(&f->lock);
-    const bool goes_on = d->run.next == height || d->run.next == height + 1; /* once more */
+    const bool goes_on = height == d->run.next + 1 || height == d->run.next; /* once more */
     if (!d->run.on || !goes_on)
         d->run = (struct follow_run){ .on = true, .begun_ms = clock_mono_ms(), .from = height };
-    d->run.next = height + 1;
+    d->run.next = height;
     d->run.end = end;
     pthread_mutex_unlock(&f->lock);
 }

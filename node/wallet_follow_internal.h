@@ -25,7 +25,7 @@ enum follow_step {
 struct follow_run {
     bool on;
     int64_t begun_ms;        /* monotonic */
-    int32_t from, next, end; /* end: of the rescan, or the tip */
+    int32_t from, next, end; /* next: is told now; end: of the rescan, or the tip */
 };
 
 struct follow_pace {

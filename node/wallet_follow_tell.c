@@ -77,6 +77,8 @@ static void judge(const struct telling *t, const struct listener *l)
     const bool goes_on = !l->e.code || (l->e.code == ERR_BUSY && !l->unread);
     d->step = goes_on ? FOLLOW_ON : FOLLOW_STUCK;
     d->unwritten |= !l->e.code;
+    if (!l->e.code)
+        follow_set_why(t->f, d, "%s", "");
     if (goes_on || l->e.code == ERR_CANCELLED)
         return;
     if (!l->unread)

@@ -388,6 +388,7 @@ struct rpc_result rpc_wallet_await_rescan(struct rpc_call *call, struct wallet *
     const struct rpc_wallet_service *s = call->env->wallets;
     char why[160];
     wallets_wake(s->wallets);
+    s->settle(s->ctx); /* what was in the way may be so no more */
     while (is_scanning(w)) {
         if (rpc_given_up(call))
             return rpc_fail(call, RPC_MISC_ERROR, "the rescan goes on without a reply");

@@ -351,6 +351,26 @@ def a_kill_while_rescanning_loses_nothing(t):
           [[e[k] for k in shown] for e in entries])
 
 
+@case(timeout=60)
+def a_rescan_that_cannot_go_on_says_where_it_stands(t):
+    node = rich_node(t)
+    with open(node.file("blocks", "blk00000.dat"), "r+b") as file:
+        blocks = file.read()
+        file.seek(0)
+        file.write(bytes(len(blocks)))
+    raises_rpc(-4, lambda: node.rpc.rescanblockchain(7, 50), "block 7 cannot be read")
+    info = node.rpc.getwalletinfo()
+    is_in("block 7 cannot be read", info["error"])
+    scanning = info["scanning"]
+    check(scanning.pop("duration") >= 0, "seconds")
+    equal(scanning, {"progress": 0, "height": 7, "stop_height": 50})
+    with open(node.file("blocks", "blk00000.dat"), "r+b") as file:
+        file.write(blocks)
+    equal(node.rpc.rescanblockchain(60, 70), {"start_height": 60, "stop_height": 70})
+    info = node.rpc.getwalletinfo()
+    equal((info["scanning"], "error" in info), (False, False))
+
+
 @case(timeout=120)
 def blocks_that_a_crash_took_from_the_chain_are_undone(t):
     a, b = two_nodes(t)
