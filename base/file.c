@@ -449,3 +449,12 @@ enum err file_lock(struct file *lock, const char *path, struct error *e)
         file_close(lock);
     return rc;
 }
+
+bool file_hold_standard(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && /* the lowest that is free is this one */
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return false;
+    return true;
+}

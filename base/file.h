@@ -68,6 +68,13 @@ enum err file_replace_checked(const char *path, const void *data, size_t len,
 enum err file_create_checked(const char *path, const void *data, size_t len,
                              struct error *e) MUST_CHECK;
 
+/*
+ * First thing in main: takes descriptors 0 to 2 where the program was started without them, so that
+ * no file or socket gets one, what is printed with it, and its end when standard input or output
+ * is opened anew. Reading and writing them still fails. False: it cannot be done.
+ */
+bool file_hold_standard(void) MUST_CHECK;
+
 /* Exclusive lock held until the process ends or *lock is closed; ERR_BUSY names the owner's pid. */
 enum err file_lock(struct file *lock, const char *path, struct error *e) MUST_CHECK;
 

@@ -205,6 +205,8 @@ int main(int argc, char **argv)
     struct file lock = { .fd = -1 };
     int ready_fd = -1;
     bool asked = false;
+    if (!file_hold_standard())
+        return 1;
     enum err rc = settings_load(&s, argc, argv, &e);
     if (!rc)
         rc = print_info(s.config, &asked, &e);

@@ -430,6 +430,8 @@ static int run(struct cli *c, int argc, char *const *argv)
 int cli_run(int argc, char *const *argv)
 {
     struct cli c = { 0 };
+    if (!file_hold_standard())
+        return EXIT_FAILURE;
     c.config = config_new(option_rows, COUNT_OF(option_rows), NULL, NULL);
     c.table = rpc_table_new();
     int status = run(&c, argc, argv);

@@ -1,4 +1,5 @@
 """Start, stop, lock, cookie, pid file, signals and background."""
+import fcntl
 import os
 import signal
 import stat
@@ -6,8 +7,8 @@ import subprocess
 import threading
 import time
 
-from framework import (ADDRESS, BUILD, DAEMON, Rpc, RpcError, Skip, case, check, equal, free_port, is_in,
-                       main, vector, wait_until)
+from framework import (ADDRESS, BUILD, CLIENT, DAEMON, Rpc, RpcError, Skip, case, check, equal,
+                       free_port, is_in, main, vector, wait_until)
 
 
 def one_line(text):
@@ -95,6 +96,28 @@ def daemon_option_returns_when_the_node_answers(t):
                open(f"/proc/{pid}/stat", encoding="ascii").read().split()[2] == "Z",
                20, "end of the process")
     check(not os.path.exists(node.file("bsvpeerd.pid")), "pid file removed")
+
+
+@case()
+def descriptors_that_are_missing_cost_no_lock(t):
+    node = t.make_node()
+    line = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    done = subprocess.run(line + node.command("-daemon"), timeout=30, check=False)
+    equal(done.returncode, 0)
+    with open(node.file("bsvpeerd.pid"), encoding="ascii") as file:
+        pid = int(file.read())
+    t.cleanups.append(lambda: os.path.exists(f"/proc/{pid}/exe") and os.kill(pid, signal.SIGKILL))
+    with open(node.file(".lock"), "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            raise AssertionError("the directory is not locked")
+        except BlockingIOError:
+            pass
+    done = subprocess.run(line + [CLIENT, *node.command()[1:3], "-regtest", "getblockcount"],
+                          timeout=30, check=False)
+    equal(done.returncode, 1, "an answer that went nowhere")
+    equal(node.cli("stop")[0], 0)
+    wait_until(lambda: not os.path.exists(f"/proc/{pid}/exe"), 20, "end of the process")
 
 
 @case()
