@@ -25,10 +25,17 @@ struct registering {
     struct tx *gathered, *tx; /* gathered: NULL when it was not needed */
 };
 
+/* What came from elsewhere keeps its name: its registration may still be found in a block. */
+static bool is_taken(const struct registering *g)
+{
+    return g->known && (g->id.use != IDENTITY_OPEN || (g->standing.state != STANDS_UNSENT &&
+                                                       g->standing.state != STANDS_LOST));
+}
+
 /* Of an earlier try the keys are used again: no address was formed of them that could be valid. */
 static enum err make_identity(struct registering *g, struct error *e)
 {
-    if (!g->known || g->id.use != IDENTITY_OPEN)
+    if (!g->known)
         return identity_create(g->w, g->name, g->n_modifiers, &g->id, e);
     g->id.sent = g->id.mined = false;
     return identity_store(wallet_keystore(g->w), &g->id, e);
@@ -85,8 +92,7 @@ static bool register_identity(struct registering *g)
     enum err rc = identity_load(wallet_keystore(g->w), g->name, &g->id, &g->known, &e);
     if (!rc && g->known)
         rc = rpc_identity_standing(g->call, g->w, &g->id, &g->standing, &e);
-    if (!rc && g->known && g->standing.state != STANDS_UNSENT &&
-        g->standing.state != STANDS_LOST) {
+    if (!rc && is_taken(g)) {
         rpc_fail(g->call, RPC_INVALID_PARAMETER, "there is an identity %s already", g->name);
         return false;
     }

@@ -109,6 +109,11 @@ static enum err find_sent(struct wallet *w, struct identity *id, struct error *e
     return id->sent ? OK : history_list(wallet_history(w), 0, see_tx, id, e);
 }
 
+static bool is_lost(const struct history_tx *t)
+{
+    return t->abandoned || t->confirmations < 0;
+}
+
 /* What the wallet says of a transaction. */
 struct told {
     bool lost;
@@ -118,7 +123,7 @@ struct told {
 
 static bool take_told(void *ctx, const struct history_tx *t)
 {
-    *(struct told *)ctx = (struct told){ .lost = t->abandoned || t->confirmations < 0,
+    *(struct told *)ctx = (struct told){ .lost = is_lost(t),
                                          .mined = t->height != HISTORY_NO_HEIGHT,
                                          .block = t->block };
     return true;
@@ -144,6 +149,37 @@ static struct told as_stored(const struct identity *id)
     return (struct told){ .mined = id->mined, .block = work.hash };
 }
 
+static enum err ask_wallet(struct wallet *w, const struct identity *id, struct told *told,
+                           struct error *e)
+{
+    bool found = false;
+    const enum err rc = history_get_tx(wallet_history(w), &id->txid, take_told, told, &found, e);
+    if (!rc && !found)
+        *told = as_stored(id);
+    return rc;
+}
+
+static bool see_living(void *ctx, const struct history_tx *t)
+{
+    struct identity *id = ctx;
+    if (is_lost(t) || !registers(id, t->tx))
+        return true;
+    id->txid = t->tx->id;
+    id->mined = false; /* the proof that is stored is of the other one */
+    return false;
+}
+
+/* One that is lost may have been made anew, and the earlier one be mined after all. */
+static enum err ask_for_living(struct wallet *w, struct identity *id, struct told *told,
+                               struct error *e)
+{
+    enum err rc = ask_wallet(w, id, told, e);
+    if (rc || !told->lost)
+        return rc;
+    rc = history_list(wallet_history(w), 0, see_living, id, e);
+    return rc ? rc : ask_wallet(w, id, told, e);
+}
+
 /* Of an identity that was sent. */
 static enum standing_state by_use(enum identity_use use, enum standing_state state)
 {
@@ -166,15 +202,12 @@ enum err rpc_identity_standing(struct rpc_call *call, struct wallet *w, struct i
                                struct standing *s, struct error *e)
 {
     struct told told = { .mined = false };
-    bool found = false;
     *s = (struct standing){ .state = STANDS_UNSENT };
     enum err rc = find_sent(w, id, e);
     if (rc || !id->sent)
         return rc;
     s->state = STANDS_PENDING;
-    rc = history_get_tx(wallet_history(w), &id->txid, take_told, &told, &found, e);
-    if (!rc && !found)
-        told = as_stored(id);
+    rc = ask_for_living(w, id, &told, e);
     if (!rc && told.mined)
         stand_on(call, &told.block, s);
     s->state = by_use(id->use, told.lost ? STANDS_LOST : s->state);

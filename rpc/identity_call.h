@@ -55,7 +55,8 @@ struct standing {
 };
 /*
  * The wallet is locked by the caller. When a crash came between the transaction and its name in the
- * store, id is made to say that it was sent and as what; it is not stored.
+ * store, or another transaction with the same registration is alive, id is made to say that it was
+ * sent and as what; it is not stored.
  */
 enum err rpc_identity_standing(struct rpc_call *call, struct wallet *w, struct identity *id,
                                struct standing *s, struct error *e) MUST_CHECK;

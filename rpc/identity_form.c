@@ -101,7 +101,7 @@ static enum err form_locked(struct identity_forming *g, struct error *e)
     bool found;
     identity_init(&now);
     enum err rc = identity_load(wallet_keystore(g->w), g->id.name, &now, &found, e);
-    if (!rc && (!found || (now.sent && !txid_equal(&now.txid, &g->id.txid))))
+    if (!rc && (!found || !mem_equal_var(now.public_key, g->id.public_key, sizeof now.public_key)))
         rc = error_set(e, ERR_BUSY, "the identity was changed meanwhile");
     identity_clear(&now);
     if (!rc) {

@@ -1,0 +1,66 @@
+"""Registrations whose coins went elsewhere, and which of those that a wallet has made counts."""
+from framework import ADDRESS, case, equal, main, raises_rpc
+from identities import PREFIX, grow, identity, result
+from wallet_rpc import WalletRpc
+
+
+def copy_chain(to, of, first=1):
+    for height in range(first, of.rpc.getblockcount() + 1):
+        to.rpc.submitblock(of.rpc.getblock(of.rpc.getblockhash(height), 0))
+    equal(to.rpc.getbestblockhash(), of.rpc.getbestblockhash())
+
+
+def twin(t, node):
+    """Another one with its blocks and without its transactions."""
+    other = t.node()
+    copy_chain(other, node)
+    return other
+
+
+def conflict(node, txid):
+    """Spends the first coin of a transaction of the wallet, to nobody."""
+    spent = node.rpc.getrawtransaction(txid, True)["vin"][0]
+    raw = node.rpc.createrawtransaction([{"txid": spent["txid"], "vout": spent["vout"]}],
+                                        {ADDRESS: 1})
+    return node.rpc.signrawtransaction(raw)["hex"]
+
+
+@case()
+def the_registration_that_is_mined_counts_and_not_the_one_that_is_lost(t):
+    a = t.node()
+    a.rpc.generatetoaddress(2, a.rpc.getnewaddress())
+    grow(a, 100)
+    b, c = twin(t, a), twin(t, a)
+    fork = a.rpc.getblockcount() + 1
+    first = a.rpc.bcaregister("alice", 2)["txid"]
+    raw = a.rpc.gettransaction(first)["hex"]
+    b.rpc.sendrawtransaction(conflict(a, first), True)
+    grow(b)
+    a.rpc.backupwallet(t.path("backup"))
+    a.rpc.restorewallet("again", t.path("backup"))
+    again = WalletRpc(a, "again")
+    t.wait(lambda: len(again.listtransactions()) > 1, what="the registration")
+    copy_chain(a, b, fork)
+    t.wait(lambda: again.bcalist()["identities"][0]["state"] == "lost", what="the conflict")
+    raises_rpc(-8, lambda: again.bcaregister("alice"), "already")
+    again.unloadwallet()
+
+    equal(identity(a)["state"], "lost")
+    second = a.rpc.bcaregister("alice")["txid"]
+    equal((identity(a)["state"], identity(a)["modifiers"]), ("pending", 2), "the same keys")
+    c.rpc.sendrawtransaction(raw)
+    c.rpc.sendrawtransaction(conflict(a, second), True)
+    grow(c, 2)
+    copy_chain(a, c, fork)
+    equal((identity(a)["state"], identity(a)["txid"]), ("ready", first))
+    raises_rpc(-8, lambda: a.rpc.bcaregister("alice"), "already")
+    made = a.rpc.bcanew("alice", PREFIX)
+    a.restart()
+    equal(identity(a)["unused"], 1)
+    equal(result(c, (made["address"], made["params"])), ("valid", None, 2))
+    a.rpc.loadwallet("again")
+    t.wait(lambda: again.bcalist()["identities"][0]["state"] == "restored", what="its block")
+
+
+if __name__ == "__main__":
+    main()
