@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/intmath.h"
 #include "chain/chain.h"
+#include "rpc/json_read.h"
 #include "rpc/keys.h"
 #include "rpc/params.h"
 #include "rpc/wallet_call.h"
@@ -16,12 +17,6 @@
 #include "script/template.h"
 
 /* --- what all imports share ----------------------------------------------------------------- */
-
-static struct span text_span(struct json_object *v)
-{
-    return v ? span_of(json_object_get_string(v), (size_t)json_object_get_string_len(v))
-             : span_of(NULL, 0);
-}
 
 /* What is watched already gets the label. False: call has failed. */
 static bool answer_import(struct rpc_call *call, struct wallet *w, enum err rc, struct span script,
@@ -115,7 +110,7 @@ static bool watch_xpub(struct rpc_call *call, struct wallet *w, int32_t from)
 static bool watch_hex(struct rpc_call *call, struct wallet *w, struct span script, int32_t from)
 {
     uint8_t hash[20], p2sh[SCRIPT_P2SH_SIZE];
-    const struct span label = text_span(call->argv[1]);
+    const struct span label = json_get_span(call->argv[1]);
     if (!watch_script(call, w, script, label, from))
         return false;
     if (!rpc_bool(call, 3, false))
@@ -138,8 +133,8 @@ static bool watch_text(struct rpc_call *call, struct wallet *w, int32_t from)
             rpc_fail(call, RPC_NOT_FOUND,
                      "Cannot use the p2sh flag with an address - use a script instead");
         else
-            good = watch_script(call, w, buf_span(&script), text_span(call->argv[1]), from);
-    } else if (put_hex(&script, text_span(call->argv[0]))) {
+            good = watch_script(call, w, buf_span(&script), json_get_span(call->argv[1]), from);
+    } else if (put_hex(&script, json_get_span(call->argv[0]))) {
         good = watch_hex(call, w, buf_span(&script), from);
     } else {
         rpc_fail(call, RPC_NOT_FOUND, "Invalid Bitcoin address or script");
@@ -167,8 +162,8 @@ static struct rpc_result import_pubkey(struct rpc_call *call, struct wallet *w)
     uint8_t key[EC_PUBKEY_MAX];
     size_t len;
     if (!rpc_wallet_may_rescan(call, rescan) ||
-        !public_key(call, text_span(call->argv[0]), key, &len) ||
-        !watch_key(call, w, span_of(key, len), text_span(call->argv[1]),
+        !public_key(call, json_get_span(call->argv[0]), key, &len) ||
+        !watch_key(call, w, span_of(key, len), json_get_span(call->argv[1]),
                    rescan ? 0 : WALLET_NO_SCAN))
         return rpc_failed(call);
     return rpc_wallet_imported(call, w, rescan);
@@ -219,7 +214,7 @@ static bool request_script(struct rpc_call *call, struct json_object *const m[R_
     if (json_object_get_type(m[R_SCRIPT]) != json_type_string)
         return rpc_members(call, m[R_SCRIPT], "scriptPubKey", members, 1, &address) &&
                rpc_wallet_address(call, json_object_get_string(address), script);
-    if (!put_hex(script, text_span(m[R_SCRIPT])))
+    if (!put_hex(script, json_get_span(m[R_SCRIPT])))
         rpc_fail(call, RPC_NOT_FOUND, "Invalid scriptPubKey");
     else if (!is_set(m[R_INTERNAL]))
         rpc_fail(call, RPC_INVALID_PARAMETER, "Internal must be set for hex scriptPubKey");
@@ -300,7 +295,7 @@ static bool import_pubkeys(struct rpc_call *call, struct wallet *w, const struct
     bool good = true;
     for (size_t i = 0; good && i < length_of(r->m[R_PUBKEYS]); i++) {
         struct json_object *text = json_object_array_get_idx(r->m[R_PUBKEYS], i);
-        good = public_key(call, text_span(text), key, &len) &&
+        good = public_key(call, json_get_span(text), key, &len) &&
                belongs(call, r, span_of(key, len)) &&
                watch_key(call, w, span_of(key, len), r->label, r->from);
     }
@@ -313,7 +308,7 @@ static bool is_redeemed(struct rpc_call *call, const struct request *r)
     struct buf redeem;
     uint8_t hash[20], p2sh[SCRIPT_P2SH_SIZE];
     buf_init(&redeem);
-    bool good = put_hex(&redeem, text_span(r->m[R_REDEEM]));
+    bool good = put_hex(&redeem, json_get_span(r->m[R_REDEEM]));
     if (good) {
         hash160(hash, redeem.data, redeem.len);
         script_make_p2sh(p2sh, hash);
@@ -348,7 +343,7 @@ static bool import_request(struct rpc_call *call, struct wallet *w, struct json_
     buf_init(&script);
     good = request_script(call, r.m, &script);
     r.script = buf_span(&script);
-    r.label = text_span(r.m[R_LABEL]);
+    r.label = json_get_span(r.m[R_LABEL]);
     good = good && import_script(call, w, &r);
     buf_clear(&script);
     return good;

@@ -11,6 +11,7 @@
 #include "base/signed_message.h"
 #include "base/utf8.h"
 #include "chain/chain.h"
+#include "rpc/json_read.h"
 #include "rpc/keys.h"
 #include "rpc/wallet_call.h"
 #include "script/template.h"
@@ -21,19 +22,13 @@
 
 static struct span text_of(const struct rpc_call *call, size_t i)
 {
-    return span_of(rpc_text(call, i, ""), (size_t)json_object_get_string_len(call->argv[i]));
+    return json_get_span(call->argv[i]);
 }
 
 /* False: call has failed. */
 static bool public_key(struct rpc_call *call, size_t i, uint8_t out[EC_PUBKEY_SIZE])
 {
-    const char *text = rpc_text(call, i, "");
-    size_t len;
-    if (hex_decode(out, EC_PUBKEY_SIZE, text, strlen(text), &len) && len == EC_PUBKEY_SIZE &&
-        ec_pubkey_valid(out, len))
-        return true;
-    rpc_fail(call, RPC_NOT_FOUND, "Invalid public key: %.100s (33 bytes in hex)", text);
-    return false;
+    return rpc_wallet_pubkey(call, "Invalid public key", text_of(call, i), out);
 }
 
 /* False: call has failed. */

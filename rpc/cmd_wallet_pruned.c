@@ -38,9 +38,7 @@ static struct rpc_result import_proved(struct rpc_call *call, struct wallet *w,
     partial_merkle_walk(&p.tree, look, &place, &root);
     if (!place.found)
         return rpc_fail(call, RPC_NOT_FOUND, "Transaction given doesn't exist in proof");
-    const struct wallet_block block = { .hash = p.node->hash, .height = p.node->height,
-                                        .time = p.node->time };
-    if (!wallet_import_tx(w, tx, &block, (uint32_t)place.index, &e)) {
+    if (!rpc_wallet_import_tx(call, w, tx, p.node, (uint32_t)place.index, &e)) {
         jw_null(call->out);
         return rpc_done();
     }

@@ -47,6 +47,7 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_wallet_labels_commands,
     &rpc_wallet_messages_commands,
     &rpc_wallet_payments_commands,
+    &rpc_wallet_accept_commands,
     &rpc_wallet_pruned_commands,
     &rpc_wallet_received_commands,
     &rpc_wallet_fund_commands,

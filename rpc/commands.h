@@ -48,6 +48,7 @@ extern const struct rpc_group rpc_wallet_import_commands;
 extern const struct rpc_group rpc_wallet_labels_commands;
 extern const struct rpc_group rpc_wallet_messages_commands;
 extern const struct rpc_group rpc_wallet_payments_commands;
+extern const struct rpc_group rpc_wallet_accept_commands;
 extern const struct rpc_group rpc_wallet_pruned_commands;
 extern const struct rpc_group rpc_wallet_received_commands;
 extern const struct rpc_group rpc_wallet_fund_commands;

@@ -366,3 +366,10 @@ bool json_get_amount(struct json_object *v, int64_t *satoshis)
         return false;
     return json_fixed_point(text, 8, satoshis);
 }
+
+struct span json_get_span(struct json_object *v)
+{
+    return json_object_is_type(v, json_type_string)
+               ? span_of(json_object_get_string(v), (size_t)json_object_get_string_len(v))
+               : span_of(NULL, 0);
+}

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "base/err.h"
 
 #define JSON_READ_DEPTH 512
@@ -35,5 +36,7 @@ enum err json_read(const char *text, size_t len, struct json_object **out,
 bool json_fixed_point(const char *text, unsigned decimals, int64_t *out);
 /* Satoshis of a number or a string with coins; false when it is neither or has a ninth decimal. */
 bool json_get_amount(struct json_object *v, int64_t *satoshis);
+/* The text of a string, borrowed; empty when there is none. */
+struct span json_get_span(struct json_object *v);
 
 #endif

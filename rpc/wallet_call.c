@@ -178,6 +178,18 @@ bool rpc_wallet_key_address(struct rpc_call *call, const char *text, struct buf 
     return false;
 }
 
+bool rpc_wallet_pubkey(struct rpc_call *call, const char *what, struct span hex,
+                       uint8_t out[EC_PUBKEY_SIZE])
+{
+    size_t len;
+    if (hex_decode(out, EC_PUBKEY_SIZE, (const char *)hex.data, hex.len, &len) &&
+        len == EC_PUBKEY_SIZE && ec_pubkey_valid(out, len))
+        return true;
+    rpc_fail(call, RPC_NOT_FOUND, "%s: %.*s (33 bytes in hex)", what,
+             (int)MIN_OF(hex.len, (size_t)100), (const char *)hex.data);
+    return false;
+}
+
 bool rpc_wallet_all_accounts(struct rpc_call *call, size_t i)
 {
     const char *account = rpc_text(call, i, "*");
@@ -333,6 +345,23 @@ void jw_put_ownership(struct rpc_call *call, struct span script)
         wallet_unlock(w);
     }
     wallet_unref(w);
+}
+
+/* --- proved transactions -------------------------------------------------------------------- */
+
+/* Under the wallet's lock: it follows the active chain, so what it takes back, it takes back later,
+ * and what it has taken back is not active any more. */
+enum err rpc_wallet_import_tx(struct rpc_call *call, struct wallet *w, const struct tx *tx,
+                              const struct header_node *node, uint32_t position, struct error *e)
+{
+    const struct wallet_block block = { .hash = node->hash, .height = node->height,
+                                        .time = node->time };
+    wallet_lock(w);
+    const enum err rc = header_index_is_active(chain_headers(call->env->chain), node)
+                            ? wallet_import_tx(w, tx, &block, position, e)
+                            : error_set(e, ERR_BUSY, "block %d has left the chain", node->height);
+    wallet_unlock(w);
+    return rc;
 }
 
 /* --- rescans -------------------------------------------------------------------------------- */

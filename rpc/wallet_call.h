@@ -9,6 +9,7 @@
 #include "wallet/wallets.h"
 
 struct chain_tip;
+struct header_node;
 
 #define RPC_WALLET_DEFAULT "default"
 #define RPC_WALLET_ENDLESS_CONF 9999999
@@ -58,6 +59,9 @@ bool rpc_wallet_address(struct rpc_call *call, const char *text, struct buf *scr
 char *rpc_wallet_path(struct rpc_call *call, size_t i);
 /* The P2PKH script of an address, which alone can be of a key. False: call has failed. */
 bool rpc_wallet_key_address(struct rpc_call *call, const char *text, struct buf *script);
+/* A compressed public key in hex; what: how a failure begins (-5). False: call has failed. */
+bool rpc_wallet_pubkey(struct rpc_call *call, const char *what, struct span hex,
+                       uint8_t out[EC_PUBKEY_SIZE]);
 /* Accounts are no more than labels: all of them together is what can be asked for. */
 bool rpc_wallet_all_accounts(struct rpc_call *call, size_t i);
 
@@ -93,6 +97,12 @@ void jw_put_label(struct rpc_call *call, struct wallet *w, const char *key, stru
 
 /* Members of validateaddress from "ismine" on: what a loaded wallet knows of an address. */
 void jw_put_ownership(struct rpc_call *call, struct span script);
+
+/* wallet_import_tx, of a block that was on the active chain a moment ago. ERR_BUSY: it has left, or
+ * the wallet has not come to it yet. */
+enum err rpc_wallet_import_tx(struct rpc_call *call, struct wallet *w, const struct tx *tx,
+                              const struct header_node *node, uint32_t position,
+                              struct error *e) MUST_CHECK;
 
 /* Goes through the blocks from a height to last, or HISTORY_TO_BEST, once more and waits for it,
  * unless the client leaves. */

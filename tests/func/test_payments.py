@@ -73,6 +73,35 @@ def a_backup_has_the_keys_of_payments_and_the_phrase_the_identity(t):
     t.wait(lambda: again.getunconfirmedbalance() + again.getbalance() < 1, what="what was spent is gone")
 
 
+def restored(t, node, payee, name):
+    """A wallet of the same phrase that knows no payment."""
+    node.rpc.createwallet(wallet_name=name, phrase=payee.getwalletphrase())
+    wallet = WalletRpc(node, name)
+    t.wait(lambda: wallet.getwalletinfo()["height"] == node.rpc.getblockcount())
+    equal(wallet.getbalance(), 0)
+    return wallet
+
+
+@case()
+def what_a_restored_wallet_has_spent_before_is_not_credited(t):
+    node, payer, payee = payer_of(t, "-txindex")
+    made = payer.createpayment(payee.getidentitykey(), [1, 2])
+    payee.acceptpayment(made["payment"])
+    mine(node)
+    proved = changed(made["payment"], tx=node.rpc.getbeef(made["txid"], "atomic"))
+    payee.sendalltoaddress(ADDRESS)
+    again = restored(t, node, payee, "again")
+    equal(again.acceptpayment(proved)["amount"], 3)
+    equal((again.getbalance(), again.listunspent(0)), (0, []), "spent in the mempool")
+    mine(node)
+    late = restored(t, node, payee, "late")
+    for _ in range(2):
+        equal(late.acceptpayment(proved)["amount"], 3)
+        equal((late.getbalance(), late.listunspent(0)), (0, []), "spent in a block")
+    equal([(d["category"], d["confirmations"]) for d in late.listtransactions()],
+          [("receive", 2), ("receive", 2), ("send", 1)])
+
+
 @case()
 def a_payment_on_a_large_transaction_waits_for_a_block(t):
     node, payer, payee = payer_of(t, "-genesisactivationheight=1")
