@@ -1,0 +1,60 @@
+/* What dchan_mux.c (streams, what arrives) and dchan_mux_send.c (what leaves) share. */
+#ifndef P2P_DCHAN_MUX_INTERNAL_H
+#define P2P_DCHAN_MUX_INTERNAL_H
+
+#include "base/list.h"
+#include "p2p/dchan_mux.h"
+#include "p2p/ratelimit.h"
+
+struct mux_stream {
+    uint32_t sid;
+    uint8_t priority;
+    bool ours;
+    bool open;                   /* accepted, by whichever side had to */
+    bool fin_sent, fin_received;
+    bool wants;                  /* the owner may have something to send */
+    bool ready;                  /* in the list of its priority */
+    const struct dchan_stream_ops *ops; /* NULL: the peer's, not accepted yet */
+    void *ctx;
+    uint64_t asked_ms;           /* when s_open went over */
+    uint64_t credited_ms;
+    uint32_t send_window;
+    uint32_t window;             /* granted = left + unread + what was consumed without credit */
+    uint32_t left, unread;
+    uint16_t next_dgram;
+    int32_t deficit;
+    struct list_link link;
+};
+
+/* Of one side, ascending by sid: each new one is the highest. */
+struct mux_side {
+    struct mux_stream **v;
+    size_t n, cap;
+    uint32_t highest;  /* that was ever opened, 0: none */
+    size_t waiting;    /* not accepted yet */
+};
+
+struct dchan_mux {
+    struct dchan_mux_config config;
+    struct dchan_mux_stats stats;
+    struct mux_side mine, theirs;
+    struct list ready[DCHAN_PRIORITY_MAX + 1];
+    struct ratelimit opens_sent, opens_received, opens_flood;
+    uint64_t rtt_ms; /* 0: not measured */
+    bool going, peer_going;
+};
+
+struct mux_stream *mux_find(const struct dchan_mux *mux, uint32_t sid);
+/* Removes, gives the window back, tells the owner, frees. */
+void mux_close(struct dchan_mux *mux, struct mux_stream *s, unsigned code);
+/* Both halves have ended and nothing waits to be consumed: closes. */
+void mux_close_if_done(struct dchan_mux *mux, struct mux_stream *s);
+void mux_ready(struct dchan_mux *mux, struct mux_stream *s);
+void mux_not_ready(struct dchan_mux *mux, struct mux_stream *s);
+
+/* Messages of a sid, and of a sid and a number. */
+void mux_put_fin(struct dchan_mux *mux, uint32_t sid);
+void mux_put_number(struct dchan_mux *mux, enum dchan_type type, uint32_t sid, uint32_t value);
+void mux_put_reset(struct dchan_mux *mux, uint32_t sid, enum dchan_reset code);
+
+#endif
