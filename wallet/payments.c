@@ -135,13 +135,6 @@ enum err payments_identity_key(struct wallet *w, uint8_t out[EC_PUBKEY_SIZE], st
     return rc;
 }
 
-static void script_of(uint8_t out[SCRIPT_P2PKH_SIZE], const uint8_t key[EC_PUBKEY_SIZE])
-{
-    uint8_t hash[20];
-    hash160(hash, key, EC_PUBKEY_SIZE);
-    script_make_p2pkh(out, hash);
-}
-
 /* --- accepting --- */
 
 struct derived {
@@ -179,7 +172,7 @@ static enum err derive_output(const struct payment *p, size_t i, const uint8_t i
     if (rc)
         return rc;
     ec_pubkey_of(out->key, out->secret);
-    script_of(script, out->key);
+    script_make_for_key(script, span_of(out->key, EC_PUBKEY_SIZE));
     if (!same_span(tx->out[o->index].script, span_of(script, sizeof script)))
         return error_set(e, ERR_RANGE, "output %u does not pay the key of this payment", o->index);
     if (tx->out[o->index].value <= 0)
@@ -313,7 +306,7 @@ static enum err make_scripts(const struct making *m, struct error *e)
         const struct brc29_place place = { m->p->prefix, m->p->output[i].suffix };
         rc = brc29_key_of_payee(key, identity, m->p->other, &place, e);
         if (!rc)
-            script_of(m->script[i], key);
+            script_make_for_key(m->script[i], span_of(key, EC_PUBKEY_SIZE));
     }
     secure_wipe(identity, sizeof identity);
     return rc;

@@ -1,7 +1,6 @@
 /* The payment to oneself that comes before one which many small coins would make too large. */
 #include <config.h>
 
-#include "base/hash.h"
 #include "script/template.h"
 #include "wallet/select.h"
 #include "wallet/txbuild.h"
@@ -22,7 +21,7 @@ static int64_t cost_with_one_coin(const struct wallet_send *s, struct span own)
 enum err wallet_gather(struct wallet *w, const struct wallet_send *s, struct tx **out,
                        struct error *e)
 {
-    uint8_t script[SCRIPT_P2PKH_SIZE], hash[20];
+    uint8_t script[SCRIPT_P2PKH_SIZE];
     struct wallet_key key;
     int64_t fee;
     enum err rc = keystore_state(w->ks, NULL) == KEYSTORE_LOCKED
@@ -32,8 +31,7 @@ enum err wallet_gather(struct wallet *w, const struct wallet_send *s, struct tx 
         rc = wallet_new_key(w, KEYSTORE_CHANGE, span_of(NULL, 0), &key, e);
     if (rc)
         return rc;
-    hash160(hash, key.key, key.key_len);
-    script_make_p2pkh(script, hash);
+    script_make_for_key(script, span_of(key.key, key.key_len));
     const struct span own = span_of(script, sizeof script);
     const struct wallet_recipient to = { .script = own, .value = cost_with_one_coin(s, own) };
     struct wallet_send gather = *s;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/intmath.h"
 #include "tests/test.h"
 
 static int setup(void **state)
@@ -121,6 +122,26 @@ static void the_list_shows_every_visible_command_and_no_hidden_one(void **state)
     buf_clear(&out);
 }
 
+/* By their names; a result alone that tells a secret is for who writes the row. */
+static void rows_with_secret_parameters_say_so(void **state)
+{
+    static const char *const names[] = { "passphrase", "oldpassphrase", "newpassphrase", "phrase",
+                                         "privkey", "privkeys" };
+    const struct rpc_table *t = *state;
+    unsigned found = 0;
+    for (size_t i = 0; i < rpc_table_count(t); i++) {
+        const struct rpc_command *c = rpc_table_at(t, i);
+        for (size_t k = 0; k < COUNT_OF(names); k++) {
+            if (rpc_param_find(c, names[k]) == SIZE_MAX)
+                continue;
+            found++;
+            if (!(c->flags & RPC_SECRET))
+                fail_msg("%s has %s and not RPC_SECRET", c->name, names[k]);
+        }
+    }
+    assert_true(found >= 8);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -131,6 +152,7 @@ int main(void)
         T(parameters_that_are_not_text_are_sent_as_json),
         T(help_of_each_command_names_its_parameters),
         T(the_list_shows_every_visible_command_and_no_hidden_one),
+        T(rows_with_secret_parameters_say_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
