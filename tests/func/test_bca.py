@@ -3,11 +3,13 @@ reorganisation voids them, the spend of the marker revokes them, and what is not
 judged."""
 import json
 import os
+import subprocess
 import time
 from decimal import Decimal
 
 from blocks import ANYONE, Chain, TxOut, coinbase
-from framework import RpcError, Skip, case, check, equal, is_in, main, raises_rpc
+from framework import (BUILD, TOP, RpcError, Skip, case, check, equal, free_port, is_in, main,
+                       raises_rpc, within)
 from identities import (FAULT, MARKER, PREFIX, crash_at, form, grow, identity, kill_and_start,
                         registration, result, revocation_of, revoked, states, submit, tool,
                         two_nodes, wallet_node)
@@ -390,6 +392,41 @@ def coins_that_do_not_even_pay_for_the_gathering_are_too_few(t):
     node = small_coins_alone(t, 12)
     raises_rpc(-6, lambda: node.rpc.bcaregister("alice", 32, 0.000006), "more are needed")
     equal(node.rpc.bcalist()["identities"], [])
+
+
+def shell(line, home):
+    environment = dict(os.environ, HOME=home, PATH=BUILD + os.pathsep + os.environ["PATH"])
+    return subprocess.run(line, shell=True, cwd=home, env=environment, capture_output=True,
+                          text=True, timeout=within(60), check=False)
+
+
+@case()
+def ten_commands_of_the_guide_lead_to_a_verified_address(t):
+    with open(os.path.join(TOP, "doc", "identity.md"), encoding="utf-8") as file:
+        part = file.read().split("## Ten commands", 1)[1].split("\n## ", 1)[0]
+    commands = [line.strip() for line in part.splitlines() if line.startswith("    ")]
+    equal(len(commands), 10)
+    home = t.path("home")
+    os.makedirs(os.path.join(home, ".bsvpeer"))
+    with open(os.path.join(home, ".bsvpeer", "bsvpeer.conf"), "w", encoding="ascii") as file:
+        file.write(f"listen=0\nrpcport={free_port()}\n")
+    mine, address, out = "", "", ""
+    try:
+        for command in commands:
+            done = shell(mine + command.replace("ADDRESS", address or "ADDRESS"), home)
+            equal(done.returncode, 0, command + ": " + done.stderr)
+            if command.startswith("MINE="):
+                mine = command + "; "
+            elif " bca new " in command:
+                address = json.loads(done.stdout)["address"]
+            elif " bca verify " in command:
+                equal(json.loads(done.stdout)["result"], "valid")
+            out = done.stdout
+        equal(out.splitlines()[0], "result: valid")
+    finally:
+        shell("bsvpeer-cli -regtest stop", home)
+        lock = os.path.join(home, ".bsvpeer", "regtest", "bsvpeerd.pid")
+        t.wait(lambda: not os.path.exists(lock), what="the end of the daemon")
 
 
 if __name__ == "__main__":
