@@ -25,14 +25,16 @@ struct registering {
     struct tx *gathered, *tx; /* gathered: NULL when it was not needed */
 };
 
-/* What came from elsewhere keeps its name: its registration may still be found in a block. */
+/* What came from elsewhere keeps its name: its registration may still be found in a block. So does
+ * what has addresses, which the old block makes valid again when it comes back: with a second
+ * registration there would be two markers, and one to revoke them. */
 static bool is_taken(const struct registering *g)
 {
-    return g->known && (g->id.use != IDENTITY_OPEN || (g->standing.state != STANDS_UNSENT &&
-                                                       g->standing.state != STANDS_LOST));
+    const bool failed = g->standing.state == STANDS_UNSENT || g->standing.state == STANDS_LOST;
+    return g->known && (g->id.use != IDENTITY_OPEN || g->id.n_used > 0 || !failed);
 }
 
-/* Of an earlier try the keys are used again: no address was formed of them that could be valid. */
+/* Of an earlier try the keys are used again: no address was formed of them. */
 static enum err make_identity(struct registering *g, struct error *e)
 {
     if (!g->known)
@@ -93,7 +95,8 @@ static bool register_identity(struct registering *g)
     if (!rc && g->known)
         rc = rpc_identity_standing(g->call, g->w, &g->id, &g->standing, &e);
     if (!rc && is_taken(g)) {
-        rpc_fail(g->call, RPC_INVALID_PARAMETER, "there is an identity %s already", g->name);
+        rpc_fail(g->call, RPC_INVALID_PARAMETER, "there is an identity %s already: choose "
+                 "another name", g->name);
         return false;
     }
     if (!rc)
@@ -187,7 +190,8 @@ static const struct rpc_command rows[] = {
       .help = "Registers an identity: a key of its own and modifiers for as many addresses, in a "
               "transaction of at most 800 bytes whose marker output revokes it when it is spent. "
               "Coins that are too small to fit are gathered in a transaction before it. "
-              "A registration that was refused or lost is made anew under the same name.",
+              "A registration that was refused or lost is made anew under the same name, unless "
+              "addresses were formed of it.",
       .result = "{txid, gathered (txid, when coins were), state}",
       .example = "alice",
       .params = { { "name", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "Its name in this wallet" },

@@ -62,5 +62,27 @@ def the_registration_that_is_mined_counts_and_not_the_one_that_is_lost(t):
     t.wait(lambda: again.bcalist()["identities"][0]["state"] == "restored", what="its block")
 
 
+@case()
+def what_has_addresses_is_not_registered_again(t):
+    a = t.node()
+    a.rpc.generatetoaddress(2, a.rpc.getnewaddress())
+    grow(a, 100)
+    b = twin(t, a)
+    fork = a.rpc.getblockcount() + 1
+    b.rpc.sendrawtransaction(conflict(a, a.rpc.bcaregister("alice", 2)["txid"]), True)
+    block = grow(a)[0]
+    made = a.rpc.bcanew("alice", PREFIX)
+    proof = made["address"], made["params"]
+    grow(b, 2)
+    copy_chain(a, b, fork)
+    equal((identity(a)["state"], result(a, proof)[:2]), ("lost", ("invalid", "chain")))
+    raises_rpc(-8, lambda: a.rpc.bcaregister("alice"), "another name")
+    a.rpc.invalidateblock(b.rpc.getblockhash(fork))
+    equal((a.rpc.getbestblockhash(), result(a, proof)[0]), (block, "valid"))
+    a.rpc.bcarevoke("alice")
+    grow(a)
+    equal(result(a, proof)[:2], ("invalid", "revoked"))
+
+
 if __name__ == "__main__":
     main()
