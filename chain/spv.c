@@ -123,7 +123,7 @@ enum err spv_judge_bump(const struct spv_env *env, const struct bump *b, const s
 /* What stands behind an id of the record. */
 struct parent {
     const struct beef_tx *of;
-    const struct tx *tx; /* NULL: an id alone, and we do not hold it */
+    const struct tx *tx; /* NULL: an id alone, and we do not hold it, or there was no room */
     struct tx *held;     /* a reference, of an id alone */
     int32_t height;      /* of its block; of the next one when it is in none */
     bool above;          /* its block is above the tip, and its age is not known */
@@ -136,6 +136,7 @@ struct work {
     struct parent *parent;    /* by id, one for each transaction */
     struct spv_judgement *j;
     struct cancel cpu;
+    size_t held_bytes;        /* so far */
 };
 
 static int by_id(const void *a, const void *b)
@@ -161,6 +162,14 @@ static enum err stopped(struct error *e)
     return error_set(e, ERR_CANCELLED, "nobody waits for the answer any more");
 }
 
+/* 32 bytes of a record stand for as many as a transaction can have. */
+static bool has_room(struct work *w, const struct tx *held)
+{
+    const bool fits = held->raw.len <= w->env->held_bytes - w->held_bytes;
+    w->held_bytes += fits ? held->raw.len : 0;
+    return fits;
+}
+
 static enum err take_held(struct work *w, struct parent *p, struct error *e)
 {
     char hex[HASH_HEX_SIZE];
@@ -168,11 +177,20 @@ static enum err take_held(struct work *w, struct parent *p, struct error *e)
     if (given_up(env))
         return stopped(e);
     const enum err rc = env->held(env->ctx, &p->of->tx.id, &p->held, &p->height, e);
-    p->tx = rc ? NULL : p->held;
-    if (!rc && !p->tx)
+    if (rc)
+        return rc;
+    if (!p->held) {
         spv_judge(w->j, SPV_UNDETERMINED, "txid-only", "we do not hold transaction %s",
                   hash_to_hex(hex, p->of->tx.id.b));
-    return rc;
+    } else if (has_room(w, p->held)) {
+        p->tx = p->held;
+    } else {
+        spv_judge(w->j, SPV_UNDETERMINED, "txid-only",
+                  "transactions that stand there as ids have more than %zu bytes", env->held_bytes);
+        tx_unref(p->held);
+        p->held = NULL;
+    }
+    return OK;
 }
 
 static void place_proved(const struct work *w, struct parent *p)
@@ -301,7 +319,8 @@ static void judge_coins(struct work *w, const struct tx *tx, int32_t *heights)
     }
     if (!check_fee(sum, tx, &fee, &v))
         judge_verdict(w, tx, &v);
-    else if (w->rules.enforce_relative_lock && !above && !relative_locks_ok(tx, heights, w->env->tip))
+    else if (w->rules.enforce_relative_lock && !above &&
+             !relative_locks_ok(tx, heights, w->env->tip))
         judge_lock(w, tx, "sequence-lock");
 }
 

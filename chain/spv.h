@@ -4,8 +4,8 @@
  *
  * Everything is judged as for the block after `tip`, which stays the same for the whole call. What
  * breaks a rule is invalid; what we cannot know is undetermined (a block above our tip, an id in
- * place of a transaction that we do not hold, scripts that take too long). Trouble on our side is
- * an error and says nothing about the proof.
+ * place of a transaction that we do not hold or that is too large with those before it, scripts
+ * that take too long). Trouble on our side is an error and says nothing about the proof.
  *
  * rule is a stable word: that of the mempool ("bad-txns-in-belowout") where it has one, else
  *   format limits structure          bytes and structure of the record
@@ -40,6 +40,7 @@ struct spv_env {
     int64_t now;                        /* seconds since 1970 */
     const struct script_limits *limits; /* of consensus */
     int64_t scripts_cpu_us;             /* for all scripts together */
+    size_t held_bytes;                  /* of transactions that ids stand for, together */
     const struct cancel *cancel;        /* may be NULL */
     bool (*given_up)(void *ctx);        /* asked between transactions; may be NULL */
     /*

@@ -239,10 +239,11 @@ static const struct rpc_command rows[] = {
       .help = "Does a BEEF (BRC-62, 96, 95) hold: structure, proofs against the active chain, and "
               "scripts, amounts and locks of what is not in a block, as for the next block? "
               "Undetermined: a block (rule block-unknown) or a transaction that is named by its id "
-              "alone (txid-only) is not known here, or scripts take too long (script-time). Other "
-              "rules: format, limits, structure, merkle-root, merkle-depth, coinbase-maturity, "
-              "double-spend, non-final, sequence-lock, script, and those of the mempool "
-              "(bad-txns-in-belowout). At most 2 MiB, 1000 transactions and 256 BUMPs.",
+              "alone (txid-only) is not known here, such transactions have more than 64 MiB, or "
+              "scripts take too long (script-time). Other rules: format, limits, structure, "
+              "merkle-root, merkle-depth, coinbase-maturity, double-spend, non-final, "
+              "sequence-lock, script, and those of the mempool (bad-txns-in-belowout). At most "
+              "2 MiB, 1000 transactions and 256 BUMPs.",
       .result = "{" RESULT_HELP ", version: 1|2, atomic, txid, proved: it is in a block itself, "
                 "txs: how many, bumps: [{height, blockhash?, confirmations?, "
                 "merkleroot?, txids}, ...]}; of what cannot be read no more than the first line",

@@ -5,6 +5,7 @@
 #include "rpc/tx_lookup.h"
 
 #define SCRIPTS_CPU_US 10000000 /* of one BEEF */
+#define HELD_BYTES ((size_t)64 << 20)
 #define HELD_MS 30000           /* until the last look for an id alone begins */
 
 static const char *const end_names[] = { [SPV_VALID] = "valid",
@@ -67,6 +68,7 @@ static struct spv_env make_env(struct rpc_call *call, struct holder *h)
                              .now = clock_now(),
                              .limits = chain_consensus_limits(c),
                              .scripts_cpu_us = SCRIPTS_CPU_US,
+                             .held_bytes = HELD_BYTES,
                              .cancel = call->env->cancel,
                              .given_up = given_up,
                              .held = find_held,

@@ -71,6 +71,7 @@ static int setup(void **state)
                                .now = clock_now(),
                                .limits = &f->limits,
                                .scripts_cpu_us = 60000000,
+                               .held_bytes = 1000000,
                                .given_up = is_given_up,
                                .held = find_held,
                                .ctx = f };
@@ -439,6 +440,20 @@ static void an_id_alone_counts_when_we_hold_the_transaction(void **state)
     assert_end(f, SPV_UNDETERMINED, "txid-only");
 }
 
+static void ids_stand_for_so_many_bytes(void **state)
+{
+    struct fixture *f = *state;
+    f->held = &f->moves[1];
+    f->held_height = FAMILY;
+    f->env.held_bytes = f->held->raw.len;
+    judge_on_id(f, 1);
+    assert_end(f, SPV_VALID, "");
+    f->env.held_bytes--;
+    judge_on_id(f, 1);
+    assert_end(f, SPV_UNDETERMINED, "txid-only");
+    assert_non_null(strstr(f->j.reason, "more than"));
+}
+
 /* --- limits ----------------------------------------------------------------------------------- */
 
 static void nobody_waits(void **state)
@@ -579,6 +594,7 @@ int main(void)
         CASE(structure_is_judged_first),
         CASE(a_proof_of_a_beef_must_be_of_our_chain),
         CASE(an_id_alone_counts_when_we_hold_the_transaction),
+        CASE(ids_stand_for_so_many_bytes),
         CASE(nobody_waits),
         CASE(scripts_that_take_long_decide_nothing),
         CASE(the_example_of_the_standard_holds),

@@ -66,6 +66,7 @@ static void judge(struct chain_of *c, const struct chain_params *p, const struct
                                  .now = 2000000,
                                  .limits = &limits,
                                  .scripts_cpu_us = CPU_US,
+                                 .held_bytes = 1 << 20,
                                  .held = find_held };
     struct spv_proof proofs[BEEF_BUMPS_MAX];
     struct spv_judgement j = { .end = SPV_VALID };
