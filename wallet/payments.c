@@ -205,12 +205,30 @@ static enum err look_for(struct wallet *w, struct span id, struct span data, boo
     return rc;
 }
 
+/* Unless it is there, by hand or from the last time. */
 static enum err add_key(struct wallet *w, const uint8_t key[EC_PUBKEY_SIZE], struct error *e)
 {
     struct wallet_entry entry = { .spendable = true, .of_payment = true,
                                   .key_len = EC_PUBKEY_SIZE };
+    uint8_t script[SCRIPT_P2PKH_SIZE];
+    struct wallet_key known;
+    script_make_for_key(script, span_of(key, EC_PUBKEY_SIZE));
+    if (wallet_find_key_locked(w, span_of(script, sizeof script), &known) && known.spendable)
+        return OK;
     memcpy(entry.key, key, EC_PUBKEY_SIZE);
     return wallet_add_key(w, &entry, e);
+}
+
+/* For lack of memory it may have failed the last time, when the keys were on disk already. */
+static enum err add_keys(struct wallet *w, const struct payment *p, const struct derived *d,
+                         struct error *e)
+{
+    enum err rc = OK;
+    /* A block that is being told was not looked through for these keys. */
+    w->feed.again |= w->feed.open && w->feed.passed_over;
+    for (size_t i = 0; i < p->n && !rc; i++)
+        rc = add_key(w, d[i].key, e);
+    return rc ? rc : history_owners_changed(w->history, e);
 }
 
 static enum err store_received(struct wallet *w, const struct payment *p, const struct derived *d,
@@ -230,13 +248,7 @@ static enum err store_received(struct wallet *w, const struct payment *p, const 
     }
     r[n++] = (struct key_record){ .kind = KEY_RECORD_PAYMENT, .form = KEY_RECORD_PUBLIC,
                                   .birth = w->birth, .id = id, .data = data };
-    if (!rc)
-        rc = keystore_add(w->ks, r, n, e);
-    /* A block that is being told was not looked through for these keys. */
-    w->feed.again |= w->feed.open && w->feed.passed_over;
-    for (size_t i = 0; i < p->n && !rc; i++)
-        rc = add_key(w, d[i].key, e);
-    return rc ? rc : history_owners_changed(w->history, e);
+    return rc ? rc : keystore_add(w->ks, r, n, e);
 }
 
 static enum err accept_locked(struct wallet *w, const struct payment *p, const struct derived *d,
@@ -251,6 +263,8 @@ static enum err accept_locked(struct wallet *w, const struct payment *p, const s
     enum err rc = look_for(w, buf_span(&id), buf_span(&data), &known, e);
     if (!rc && !known)
         rc = store_received(w, p, d, buf_span(&id), buf_span(&data), e);
+    if (!rc)
+        rc = add_keys(w, p, d, e);
     buf_clear(&id);
     buf_clear(&data);
     return rc;

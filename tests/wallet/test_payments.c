@@ -317,6 +317,30 @@ static void a_damaged_record_is_told(void **state)
     }
 }
 
+static enum err add_to(void *ctx, const struct key_record *r, struct error *e)
+{
+    return keystore_add(((struct rig *)ctx)->w->ks, r, 1, e);
+}
+
+/* As when memory was short after the records had been written. */
+static void a_payment_that_was_stored_and_no_more_is_taken_again(void **state)
+{
+    (void)state;
+    static const struct wallet_new same = { .phrase = PAYEE_PHRASE };
+    struct two t = start();
+    struct rig half = rig_start(&same);
+    struct wallet_key k;
+    const struct tx_out *out = &t.sent.tx->out[t.got.output[0].index];
+    assert_int_equal(accept(&t), OK);
+    assert_int_equal(keystore_each(t.payee.w->ks, KEY_RECORD_PAYMENT, add_to, &half, NULL), OK);
+    assert_false(wallet_find_key(half.w, out->script, &k));
+    assert_int_equal(payments_accept(half.w, &t.got, t.sent.tx, NULL), OK);
+    assert_true(wallet_find_key(half.w, out->script, &k));
+    assert_true(k.spendable && k.of_payment);
+    rig_stop(&half);
+    stop(&t);
+}
+
 /* A block is being told, and the payment in it was passed over, when the key comes. */
 static void a_block_that_is_being_told_is_told_again(void **state)
 {
@@ -351,6 +375,7 @@ int main(void)
         cmocka_unit_test(a_payment_in_a_block_that_was_told_before_is_taken),
         cmocka_unit_test(a_block_that_is_being_told_is_told_again),
         cmocka_unit_test(a_damaged_record_is_told),
+        cmocka_unit_test(a_payment_that_was_stored_and_no_more_is_taken_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
