@@ -20,15 +20,6 @@ static struct span account_of(const struct rpc_call *call, size_t i)
     return span_of(text, strlen(text));
 }
 
-/* False: call has failed. */
-static bool is_account(struct rpc_call *call, size_t i)
-{
-    if (strcmp(rpc_text(call, i, ""), "*") != 0)
-        return true;
-    rpc_fail(call, RPC_WALLET_ACCOUNT, "Invalid account name");
-    return false;
-}
-
 /* --- getaccount, setaccount ----------------------------------------------------------------- */
 
 static struct rpc_result get_account(struct rpc_call *call, struct wallet *w)
@@ -73,7 +64,7 @@ static struct rpc_result set_account(struct rpc_call *call, struct wallet *w)
     struct rpc_result r = { RPC_FAILED };
     struct buf script;
     buf_init(&script);
-    if (is_account(call, 1) && rpc_wallet_address(call, rpc_text(call, 0, ""), &script))
+    if (rpc_wallet_one_account(call, 1) && rpc_wallet_address(call, rpc_text(call, 0, ""), &script))
         r = label_own(call, w, buf_span(&script));
     buf_clear(&script);
     return r;
@@ -139,7 +130,7 @@ static struct rpc_result list_addresses(struct rpc_call *call, struct wallet *w)
     struct error e = { .code = OK };
     struct walk walk = { .call = call, .w = w, .fn = put_if_account };
     struct rpc_held held;
-    if (!is_account(call, 0))
+    if (!rpc_wallet_one_account(call, 0))
         return rpc_failed(call);
     rpc_hold(call, &held);
     jw_array_open(call->out);
@@ -203,7 +194,7 @@ static struct rpc_result account_address(struct rpc_call *call, struct wallet *w
     struct error e = { .code = OK };
     struct walk walk = { .call = call, .w = w, .fn = keep_last };
     struct wallet_key k;
-    if (!is_account(call, 0))
+    if (!rpc_wallet_one_account(call, 0))
         return rpc_failed(call);
     wallet_lock(w);
     const enum err rc = current_key(&walk, &k, &e);

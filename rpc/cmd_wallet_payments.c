@@ -160,7 +160,8 @@ static struct rpc_result create_payment(struct rpc_call *call, struct wallet *w)
     uint8_t payee[EC_PUBKEY_SIZE], sender[EC_PUBKEY_SIZE];
     struct payment_sent s;
     struct rpc_result r;
-    if (!rpc_wallet_pubkey(call, "payee: no public key", json_get_span(call->argv[0]), payee) || !take_amounts(call, &amounts))
+    if (!rpc_wallet_pubkey(call, "payee: no public key", json_get_span(call->argv[0]), payee) ||
+        !take_amounts(call, &amounts))
         return rpc_failed(call);
     if (payments_identity_key(w, sender, &e))
         return rpc_wallet_fail(call, &e);

@@ -1,15 +1,17 @@
 /*
- * What addresses of a wallet have received: all that was ever paid to them by others or ourselves,
- * whether it is spent or not; coinbases and change do not count.
+ * What addresses of a wallet, or those with a label together, have received: all that was ever paid
+ * to them by others or ourselves, whether it is spent or not; coinbases and change do not count.
  */
 #include "rpc/commands.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/address.h"
 #include "base/hash.h"
 #include "base/intmath.h"
 #include "base/mem.h"
+#include "rpc/json_read.h"
 #include "rpc/wallet_call.h"
 #include "script/template.h"
 
@@ -213,15 +215,21 @@ static void put_tally(struct rpc_call *call, struct wallet *w, const struct tall
     jw_object_close(out);
 }
 
-static void list_tallies(struct rpc_call *call, const struct received *r)
+static enum err list_tallies(struct rpc_call *call, struct received *r, struct error *e)
 {
+    (void)e;
     jw_array_open(call->out);
     for (size_t i = 0; i < r->n; i++)
         put_tally(call, r->w, &r->v[i]);
     jw_array_close(call->out);
+    return OK;
 }
 
-static struct rpc_result list_received(struct rpc_call *call, struct wallet *w, int32_t min_conf)
+/* One value, under the lock of the wallet. */
+typedef enum err (*list_fn)(struct rpc_call *call, struct received *r, struct error *e);
+
+static struct rpc_result list_received(struct rpc_call *call, struct wallet *w, int32_t min_conf,
+                                       list_fn list)
 {
     struct error e = { .code = OK };
     struct received r;
@@ -233,22 +241,161 @@ static struct rpc_result list_received(struct rpc_call *call, struct wallet *w, 
         wallet_each_address(w, see_address, &r);
     enum err rc = see_all(&r, &e);
     if (!rc)
-        list_tallies(call, &r);
+        rc = list(call, &r, &e);
     wallet_unlock(w);
     rc = rpc_release(call, &held, rc, &e);
     received_clear(&r);
     return rc ? rpc_wallet_fail(call, &e) : rpc_done();
 }
 
-static struct rpc_result cmd_listreceivedbyaddress(struct rpc_call *call)
+static struct rpc_result list_with(struct rpc_call *call, list_fn list)
 {
     int32_t min_conf;
     struct wallet *w = take_conf(call, 0, &min_conf) ? rpc_wallet(call) : NULL;
     if (!w)
         return rpc_failed(call);
-    const struct rpc_result r = list_received(call, w, min_conf);
+    const struct rpc_result r = list_received(call, w, min_conf, list);
     wallet_unref(w);
     return r;
+}
+
+static struct rpc_result cmd_listreceivedbyaddress(struct rpc_call *call)
+{
+    return list_with(call, list_tallies);
+}
+
+/* --- addresses with a label together --------------------------------------------------------- */
+
+struct labelled {
+    struct buf label;
+    const struct tally *t;
+};
+
+static int by_label(const void *a, const void *b)
+{
+    const struct labelled *x = a, *y = b;
+    const size_t n = MIN_OF(x->label.len, y->label.len);
+    const int order = n ? memcmp(x->label.data, y->label.data, n) : 0;
+    return order ? order : (x->label.len > y->label.len) - (x->label.len < y->label.len);
+}
+
+/* All tallies in the order of their labels, one of each place in v. */
+static enum err label_all(const struct received *r, struct labelled *v, struct error *e)
+{
+    enum err rc = OK;
+    bool found;
+    for (size_t i = 0; i < r->n; i++) {
+        v[i].t = &r->v[i];
+        buf_init(&v[i].label);
+    }
+    for (size_t i = 0; i < r->n && !rc; i++)
+        rc = keystore_get_label(wallet_keystore(r->w), span_of(v[i].t->script, v[i].t->len),
+                                &v[i].label, &found, e);
+    qsort(v, r->n, sizeof *v, by_label);
+    return rc;
+}
+
+/* Of those at the beginning that have the label of the first, whose number is returned. */
+static size_t add_up(const struct labelled *v, size_t n, struct tally *sum)
+{
+    size_t i = 0;
+    *sum = (struct tally){ .amount = 0 };
+    for (; i < n && by_label(&v[0], &v[i]) == 0; i++) {
+        const struct tally *t = v[i].t;
+        sum->amount += t->amount;
+        sum->watch |= t->watch;
+        if (t->n_ids)
+            sum->confirmations = sum->n_ids ? MIN_OF(sum->confirmations, t->confirmations)
+                                            : t->confirmations;
+        sum->n_ids += t->n_ids;
+    }
+    return i;
+}
+
+/* fn with each label that there is, and what came in. */
+static enum err each_label(struct received *r,
+                           void (*fn)(void *ctx, struct span label, const struct tally *sum),
+                           void *ctx, struct error *e)
+{
+    struct labelled *v = try_alloc(r->n + 1, sizeof *v);
+    if (!v)
+        return error_set(e, ERR_NOMEM, "no memory for the labels");
+    const enum err rc = label_all(r, v, e);
+    struct tally sum;
+    for (size_t at = 0, n; !rc && at < r->n; at += n) {
+        n = add_up(v + at, r->n - at, &sum);
+        fn(ctx, buf_span(&v[at].label), &sum);
+    }
+    for (size_t i = 0; i < r->n; i++)
+        buf_clear(&v[i].label);
+    free(v);
+    return rc;
+}
+
+struct one_label {
+    struct span label;
+    int64_t amount;
+};
+
+static void pick_label(void *ctx, struct span label, const struct tally *sum)
+{
+    struct one_label *one = ctx;
+    if (label.len == one->label.len && mem_equal_var(label.data, one->label.data, label.len))
+        one->amount = sum->amount;
+}
+
+static struct rpc_result received_by_account(struct rpc_call *call, struct wallet *w)
+{
+    struct one_label one = { .label = json_get_span(call->argv[0]) };
+    struct error e = { .code = OK };
+    struct received r;
+    int32_t min_conf;
+    if (!rpc_wallet_one_account(call, 0) || !take_conf(call, 1, &min_conf))
+        return rpc_failed(call);
+    received_init(&r, w, min_conf, true);
+    wallet_lock(w);
+    enum err rc = see_all(&r, &e);
+    if (!rc)
+        rc = each_label(&r, pick_label, &one, &e);
+    wallet_unlock(w);
+    received_clear(&r);
+    if (rc)
+        return rpc_wallet_fail(call, &e);
+    jw_amount(call->out, one.amount);
+    return rpc_done();
+}
+
+static struct rpc_result cmd_getreceivedbyaccount(struct rpc_call *call)
+{
+    return rpc_with_wallet(call, received_by_account);
+}
+
+static void put_label(void *ctx, struct span label, const struct tally *sum)
+{
+    struct json_writer *out = ctx;
+    jw_object_open(out);
+    if (sum->watch)
+        jw_put_bool(out, "involvesWatchonly", true);
+    jw_key(out, "account");
+    jw_text_n(out, (const char *)label.data, label.len);
+    jw_put_amount(out, "amount", sum->amount);
+    jw_put_i64(out, "confirmations", sum->confirmations);
+    jw_key(out, "label");
+    jw_text_n(out, (const char *)label.data, label.len);
+    jw_object_close(out);
+}
+
+static enum err list_labels(struct rpc_call *call, struct received *r, struct error *e)
+{
+    jw_array_open(call->out);
+    const enum err rc = each_label(r, put_label, call->out, e);
+    jw_array_close(call->out);
+    return rc;
+}
+
+static struct rpc_result cmd_listreceivedbyaccount(struct rpc_call *call)
+{
+    return list_with(call, list_labels);
 }
 
 static const struct rpc_command rows[] = {
@@ -268,6 +415,30 @@ static const struct rpc_command rows[] = {
       .fn = cmd_listreceivedbyaddress,
       .help = "The same for all addresses that others were given, with the transactions.",
       .result = "[{involvesWatchonly?, address, account, amount, confirmations, label, txids}]",
+      .example = "6 true",
+      .params = { { "minconf", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Confirmations at least (default 1)" },
+                  { "include_empty", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Those that have received nothing too (default false)" },
+                  { "include_watchonly", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Of watched scripts too (default false)" } } },
+    { .name = "getreceivedbyaccount",
+      .category = "wallet",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_getreceivedbyaccount,
+      .help = "What was ever paid to the addresses with a label, but for coinbases and change.",
+      .result = "n.nnnnnnnn",
+      .example = "\"rent\" 6",
+      .params = { { "account|label", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT,
+                    "The label, \"\" for addresses without one" },
+                  { "minconf", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Confirmations at least (default 1)" } } },
+    { .name = "listreceivedbyaccount",
+      .category = "wallet",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_listreceivedbyaccount,
+      .help = "The same for all labels of addresses that others were given, in their order.",
+      .result = "[{involvesWatchonly?, account, amount, confirmations, label}]",
       .example = "6 true",
       .params = { { "minconf", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
                     "Confirmations at least (default 1)" },

@@ -1,6 +1,7 @@
 /*
- * JSON input. Our own pass over the text decides what is JSON (RFC 8259, UTF-8 checked), since json-c
- * lets too much through and clamps large integers; another makes json-c's tree (json_tree.h).
+ * JSON input. Our own pass over the text decides what is JSON (RFC 8259, UTF-8 checked), since
+ * json-c lets too much through and clamps large integers; another makes json-c's tree
+ * (json_tree.h).
  *
  * Refused: control characters and lone surrogates in strings, U+0000 in names, NaN and Infinity,
  * integers outside -2^63 .. 2^64-1, nesting beyond JSON_READ_DEPTH, anything after the value. Of

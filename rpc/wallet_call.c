@@ -200,6 +200,14 @@ bool rpc_wallet_all_accounts(struct rpc_call *call, size_t i)
     return false;
 }
 
+bool rpc_wallet_one_account(struct rpc_call *call, size_t i)
+{
+    if (strcmp(rpc_text(call, i, ""), "*") != 0)
+        return true;
+    rpc_fail(call, RPC_WALLET_ACCOUNT, "Invalid account name");
+    return false;
+}
+
 /* --- sending -------------------------------------------------------------------------------- */
 
 /* -paytxfee, but never below what the mempool takes. */

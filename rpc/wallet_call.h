@@ -64,6 +64,8 @@ bool rpc_wallet_pubkey(struct rpc_call *call, const char *what, struct span hex,
                        uint8_t out[EC_PUBKEY_SIZE]);
 /* Accounts are no more than labels: all of them together is what can be asked for. */
 bool rpc_wallet_all_accounts(struct rpc_call *call, size_t i);
+/* A label, which "*" is none. False: call has failed. */
+bool rpc_wallet_one_account(struct rpc_call *call, size_t i);
 
 /* The address of a key, as the result. */
 void rpc_wallet_write_address(struct rpc_call *call, const struct wallet_key *k);
@@ -80,7 +82,8 @@ struct wallet_send rpc_wallet_send(struct rpc_call *call);
 /*
  * Between hold and release call->out writes to memory: a client that reads slowly must not keep the
  * wallet's lock. Release adds the one value that was written if rc, the end of the work, is OK, and
- * returns rc, or ERR_NOMEM for an answer of more than RPC_HELD_MAX bytes or than there is memory for.
+ * returns rc, or ERR_NOMEM for an answer of more than RPC_HELD_MAX bytes or than there is memory
+ * for.
  */
 #define RPC_HELD_MAX ((size_t)256 << 20)
 struct rpc_held {

@@ -14,7 +14,7 @@ bool rpc_wallet_submit(struct rpc_call *call, struct wallet *w, struct tx *tx);
 struct rpc_result rpc_wallet_fail_send(struct rpc_call *call, const struct error *e);
 
 /* A payment as createpayment gives and acceptpayment takes it, for the help. */
-#define RPC_PAYMENT_HELP                                                                               \
+#define RPC_PAYMENT_HELP                                                                           \
     "{senderIdentityKey, derivationPrefix, tx: Atomic BEEF, outputs: [{outputIndex, "              \
     "derivationSuffix}, ...]}"
 

@@ -238,6 +238,34 @@ def what_addresses_have_received(t):
     raises_rpc(-8, lambda: rpc.listreceivedbyaddress(-1), "minconf")
 
 
+@case(timeout=90)
+def what_labels_have_received(t):
+    node = rich_node(t)
+    rpc = node.rpc
+    rent, more, plain = rpc.getnewaddress("rent"), rpc.getnewaddress("rent"), rpc.getnewaddress()
+    rpc.getnewaddress("nothing")
+    rpc.sendtoaddress(rent, 1)
+    mine(node)
+    rpc.sendmany("", {more: 2, plain: 4})
+
+    def entry(label, amount, confirmations):
+        return {"account": label, "amount": amount, "confirmations": confirmations, "label": label}
+
+    equal(rpc.listreceivedbyaccount(), [entry("rent", 1, 1)])
+    equal(rpc.listreceivedbyaccount(0), [entry("", 4, 0), entry("rent", 3, 0)], "without change")
+    equal(rpc.listreceivedbyaccount(1, True), [entry("", 0, 0), entry("nothing", 0, 0), entry("rent", 1, 1)])
+    equal([rpc.getreceivedbyaccount(label, n) for label, n in (("rent", 0), ("rent", 1), ("", 0), ("none", 0))],
+          [3, 1, 4, 0])
+    equal(rpc.getreceivedbyaccount("rent"), 1)
+    rpc.importaddress(ADDRESS, "rent", False)
+    rpc.sendtoaddress(ADDRESS, 5)
+    equal(rpc.listreceivedbyaccount(0)[1], entry("rent", 3, 0))
+    equal(rpc.listreceivedbyaccount(0, False, True)[1], {"involvesWatchonly": True, **entry("rent", 8, 0)})
+    raises_rpc(-11, lambda: rpc.getreceivedbyaccount("*"), "Invalid account name")
+    raises_rpc(-8, lambda: rpc.getreceivedbyaccount("rent", -1), "minconf")
+    raises_rpc(-1, rpc.getreceivedbyaccount, "getreceivedbyaccount")
+
+
 # --- transactions made by hand -------------------------------------------------------------------
 
 @case(timeout=90)
