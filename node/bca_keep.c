@@ -27,6 +27,7 @@
 #include "rpc/bca_view.h"
 #include "rpc/dispatch.h"
 #include "rpc/identity_link.h"
+#include "rpc/identity_proof.h"
 
 #define PAUSE_MS 1000      /* between two looks */
 #define LOOK_MS 60000      /* without a notice */
@@ -283,8 +284,10 @@ static void *keep(void *arg)
     struct bca_keep *k = arg;
     while (!cancelled(&k->cancel)) {
         k->thorough = clock_mono_ms() >= k->look_at;
-        if (k->thorough)
+        if (k->thorough) {
             k->look_at = clock_mono_ms() + LOOK_MS;
+            identity_keep_proofs(&k->env);
+        }
         look(k);
         wait_for_news(k);
     }

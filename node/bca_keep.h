@@ -2,10 +2,10 @@
  * Keeps addresses of identities on the network interfaces they were assigned to (p2p/assigned.h):
  * puts them back after a restart and when an interface comes back, replaces them when they are old
  * (-bcarotate) or the prefix of the interface changes, and takes retired ones off. Which address
- * comes next is decided by the methods that people use.
+ * comes next is decided by the methods that people use. Once a minute it has the proofs kept whose
+ * blocks may be pruned.
  *
- * A thread of its own, which waits for the kernel, the chain and wallets; without addresses it
- * sleeps. The functions belong to the main thread.
+ * A thread of its own, which waits for the kernel, the chain and wallets. The functions belong to the main thread.
  */
 #ifndef NODE_BCA_KEEP_H
 #define NODE_BCA_KEEP_H

@@ -92,28 +92,48 @@ bool rpc_identity_ready(struct identity_forming *g, const char *name)
 }
 
 /* Another call may have used modifiers since the identity was loaded: what is on disk counts. */
-static enum err form_locked(struct identity_forming *g, struct error *e)
+static enum err refresh_locked(struct identity_forming *g, struct error *e)
 {
-    const struct identity_form form = { .network = g->view.network, .prefix = g->prefix,
-                                        .sec = g->sec };
     struct identity now;
-    struct identity_secrets secrets;
     bool found;
     identity_init(&now);
     enum err rc = identity_load(wallet_keystore(g->w), g->id.name, &now, &found, e);
     if (!rc && (!found || !mem_equal_var(now.public_key, g->id.public_key, sizeof now.public_key)))
         rc = error_set(e, ERR_BUSY, "the identity was changed meanwhile");
     identity_clear(&now);
-    if (!rc) {
-        g->id.n_used = now.n_used;
-        g->id.use = now.use;
-        g->id.moves = now.moves;
+    if (rc)
+        return rc;
+    g->id.n_used = now.n_used;
+    g->id.use = now.use;
+    g->id.moves = now.moves;
+    return OK;
+}
+
+static enum err form_locked(struct identity_forming *g, struct error *e)
+{
+    const struct identity_form form = { .network = g->view.network, .prefix = g->prefix,
+                                        .sec = g->sec };
+    struct identity_secrets secrets;
+    enum err rc = refresh_locked(g, e);
+    if (!rc)
         rc = identity_get_secrets(wallet_keystore(g->w), &g->id, &secrets, e);
-    }
     if (!rc)
         rc = identity_new_address(wallet_keystore(g->w), &g->id, &secrets, &form, &g->made, e);
     secure_wipe(&secrets, sizeof secrets);
     return rc;
+}
+
+bool rpc_identity_keep_proof(struct identity_forming *g)
+{
+    struct error e = { .code = OK };
+    wallet_lock(g->w);
+    enum err rc = refresh_locked(g, &e);
+    if (!rc && g->id.use == IDENTITY_OPEN)
+        rc = identity_store(wallet_keystore(g->w), &g->id, &e);
+    wallet_unlock(g->w);
+    if (rc)
+        rpc_wallet_fail(g->call, &e);
+    return rc == OK;
 }
 
 static enum err count_unused(void *ctx, const struct identity *id, struct error *e)

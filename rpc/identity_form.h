@@ -26,6 +26,8 @@ void rpc_identity_forming_clear(struct identity_forming *g); /* drops the refere
  * has them. False: call has failed.
  */
 bool rpc_identity_ready(struct identity_forming *g, const char *name);
+/* Then stores what it has of the block, which may be pruned. False: call has failed. */
+bool rpc_identity_keep_proof(struct identity_forming *g);
 /* Then forms and stores g->made. False: call has failed. */
 bool rpc_identity_form(struct identity_forming *g);
 

@@ -7,7 +7,7 @@ import subprocess
 import time
 from decimal import Decimal
 
-from blocks import ANYONE, Chain, TxOut, coinbase
+from blocks import ANYONE, Block, Chain, TxOut, coinbase, from_display
 from framework import (BUILD, TOP, RpcError, Skip, case, check, equal, free_port, is_in, main,
                        raises_rpc, within)
 from identities import (FAULT, MARKER, PREFIX, crash_at, form, grow, identity, kill_and_start,
@@ -392,6 +392,28 @@ def coins_that_do_not_even_pay_for_the_gathering_are_too_few(t):
     node = small_coins_alone(t, 12)
     raises_rpc(-6, lambda: node.rpc.bcaregister("alice", 32, 0.000006), "more are needed")
     equal(node.rpc.bcalist()["identities"], [])
+
+
+@case()
+def a_node_that_prunes_keeps_the_proof_of_a_registration(t):
+    node = wallet_node(t, "-prune=1", "-preferredblockfilesize=1MiB")
+    node.rpc.bcaregister("alice", 2)
+    block = grow(node)[0]
+    node.restart()  # looks at identities when it begins, then once a minute
+    t.wait(lambda: "registration of alice is kept" in node.log(), what="the proof")
+    tip = node.rpc.getblockheader(block)
+    previous, height = from_display(block), tip["height"]
+    for i in range(1, 20):  # the file of the registration is full
+        full = coinbase(height + i)
+        full.outputs.append(TxOut(0, b"\x00\x6a\x4e\x00\x00\x01\x00" + bytes(0x10000)))
+        made = Block.make(previous, height + i, tip["time"] + i, coinbase_tx=full)
+        node.rpc.submitblock(made.serialize().hex())
+        previous = made.hash()
+    grow(node, 1000 - height)
+    check(node.rpc.pruneblockchain(height + 20) >= height, "the block is gone")
+    raises_rpc(-1, lambda: node.rpc.getblock(block), "not available")
+    made = node.rpc.bcanew("alice", PREFIX)
+    equal(result(node, (made["address"], made["params"]))[:2], ("valid", None))
 
 
 def shell(line, home):
