@@ -114,6 +114,32 @@ static const struct beef_tx *judged_subject(struct rpc_call *call, struct offer 
 
 /* --- what becomes of it --------------------------------------------------------------------- */
 
+static struct outpoint outpoint_of(const struct payment *p, size_t i)
+{
+    return (struct outpoint){ .txid = p->txid, .index = p->output[i].index };
+}
+
+/* *has: the wallet has seen all outputs in a block, and what became of them since: there is nothing
+ * left to do. False: call has failed. */
+static bool look_into_wallet(struct rpc_call *call, struct wallet *w, const struct payment *p,
+                             bool *has)
+{
+    struct error e = { .code = OK };
+    struct history_coin coin;
+    enum err rc = OK;
+    *has = true;
+    wallet_lock(w);
+    for (size_t i = 0; i < p->n && *has; i++) {
+        const struct outpoint o = outpoint_of(p, i);
+        rc = history_get_coin(wallet_history(w), &o, &coin, has, &e);
+        *has = !rc && *has && coin.height != HISTORY_NO_HEIGHT;
+    }
+    wallet_unlock(w);
+    if (rc)
+        rpc_wallet_fail(call, &e);
+    return !rc;
+}
+
 static bool fail_kept(struct rpc_call *call, const char *why)
 {
     rpc_fail(call, RPC_REJECTED,
@@ -207,11 +233,6 @@ static bool submit_all(struct rpc_call *call, struct wallet *w, const struct bee
     return good;
 }
 
-static struct outpoint outpoint_of(const struct payment *p, size_t i)
-{
-    return (struct outpoint){ .txid = p->txid, .index = p->output[i].index };
-}
-
 /* *unspent: no block has spent any of the outputs, which are one batch. False: call has failed. */
 static bool look_for_spends(struct rpc_call *call, const struct payment *p, bool *unspent)
 {
@@ -225,26 +246,6 @@ static bool look_for_spends(struct rpc_call *call, const struct payment *p, bool
         *unspent = *unspent && q->found[i];
     coin_query_free(q);
     return good;
-}
-
-/* *has: the wallet knows all outputs, and what became of them. False: call has failed. */
-static bool look_into_wallet(struct rpc_call *call, struct wallet *w, const struct payment *p,
-                             bool *has)
-{
-    struct error e = { .code = OK };
-    struct history_coin coin;
-    enum err rc = OK;
-    *has = true;
-    wallet_lock(w);
-    for (size_t i = 0; i < p->n && !rc && *has; i++) {
-        const struct outpoint o = outpoint_of(p, i);
-        rc = history_get_coin(wallet_history(w), &o, &coin, has, &e);
-    }
-    wallet_unlock(w);
-    *has = *has && !rc;
-    if (rc)
-        rpc_wallet_fail(call, &e);
-    return !rc;
 }
 
 /* By its proof alone. */
@@ -269,11 +270,9 @@ static bool enter_proved(struct rpc_call *call, struct wallet *w, const struct o
                          const struct beef_tx *subject)
 {
     const int32_t height = o->beef.proof[subject->bump].node->height;
-    bool unspent, has;
+    bool unspent;
     if (is_to_come(w, height))
         return true;
-    if (!look_into_wallet(call, w, &o->payment, &has) || has)
-        return has;
     if (!look_for_spends(call, &o->payment, &unspent))
         return false;
     return unspent ? import_proved(call, w, &o->beef, subject)
@@ -297,6 +296,14 @@ static bool enter_spenders(struct rpc_call *call, struct wallet *w, const struct
     return !rc;
 }
 
+static bool enter(struct rpc_call *call, struct wallet *w, const struct offer *o,
+                  const struct beef_tx *subject)
+{
+    return (subject->form == BEEF_PROVED ? enter_proved(call, w, o, subject)
+                                         : submit_all(call, w, &o->beef.beef, subject)) &&
+           enter_spenders(call, w, &o->payment);
+}
+
 static struct rpc_result fail_accept(struct rpc_call *call, const struct error *e)
 {
     if (e->code == ERR_RANGE)
@@ -318,6 +325,7 @@ static void put_accepted(struct json_writer *w, const struct payment *p, const s
 static struct rpc_result accept_offer(struct rpc_call *call, struct wallet *w, struct offer *o)
 {
     struct error e = { .code = OK };
+    bool has;
     if (!take_offer(call, o))
         return rpc_failed(call);
     if (keystore_state(wallet_keystore(w), NULL) == KEYSTORE_LOCKED) /* before the work */
@@ -327,9 +335,8 @@ static struct rpc_result accept_offer(struct rpc_call *call, struct wallet *w, s
         return rpc_failed(call);
     if (payments_accept(w, &o->payment, &subject->tx, &e))
         return fail_accept(call, &e);
-    if (!(subject->form == BEEF_PROVED ? enter_proved(call, w, o, subject)
-                                       : submit_all(call, w, &o->beef.beef, subject)) ||
-        !enter_spenders(call, w, &o->payment))
+    if (!look_into_wallet(call, w, &o->payment, &has) ||
+        (!has && !enter(call, w, o, subject)))
         return rpc_failed(call);
     put_accepted(call->out, &o->payment, &subject->tx);
     return rpc_done();

@@ -103,6 +103,19 @@ def what_a_restored_wallet_has_spent_before_is_not_credited(t):
 
 
 @case()
+def a_payment_of_which_nothing_is_left_is_accepted_again(t):
+    node, payer, payee = payer_of(t)
+    made = payer.createpayment(payee.getidentitykey(), 1)
+    payee.acceptpayment(made["payment"])
+    mine(node)
+    for wallet in (payer, payee):
+        wallet.sendalltoaddress(ADDRESS)
+    mine(node)
+    equal(payee.acceptpayment(made["payment"]), {"txid": made["txid"], "amount": 1})
+    equal(payee.getbalance(), 0)
+
+
+@case()
 def a_payment_on_a_large_transaction_waits_for_a_block(t):
     node, payer, payee = payer_of(t, "-genesisactivationheight=1")
     raw = payer.fundrawtransaction(payer.createrawtransaction([], {"data": "00" * (2 << 20)}))["hex"]
