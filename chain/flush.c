@@ -1,7 +1,7 @@
 /*
  * Order of a flush (architecture 4.4): block and undo files, then the index that names what is in
- * them with what spent markers, then the coins, then the transaction index. Each step is synced before the next begins, so
- * whatever the coins on disk name is on disk too.
+ * them with what spent markers, then the coins, then the transaction index. Each step is synced
+ * before the next begins, so whatever the coins on disk name is on disk too.
  */
 #include <config.h>
 

@@ -5,7 +5,8 @@
  * comes next is decided by the methods that people use. Once a minute it has the proofs kept whose
  * blocks may be pruned.
  *
- * A thread of its own, which waits for the kernel, the chain and wallets. The functions belong to the main thread.
+ * A thread of its own, which waits for the kernel, the chain and wallets. The functions belong to
+ * the main thread.
  */
 #ifndef NODE_BCA_KEEP_H
 #define NODE_BCA_KEEP_H
