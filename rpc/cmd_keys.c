@@ -155,7 +155,7 @@ static const struct rpc_command rows[] = {
       .example = "1D1ZrZNe3JUo7ZycKEYQQiQAWd9y54F4XX \"signature\" \"my message\"",
       .params = { { "address", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "The address" },
                   { "signature", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "The signature, Base64" },
-                  { "message", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "The message" } } },
+                  { "message", RPC_MESSAGE, RPC_REQUIRED, RPC_CLI_TEXT, "The message" } } },
     { .name = "signmessagewithprivkey",
       .category = "util",
       .where = RPC_ON_WORKER,
@@ -165,6 +165,6 @@ static const struct rpc_command rows[] = {
       .result = "\"signature\" (string) Base64",
       .example = "\"privkey\" \"my message\"",
       .params = { { "privkey", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "The key (WIF)" },
-                  { "message", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "The message" } } },
+                  { "message", RPC_MESSAGE, RPC_REQUIRED, RPC_CLI_TEXT, "The message" } } },
 };
 const struct rpc_group rpc_keys_commands = { rows, COUNT_OF(rows) };

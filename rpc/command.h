@@ -72,7 +72,9 @@ typedef struct rpc_result (*rpc_fn)(struct rpc_call *call);
 
 enum rpc_type {
     RPC_ANY,    /* the handler looks itself */
-    RPC_TEXT, RPC_INT, RPC_NUMBER, RPC_BOOL, RPC_AMOUNT,
+    RPC_TEXT,   /* without zero characters, so that it ends where rpc_text does */
+    RPC_MESSAGE, /* text with any: the handler asks for its length */
+    RPC_INT, RPC_NUMBER, RPC_BOOL, RPC_AMOUNT,
     RPC_HASH,   /* 64 hex digits */
     RPC_HEX,    /* any even number of hex digits */
     RPC_OBJECT, RPC_ARRAY,

@@ -15,6 +15,7 @@ static bool type_matches(enum rpc_type want, enum json_type have)
     case RPC_ANY:
         return true;
     case RPC_TEXT:
+    case RPC_MESSAGE:
     case RPC_HASH:
     case RPC_HEX:
         return have == json_type_string;
@@ -37,9 +38,10 @@ static bool type_matches(enum rpc_type want, enum json_type have)
 static const char *wanted_word(enum rpc_type type)
 {
     static const char *const words[] = {
-        [RPC_ANY] = "value", [RPC_TEXT] = "string", [RPC_INT] = "integer", [RPC_NUMBER] = "number",
-        [RPC_BOOL] = "boolean", [RPC_AMOUNT] = "number or string", [RPC_HASH] = "string",
-        [RPC_HEX] = "string", [RPC_OBJECT] = "object", [RPC_ARRAY] = "array",
+        [RPC_ANY] = "value", [RPC_TEXT] = "string", [RPC_MESSAGE] = "string",
+        [RPC_INT] = "integer", [RPC_NUMBER] = "number", [RPC_BOOL] = "boolean",
+        [RPC_AMOUNT] = "number or string", [RPC_HASH] = "string", [RPC_HEX] = "string",
+        [RPC_OBJECT] = "object", [RPC_ARRAY] = "array",
     };
     return words[type];
 }
@@ -83,6 +85,9 @@ static struct rpc_result check_content(struct rpc_call *call, const char *name, 
         return rpc_fail(call, RPC_TYPE_ERROR, "Invalid amount");
     if (type == RPC_HASH || type == RPC_HEX)
         return check_hex(call, name, type, v);
+    if (type == RPC_TEXT &&
+        strlen(json_object_get_string(v)) != (size_t)json_object_get_string_len(v))
+        return rpc_fail(call, RPC_INVALID_PARAMETER, "%s must not have a zero character", name);
     return rpc_done();
 }
 

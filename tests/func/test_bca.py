@@ -341,6 +341,7 @@ def what_identities_cannot_do_is_said(t):
     rpc = node.rpc
     for name in ("", "a b", "x" * 65, "a/b"):
         raises_rpc(-8, lambda: rpc.bcaregister(name), "letters, digits")
+    raises_rpc(-8, lambda: rpc.bcaregister("ali\0ce"), "name must not have a zero character")
     raises_rpc(-8, lambda: rpc.bcaregister("alice", 3), "1, 2, 4, 8, 16 or 32")
     raises_rpc(-8, lambda: rpc.bcaregister("alice", 64), "1, 2, 4, 8, 16 or 32")
     raises_rpc(-4, lambda: rpc.bcaregister("alice", 1, 1), "above the limit")

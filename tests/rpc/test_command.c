@@ -67,7 +67,8 @@ static void parameters_that_are_not_text_are_sent_as_json(void **state)
         const struct rpc_command *c = rpc_table_at(t, i);
         for (size_t p = 0; p < rpc_param_count(c); p++) {
             enum rpc_type type = c->params[p].type;
-            bool text = type == RPC_TEXT || type == RPC_HASH || type == RPC_HEX;
+            bool text = type == RPC_TEXT || type == RPC_MESSAGE || type == RPC_HASH ||
+                        type == RPC_HEX;
             if (type != RPC_ANY && text != (c->params[p].cli == RPC_CLI_TEXT))
                 fail_msg("%s parameter %zu: client conversion does not fit its type", c->name, p);
         }
