@@ -14,6 +14,7 @@
 #include "rpc/wallet_call.h"
 #include "wallet/mnemonic.h"
 
+#define OF_PAYMENT "payment=1" /* the key came with a payment (struct wallet_key) */
 #define DUMP_MAX_BYTES ((size_t)64 << 20)
 #define LINE_MAX_BYTES 1024 /* without the label */
 
@@ -83,6 +84,8 @@ static enum err dump_key(void *ctx, const struct wallet_key *k, struct span scri
     if (rc)
         return rc;
     buf_put_str(d->out, " 1970-01-01T00:00:01Z ");
+    if (k->of_payment)
+        buf_put_str(d->out, OF_PAYMENT " ");
     if (k->derived && k->branch == KEYSTORE_CHANGE) {
         buf_put_str(d->out, "change=1");
     } else {
@@ -189,11 +192,13 @@ static char *next_word(char **at)
     return word;
 }
 
-/* The label among the words after the key; false when it is written wrongly. */
-static bool find_label(char *at, struct span *label)
+/* Label and mark among the words after the key; false when the label is written wrongly. */
+static bool find_words(char *at, struct span *label, bool *of_payment)
 {
     *label = span_of(NULL, 0);
+    *of_payment = false;
     for (char *word = next_word(&at); word && *word != '#'; word = next_word(&at)) {
+        *of_payment |= strcmp(word, OF_PAYMENT) == 0;
         if (strncmp(word, "label=", 6) != 0)
             continue;
         const size_t len = decode_word(word + 6);
@@ -211,9 +216,12 @@ struct importing {
 };
 
 static enum err import_key(struct importing *i, const struct private_key *k, struct span label,
-                           struct error *e)
+                           bool of_payment, struct error *e)
 {
-    const enum err rc = wallet_import_secret(i->w, k->secret, k->compressed, label, 0, e);
+    const enum err rc =
+        of_payment && k->compressed
+            ? wallet_import_payment_secret(i->w, k->secret, label, 0, e)
+            : wallet_import_secret(i->w, k->secret, k->compressed, label, 0, e);
     i->keys++;
     return rc == ERR_EXISTS ? OK : rc;
 }
@@ -224,12 +232,13 @@ static enum err import_line(struct importing *i, char *line, struct error *e)
     const struct chain_params *p = chain_get_params(i->call->env->chain);
     struct private_key k;
     struct span label;
+    bool of_payment;
     enum err rc = OK;
     char *word = next_word(&line);
     if (!word || *word == '#' || wif_decode(&k, p->secret_version, word) != WIF_OK)
         return OK;
-    if (find_label(line, &label))
-        rc = import_key(i, &k, label, e);
+    if (find_words(line, &label, &of_payment))
+        rc = import_key(i, &k, label, of_payment, e);
     else
         rc = error_set(e, ERR_PARSE, "a label of the file is written wrongly");
     private_key_wipe(&k);

@@ -82,7 +82,8 @@ struct wallet_key {
     bool derived;                /* of the wallet's own tree; else imported or watched */
     bool spendable;
     bool of_payment;             /* made for a payment by somebody else (payments.h), who could
-                                    work out the identity key from its secret: never shown */
+                                    work out the identity key from its secret: shown with the
+                                    phrase alone */
     enum keystore_branch branch; /* when derived */
     uint32_t index;
 };
@@ -119,6 +120,10 @@ enum { WALLET_NO_SCAN = -1 };
 /* Of a WIF. ERR_AUTH while locked. */
 enum err wallet_import_secret(struct wallet *w, const uint8_t secret[32], bool compressed,
                               struct span label, int32_t scan_from, struct error *e) MUST_CHECK;
+/* The same of a key that came with a payment, to this or another wallet: it stays one. */
+enum err wallet_import_payment_secret(struct wallet *w, const uint8_t secret[32],
+                                      struct span label, int32_t scan_from,
+                                      struct error *e) MUST_CHECK;
 /* A public key that is watched: what pays it or its hash. ERR_RANGE when it is none. */
 enum err wallet_import_pubkey(struct wallet *w, struct span key, struct span label,
                               int32_t scan_from, struct error *e) MUST_CHECK;

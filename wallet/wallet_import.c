@@ -73,17 +73,33 @@ static enum err import_key(struct wallet *w, const struct wallet_entry *entry,
     return rc;
 }
 
+/* entry has all but the key. */
+static enum err import_secret(struct wallet *w, struct wallet_entry *entry,
+                              const uint8_t secret[32], bool compressed, struct span label,
+                              int32_t scan_from, struct error *e)
+{
+    entry->key_len = (uint8_t)ec_pubkey_create(entry->key, secret, compressed);
+    if (!entry->key_len)
+        return error_set(e, ERR_RANGE, "this is no private key");
+    const struct key_record r = { .kind = KEY_RECORD_SECRET, .form = KEY_RECORD_PLAIN,
+                                  .flags = entry->of_payment ? WALLET_SECRET_OF_PAYMENT : 0,
+                                  .id = span_of(entry->key, entry->key_len),
+                                  .secret = span_of(secret, 32) };
+    return import_key(w, entry, &r, label, scan_from, e);
+}
+
 enum err wallet_import_secret(struct wallet *w, const uint8_t secret[32], bool compressed,
                               struct span label, int32_t scan_from, struct error *e)
 {
     struct wallet_entry entry = { .spendable = true };
-    entry.key_len = (uint8_t)ec_pubkey_create(entry.key, secret, compressed);
-    if (!entry.key_len)
-        return error_set(e, ERR_RANGE, "this is no private key");
-    const struct span key = span_of(entry.key, entry.key_len);
-    const struct key_record r = { .kind = KEY_RECORD_SECRET, .form = KEY_RECORD_PLAIN,
-                                  .id = key, .secret = span_of(secret, 32) };
-    return import_key(w, &entry, &r, label, scan_from, e);
+    return import_secret(w, &entry, secret, compressed, label, scan_from, e);
+}
+
+enum err wallet_import_payment_secret(struct wallet *w, const uint8_t secret[32],
+                                      struct span label, int32_t scan_from, struct error *e)
+{
+    struct wallet_entry entry = { .spendable = true, .of_payment = true };
+    return import_secret(w, &entry, secret, true, label, scan_from, e);
 }
 
 enum err wallet_import_pubkey(struct wallet *w, struct span key, struct span label,

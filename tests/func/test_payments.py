@@ -50,6 +50,15 @@ def a_payment_of_one_wallet_is_accepted_by_another(t):
     equal(payee.gettransaction(made["txid"])["amount"], 0.75)
     address = [d["address"] for d in payee.gettransaction(made["txid"])["details"]][0]
     raises_rpc(-4, lambda: payee.dumpprivkey(address), "came with a payment")
+    payee.dumpwallet(t.path("keys"))
+    node.rpc.createwallet("copy")
+    copy = WalletRpc(node, "copy")
+    copy.importwallet(t.path("keys"))
+    for _ in range(2):
+        equal(copy.gettransaction(made["txid"])["amount"], 0.75)
+        raises_rpc(-4, lambda: copy.dumpprivkey(address), "came with a payment")
+        node.rpc.unloadwallet("copy")
+        node.rpc.loadwallet("copy")
 
 
 @case()
