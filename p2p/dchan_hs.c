@@ -45,7 +45,7 @@ const char *dchan_hs_fault_name(enum dchan_hs_fault fault)
     return names[fault];
 }
 
-void dchan_session_wipe(struct dchan_session *s)
+void dchan_keys_wipe(struct dchan_keys *s)
 {
     secure_wipe(s, sizeof *s);
 }
@@ -333,7 +333,7 @@ enum err dchan_hs_end(struct dchan_hs *hs)
     return hs->awaits == DCHAN_HS_FAILED ? ERR_AUTH : fail(hs, DCHAN_HS_SHORT);
 }
 
-void dchan_hs_take(struct dchan_hs *hs, struct dchan_session *out)
+void dchan_hs_take(struct dchan_hs *hs, struct dchan_keys *out)
 {
     uint8_t both[64];
     BUG_ON(hs->awaits != DCHAN_HS_DONE);

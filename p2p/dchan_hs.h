@@ -41,14 +41,14 @@ enum dchan_hs_fault {
 };
 
 /* What both sides have in the end; secret but for the last two. */
-struct dchan_session {
+struct dchan_keys {
     uint8_t send_key[32], receive_key[32];
     uint8_t chaining_key[32]; /* both directions rotate from it */
     uint8_t session_id[32];   /* the transcript: all four keys, version, network */
     uint8_t remote_key[IDENTITY_KEY_SIZE];
 };
 
-void dchan_session_wipe(struct dchan_session *s);
+void dchan_keys_wipe(struct dchan_keys *s);
 
 struct dchan_hs_config {
     enum dchan_role role;
@@ -99,7 +99,7 @@ static inline bool dchan_hs_done(const struct dchan_hs *hs)
     return hs->awaits == DCHAN_HS_DONE;
 }
 /* Once, when done: moves the result out and wipes the machine. The caller wipes *out. */
-void dchan_hs_take(struct dchan_hs *hs, struct dchan_session *out);
+void dchan_hs_take(struct dchan_hs *hs, struct dchan_keys *out);
 
 /* "bad version" ... for the log. */
 const char *dchan_hs_fault_name(enum dchan_hs_fault fault);

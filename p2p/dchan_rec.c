@@ -68,7 +68,7 @@ struct dchan_rec {
 /* --- directions --- */
 
 static void direction_init(struct direction *d, enum aead_use use, const uint8_t key[32],
-                           const struct dchan_session *s, uint64_t now_ms, uint32_t *rotations)
+                           const struct dchan_keys *s, uint64_t now_ms, uint32_t *rotations)
 {
     *d = (struct direction){ .aead = aead_ctx_new(use), .rotated_ms = now_ms,
                              .rotations = rotations };
@@ -135,7 +135,7 @@ static bool unseal(struct direction *d, struct span sealed, uint8_t *out, uint64
 
 /* --- life --- */
 
-struct dchan_rec *dchan_rec_new(enum dchan_role role, const struct dchan_session *s,
+struct dchan_rec *dchan_rec_new(enum dchan_role role, const struct dchan_keys *s,
                                 uint64_t now_ms)
 {
     struct dchan_rec *rec = xcalloc(1, sizeof *rec);

@@ -39,7 +39,7 @@ struct dchan_rec_stats {
 struct dchan_rec;
 
 /* Copies what it needs of the session, which the caller wipes. */
-struct dchan_rec *dchan_rec_new(enum dchan_role role, const struct dchan_session *s,
+struct dchan_rec *dchan_rec_new(enum dchan_role role, const struct dchan_keys *s,
                                 uint64_t now_ms);
 void dchan_rec_free(struct dchan_rec *rec); /* NULL is fine */
 

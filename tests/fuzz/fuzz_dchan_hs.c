@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t reply[DCHAN_ACT_MAX];
     struct identity_key key = { .noise_dh = noise_dh, .ctx = secret };
     struct dchan_hs hs;
-    struct dchan_session s;
+    struct dchan_keys s;
     size_t reply_len;
     if (size < 1)
         return 0;
@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         dchan_hs_take(&hs, &s);
         if (!ec_pubkey_valid(s.remote_key, IDENTITY_KEY_SIZE))
             abort();
-        dchan_session_wipe(&s);
+        dchan_keys_wipe(&s);
     } else if (dchan_hs_end(&hs) != ERR_AUTH || hs.fault == DCHAN_HS_NO_FAULT) {
         abort();
     }

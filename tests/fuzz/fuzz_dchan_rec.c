@@ -76,7 +76,7 @@ static void read_messages(struct dchan_rec *rec, struct dchan_rec *other, struct
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct dchan_session one = { .send_key = { 1 }, .receive_key = { 2 } }, two = one;
+    struct dchan_keys one = { .send_key = { 1 }, .receive_key = { 2 } }, two = one;
     if (size < 1)
         return 0;
     ec_init();

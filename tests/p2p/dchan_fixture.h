@@ -18,7 +18,7 @@ void open_key_init(struct open_key *k, uint8_t byte);
 /* The sessions of the vectors: secrets 11, 12 (initiator), 21, 22 (responder). */
 struct session_pair {
     struct open_key initiator_key, responder_key;
-    struct dchan_session initiator, responder;
+    struct dchan_keys initiator, responder;
 };
 void session_pair_make(struct session_pair *p, struct span prologue);
 

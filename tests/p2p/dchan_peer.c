@@ -47,10 +47,10 @@ static struct span receive(uint8_t *buf, size_t size, int status_at_end)
     return span_of(buf, (size_t)n);
 }
 
-static struct dchan_session shake_hands(struct dchan_hs *hs, uint8_t *buf, size_t size,
+static struct dchan_keys shake_hands(struct dchan_hs *hs, uint8_t *buf, size_t size,
                                         struct span *in)
 {
-    struct dchan_session s;
+    struct dchan_keys s;
     uint8_t act[DCHAN_ACT_MAX];
     size_t len = DCHAN_ACT_ONE_SIZE;
     if (hs->role == DCHAN_INITIATOR) {
@@ -153,12 +153,12 @@ int main(int argc, char **argv)
     if (dchan_hs_init(&hs, &(struct dchan_hs_config){
             role, span_of(prologue, sizeof prologue), &key, their_key, NULL }))
         return USAGE;
-    struct dchan_session s = shake_hands(&hs, buf, sizeof buf, &in);
+    struct dchan_keys s = shake_hands(&hs, buf, sizeof buf, &in);
     struct dchan_rec *rec = dchan_rec_new(role, &s, 0);
     dchan_rec_allow(rec, DCHAN_REKEYS_BY_DH, 0);
     id[1] = 2; /* a private type */
     memcpy(id + 2, s.session_id, 32);
     put(rec, span_of(id, sizeof id), 0);
-    dchan_session_wipe(&s);
+    dchan_keys_wipe(&s);
     talk(rec, buf, sizeof buf, in);
 }

@@ -60,13 +60,13 @@ static void a_call(void **state)
 {
     (void)state;
     struct handshake h;
-    struct dchan_session s;
+    struct dchan_keys s;
     uint8_t act[DCHAN_ACT_MAX];
     prepare(&h, CALLER);
     run(&h, act);
     assert_true(dchan_hs_done(&h.hs[CALLER]));
     dchan_hs_take(&h.hs[CALLER], &s);
-    dchan_session_wipe(&s);
+    dchan_keys_wipe(&s);
     clear(&h);
 }
 
@@ -93,7 +93,7 @@ static void fill_secretly(void *out, size_t len)
 static void sending(void **state)
 {
     (void)state;
-    struct dchan_session s = { .session_id = { 1 } };
+    struct dchan_keys s = { .session_id = { 1 } };
     memset(s.send_key, 1, sizeof s.send_key);
     memset(s.chaining_key, 3, sizeof s.chaining_key);
     CTIME_SECRET(s.send_key);

@@ -51,7 +51,7 @@ struct run {
 
 static void check_result(struct run *r, struct json_object *step)
 {
-    struct dchan_session s;
+    struct dchan_keys s;
     struct json_object *keys = json_get(step, "result");
     if (json_object_is_type(keys, json_type_string)) {
         assert_int_equal(dchan_hs_end(&r->hs), ERR_AUTH);
