@@ -7,132 +7,18 @@
 #include "base/ec.h"
 #include "base/intmath.h"
 #include "base/mem.h"
+#include "tests/p2p/dchan_examples.h"
 #include "tests/p2p/dchan_fixture.h"
 #include "tests/test.h"
 
 static const struct dchan_features all_features = { .offered = (1u << DCHAN_FEATURE_COUNT) - 1 };
 static const struct dchan_features no_features = { .offered = 0 };
 
-/* --- one example a row --- */
-
-struct example {
-    uint16_t type;
-    const char *name, *hex; /* without the type */
-};
-
-static const struct example examples[] = {
-    { 1, "warning",
-      "00040009736c6f7720646f776e" },
-    { 16, "hello",
-      "000100010a01052f783a312f0220000102030405060708090a0b0c0d0e0f101112131415161718191a"
-      "1b1c1d1e1f03080000000000000007041220010db800000000000000000000000126d80508000001a0"
-      "c4506c000704000dbba00920ababababababababababababababababababababababababababababab"
-      "ababab" },
-    { 17, "error",
-      "00030000" },
-    { 18, "ping",
-      "000500020000" },
-    { 19, "pong",
-      "00050000000000" },
-    { 20, "goaway",
-      "00020000004d" },
-    { 21, "rv",
-      "034f355bdcb7cc0af728ef3cceb9615d90684bb5b2ca5f859ab0f0b704075871aa20010db800000000"
-      "000000000000000126d8000001a0c4506c00" },
-    { 22, "rekey",
-      "01" },
-    { 24, "bye",
-      "" },
-    { 25, "successor",
-      "034f355bdcb7cc0af728ef3cceb9615d90684bb5b2ca5f859ab0f0b704075871aa031d16453b3ab313"
-      "2acb0a5bc16cc49690d819a585267a15cd5a064e2a0ad4059900000000000000016ab13b80f6918ac8"
-      "62525e74a4595dd92a9366dedbfac77e8c7b79a12550b86f619501187597c949a2ab487fb4cdf98446"
-      "a457e1a5e5490d7609ccf3789fa1d92ee48ccd339b1606cd5c26cc49696f96a31456100185c0897395"
-      "e4302342476f5e4dff532699f436fcba3543170b2f00a84e19eabca01e2fadbc58ef950e4e8349eb40"
-      "ba" },
-    { 26, "bound",
-      "20010db800000000000000000000000120010db8000000000000000000000002ababababababababab"
-      "ababababababababababababababababababababababab" },
-    { 27, "pad",
-      "000000000000000000" },
-    { 28, "dh_offer",
-      "034f355bdcb7cc0af728ef3cceb9615d90684bb5b2ca5f859ab0f0b704075871aa" },
-    { 30, "dh_answer",
-      "031d16453b3ab3132acb0a5bc16cc49690d819a585267a15cd5a064e2a0ad40599" },
-    { 32, "dht_find",
-      "0000000101abababababababababababababababababababababababababababababababab" },
-    { 34, "dht_found",
-      "000000010200036f6e6500056f74686572" },
-    { 36, "dht_put",
-      "000000020100067265636f7264" },
-    { 38, "dht_put_ok",
-      "0000000204" },
-    { 64, "s_open",
-      "00000001046563686f030004000001056c6162656c" },
-    { 66, "s_accept",
-      "0000000100004000" },
-    { 68, "s_data",
-      "0000000164617461" },
-    { 70, "s_window",
-      "0000000100020000" },
-    { 72, "s_fin",
-      "00000001" },
-    { 74, "s_reset",
-      "000000010006" },
-    { 75, "dgram",
-      "00000001ffff766f696365" },
-    { 96, "m_send",
-      "000102030405060708090a0b0c0d0e0f000001a0c4506c0000093a8010746578742f706c61696e3b75"
-      "74662d38000368c3a90110000102030405060708090a0b0c0d0e0f0310000102030405060708090a0b"
-      "0c0d0e0f05080000000000000009" },
-    { 98, "m_ack",
-      "000102030405060708090a0b0c0d0e0f" },
-    { 100, "m_nack",
-      "000102030405060708090a0b0c0d0e0f0005" },
-    { 101, "m_read",
-      "000102030405060708090a0b0c0d0e0f000001a0c4506c01" },
-    { 128, "f_offer",
-      "abababababababababababababababababababababababababababababababab0000000000009c400e"
-      "05612e7478740a746578742f706c61696e00046e6f7465" },
-    { 130, "f_accept",
-      "abababababababababababababababababababababababababababababababab" },
-    { 132, "f_cancel",
-      "abababababababababababababababababababababababababababababababab0003" },
-    { 134, "f_done",
-      "abababababababababababababababababababababababababababababababab" },
-    { 288, "p_request",
-      "000102030405060708090a0b0c0d0e0f00000000000003e86ab13b800863484a6c5a6d6c340007666f"
-      "7220746561" },
-    { 290, "p_tx",
-      "000102030405060708090a0b0c0d0e0f0863484a6c5a6d6c340200000000086333566d5a6d6c340000"
-      "00030441513d3d00000220abababababababababababababababababababababababababababababab"
-      "abab" },
-    { 292, "p_result",
-      "000102030405060708090a0b0c0d0e0f0000ababababababababababababababababababababababab"
-      "ababababababababab" },
-};
-
-static struct buf message(uint16_t type, const char *hex)
-{
-    struct buf fields = unhex(hex), b;
-    buf_init(&b);
-    buf_put_be16(&b, type);
-    buf_put(&b, fields.data, fields.len);
-    buf_clear(&fields);
-    return b;
-}
-
-static const struct example *example_of(uint16_t type)
-{
-    for (size_t i = 0; i < COUNT_OF(examples); i++)
-        if (examples[i].type == type)
-            return &examples[i];
-    return NULL;
-}
+/* --- every row --- */
 
 static enum dchan_read read_hex(struct dchan_msg *m, uint16_t type, const char *hex)
 {
-    struct buf b = message(type, hex);
+    struct buf b = dchan_example_message(type, hex);
     const enum dchan_read got = dchan_msg_read(m, buf_span(&b), &all_features);
     buf_clear(&b);
     return got;
@@ -143,11 +29,11 @@ static void the_table_is_in_order_and_each_row_has_an_example(void **state)
     size_t n;
     const struct dchan_row *rows = dchan_rows(&n);
     (void)state;
-    assert_int_equal(n, COUNT_OF(examples));
+    assert_int_equal(n, n_dchan_examples);
     for (size_t i = 0; i < n; i++) {
         assert_true(i == 0 || rows[i - 1].type < rows[i].type);
-        assert_int_equal(rows[i].type, examples[i].type);
-        assert_string_equal(rows[i].name, examples[i].name);
+        assert_int_equal(rows[i].type, dchan_examples[i].type);
+        assert_string_equal(rows[i].name, dchan_examples[i].name);
         assert_ptr_equal(dchan_row_find(rows[i].type), &rows[i]);
     }
     assert_null(dchan_row_find(0));
@@ -159,8 +45,8 @@ static void examples_are_written_as_they_were_read(void **state)
 {
     ec_init();
     (void)state;
-    for (size_t i = 0; i < COUNT_OF(examples); i++) {
-        struct buf in = message(examples[i].type, examples[i].hex), out;
+    for (size_t i = 0; i < n_dchan_examples; i++) {
+        struct buf in = dchan_example_message(dchan_examples[i].type, dchan_examples[i].hex), out;
         struct dchan_msg m;
         buf_init(&out);
         assert_int_equal(dchan_msg_read(&m, buf_span(&in), &all_features), DCHAN_READ_OK);
@@ -196,10 +82,10 @@ static size_t shortest(uint16_t type, size_t len)
 static void cut_messages_are_malformed(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < COUNT_OF(examples); i++) {
-        struct buf in = message(examples[i].type, examples[i].hex);
+    for (size_t i = 0; i < n_dchan_examples; i++) {
+        struct buf in = dchan_example_message(dchan_examples[i].type, dchan_examples[i].hex);
         struct dchan_msg m;
-        for (size_t len = 0; len < shortest(examples[i].type, in.len); len++) {
+        for (size_t len = 0; len < shortest(dchan_examples[i].type, in.len); len++) {
             uint8_t *cut = xmalloc(len + 1);
             memcpy(cut, in.data, len);
             assert_int_equal(dchan_msg_read(&m, span_of(cut, len), &all_features),
@@ -228,17 +114,17 @@ static void unknown_types_are_ignored_or_refused_by_their_parity(void **state)
 static void a_type_whose_feature_we_lack_counts_as_unknown(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < COUNT_OF(examples); i++) {
-        struct buf in = message(examples[i].type, examples[i].hex);
+    for (size_t i = 0; i < n_dchan_examples; i++) {
+        struct buf in = dchan_example_message(dchan_examples[i].type, dchan_examples[i].hex);
         struct dchan_msg m;
-        const enum dchan_feature f = dchan_row_find(examples[i].type)->feature;
+        const enum dchan_feature f = dchan_row_find(dchan_examples[i].type)->feature;
         const enum dchan_read want = f == DCHAN_FEATURE_NONE    ? DCHAN_READ_OK
-                                     : examples[i].type % 2 == 1 ? DCHAN_READ_IGNORE
+                                     : dchan_examples[i].type % 2 == 1 ? DCHAN_READ_IGNORE
                                                                  : DCHAN_READ_UNKNOWN;
         assert_int_equal(dchan_msg_read(&m, buf_span(&in), &no_features), want);
-        assert_int_equal(dchan_msg_may_send(examples[i].type, &no_features),
+        assert_int_equal(dchan_msg_may_send(dchan_examples[i].type, &no_features),
                          f == DCHAN_FEATURE_NONE);
-        assert_true(dchan_msg_may_send(examples[i].type, &all_features));
+        assert_true(dchan_msg_may_send(dchan_examples[i].type, &all_features));
         buf_clear(&in);
     }
     assert_false(dchan_msg_may_send(40, &all_features));
@@ -255,18 +141,18 @@ static void extra_bytes_are_a_tlv_stream_of_odd_types(void **state)
     static const char *const bad[] = { "01", "0003aabbcc", "0a00", "01020a", "01000100", "03000100",
                                        "fd000100", "01fd0001aa" };
     (void)state;
-    for (size_t i = 0; i < COUNT_OF(examples); i++) {
-        const unsigned rules = dchan_row_find(examples[i].type)->rules;
+    for (size_t i = 0; i < n_dchan_examples; i++) {
+        const unsigned rules = dchan_row_find(dchan_examples[i].type)->rules;
         struct buf in;
         struct dchan_msg m;
-        if ((rules & DCHAN_RUNS_TO_END) || examples[i].type == DCHAN_HELLO)
+        if ((rules & DCHAN_RUNS_TO_END) || dchan_examples[i].type == DCHAN_HELLO)
             continue;
         /* behind the stream that some examples have */
-        const bool has_tlvs = examples[i].type == DCHAN_S_OPEN ||
-                              examples[i].type == DCHAN_M_SEND || examples[i].type == DCHAN_P_TX;
+        const bool has_tlvs = dchan_examples[i].type == DCHAN_S_OPEN ||
+                              dchan_examples[i].type == DCHAN_M_SEND || dchan_examples[i].type == DCHAN_P_TX;
         for (size_t k = has_tlvs ? 1 : 0; k < COUNT_OF(tails); k++) {
             struct buf tail = unhex(tails[k]);
-            in = message(examples[i].type, examples[i].hex);
+            in = dchan_example_message(dchan_examples[i].type, dchan_examples[i].hex);
             buf_put(&in, tail.data, tail.len);
             assert_int_equal(dchan_msg_read(&m, buf_span(&in), &all_features), DCHAN_READ_OK);
             buf_clear(&in);
@@ -274,7 +160,7 @@ static void extra_bytes_are_a_tlv_stream_of_odd_types(void **state)
         }
         for (size_t k = 0; k < COUNT_OF(bad); k++) {
             struct buf tail = unhex(bad[k]);
-            in = message(examples[i].type, examples[i].hex);
+            in = dchan_example_message(dchan_examples[i].type, dchan_examples[i].hex);
             buf_put(&in, tail.data, tail.len);
             assert_int_equal(dchan_msg_read(&m, buf_span(&in), &all_features),
                              DCHAN_READ_MALFORMED);
@@ -288,9 +174,9 @@ static void only_these_come_before_the_session_is_up(void **state)
 {
     static const uint16_t early[] = { 16, 17, 18, 19, 20, 26 };
     (void)state;
-    for (size_t i = 0, k = 0; i < COUNT_OF(examples); i++) {
-        const bool listed = k < COUNT_OF(early) && early[k] == examples[i].type;
-        const unsigned rules = dchan_row_find(examples[i].type)->rules;
+    for (size_t i = 0, k = 0; i < n_dchan_examples; i++) {
+        const bool listed = k < COUNT_OF(early) && early[k] == dchan_examples[i].type;
+        const unsigned rules = dchan_row_find(dchan_examples[i].type)->rules;
         assert_int_equal((rules & DCHAN_BEFORE_UP) != 0, listed);
         k += listed;
     }
@@ -305,7 +191,7 @@ static struct dchan_msg read_example(uint16_t type)
     static struct buf in; /* the message borrows it */
     struct dchan_msg m;
     buf_clear(&in);
-    in = message(type, example_of(type)->hex);
+    in = dchan_example_message(type, dchan_example_of(type)->hex);
     assert_int_equal(dchan_msg_read(&m, buf_span(&in), &all_features), DCHAN_READ_OK);
     return m;
 }

@@ -1,0 +1,518 @@
+/*
+ * What a peer with good keys may try: every row of the table in every state of the session, bytes
+ * cut, changed, repeated and swapped, and floods. Each in both roles.
+ */
+#include <string.h>
+
+#include "base/intmath.h"
+#include "p2p/dchan_session_internal.h"
+#include "tests/p2p/dchan_duo.h"
+#include "tests/p2p/dchan_examples.h"
+#include "tests/test.h"
+
+enum reaction {
+    NOTHING,      /* goes on, without an answer */
+    OWNER,        /* reaches the owner, nothing else */
+    ERROR_2, ERROR_3,
+    ENDS,         /* told of an error */
+    ANSWERED,     /* by one message of the type, goes on */
+    SAYS_BYE,     /* and waits for theirs */
+    CLEAN_END,    /* bye for bye */
+};
+
+struct expected {
+    uint16_t type;
+    enum reaction from_initiator, from_responder;
+    uint16_t answer;
+};
+
+static const struct expected when_up[] = {
+    { DCHAN_WARNING, OWNER, OWNER, 0 },
+    { DCHAN_HELLO, ERROR_3, ERROR_3, 0 },
+    { DCHAN_ERROR, ENDS, ENDS, 0 },
+    { DCHAN_PING, ANSWERED, ANSWERED, DCHAN_PONG },
+    { DCHAN_PONG, NOTHING, NOTHING, 0 },
+    { DCHAN_GOAWAY, SAYS_BYE, SAYS_BYE, 0 },
+    { DCHAN_RV, OWNER, OWNER, 0 },
+    { DCHAN_REKEY, ERROR_3, ERROR_3, 0 }, /* by agreement, out of place */
+    { DCHAN_BYE, CLEAN_END, CLEAN_END, 0 },
+    { DCHAN_SUCCESSOR, OWNER, OWNER, 0 },
+    { DCHAN_BOUND_MSG, ERROR_3, ERROR_3, 0 },
+    { DCHAN_PAD, NOTHING, NOTHING, 0 },
+    { DCHAN_DH_ANSWER, ERROR_3, ERROR_3, 0 },
+    { DCHAN_DHT_FIND, OWNER, OWNER, 0 },
+    { DCHAN_DHT_FOUND, OWNER, OWNER, 0 },
+    { DCHAN_DHT_PUT, OWNER, OWNER, 0 },
+    { DCHAN_DHT_PUT_OK, OWNER, OWNER, 0 },
+    { DCHAN_S_OPEN, ANSWERED, ERROR_3, DCHAN_S_RESET }, /* sid 1 */
+    { DCHAN_S_ACCEPT, ERROR_3, ERROR_3, 0 },
+    { DCHAN_S_DATA, ERROR_3, ERROR_3, 0 },
+    { DCHAN_S_WINDOW, ERROR_3, ERROR_3, 0 },
+    { DCHAN_S_FIN, ERROR_3, ERROR_3, 0 },
+    { DCHAN_S_RESET, NOTHING, NOTHING, 0 },
+    { DCHAN_DGRAM_MSG, ERROR_3, ERROR_3, 0 },
+    { DCHAN_M_SEND, OWNER, OWNER, 0 }, { DCHAN_M_ACK, OWNER, OWNER, 0 },
+    { DCHAN_M_NACK, OWNER, OWNER, 0 }, { DCHAN_M_READ, OWNER, OWNER, 0 },
+    { DCHAN_F_OFFER, OWNER, OWNER, 0 }, { DCHAN_F_ACCEPT, OWNER, OWNER, 0 },
+    { DCHAN_F_CANCEL, OWNER, OWNER, 0 }, { DCHAN_F_DONE, OWNER, OWNER, 0 },
+    { DCHAN_P_REQUEST, OWNER, OWNER, 0 }, { DCHAN_P_TX, OWNER, OWNER, 0 },
+    { DCHAN_P_RESULT, OWNER, OWNER, 0 },
+};
+
+static void assert_answer(struct duo *d, int attacker, uint16_t type)
+{
+    const struct span msg = duo_answer(d, attacker);
+    assert_true(msg.len >= 2);
+    assert_int_equal(be16_get(msg.data), type);
+}
+
+static void assert_silent(struct duo *d, int attacker)
+{
+    assert_int_equal(duo_answer(d, attacker).len, 0);
+}
+
+static void assert_closed(struct duo *d, int attacker, enum dchan_closed why, unsigned code)
+{
+    const struct duo_end *victim = &d->ends[1 - attacker];
+    assert_int_equal(victim->closes, 1);
+    assert_int_equal(victim->closing.why, why);
+    assert_int_equal(victim->closing.code, code);
+    assert_true(dchan_session_done(victim->session));
+}
+
+/* The victim says why and is gone: nothing else leaves, whatever comes. */
+static void assert_error(struct duo *d, int attacker, unsigned code)
+{
+    const struct span msg = duo_answer(d, attacker);
+    assert_true(msg.len >= 4);
+    assert_int_equal(be16_get(msg.data), DCHAN_ERROR);
+    assert_int_equal(be16_get(msg.data + 2), code);
+    assert_closed(d, attacker, DCHAN_CLOSED_BY_US, code);
+    duo_attack(d, attacker, span_of("\0\x12\0\5\0\0", 6));
+    assert_silent(d, attacker);
+    assert_closed(d, attacker, DCHAN_CLOSED_BY_US, code);
+}
+
+static void assert_alive(struct duo *d, int attacker)
+{
+    assert_silent(d, attacker);
+    assert_int_equal(d->ends[1 - attacker].closes, 0);
+    duo_attack(d, attacker, span_of("\0\x12\0\5\0\0", 6));
+    assert_answer(d, attacker, DCHAN_PONG);
+}
+
+static void assert_reaction(struct duo *d, int attacker, enum reaction reaction,
+                            const struct expected *x)
+{
+    const struct duo_end *victim = &d->ends[1 - attacker];
+    assert_int_equal(victim->n_taken, reaction == OWNER);
+    switch (reaction) {
+    case OWNER:
+        assert_int_equal(victim->taken[0], x->type);
+        assert_alive(d, attacker);
+        break;
+    case NOTHING:
+        assert_alive(d, attacker);
+        break;
+    case ERROR_2:
+        assert_error(d, attacker, DCHAN_ERROR_UNKNOWN_TYPE);
+        break;
+    case ERROR_3:
+        assert_error(d, attacker, DCHAN_ERROR_MALFORMED);
+        break;
+    case ENDS:
+        assert_silent(d, attacker);
+        assert_closed(d, attacker, DCHAN_CLOSED_BY_THEM, 3);
+        break;
+    case ANSWERED:
+        assert_answer(d, attacker, x->answer);
+        assert_alive(d, attacker);
+        break;
+    case SAYS_BYE:
+        assert_answer(d, attacker, DCHAN_BYE);
+        assert_silent(d, attacker);
+        assert_int_equal(victim->closes, 0);
+        break;
+    case CLEAN_END:
+        assert_answer(d, attacker, DCHAN_BYE);
+        assert_closed(d, attacker, DCHAN_CLOSED_CLEAN, 0);
+        break;
+    }
+}
+
+static void each_row_when_up(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(when_up); i++)
+        for (int attacker = 0; attacker < 2; attacker++) {
+            struct duo d;
+            const struct dchan_example *e = dchan_example_of(when_up[i].type);
+            struct buf msg = dchan_example_message(e->type, e->hex);
+            duo_up(&d);
+            duo_attack(&d, attacker, buf_span(&msg));
+            assert_reaction(&d, attacker, attacker == 0 ? when_up[i].from_initiator
+                                                        : when_up[i].from_responder,
+                            &when_up[i]);
+            buf_clear(&msg);
+            duo_clear(&d);
+        }
+    /* dh_offer is the row that is left: test_dchan_rec has it */
+    assert_int_equal(COUNT_OF(when_up) + 1, n_dchan_examples);
+}
+
+static void each_row_without_its_fields(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < n_dchan_examples; i++) {
+        struct duo d;
+        const uint16_t type = dchan_examples[i].type;
+        struct buf msg = dchan_example_message(type, "");
+        if (type != DCHAN_BYE && type != DCHAN_PAD) {
+            duo_up(&d);
+            duo_attack(&d, 0, buf_span(&msg));
+            assert_error(&d, 0, DCHAN_ERROR_MALFORMED);
+            assert_int_equal(d.ends[1].n_taken, 0);
+            duo_clear(&d);
+        }
+        buf_clear(&msg);
+    }
+}
+
+static void types_that_nobody_knows(void **state)
+{
+    static const struct expected unknown[] = {
+        { 3, NOTHING, NOTHING, 0 }, { 2, ERROR_2, ERROR_2, 0 }, { 32769, NOTHING, NOTHING, 0 },
+        { 32768, ERROR_2, ERROR_2, 0 }, { 65535, NOTHING, NOTHING, 0 },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(unknown); i++) {
+        struct duo d;
+        struct buf msg = dchan_example_message(unknown[i].type, "0102");
+        duo_up(&d);
+        duo_attack(&d, 1, buf_span(&msg));
+        assert_reaction(&d, 1, unknown[i].from_responder, &unknown[i]);
+        buf_clear(&msg);
+        duo_clear(&d);
+    }
+}
+
+static void features_that_were_not_offered(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < n_dchan_examples; i++) {
+        struct duo d;
+        const struct dchan_example *e = &dchan_examples[i];
+        const enum dchan_feature feature = dchan_row_find(e->type)->feature;
+        struct buf msg = dchan_example_message(e->type, e->hex);
+        if (feature != DCHAN_FEATURE_NONE) {
+            duo_init(&d);
+            d.ends[1].config.features.offered &= ~(1u << feature);
+            duo_start(&d);
+            duo_settle(&d);
+            duo_attack(&d, 0, buf_span(&msg));
+            if (e->type % 2)
+                assert_alive(&d, 0);
+            else
+                assert_error(&d, 0, DCHAN_ERROR_UNKNOWN_TYPE);
+            assert_int_equal(d.ends[1].n_taken, 0);
+            duo_clear(&d);
+        }
+        buf_clear(&msg);
+    }
+}
+
+/* The handshake is done with an attacker who dialled and has sent nothing since. */
+static void duo_greeting(struct duo *d)
+{
+    uint8_t prologue[DCHAN_PROLOGUE_SIZE], act[DCHAN_ACT_MAX];
+    size_t len = DCHAN_ACT_ONE_SIZE;
+    struct dchan_hs hs;
+    struct dchan_keys keys;
+    duo_init(d);
+    duo_start(d);
+    dchan_prologue(prologue, d->ends[0].config.magic);
+    assert_int_equal(dchan_hs_init(&hs, &(struct dchan_hs_config){
+        DCHAN_INITIATOR, span_of(prologue, sizeof prologue), &d->ends[0].key.key,
+        d->ends[1].key.key.pub, NULL }), OK);
+    assert_int_equal(dchan_hs_start(&hs, act), OK);
+    dchan_session_feed(d->ends[1].session, span_of(act, len), d->now_ms);
+    struct buf two = duo_take_output(&d->ends[1]);
+    struct span in = buf_span(&two);
+    assert_int_equal(dchan_hs_feed(&hs, &in, act, &len), OK);
+    dchan_session_feed(d->ends[1].session, span_of(act, len), d->now_ms);
+    dchan_hs_take(&hs, &keys);
+    d->ends[0].session->rec = dchan_rec_new(DCHAN_INITIATOR, &keys, d->now_ms);
+    dchan_keys_wipe(&keys);
+    buf_clear(&two);
+    assert_silent(d, 0); /* who is called says nothing first */
+}
+
+static void send_bare_hello(struct duo *d)
+{
+    duo_attack(d, 0, span_of("\0\x10\0\1\0\0", 6));
+    assert_answer(d, 0, DCHAN_HELLO);
+    assert_answer(d, 0, DCHAN_BOUND_MSG);
+    assert_silent(d, 0);
+}
+
+static void assert_reaction_before_up(struct duo *d, uint16_t type, unsigned to_hello,
+                                      unsigned to_bound)
+{
+    if (type == DCHAN_HELLO) {
+        assert_error(d, 0, to_hello);
+    } else if (type == DCHAN_BOUND_MSG) {
+        assert_error(d, 0, to_bound);
+    } else if (type == DCHAN_PING) {
+        assert_answer(d, 0, DCHAN_PONG);
+    } else {
+        assert_silent(d, 0);
+        if (type == DCHAN_ERROR)
+            assert_closed(d, 0, DCHAN_CLOSED_BY_THEM, 3);
+        else if (type == DCHAN_GOAWAY)
+            assert_closed(d, 0, DCHAN_CLOSED_GOAWAY, 0);
+        else if (type != DCHAN_PONG)
+            assert_closed(d, 0, DCHAN_CLOSED_EARLY, 0);
+    }
+    assert_int_equal(d->ends[1].ups, 0);
+    assert_int_equal(d->ends[1].n_taken, 0);
+}
+
+static void each_row_before_it_is_up(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2 * n_dchan_examples; i++) {
+        struct duo d;
+        const struct dchan_example *e = &dchan_examples[i / 2];
+        struct buf msg = dchan_example_message(e->type, e->hex);
+        duo_greeting(&d);
+        if (i % 2)
+            send_bare_hello(&d);
+        duo_attack(&d, 0, buf_span(&msg));
+        if (i % 2)
+            assert_reaction_before_up(&d, e->type, DCHAN_ERROR_MALFORMED, DCHAN_ERROR_IDENTITY);
+        else /* parameters that prove nothing; bound before hello */
+            assert_reaction_before_up(&d, e->type, DCHAN_ERROR_IDENTITY, DCHAN_ERROR_MALFORMED);
+        buf_clear(&msg);
+        duo_clear(&d);
+    }
+    struct duo d; /* nor what will never be known */
+    duo_greeting(&d);
+    duo_attack(&d, 0, span_of("\x80\1", 2));
+    assert_silent(&d, 0);
+    assert_closed(&d, 0, DCHAN_CLOSED_EARLY, 0);
+    duo_clear(&d);
+}
+
+static void versions_and_features_that_do_not_fit(void **state)
+{
+    static const struct {
+        const char *hello;
+        size_t len;
+        enum dchan_error error;
+    } cases[] = {
+        { "\0\x10\0\0\0\0", 6, DCHAN_ERROR_VERSION },
+        { "\0\x10\0\1\0\x08\1\0\0\0\0\0\0\0", 14, DCHAN_ERROR_FEATURE },
+        { "\0\x10\0\1\0", 5, DCHAN_ERROR_MALFORMED },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct duo d;
+        duo_greeting(&d);
+        duo_attack(&d, 0, span_of(cases[i].hello, cases[i].len));
+        assert_error(&d, 0, cases[i].error);
+        duo_clear(&d);
+    }
+}
+
+/* --- bytes --- */
+
+enum mischief { CHANGED, REPEATED, SWAPPED, LEFT_OUT };
+
+/* Two packets of a ping each, and what is done to them. */
+static void assert_tampering_ends(enum mischief what, size_t at)
+{
+    struct duo d;
+    duo_up(&d);
+    duo_seal(&d, 0, span_of("\0\x12\0\1\0\0", 6));
+    const size_t first = dchan_rec_output(d.ends[0].session->rec).len;
+    duo_seal(&d, 0, span_of("\0\x12\0\1\0\0", 6));
+    const struct span both = dchan_rec_output(d.ends[0].session->rec);
+    struct buf b;
+    buf_init(&b);
+    if (what == CHANGED || what == REPEATED)
+        buf_put(&b, both.data, first);
+    if (what == CHANGED)
+        b.data[at] ^= 1;
+    if (what == REPEATED)
+        buf_put(&b, both.data, first);
+    else if (what != CHANGED)
+        buf_put(&b, both.data + first, both.len - first);
+    if (what == SWAPPED)
+        buf_put(&b, both.data, first);
+    dchan_session_feed(d.ends[1].session, buf_span(&b), d.now_ms);
+    assert_int_equal(d.ends[1].closes, 1);
+    assert_int_equal(d.ends[1].closing.why, DCHAN_CLOSED_TAMPERED);
+    assert_int_equal(dchan_session_output(d.ends[1].session, d.now_ms).len, 0);
+    assert_true(dchan_session_done(d.ends[1].session));
+    buf_clear(&b);
+    duo_clear(&d);
+}
+
+static void packets_that_were_tampered_with_end_it_in_silence(void **state)
+{
+    (void)state;
+    for (size_t at = 0; at < 6 + DCHAN_PACKET_EXTRA; at++)
+        assert_tampering_ends(CHANGED, at);
+    assert_tampering_ends(REPEATED, 0);
+    assert_tampering_ends(SWAPPED, 0);
+    assert_tampering_ends(LEFT_OUT, 0);
+}
+
+/* A cut anywhere but behind bye is no end in order. */
+static void cuts_are_told_from_ends(void **state)
+{
+    (void)state;
+    for (int said_bye = 0; said_bye < 2; said_bye++) {
+        struct duo d;
+        duo_up(&d);
+        if (said_bye)
+            duo_attack(&d, 0, span_of("\0\x18", 2));
+        dchan_session_feed_end(d.ends[1].session, d.now_ms);
+        assert_int_equal(d.ends[1].closes, 1);
+        assert_int_equal(d.ends[1].closing.why,
+                         said_bye ? DCHAN_CLOSED_CLEAN : DCHAN_CLOSED_TRUNCATED);
+        duo_clear(&d);
+    }
+}
+
+static void acts_that_are_wrong_or_late_get_no_answer(void **state)
+{
+    static const uint8_t junk[DCHAN_ACT_ONE_SIZE] = { 0, 2 };
+    struct duo d;
+    (void)state;
+    duo_init(&d);
+    duo_start(&d);
+    dchan_session_feed(d.ends[1].session, span_of(junk, sizeof junk), d.now_ms);
+    assert_int_equal(d.ends[1].closing.why, DCHAN_CLOSED_HANDSHAKE);
+    assert_int_equal(dchan_session_output(d.ends[1].session, d.now_ms).len, 0);
+    assert_true(dchan_session_done(d.ends[1].session));
+    duo_clear(&d);
+    duo_init(&d);
+    duo_start(&d);
+    struct buf one = duo_take_output(&d.ends[0]);
+    for (size_t i = 0; i + 1 < one.len; i++) { /* one byte each 110 ms is not fast enough */
+        dchan_session_feed(d.ends[1].session, span_of(one.data + i, 1), d.now_ms);
+        d.now_ms += 110;
+        dchan_session_tick(d.ends[1].session, d.now_ms);
+    }
+    assert_int_equal(d.ends[1].closing.why, DCHAN_CLOSED_TIMEOUT);
+    buf_clear(&one);
+    duo_clear(&d);
+}
+
+/* --- floods --- */
+
+static void pings_beyond_ten_are_not_answered(void **state)
+{
+    struct duo d;
+    size_t pongs = 0;
+    (void)state;
+    duo_up(&d);
+    for (int i = 0; i < 50; i++) {
+        duo_attack(&d, 0, span_of("\0\x12\x10\0\0\0", 6));
+        pongs += duo_answer(&d, 0).len > 0;
+    }
+    assert_true(pongs >= DCHAN_PINGS_TAKEN - 1 && pongs <= DCHAN_PINGS_TAKEN);
+    d.now_ms += 10000;
+    duo_attack(&d, 0, span_of("\0\x12\x10\1\0\0", 6)); /* asks for too much */
+    assert_silent(&d, 0);
+    duo_attack(&d, 0, span_of("\0\x12\x10\0\0\0", 6));
+    assert_int_equal(duo_answer(&d, 0).len, 2 + 2 + 4096);
+    assert_int_equal(d.ends[1].closes, 0);
+    duo_clear(&d);
+}
+
+static void rekeys_in_a_row_are_a_limit(void **state)
+{
+    struct duo d;
+    (void)state;
+    duo_up(&d);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(dchan_rec_rekey(d.ends[0].session->rec, d.now_ms), OK);
+        const struct span out = dchan_rec_output(d.ends[0].session->rec);
+        dchan_session_feed(d.ends[1].session, out, d.now_ms);
+        dchan_rec_written(d.ends[0].session->rec, out.len);
+    }
+    assert_error(&d, 0, DCHAN_ERROR_LIMIT);
+    duo_clear(&d);
+}
+
+/* Fills what waits at the victim until only answers fit. */
+static void fill_output(struct duo_end *victim)
+{
+    static const uint8_t body[DCHAN_BODY_MAX];
+    const struct dchan_msg big = {
+        .type = DCHAN_M_SEND, .m_send = { .body = span_of(body, sizeof body) }
+    };
+    while (session_waiting(victim->session) + 2 * sizeof body < DCHAN_OUT_MAX) {
+        assert_int_equal(dchan_session_slow(victim->session),
+                         session_waiting(victim->session) >= DCHAN_OUT_SLOW);
+        assert_int_equal(dchan_session_send(victim->session, &big, victim->duo->now_ms), OK);
+    }
+}
+
+/* Who asks and never reads costs no more than the limit of what waits. */
+static void answers_that_nobody_reads_are_bounded(void **state)
+{
+    static const uint8_t put[] = { 0, 36, 0, 0, 0, 2, 0, 0, 0 };
+    struct duo d;
+    size_t n = 0;
+    (void)state;
+    duo_init(&d);
+    d.ends[1].ops.n_handlers = 0;
+    duo_start(&d);
+    duo_settle(&d);
+    fill_output(&d.ends[1]);
+    while (d.ends[1].closes == 0 && n < 100000) {
+        duo_attack(&d, 0, span_of(put, sizeof put));
+        n++;
+        assert_true(session_waiting(d.ends[1].session) <= DCHAN_OUT_MAX);
+    }
+    assert_true(n > 1);
+    assert_int_equal(d.ends[1].closing.why, DCHAN_CLOSED_LOCAL);
+    assert_true(dchan_session_done(d.ends[1].session));
+    duo_clear(&d);
+}
+
+static void bye_ends_what_was_answered_before(void **state)
+{
+    struct duo d;
+    (void)state;
+    duo_up(&d);
+    duo_seal(&d, 0, span_of("\0\x12\0\1\0\0", 6));
+    duo_attack(&d, 0, span_of("\0\x18", 2));
+    assert_answer(&d, 0, DCHAN_PONG);
+    assert_answer(&d, 0, DCHAN_BYE);
+    assert_closed(&d, 0, DCHAN_CLOSED_CLEAN, 0);
+    duo_clear(&d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_row_when_up),
+        cmocka_unit_test(each_row_without_its_fields),
+        cmocka_unit_test(types_that_nobody_knows),
+        cmocka_unit_test(features_that_were_not_offered),
+        cmocka_unit_test(each_row_before_it_is_up),
+        cmocka_unit_test(versions_and_features_that_do_not_fit),
+        cmocka_unit_test(packets_that_were_tampered_with_end_it_in_silence),
+        cmocka_unit_test(cuts_are_told_from_ends),
+        cmocka_unit_test(acts_that_are_wrong_or_late_get_no_answer),
+        cmocka_unit_test(pings_beyond_ten_are_not_answered),
+        cmocka_unit_test(rekeys_in_a_row_are_a_limit),
+        cmocka_unit_test(answers_that_nobody_reads_are_bounded),
+        cmocka_unit_test(bye_ends_what_was_answered_before),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,226 @@
+/* Streams and datagrams of two sessions in memory, and how they end with them. */
+#include <string.h>
+
+#include "base/intmath.h"
+#include "tests/p2p/dchan_duo.h"
+#include "tests/test.h"
+
+struct echo {
+    struct duo_end *end;
+    uint32_t sid;
+    struct buf waiting;   /* of the side that echoes */
+    size_t to_send, sent, got, wrong, dgrams;
+    bool fin, closed, echoes;
+    bool idle;            /* stays open and sends nothing */
+    unsigned code;
+};
+
+static struct dchan_mux *mux_of(struct echo *e)
+{
+    return dchan_session_mux(e->end->session);
+}
+
+static void echo_data(void *ctx, struct span data)
+{
+    struct echo *e = ctx;
+    for (size_t i = 0; i < data.len && !e->echoes; i++)
+        e->wrong += data.data[i] != (uint8_t)(e->got + i);
+    e->got += data.len;
+    if (e->echoes)
+        buf_put(&e->waiting, data.data, data.len);
+    dchan_mux_consumed(mux_of(e), e->sid, data.len, e->end->duo->now_ms);
+    dchan_mux_wake(mux_of(e), e->sid);
+}
+
+static void echo_fin(void *ctx)
+{
+    struct echo *e = ctx;
+    e->fin = true;
+    dchan_mux_wake(mux_of(e), e->sid);
+}
+
+static size_t echo_pull(void *ctx, uint8_t *out, size_t max, bool *end)
+{
+    struct echo *e = ctx;
+    size_t n;
+    if (e->idle)
+        return 0;
+    if (e->echoes) {
+        n = MIN_OF(max, e->waiting.len);
+        if (n) {
+            memcpy(out, e->waiting.data, n);
+            memmove(e->waiting.data, e->waiting.data + n, e->waiting.len - n);
+            buf_truncate(&e->waiting, e->waiting.len - n);
+        }
+        *end = e->fin && e->waiting.len == 0;
+        return n;
+    }
+    n = MIN_OF(max, e->to_send - e->sent);
+    for (size_t i = 0; i < n; i++)
+        out[i] = (uint8_t)(e->sent + i);
+    e->sent += n;
+    *end = e->sent == e->to_send;
+    return n;
+}
+
+static void echo_dgram(void *ctx, uint16_t seq, struct span data)
+{
+    struct echo *e = ctx;
+    (void)seq;
+    (void)data;
+    e->dgrams++;
+}
+
+static void echo_closed(void *ctx, unsigned code)
+{
+    struct echo *e = ctx;
+    e->closed = true;
+    e->code = code;
+    buf_clear(&e->waiting);
+}
+
+static const struct dchan_stream_ops echo_ops = { NULL, echo_data, echo_fin, echo_pull, echo_dgram,
+                                                  echo_closed };
+static struct echo answering[4];
+static size_t n_answering;
+
+static void echo_open(void *ctx, const struct dchan_s_open *m)
+{
+    struct duo_end *end = ctx;
+    struct echo *e = &answering[n_answering++ % COUNT_OF(answering)];
+    *e = (struct echo){ .end = end, .sid = m->sid, .echoes = true };
+    assert_int_equal(dchan_mux_accept(mux_of(e), m->sid, &echo_ops, e, end->duo->now_ms), OK);
+}
+
+static void echo_start(struct echo *e, struct duo_end *end, uint8_t priority, size_t bytes)
+{
+    *e = (struct echo){ .end = end, .to_send = bytes };
+    assert_int_equal(dchan_mux_open(mux_of(e), &(struct dchan_open){ span_of("echo", 4), priority,
+                                                                    span_of(NULL, 0) },
+                                    &echo_ops, e, end->duo->now_ms, &e->sid), OK);
+    dchan_mux_wake(mux_of(e), e->sid);
+}
+
+static void echo_up(struct duo *d)
+{
+    duo_init(d);
+    d->ends[0].ops.open = d->ends[1].ops.open = echo_open;
+    duo_start(d);
+    duo_settle(d);
+    n_answering = 0;
+}
+
+static void streams_go_both_ways_and_end_with_bye(void **state)
+{
+    struct duo d;
+    struct echo one, two;
+    (void)state;
+    echo_up(&d);
+    echo_start(&one, &d.ends[0], 3, 700000);
+    echo_start(&two, &d.ends[1], 3, 300000);
+    dchan_session_goaway(d.ends[0].session, DCHAN_SHUTDOWN, d.now_ms);
+    duo_settle(&d);
+    assert_true(one.closed && one.code == 0);
+    assert_int_equal(one.got, 700000);
+    assert_int_equal(one.wrong, 0);
+    assert_true(two.closed); /* it crossed the goaway */
+    assert_int_equal(two.code, DCHAN_RESET_REFUSED);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(d.ends[i].closes, 1);
+        assert_int_equal(d.ends[i].closing.why, DCHAN_CLOSED_CLEAN);
+        assert_true(dchan_session_done(d.ends[i].session));
+    }
+    assert_int_equal(d.ends[1].goings, 1);
+    duo_clear(&d);
+}
+
+/* What an end has waiting goes over, not more. */
+static void move_once(struct duo *d, int from)
+{
+    const struct span out = dchan_session_output(d->ends[from].session, d->now_ms);
+    struct buf copy;
+    buf_init(&copy);
+    buf_put(&copy, out.data, out.len);
+    dchan_session_written(d->ends[from].session, copy.len, d->now_ms);
+    dchan_session_feed(d->ends[1 - from].session, buf_span(&copy), d->now_ms);
+    buf_clear(&copy);
+}
+
+static void a_cut_is_told_to_streams(void **state)
+{
+    struct duo d;
+    struct echo e;
+    (void)state;
+    echo_up(&d);
+    echo_start(&e, &d.ends[0], 3, 100 << 20);
+    move_once(&d, 0);
+    move_once(&d, 1);
+    assert_false(e.closed);
+    dchan_session_feed_end(d.ends[0].session, d.now_ms);
+    assert_true(e.closed);
+    assert_int_equal(e.code, DCHAN_RESET_TRUNCATED);
+    assert_int_equal(d.ends[0].closing.why, DCHAN_CLOSED_TRUNCATED);
+    duo_clear(&d);
+}
+
+static void datagrams_pass_a_file_while_the_link_drains(void **state)
+{
+    struct duo d;
+    struct echo bulk, voice;
+    (void)state;
+    echo_up(&d);
+    echo_start(&voice, &d.ends[0], 0, 0);
+    voice.idle = true;
+    duo_settle(&d);
+    echo_start(&bulk, &d.ends[0], 5, 8 << 20);
+    for (int i = 0; i < 40; i++) {
+        d.now_ms += 20;
+        assert_true(dchan_mux_send_dgram(mux_of(&voice), voice.sid, span_of("pcm", 3)));
+        for (int j = 0; j < 4; j++) {
+            move_once(&d, 0);
+            move_once(&d, 1);
+        }
+    }
+    assert_int_equal(answering[0].dgrams, 40);
+    assert_true(bulk.sent > 1 << 20);
+    assert_true(dchan_session_output(d.ends[0].session, d.now_ms).len > 0);
+    assert_true(dchan_mux_send_dgram(mux_of(&voice), voice.sid, span_of("pcm", 3)));
+    d.now_ms += DCHAN_DGRAM_AGE_MS + 1; /* nothing drains any more */
+    dchan_session_tick(d.ends[0].session, d.now_ms);
+    assert_false(dchan_mux_send_dgram(mux_of(&voice), voice.sid, span_of("pcm", 3)));
+    duo_clear(&d);
+}
+
+static void goaway_does_not_wait_for_ever(void **state)
+{
+    struct duo d;
+    struct echo e;
+    (void)state;
+    duo_init(&d);
+    d.ends[1].ops.open = echo_open;
+    duo_start(&d);
+    duo_settle(&d);
+    n_answering = 0;
+    echo_start(&e, &d.ends[0], 3, 10);
+    e.idle = true;
+    duo_settle(&d);
+    dchan_session_goaway(d.ends[0].session, DCHAN_RENEW, d.now_ms);
+    dchan_session_tick(d.ends[0].session, d.now_ms + DCHAN_GOING_MS - 1);
+    assert_int_equal(d.ends[0].closes, 0);
+    dchan_session_tick(d.ends[0].session, d.now_ms + DCHAN_GOING_MS);
+    assert_int_equal(d.ends[0].closing.why, DCHAN_CLOSED_GOAWAY);
+    assert_true(e.closed);
+    assert_int_equal(e.code, DCHAN_RESET_TRUNCATED);
+    duo_clear(&d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(streams_go_both_ways_and_end_with_bye),
+        cmocka_unit_test(a_cut_is_told_to_streams),
+        cmocka_unit_test(datagrams_pass_a_file_while_the_link_drains),
+        cmocka_unit_test(goaway_does_not_wait_for_ever),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
