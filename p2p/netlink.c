@@ -144,6 +144,21 @@ bool netlink_read_default_route(struct span body, struct netlink_route *out)
     return good && body.len == 0 && out->index && table == RT_TABLE_MAIN;
 }
 
+static int error_number(struct span body)
+{
+    int number;
+    if (body.len < sizeof number)
+        return EPROTO;
+    memcpy(&number, body.data, sizeof number);
+    return number <= 0 ? -number : EPROTO;
+}
+
+enum err netlink_read_end(struct span body, struct error *e)
+{
+    const int errnum = body.len ? error_number(body) : 0;
+    return errnum ? error_set_errno(e, errnum, "the kernel does not list all (rtnetlink)") : OK;
+}
+
 /* --- requests ------------------------------------------------------------------------------- */
 
 void netlink_put(struct buf *body, uint16_t type, const void *data, size_t len)
@@ -208,15 +223,6 @@ static enum err receive(int fd, uint8_t *room, struct span *out, struct error *e
     }
 }
 
-static int error_number(struct span body)
-{
-    int number;
-    if (body.len < sizeof number)
-        return EPROTO;
-    memcpy(&number, body.data, sizeof number);
-    return number <= 0 ? -number : EPROTO;
-}
-
 enum dump_state { DUMP_MORE, DUMP_DONE, DUMP_INTERRUPTED };
 
 static enum err take_dump(struct span rest, netlink_fn fn, void *ctx, enum dump_state *state,
@@ -226,9 +232,10 @@ static enum err take_dump(struct span rest, netlink_fn fn, void *ctx, enum dump_
     enum err rc = OK;
     while (!rc && *state == DUMP_MORE && netlink_next(&rest, &m)) {
         *interrupted = *interrupted || (m.flags & NLM_F_DUMP_INTR);
-        if (m.type == NLMSG_DONE)
+        if (m.type == NLMSG_DONE) {
             *state = *interrupted ? DUMP_INTERRUPTED : DUMP_DONE;
-        else if (m.type == NLMSG_ERROR)
+            rc = netlink_read_end(m.body, e);
+        } else if (m.type == NLMSG_ERROR)
             rc = error_set_errno(e, error_number(m.body), "the kernel refuses to list (rtnetlink)");
         else
             rc = fn(ctx, &m, e);

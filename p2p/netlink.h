@@ -37,6 +37,9 @@ struct netlink_route {
 /* Body of RTM_NEWROUTE. False: malformed, or no default route of IPv6 that could be used. */
 bool netlink_read_default_route(struct span body, struct netlink_route *out);
 
+/* Body of NLMSG_DONE: a list that ends early ends with an error number. */
+enum err netlink_read_end(struct span body, struct error *e) MUST_CHECK;
+
 /* An answer's messages, one after another; an error ends the request. */
 typedef enum err (*netlink_fn)(void *ctx, const struct netlink_message *m, struct error *e);
 /* All IPv6 entries of RTM_GETADDR or RTM_GETROUTE. ERR_BUSY: they changed all the time; what fn has

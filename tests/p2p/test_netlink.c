@@ -1,5 +1,6 @@
 #include "tests/test.h"
 
+#include <errno.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -188,6 +189,19 @@ static void of_several_ways_the_first_counts(void **state)
     buf_clear(&b);
 }
 
+static void a_list_that_ended_early_is_none(void **state)
+{
+    (void)state;
+    struct error e = { .code = OK };
+    const int fine = 0, failed = -ENOMEM, odd = 7;
+    assert_int_equal(netlink_read_end(span_of(&fine, sizeof fine), &e), OK);
+    assert_int_equal(netlink_read_end(span_of(NULL, 0), &e), OK);
+    assert_int_not_equal(netlink_read_end(span_of(&failed, sizeof failed), &e), OK);
+    assert_non_null(strstr(e.text, strerror(ENOMEM)));
+    assert_int_not_equal(netlink_read_end(span_of(&odd, sizeof odd), &e), OK);
+    assert_int_not_equal(netlink_read_end(span_of(&failed, 3), &e), OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +212,7 @@ int main(void)
         cmocka_unit_test(what_is_cut_is_no_address_and_no_route),
         cmocka_unit_test(a_default_route_is_of_the_main_table_and_usable),
         cmocka_unit_test(of_several_ways_the_first_counts),
+        cmocka_unit_test(a_list_that_ended_early_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
