@@ -22,6 +22,7 @@
 
 #define DETECTION_WAIT_MS 10000
 #define POLL_MS 50
+#define NOTICES_MAX 1000 /* that are read at a time */
 #define UNFIT (IFA_F_TEMPORARY | IFA_F_DEPRECATED | IFA_F_TENTATIVE | IFA_F_DADFAILED)
 
 enum err netif_index(const char *name, uint32_t *index, struct error *e)
@@ -181,7 +182,7 @@ static enum err change(uint16_t type, uint16_t flags, uint32_t index, const uint
     return rc;
 }
 
-enum err netif_release(uint32_t index, const uint8_t address[NETIF_ADDRESS_SIZE], struct error *e)
+static enum err take_off(uint32_t index, const uint8_t *address, struct error *e)
 {
     int errnum;
     const enum err rc = change(RTM_DELADDR, 0, index, address, NULL, &errnum, e);
@@ -193,7 +194,15 @@ enum err netif_release(uint32_t index, const uint8_t address[NETIF_ADDRESS_SIZE]
 enum err netif_permitted(uint32_t index, struct error *e)
 {
     static const uint8_t nobody[NETIF_ADDRESS_SIZE]; /* the kernel looks at the privilege first */
-    return netif_release(index, nobody, e);
+    return take_off(index, nobody, e);
+}
+
+enum err netif_release(uint32_t index, const uint8_t address[NETIF_ADDRESS_SIZE], struct error *e)
+{
+    struct address_search s = { .index = index, .address = address };
+    const enum err rc = take_off(index, address, e);
+    /* What is not there takes no privilege. */
+    return rc == ERR_AUTH && look(&s, NULL) == OK && !s.found ? OK : rc;
 }
 
 enum err netif_deprecate(uint32_t index, const uint8_t address[NETIF_ADDRESS_SIZE],
@@ -216,7 +225,16 @@ static enum err add(uint32_t index, const uint8_t *address, struct error *e)
     return rc || !errnum ? rc : explain(errnum, "put an address on an interface", e);
 }
 
-/* The kernel keeps a duplicate and marks it, or takes it off by itself. */
+static enum err explain_absence(uint32_t index, struct error *e)
+{
+    char name[IF_NAMESIZE];
+    if (!if_indextoname(index, name))
+        return error_set(e, ERR_NOTFOUND, "the interface is gone");
+    return error_set(e, ERR_IO, "another program took the address off %s again, or brought the "
+                     "interface down", name);
+}
+
+/* The kernel keeps a duplicate that was put on for ever, and marks it. */
 static enum err await_detection(struct address_search *s, const struct cancel *cancel,
                                 enum netif_result *out, struct error *e)
 {
@@ -225,11 +243,10 @@ static enum err await_detection(struct address_search *s, const struct cancel *c
         const enum err rc = look(s, e);
         if (rc)
             return rc;
-        char name[IF_NAMESIZE];
-        *out = s->found && !(s->flags & IFA_F_DADFAILED) ? NETIF_ASSIGNED : NETIF_DUPLICATE;
-        if (!s->found && !if_indextoname(s->index, name))
-            return error_set(e, ERR_NOTFOUND, "the interface is gone");
-        if (!s->found || (s->flags & IFA_F_DADFAILED) || !(s->flags & IFA_F_TENTATIVE))
+        if (!s->found)
+            return explain_absence(s->index, e);
+        *out = s->flags & IFA_F_DADFAILED ? NETIF_DUPLICATE : NETIF_ASSIGNED;
+        if (*out == NETIF_DUPLICATE || !(s->flags & IFA_F_TENTATIVE))
             return OK;
         if (cancelled(cancel))
             return error_set(e, ERR_CANCELLED, "stopped while other hosts were asked for the "
@@ -326,11 +343,12 @@ bool netif_watch_take(int fd)
 {
     uint8_t room[8192];
     bool changed = false;
-    for (;;) {
+    for (unsigned i = 0; i < NOTICES_MAX; i++) { /* they may come as fast as they are read */
         const ssize_t n = recv(fd, room, sizeof room, 0);
         if (n > 0 || (n < 0 && errno == ENOBUFS)) /* notices were lost: something changed */
             changed = true;
         else if (n == 0 || errno != EINTR)
             return changed;
     }
+    return changed;
 }

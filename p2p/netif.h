@@ -43,14 +43,15 @@ enum netif_result { NETIF_ASSIGNED, NETIF_DUPLICATE /* another host has it: it i
 /*
  * Puts an address on an interface and waits until duplicate address detection has had its say. One
  * that is there already stays. ERR_AUTH: it takes CAP_NET_ADMIN. ERR_NOTFOUND: the interface is
- * gone. ERR_TIMEOUT: no say within seconds, the address was taken off again. ERR_CANCELLED.
+ * gone. ERR_TIMEOUT: no say within seconds, the address was taken off again. ERR_IO: somebody else
+ * took it off. ERR_CANCELLED.
  */
 enum err netif_assign(uint32_t index, const uint8_t address[NETIF_ADDRESS_SIZE],
                       const struct cancel *cancel, enum netif_result *out,
                       struct error *e) MUST_CHECK;
 /* Whether this process may do so. ERR_AUTH. */
 enum err netif_permitted(uint32_t index, struct error *e) MUST_CHECK;
-/* One that is not there is fine, as is an interface that is gone. ERR_AUTH. */
+/* One that is not there is fine, as is an interface that is gone. ERR_AUTH: it is there. */
 enum err netif_release(uint32_t index, const uint8_t address[NETIF_ADDRESS_SIZE],
                        struct error *e) MUST_CHECK;
 /* No new connections from it, and the kernel takes it off after so many seconds. ERR_AUTH,
@@ -69,7 +70,7 @@ enum err netif_sessions(const uint8_t address[NETIF_ADDRESS_SIZE], size_t *n,
 /* A descriptor that becomes readable when addresses, routes or interfaces change. The caller closes
  * it. */
 enum err netif_watch(int *fd, struct error *e) MUST_CHECK;
-/* Reads what is there, without waiting. True: something changed. */
+/* Reads what is there, or a good part of it, without waiting. True: something changed. */
 bool netif_watch_take(int fd);
 
 #endif

@@ -237,7 +237,9 @@ static int assign_without_privilege(void)
         return 77;
     return netif_permitted(lo, NULL) == ERR_AUTH &&
                    netif_assign(lo, ip("2001:db8::5"), NULL, &result, &e) == ERR_AUTH &&
-                   strstr(e.text, "CAP_NET_ADMIN") && strstr(e.text, "setcap")
+                   strstr(e.text, "CAP_NET_ADMIN") && strstr(e.text, "setcap") &&
+                   netif_release(lo, ip("2001:db8::6"), NULL) == ERR_AUTH &&
+                   netif_release(lo, ip("2001:db8::5"), NULL) == OK /* it is not there */
                ? 0
                : 1;
 }
@@ -248,6 +250,7 @@ static void without_the_privilege_it_is_named(void **state)
     int status;
     need_namespace();
     assert_int_equal(netif_permitted(lo, NULL), OK);
+    assign("2001:db8::6");
     const pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0)
@@ -258,6 +261,7 @@ static void without_the_privilege_it_is_named(void **state)
         skip();
     assert_int_equal(WEXITSTATUS(status), 0);
     assert_false(has("2001:db8::5", NULL));
+    release("2001:db8::6");
 }
 
 int main(void)
