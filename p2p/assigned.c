@@ -148,12 +148,28 @@ bool assigned_find(struct assigned *a, const uint8_t address[16], struct assigne
     return found;
 }
 
+static enum err check_number(size_t n, struct error *e)
+{
+    return n <= ASSIGNED_MAX ? OK
+                             : error_set(e, ERR_RANGE, "there are %d addresses on interfaces, "
+                                         "retired ones among them", ASSIGNED_MAX);
+}
+
+enum err assigned_room(struct assigned *a, struct error *e)
+{
+    pthread_mutex_lock(&a->lock);
+    const size_t n = a->n;
+    pthread_mutex_unlock(&a->lock);
+    return check_number(n + 1, e);
+}
+
 static enum err put_locked(struct assigned *a, const uint8_t *old,
                            const struct assigned_address *in, struct error *e)
 {
     const size_t i = find_locked(a, old), n = i == a->n ? a->n + 1 : a->n;
-    if (n > ASSIGNED_MAX)
-        return error_set(e, ERR_RANGE, "there are %d addresses on interfaces", ASSIGNED_MAX);
+    const enum err room = check_number(n, e);
+    if (room)
+        return room;
     const size_t same = find_locked(a, in->address);
     if (same < a->n && same != i)
         return error_set(e, ERR_EXISTS, "the address is on the interface %s already",

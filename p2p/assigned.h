@@ -7,8 +7,8 @@
  * an interface does it between begin and end, which lasts seconds; reading the list waits for the
  * disk at most.
  *
- *   count 2 | each: address 16 | replaces 16 | since 8 | retired 8 | interface, owner, name (compact
- *   lengths)
+ *   count 2 | each: address 16 | replaces 16 | since 8 | retired 8 |
+ *   interface, owner, name (compact lengths)
  */
 #ifndef P2P_ASSIGNED_H
 #define P2P_ASSIGNED_H
@@ -25,7 +25,7 @@
 
 struct assigned_address {
     uint8_t address[16];
-    uint8_t replaces[16];              /* one that is to be retired when this is there; zeros: none */
+    uint8_t replaces[16];              /* one to be retired when this is there; zeros: none */
     char interface[IF_NAMESIZE];
     char owner[ASSIGNED_TEXT_MAX + 1]; /* a wallet */
     char name[ASSIGNED_TEXT_MAX + 1];  /* of the identity in it */
@@ -46,6 +46,8 @@ void assigned_end(struct assigned *a);
 
 /* A copy of all, oldest first; room for ASSIGNED_MAX. */
 size_t assigned_list(struct assigned *a, struct assigned_address *out);
+/* ERR_RANGE: there are ASSIGNED_MAX. */
+enum err assigned_room(struct assigned *a, struct error *e) MUST_CHECK;
 bool assigned_find(struct assigned *a, const uint8_t address[16], struct assigned_address *out);
 /* In place of the one at `old` (NULL: of the one with its own address), or as a new one. ERR_RANGE:
  * there are ASSIGNED_MAX. ERR_EXISTS: it is there beside the old one. */

@@ -83,7 +83,7 @@ static bool take_old(struct rotating *r)
 static bool take_prefix(struct rotating *r)
 {
     if (r->in_use)
-        return rpc_link_permitted(r->g.call, r->at.interface) &&
+        return rpc_link_possible(r->g.call, r->at.interface) &&
                rpc_link_prefix(r->g.call, r->g.view.network, r->at.interface, r->old.address,
                                r->g.prefix);
     memcpy(r->g.prefix, r->old.address, sizeof r->g.prefix);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "chain/chain.h"
 #include "p2p/netif.h"
 #include "rpc/identity_revoked.h"
 
@@ -54,13 +55,15 @@ bool rpc_link_prefix(struct rpc_call *call, enum bca_network network, const char
     return rc == OK;
 }
 
-bool rpc_link_permitted(struct rpc_call *call, const char *interface)
+bool rpc_link_possible(struct rpc_call *call, const char *interface)
 {
     struct error e = { .code = OK };
     uint32_t index = 0;
     enum err rc = netif_index(interface, &index, &e);
     if (!rc)
         rc = netif_permitted(index, &e);
+    if (!rc)
+        rc = assigned_room(call->env->assigned, &e);
     if (rc)
         rpc_fail(call, RPC_WALLET_ERROR, "%s", e.text);
     return rc == OK;
@@ -141,7 +144,7 @@ enum link_fate link_fate(struct rpc_env *env, const struct assigned_address *at)
     struct wallet *w = rpc_wallet(&call);
     if (w && is_revoked(&call, w, at->name))
         fate = LINK_REVOKED;
-    else if (w && is_void(&call, w, at->address))
+    else if (w && !chain_is_importing(env->chain) && is_void(&call, w, at->address))
         fate = LINK_VOID;
     wallet_unref(w);
     buf_clear(&call.message);
@@ -232,10 +235,8 @@ static void forget(struct linking *k, const struct assigned_address *before)
 {
     struct assigned *list = k->call->env->assigned;
     struct error e = { .code = OK };
-    enum err rc = assigned_remove(list, k->a->address, &e);
-    if (!rc && before)
-        rc = assigned_put(list, NULL, before, &e);
-    if (rc)
+    if (before ? assigned_put(list, k->a->address, before, &e)
+               : assigned_remove(list, k->a->address, &e))
         log_warn("addresses on interfaces: %s", e.text);
 }
 

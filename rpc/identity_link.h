@@ -42,8 +42,8 @@ enum link_fate link_fate(struct rpc_env *env, const struct assigned_address *at)
 /* Of the interface that carries the default route. */
 bool rpc_link_default_prefix(struct rpc_call *call, enum bca_network network,
                              uint8_t prefix[BCA_PREFIX_SIZE]);
-/* This process may put addresses on an interface. */
-bool rpc_link_permitted(struct rpc_call *call, const char *interface);
+/* Another address could be put on an interface: this process may, and the list has room. */
+bool rpc_link_possible(struct rpc_call *call, const char *interface);
 /* Of an interface: the preferred one when it has it, else another. */
 bool rpc_link_prefix(struct rpc_call *call, enum bca_network network, const char *interface,
                      const uint8_t preferred[BCA_PREFIX_SIZE], uint8_t prefix[BCA_PREFIX_SIZE]);
