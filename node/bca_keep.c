@@ -1,7 +1,7 @@
 /*
- * A look at all addresses follows a notice of the kernel, at most one a second, and comes at times
- * without any. Looks hold the list's place of work, so that none sees an address that a method is
- * just putting on its interface as one that is missing.
+ * A look at all addresses follows a notice of the kernel, at most three a second, and comes at
+ * times without any. Looks hold the list's place of work, so that none sees an address that a
+ * method is just putting on its interface as one that is missing.
  */
 #include "node/bca_keep.h"
 
@@ -29,20 +29,32 @@
 #include "rpc/identity_link.h"
 #include "rpc/identity_proof.h"
 
-#define PAUSE_MS 1000      /* between two looks */
+#define PAUSE_MS 300       /* between two looks */
+#define CLOCK_MS 1000      /* between two glances at the clock */
 #define LOOK_MS 60000      /* without a notice */
 #define RETRY_MS 60000     /* of what failed; twice as long each time */
 #define RETRY_MAX_MS 3600000
 #define ROTATION_PATIENCE 6 /* times as long, since each try may cost a modifier */
 #define GRACE_S 60
 #define PREFIX_PAUSE_S 600 /* whoever sends one prefix after another must not use up modifiers */
+#define PREFIX_SETTLE_S 60 /* prefixes come one after another when an interface comes up */
 
 enum need { NEED_NOTHING, NEED_ASSIGNING, NEED_ROTATION };
 
-/* An address that something failed with. */
-struct retry {
+/* What is known of an address of the list, while the node runs. */
+struct note {
     uint8_t address[BCA_ADDRESS_SIZE];
-    int64_t at, wait_ms; /* clock_mono_ms; how long it waits */
+    int64_t retry_at, wait_ms;  /* clock_mono_ms; how long it waits. 0: nothing has failed */
+    int64_t moved_at;           /* clock_now: the interface has another prefix since; 0: not so */
+    char said[ERROR_TEXT_MAX];  /* the last failure that was logged */
+};
+
+/* What the kernel and the chain say of one. */
+struct sight {
+    uint32_t index; /* of its interface */
+    bool gone;      /* the interface is */
+    bool there, deprecated;
+    enum link_fate fate;
 };
 
 struct bca_keep {
@@ -58,10 +70,10 @@ struct bca_keep {
     int wake[2];
     int64_t look_at;           /* clock_mono_ms: the next look at the latest, a thorough one */
     bool thorough;             /* this look, which asks the chain, too */
+    bool timely;               /* it does not come of a notice alone */
     int64_t due;               /* clock_now: something is to be done then; 0: nothing */
-    struct retry retries[ASSIGNED_MAX];
-    size_t n_retries;
-    char said[ERROR_TEXT_MAX]; /* the last failure that was logged */
+    struct note notes[ASSIGNED_MAX];
+    size_t n_notes;
 };
 
 enum err bca_keep_open(struct bca_keep **out, const struct settings *s,
@@ -80,52 +92,47 @@ enum err bca_keep_open(struct bca_keep **out, const struct settings *s,
 
 /* --- what is done to an address ------------------------------------------------------------- */
 
-static void say(struct bca_keep *k, const char *text)
+static void say(struct note *n, const char *text)
 {
-    if (strcmp(k->said, text) == 0)
+    if (strcmp(n->said, text) == 0)
         return;
     log_warn("identities: %s", text);
-    (void)snprintf(k->said, sizeof k->said, "%s", text);
+    (void)snprintf(n->said, sizeof n->said, "%s", text);
 }
 
-static struct retry *find_retry(struct bca_keep *k, const uint8_t *address)
+/* There is room: notes are of addresses that were listed when the look began. */
+static struct note *note_of(struct bca_keep *k, const uint8_t *address)
 {
-    for (size_t i = 0; i < k->n_retries; i++)
-        if (mem_equal_var(k->retries[i].address, address, sizeof k->retries[i].address))
-            return &k->retries[i];
-    return NULL;
-}
-
-static void clear_retry(struct bca_keep *k, const struct assigned_address *at)
-{
-    struct retry *r = find_retry(k, at->address);
-    if (r)
-        *r = k->retries[--k->n_retries];
+    for (size_t i = 0; i < k->n_notes; i++)
+        if (mem_equal_var(k->notes[i].address, address, sizeof k->notes[i].address))
+            return &k->notes[i];
+    struct note *n = &k->notes[k->n_notes++];
+    *n = (struct note){ .moved_at = 0 };
+    memcpy(n->address, address, sizeof n->address);
+    return n;
 }
 
 /* Forgets those of addresses that are not on the list. */
-static void clean_retries(struct bca_keep *k)
+static void clean_notes(struct bca_keep *k)
 {
     struct assigned_address at;
     size_t n = 0;
-    for (size_t i = 0; i < k->n_retries; i++)
-        if (assigned_find(k->assigned, k->retries[i].address, &at))
-            k->retries[n++] = k->retries[i];
-    k->n_retries = n;
+    for (size_t i = 0; i < k->n_notes; i++)
+        if (assigned_find(k->assigned, k->notes[i].address, &at))
+            k->notes[n++] = k->notes[i];
+    k->n_notes = n;
 }
 
-static void set_retry(struct bca_keep *k, const struct assigned_address *at, enum need need)
+static void set_retry(struct note *n, enum need need)
 {
-    struct retry *r = find_retry(k, at->address);
-    if (!r && k->n_retries == ASSIGNED_MAX)
-        return;
-    if (!r) {
-        r = &k->retries[k->n_retries++];
-        *r = (struct retry){ .wait_ms = RETRY_MS / 2 };
-        memcpy(r->address, at->address, sizeof r->address);
-    }
-    r->wait_ms = MIN_OF(r->wait_ms * 2, (int64_t)RETRY_MAX_MS);
-    r->at = clock_mono_ms() + r->wait_ms * (need == NEED_ROTATION ? ROTATION_PATIENCE : 1);
+    n->wait_ms = n->wait_ms ? MIN_OF(n->wait_ms * 2, (int64_t)RETRY_MAX_MS) : RETRY_MS;
+    n->retry_at = clock_mono_ms() + n->wait_ms * (need == NEED_ROTATION ? ROTATION_PATIENCE : 1);
+}
+
+static void clear_failure(struct note *n)
+{
+    n->retry_at = n->wait_ms = 0;
+    n->said[0] = 0;
 }
 
 static const char *print(const uint8_t *address, char text[INET6_ADDRSTRLEN])
@@ -133,17 +140,19 @@ static const char *print(const uint8_t *address, char text[INET6_ADDRSTRLEN])
     return inet_ntop(AF_INET6, address, text, INET6_ADDRSTRLEN);
 }
 
-/* What fails because of the interface or of a locked wallet costs nothing and is tried again at the
- * next look. */
+/* What fails because of the interface or of a wallet that is locked or not loaded costs nothing and
+ * is tried again at the next look. */
 static bool is_free(enum rpc_code code)
 {
-    return code == RPC_INVALID_PARAMETER || code == RPC_WALLET_LOCKED;
+    return code == RPC_INVALID_PARAMETER || code == RPC_WALLET_LOCKED ||
+           code == RPC_WALLET_NOT_FOUND;
 }
 
 /* A method with two texts. */
 static void ask(struct bca_keep *k, const struct assigned_address *at, enum need need,
                 const char *method, const char *first, const char *second)
 {
+    struct note *n = note_of(k, at->address);
     struct json_writer w;
     struct buf answer, message;
     char text[INET6_ADDRSTRLEN], why[ERROR_TEXT_MAX];
@@ -158,14 +167,14 @@ static void ask(struct bca_keep *k, const struct assigned_address *at, enum need
     buf_put_u8(&message, 0);
     (void)snprintf(why, sizeof why, "%s for %s of %s: %s", method, print(at->address, text),
                    at->name, code ? (const char *)message.data : "done");
-    if (code)
-        say(k, why);
-    else
+    if (code) {
+        say(n, why);
+    } else {
         log_info("identities: %s", why);
-    if (!code)
-        clear_retry(k, at);
-    else if (!is_free(code))
-        set_retry(k, at, need);
+        clear_failure(n);
+    }
+    if (code && !is_free(code))
+        set_retry(n, need);
     json_object_put(params);
     buf_clear(&answer);
     buf_clear(&message);
@@ -177,48 +186,74 @@ static void come_back_at(struct bca_keep *k, int64_t moment)
         k->due = moment;
 }
 
-/* A retired one goes when nobody uses it. Some moments are given to those who have just learnt of
- * it. */
-static enum err look_at_retired(struct bca_keep *k, const struct assigned_address *at, bool there,
-                                struct error *e)
+/* A retired one goes when nobody uses it, which takes reading the table of all connections. Some
+ * moments are given to those who have just learnt of it. */
+static enum err look_at_retired(struct bca_keep *k, const struct assigned_address *at,
+                                const struct sight *s, struct error *e)
 {
     const int64_t age = clock_now() - at->retired;
     size_t sessions = 0;
     come_back_at(k, at->retired + GRACE_S);
     come_back_at(k, at->retired + LINK_RETIRED_S);
-    if (there && age < LINK_RETIRED_S &&
-        (age < GRACE_S || netif_sessions(at->address, &sessions, e) || sessions))
+    if (s->there && !s->deprecated && age < LINK_RETIRED_S) /* after a crash */
+        return netif_deprecate(s->index, at->address, (uint32_t)(LINK_RETIRED_S - age), e);
+    if (s->there && age < LINK_RETIRED_S &&
+        (age < GRACE_S || !k->timely || netif_sessions(at->address, &sessions, e) || sessions))
         return OK;
     return link_release(k->assigned, at, e);
 }
 
-static enum need need_of(struct bca_keep *k, const struct assigned_address *at, uint32_t index,
-                         bool there, enum link_fate fate)
+/* The interface has another prefix than the address, and has had it for a while. */
+static bool has_moved(struct bca_keep *k, const struct assigned_address *at,
+                      const uint8_t prefix[BCA_PREFIX_SIZE])
+{
+    char text[INET6_ADDRSTRLEN];
+    struct note *n = note_of(k, at->address);
+    const int64_t now = clock_now();
+    if (mem_equal_var(prefix, at->address, BCA_PREFIX_SIZE)) {
+        if (n->moved_at)
+            log_info("identities: %s has the prefix of %s again", at->interface,
+                     print(at->address, text));
+        n->moved_at = 0;
+        return false;
+    }
+    if (!n->moved_at || n->moved_at > now) {
+        n->moved_at = now;
+        log_info("identities: %s has another prefix than %s", at->interface,
+                 print(at->address, text));
+    }
+    come_back_at(k, n->moved_at + PREFIX_SETTLE_S);
+    return now - n->moved_at >= PREFIX_SETTLE_S;
+}
+
+static enum need need_of(struct bca_keep *k, const struct assigned_address *at,
+                         const struct sight *s)
 {
     uint8_t prefix[BCA_PREFIX_SIZE];
     const int64_t age = clock_now() - at->since;
     come_back_at(k, at->since + PREFIX_PAUSE_S);
     come_back_at(k, at->since + k->rotate_s);
-    if (link_prefix(k->assigned, k->network, index, at->address, prefix, NULL))
+    if (link_prefix(k->assigned, k->network, s->index, at->address, prefix, NULL))
         return NEED_NOTHING; /* a notice tells when there is one */
-    if (!mem_equal_var(prefix, at->address, sizeof prefix))
+    if (has_moved(k, at, prefix))
         return age >= PREFIX_PAUSE_S ? NEED_ROTATION : NEED_NOTHING;
-    if (fate == LINK_VOID)
+    if (!mem_equal_var(prefix, at->address, sizeof prefix))
+        return NEED_NOTHING;
+    if (s->fate == LINK_VOID)
         return NEED_ROTATION;
-    if (!there)
+    if (!s->there || s->deprecated)
         return NEED_ASSIGNING;
     return k->rotate_s && age >= k->rotate_s ? NEED_ROTATION : NEED_NOTHING;
 }
 
 static enum err look_at_used(struct bca_keep *k, const struct assigned_address *at,
-                             uint32_t index, bool there, enum link_fate fate, struct error *e)
+                             const struct sight *s, struct error *e)
 {
     char text[INET6_ADDRSTRLEN];
-    const struct retry *r = find_retry(k, at->address);
-    const enum err rc = there ? link_finish(k->assigned, at, e) : OK;
-    if (rc || (r && clock_mono_ms() < r->at))
+    const enum err rc = s->there ? link_finish(k->assigned, at, e) : OK;
+    if (rc || clock_mono_ms() < note_of(k, at->address)->retry_at)
         return rc;
-    const enum need need = need_of(k, at, index, there, fate);
+    const enum need need = need_of(k, at, s);
     if (need == NEED_ASSIGNING)
         ask(k, at, need, "bcaassign", print(at->address, text), at->interface);
     else if (need == NEED_ROTATION)
@@ -230,27 +265,42 @@ static enum err look_at_revoked(struct bca_keep *k, const struct assigned_addres
                                 struct error *e)
 {
     char text[INET6_ADDRSTRLEN];
-    log_warn("identities: %s is revoked, %s leaves %s", at->name, print(at->address, text),
-             at->interface);
-    return link_release(k->assigned, at, e);
+    const enum err rc = link_release(k->assigned, at, e);
+    if (!rc)
+        log_warn("identities: %s is revoked, %s has left %s", at->name, print(at->address, text),
+                 at->interface);
+    return rc;
 }
 
-static void look_at(struct bca_keep *k, const struct assigned_address *at)
+/* Moments to come are of a clock that was wrong, and nothing would be due before them: ages count
+ * from now. */
+static enum err correct_moments(struct bca_keep *k, struct assigned_address *at, struct error *e)
+{
+    const int64_t now = clock_now();
+    if (at->since <= now && at->retired <= now)
+        return OK;
+    log_info("identities: the clock was set back, addresses on %s count as new", at->interface);
+    at->since = MIN_OF(at->since, now);
+    at->retired = MIN_OF(at->retired, now);
+    return assigned_put(k->assigned, NULL, at, e);
+}
+
+static void look_at(struct bca_keep *k, struct assigned_address *at)
 {
     struct error e = { .code = OK };
-    uint32_t index = 0;
-    bool there = false;
-    const bool gone = netif_index(at->interface, &index, NULL) != OK;
-    const enum link_fate fate = k->thorough ? link_fate(&k->env, at) : LINK_STAYS;
-    enum err rc = gone ? OK : netif_has(index, at->address, &there, NULL, &e);
-    if (!rc && fate == LINK_REVOKED)
+    struct sight s = { .fate = k->thorough ? link_fate(&k->env, at) : LINK_STAYS };
+    enum err rc = correct_moments(k, at, &e);
+    s.gone = netif_index(at->interface, &s.index, NULL) != OK;
+    if (!rc && !s.gone)
+        rc = netif_has(s.index, at->address, &s.there, &s.deprecated, &e);
+    if (!rc && s.fate == LINK_REVOKED)
         rc = look_at_revoked(k, at, &e);
     else if (!rc && at->retired)
-        rc = look_at_retired(k, at, there, &e);
-    else if (!rc && !gone) /* else a notice tells when it comes */
-        rc = look_at_used(k, at, index, there, fate, &e);
+        rc = look_at_retired(k, at, &s, &e);
+    else if (!rc && !s.gone) /* else a notice tells when it comes */
+        rc = look_at_used(k, at, &s, &e);
     if (rc)
-        say(k, e.text);
+        say(note_of(k, at->address), e.text);
 }
 
 static void look(struct bca_keep *k)
@@ -258,7 +308,7 @@ static void look(struct bca_keep *k)
     struct assigned_address list[ASSIGNED_MAX], now;
     assigned_begin(k->assigned);
     const size_t n = assigned_list(k->assigned, list);
-    clean_retries(k);
+    clean_notes(k);
     k->due = 0;
     for (size_t i = 0; i < n && !cancelled(&k->cancel); i++)
         if (assigned_find(k->assigned, list[i].address, &now)) /* as those before have left it */
@@ -268,6 +318,8 @@ static void look(struct bca_keep *k)
 
 /* --- the thread ----------------------------------------------------------------------------- */
 
+static bool is_due(const struct bca_keep *k) { return k->due && clock_now() >= k->due; }
+
 /* Until something is to be looked at. */
 static void wait_for_news(struct bca_keep *k)
 {
@@ -275,8 +327,8 @@ static void wait_for_news(struct bca_keep *k)
                             { .fd = k->watch, .events = POLLIN } };
     (void)poll(fds, 1, PAUSE_MS);
     while (!cancelled(&k->cancel) && clock_mono_ms() < k->look_at &&
-           !(k->due && clock_now() >= k->due) && !(k->watch >= 0 && netif_watch_take(k->watch)))
-        (void)poll(fds, 2, PAUSE_MS);
+           !is_due(k) && !(k->watch >= 0 && netif_watch_take(k->watch)))
+        (void)poll(fds, 2, CLOCK_MS);
 }
 
 static void *keep(void *arg)
@@ -284,6 +336,7 @@ static void *keep(void *arg)
     struct bca_keep *k = arg;
     while (!cancelled(&k->cancel)) {
         k->thorough = clock_mono_ms() >= k->look_at;
+        k->timely = k->thorough || is_due(k);
         if (k->thorough) {
             k->look_at = clock_mono_ms() + LOOK_MS;
             identity_keep_proofs(&k->env);

@@ -51,7 +51,7 @@ class Host:
     @contextlib.contextmanager
     def inside(self):
         """Sockets that are made meanwhile are of this host."""
-        with open("/proc/self/ns/net", "rb") as home, open(self.path, "rb") as there:
+        with open("/proc/thread-self/ns/net", "rb") as home, open(self.path, "rb") as there:
             enter(there)
             try:
                 yield
@@ -88,9 +88,9 @@ def two_hosts(t):
         raise Skip(f"no link with IPv6 between two network namespaces: {error}") from None
     for host in made:
         # As quick as duplicate address detection can be: no random delay, an answer is waited for
-        # for some tenths of a second, and there is no link-local address that needs it.
+        # for a tenth of a second, and there is no link-local address that needs it.
         host.run("sh", "-c", "cd /proc/sys/net/ipv6 && echo 0 > conf/eth0/router_solicitation_delay"
-                 " && echo 300 > neigh/eth0/retrans_time_ms && ip link set eth0 addrgenmode none"
+                 " && echo 100 > neigh/eth0/retrans_time_ms && ip link set eth0 addrgenmode none"
                  " && ip link set eth0 up")
     for host in made:
         wait_until(lambda h=host: "LOWER_UP" in h.run("ip", "link", "show", "eth0"),

@@ -1,9 +1,11 @@
 """Addresses of identities on network interfaces: two hosts on one link, each in a network namespace
 of its own, see duplicate address detection, connections over a certified address, rotation, and
 what comes back after a restart."""
+import hashlib
 import http.client
 import os
 import socket
+import subprocess
 import time
 
 from framework import ADDRESS, BUILD, Skip, case, check, equal, is_in, main, raises_rpc
@@ -120,10 +122,67 @@ def what_cannot_be_assigned_is_refused(t):
         is_in("AmbientCapabilities", raises_rpc(-4, call, "CAP_NET_ADMIN").message)
     equal(on_interfaces(node), {address: False}, "nothing has changed")
     equal(rpc.bcalist()["identities"][0]["unused"], 6, "no modifier was spent on it")
+    a.ip("addr", "del", address + "/64", "dev", "eth0")
+    equal(rpc.bcarelease(address), None, "of what is not there takes no privilege")
     grow(node)
     block = rpc.getblockhash(rpc.getblockcount() - 1)
     rpc.invalidateblock(block)
     raises_rpc(-4, lambda: rpc.bcaassign(address, "eth0"), "void")
+
+
+@case()
+def an_address_that_another_program_takes_off_is_no_duplicate(t):
+    a, _, node = registered(t)
+    address = node.rpc.bcanew("alice", PREFIX)["address"]
+    a.run("sh", "-c", "echo 5000 > /proc/sys/net/ipv6/neigh/eth0/retrans_time_ms")
+    line = f"until ip -6 addr del {address}/64 dev eth0 2>/dev/null; do :; done"
+    with subprocess.Popen(a.wrap(["timeout", "30", "sh", "-c", line])) as other:
+        raises_rpc(-4, lambda: node.rpc.bcaassign(address, "eth0"), "another program")
+        equal(other.wait(), 0)
+    equal([(x["address"], x["collision_count"]) for x in node.rpc.bcalist()["addresses"]],
+          [(address, 0)])
+    equal(on_interfaces(node), {})
+
+
+@case()
+def what_waits_for_its_wallet_comes_with_it(t):
+    a, _, node = registered(t)
+    both = [assigned(node), assigned(node)]
+    name = node.rpc.listwallets()[0]
+    node.rpc.unloadwallet(name)
+    for address in both:
+        a.ip("addr", "del", address + "/64", "dev", "eth0")
+    t.wait(lambda: node.log().count("does not exist or is not loaded") == 2, what="a word of each")
+    node.rpc.loadwallet(name)
+    a.ip("addr", "add", PREFIX + "9/64", "dev", "eth0", "nodad")  # has it look at once
+    t.wait(lambda: set(both) <= set(a.addresses("eth0")), what="them")
+    equal(node.log().count("does not exist or is not loaded"), 2)
+
+
+def fill_list(node, n):
+    """The list of a node that does not run gets n more entries, of an interface that is gone."""
+    with open(node.file("assigned.dat"), "rb") as file:
+        old = file.read()[:-32]
+    made = b"".join(bytes([i + 1] * 16) + bytes(32) + b"\x05gone0\x07default\x01x"
+                    for i in range(n))
+    count = int.from_bytes(old[12:14], "little") + n
+    new = old[:12] + count.to_bytes(2, "little") + old[14:] + made
+    digest = hashlib.sha256(hashlib.sha256(new).digest()).digest()
+    with open(node.file("assigned.dat"), "wb") as file:
+        file.write(new + digest)
+
+
+@case()
+def a_full_list_costs_no_modifier(t):
+    a, _, node = registered(t)
+    old = assigned(node)
+    node.stop()
+    fill_list(node, 63)
+    node.start()
+    raises_rpc(-4, lambda: node.rpc.bcarotate("alice"), "64 addresses")
+    equal(node.rpc.bcalist()["identities"][0]["unused"], 7)
+    equal(on_interfaces(node), {old: False})
+    is_in(old, a.addresses("eth0"))
 
 
 # --- rotation -------------------------------------------------------------------------------------
@@ -167,6 +226,14 @@ def a_rotated_address_stays_until_its_sessions_end(t):
     check(172800 - 600 <= lifetime <= 172800, "two days")
     check("deprecated" not in a.addresses("eth0")[new["address"]], "the new one is not")
 
+    # The kernel is told again what a crash has kept from it.
+    a.ip("addr", "change", old + "/64", "dev", "eth0", "preferred_lft", "forever")
+    a.ip("addr", "change", new["address"] + "/64", "dev", "eth0", "preferred_lft", "0",
+         "valid_lft", "5000")
+    t.wait(lambda: "deprecated" in a.addresses("eth0")[old] and
+           "deprecated" not in a.addresses("eth0")[new["address"]], what="both")
+    check("5000sec" not in a.ip("addr", "show", "dev", "eth0"), "for ever")
+
     ends = session(a, b, old)
     last = node.rpc.bcarotate("alice")["address"]
     equal(on_interfaces(node), {old: True, new["address"]: True, last: False})
@@ -184,7 +251,11 @@ def a_rotated_address_stays_until_its_sessions_end(t):
 @case()
 def addresses_are_rotated_by_the_clock(t):
     a, b, node = registered(t, options=["-bcarotate=2"])
-    first, now = assigned(node), int(time.time())
+    now = int(time.time())
+    node.rpc.setmocktime(now + 10**8)  # it is wrong at first
+    first = assigned(node)
+    node.rpc.setmocktime(now)
+    t.wait(lambda: "clock was set back" in node.log(), what="its age to be corrected")
     node.rpc.setmocktime(now + 3600)
     second = assigned(node)
     end = session(a, b, first)[0]
@@ -203,12 +274,25 @@ def addresses_are_rotated_by_the_clock(t):
 @case()
 def a_change_of_the_prefix_brings_another_address(t):
     a, _, node = registered(t)
+    clock = int(time.time()) + 700
     old = assigned(node)
-    node.rpc.encryptwallet("secret")
+    node.rpc.setmocktime(clock)
     a.ip("addr", "del", PREFIX + "1/64", "dev", "eth0")
     a.ip("addr", "add", OTHER + "1/64", "dev", "eth0", "nodad")
-    node.rpc.setmocktime(int(time.time()) + 700)
-    t.wait(lambda: "enter the wallet passphrase" in node.log(), what="a word of what it takes")
+    t.wait(lambda: "has another prefix" in node.log(), what="a look at it")
+    a.ip("addr", "add", PREFIX + "1/64", "dev", "eth0", "nodad")  # as both come one by one
+    t.wait(lambda: "has the prefix of " + old in node.log(), what="another look")
+    equal(on_interfaces(node), {old: False})
+    node.rpc.encryptwallet("secret")
+    a.ip("addr", "del", PREFIX + "1/64", "dev", "eth0")
+
+    def later(done):
+        nonlocal clock
+        clock += 100
+        node.rpc.setmocktime(clock)
+        return done()
+    t.wait(lambda: later(lambda: "enter the wallet passphrase" in node.log()),
+           what="a word of what it takes")
     equal(on_interfaces(node), {old: False})
     node.rpc.walletpassphrase("secret", 600)
     a.ip("addr", "add", OTHER + "3/64", "dev", "eth0", "nodad")  # has it look at once
@@ -216,6 +300,7 @@ def a_change_of_the_prefix_brings_another_address(t):
     new = next(x for x in on_interfaces(node) if x != old)
     is_in(new, a.addresses("eth0"))
     equal(on_interfaces(node)[new], False)
+    equal(node.rpc.bcalist()["identities"][0]["unused"], 6, "one modifier")
 
 
 @case()
