@@ -69,14 +69,14 @@ static enum err census_add(struct census *c, const struct key_record *r, const u
     case KEY_RECORD_PUBKEY:
     case KEY_RECORD_SCRIPT:
     case KEY_RECORD_XPUB:
+    case KEY_RECORD_BCA:
+    case KEY_RECORD_PAYMENT:
         c->info.keys++;
         return OK;
     case KEY_RECORD_INDEX:
     case KEY_RECORD_LABEL:
     case KEY_RECORD_IDENTITY:
-    case KEY_RECORD_BCA:
     case KEY_RECORD_PAYEE:
-    case KEY_RECORD_PAYMENT:
     case KEY_RECORD_SCRUB:
     case KEY_RECORD_KINDS:
         return OK;
@@ -264,8 +264,8 @@ static enum err may_replace(const char *path, const uint8_t magic[4],
                          path);
     if (old.changes > new->changes || old.keys > new->keys)
         return error_set(e, ERR_EXISTS,
-                         "%s is newer than this wallet (%" PRIu64 " changes and %" PRIu64 " keys, "
-                         "here %" PRIu64 " and %" PRIu64 "): choose another name",
+                         "%s is newer than this wallet (%" PRIu64 " changes, %" PRIu64 " keys and "
+                         "addresses, here %" PRIu64 " and %" PRIu64 "): choose another name",
                          path, old.changes, old.keys, new->changes, new->keys);
     return OK;
 }
@@ -278,7 +278,7 @@ enum err backup_write(struct kv *kv, const uint8_t magic[4], const char *path,
     buf_init_secret(&file);
     enum err rc = encode(kv, magic, &file, &written, e);
     if (!rc)
-        rc = backup_check(buf_span(&file), magic, NULL, e); /* what could not be read is no backup */
+        rc = backup_check(buf_span(&file), magic, NULL, e); /* what cannot be read is no backup */
     if (!rc)
         rc = may_replace(path, magic, &written, e);
     if (!rc)

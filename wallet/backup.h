@@ -23,7 +23,8 @@ struct kv;
 struct backup_info {
     uint8_t id[KEYSTORE_ID_SIZE]; /* of the wallet */
     uint64_t changes;             /* the greater, the newer */
-    uint64_t keys;                /* seeds, keys and watched things */
+    uint64_t keys;                /* seeds, keys, watched things, payments and addresses of
+                                     identities, none of which ever goes */
     bool encrypted;
 };
 

@@ -189,6 +189,25 @@ static void a_newer_backup_is_never_replaced_by_an_older_one(void **state)
     kv_close(old_kv);
 }
 
+/* What was restored goes on with fewer of them, and comes to more changes. */
+static void a_backup_with_more_addresses_of_identities_is_kept(void **state)
+{
+    struct fixture *f = (struct fixture *)*state;
+    static const uint8_t address[16] = { 0x20, 1 }, data[90] = { 0 };
+    const struct key_record r = { .kind = KEY_RECORD_BCA, .id = span_of(address, sizeof address),
+                                  .data = span_of(data, sizeof data) };
+    struct kv *old_kv;
+    assert_int_equal(write_backup(f), OK);
+    struct keystore *old = restore(f, &old_kv);
+    assert_int_equal(keystore_replace(f->ks, &r, 1, NULL), OK);
+    assert_int_equal(write_backup(f), OK);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(keystore_set_label(old, span_of("a", 1), span_of("b", 1), NULL), OK);
+    check_kept(f, old_kv, "is newer than this wallet");
+    keystore_close(old);
+    kv_close(old_kv);
+}
+
 static void what_is_no_backup_of_this_wallet_is_kept(void **state)
 {
     struct fixture *f = (struct fixture *)*state;
@@ -471,6 +490,7 @@ int main(void)
         BACKUP_TEST(a_restored_wallet_is_the_wallet),
         BACKUP_TEST(a_backup_of_an_encrypted_wallet_is_encrypted),
         BACKUP_TEST(a_newer_backup_is_never_replaced_by_an_older_one),
+        BACKUP_TEST(a_backup_with_more_addresses_of_identities_is_kept),
         BACKUP_TEST(what_is_no_backup_of_this_wallet_is_kept),
         BACKUP_TEST(a_wallet_with_a_damaged_record_gives_no_backup),
         BACKUP_TEST(identities_are_in_a_backup_as_they_were_last),
