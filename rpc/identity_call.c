@@ -84,13 +84,18 @@ const char *rpc_identity_state_name(enum standing_state state)
     return names[state];
 }
 
+static bool has_script(const struct tx_out *out, const uint8_t *script, size_t len)
+{
+    return out->script.len == len && mem_equal_var(out->script.data, script, len);
+}
+
+/* With the marker that is ours: anybody may copy the registration and pay us something beside it. */
 static bool registers(const struct identity *id, const struct tx *tx)
 {
-    for (size_t i = 0; i < tx->n_out; i++)
-        if (tx->out[i].script.len == sizeof id->registration &&
-            mem_equal_var(tx->out[i].script.data, id->registration, sizeof id->registration))
-            return true;
-    return false;
+    uint32_t marker;
+    return bca_marker_find(tx, &marker) &&
+           has_script(&tx->out[marker - 1], id->registration, sizeof id->registration) &&
+           has_script(&tx->out[marker], id->marker, sizeof id->marker);
 }
 
 static bool see_tx(void *ctx, const struct history_tx *t)

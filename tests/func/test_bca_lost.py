@@ -1,6 +1,8 @@
 """Registrations whose coins went elsewhere, and which of those that a wallet has made counts."""
+from blocks import TxOut, from_display, spend
 from framework import ADDRESS, case, equal, main, raises_rpc
 from identities import PREFIX, grow, identity, result
+from txs import KEY, hex_of, id_of
 from wallet_rpc import WalletRpc
 
 
@@ -82,6 +84,28 @@ def what_has_addresses_is_not_registered_again(t):
     a.rpc.bcarevoke("alice")
     grow(a)
     equal(result(a, proof)[:2], ("invalid", "revoked"))
+
+
+@case()
+def a_copy_by_somebody_else_is_no_registration_of_ours(t):
+    a = t.node()
+    a.rpc.generatetoaddress(1, a.rpc.getnewaddress())
+    theirs, = a.rpc.generatetoaddress(1, a.rpc.decodescript(KEY.script.hex())["addresses"][0])
+    grow(a, 100)
+    b = twin(t, a)
+    fork = a.rpc.getblockcount() + 1
+    first = a.rpc.bcaregister("alice", 2)["txid"]
+    script = bytes.fromhex(a.rpc.getrawtransaction(first, True)["vout"][0]["scriptPubKey"]["hex"])
+    b.rpc.sendrawtransaction(conflict(a, first), True)
+    grow(b)
+    copy_chain(a, b, fork)
+    equal(identity(a)["state"], "lost")
+    ours = bytes.fromhex(a.rpc.validateaddress(a.rpc.getnewaddress())["scriptPubKey"])
+    copy = spend(KEY, from_display(a.rpc.getblock(theirs)["tx"][0]), 0, 50 * 10**8,
+                 [TxOut(0, script), TxOut(1, KEY.script), TxOut(10000, ours)])
+    a.rpc.sendrawtransaction(hex_of(copy), True)
+    t.wait(lambda: id_of(copy) in {x["txid"] for x in a.rpc.listtransactions()}, what="the copy")
+    equal(identity(a)["state"], "lost")
 
 
 if __name__ == "__main__":
