@@ -67,10 +67,10 @@ struct history_block {
     size_t n;                           /* wallet/pick.h picks, others are passed over */
 };
 
-/*
- * The block after the best one, or while a rescan runs the one at history_scan_next. ERR_RANGE for
- * any other.
- */
+/* The block after the best one, or while a rescan runs the one at history_scan_next. To be asked
+ * after a call that did not fail: memory may be behind the store otherwise. */
+bool history_wants(const struct history *h, const struct history_block *b);
+/* ERR_RANGE for a block that is not wanted. */
 enum err history_apply_block(struct history *h, const struct history_block *b,
                              struct error *e) MUST_CHECK;
 /* Transactions of a block that was applied before, which had been passed over then. ERR_BUSY: it was

@@ -173,10 +173,15 @@ static void move_best(struct history *h, const struct block_hash *hash, int32_t 
         move_scan(h, h->m.at.scan_next);
 }
 
+bool history_wants(const struct history *h, const struct history_block *b)
+{
+    return b->height >= 0 && (is_rescan(h, b) || is_next(h, b));
+}
+
 static enum err begin_block(struct history *h, const struct history_block *b, struct error *e)
 {
     enum err rc = history_refresh(h, e);
-    if (!rc && (b->height < 0 || (!is_rescan(h, b) && !is_next(h, b))))
+    if (!rc && !history_wants(h, b))
         rc = error_set(e, ERR_RANGE, "block %d does not follow what the wallet knows",
                        (int)b->height);
     return rc;

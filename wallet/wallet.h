@@ -152,10 +152,10 @@ int32_t wallet_scan_last(struct wallet *w);
 int64_t wallet_birth(struct wallet *w);
 /*
  * The next block, or the one that a rescan wants: all its transactions in their order, each with
- * its id. Keys beyond those that were seen used are made as it goes. wallet_block_end says ERR_BUSY
- * when keys were made or given out after transactions had been passed over, or when the coins had
- * to be read anew: nothing was taken, and what wallet_best names is to be told, most often the
- * same block from wallet_block_begin.
+ * its id. Keys beyond those that were seen used are made as it goes. wallet_block_begin says ERR_BUSY
+ * when another block is wanted, wallet_block_end when keys were made or given out after transactions
+ * had been passed over, or when the coins had to be read anew: nothing was taken, and what
+ * wallet_best names is to be told, most often the same block from wallet_block_begin.
  */
 struct wallet_block {
     struct block_hash hash, prev;
@@ -179,9 +179,9 @@ enum err wallet_mempool_remove(struct wallet *w, const struct txid *id,
                                struct error *e) MUST_CHECK;
 
 /*
- * A transaction of a block that has been told already, without the rest of it; only hash, height and
- * time of b count. ERR_NOTFOUND: it concerns no key of ours. ERR_BUSY: the wallet has not come to
- * that block yet.
+ * A transaction of a block that has been told and not been taken back, without the rest of it; only
+ * hash, height and time of b count. ERR_NOTFOUND: it concerns no key of ours. ERR_BUSY: the wallet
+ * has not come to that block yet.
  */
 enum err wallet_import_tx(struct wallet *w, const struct tx *tx, const struct wallet_block *b,
                           uint32_t position, struct error *e) MUST_CHECK;

@@ -12,7 +12,8 @@
  * until the table has all that are given out while one block is told.
  *
  * So it does when a write of somebody else failed meanwhile: what was passed over was compared with
- * coins that may not be those of the store, and blocks before this one may be wanted once more too.
+ * coins that may not be those of the store, and blocks before this one may be wanted once more too;
+ * then a block that the follower had looked for before is not the next one any more.
  */
 #include <config.h>
 
@@ -58,6 +59,13 @@ static void feed_close(struct wallet_feed *f)
     f->open = f->passed_over = f->again = f->given = false;
 }
 
+static enum err check_wanted(struct wallet *w, const struct wallet_block *b, struct error *e)
+{
+    const struct history_block block = { .hash = b->hash, .prev = b->prev, .height = b->height };
+    return history_wants(w->history, &block) ? OK
+                                             : error_set(e, ERR_BUSY, "another block is wanted");
+}
+
 enum err wallet_block_begin(struct wallet *w, const struct wallet_block *b, struct error *e)
 {
     wallet_lock(w);
@@ -65,6 +73,8 @@ enum err wallet_block_begin(struct wallet *w, const struct wallet_block *b, stru
     enum err rc = wallet_fill_reserve(w, e);
     if (!rc)
         rc = pick_begin(w->pick, e);
+    if (!rc)
+        rc = check_wanted(w, b, e);
     if (!rc) {
         w->feed.open = true;
         w->feed.block = *b;
