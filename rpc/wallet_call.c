@@ -357,17 +357,28 @@ void jw_put_ownership(struct rpc_call *call, struct span script)
 
 /* --- proved transactions -------------------------------------------------------------------- */
 
-/* Under the wallet's lock: it follows the active chain, so what it takes back, it takes back later,
- * and what it has taken back is not active any more. */
+/* One that is not active now may be so again, and the wallet may never have left its own: so it has
+ * to stand on the block itself, and will take it back with it. */
+static bool stands_on(const struct rpc_call *call, struct wallet *w, const struct header_node *node)
+{
+    struct block_hash hash;
+    int32_t height;
+    struct header_node *best = NULL;
+    if (wallet_best(w, &hash, &height, NULL))
+        best = header_index_find(chain_headers(call->env->chain), &hash);
+    return best && best->height >= node->height && header_ancestor(best, node->height) == node;
+}
+
 enum err rpc_wallet_import_tx(struct rpc_call *call, struct wallet *w, const struct tx *tx,
                               const struct header_node *node, uint32_t position, struct error *e)
 {
     const struct wallet_block block = { .hash = node->hash, .height = node->height,
                                         .time = node->time };
     wallet_lock(w);
-    const enum err rc = header_index_is_active(chain_headers(call->env->chain), node)
+    const enum err rc = stands_on(call, w, node)
                             ? wallet_import_tx(w, tx, &block, position, e)
-                            : error_set(e, ERR_BUSY, "block %d has left the chain", node->height);
+                            : error_set(e, ERR_BUSY, "the wallet does not know block %d yet",
+                                        node->height);
     wallet_unlock(w);
     return rc;
 }
