@@ -4,8 +4,11 @@
  *
  *   dchan_peer initiator SECRET THEIR_KEY
  *   dchan_peer responder SECRET
+ *   dchan_peer calls SECRET THEIR_KEY
+ *   dchan_peer answers SECRET
  *
- * in hexadecimal, on regtest. Its first message has the session_id. From then on it sends back what
+ * in hexadecimal, on regtest. The last two are whole sessions (dchan_peer_session.h). The others
+ * have only the records: the first message has the session_id. From then on it sends back what
  * it gets, but for messages of type 32768, which tell it the time: 4 bytes of seconds that pass.
  * Keys are rotated by that clock. Exit status: 0 after a clean end, 1 cut off, 2 a wrong tag or
  * act, 3 another refusal.
@@ -18,8 +21,14 @@
 #include "base/ec.h"
 #include "base/rand.h"
 #include "p2p/dchan_rec.h"
+#include "tests/p2p/dchan_peer_session.h"
 
-enum { TYPE_TIME = 32768, CLEAN = 0, CUT = 1, SECRETLY_REFUSED = 2, REFUSED = 3, USAGE = 64 };
+enum {
+    TYPE_TIME = 32768,
+    CLEAN = DCHAN_PEER_CLEAN, CUT = DCHAN_PEER_CUT,
+    SECRETLY_REFUSED = DCHAN_PEER_SECRETLY_REFUSED, REFUSED = DCHAN_PEER_REFUSED,
+    USAGE = 64,
+};
 
 static uint8_t secret[32];
 
@@ -138,18 +147,24 @@ int main(int argc, char **argv)
     uint8_t prologue[DCHAN_PROLOGUE_SIZE], their_key[IDENTITY_KEY_SIZE] = { 0 };
     uint8_t id[2 + 32] = { 0x80 };
     struct identity_key key = { .noise_dh = noise_dh, .ctx = secret };
-    const bool initiator = argc == 4 && strcmp(argv[1], "initiator") == 0;
+    const bool whole = argc > 1 && (!strcmp(argv[1], "calls") || !strcmp(argv[1], "answers"));
+    const bool initiator =
+        argc == 4 && (!strcmp(argv[1], "initiator") || !strcmp(argv[1], "calls"));
     struct span in = span_of(buf, 0);
     struct dchan_hs hs;
     ec_init();
-    if ((!initiator && (argc != 3 || strcmp(argv[1], "responder") != 0)) ||
+    if ((!initiator &&
+         (argc != 3 || (strcmp(argv[1], "responder") && strcmp(argv[1], "answers")))) ||
         !decode(secret, sizeof secret, argv[2]) || !ec_pubkey_of(key.pub, secret) ||
         (initiator && !decode(their_key, sizeof their_key, argv[3]))) {
-        fprintf(stderr, "usage: dchan_peer initiator SECRET THEIR_KEY | responder SECRET\n");
+        fprintf(stderr, "usage: dchan_peer initiator|calls SECRET THEIR_KEY | "
+                        "responder|answers SECRET\n");
         return USAGE;
     }
-    dchan_prologue(prologue, magic);
     const enum dchan_role role = initiator ? DCHAN_INITIATOR : DCHAN_RESPONDER;
+    if (whole)
+        return (int)dchan_peer_session(role, magic, &key, initiator ? their_key : NULL);
+    dchan_prologue(prologue, magic);
     if (dchan_hs_init(&hs, &(struct dchan_hs_config){
             role, span_of(prologue, sizeof prologue), &key, their_key, NULL }))
         return USAGE;
