@@ -255,6 +255,7 @@ def addresses_are_rotated_by_the_clock(t):
     node.rpc.setmocktime(now + 10**8)  # it is wrong at first
     first = assigned(node)
     node.rpc.setmocktime(now)
+    a.ip("addr", "add", PREFIX + "9/64", "dev", "eth0", "nodad")  # has it look at once
     t.wait(lambda: "clock was set back" in node.log(), what="its age to be corrected")
     node.rpc.setmocktime(now + 3600)
     second = assigned(node)
