@@ -80,14 +80,19 @@ static void assert_closed(struct duo *d, int attacker, enum dchan_closed why, un
     assert_true(dchan_session_done(victim->session));
 }
 
-/* The victim says why and is gone: nothing else leaves, whatever comes. */
-static void assert_error(struct duo *d, int attacker, unsigned code)
+static void assert_told(struct duo *d, int attacker, unsigned code)
 {
     const struct span msg = duo_answer(d, attacker);
     assert_true(msg.len >= 4);
     assert_int_equal(be16_get(msg.data), DCHAN_ERROR);
     assert_int_equal(be16_get(msg.data + 2), code);
     assert_closed(d, attacker, DCHAN_CLOSED_BY_US, code);
+}
+
+/* The victim says why and is gone: nothing else leaves, whatever comes. */
+static void assert_error(struct duo *d, int attacker, unsigned code)
+{
+    assert_told(d, attacker, code);
     duo_attack(d, attacker, span_of("\0\x12\0\5\0\0", 6));
     assert_silent(d, attacker);
     assert_closed(d, attacker, DCHAN_CLOSED_BY_US, code);
@@ -175,6 +180,61 @@ static void each_row_without_its_fields(void **state)
             duo_clear(&d);
         }
         buf_clear(&msg);
+    }
+}
+
+static void each_row_with_a_tail(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2 * COUNT_OF(when_up); i++) {
+        static const uint8_t even[] = { 0x64, 0 }, odd[] = { 0x65, 0 }; /* TLVs without a value */
+        const struct expected *x = &when_up[i / 2];
+        const struct dchan_example *e = dchan_example_of(x->type);
+        struct duo d;
+        struct buf msg = dchan_example_message(e->type, e->hex);
+        buf_put(&msg, i % 2 ? odd : even, 2);
+        duo_up(&d);
+        duo_attack(&d, 0, buf_span(&msg));
+        if (i % 2 || dchan_row_find(x->type)->rules & DCHAN_RUNS_TO_END)
+            assert_reaction(&d, 0, x->from_initiator, x);
+        else if (x->type == DCHAN_BYE) /* the attacker's rec seals nothing behind it */
+            assert_told(&d, 0, DCHAN_ERROR_MALFORMED);
+        else
+            assert_error(&d, 0, DCHAN_ERROR_MALFORMED);
+        buf_clear(&msg);
+        duo_clear(&d);
+    }
+}
+
+/* Fields in hexadecimal, and how many bytes more than their limit follow. */
+static const struct {
+    uint16_t type;
+    const char *hex;
+    size_t more;
+} oversized[] = {
+    { DCHAN_WARNING, "00000101", 257 },
+    { DCHAN_S_OPEN, "00000001046563686f0300040000" "01fd0401", 1025 },
+    { DCHAN_S_OPEN, "00000001046563686f0800040000", 0 }, /* priority */
+    { DCHAN_S_DATA, "00000001", DCHAN_DATA_MAX + 1 },
+    { DCHAN_DGRAM_MSG, "000000010000", DCHAN_DGRAM_MAX + 1 },
+    { DCHAN_M_SEND, "000102030405060708090a0b0c0d0e0f000001a0c4506c0000093a8000ea61", 60001 },
+    { DCHAN_DHT_PUT, "00000002001001", 4097 },
+};
+
+static void fields_beyond_their_limits(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(oversized); i++) {
+        struct duo d;
+        struct buf msg = dchan_example_message(oversized[i].type, oversized[i].hex);
+        if (oversized[i].more)
+            memset(buf_extend(&msg, oversized[i].more), 0, oversized[i].more);
+        duo_up(&d);
+        duo_attack(&d, 0, buf_span(&msg));
+        assert_error(&d, 0, DCHAN_ERROR_MALFORMED);
+        assert_int_equal(d.ends[1].n_taken, 0);
+        buf_clear(&msg);
+        duo_clear(&d);
     }
 }
 
@@ -502,6 +562,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_row_when_up),
         cmocka_unit_test(each_row_without_its_fields),
+        cmocka_unit_test(each_row_with_a_tail),
+        cmocka_unit_test(fields_beyond_their_limits),
         cmocka_unit_test(types_that_nobody_knows),
         cmocka_unit_test(features_that_were_not_offered),
         cmocka_unit_test(each_row_before_it_is_up),
