@@ -48,7 +48,7 @@ static enum follow_step go_back(struct wallet_follow *f, struct followed *d,
     log_warn("wallet \"%s\": its block %d is not known any more, going back to %d",
              wallet_name(d->w), height, target);
     enum follow_step step = FOLLOW_ON;
-    for (; step == FOLLOW_ON && height > target; height--) {
+    for (; step == FOLLOW_ON && height > target && !cancelled(&f->cancel); height--) {
         const struct block_hash prev = height - 1 == target ? node->hash
                                                             : (struct block_hash){ { 0 } };
         step = undo(f, d, &hash, &prev);

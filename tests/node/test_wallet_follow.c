@@ -146,13 +146,11 @@ static void how_far_a_wallet_is_follows_from_the_transactions(void **state)
     assert_true(follow_pace(c, &run).done == 1 && follow_pace(c, &run).eta_s == 0);
 }
 
-static void a_block_that_the_index_lost_sends_the_wallet_back(void **state)
+/* As after a crash: three blocks on the fifth that nobody knows any more. */
+static void tell_lost_blocks(struct rig *r)
 {
-    struct rig *r = *state;
-    test_chain_grow(&r->t, 5);
-    start(r);
-    wallet_lock(r->w); /* as after a crash: three blocks that nobody knows any more */
     struct block_hash prev = r->t.blocks[5].hash;
+    wallet_lock(r->w);
     for (int32_t i = 6; i <= 8; i++) {
         const struct wallet_block b = { .hash = { { (uint8_t)i } }, .prev = prev, .height = i };
         assert_int_equal(wallet_block_begin(r->w, &b, NULL), OK);
@@ -160,10 +158,31 @@ static void a_block_that_the_index_lost_sends_the_wallet_back(void **state)
         prev = b.hash;
     }
     wallet_unlock(r->w);
+}
+
+static void a_block_that_the_index_lost_sends_the_wallet_back(void **state)
+{
+    struct rig *r = *state;
+    test_chain_grow(&r->t, 5);
+    start(r);
+    tell_lost_blocks(r);
     wallet_follow_wake(r->f);
     wallet_follow_settle(r->f);
     assert_int_equal(height_of(r), 5);
     assert_int_equal(balance_of(r).watched.immature, 5 * r->t.blocks[1].reward);
+}
+
+/* It may have a long way, block by block. */
+static void a_node_that_stops_does_not_wait_until_a_wallet_is_back(void **state)
+{
+    struct rig *r = *state;
+    test_chain_grow(&r->t, 5);
+    start(r);
+    wallet_follow_stop(r->f);
+    tell_lost_blocks(r);
+    struct followed d = { .w = r->w };
+    follow_blocks(r->f, &d);
+    assert_int_equal(height_of(r), 8);
 }
 
 static bool has_tx(struct rig *r, const struct txid *id)
@@ -267,6 +286,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(blocks_are_told_and_taken_back, setup, teardown),
         cmocka_unit_test_setup_teardown(a_block_that_the_index_lost_sends_the_wallet_back, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_node_that_stops_does_not_wait_until_a_wallet_is_back,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(a_block_is_read_once_for_all_wallets, setup, teardown),
         cmocka_unit_test_setup_teardown(how_far_a_wallet_is_follows_from_the_transactions, setup,
                                         teardown),
