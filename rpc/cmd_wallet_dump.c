@@ -284,7 +284,9 @@ static struct rpc_result import_file(struct rpc_call *call, struct wallet *w, st
 {
     struct importing i = { .call = call, .w = w };
     struct error e = { .code = OK };
-    if (import_lines(&i, (char *)text->data, &e))
+    const enum err rc = import_lines(&i, (char *)text->data, &e);
+    buf_wipe(text); /* the rescan may take hours */
+    if (rc)
         return rpc_wallet_fail(call, &e);
     if (!i.keys)
         return rpc_fail(call, RPC_WALLET_ERROR, "the file has no private key of this network");
