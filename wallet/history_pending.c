@@ -54,7 +54,20 @@ static enum err add_new(struct history *h, const struct tx *tx, const struct his
     return rc ? rc : history_place_coins(h, tx, p, &r, false, e);
 }
 
-/* One that was given up or excluded is back; scripts that were added since may own outputs. */
+/* What is known of it anew; false: nothing. */
+static bool renew(const struct history *h, struct record *r, const struct tx *tx)
+{
+    const bool from_us = r->from_us || spends_ours(h, tx);
+    if (!r->abandoned && r->told.height == HISTORY_NO_HEIGHT && from_us == r->from_us)
+        return false;
+    r->abandoned = false;
+    r->told.height = HISTORY_NO_HEIGHT;
+    r->from_us = from_us;
+    return true;
+}
+
+/* One that was given up or excluded is back; scripts that were added since may own what it spends
+ * and outputs. */
 static enum err add_again(struct history *h, struct pending *p, const struct tx *tx,
                           struct error *e)
 {
@@ -62,9 +75,10 @@ static enum err add_again(struct history *h, struct pending *p, const struct tx 
     struct buf value = { 0 };
     bool found;
     enum err rc = record_load(h, &p->id, &value, &r, &found, e);
-    if (!rc && (r.abandoned || r.told.height != HISTORY_NO_HEIGHT)) {
-        p->abandoned = r.abandoned = false;
-        p->told.height = r.told.height = HISTORY_NO_HEIGHT;
+    if (!rc && renew(h, &r, tx)) {
+        p->abandoned = false;
+        p->told.height = HISTORY_NO_HEIGHT;
+        p->from_us = r.from_us;
         record_put(h, &p->id, &r);
         conflict_queue(h, p);
     }

@@ -283,6 +283,31 @@ static void a_rescan_finds_what_new_scripts_own(void **state)
     stop(&f);
 }
 
+/* The mempool tells of it once more after a rescan. */
+static void an_unconfirmed_one_that_spends_what_a_rescan_finds_is_from_us(void **state)
+{
+    (void)state;
+    struct fixture f = start();
+    struct tx *a = pay(1, strange_out(1), 70, PAY_FOREIGN);
+    struct tx *b = pay(2, out_of(a, 0), 60, PAY_MINE);
+    block(&f, NULL);
+    block(&f, a);
+    assert_int_equal(history_mempool_add(f.h, b, 5, NULL), OK);
+    assert_sums(&f, 0, 60, 0);
+    const struct owner owner = { 3, OWNER_SPENDABLE };
+    assert_true(scripts_add(f.scripts, payee_script(PAY_FOREIGN), owner));
+    assert_int_equal(history_begin_rescan(f.h, 1, HISTORY_TO_BEST, NULL), OK);
+    assert_int_equal(apply_at(&f, 1, &a, 1), OK);
+    assert_int_equal(history_mempool_add(f.h, b, 6, NULL), OK);
+    assert_true(view_of(&f, b).from_us);
+    assert_sums(&f, 60, 0, 0);
+    reopen(&f);
+    assert_true(view_of(&f, b).from_us);
+    tx_unref(a);
+    tx_unref(b);
+    stop(&f);
+}
+
 static void outputs_of_the_same_block_are_picked(void **state)
 {
     (void)state;
@@ -845,6 +870,7 @@ int main(void)
         cmocka_unit_test(a_double_spend_of_strangers_excludes_what_we_got),
         cmocka_unit_test(a_transaction_confirms_in_spite_of_its_conflict),
         cmocka_unit_test(a_rescan_finds_what_new_scripts_own),
+        cmocka_unit_test(an_unconfirmed_one_that_spends_what_a_rescan_finds_is_from_us),
         cmocka_unit_test(outputs_of_the_same_block_are_picked),
         cmocka_unit_test(coins_are_filtered),
         cmocka_unit_test(locked_coins_stay_so_until_the_process_ends),
