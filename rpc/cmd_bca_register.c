@@ -86,6 +86,20 @@ static enum err send_registration(struct registering *g, struct error *e)
     return identity_store(wallet_keystore(g->w), &g->id, e);
 }
 
+/* False: call has failed. */
+static bool may_register(struct registering *g)
+{
+    if (is_taken(g))
+        rpc_fail(g->call, RPC_INVALID_PARAMETER, "there is an identity %s already: choose "
+                 "another name", g->name);
+    else if (g->known && rpc_has(g->call, 1) && g->n_modifiers != g->id.n_modifiers)
+        rpc_fail(g->call, RPC_INVALID_PARAMETER, "%s is made anew with the %u modifiers that it "
+                 "has", g->name, g->id.n_modifiers);
+    else
+        return true;
+    return false;
+}
+
 /* Until the transaction is stored, or that of the gathering. The wallet is locked by the caller;
  * false: call has failed. */
 static bool register_identity(struct registering *g)
@@ -94,11 +108,8 @@ static bool register_identity(struct registering *g)
     enum err rc = identity_load(wallet_keystore(g->w), g->name, &g->id, &g->known, &e);
     if (!rc && g->known)
         rc = rpc_identity_standing(g->call, g->w, &g->id, &g->standing, &e);
-    if (!rc && is_taken(g)) {
-        rpc_fail(g->call, RPC_INVALID_PARAMETER, "there is an identity %s already: choose "
-                 "another name", g->name);
+    if (!rc && !may_register(g))
         return false;
-    }
     if (!rc)
         rc = make_identity(g, &e);
     if (rc) {

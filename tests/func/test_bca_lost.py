@@ -48,6 +48,7 @@ def the_registration_that_is_mined_counts_and_not_the_one_that_is_lost(t):
     again.unloadwallet()
 
     equal(identity(a)["state"], "lost")
+    raises_rpc(-8, lambda: a.rpc.bcaregister("alice", 8), "the 2 modifiers")
     second = a.rpc.bcaregister("alice")["txid"]
     equal((identity(a)["state"], identity(a)["modifiers"]), ("pending", 2), "the same keys")
     c.rpc.sendrawtransaction(raw)
