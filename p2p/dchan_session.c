@@ -136,7 +136,7 @@ struct dchan_session *dchan_session_new(const struct dchan_session_config *confi
 {
     struct dchan_session *s = xcalloc(1, sizeof *s);
     s->config = *config;
-    s->now_ms = s->started_ms = s->act_ms = s->heard_ms = now_ms;
+    s->now_ms = s->act_ms = s->heard_ms = now_ms;
     ratelimit_init(&s->pings, DCHAN_PINGS_TAKEN * 1000 * 1000 / PINGS_MS, DCHAN_PINGS_TAKEN,
                    DCHAN_PINGS_TAKEN, (int64_t)now_ms);
     keep_hello(s);
@@ -521,9 +521,8 @@ static bool past(const struct dchan_session *s, uint64_t since_ms, uint64_t limi
 
 static bool too_slow(const struct dchan_session *s)
 {
-    if (s->state == SESSION_ACTS)
-        return past(s, s->act_ms, DCHAN_ACT_TIMEOUT_MS) ||
-               past(s, s->started_ms, DCHAN_ACTS_TIMEOUT_MS);
+    if (s->state == SESSION_ACTS) /* each side waits for two at most: 10 s in all */
+        return past(s, s->act_ms, DCHAN_ACT_TIMEOUT_MS);
     return s->state == SESSION_GREETING &&
            (past(s, s->greeting_ms, DCHAN_UP_TIMEOUT_MS) ||
             (!s->hello_received && past(s, s->greeting_ms, DCHAN_HELLO_TIMEOUT_MS)));

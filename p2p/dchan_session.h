@@ -25,7 +25,6 @@
 
 enum {
     DCHAN_ACT_TIMEOUT_MS = 5000,
-    DCHAN_ACTS_TIMEOUT_MS = 10000,   /* all of them */
     DCHAN_HELLO_TIMEOUT_MS = 10000,  /* after act 3 */
     DCHAN_UP_TIMEOUT_MS = 20000,     /* after act 3 */
     DCHAN_PING_IDLE_MS = 60000,

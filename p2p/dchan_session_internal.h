@@ -12,7 +12,7 @@ struct dchan_session {
     enum session_state state;
     uint64_t now_ms;      /* of the last call */
     unsigned busy;        /* inside a call that may run callbacks */
-    uint64_t started_ms, act_ms, greeting_ms, up_ms, heard_ms, closed_ms;
+    uint64_t act_ms, greeting_ms, up_ms, heard_ms, closed_ms;
 
     struct dchan_hs *hs;  /* until it is done */
     struct buf acts;      /* that wait; acts_written of them do not */

@@ -176,8 +176,6 @@ static void take_bye(struct dchan_session *s, const struct dchan_msg *m)
 {
     (void)m;
     s->bye_received = true;
-    if (s->mux) /* none is left if they kept to the order */
-        dchan_mux_end(s->mux, DCHAN_RESET_TRUNCATED);
     put_bye(s);
 }
 

@@ -359,6 +359,62 @@ static void idle_sessions_are_pinged_and_dead_ones_closed(void **state)
     duo_clear(&d);
 }
 
+/* Reads everything, answers nothing, and says that it is there. */
+static void murmur(struct duo *d, int i, uint64_t seconds)
+{
+    while (seconds-- > 0 && d->ends[1 - i].closes == 0) {
+        struct buf b = duo_take_output(&d->ends[1 - i]);
+        buf_clear(&b);
+        d->now_ms += 1000;
+        if (seconds % 5 == 0)
+            duo_attack(d, i, span_of("\0\x1b", 2)); /* pad */
+        dchan_session_tick(d->ends[1 - i].session, d->now_ms);
+    }
+}
+
+static void who_murmurs_lives_but_must_take_part_in_rekeys(void **state)
+{
+    struct duo d;
+    (void)state;
+    duo_up(&d);
+    murmur(&d, 1, 600 + 29);
+    assert_int_equal(d.ends[0].closes, 0);
+    murmur(&d, 1, 2);
+    assert_int_equal(d.ends[0].closing.why, DCHAN_CLOSED_TIMEOUT);
+    duo_clear(&d);
+}
+
+static void a_bye_that_does_not_come_is_not_waited_for(void **state)
+{
+    struct duo d;
+    (void)state;
+    duo_up(&d);
+    dchan_session_goaway(d.ends[0].session, DCHAN_SHUTDOWN, d.now_ms);
+    murmur(&d, 1, DCHAN_FLUSH_MS / 1000 - 1);
+    assert_int_equal(d.ends[0].closes, 0);
+    murmur(&d, 1, 1);
+    assert_int_equal(d.ends[0].closing.why, DCHAN_CLOSED_GOAWAY);
+    duo_clear(&d);
+}
+
+static void nothing_is_sent_that_was_not_offered(void **state)
+{
+    const struct dchan_msg read = { .type = DCHAN_M_READ }, ack = { .type = DCHAN_M_ACK };
+    struct duo d;
+    (void)state;
+    duo_init(&d);
+    d.ends[1].config.features.offered = 0;
+    duo_start(&d);
+    duo_settle(&d);
+    assert_int_equal(dchan_session_send(d.ends[0].session, &read, d.now_ms), ERR_NOTFOUND);
+    assert_null(dchan_session_mux(d.ends[0].session));
+    assert_int_equal(dchan_session_send(d.ends[1].session, &ack, d.now_ms), OK);
+    duo_settle(&d);
+    assert_int_equal(d.ends[0].n_taken, 1);
+    assert_int_equal(d.ends[0].taken[0], DCHAN_M_ACK);
+    duo_clear(&d);
+}
+
 static void an_answered_ping_measures(void **state)
 {
     struct duo d;
@@ -391,12 +447,18 @@ static void old_sessions_are_to_be_renewed(void **state)
 static void idle_sessions_need_little_memory(void **state)
 {
     enum { N = 20 };
+    static const uint8_t body[DCHAN_BODY_MAX];
+    const struct dchan_msg big = {
+        .type = DCHAN_M_SEND, .m_send = { .body = span_of(body, sizeof body) }
+    };
     struct duo *d = xcalloc(N, sizeof *d);
     (void)state;
     duo_up(&d[0]); /* what the libraries keep is there from now on */
     const size_t before = mallinfo2().uordblks;
     for (int i = 1; i < N; i++) {
         duo_up(&d[i]);
+        for (int j = 0; j < 2; j++)
+            assert_int_equal(dchan_session_send(d[i].ends[j].session, &big, d[i].now_ms), OK);
         duo_pass(&d[i], 3);
     }
     const size_t each = (mallinfo2().uordblks - before) / (2 * (N - 1));
@@ -420,6 +482,9 @@ int main(void)
         cmocka_unit_test(a_provisional_contact_is_looked_at_again),
         cmocka_unit_test(a_revoked_address_ends_after_the_grace),
         cmocka_unit_test(idle_sessions_are_pinged_and_dead_ones_closed),
+        cmocka_unit_test(who_murmurs_lives_but_must_take_part_in_rekeys),
+        cmocka_unit_test(a_bye_that_does_not_come_is_not_waited_for),
+        cmocka_unit_test(nothing_is_sent_that_was_not_offered),
         cmocka_unit_test(an_answered_ping_measures),
         cmocka_unit_test(old_sessions_are_to_be_renewed),
         cmocka_unit_test(idle_sessions_need_little_memory),

@@ -7,11 +7,13 @@
 
 struct echo {
     struct duo_end *end;
+    struct dchan_mux *mux;
     uint32_t sid;
     struct buf waiting;   /* of the side that echoes */
     size_t to_send, sent, got, wrong, dgrams;
     bool fin, closed, echoes;
     bool idle;            /* stays open and sends nothing */
+    struct echo *takes_along; /* reset when this one closes */
     unsigned code;
 };
 
@@ -77,6 +79,8 @@ static void echo_closed(void *ctx, unsigned code)
     e->closed = true;
     e->code = code;
     buf_clear(&e->waiting);
+    if (e->takes_along)
+        dchan_mux_reset(e->takes_along->mux, e->takes_along->sid, DCHAN_RESET_CANCELLED);
 }
 
 static const struct dchan_stream_ops echo_ops = { NULL, echo_data, echo_fin, echo_pull, echo_dgram,
@@ -98,6 +102,7 @@ static void echo_start(struct echo *e, struct duo_end *end, uint8_t priority, si
     assert_int_equal(dchan_mux_open(mux_of(e), &(struct dchan_open){ span_of("echo", 4), priority,
                                                                     span_of(NULL, 0) },
                                     &echo_ops, e, end->duo->now_ms, &e->sid), OK);
+    e->mux = mux_of(e);
     dchan_mux_wake(mux_of(e), e->sid);
 }
 
@@ -163,6 +168,64 @@ static void a_cut_is_told_to_streams(void **state)
     duo_clear(&d);
 }
 
+static void who_offers_no_streams_opens_none(void **state)
+{
+    static const uint8_t opens[] = "\0\x40\0\0\0\2\4echo\3\0\4\0\0";
+    struct duo d;
+    (void)state;
+    duo_init(&d);
+    d.ends[1].config.features.offered &= ~(1u << DCHAN_STREAMS);
+    duo_start(&d);
+    duo_settle(&d);
+    duo_attack(&d, 1, span_of(opens, sizeof opens - 1));
+    assert_int_equal(d.ends[0].closing.why, DCHAN_CLOSED_BY_US);
+    assert_int_equal(d.ends[0].closing.code, DCHAN_ERROR_FEATURE);
+    duo_clear(&d);
+}
+
+static void strangers_have_less(void **state)
+{
+    struct duo d;
+    struct echo e[5];
+    (void)state;
+    for (int stranger = 0; stranger < 2; stranger++) {
+        duo_init(&d);
+        d.ends[0].policy.contact = !stranger;
+        duo_start(&d);
+        duo_settle(&d);
+        for (int i = 0; i < 4; i++)
+            echo_start(&e[i], &d.ends[0], 3, 1);
+        const enum err rc = dchan_mux_open(
+            dchan_session_mux(d.ends[0].session),
+            &(struct dchan_open){ span_of("echo", 4), 3, span_of(NULL, 0) }, &echo_ops, &e[4],
+            d.now_ms, &e[4].sid);
+        assert_int_equal(rc, stranger ? ERR_BUSY : OK);
+        assert_int_equal(d.ends[0].shares.to_strangers, stranger ? DCHAN_WINDOWS_STRANGER : 0);
+        duo_clear(&d);
+    }
+}
+
+/* Owners that still act when their streams are closed are not heard. */
+static void after_the_end_nothing_leaves(void **state)
+{
+    struct duo d;
+    struct echo one, two;
+    (void)state;
+    echo_up(&d);
+    echo_start(&one, &d.ends[0], 3, 1);
+    echo_start(&two, &d.ends[0], 3, 1);
+    one.idle = two.idle = true;
+    duo_settle(&d);
+    two.takes_along = &one;
+    one.takes_along = &two;
+    duo_attack(&d, 1, span_of("\0\2", 2)); /* an unknown type */
+    assert_int_equal(d.ends[0].closing.why, DCHAN_CLOSED_BY_US);
+    assert_true(one.closed && two.closed);
+    assert_int_equal(be16_get(duo_answer(&d, 1).data), DCHAN_ERROR);
+    assert_int_equal(duo_answer(&d, 1).len, 0);
+    duo_clear(&d);
+}
+
 static void datagrams_pass_a_file_while_the_link_drains(void **state)
 {
     struct duo d;
@@ -219,6 +282,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(streams_go_both_ways_and_end_with_bye),
         cmocka_unit_test(a_cut_is_told_to_streams),
+        cmocka_unit_test(who_offers_no_streams_opens_none),
+        cmocka_unit_test(strangers_have_less),
+        cmocka_unit_test(after_the_end_nothing_leaves),
         cmocka_unit_test(datagrams_pass_a_file_while_the_link_drains),
         cmocka_unit_test(goaway_does_not_wait_for_ever),
     };
