@@ -1,7 +1,8 @@
 """createpayment and acceptpayment: payments between people (BRC-29)."""
 import json
+import random
 
-from framework import ADDRESS, case, check, equal, is_in, main, raises_rpc
+from framework import ADDRESS, LONG, RpcError, case, check, equal, is_in, main, raises_rpc
 from wallet_rpc import WalletRpc
 from wallets import mine, rich_node
 
@@ -234,6 +235,73 @@ def a_payment_that_the_mempool_refuses_can_be_accepted_later(t):
     node.rpc.removeFromPolicyBlacklist(funds)
     equal(payee.acceptpayment(made["payment"])["amount"], 1)
     equal(payee.getunconfirmedbalance(), 1)
+
+
+class Disorder:
+    """Payments made, accepted either way, taken out, spent and reorganised by chance."""
+
+    def __init__(self, t, seed):
+        self.node, self.payer, self.payee = payer_of(t, "-txindex")
+        self.rpc, self.key, self.made = self.node.rpc, self.payee.getidentitykey(), []
+        self.random = random.Random(seed)
+
+    def one(self):
+        return self.random.choice(self.made)
+
+    def make(self):
+        self.made.append(self.payer.createpayment(self.key, [0.25, 0.5]))
+
+    def mine(self):
+        mine(self.node)
+
+    def accept(self):
+        self.payee.acceptpayment(self.one()["payment"])
+
+    def accept_proved(self):
+        made = self.one()
+        self.payee.acceptpayment(changed(made["payment"], tx=self.rpc.getbeef(made["txid"], "atomic")))
+
+    def reorganise(self):
+        depth = self.random.randint(1, 2)
+        block = self.rpc.getblockhash(self.rpc.getblockcount() - depth + 1)
+        self.rpc.invalidateblock(block)
+        if self.random.random() < 0.5:
+            mine(self.node, depth + 1)
+        if self.random.random() < 0.5:
+            self.rpc.reconsiderblock(block)
+
+    def take_out(self):
+        self.payee.removeprunedfunds(self.one()["txid"])
+
+    def spend(self):
+        self.payee.sendtoaddress(ADDRESS, 0.3)
+
+    def step(self):
+        deeds = [self.make] * 3 + [self.accept] * 4 + [self.accept_proved] * 3 + [self.spend] * 2 + [
+            self.mine, self.mine, self.reorganise, self.take_out]
+        try:
+            self.random.choice(deeds)()
+        except RpcError:
+            pass  # nothing to spend, already gone, on another branch
+
+
+@case(timeout=600 if LONG else 60)
+def whatever_happens_to_payments_no_coin_is_there_that_is_not(t):
+    for seed in range(30) if LONG else (1,):
+        d = Disorder(t, seed)
+        d.make()
+        for _ in range(120):
+            d.step()
+        mine(d.node, 3)
+        for made in d.made:
+            proved = changed(made["payment"], tx=d.rpc.getbeef(made["txid"], "atomic"))
+            equal(d.payee.acceptpayment(proved)["amount"], 0.75)
+        coins = d.payee.listunspent(0)
+        equal([c for c in coins if d.rpc.gettxout(c["txid"], c["vout"]) is None], [], "seed %d" % seed)
+        seen = d.payee.getbalance(), d.payee.getunconfirmedbalance()
+        d.payee.rescanblockchain(0)
+        equal((d.payee.getbalance(), d.payee.getunconfirmedbalance()), seen, "seed %d" % seed)
+        d.node.stop()
 
 
 if __name__ == "__main__":
