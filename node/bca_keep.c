@@ -22,6 +22,8 @@
 #include "base/intmath.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "chain/chain.h"
+#include "chain/header_check.h"
 #include "p2p/assigned.h"
 #include "p2p/netif.h"
 #include "rpc/bca_view.h"
@@ -191,7 +193,7 @@ static void come_back_at(struct bca_keep *k, int64_t moment)
 static enum err look_at_retired(struct bca_keep *k, const struct assigned_address *at,
                                 const struct sight *s, struct error *e)
 {
-    const int64_t age = clock_now() - at->retired;
+    const int64_t age = MAX_OF(clock_now() - at->retired, (int64_t)0);
     size_t sessions = 0;
     come_back_at(k, at->retired + GRACE_S);
     come_back_at(k, at->retired + LINK_RETIRED_S);
@@ -272,12 +274,20 @@ static enum err look_at_revoked(struct bca_keep *k, const struct assigned_addres
     return rc;
 }
 
+/* As of a machine that does not keep the time while it is off, until it has asked others for it. */
+static bool clock_is_behind(const struct bca_keep *k)
+{
+    struct chain_tip tip;
+    chain_get_tip(k->env.chain, &tip);
+    return clock_now() + HEADER_MAX_FUTURE_S < tip.median_time;
+}
+
 /* Moments to come are of a clock that was wrong, and nothing would be due before them: ages count
  * from now. */
 static enum err correct_moments(struct bca_keep *k, struct assigned_address *at, struct error *e)
 {
     const int64_t now = clock_now();
-    if (at->since <= now && at->retired <= now)
+    if ((at->since <= now && at->retired <= now) || clock_is_behind(k))
         return OK;
     log_info("identities: the clock was set back, addresses on %s count as new", at->interface);
     at->since = MIN_OF(at->since, now);

@@ -254,6 +254,10 @@ def addresses_are_rotated_by_the_clock(t):
     now = int(time.time())
     node.rpc.setmocktime(now + 10**8)  # it is wrong at first
     first = assigned(node)
+    node.rpc.setmocktime(now - 10**8)  # before the blocks: not asked for the time yet
+    a.ip("addr", "del", first + "/64", "dev", "eth0")
+    t.wait(lambda: first in a.addresses("eth0"), what="a look at it")
+    check("clock was set back" not in node.log(), "a clock that is behind corrects nothing")
     node.rpc.setmocktime(now)
     a.ip("addr", "add", PREFIX + "9/64", "dev", "eth0", "nodad")  # has it look at once
     t.wait(lambda: "clock was set back" in node.log(), what="its age to be corrected")
