@@ -155,7 +155,7 @@ enum err dchan_session_send(struct dchan_session *s, const struct dchan_msg *m,
 bool dchan_session_slow(const struct dchan_session *s);
 /* NULL unless it is up and both offer streams. */
 struct dchan_mux *dchan_session_mux(struct dchan_session *s);
-/* Asks for a sign of life; one that is open already will do. */
+/* Asks for a sign of life, unless it did in the last second and waits; see stats.pongs. */
 void dchan_session_ping(struct dchan_session *s, uint64_t now_ms);
 /* No new streams; bye when those that are there have ended. Before it is up: the end. */
 void dchan_session_goaway(struct dchan_session *s, enum dchan_goaway_reason reason,

@@ -5,6 +5,7 @@
 #include "p2p/dchan_session_internal.h"
 
 #define PING_REPLY_MAX 64
+#define PING_AGAIN_MS 1000 /* one that was not answered, or ignored as one too many */
 #define DHT_NOT_RESPONSIBLE 4
 
 /* --- streams --- */
@@ -94,7 +95,8 @@ static void send_ping(struct dchan_session *s)
 void dchan_session_ping(struct dchan_session *s, uint64_t now_ms)
 {
     session_enter(s, now_ms);
-    if (s->state == SESSION_UP && !s->ping_open)
+    if (s->state == SESSION_UP &&
+        (!s->ping_open || s->now_ms - s->ping_ms >= PING_AGAIN_MS))
         send_ping(s);
     session_leave(s);
 }

@@ -196,3 +196,68 @@ struct span duo_answer(struct duo *d, int attacker)
         dchan_session_written(victim, len - out.len, d->now_ms);
     return msg;
 }
+
+void duo_assert_answer(struct duo *d, int attacker, uint16_t type)
+{
+    const struct span msg = duo_answer(d, attacker);
+    assert_true(msg.len >= 2);
+    assert_int_equal(be16_get(msg.data), type);
+}
+
+void duo_assert_silent(struct duo *d, int attacker)
+{
+    assert_int_equal(duo_answer(d, attacker).len, 0);
+}
+
+void duo_assert_closed(struct duo *d, int attacker, enum dchan_closed why, unsigned code)
+{
+    const struct duo_end *victim = &d->ends[1 - attacker];
+    assert_int_equal(victim->closes, 1);
+    assert_int_equal(victim->closing.why, why);
+    assert_int_equal(victim->closing.code, code);
+    assert_true(dchan_session_done(victim->session));
+}
+
+void duo_assert_told(struct duo *d, int attacker, unsigned code)
+{
+    const struct span msg = duo_answer(d, attacker);
+    assert_true(msg.len >= 4);
+    assert_int_equal(be16_get(msg.data), DCHAN_ERROR);
+    assert_int_equal(be16_get(msg.data + 2), code);
+    duo_assert_closed(d, attacker, DCHAN_CLOSED_BY_US, code);
+}
+
+void duo_assert_error(struct duo *d, int attacker, unsigned code)
+{
+    duo_assert_told(d, attacker, code);
+    duo_attack(d, attacker, span_of("\0\x12\0\5\0\0", 6));
+    duo_assert_silent(d, attacker);
+    duo_assert_closed(d, attacker, DCHAN_CLOSED_BY_US, code);
+}
+
+void duo_greeting(struct duo *d, struct dchan_rec **twin)
+{
+    uint8_t prologue[DCHAN_PROLOGUE_SIZE], act[DCHAN_ACT_MAX];
+    size_t len = DCHAN_ACT_ONE_SIZE;
+    struct dchan_hs hs;
+    struct dchan_keys keys;
+    duo_init(d);
+    duo_start(d);
+    dchan_prologue(prologue, d->ends[0].config.magic);
+    assert_int_equal(dchan_hs_init(&hs, &(struct dchan_hs_config){
+        DCHAN_INITIATOR, span_of(prologue, sizeof prologue), &d->ends[0].key.key,
+        d->ends[1].key.key.pub, NULL }), OK);
+    assert_int_equal(dchan_hs_start(&hs, act), OK);
+    dchan_session_feed(d->ends[1].session, span_of(act, len), d->now_ms);
+    struct buf two = duo_take_output(&d->ends[1]);
+    struct span in = buf_span(&two);
+    assert_int_equal(dchan_hs_feed(&hs, &in, act, &len), OK);
+    dchan_session_feed(d->ends[1].session, span_of(act, len), d->now_ms);
+    dchan_hs_take(&hs, &keys);
+    d->ends[0].session->rec = dchan_rec_new(DCHAN_INITIATOR, &keys, d->now_ms);
+    if (twin)
+        *twin = dchan_rec_new(DCHAN_INITIATOR, &keys, d->now_ms);
+    dchan_keys_wipe(&keys);
+    buf_clear(&two);
+    duo_assert_silent(d, 0); /* who is called says nothing first */
+}

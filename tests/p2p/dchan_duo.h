@@ -61,5 +61,19 @@ void duo_seal(struct duo *d, int attacker, struct span msg);
 void duo_attack(struct duo *d, int attacker, struct span msg);
 /* What the other answered: the next message opened, empty when there is none. Borrowed. */
 struct span duo_answer(struct duo *d, int attacker);
+/*
+ * Instead of duo_up: the handshake is done with an attacker who dialled (0) and has sent nothing
+ * since. twin, unless NULL, seals under the same keys.
+ */
+void duo_greeting(struct duo *d, struct dchan_rec **twin);
+
+/* The next answer has this type; there is none. */
+void duo_assert_answer(struct duo *d, int attacker, uint16_t type);
+void duo_assert_silent(struct duo *d, int attacker);
+/* The other has closed, and nothing of it waits. */
+void duo_assert_closed(struct duo *d, int attacker, enum dchan_closed why, unsigned code);
+/* It says why and is gone; and, as error: nothing else leaves, whatever comes. */
+void duo_assert_told(struct duo *d, int attacker, unsigned code);
+void duo_assert_error(struct duo *d, int attacker, unsigned code);
 
 #endif

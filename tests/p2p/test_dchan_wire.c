@@ -148,8 +148,9 @@ static void extra_bytes_are_a_tlv_stream_of_odd_types(void **state)
         if ((rules & DCHAN_RUNS_TO_END) || dchan_examples[i].type == DCHAN_HELLO)
             continue;
         /* behind the stream that some examples have */
-        const bool has_tlvs = dchan_examples[i].type == DCHAN_S_OPEN ||
-                              dchan_examples[i].type == DCHAN_M_SEND || dchan_examples[i].type == DCHAN_P_TX;
+        const uint16_t type = dchan_examples[i].type;
+        const bool has_tlvs =
+            type == DCHAN_S_OPEN || type == DCHAN_M_SEND || type == DCHAN_P_TX;
         for (size_t k = has_tlvs ? 1 : 0; k < COUNT_OF(tails); k++) {
             struct buf tail = unhex(tails[k]);
             in = dchan_example_message(dchan_examples[i].type, dchan_examples[i].hex);
