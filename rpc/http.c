@@ -6,19 +6,13 @@
 #include "rpc/http_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
 #include <event2/event.h>
-#include <event2/thread.h>
 
 #include "base/clock.h"
 #include "base/intmath.h"
@@ -28,12 +22,7 @@
 #define READ_PIECE 16384u
 #define IN_MAX 65536u        /* read ahead of what is being handled */
 #define OUT_MAX (1u << 20)   /* no further request of a connection while it has this much unread */
-#define SPOOL_ABOVE (32u << 20)
-#define BODY_MEMORY_MAX (UINT64_C(256) << 20) /* of all bodies; further ones are spooled */
-#define SPOOL_BODIES 2       /* full-size bodies that may lie in files at once */
 #define LINGER_MS 2000
-#define SWEEP_MS 500
-#define CONNECTIONS_DEFAULT 256
 
 static void conn_read_cb(evutil_socket_t fd, short what, void *arg);
 static void conn_write_cb(evutil_socket_t fd, short what, void *arg);
@@ -67,25 +56,16 @@ static void conn_set_writing(struct http_conn *c, bool on)
         event_del(c->write_event);
 }
 
-static void body_forget(struct http_conn *c)
-{
-    struct http_request *r = c->request;
-    if (r->spool_fd >= 0)
-        c->server->spool_bytes -= r->body_size;
-    else
-        c->server->memory_bytes -= r->body_size;
-}
-
 static void conn_drop_request(struct http_conn *c)
 {
     if (!c->request)
         return;
-    body_forget(c);
+    http_body_forget(c);
     http_request_detach(c->request);
     c->request = NULL;
 }
 
-static void conn_free(struct http_conn *c)
+void http_conn_free(struct http_conn *c)
 {
     struct http_server *s = c->server;
     conn_drop_request(c);
@@ -110,10 +90,10 @@ void http_conn_kill(struct http_conn *c)
     if (c->processing)
         c->dead = true;
     else
-        conn_free(c);
+        http_conn_free(c);
 }
 
-static void conn_add(struct http_server *s, int fd, const struct sockaddr *peer, socklen_t peer_len)
+void http_conn_add(struct http_server *s, int fd, const struct sockaddr *peer, socklen_t peer_len)
 {
     struct http_conn *c = xcalloc(1, sizeof *c);
     c->server = s;
@@ -134,50 +114,10 @@ static void conn_add(struct http_server *s, int fd, const struct sockaddr *peer,
     conn_set_reading(c, true);
 }
 
-/* Ends the request whose reply another thread has written, see http_internal.h. Nothing that has
- * been read waits then, so the connection lives on. */
-static void conn_settle(struct http_conn *c)
+void http_conn_settle(struct http_conn *c)
 {
     if (c->state == CONN_HANDLER && http_request_take_end(c->request))
         http_conn_reply_done(c);
-}
-
-/* The connection that has waited longest for its next request makes room. */
-static bool evict_idle(struct http_server *s)
-{
-    struct http_conn *oldest = NULL;
-    for (struct http_conn *c = s->conns; c; c = c->next) {
-        conn_settle(c);
-        if (c->state == CONN_HEAD && !c->processing &&
-            (!oldest || c->deadline_ms < oldest->deadline_ms))
-            oldest = c;
-    }
-    if (oldest)
-        conn_free(oldest);
-    return oldest != NULL;
-}
-
-static void accept_cb(evutil_socket_t fd, short what, void *arg)
-{
-    (void)what;
-    struct http_server *s = ((struct http_listener *)arg)->server;
-    for (int i = 0; i < 16; i++) {
-        struct sockaddr_storage peer = { 0 };
-        socklen_t len = sizeof peer;
-        int got = accept4(fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (got < 0) {
-            if (errno == EMFILE || errno == ENFILE)
-                LOG_LIMITED(LOG_WARN, "HTTP: no file descriptor for a new connection");
-            return;
-        }
-        if (s->n_conns >= s->o.max_connections && !evict_idle(s)) {
-            close(got);
-            continue;
-        }
-        int one = 1;
-        setsockopt(got, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-        conn_add(s, got, (struct sockaddr *)&peer, len);
-    }
 }
 
 /* --- writing -------------------------------------------------------------------------------- */
@@ -321,7 +261,7 @@ static void delay_cb(evutil_socket_t fd, short what, void *arg)
     conn_refuse(c, &c->refusal);
     c->processing = false;
     if (c->dead)
-        conn_free(c);
+        http_conn_free(c);
 }
 
 static void conn_refuse_later(struct http_conn *c, const struct http_decision *d)
@@ -336,127 +276,12 @@ static void conn_refuse_later(struct http_conn *c, const struct http_decision *d
     event_add(c->delay, &wait);
 }
 
-/* --- bodies --------------------------------------------------------------------------------- */
-
-static bool spool_open(struct http_conn *c)
-{
-    struct http_request *r = c->request;
-    const char *dir = c->server->o.spool_dir ? c->server->o.spool_dir : "/tmp";
-    r->spool_fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (r->spool_fd < 0) { /* file systems without O_TMPFILE */
-        char *path = xasprintf("%s/.rpc-body-XXXXXX", dir);
-        r->spool_fd = mkostemp(path, O_CLOEXEC);
-        if (r->spool_fd >= 0)
-            unlink(path);
-        free(path);
-    }
-    if (r->spool_fd < 0)
-        log_warn("HTTP: no temporary file in %s: %s", dir, strerror(errno));
-    return r->spool_fd >= 0;
-}
-
-static bool spool_write(struct http_request *r, const void *data, size_t len)
-{
-    const uint8_t *p = data;
-    while (len) {
-        ssize_t n = write(r->spool_fd, p, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        p += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
-/* Moves the body so far to a file. */
-static bool spool_begin(struct http_conn *c)
-{
-    struct http_request *r = c->request;
-    struct http_server *s = c->server;
-    if (s->spool_bytes + r->body_size > SPOOL_BODIES * s->o.max_body || !spool_open(c))
-        return false;
-    s->memory_bytes -= r->body_size;
-    s->spool_bytes += r->body_size;
-    if (!spool_write(r, r->body.data, r->body.len))
-        return false;
-    buf_clear(&r->body);
-    return true;
-}
-
-/* 0, or the status to refuse with. */
-static int body_add(struct http_conn *c, const void *data, size_t len)
-{
-    struct http_request *r = c->request;
-    struct http_server *s = c->server;
-    if (len > r->max_body - r->body_size)
-        return 413;
-    bool spool = r->body_size + len > s->o.spool_above || s->memory_bytes + len > BODY_MEMORY_MAX;
-    if (r->spool_fd < 0 && spool && !spool_begin(c))
-        return 503;
-    if (r->spool_fd >= 0) {
-        if (s->spool_bytes + len > SPOOL_BODIES * s->o.max_body || !spool_write(r, data, len))
-            return 503;
-        s->spool_bytes += len;
-    } else {
-        if (!buf_try_reserve(&r->body, len))
-            return 503;
-        buf_put(&r->body, data, len);
-        s->memory_bytes += len;
-    }
-    r->body_size += len;
-    return 0;
-}
-
-static bool body_map(struct http_request *r)
-{
-    if (r->spool_fd < 0)
-        return true;
-    r->map = mmap(NULL, (size_t)r->body_size, PROT_READ, MAP_PRIVATE, r->spool_fd, 0);
-    if (r->map == MAP_FAILED)
-        r->map = NULL;
-    return r->map != NULL;
-}
-
-/* Takes what has arrived; *done when the body is complete. Returns 0 or a status. */
-static int body_take_chunks(struct http_conn *c, bool *done)
-{
-    const char *p = (const char *)c->in.data + c->in_at,
-               *end = (const char *)c->in.data + c->in.len;
-    const char *data;
-    size_t n;
-    while (p < end && c->chunks.state != CHUNK_DONE) {
-        if (http_chunks_next(&c->chunks, &p, end, &data, &n))
-            return 400;
-        int status = n ? body_add(c, data, n) : 0;
-        if (status)
-            return status;
-    }
-    c->in_at = (size_t)(p - (const char *)c->in.data);
-    *done = c->chunks.state == CHUNK_DONE;
-    return 0;
-}
-
-static int body_take(struct http_conn *c, bool *done)
-{
-    struct http_request *r = c->request;
-    if (r->head.chunked)
-        return body_take_chunks(c, done);
-    size_t have = c->in.len - c->in_at;
-    size_t n = (size_t)MIN_OF((uint64_t)have, r->head.length - r->body_size);
-    int status = n ? body_add(c, c->in.data + c->in_at, n) : 0;
-    c->in_at += n;
-    *done = r->body_size == r->head.length;
-    return status;
-}
-
 /* --- requests ------------------------------------------------------------------------------- */
 
 static void conn_start_handler(struct http_conn *c)
 {
     struct http_request *r = c->request;
-    if (!body_map(r)) {
+    if (!http_body_map(r)) {
         conn_refuse_status(c, 503);
         return;
     }
@@ -528,7 +353,7 @@ static bool conn_step(struct http_conn *c)
     }
     if (c->state == CONN_BODY) {
         bool done = false;
-        int status = body_take(c, &done);
+        int status = http_body_take(c, &done);
         if (status)
             conn_refuse_status(c, status);
         else if (done)
@@ -545,7 +370,7 @@ void http_conn_process(struct http_conn *c)
         ;
     c->processing = false;
     if (c->dead) {
-        conn_free(c);
+        http_conn_free(c);
         return;
     }
     if (c->in_at == c->in.len)
@@ -570,14 +395,14 @@ static void linger_read(struct http_conn *c)
     char sink[READ_PIECE];
     ssize_t n = recv(c->fd, sink, sizeof sink, MSG_DONTWAIT);
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-        conn_free(c);
+        http_conn_free(c);
 }
 
 static void conn_read_cb(evutil_socket_t fd, short what, void *arg)
 {
     (void)what;
     struct http_conn *c = arg;
-    conn_settle(c);
+    http_conn_settle(c);
     if (c->state == CONN_LINGER) {
         linger_read(c);
         return;
@@ -586,7 +411,7 @@ static void conn_read_cb(evutil_socket_t fd, short what, void *arg)
     ssize_t n = recv(fd, c->in.data + c->in.len, READ_PIECE, MSG_DONTWAIT);
     if (n < 0) {
         if (errno != EAGAIN && errno != EINTR)
-            conn_free(c);
+            http_conn_free(c);
         return;
     }
     c->eof = n == 0;
@@ -597,182 +422,4 @@ static void conn_read_cb(evutil_socket_t fd, short what, void *arg)
         http_conn_touch(c);
     c->in.len += (size_t)n;
     http_conn_process(c);
-}
-
-/* --- server --------------------------------------------------------------------------------- */
-
-static void begin_stop(struct http_server *s, int64_t now)
-{
-    s->stop_deadline_ms = now + s->stop_grace_ms;
-    for (size_t i = 0; i < s->n_listeners; i++)
-        event_del(s->listeners[i].event);
-}
-
-static bool conn_idle(const struct http_conn *c)
-{
-    return c->state != CONN_HANDLER && !evbuffer_get_length(c->out);
-}
-
-static void sweep_cb(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    struct http_server *s = arg;
-    int64_t now = clock_mono_ms();
-    bool stopping = atomic_load(&s->stopping);
-    if (stopping && !s->stop_deadline_ms)
-        begin_stop(s, now);
-    for (struct http_conn *c = s->conns, *next; c; c = next) {
-        next = c->next;
-        conn_settle(c);
-        bool unread = evbuffer_get_length(c->out) != 0;
-        if ((stopping && conn_idle(c)) ||
-            (c->deadline_ms && now > c->deadline_ms && (c->state != CONN_HANDLER || unread)))
-            conn_free(c);
-    }
-    if (stopping && (!s->conns || now > s->stop_deadline_ms))
-        event_base_loopbreak(s->base);
-}
-
-static void wake_cb(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    struct http_server *s = arg;
-    http_server_deliver(s);
-    if (atomic_load(&s->stopping))
-        sweep_cb(-1, 0, s);
-}
-
-static void *server_main(void *arg)
-{
-    struct http_server *s = arg;
-    s->loop_thread = pthread_self();
-    event_base_loop(s->base, EVLOOP_NO_EXIT_ON_EMPTY);
-    return NULL;
-}
-
-enum err http_server_new(struct http_server **out, const struct http_options *o,
-                         const struct http_handlers *h, struct error *e)
-{
-    if (evthread_use_pthreads())
-        return error_set(e, ERR_NOMEM, "HTTP: libevent has no threads");
-    struct http_server *s = xcalloc(1, sizeof *s);
-    s->o = *o;
-    s->handlers = *h;
-    s->o.spool_above = o->spool_above ? o->spool_above : SPOOL_ABOVE;
-    s->o.max_connections = o->max_connections ? o->max_connections : CONNECTIONS_DEFAULT;
-    atomic_init(&s->stopping, false);
-    pthread_mutex_init(&s->ready_lock, NULL);
-    s->base = event_base_new();
-    if (s->base) {
-        s->sweep = event_new(s->base, -1, EV_PERSIST, sweep_cb, s);
-        s->wake = event_new(s->base, -1, 0, wake_cb, s);
-    }
-    if (!s->sweep || !s->wake) {
-        http_server_free(s);
-        return error_set(e, ERR_NOMEM, "HTTP: no event loop");
-    }
-    *out = s;
-    return OK;
-}
-
-static enum err listen_failed(int fd, const char *what, struct error *e)
-{
-    enum err rc = error_set_errno(e, errno, "RPC: %s", what);
-    if (fd >= 0)
-        close(fd);
-    return rc;
-}
-
-enum err http_server_listen(struct http_server *s, const struct sockaddr *addr, unsigned addr_len,
-                            struct error *e)
-{
-    int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
-    if (fd < 0)
-        return listen_failed(fd, "socket", e);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (addr->sa_family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
-    if (bind(fd, addr, addr_len))
-        return listen_failed(fd, "bind", e);
-    if (listen(fd, 128))
-        return listen_failed(fd, "listen", e);
-    s->listeners = xrealloc(s->listeners, (s->n_listeners + 1) * sizeof *s->listeners);
-    s->listeners[s->n_listeners++] = (struct http_listener){ .server = s, .fd = fd };
-    return OK;
-}
-
-uint16_t http_server_port(const struct http_server *s, size_t n)
-{
-    struct sockaddr_storage a = { 0 };
-    socklen_t len = sizeof a;
-    if (n >= s->n_listeners || getsockname(s->listeners[n].fd, (struct sockaddr *)&a, &len))
-        return 0;
-    if (a.ss_family == AF_INET6)
-        return ntohs(((struct sockaddr_in6 *)&a)->sin6_port);
-    return ntohs(((struct sockaddr_in *)&a)->sin_port);
-}
-
-void http_server_adopt(struct http_server *s, int fd)
-{
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    conn_add(s, fd, NULL, 0);
-}
-
-enum err http_server_start(struct http_server *s, struct error *e)
-{
-    for (size_t i = 0; i < s->n_listeners; i++) {
-        struct http_listener *l = &s->listeners[i];
-        l->event = event_new(s->base, l->fd, EV_READ | EV_PERSIST, accept_cb, l);
-        if (!l->event)
-            return error_set(e, ERR_NOMEM, "HTTP: no event");
-        event_add(l->event, NULL);
-    }
-    struct timeval period = { 0, SWEEP_MS * 1000 };
-    event_add(s->sweep, &period);
-    s->started = true;
-    int rc = pthread_create(&s->thread, NULL, server_main, s);
-    if (rc) {
-        s->started = false;
-        return error_set_errno(e, rc, "HTTP: thread");
-    }
-    return OK;
-}
-
-void http_server_stop(struct http_server *s, int64_t grace_ms)
-{
-    if (!s->started)
-        return;
-    s->stop_grace_ms = grace_ms;
-    atomic_store(&s->stopping, true);
-    event_active(s->wake, EV_READ, 0);
-    pthread_join(s->thread, NULL);
-    s->started = false;
-    while (s->conns)
-        conn_free(s->conns);
-}
-
-void http_server_free(struct http_server *s)
-{
-    if (!s)
-        return;
-    BUG_ON(s->started);
-    while (s->conns)
-        conn_free(s->conns);
-    http_server_deliver(s); /* releases what was answered too late */
-    for (size_t i = 0; i < s->n_listeners; i++) {
-        if (s->listeners[i].event)
-            event_free(s->listeners[i].event);
-        close(s->listeners[i].fd);
-    }
-    free(s->listeners);
-    if (s->sweep)
-        event_free(s->sweep);
-    if (s->wake)
-        event_free(s->wake);
-    if (s->base)
-        event_base_free(s->base);
-    pthread_mutex_destroy(&s->ready_lock);
-    free(s);
 }

@@ -1,5 +1,6 @@
 /*
- * Shared by http.c (sockets, reading) and http_reply.c (requests, writing).
+ * Shared by http_server.c (the loop, new connections), http.c (a connection: reading, writing),
+ * http_body.c and http_reply.c (requests and their replies).
  *
  * A connection belongs to the loop thread. A request is shared by its connection and whoever
  * answers it: two references. What another thread writes goes through the request's lock into
@@ -106,6 +107,12 @@ struct http_server {
 };
 
 /* http.c, loop only */
+/* peer may be NULL. */
+void http_conn_add(struct http_server *s, int fd, const struct sockaddr *peer, socklen_t peer_len);
+void http_conn_free(struct http_conn *c);
+/* Ends the request whose reply another thread has written, see above. Nothing that has been read
+ * waits then, so the connection lives on. */
+void http_conn_settle(struct http_conn *c);
 void http_conn_process(struct http_conn *c);
 /* The time limit of the connection begins anew. */
 void http_conn_touch(struct http_conn *c);
@@ -117,6 +124,14 @@ ssize_t http_send_now(int fd, const void *a, size_t a_len, const void *b, size_t
 /* The reply of c's request is complete. */
 void http_conn_reply_done(struct http_conn *c);
 void http_conn_kill(struct http_conn *c);
+
+/* http_body.c, loop only */
+/* Takes what has arrived; *done when the body is complete. Returns 0 or a status to refuse with. */
+int http_body_take(struct http_conn *c, bool *done);
+/* Makes a body in a file readable as memory. */
+bool http_body_map(struct http_request *r);
+/* The body of c's request counts no longer. */
+void http_body_forget(struct http_conn *c);
 
 /* http_reply.c */
 struct http_request *http_request_new(struct http_conn *c);
