@@ -2,22 +2,19 @@
  * Tables of 150 rows are searched one by one: this happens at start and in rare requests, and a
  * table in reading order is worth more than a sorted one.
  */
-#include "base/config.h"
+#include "base/config_internal.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/file.h"
 #include "base/intmath.h"
 #include "base/mem.h"
-#include "base/roff.h"
 
 #define CONFIG_FILE_MAX (4u << 20)
 #define CONFIG_NAME_MAX 64
-#define SATOSHIS_PER_COIN INT64_C(100000000)
 
 struct option_value {
     enum option_source source;
@@ -70,23 +67,10 @@ static void value_add(struct option_value *v, const char *text, enum option_sour
 
 /* --- names ---------------------------------------------------------------------------------- */
 
-/* Is name one of the words in list, which '|' separates? */
-static bool word_in_list(const char *list, const char *name)
-{
-    size_t len = strlen(name);
-    while (list && *list) {
-        size_t word = strcspn(list, "|");
-        if (word == len && memcmp(list, name, len) == 0)
-            return true;
-        list += word + (list[word] == '|');
-    }
-    return false;
-}
-
 static const struct option_row *row_find(const struct config *c, const char *name)
 {
     for (size_t i = 0; i < c->n; i++)
-        if (strcmp(c->rows[i].name, name) == 0 || word_in_list(c->rows[i].alias, name))
+        if (strcmp(c->rows[i].name, name) == 0 || option_word_in_list(c->rows[i].alias, name))
             return &c->rows[i];
     return NULL;
 }
@@ -141,205 +125,6 @@ static enum err unknown_name(const struct config *c, const char *name, struct er
     return error_set(e, ERR_PARSE, "unknown option %.*s", CONFIG_NAME_MAX, name);
 }
 
-/* --- values --------------------------------------------------------------------------------- */
-
-static bool parse_digits(const char **p, uint64_t *out)
-{
-    if (!isdigit((unsigned char)**p))
-        return false;
-    uint64_t v = 0;
-    for (; isdigit((unsigned char)**p); (*p)++)
-        if (!mul_u64(v, 10, &v) || !add_u64(v, (uint64_t)(**p - '0'), &v))
-            return false;
-    *out = v;
-    return true;
-}
-
-static bool parse_int(const char *text, int64_t *out)
-{
-    bool negative = *text == '-';
-    const char *p = text + negative;
-    uint64_t v;
-    if (!parse_digits(&p, &v) || *p || v > (uint64_t)INT64_MAX)
-        return false;
-    *out = negative ? -(int64_t)v : (int64_t)v;
-    return true;
-}
-
-static bool parse_bool(const char *text, bool *out)
-{
-    static const char *const words[2][4] = { { "false", "no", "off", "0" },
-                                             { "true", "yes", "on", "" } };
-    for (int v = 0; v < 2; v++)
-        for (size_t i = 0; i < COUNT_OF(words[v]); i++)
-            if (strcasecmp(text, words[v][i]) == 0) {
-                *out = v;
-                return true;
-            }
-    int64_t n;
-    if (!parse_int(text, &n))
-        return false;
-    *out = n != 0;
-    return true;
-}
-
-static const struct { const char *suffix; uint64_t bytes; } size_units[] = {
-    { "TiB", UINT64_C(1) << 40 }, { "GiB", UINT64_C(1) << 30 }, { "MiB", 1u << 20 },
-    { "KiB", 1u << 10 }, { "TB", UINT64_C(1000000000000) }, { "GB", 1000000000u },
-    { "MB", 1000000u }, { "kB", 1000u }, { "B", 1u },
-};
-
-static bool parse_size(const char *text, uint64_t unit, int64_t *out)
-{
-    const char *p = text;
-    uint64_t v, factor = 0;
-    if (!parse_digits(&p, &v))
-        return false;
-    while (*p == ' ')
-        p++;
-    if (!*p)
-        factor = unit ? unit : 1;
-    for (size_t i = 0; i < COUNT_OF(size_units); i++)
-        if (strcasecmp(p, size_units[i].suffix) == 0)
-            factor = size_units[i].bytes;
-    if (!factor || !mul_u64(v, factor, &v) || v > (uint64_t)INT64_MAX)
-        return false;
-    *out = (int64_t)v;
-    return true;
-}
-
-bool amount_parse(const char *text, int64_t *satoshis)
-{
-    bool negative = *text == '-';
-    const char *p = text + negative;
-    uint64_t whole, fraction = 0;
-    if (!parse_digits(&p, &whole))
-        return false;
-    if (*p == '.') {
-        uint64_t scale = SATOSHIS_PER_COIN;
-        for (p++; isdigit((unsigned char)*p); p++) {
-            scale /= 10;
-            if (!scale)
-                return false;
-            fraction += scale * (uint64_t)(*p - '0');
-        }
-        if (scale == SATOSHIS_PER_COIN)
-            return false;
-    }
-    uint64_t v;
-    if (*p || !mul_u64(whole, SATOSHIS_PER_COIN, &v) || !add_u64(v, fraction, &v) ||
-        v > (uint64_t)INT64_MAX)
-        return false;
-    *satoshis = negative ? -(int64_t)v : (int64_t)v;
-    return true;
-}
-
-/* The number behind the text of a bool, int, size or amount. */
-static bool parse_number(const struct option_row *row, const char *text, int64_t *out)
-{
-    bool b = false;
-    switch (row->type) {
-    case OPTION_BOOL:
-        if (!parse_bool(text, &b))
-            return false;
-        *out = b;
-        return true;
-    case OPTION_INT:
-        return parse_int(text, out);
-    case OPTION_SIZE:
-        return parse_size(text, row->unit, out);
-    case OPTION_AMOUNT:
-        return amount_parse(text, out);
-    case OPTION_STRING:
-    case OPTION_CHOICE:
-        break;
-    }
-    return false;
-}
-
-static void describe_number(const struct option_row *row, int64_t v, char out[32])
-{
-    struct buf b;
-    buf_init(&b);
-    if (row->type == OPTION_AMOUNT) {
-        buf_printf(&b, "%lld.%08lld", (long long)(v / SATOSHIS_PER_COIN),
-                   (long long)(v % SATOSHIS_PER_COIN));
-    } else if (row->type == OPTION_SIZE) {
-        size_t i = 0;
-        while (i + 1 < COUNT_OF(size_units) && (v == 0 || v % (int64_t)size_units[i].bytes))
-            i++;
-        buf_printf(&b, "%lld%s", (long long)(v / (int64_t)size_units[i].bytes),
-                   size_units[i].suffix);
-    } else {
-        buf_printf(&b, "%lld", (long long)v);
-    }
-    size_t n = MIN_OF(b.len, (size_t)31);
-    memcpy(out, b.data, n);
-    out[n] = 0;
-    buf_clear(&b);
-}
-
-static int64_t upper_limit(const struct option_row *row)
-{
-    return row->max ? row->max : INT64_MAX;
-}
-
-static void describe_allowed(const struct option_row *row, struct buf *out)
-{
-    static const char *const what[] = {
-        [OPTION_BOOL] = "0 or 1", [OPTION_INT] = "a whole number",
-        [OPTION_SIZE] = "a size such as 100, 64MB or 2GiB",
-        [OPTION_AMOUNT] = "an amount such as 0.00000100",
-        [OPTION_STRING] = "a text", [OPTION_CHOICE] = "one of ",
-    };
-    buf_put_str(out, what[row->type]);
-    if (row->type == OPTION_CHOICE)
-        buf_put_str(out, row->arg);
-    else if ((row->min || row->max) && row->type != OPTION_BOOL && row->type != OPTION_STRING) {
-        char low[32], high[32];
-        describe_number(row, row->min, low);
-        describe_number(row, upper_limit(row), high);
-        if (upper_limit(row) == INT64_MAX)
-            buf_printf(out, ", at least %s", low);
-        else
-            buf_printf(out, " from %s to %s", low, high);
-    }
-    buf_put_u8(out, 0);
-}
-
-static enum err bad_value(const struct option_row *row, const char *text, enum err code,
-                          struct error *e)
-{
-    struct buf allowed;
-    buf_init(&allowed);
-    describe_allowed(row, &allowed);
-    if (row->flags & OPTION_SECRET)
-        error_set(e, code, "option %s: allowed is %s", row->name, (const char *)allowed.data);
-    else
-        error_set(e, code, "option %s=%.80s: allowed is %s", row->name, text,
-                  (const char *)allowed.data);
-    buf_clear(&allowed);
-    return code;
-}
-
-static enum err value_check(const struct option_row *row, const char *text, struct error *e)
-{
-    int64_t v;
-    if (row->type == OPTION_STRING) {
-        if (!*text && !(row->flags & OPTION_TEXT_SWITCH))
-            return bad_value(row, text, ERR_PARSE, e);
-        return OK;
-    }
-    if (row->type == OPTION_CHOICE)
-        return word_in_list(row->arg, text) ? OK : bad_value(row, text, ERR_RANGE, e);
-    if (!parse_number(row, text, &v))
-        return bad_value(row, text, ERR_PARSE, e);
-    if ((row->min || row->max) && row->type != OPTION_BOOL &&
-        (v < row->min || v > upper_limit(row)))
-        return bad_value(row, text, ERR_RANGE, e);
-    return OK;
-}
-
 /* --- reading -------------------------------------------------------------------------------- */
 
 static void warn(const struct config *c, const char *where, const char *fmt, const char *name)
@@ -369,7 +154,7 @@ static enum err value_store(struct config *c, const struct option_row *row, cons
         warn(c, where, "option without a value, ignored: ", row->name);
         return OK;
     }
-    enum err rc = value_check(row, text, e);
+    enum err rc = option_check(row, text, e);
     if (rc)
         return rc;
     if (!(row->flags & OPTION_MULTI) && v->n) {
@@ -395,7 +180,7 @@ static enum err option_set(struct config *c, const char *name, const char *value
     row = strncmp(name, "no", 2) == 0 ? row_find(c, name + 2) : NULL;
     if (row) {
         bool on;
-        if (!parse_bool(value, &on))
+        if (!option_bool(value, &on))
             return error_set(e, ERR_PARSE, "option %s: allowed is 0 or 1", name);
         return value_store(c, row, on ? "0" : "1", source, where, e);
     }
@@ -526,7 +311,7 @@ enum err config_parse_file(struct config *c, const char *path, struct error *e)
 bool config_set_rule(struct config *c, const char *name, const char *value)
 {
     const struct option_row *row = row_find(c, name);
-    BUG_ON(!row || value_check(row, value, NULL));
+    BUG_ON(!row || option_check(row, value, NULL));
     struct option_value *v = &c->values[row - c->rows];
     if (v->source > OPTION_FROM_RULE)
         return false;
@@ -558,7 +343,7 @@ static int64_t number_of(const struct config *c, const char *name, enum option_t
     BUG_ON(row->type != type);
     const char *text = text_of(c, row);
     int64_t v = 0;
-    BUG_ON(text && !parse_number(row, text, &v));
+    BUG_ON(text && !option_number(row, text, &v));
     return v;
 }
 
@@ -613,117 +398,4 @@ void config_each(const struct config *c,
         for (size_t j = 0; j < c->values[i].n; j++)
             fn(ctx, c->rows[i].name, c->values[i].list[j]);
     }
-}
-
-/* --- help ----------------------------------------------------------------------------------- */
-
-#define HELP_INDENT 7
-#define HELP_COLUMNS 79
-
-static void put_folded(struct buf *out, const char *text)
-{
-    size_t column = 0;
-    while (*text) {
-        size_t word = strcspn(text, " ");
-        if (column && column + 1 + word > HELP_COLUMNS - HELP_INDENT) {
-            buf_put_u8(out, '\n');
-            column = 0;
-        }
-        if (column)
-            buf_put_u8(out, ' ');
-        else
-            buf_printf(out, "%*s", HELP_INDENT, "");
-        column += word + (column ? 1 : 0);
-        buf_put(out, text, word);
-        text += word + (text[word] == ' ');
-    }
-    buf_put_u8(out, '\n');
-}
-
-/* The help of a row with its default and whether it may come again; NUL-terminated. */
-static void row_text(struct buf *text, const struct option_row *row)
-{
-    buf_put_str(text, row->help);
-    if (row->def && *row->def)
-        buf_printf(text, " (default: %s)", row->def);
-    if (row->flags & OPTION_MULTI)
-        buf_put_str(text, " (may be given several times)");
-    buf_put_u8(text, 0);
-}
-
-static void put_row(struct buf *out, const struct option_row *row)
-{
-    buf_printf(out, "  -%s", row->name);
-    if (row->arg)
-        buf_printf(out, "=%s", row->arg);
-    buf_put_u8(out, '\n');
-    struct buf text;
-    buf_init(&text);
-    row_text(&text, row);
-    put_folded(out, (const char *)text.data);
-    buf_clear(&text);
-}
-
-static void put_row_man(struct buf *out, const struct option_row *row)
-{
-    struct buf text;
-    char *tag = xasprintf("-%s", row->name);
-    char *argument = row->arg ? xasprintf("=%s", row->arg) : NULL;
-    buf_init(&text);
-    row_text(&text, row);
-    roff_tag(out, tag, argument);
-    roff_text(out, (const char *)text.data);
-    buf_put_u8(out, '\n');
-    buf_clear(&text);
-    free(argument);
-    free(tag);
-}
-
-static bool row_shown(const struct option_row *row, enum config_help what)
-{
-    return !(row->flags & OPTION_IGNORED) &&
-           (what == CONFIG_HELP_ALL || !(row->flags & OPTION_HIDDEN));
-}
-
-static bool category_seen(const struct option_row *rows, size_t i, enum config_help what)
-{
-    for (size_t j = 0; j < i; j++)
-        if (row_shown(&rows[j], what) && strcmp(rows[j].category, rows[i].category) == 0)
-            return true;
-    return false;
-}
-
-/* Calls fn for the rows of each category, after heading for the category. */
-static void each_category(const struct option_row *rows, size_t n, enum config_help what,
-                          struct buf *out, void (*heading)(struct buf *out, const char *category),
-                          void (*fn)(struct buf *out, const struct option_row *row))
-{
-    for (size_t i = 0; i < n; i++) {
-        if (!row_shown(&rows[i], what) || category_seen(rows, i, what))
-            continue;
-        heading(out, rows[i].category);
-        for (size_t j = i; j < n; j++)
-            if (row_shown(&rows[j], what) && strcmp(rows[j].category, rows[i].category) == 0)
-                fn(out, &rows[j]);
-    }
-}
-
-static void help_heading(struct buf *out, const char *category)
-{
-    buf_printf(out, "%s%s:\n", out->len ? "\n" : "", category);
-}
-
-static void man_heading(struct buf *out, const char *category)
-{
-    roff_section(out, "SS", category);
-}
-
-void config_help(const struct option_row *rows, size_t n, enum config_help what, struct buf *out)
-{
-    each_category(rows, n, what, out, help_heading, put_row);
-}
-
-void config_man(const struct option_row *rows, size_t n, enum config_help what, struct buf *out)
-{
-    each_category(rows, n, what, out, man_heading, put_row_man);
 }
