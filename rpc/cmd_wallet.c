@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <json-c/json.h>
 
@@ -12,6 +13,8 @@
 
 #define WALLET_VERSION 1
 #define WHY_MAX 256
+#define UNLOAD_LOOK_NS 5000000
+#define UNLOAD_LOOKS 600 /* three seconds */
 
 /* --- createwallet, loadwallet, unloadwallet, listwallets ------------------------------------- */
 
@@ -99,6 +102,14 @@ static const char *name_to_unload(struct rpc_call *call)
     return NULL;
 }
 
+/* Calls that began before have references too, and as long as one is left nobody can load it. */
+static bool is_let_go(const struct wallet *w)
+{
+    for (int i = 0; wallet_is_held(w) && i < UNLOAD_LOOKS; i++)
+        nanosleep(&(struct timespec){ .tv_nsec = UNLOAD_LOOK_NS }, NULL);
+    return !wallet_is_held(w);
+}
+
 static struct rpc_result cmd_unloadwallet(struct rpc_call *call)
 {
     const struct rpc_wallet_service *s = rpc_wallet_service(call);
@@ -106,13 +117,18 @@ static struct rpc_result cmd_unloadwallet(struct rpc_call *call)
     struct error e = { .code = OK };
     if (!name)
         return rpc_failed(call);
-    if (wallets_unload(s->wallets, name, &e))
+    struct wallet *w = wallets_get(s->wallets, name);
+    if (!w || wallets_unload(s->wallets, name, &e)) {
+        wallet_unref(w);
         return rpc_fail(call, RPC_WALLET_NOT_FOUND,
                         "Requested wallet does not exist or is not loaded");
-    s->let_go(s->ctx); /* it can be loaded again now */
+    }
+    s->let_go(s->ctx);
     jw_object_open(call->out);
-    jw_put_text(call->out, "warning", "");
+    jw_put_text(call->out, "warning",
+                is_let_go(w) ? "" : "It can be loaded again when the calls that use it have ended");
     jw_object_close(call->out);
+    wallet_unref(w);
     return rpc_done();
 }
 
@@ -299,7 +315,7 @@ static const struct rpc_command rows[] = {
       .category = "wallet",
       .where = RPC_ON_WORKER,
       .fn = cmd_unloadwallet,
-      .help = "Closes a wallet.",
+      .help = "Closes a wallet, and waits for a while for the calls that use it.",
       .result = "{warning}",
       .example = "savings",
       .params = { { "wallet_name", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT,

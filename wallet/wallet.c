@@ -321,6 +321,11 @@ void wallet_unref(struct wallet *w)
     free(w);
 }
 
+bool wallet_is_held(const struct wallet *w)
+{
+    return atomic_load(&w->refs) > 1;
+}
+
 const char *wallet_name(const struct wallet *w)
 {
     return w->name;

@@ -64,6 +64,7 @@ enum err wallet_open(struct wallet **out, const char *dir, const char *name,
 bool wallet_exists(const char *dir); /* a whole one: what a crash left of creating one is none */
 struct wallet *wallet_ref(struct wallet *w);
 void wallet_unref(struct wallet *w); /* the last one closes and wipes; NULL is fine */
+bool wallet_is_held(const struct wallet *w); /* by others than the caller */
 const char *wallet_name(const struct wallet *w);
 const struct wallet_params *wallet_params(const struct wallet *w); /* gap_limit: under the lock */
 

@@ -4,11 +4,13 @@ import http.client
 import os
 import random
 import shutil
+import threading
 import time
 from decimal import Decimal
 
 from blocks import Block, TxOut, coinbase, from_display, push
-from framework import ADDRESS, BUILD, LONG, Rpc, Skip, case, check, equal, is_in, main, raises_rpc
+from framework import (ADDRESS, BUILD, LONG, Rpc, RpcError, Skip, case, check, equal, is_in, main,
+                       raises_rpc)
 from wallet_rpc import WalletRpc, balances
 from wallets import COIN, MATURITY, REWARD, in_both_pools, mine, rich_node, two_nodes
 
@@ -227,6 +229,32 @@ def the_first_call_makes_a_wallet_and_others_are_made_on_request(t):
     rpc.unloadwallet("savings")
     rpc.unloadwallet("default")
     raises_rpc(-18, rpc.getbalance, "No wallet is loaded")
+
+
+@case(timeout=60)
+def a_wallet_that_was_unloaded_can_be_loaded_at_once(t):
+    node = rich_node(t)
+    ended = threading.Event()
+
+    def rescan():
+        wallet = WalletRpc(node, "default")
+        while not ended.is_set():
+            try:
+                wallet.rescanblockchain(0)
+            except RpcError as error:
+                is_in(error.code, (-4, -18), str(error))
+
+    waiting = [threading.Thread(target=rescan) for _ in range(3)]
+    for thread in waiting:
+        thread.start()
+    try:
+        for _ in range(20):
+            equal(node.rpc.unloadwallet("default"), {"warning": ""})
+            equal(node.rpc.loadwallet("default")["name"], "default")
+    finally:
+        ended.set()
+        for thread in waiting:
+            thread.join()
 
 
 @case(timeout=90)
