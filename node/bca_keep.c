@@ -41,12 +41,14 @@
 #define PREFIX_PAUSE_S 600 /* whoever sends one prefix after another must not use up modifiers */
 #define PREFIX_SETTLE_S 60 /* prefixes come one after another when an interface comes up */
 
-enum need { NEED_NOTHING, NEED_ASSIGNING, NEED_ROTATION };
+enum need { NEED_NOTHING, NEED_ASSIGNING, NEED_ROTATION, N_NEEDS };
 
 /* What is known of an address of the list, while the node runs. */
 struct note {
     uint8_t address[BCA_ADDRESS_SIZE];
-    int64_t retry_at, wait_ms;  /* clock_mono_ms; how long it waits. 0: nothing has failed */
+    struct {
+        int64_t retry_at, wait_ms; /* clock_mono_ms; how long it waits. 0: it has not failed */
+    } needs[N_NEEDS];
     int64_t moved_at;           /* clock_now: the interface has another prefix since; 0: not so */
     char said[ERROR_TEXT_MAX];  /* the last failure that was logged */
 };
@@ -127,13 +129,16 @@ static void clean_notes(struct bca_keep *k)
 
 static void set_retry(struct note *n, enum need need)
 {
-    n->wait_ms = n->wait_ms ? MIN_OF(n->wait_ms * 2, (int64_t)RETRY_MAX_MS) : RETRY_MS;
-    n->retry_at = clock_mono_ms() + n->wait_ms * (need == NEED_ROTATION ? ROTATION_PATIENCE : 1);
+    const int64_t before = n->needs[need].wait_ms;
+    const int64_t wait_ms = before ? MIN_OF(before * 2, (int64_t)RETRY_MAX_MS) : RETRY_MS;
+    n->needs[need].wait_ms = wait_ms;
+    n->needs[need].retry_at =
+        clock_mono_ms() + wait_ms * (need == NEED_ROTATION ? ROTATION_PATIENCE : 1);
 }
 
-static void clear_failure(struct note *n)
+static void clear_failure(struct note *n, enum need need)
 {
-    n->retry_at = n->wait_ms = 0;
+    n->needs[need].retry_at = n->needs[need].wait_ms = 0;
     n->said[0] = 0;
 }
 
@@ -173,7 +178,7 @@ static void ask(struct bca_keep *k, const struct assigned_address *at, enum need
         say(n, why);
     } else {
         log_info("identities: %s", why);
-        clear_failure(n);
+        clear_failure(n, need);
     }
     if (code && !is_free(code))
         set_retry(n, need);
@@ -253,9 +258,11 @@ static enum err look_at_used(struct bca_keep *k, const struct assigned_address *
 {
     char text[INET6_ADDRSTRLEN];
     const enum err rc = s->there ? link_finish(k->assigned, at, e) : OK;
-    if (rc || clock_mono_ms() < note_of(k, at->address)->retry_at)
+    if (rc)
         return rc;
     const enum need need = need_of(k, at, s);
+    if (clock_mono_ms() < note_of(k, at->address)->needs[need].retry_at)
+        return OK;
     if (need == NEED_ASSIGNING)
         ask(k, at, need, "bcaassign", print(at->address, text), at->interface);
     else if (need == NEED_ROTATION)

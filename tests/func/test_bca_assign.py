@@ -277,6 +277,17 @@ def addresses_are_rotated_by_the_clock(t):
 
 
 @case()
+def an_address_that_cannot_be_rotated_is_kept(t):
+    a, _, node = registered(t, 1, ["-bcarotate=2"])
+    address = assigned(node)
+    node.rpc.setmocktime(int(time.time()) + 7300)
+    t.wait(lambda: "all 1 modifiers of alice are used" in node.log(), what="a try")
+    a.ip("addr", "del", address + "/64", "dev", "eth0")
+    t.wait(lambda: address in a.addresses("eth0"), what="it")
+    equal(node.log().count("all 1 modifiers of alice are used"), 1)
+
+
+@case()
 def a_change_of_the_prefix_brings_another_address(t):
     a, _, node = registered(t)
     clock = int(time.time()) + 700
