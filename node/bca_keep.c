@@ -291,25 +291,28 @@ static bool clock_is_behind(const struct bca_keep *k)
 
 /* Moments to come are of a clock that was wrong, and nothing would be due before them: ages count
  * from now. */
-static enum err correct_moments(struct bca_keep *k, struct assigned_address *at, struct error *e)
+static void correct_moments(struct bca_keep *k, struct assigned_address *at)
 {
+    struct error e = { .code = OK };
     const int64_t now = clock_now();
     if ((at->since <= now && at->retired <= now) || clock_is_behind(k))
-        return OK;
-    log_info("identities: the clock was set back, addresses on %s count as new", at->interface);
+        return;
     at->since = MIN_OF(at->since, now);
     at->retired = MIN_OF(at->retired, now);
-    return assigned_put(k->assigned, NULL, at, e);
+    if (assigned_put(k->assigned, NULL, at, &e))
+        say(note_of(k, at->address), e.text); /* what else there is to do does not wait for it */
+    else
+        log_info("identities: the clock was set back, addresses on %s count as new",
+                 at->interface);
 }
 
 static void look_at(struct bca_keep *k, struct assigned_address *at)
 {
     struct error e = { .code = OK };
     struct sight s = { .fate = k->thorough ? link_fate(&k->env, at) : LINK_STAYS };
-    enum err rc = correct_moments(k, at, &e);
+    correct_moments(k, at);
     s.gone = netif_index(at->interface, &s.index, NULL) != OK;
-    if (!rc && !s.gone)
-        rc = netif_has(s.index, at->address, &s.there, &s.deprecated, &e);
+    enum err rc = s.gone ? OK : netif_has(s.index, at->address, &s.there, &s.deprecated, &e);
     if (!rc && s.fate == LINK_REVOKED)
         rc = look_at_revoked(k, at, &e);
     else if (!rc && at->retired)
