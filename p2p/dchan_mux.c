@@ -343,8 +343,7 @@ static uint32_t growth(const struct dchan_mux *mux, const struct mux_stream *s, 
                        uint64_t now_ms)
 {
     const uint64_t elapsed_ms = now_ms - s->credited_ms;
-    if (mux->rtt_ms == 0 || elapsed_ms > 2 * mux->rtt_ms ||
-        elapsed_ms * s->window > 2 * mux->rtt_ms * drained)
+    if (mux->rtt_ms == 0 || elapsed_ms * s->window > 2 * mux->rtt_ms * drained)
         return 0;
     const uint64_t wanted = MIN_OF(s->window, DCHAN_WINDOW_MAX - s->window);
     return (uint32_t)MIN_OF(wanted, windows_left(mux));
@@ -408,8 +407,7 @@ static enum dchan_error take_open(struct dchan_mux *mux, const struct dchan_s_op
         return DCHAN_ERROR_LIMIT;
     const unsigned refused = judge_open(mux, m, now_ms);
     if (refused) {
-        if (!mux->going) /* what goaway said is the last one stays so */
-            mux->theirs.highest = m->sid;
+        mux->theirs.highest = m->sid;
         return refuse(mux, m->sid, (enum dchan_reset)refused);
     }
     add(mux, m->sid, m->priority, now_ms)->send_window = m->window;
@@ -435,7 +433,7 @@ static enum dchan_error take_accept(struct dchan_mux *mux, struct mux_stream *s,
 
 static void take_data(struct dchan_mux *mux, struct mux_stream *s, struct span data)
 {
-    if (!s->open || s->fin_received || data.len > s->left) {
+    if (!s->open || data.len > s->left) { /* nothing is left after their fin */
         dchan_mux_reset(mux, s->sid, DCHAN_RESET_FLOW);
         return;
     }
@@ -501,10 +499,8 @@ static bool was_open(const struct dchan_mux *mux, uint32_t sid)
 /* Crossing a reset of ours, or after our refusal; else made up. */
 static enum dchan_error unknown_sid(const struct dchan_mux *mux, const struct dchan_msg *m)
 {
-    const uint32_t sid = sid_of(m);
-    const bool refused = mux->going && !is_ours(mux, sid) && sid != 0;
-    return m->type == DCHAN_S_RESET || refused || was_open(mux, sid) ? DCHAN_NO_ERROR
-                                                                     : DCHAN_ERROR_MALFORMED;
+    return m->type == DCHAN_S_RESET || was_open(mux, sid_of(m)) ? DCHAN_NO_ERROR
+                                                                : DCHAN_ERROR_MALFORMED;
 }
 
 enum dchan_error dchan_mux_take(struct dchan_mux *mux, const struct dchan_msg *m, uint64_t now_ms)

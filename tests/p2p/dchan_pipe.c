@@ -105,7 +105,7 @@ static size_t on_backlog(void *ctx, uint64_t *age_ms)
     return side->backlog;
 }
 
-static enum err take_in(struct side *side, uint32_t sid)
+enum err side_accept(struct side *side, uint32_t sid)
 {
     assert_true(side->n_theirs < STREAMS);
     struct owner *o = &side->theirs[side->n_theirs++];
@@ -124,7 +124,7 @@ static void on_open(void *ctx, const struct dchan_s_open *m)
     struct side *side = ctx;
     side->last_open = m->sid;
     if (side->accepts)
-        assert_int_equal(take_in(side, m->sid), OK);
+        assert_int_equal(side_accept(side, m->sid), OK);
 }
 
 static void on_withdrawn(void *ctx, uint32_t sid)

@@ -51,6 +51,8 @@ void pair_settle(struct pair *p);
 
 /* A stream that is to carry that many bytes; NULL: refused. */
 struct owner *side_open(struct side *side, uint8_t priority, size_t to_send);
+/* What the other side opened, when it does not do so by itself. */
+enum err side_accept(struct side *side, uint32_t sid);
 /* The message that is next on its way from a side; false: none. */
 bool side_next(struct side *from, struct dchan_msg *m);
 enum dchan_error side_take(struct side *side, const struct dchan_msg *m);

@@ -264,15 +264,37 @@ static void an_end_needs_no_window(void **state)
     pair_settle(p);
     assert_int_equal(o->sent, DCHAN_WINDOW_START);
     assert_false(p->sides[1].theirs[0].fin);
+    owner_consume(&p->sides[1].theirs[0], 1000);
     o->holds_end = false;
     dchan_mux_wake(p->sides[0].mux, o->sid);
     pair_settle(p);
     assert_true(p->sides[1].theirs[0].fin);
-    assert_int_equal(p->sides[1].shares.granted, DCHAN_WINDOW_START);
-    owner_consume(&p->sides[1].theirs[0], DCHAN_WINDOW_START);
+    assert_int_equal(p->sides[1].shares.granted, DCHAN_WINDOW_START - 1000); /* what is unread */
+    owner_consume(&p->sides[1].theirs[0], SIZE_MAX);
     assert_int_equal(p->sides[1].shares.granted, 0);
     pair_settle(p);
     assert_true(o->closed && o->code == 0);
+    pair_free(p);
+}
+
+static void windows_of_strangers_grow_within_their_share(void **state)
+{
+    struct pair *p = pair_new(true);
+    (void)state;
+    dchan_mux_set_rtt(p->sides[1].mux, 50);
+    for (int i = 0; i < 2; i++)
+        side_open(&p->sides[0], 3, 20 << 20);
+    pair_settle(p);
+    for (int i = 0; i < 2; i++)
+        assert_true(p->sides[0].mine[i].closed && p->sides[0].mine[i].code == 0);
+    p->sides[1].eager = false;
+    side_open(&p->sides[0], 3, 20 << 20);
+    pair_settle(p);
+    for (int i = 0; i < 8; i++) {
+        owner_consume(&p->sides[1].theirs[2], SIZE_MAX);
+        pair_settle(p);
+    }
+    assert_int_equal(p->sides[1].shares.to_strangers, DCHAN_WINDOWS_STRANGER);
     pair_free(p);
 }
 
@@ -316,6 +338,7 @@ int main(void)
         cmocka_unit_test(streams_of_one_priority_share_by_bytes),
         cmocka_unit_test(producers_are_asked_only_when_there_is_room),
         cmocka_unit_test(an_end_needs_no_window),
+        cmocka_unit_test(windows_of_strangers_grow_within_their_share),
         cmocka_unit_test(windows_grow_when_they_are_drained_fast),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -111,6 +111,22 @@ static void we_keep_to_the_limits_ourselves(void **state)
     pair_free(p);
 }
 
+static void we_open_fewer_a_second_than_they_take(void **state)
+{
+    struct pair *p = pair_new(false);
+    size_t opened = 0;
+    (void)state;
+    while (side_open(&p->sides[0], 3, 1)) {
+        opened++;
+        pair_settle(p);
+        assert_true(p->sides[0].mine[opened - 1].closed);
+    }
+    assert_int_equal(opened, DCHAN_OPENS_PER_S / 2);
+    p->now_ms += 100;
+    assert_non_null(side_open(&p->sides[0], 3, 1));
+    pair_free(p);
+}
+
 /* --- what is wrong in one stream --- */
 
 static struct dchan_msg number_msg(enum dchan_type type, uint32_t sid, uint32_t value)
@@ -221,6 +237,41 @@ static void assert_ends(struct pair *p, int i, struct dchan_msg m)
     pair_free(p);
 }
 
+static void accepts_with_windows_that_cannot_be(void **state)
+{
+    static const uint32_t windows[] = { DCHAN_WINDOW_MIN - 1, DCHAN_WINDOW_MIN, INT32_MAX,
+                                        UINT32_C(1) << 31 };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(windows); i++) {
+        struct pair *p = pair_new(false);
+        struct owner *o = side_open(&p->sides[0], 3, 0);
+        const struct dchan_msg m = number_msg(DCHAN_S_ACCEPT, o->sid, windows[i]);
+        assert_int_equal(side_take(&p->sides[0], &m),
+                         i == 0 ? DCHAN_ERROR_MALFORMED : DCHAN_NO_ERROR);
+        assert_int_equal(o->accepted, i == 1 || i == 2);
+        assert_int_equal(o->code, i == 3 ? DCHAN_RESET_FLOW : 0);
+        pair_free(p);
+    }
+}
+
+static void an_end_may_come_before_the_answer(void **state)
+{
+    struct pair *p = pair_new(false);
+    struct side *side = &p->sides[1];
+    (void)state;
+    side->accepts = false;
+    const struct dchan_msg opens = open_msg(1), fin = number_msg(DCHAN_S_FIN, 1, 0);
+    assert_int_equal(side_take(side, &opens), DCHAN_NO_ERROR);
+    assert_int_equal(side_take(side, &fin), DCHAN_NO_ERROR);
+    assert_int_equal(side_accept(side, 1), OK);
+    assert_true(side->theirs[0].fin);
+    assert_int_equal(side->shares.granted, 0);
+    dchan_mux_pump(side->mux, 1);
+    assert_true(side->theirs[0].closed && side->theirs[0].code == 0);
+    assert_int_equal(side_accept(side, 1), ERR_NOTFOUND);
+    pair_free(p);
+}
+
 static void sids_that_never_were_end_the_channel(void **state)
 {
     (void)state;
@@ -325,6 +376,11 @@ static void datagrams_are_dropped_rather_than_late(void **state)
     assert_int_equal(dchan_mux_stats(side->mux)->dgrams_dropped, 2);
     pair_settle(p);
     assert_int_equal(p->sides[1].theirs[0].dgrams, 3);
+    const struct dchan_msg fin = number_msg(DCHAN_S_FIN, 1, 0);
+    assert_int_equal(side_take(&p->sides[1], &fin), DCHAN_NO_ERROR);
+    assert_true(send_dgram(side, 1, 5)); /* behind the end: not delivered */
+    pair_settle(p);
+    assert_int_equal(p->sides[1].theirs[0].dgrams, 3);
     assert_false(send_dgram(side, 3, 0));
     struct owner *waiting = side_open(side, 0, 0);
     assert_false(send_dgram(side, waiting->sid, 0));
@@ -338,8 +394,11 @@ int main(void)
         cmocka_unit_test(floods_of_opens_are_reset_and_then_end_the_channel),
         cmocka_unit_test(a_stranger_has_fewer_streams),
         cmocka_unit_test(we_keep_to_the_limits_ourselves),
+        cmocka_unit_test(we_open_fewer_a_second_than_they_take),
         cmocka_unit_test(data_over_the_window_is_reset),
         cmocka_unit_test(what_a_stream_forbids_resets_it),
+        cmocka_unit_test(accepts_with_windows_that_cannot_be),
+        cmocka_unit_test(an_end_may_come_before_the_answer),
         cmocka_unit_test(sids_that_never_were_end_the_channel),
         cmocka_unit_test(sids_that_were_open_once_are_ignored),
         cmocka_unit_test(nobody_opens_when_one_goes),
