@@ -350,6 +350,7 @@ static const struct rpc_command rows[] = {
       .params = { { "start_height", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
                     "First block (default 0)" },
                   { "stop_height", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "Last block (default: the best one)" } } },
+                    "Last block (default: the best one). A coin that is found and that a later "
+                    "block spends counts as unspent until that block is gone through too" } } },
 };
 const struct rpc_group rpc_wallet_commands = { rows, COUNT_OF(rows) };
