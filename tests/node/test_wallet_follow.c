@@ -118,6 +118,7 @@ static void a_block_is_read_once_for_all_wallets(void **state)
     assert_int_equal(height_of(r), BLOCKS);
     const int64_t had = balance_of(r).watched.immature;
     for (int i = 1; i <= 2; i++) { /* whichever of them has its turn first */
+        wallet_follow_let_go(r->f); /* at rest: none is told blocks before both want them */
         assert_int_equal(wallet_rescan(r->w, i == 1 ? FIRST : SECOND, STOP, NULL), OK);
         assert_int_equal(wallet_rescan(other, i == 1 ? SECOND : FIRST, STOP, NULL), OK);
         wallet_follow_wake(r->f);
