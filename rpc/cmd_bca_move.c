@@ -40,12 +40,15 @@ static struct rpc_result export_to(struct identity_forming *g, const char *path)
 {
     struct error e = { .code = OK };
     struct json_writer *w = g->call->out;
-    if (identity_export(g->w, &g->id, g->view.network, path, take_passphrase(g->call), &e))
-        return rpc_wallet_fail(g->call, &e);
+    struct identity_export how = { .path = path, .passphrase = take_passphrase(g->call),
+                                   .network = g->view.network };
+    if (identity_export(g->w, &g->id, &how, &e))
+        return how.no_passphrase ? rpc_fail(g->call, RPC_INVALID_PARAMETER, "%s", e.text)
+                                 : rpc_wallet_fail(g->call, &e);
     jw_object_open(w);
     jw_put_text(w, "filename", path);
     jw_put_text(w, "state", rpc_identity_state_name(STANDS_MOVED));
-    jw_put_u64(w, "unused", (unsigned)(g->id.n_modifiers - g->id.n_used));
+    jw_put_u64(w, "unused", how.unused);
     jw_object_close(w);
     return rpc_done();
 }
@@ -120,8 +123,7 @@ static struct rpc_result cmd_bcaimport(struct rpc_call *call)
     return rpc_with_wallet(call, import);
 }
 
-#define PASSPHRASE { "passphrase", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT, \
-                     "Of the file (default: it is not sealed)" }
+#define PASSPHRASE(text) { "passphrase", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT, text }
 
 static const struct rpc_command rows[] = {
     { .name = "bcaexport",
@@ -137,7 +139,8 @@ static const struct rpc_command rows[] = {
       .params = { { "name", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "Of the identity" },
                   { "filename", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT,
                     "A new file; a relative path begins at the directory of the network" },
-                  PASSPHRASE } },
+                  PASSPHRASE("Of the file (default: it is not sealed). Required when the wallet is "
+                             "encrypted") } },
     { .name = "bcaimport",
       .category = "identity",
       .where = RPC_ON_WORKER,
@@ -150,6 +153,6 @@ static const struct rpc_command rows[] = {
       .params = { { "filename", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "The file" },
                   { "name", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT,
                     "In this wallet (default: the one it had)" },
-                  PASSPHRASE } },
+                  PASSPHRASE("Of the file (default: it is not sealed)") } },
 };
 const struct rpc_group rpc_bca_move_commands = { rows, COUNT_OF(rows) };

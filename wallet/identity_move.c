@@ -55,9 +55,7 @@ static enum err read_file(struct identity_file *f, const char *path, const struc
 struct exporting {
     struct wallet *w;
     const struct identity *ready;
-    enum bca_network network;
-    const char *path;
-    struct span passphrase;
+    struct identity_export *how;
     bool again; /* an earlier one did not come to its end */
     struct identity_file *file;
 };
@@ -117,6 +115,16 @@ static void take_proof(struct identity *id, const struct identity *ready)
     buf_put(&id->tx, ready->tx.data, ready->tx.len);
 }
 
+/* What the wallet keeps encrypted does not leave it in plain. */
+static enum err may_write(struct exporting *g, struct error *e)
+{
+    const bool encrypted = keystore_state(wallet_keystore(g->w), NULL) != KEYSTORE_PLAIN;
+    g->how->no_passphrase = encrypted && g->how->passphrase.len == 0;
+    if (g->how->no_passphrase)
+        return error_set(e, ERR_RANGE, "the wallet is encrypted: give a passphrase for the file");
+    return OK;
+}
+
 /* Step 1. */
 static enum err begin_locked(struct exporting *g, struct error *e)
 {
@@ -131,14 +139,17 @@ static enum err begin_locked(struct exporting *g, struct error *e)
     if (!rc)
         rc = identity_get_secrets(ks, &f->id, &f->secrets, e);
     if (!rc)
+        rc = may_write(g, e);
+    if (!rc)
         rc = identity_each_address(ks, collect, f, e);
     if (rc)
         return rc;
+    g->how->unused = (unsigned)(f->id.n_modifiers - f->id.n_used);
     g->again = f->id.use == IDENTITY_MOVING;
     if (g->again)
         return OK;
-    if (path_exists(g->path))
-        return error_set(e, ERR_EXISTS, "%s: file exists", g->path);
+    if (path_exists(g->how->path))
+        return error_set(e, ERR_EXISTS, "%s: file exists", g->how->path);
     take_proof(&f->id, g->ready);
     f->id.use = IDENTITY_MOVING;
     f->id.moves++;
@@ -149,9 +160,9 @@ static enum err begin_locked(struct exporting *g, struct error *e)
 static enum err accept_file(const struct exporting *g, struct error *e)
 {
     struct identity_file *there = new_file();
-    enum err rc = read_file(there, g->path, g->w, g->network, g->passphrase, e);
+    enum err rc = read_file(there, g->how->path, g->w, g->how->network, g->how->passphrase, e);
     if (!rc && (!same_key(&there->id, &g->file->id) || there->id.moves != g->file->id.moves))
-        rc = error_set(e, ERR_EXISTS, "%s: file exists", g->path);
+        rc = error_set(e, ERR_EXISTS, "%s: file exists", g->how->path);
     free_file(there);
     return rc;
 }
@@ -161,13 +172,13 @@ static enum err write_file(const struct exporting *g, struct error *e)
 {
     const struct scrypt_params scrypt = keystore_scrypt(wallet_keystore(g->w));
     struct buf content;
-    if (g->again && path_exists(g->path))
+    if (g->again && path_exists(g->how->path))
         return accept_file(g, e);
     buf_init(&content);
     enum err rc = identity_file_write(&content, g->file, wallet_params(g->w)->magic,
-                                      g->passphrase, &scrypt, e);
+                                      g->how->passphrase, &scrypt, e);
     if (!rc)
-        rc = file_create_checked(g->path, content.data, content.len, e);
+        rc = file_create_checked(g->how->path, content.data, content.len, e);
     buf_wipe(&content);
     return rc;
 }
@@ -203,16 +214,16 @@ static enum err run(struct exporting *g, struct error *e)
     const uint32_t moves = g->file->id.moves;
     if (!rc)
         return mark(g, IDENTITY_MOVED, moves, e);
-    if (!g->again && !path_exists(g->path) && mark(g, IDENTITY_OPEN, moves - 1, &why))
+    if (!g->again && !path_exists(g->how->path) && mark(g, IDENTITY_OPEN, moves - 1, &why))
         log_warn("wallet \"%s\": %s", wallet_name(g->w), why.text);
     return rc;
 }
 
-enum err identity_export(struct wallet *w, const struct identity *id, enum bca_network network,
-                         const char *path, struct span passphrase, struct error *e)
+enum err identity_export(struct wallet *w, const struct identity *id, struct identity_export *how,
+                         struct error *e)
 {
-    struct exporting g = { .w = w, .ready = id, .network = network, .path = path,
-                           .passphrase = passphrase, .file = new_file() };
+    struct exporting g = { .w = w, .ready = id, .how = how, .file = new_file() };
+    how->no_passphrase = false;
     pthread_mutex_lock(&moving);
     const enum err rc = run(&g, e);
     pthread_mutex_unlock(&moving);

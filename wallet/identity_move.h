@@ -17,12 +17,19 @@
 
 #include "wallet/identity.h"
 
+struct identity_export {
+    const char *path;
+    struct span passphrase; /* of the file; empty: it is plain, as the wallet is */
+    enum bca_network network;
+    unsigned unused;        /* what came of it: modifiers that went along */
+    bool no_passphrase;     /* an error is that one is missing: the wallet is encrypted */
+};
 /*
- * id has transaction and proof of its block. An empty passphrase: the file is plain. ERR_EXISTS:
- * there is a file already, which stays. ERR_RANGE: it was restored or has moved. ERR_AUTH: locked.
+ * id has transaction and proof of its block. ERR_EXISTS: there is a file already, which stays.
+ * ERR_RANGE: it was restored or has moved, or there is no passphrase. ERR_AUTH: locked.
  */
-enum err identity_export(struct wallet *w, const struct identity *id, enum bca_network network,
-                         const char *path, struct span passphrase, struct error *e) MUST_CHECK;
+enum err identity_export(struct wallet *w, const struct identity *id, struct identity_export *how,
+                         struct error *e) MUST_CHECK;
 
 enum identity_import_fault { IMPORT_FAULT_WALLET, IMPORT_FAULT_FILE };
 struct identity_import {

@@ -83,13 +83,18 @@ def a_file_is_sealed_when_a_passphrase_is_given(t):
 
 
 @case()
-def a_locked_wallet_moves_nothing(t):
+def an_encrypted_wallet_moves_nothing_in_plain(t):
     a, b, proof = confirmed_identity(t)
     a.rpc.encryptwallet("secret")
     raises_rpc(-13, lambda: a.rpc.bcaexport("alice", t.path("alice.bca")))
     equal(identity(a)["state"], "ready", "nothing has moved")
     a.rpc.walletpassphrase("secret", 60)
-    b.rpc.bcaimport(exported(t, a))
+    raises_rpc(-8, lambda: exported(t, a), "give a passphrase for the file")
+    check(not os.path.exists(t.path("alice.bca")), "no file of plain secrets")
+    equal(identity(a)["state"], "ready", "nothing has moved")
+    path = exported(t, a, "open sesame")
+    raises_rpc(-14, lambda: b.rpc.bcaimport(path), "give its passphrase")
+    b.rpc.bcaimport(path, "alice", "open sesame")
     equal(b.rpc.bcaparams(proof[0]), proof[1])
 
 

@@ -85,7 +85,8 @@ static int teardown(void **state)
 static enum err export_from(struct wallet *w, const struct identity *id, const char *path,
                             struct error *e)
 {
-    return identity_export(w, id, BCA_NET_REGTEST, path, no_passphrase, e);
+    struct identity_export how = { .path = path, .network = BCA_NET_REGTEST };
+    return identity_export(w, id, &how, e);
 }
 
 static enum err import_as(struct wallet *w, const char *path, const char *name, struct error *e)
@@ -285,6 +286,43 @@ static void imported_keys_are_sealed_by_a_later_passphrase(void **state)
     identity_clear(&there);
     identity_address_clear(&a);
     free(more);
+}
+
+static void an_encrypted_wallet_seals_what_it_exports(void **state)
+{
+    struct fixture *f = *state;
+    struct keystore *ks = wallet_keystore(f->from.w);
+    struct identity_export how = { .path = f->path, .network = BCA_NET_REGTEST };
+    struct buf content = { 0 };
+    unsigned unused;
+    assert_int_equal(keystore_encrypt(ks, text_span("secret"), NULL), OK);
+    assert_int_equal(identity_export(f->from.w, &f->id, &how, NULL), ERR_AUTH);
+    assert_false(how.no_passphrase);
+    assert_int_equal(keystore_unlock(ks, text_span("secret"), wallet_test_now() + 60, NULL), OK);
+    assert_int_equal(identity_export(f->from.w, &f->id, &how, NULL), ERR_RANGE);
+    assert_true(how.no_passphrase);
+    assert_false(path_exists(f->path));
+    assert_int_equal(use_in(f->from.w, &unused), IDENTITY_OPEN);
+    how.passphrase = text_span("of the file");
+    assert_int_equal(identity_export(f->from.w, &f->id, &how, NULL), OK);
+    assert_false(how.no_passphrase);
+    assert_int_equal(file_read_all(f->path, IDENTITY_FILE_MAX, &content, NULL), OK);
+    assert_null(memmem(content.data, content.len, f->id.public_key, sizeof f->id.public_key));
+    buf_clear(&content);
+}
+
+/* Others may use modifiers until the wallet is locked for the first step. */
+static void what_is_left_is_counted_when_no_more_can_be_used(void **state)
+{
+    struct fixture *f = *state;
+    struct identity_export how = { .path = f->path, .network = BCA_NET_REGTEST };
+    struct identity_address a;
+    identity_address_init(&a);
+    assert_int_equal(f->id.n_used, USED);
+    assert_int_equal(form_next(f->from.w, "alice", &a, NULL), OK);
+    assert_int_equal(identity_export(f->from.w, &f->id, &how, NULL), OK);
+    assert_int_equal(how.unused, MODIFIERS - USED - 1);
+    identity_address_clear(&a);
 }
 
 static void a_locked_wallet_imports_nothing(void **state)
@@ -637,6 +675,8 @@ int main(int argc, char **argv)
         T(of_exports_at_once_one_makes_a_file),
         T(what_was_restored_does_not_move),
         T(imported_keys_are_sealed_by_a_later_passphrase),
+        T(an_encrypted_wallet_seals_what_it_exports),
+        T(what_is_left_is_counted_when_no_more_can_be_used),
         T(a_locked_wallet_imports_nothing),
         T(a_file_is_sealed_with_its_passphrase),
         T(what_does_not_belong_together_is_refused),
