@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "node/block_walk.h"
 
@@ -70,6 +71,29 @@ static void finish(struct listener *l, const struct error *unread)
     }
 }
 
+/* A rescan came too late for the block. What comes after the tip must not wait for it for ever. */
+static bool is_pruned_scan(const struct telling *t, const struct listener *l)
+{
+    struct block_hash best;
+    int32_t height, next;
+    return l->unread && l->e.code == ERR_NOTFOUND &&
+           !(atomic_load(&t->node->status) & HS_HAVE_DATA) &&
+           wallet_best(l->d->w, &best, &height, &next) && next == t->node->height;
+}
+
+static void break_rescan(const struct telling *t, struct followed *d)
+{
+    char text[WALLET_GAP_TEXT_MAX];
+    struct error e = { .code = OK };
+    d->step = FOLLOW_ON;
+    if (wallet_break_rescan(d->w, t->node->height, &e)) {
+        d->step = FOLLOW_STUCK;
+        follow_wallet_failed(t->f, d, &e);
+    } else if (wallet_gap_text(d->w, text)) {
+        log_warn("wallet \"%s\": %s", wallet_name(d->w), text);
+    }
+}
+
 /* ERR_BUSY: it wants the block once more, or another. */
 static void judge(const struct telling *t, const struct listener *l)
 {
@@ -81,7 +105,9 @@ static void judge(const struct telling *t, const struct listener *l)
         follow_set_why(t->f, d, "%s", "");
     if (goes_on || l->e.code == ERR_CANCELLED)
         return;
-    if (!l->unread)
+    if (is_pruned_scan(t, l))
+        break_rescan(t, d);
+    else if (!l->unread)
         follow_wallet_failed(t->f, d, &l->e);
     else if (l->e.code == ERR_NOTFOUND)
         follow_set_why(t->f, d,

@@ -12,7 +12,6 @@
 #include "rpc/wallet_call.h"
 
 #define WALLET_VERSION 1
-#define WHY_MAX 256
 #define UNLOAD_LOOK_NS 5000000
 #define UNLOAD_LOOKS 600 /* three seconds */
 
@@ -164,8 +163,8 @@ struct info {
     int64_t until;
     enum keystore_state state;
     uint32_t gap_limit;
-    bool follows;
-    char why[WHY_MAX];
+    bool whole; /* else why not */
+    char why[WALLET_GAP_TEXT_MAX];
 };
 
 static enum err read_info(struct rpc_call *call, struct wallet *w, struct info *i, struct error *e)
@@ -173,7 +172,8 @@ static enum err read_info(struct rpc_call *call, struct wallet *w, struct info *
     const struct rpc_wallet_service *s = call->env->wallets;
     struct block_hash hash;
     *i = (struct info){ .best = HISTORY_NO_HEIGHT };
-    i->follows = !s->trouble(s->ctx, wallet_name(w), i->why, sizeof i->why);
+    i->whole = !s->trouble(s->ctx, wallet_name(w), i->why, sizeof i->why) &&
+               !wallet_gap_text(w, i->why);
     wallet_lock(w);
     struct history *h = wallet_history(w);
     enum err rc = history_balance(h, 0, &i->balance, e);
@@ -226,7 +226,7 @@ static void put_info(struct rpc_call *call, struct wallet *w, const struct info 
     jw_put_amount(out, "paytxfee", call->env->wallets->fee_per_kb);
     jw_put_i64(out, "height", i->best);
     put_scanning(call, w, i);
-    if (!i->follows)
+    if (!i->whole)
         jw_put_text(out, "error", i->why);
     jw_object_close(out);
 }
@@ -334,7 +334,8 @@ static const struct rpc_command rows[] = {
       .help = "State of a wallet. keypoolsize counts the unused keys that are looked for; height "
               "is the block up to which all is known; scanning tells of a rescan: seconds since it "
               "began and until it ends (eta), and which part of it is done, 0 to 1; error says why "
-              "the wallet stands still.",
+              "the wallet stands still, or of which blocks it may lack transactions because they "
+              "were pruned before a rescan came to them.",
       .result = "{walletname, walletversion, balance, unconfirmed_balance, immature_balance, "
                 "txcount, keypoolsize, unlocked_until?, paytxfee, height, scanning: false|"
                 "{duration, progress, height, stop_height, eta?}, error?}",
@@ -344,7 +345,7 @@ static const struct rpc_command rows[] = {
       .where = RPC_ON_WAITER,
       .fn = cmd_rescanblockchain,
       .help = "Goes through the blocks once more for transactions of the wallet. getwalletinfo "
-              "tells how far it is.",
+              "tells how far it is. A block that is pruned meanwhile ends it with an error.",
       .result = "{start_height, stop_height}",
       .example = "100",
       .params = { { "start_height", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,

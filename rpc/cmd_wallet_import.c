@@ -430,7 +430,7 @@ static struct rpc_result import_multi(struct rpc_call *call, struct wallet *w)
         put_outcome(call, import_request(call, w, json_object_array_get_idx(call->argv[0], i),
                                          from));
     jw_array_close(call->out);
-    const struct rpc_result r = rescan ? rpc_wallet_await_rescan(call, w) : rpc_done();
+    const struct rpc_result r = rescan ? rpc_wallet_await_rescan(call, w, from) : rpc_done();
     const bool done = r.end == RPC_DONE;
     const enum err rc = rpc_release(call, &held, done ? OK : ERR_CANCELLED, &e);
     return done && rc ? rpc_wallet_fail(call, &e) : r;

@@ -415,23 +415,7 @@ static bool is_loaded(struct wallets *all, const struct wallet *w)
     return now == w;
 }
 
-struct rpc_result rpc_wallet_rescan(struct rpc_call *call, struct wallet *w, int32_t height,
-                                    int32_t last)
-{
-    const struct rpc_wallet_service *s = call->env->wallets;
-    const struct header_node *gone =
-        s->pruned ? first_pruned(call->env->chain, height, last) : NULL;
-    struct error e = { .code = OK };
-    if (gone)
-        return rpc_fail(call, RPC_MISC_ERROR,
-                        "Can't rescan beyond pruned data: block %d is not stored any more",
-                        gone->height);
-    if (wallet_rescan(w, height, last, &e))
-        return rpc_wallet_fail(call, &e);
-    return rpc_wallet_await_rescan(call, w);
-}
-
-struct rpc_result rpc_wallet_await_rescan(struct rpc_call *call, struct wallet *w)
+static struct rpc_result wait_for_scan(struct rpc_call *call, struct wallet *w)
 {
     const struct rpc_wallet_service *s = call->env->wallets;
     char why[160];
@@ -450,6 +434,60 @@ struct rpc_result rpc_wallet_await_rescan(struct rpc_call *call, struct wallet *
     return rpc_done();
 }
 
+static struct rpc_result broken_off(struct rpc_call *call, struct wallet *w)
+{
+    char text[WALLET_GAP_TEXT_MAX] = "blocks that it needed were pruned";
+    wallet_gap_text(w, text);
+    return rpc_fail(call, RPC_WALLET_ERROR, "the rescan was broken off: %s", text);
+}
+
+/* How many were broken off before it began. */
+static enum err begin_rescan(struct wallet *w, int32_t height, int32_t last, uint64_t *broken,
+                             struct error *e)
+{
+    wallet_lock(w);
+    *broken = history_broken(wallet_history(w));
+    const enum err rc = wallet_rescan(w, height, last, e);
+    wallet_unlock(w);
+    return rc;
+}
+
+static bool was_broken_off(struct wallet *w, uint64_t before)
+{
+    wallet_lock(w);
+    const bool yes = history_broken(wallet_history(w)) != before;
+    wallet_unlock(w);
+    return yes;
+}
+
+struct rpc_result rpc_wallet_rescan(struct rpc_call *call, struct wallet *w, int32_t height,
+                                    int32_t last)
+{
+    const struct rpc_wallet_service *s = call->env->wallets;
+    const struct header_node *gone =
+        s->pruned ? first_pruned(call->env->chain, height, last) : NULL;
+    struct error e = { .code = OK };
+    uint64_t broken;
+    if (gone)
+        return rpc_fail(call, RPC_MISC_ERROR,
+                        "Can't rescan beyond pruned data: block %d is not stored any more",
+                        gone->height);
+    if (begin_rescan(w, height, last, &broken, &e))
+        return rpc_wallet_fail(call, &e);
+    const struct rpc_result r = wait_for_scan(call, w);
+    return r.end == RPC_DONE && was_broken_off(w, broken) ? broken_off(call, w) : r;
+}
+
+struct rpc_result rpc_wallet_await_rescan(struct rpc_call *call, struct wallet *w, int32_t from)
+{
+    int32_t gap, gap_last;
+    const struct rpc_result r = wait_for_scan(call, w);
+    wallet_lock(w);
+    const bool lacks = history_gap(wallet_history(w), &gap, &gap_last) && gap_last >= from;
+    wallet_unlock(w);
+    return r.end == RPC_DONE && lacks ? broken_off(call, w) : r;
+}
+
 bool rpc_wallet_may_rescan(struct rpc_call *call, bool wanted)
 {
     if (!wanted || !call->env->wallets->pruned)
@@ -461,7 +499,7 @@ bool rpc_wallet_may_rescan(struct rpc_call *call, bool wanted)
 struct rpc_result rpc_wallet_imported(struct rpc_call *call, struct wallet *w, bool rescan)
 {
     if (rescan) {
-        const struct rpc_result r = rpc_wallet_await_rescan(call, w);
+        const struct rpc_result r = rpc_wallet_await_rescan(call, w, 0);
         if (r.end != RPC_DONE)
             return r;
     }

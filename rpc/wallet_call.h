@@ -111,8 +111,8 @@ enum err rpc_wallet_import_tx(struct rpc_call *call, struct wallet *w, const str
  * unless the client leaves. */
 struct rpc_result rpc_wallet_rescan(struct rpc_call *call, struct wallet *w, int32_t height,
                                     int32_t last);
-/* Waits for a rescan that was asked for. */
-struct rpc_result rpc_wallet_await_rescan(struct rpc_call *call, struct wallet *w);
+/* Waits for a rescan of all blocks from a height on that was asked for. */
+struct rpc_result rpc_wallet_await_rescan(struct rpc_call *call, struct wallet *w, int32_t from);
 /* An import may ask for a rescan: not when blocks may be gone. False: call has failed. */
 bool rpc_wallet_may_rescan(struct rpc_call *call, bool wanted);
 /* null, after the rescan that an import asked for. */

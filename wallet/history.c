@@ -139,6 +139,16 @@ int32_t history_scan_last(const struct history *h)
     return MIN_OF(m->scan_last, m->best.height);
 }
 
+bool history_gap(const struct history *h, int32_t *from, int32_t *to)
+{
+    const struct marks *m = marks_of(h);
+    *from = m->gap_from;
+    *to = m->gap_to;
+    return m->gap_from != HISTORY_NO_HEIGHT;
+}
+
+uint64_t history_broken(const struct history *h) { return h->broken; }
+
 size_t history_bytes(const struct history *h)
 {
     const struct memory *m = &h->m;

@@ -53,6 +53,10 @@ bool history_best(const struct history *h, struct block_hash *hash, int32_t *hei
 /* The height that a rescan needs next, or HISTORY_NO_HEIGHT; and the last one that it needs. */
 int32_t history_scan_next(const struct history *h);
 int32_t history_scan_last(const struct history *h);
+/* The heights between which a rescan that was broken off left blocks out: transactions of them may
+ * be missing. A rescan over them that is begun later takes them out. False: there are none. */
+bool history_gap(const struct history *h, int32_t *from, int32_t *to);
+uint64_t history_broken(const struct history *h); /* counts rescans broken off since opening */
 
 struct history_block_tx {
     const struct tx *tx; /* with its id */
@@ -99,6 +103,10 @@ enum err history_undo_block(struct history *h, const struct block_hash *hash,
  */
 enum err history_begin_rescan(struct history *h, int32_t height, int32_t last,
                               struct error *e) MUST_CHECK;
+/* The block at this height, which the rescan needs next, is not to be had any more: the rescan ends
+ * there, and what it needed from there on becomes part of history_gap. Nothing happens when it needs
+ * another block. */
+enum err history_break_rescan(struct history *h, int32_t height, struct error *e) MUST_CHECK;
 /* After scripts were added or removed: whose the coins are is looked up again. */
 enum err history_owners_changed(struct history *h, struct error *e) MUST_CHECK;
 

@@ -165,12 +165,37 @@ static void move_scan(struct history *h, int32_t next)
              at->scan_last);
 }
 
+static void set_gap(struct history *h, int32_t from, int32_t to)
+{
+    const bool none = from == HISTORY_NO_HEIGHT || from > to;
+    h->m.at.gap_from = none ? HISTORY_NO_HEIGHT : from;
+    h->m.at.gap_to = none ? 0 : to;
+    row_put_gap(h);
+}
+
+/* A rescan of these blocks is certain to come, or to be broken off. One in the midst of the gap
+ * leaves it as it is: less would be said than is true. */
+static void cut_gap(struct history *h, int32_t from, int32_t last)
+{
+    const struct marks *at = &h->m.at;
+    if (at->gap_from == HISTORY_NO_HEIGHT || last < at->gap_from || from > at->gap_to)
+        return;
+    if (from <= at->gap_from && last >= at->gap_to)
+        set_gap(h, HISTORY_NO_HEIGHT, 0);
+    else if (from <= at->gap_from)
+        set_gap(h, last + 1, at->gap_to);
+    else if (last >= at->gap_to)
+        set_gap(h, at->gap_from, from - 1);
+}
+
 static void move_best(struct history *h, const struct block_hash *hash, int32_t height)
 {
     h->m.at.best = (struct mark){ true, *hash, height };
     row_put_best(h);
     if (h->m.at.scan_next > height)
         move_scan(h, h->m.at.scan_next);
+    if (h->m.at.gap_from != HISTORY_NO_HEIGHT && h->m.at.gap_to > height)
+        set_gap(h, h->m.at.gap_from, height); /* those above come anew */
 }
 
 bool history_wants(const struct history *h, const struct history_block *b)
@@ -351,5 +376,21 @@ enum err history_begin_rescan(struct history *h, int32_t height, int32_t last, s
     if (height == at->scan_next && last == at->scan_last)
         return OK;
     set_scan(h, height, last);
+    cut_gap(h, height, last);
     return history_finish(h, OK, e);
+}
+
+enum err history_break_rescan(struct history *h, int32_t height, struct error *e)
+{
+    enum err rc = history_refresh(h, e);
+    const struct marks *at = &h->m.at;
+    if (rc || !at->best.known || at->scan_next != height)
+        return rc;
+    const int32_t last = MIN_OF(at->scan_last, at->best.height);
+    const bool had = at->gap_from != HISTORY_NO_HEIGHT;
+    set_gap(h, had ? MIN_OF(at->gap_from, height) : height, had ? MAX_OF(at->gap_to, last) : last);
+    set_scan(h, HISTORY_NO_HEIGHT, HISTORY_TO_BEST);
+    rc = history_finish(h, OK, e);
+    h->broken += !rc;
+    return rc;
 }

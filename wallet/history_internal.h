@@ -73,6 +73,7 @@ struct mark {
 struct marks {
     struct mark best;
     int32_t scan_next, scan_last; /* scan_last: HISTORY_TO_BEST unless a rescan ends before */
+    int32_t gap_from, gap_to;     /* history_gap; gap_from is HISTORY_NO_HEIGHT: there is none */
 };
 
 struct memory {
@@ -104,6 +105,7 @@ struct history {
     size_t strangers_kept;
     struct marks stored; /* as the store has them */
     uint64_t failed;     /* counts the operations that were undone */
+    uint64_t broken;     /* counts the rescans that were broken off */
     bool stale;          /* a write failed, and reading the memory anew did too */
     struct buf value;
 };
@@ -184,6 +186,7 @@ void row_put_spender(struct history *h, const struct spot *s);
 void row_delete_spender(struct history *h, const struct outpoint *at);
 void row_put_best(struct history *h);
 void row_put_scan(struct history *h);
+void row_put_gap(struct history *h);
 
 enum err rows_corrupt(struct error *e, const char *what);
 struct reader;

@@ -6,6 +6,7 @@
  *   B                       best block: hash, i32 height
  *   R                       i32 height that a rescan needs next
  *   E                       i32 height of the last block it needs; none: the best
+ *   G                       i32, i32: first and last height that a rescan left out (history_gap)
  *   t id                    record of a transaction (record_put)
  *   r id                    its bytes
  *   u id                    empty: it is unconfirmed
@@ -319,4 +320,16 @@ void row_put_scan(struct history *h)
 {
     put_height(h, "R", h->m.at.scan_next, HISTORY_NO_HEIGHT);
     put_height(h, "E", h->m.at.scan_last, HISTORY_TO_BEST);
+}
+
+void row_put_gap(struct history *h)
+{
+    const struct marks *at = &h->m.at;
+    uint8_t value[8];
+    le32_put(value, (uint32_t)at->gap_from);
+    le32_put(value + 4, (uint32_t)at->gap_to);
+    if (at->gap_from == HISTORY_NO_HEIGHT)
+        row_delete(h, "G", 1);
+    else
+        row_put(h, "G", 1, value, sizeof value);
 }

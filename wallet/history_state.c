@@ -9,7 +9,8 @@
 void memory_init(struct memory *m)
 {
     *m = (struct memory){ .at = { .scan_next = HISTORY_NO_HEIGHT,
-                                .scan_last = HISTORY_TO_BEST } };
+                                .scan_last = HISTORY_TO_BEST,
+                                .gap_from = HISTORY_NO_HEIGHT } };
     map_init(&m->spots);
     map_init(&m->pendings);
 }

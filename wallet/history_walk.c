@@ -122,6 +122,12 @@ static enum err load_marks(struct history *h, struct error *e)
     if (!rc && found)
         h->m.at.scan_last = (int32_t)le32_get(h->value.data);
     if (!rc)
+        rc = load_small(h, "G", 8, &found, e);
+    if (!rc && found) {
+        h->m.at.gap_from = (int32_t)le32_get(h->value.data);
+        h->m.at.gap_to = (int32_t)le32_get(h->value.data + 4);
+    }
+    if (!rc)
         h->stored = h->m.at;
     return rc;
 }

@@ -149,6 +149,11 @@ bool wallet_best(struct wallet *w, struct block_hash *hash, int32_t *height, int
 /* As history_begin_rescan, history_scan_last. */
 enum err wallet_rescan(struct wallet *w, int32_t from, int32_t last, struct error *e) MUST_CHECK;
 int32_t wallet_scan_last(struct wallet *w);
+/* As history_break_rescan. */
+enum err wallet_break_rescan(struct wallet *w, int32_t height, struct error *e) MUST_CHECK;
+/* history_gap in words, and what to do; false: nothing was left out. */
+#define WALLET_GAP_TEXT_MAX 256
+bool wallet_gap_text(struct wallet *w, char text[WALLET_GAP_TEXT_MAX]);
 /* Before this moment (seconds since 1970) none of its keys was known to anybody; 0: unknown. */
 int64_t wallet_birth(struct wallet *w);
 /*

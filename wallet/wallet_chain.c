@@ -17,6 +17,7 @@
  */
 #include <config.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/intmath.h"
@@ -49,6 +50,28 @@ int32_t wallet_scan_last(struct wallet *w)
     const int32_t last = history_scan_last(w->history);
     wallet_unlock(w);
     return last;
+}
+
+enum err wallet_break_rescan(struct wallet *w, int32_t height, struct error *e)
+{
+    wallet_lock(w);
+    enum err rc = history_break_rescan(w->history, height, e);
+    wallet_unlock(w);
+    return rc;
+}
+
+bool wallet_gap_text(struct wallet *w, char text[WALLET_GAP_TEXT_MAX])
+{
+    int32_t from, to;
+    wallet_lock(w);
+    const bool gap = history_gap(w->history, &from, &to);
+    wallet_unlock(w);
+    if (gap)
+        snprintf(text, WALLET_GAP_TEXT_MAX,
+                 "transactions of blocks %d to %d may be missing: a rescan ended at one that is "
+                 "not stored any more (-prune); rescanblockchain looks through those that are, a "
+                 "node that keeps all blocks through all", (int)from, (int)to);
+    return gap;
 }
 
 static void feed_close(struct wallet_feed *f)

@@ -1,5 +1,7 @@
-"""importprunedfunds, removeprunedfunds, and generate, which mines to the wallet."""
-from framework import ADDRESS, case, equal, main, raises_rpc
+"""importprunedfunds, removeprunedfunds, a rescan of pruned blocks, and generate, which mines to the
+wallet."""
+from blocks import Block, TxOut, coinbase, from_display
+from framework import ADDRESS, case, check, equal, main, raises_rpc
 from wallet_rpc import WalletRpc
 from wallets import mine, rich_node
 
@@ -57,6 +59,53 @@ def blocks_are_mined_to_the_wallet(t):
     raises_rpc(-1, node.rpc.generate, "generate nblocks")
     bare = t.node("-disablewallet")
     raises_rpc(-32601, lambda: bare.rpc.generate(1), "Method not found")
+
+
+def fill_a_file(node):
+    """Blocks of 1 MiB together, so that those before them can be pruned."""
+    tip = node.rpc.getblockheader(node.rpc.getbestblockhash())
+    previous, height = from_display(tip["hash"]), tip["height"]
+    for i in range(1, 20):
+        full = coinbase(height + i)
+        full.outputs.append(TxOut(0, b"\x00\x6a\x4e\x00\x00\x01\x00" + bytes(0x10000)))
+        made = Block.make(previous, height + i, tip["time"] + i, coinbase_tx=full)
+        node.rpc.submitblock(made.serialize().hex())
+        previous = made.hash()
+
+
+def loaded(node, name):
+    if name not in node.rpc.listwallets():
+        node.rpc.loadwallet(name)
+    return WalletRpc(node, name)
+
+
+@case()
+def a_rescan_that_comes_to_a_pruned_block_says_what_may_be_missing(t):
+    node = t.node("-prune=1", "-preferredblockfilesize=1MiB")
+    node.rpc.createwallet("keys")
+    node.rpc.createwallet("watch")
+    keys = WalletRpc(node, "keys")
+    secret = keys.dumpprivkey(keys.getnewaddress())
+    fill_a_file(node)
+    mine(node, 1000 - node.rpc.getblockcount())
+    last = node.rpc.pruneblockchain(30)
+    check(last >= 5, f"pruned up to {last}")
+    node.restart("-prune=0")  # nothing refuses the rescan beforehand
+    wallet = loaded(node, "watch")
+    said = "transactions of blocks 0 to 1000 may be missing"
+    raises_rpc(-4, lambda: wallet.importprivkey(secret), said)
+    info = wallet.getwalletinfo()
+    equal((info["scanning"], said in info["error"]), (False, True))
+    check(said in node.log(), "the log has it")
+    raises_rpc(-4, lambda: wallet.rescanblockchain(last), "broken off")
+    mine(node, 2, wallet.getnewaddress())
+    equal((wallet.getwalletinfo()["height"], wallet.getwalletinfo()["immature_balance"] > 0),
+          (1002, True))
+    node.restart("-prune=0")
+    wallet = loaded(node, "watch")
+    check(said in wallet.getwalletinfo()["error"], "said once more")
+    equal(wallet.rescanblockchain(last + 1), {"start_height": last + 1, "stop_height": 1002})
+    check(f"of blocks 0 to {last} may" in wallet.getwalletinfo()["error"], "the stored ones are seen")
 
 
 if __name__ == "__main__":

@@ -131,6 +131,37 @@ static void a_block_is_read_once_for_all_wallets(void **state)
     wallet_unref(other);
 }
 
+static void a_rescan_ends_at_a_pruned_block_and_the_wallet_goes_on(void **state)
+{
+    enum { BLOCKS = 20, GONE = 7 };
+    struct rig *r = *state;
+    char text[WALLET_GAP_TEXT_MAX];
+    test_chain_grow(&r->t, BLOCKS);
+    start(r);
+    assert_false(wallet_gap_text(r->w, text));
+    header_index_set_status(chain_headers(r->t.chain),
+                            test_chain_node(&r->t, &r->t.blocks[GONE]), 0,
+                            HS_HAVE_DATA | HS_HAVE_UNDO);
+    assert_int_equal(wallet_rescan(r->w, 5, HISTORY_TO_BEST, NULL), OK);
+    wallet_follow_wake(r->f);
+    wallet_follow_settle(r->f);
+    assert_int_equal(scan_next_of(r->w), HISTORY_NO_HEIGHT);
+    assert_true(wallet_gap_text(r->w, text));
+    assert_non_null(strstr(text, "blocks 7 to 20 may be missing"));
+    assert_false(wallet_follow_trouble(r->f, "w", text, sizeof text));
+    test_chain_grow(&r->t, 3);
+    wallet_follow_blocks(r->f);
+    wallet_follow_settle(r->f);
+    assert_int_equal(height_of(r), BLOCKS + 3);
+    assert_int_equal(balance_of(r).watched.immature, (BLOCKS + 3) * r->t.blocks[1].reward);
+    assert_int_equal(wallet_rescan(r->w, GONE + 1, HISTORY_TO_BEST, NULL), OK);
+    wallet_follow_wake(r->f);
+    wallet_follow_settle(r->f);
+    assert_int_equal(scan_next_of(r->w), HISTORY_NO_HEIGHT);
+    assert_true(wallet_gap_text(r->w, text));
+    assert_non_null(strstr(text, "blocks 7 to 7 may be missing"));
+}
+
 static void how_far_a_wallet_is_follows_from_the_transactions(void **state)
 {
     struct rig *r = *state;
@@ -290,6 +321,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_node_that_stops_does_not_wait_until_a_wallet_is_back,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_block_is_read_once_for_all_wallets, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_rescan_ends_at_a_pruned_block_and_the_wallet_goes_on,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(how_far_a_wallet_is_follows_from_the_transactions, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(what_enters_the_mempool_is_told, setup, teardown),

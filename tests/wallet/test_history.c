@@ -771,6 +771,77 @@ static void a_rescan_ends_where_it_was_told_to(void **state)
     stop(&f);
 }
 
+static void assert_gap(const struct fixture *f, int32_t from, int32_t to)
+{
+    int32_t first, last;
+    assert_true(history_gap(f->h, &first, &last));
+    assert_int_equal(first, from);
+    assert_int_equal(last, to);
+}
+
+static bool has_gap(const struct fixture *f)
+{
+    int32_t first, last;
+    return history_gap(f->h, &first, &last);
+}
+
+static void a_rescan_whose_block_is_gone_ends_and_says_what_it_left_out(void **state)
+{
+    (void)state;
+    struct fixture f = start();
+    for (int i = 0; i < 8; i++)
+        block(&f, NULL);
+    assert_int_equal(history_begin_rescan(f.h, 1, HISTORY_TO_BEST, NULL), OK);
+    assert_int_equal(apply_at(&f, 1, NULL, 0), OK);
+    assert_int_equal(history_break_rescan(f.h, 1, NULL), OK); /* has it */
+    assert_false(has_gap(&f));
+    kv_mem_fail_writes(f.kv, 1);
+    assert_int_equal(history_break_rescan(f.h, 2, NULL), ERR_IO);
+    kv_mem_fail_writes(f.kv, 0);
+    assert_false(has_gap(&f));
+    assert_marks(&f, 7, 2);
+    assert_int_equal(history_broken(f.h), 0);
+    assert_int_equal(history_break_rescan(f.h, 2, NULL), OK);
+    assert_int_equal(history_broken(f.h), 1);
+    assert_marks(&f, 7, HISTORY_NO_HEIGHT);
+    block(&f, NULL); /* the tip goes on */
+    reopen(&f);
+    assert_gap(&f, 2, 7);
+    assert_marks(&f, 8, HISTORY_NO_HEIGHT);
+    stop(&f);
+}
+
+static void a_later_rescan_makes_up_for_what_was_left_out(void **state)
+{
+    (void)state;
+    struct fixture f = start();
+    for (int i = 0; i < 10; i++)
+        block(&f, NULL);
+    assert_int_equal(history_begin_rescan(f.h, 2, 8, NULL), OK);
+    assert_int_equal(history_break_rescan(f.h, 2, NULL), OK);
+    assert_gap(&f, 2, 8);
+    assert_int_equal(history_begin_rescan(f.h, 4, 5, NULL), OK);
+    assert_gap(&f, 2, 8);
+    for (int32_t height = 4; height <= 5; height++)
+        assert_int_equal(apply_at(&f, height, NULL, 0), OK);
+    assert_gap(&f, 2, 8);
+    assert_int_equal(history_begin_rescan(f.h, 7, HISTORY_TO_BEST, NULL), OK);
+    assert_gap(&f, 2, 6);
+    assert_int_equal(apply_at(&f, 7, NULL, 0), OK);
+    assert_int_equal(history_break_rescan(f.h, 8, NULL), OK); /* nor is this one there */
+    assert_gap(&f, 2, 9);
+    undo(&f); /* what comes instead of it is told anyway */
+    assert_gap(&f, 2, 8);
+    assert_int_equal(history_begin_rescan(f.h, 0, 3, NULL), OK);
+    assert_gap(&f, 4, 8);
+    assert_int_equal(history_begin_rescan(f.h, 0, HISTORY_TO_BEST, NULL), OK);
+    assert_false(has_gap(&f));
+    reopen(&f);
+    assert_false(has_gap(&f));
+    assert_marks(&f, 8, 0);
+    stop(&f);
+}
+
 static enum err apply_later(struct fixture *f, int32_t height, struct tx *tx)
 {
     const struct history_block_tx list = { tx, 0 };
@@ -884,6 +955,8 @@ int main(void)
         cmocka_unit_test(a_missing_record_is_told_by_name),
         cmocka_unit_test(marks_that_could_not_be_written_are_not_shown),
         cmocka_unit_test(a_rescan_ends_where_it_was_told_to),
+        cmocka_unit_test(a_rescan_whose_block_is_gone_ends_and_says_what_it_left_out),
+        cmocka_unit_test(a_later_rescan_makes_up_for_what_was_left_out),
         cmocka_unit_test(blocks_that_wait_are_written_together_or_not_at_all),
         cmocka_unit_test(what_waits_is_read),
         cmocka_unit_test(what_waits_takes_little_memory),
