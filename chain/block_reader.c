@@ -69,6 +69,7 @@ struct block_reader {
     struct block_bytes *bytes; /* or NULL: read from pos */
     struct pool *pool;
     size_t target;
+    uint64_t most; /* bytes of one transaction */
     uint64_t size; /* of the block */
     struct block_header header;
     uint64_t tx_count, txs_done;
@@ -108,6 +109,7 @@ enum err block_reader_open(struct block_reader **out, struct blockfiles *bf,
     struct block_reader *r = xcalloc(1, sizeof(*r));
     r->bf = bf;
     r->target = MAX_OF(target_bytes, 1);
+    r->most = UINT64_MAX;
     if (bytes) {
         r->bytes = block_bytes_ref(bytes);
         r->size = bytes->len;
@@ -126,6 +128,11 @@ enum err block_reader_open(struct block_reader **out, struct blockfiles *bf,
 void block_reader_set_pool(struct block_reader *r, struct pool *pool)
 {
     r->pool = pool;
+}
+
+void block_reader_set_most(struct block_reader *r, uint64_t tx_bytes)
+{
+    r->most = MAX_OF(tx_bytes, (uint64_t)r->target);
 }
 
 void block_reader_close(struct block_reader *r)
@@ -247,9 +254,9 @@ static enum err load_piece(struct block_reader *r, struct block_segment *s, size
 /* Fills the segment with at least one transaction. */
 static enum err fill(struct block_reader *r, struct block_segment *s, size_t *used, struct error *e)
 {
-    uint64_t left = r->size - r->offset;
+    const uint64_t left = r->size - r->offset, most = MIN_OF(left, r->most);
     *used = 0;
-    for (uint64_t len = MIN_OF(left, r->bytes ? left : r->target);; len = MIN_OF(len * 2, left)) {
+    for (uint64_t len = MIN_OF(left, r->bytes ? left : r->target);; len = MIN_OF(len * 2, most)) {
         const uint8_t *data;
         if (len > SIZE_MAX / 2)
             return no_memory(e);
@@ -262,6 +269,9 @@ static enum err fill(struct block_reader *r, struct block_segment *s, size_t *us
             return rc;
         if (len == left)
             return corrupt(r, "a transaction does not parse", e);
+        if (len == most)
+            return error_set(e, ERR_RANGE, "a transaction of the block has more than %llu bytes",
+                             (unsigned long long)most);
     }
 }
 
@@ -279,7 +289,8 @@ static struct block_segment *segment_new(const struct block_reader *r)
 enum err block_segment_parse(struct block_segment **out, struct block_bytes *bytes,
                              struct block_header *header, size_t *extra, struct error *e)
 {
-    struct block_reader r = { .bytes = bytes, .size = bytes->len, .target = SIZE_MAX };
+    struct block_reader r = { .bytes = bytes, .size = bytes->len, .target = SIZE_MAX,
+                              .most = UINT64_MAX };
     enum err rc = read_head(&r, e);
     if (rc)
         return ERR_PARSE;

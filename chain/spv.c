@@ -173,20 +173,23 @@ static bool has_room(struct work *w, const struct tx *held)
 static enum err take_held(struct work *w, struct parent *p, struct error *e)
 {
     char hex[HASH_HEX_SIZE];
+    struct error why = { .code = OK };
     const struct spv_env *env = w->env;
     if (given_up(env))
         return stopped(e);
-    const enum err rc = env->held(env->ctx, &p->of->tx.id, &p->held, &p->height, e);
-    if (rc)
-        return rc;
-    if (!p->held) {
+    const enum err rc = env->held(env->ctx, &p->of->tx.id, env->held_bytes - w->held_bytes,
+                                  &p->held, &p->height, &why);
+    if (rc && rc != ERR_RANGE)
+        return error_set(e, rc, "%s", why.text);
+    if (!rc && !p->held) {
         spv_judge(w->j, SPV_UNDETERMINED, "txid-only", "we do not hold transaction %s",
                   hash_to_hex(hex, p->of->tx.id.b));
-    } else if (has_room(w, p->held)) {
+    } else if (!rc && has_room(w, p->held)) {
         p->tx = p->held;
     } else {
         spv_judge(w->j, SPV_UNDETERMINED, "txid-only",
-                  "transactions that stand there as ids have more than %zu bytes", env->held_bytes);
+                  "transactions that stand there as ids have more than %zu bytes, with what must "
+                  "be read to find them", env->held_bytes);
         tx_unref(p->held);
         p->held = NULL;
     }

@@ -45,10 +45,11 @@ struct spv_env {
     bool (*given_up)(void *ctx);        /* asked between transactions; may be NULL */
     /*
      * The transaction that an id stands for, with the height of its block, tip + 1 when it is in
-     * none: a reference; *tx is NULL when we do not hold it.
+     * none: a reference; *tx is NULL when we do not hold it. What takes more
+     * than `most` bytes to find or to have is ERR_RANGE, so that it need not be read.
      */
-    enum err (*held)(void *ctx, const struct txid *id, struct tx **tx, int32_t *height,
-                     struct error *e);
+    enum err (*held)(void *ctx, const struct txid *id, size_t most, struct tx **tx,
+                     int32_t *height, struct error *e);
     void *ctx;
 };
 

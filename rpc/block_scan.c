@@ -21,8 +21,8 @@ static enum err next_segment(struct rpc_call *call, struct block_reader *r,
     return block_reader_next(r, s, e);
 }
 
-enum err block_scan(struct rpc_call *call, const struct header_node *node, enum scan_part part,
-                    block_scan_fn fn, void *ctx, struct error *e)
+static enum err scan(struct rpc_call *call, const struct header_node *node, enum scan_part part,
+                     uint64_t most, block_scan_fn fn, void *ctx, struct error *e)
 {
     size_t bytes = part == SCAN_COINBASE ? 1 : SEGMENT_BYTES; /* a segment has whole transactions */
     struct block_reader *r;
@@ -31,10 +31,23 @@ enum err block_scan(struct rpc_call *call, const struct header_node *node, enum 
     enum err rc = chain_read_block(call->env->chain, node, bytes, &r, e);
     if (rc)
         return rc;
+    block_reader_set_most(r, most);
     while (next == SCAN_ON && !(rc = next_segment(call, r, &s, e)) && s) {
         next = scan_segment(s, part, fn, ctx);
         block_segment_unref(s);
     }
     block_reader_close(r);
     return rc;
+}
+
+enum err block_scan(struct rpc_call *call, const struct header_node *node, enum scan_part part,
+                    block_scan_fn fn, void *ctx, struct error *e)
+{
+    return scan(call, node, part, UINT64_MAX, fn, ctx, e);
+}
+
+enum err block_scan_bounded(struct rpc_call *call, const struct header_node *node, uint64_t most,
+                            block_scan_fn fn, void *ctx, struct error *e)
+{
+    return scan(call, node, SCAN_WHOLE_BLOCK, most, fn, ctx, e);
 }

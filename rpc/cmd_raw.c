@@ -162,7 +162,7 @@ static struct rpc_result put_confirmed(struct rpc_call *call, struct header_node
     struct tx_found f = { .node = NULL };
     struct error e = { 0 };
     buf_init(&f.raw);
-    enum err rc = tx_lookup(call, in_block, id, &f, &e);
+    enum err rc = tx_lookup(call, in_block, id, UINT64_MAX, &f, &e);
     struct rpc_result result = rc ? rpc_fail_error(call, &e)
                                : f.node ? put_found(call, &f, verbose) : not_found(call, in_block);
     buf_clear(&f.raw);

@@ -162,7 +162,7 @@ static void answer_confirmed_tx(struct rest *r, const struct txid *id)
     char hex[HASH_HEX_SIZE];
     jw_init(&nothing, r->scratch, NULL, NULL); /* a call has one; look-ups write nothing */
     buf_init(&f.raw);
-    enum err rc = tx_lookup(&call, NULL, id, &f, &e);
+    enum err rc = tx_lookup(&call, NULL, id, UINT64_MAX, &f, &e);
     if (!rc && f.node)
         rest_reply_bytes(r, f.raw.data, f.raw.len);
     else if (!rc || rc == ERR_NOTFOUND)

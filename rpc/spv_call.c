@@ -26,13 +26,14 @@ static bool given_up(void *ctx)
     return rpc_given_up(h->call);
 }
 
-/* In a block of the chain that ends with the tip. */
-static enum err find_confirmed(const struct holder *h, const struct txid *id, struct tx **tx,
-                               int32_t *height, struct error *e)
+/* In a block of the chain that ends with the tip; 32 bytes of a record must not make us read more
+ * than there is room for. */
+static enum err find_confirmed(const struct holder *h, const struct txid *id, size_t most,
+                               struct tx **tx, int32_t *height, struct error *e)
 {
     struct tx_found f = { .node = NULL };
     buf_init(&f.raw);
-    enum err rc = tx_lookup(h->call, NULL, id, &f, e);
+    enum err rc = tx_lookup(h->call, NULL, id, most, &f, e);
     if (!rc && f.node && header_ancestor(h->tip, f.node->height) == f.node) {
         *tx = tx_new(f.raw.data, f.raw.len, e);
         *height = f.node->height;
@@ -42,8 +43,8 @@ static enum err find_confirmed(const struct holder *h, const struct txid *id, st
     return rc == ERR_NOTFOUND ? OK : rc; /* pruned */
 }
 
-static enum err find_held(void *ctx, const struct txid *id, struct tx **tx, int32_t *height,
-                          struct error *e)
+static enum err find_held(void *ctx, const struct txid *id, size_t most, struct tx **tx,
+                          int32_t *height, struct error *e)
 {
     const struct holder *h = ctx;
     *height = h->tip->height + 1;
@@ -53,7 +54,7 @@ static enum err find_held(void *ctx, const struct txid *id, struct tx **tx, int3
     if (clock_mono_ms() > h->end_ms)
         return error_set(e, ERR_TIMEOUT,
                          "transactions that are named by their ids take too long to find");
-    return find_confirmed(h, id, tx, height, e);
+    return find_confirmed(h, id, most, tx, height, e);
 }
 
 /* --- judging ---------------------------------------------------------------------------------- */

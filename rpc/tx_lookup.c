@@ -12,9 +12,16 @@
 
 struct search {
     const struct txid *id;
+    uint64_t most; /* bytes of it */
     struct buf *raw;
-    bool found, nomem;
+    bool found, nomem, too_large;
 };
+
+static enum err fail_size(uint64_t most, struct error *e)
+{
+    return error_set(e, ERR_RANGE, "the transaction has more than %llu bytes",
+                     (unsigned long long)most);
+}
 
 static enum scan_next take_if_wanted(void *ctx, struct block_segment *segment, const struct tx *tx)
 {
@@ -22,6 +29,9 @@ static enum scan_next take_if_wanted(void *ctx, struct block_segment *segment, c
     (void)segment;
     if (!txid_equal(&tx->id, s->id))
         return SCAN_ON;
+    s->too_large = tx->raw.len > s->most;
+    if (s->too_large)
+        return SCAN_ENOUGH;
     s->found = buf_try_reserve(s->raw, tx->raw.len);
     s->nomem = !s->found;
     if (s->found)
@@ -30,10 +40,13 @@ static enum scan_next take_if_wanted(void *ctx, struct block_segment *segment, c
 }
 
 static enum err find_in_block(struct rpc_call *call, struct header_node *node,
-                              const struct txid *id, struct tx_found *f, struct error *e)
+                              const struct txid *id, uint64_t most, struct tx_found *f,
+                              struct error *e)
 {
-    struct search s = { .id = id, .raw = &f->raw };
-    enum err rc = block_scan(call, node, SCAN_WHOLE_BLOCK, take_if_wanted, &s, e);
+    struct search s = { .id = id, .most = most, .raw = &f->raw };
+    enum err rc = block_scan_bounded(call, node, most, take_if_wanted, &s, e);
+    if (!rc && s.too_large)
+        rc = fail_size(most, e);
     if (!rc && s.nomem)
         rc = error_set(e, ERR_NOMEM, "out of memory for the transaction");
     f->node = !rc && s.found ? node : NULL;
@@ -52,9 +65,12 @@ static enum err ask_index(struct chain *c, const struct txid *id, struct tx_loca
 }
 
 static enum err read_located(struct chain *c, const struct tx_location *loc,
-                             struct header_node *node, struct tx_found *f, struct error *e)
+                             struct header_node *node, uint64_t most, struct tx_found *f,
+                             struct error *e)
 {
     struct header_data d;
+    if (loc->size > most)
+        return fail_size(most, e);
     header_index_get_data(chain_headers(c), node, &d);
     if (!(d.status & HS_HAVE_DATA))
         return error_set(e, ERR_NOTFOUND, "the block of this transaction has been pruned");
@@ -134,19 +150,19 @@ enum err tx_lookup_outputs(struct rpc_call *call, const struct outpoint *outputs
 /* --- all of them ---------------------------------------------------------------------------- */
 
 enum err tx_lookup(struct rpc_call *call, struct header_node *in_block, const struct txid *id,
-                   struct tx_found *f, struct error *e)
+                   uint64_t most, struct tx_found *f, struct error *e)
 {
     struct chain *c = call->env->chain;
     struct tx_location loc;
     struct header_node *node = NULL;
     f->node = NULL;
     if (in_block)
-        return find_in_block(call, in_block, id, f, e);
+        return find_in_block(call, in_block, id, most, f, e);
     enum err rc = has_index(call) ? ask_index(c, id, &loc, &node, e) : OK;
     if (rc || node)
-        return rc ? rc : read_located(c, &loc, node, f, e);
+        return rc ? rc : read_located(c, &loc, node, most, f, e);
     rc = ask_outputs(c, id, &node, e);
-    return rc || !node ? rc : find_in_block(call, node, id, f, e);
+    return rc || !node ? rc : find_in_block(call, node, id, most, f, e);
 }
 
 bool tx_lookup_quick(struct rpc_call *call, const struct txid *id, uint64_t most,
@@ -157,8 +173,8 @@ bool tx_lookup_quick(struct rpc_call *call, const struct txid *id, uint64_t most
     struct header_node *node = NULL;
     struct error e = { .code = OK };
     f->node = NULL;
-    return has_index(call) && !ask_index(c, id, &loc, &node, &e) && node && loc.size <= most &&
-           !read_located(c, &loc, node, f, &e);
+    return has_index(call) && !ask_index(c, id, &loc, &node, &e) && node &&
+           !read_located(c, &loc, node, most, f, &e);
 }
 
 enum err tx_lookup_block(struct rpc_call *call, const struct txid *id, struct header_node **node,

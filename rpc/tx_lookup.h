@@ -17,9 +17,13 @@ struct tx_found {
     struct buf raw;           /* the caller prepares and clears it */
 };
 
-/* With its bytes. in_block: look there alone; NULL: anywhere on the active chain. */
+/*
+ * With its bytes. in_block: look there alone; NULL: anywhere on the active chain. ERR_RANGE: it has
+ * more than `most` bytes, or it is not in the index and one before it in its block has; neither is
+ * read (but for the first MiB).
+ */
 enum err tx_lookup(struct rpc_call *call, struct header_node *in_block, const struct txid *id,
-                   struct tx_found *f, struct error *e) MUST_CHECK;
+                   uint64_t most, struct tx_found *f, struct error *e) MUST_CHECK;
 /* By the index, when that takes one look and one read of at most so many bytes. False: it has to be
  * looked for otherwise, or something failed. */
 bool tx_lookup_quick(struct rpc_call *call, const struct txid *id, uint64_t most,

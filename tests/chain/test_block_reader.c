@@ -162,6 +162,31 @@ static void a_transaction_larger_than_the_target_is_a_segment(void **state)
     made_block_clear(&m);
 }
 
+static void no_more_is_read_of_a_transaction_than_allowed(void **state)
+{
+    enum { PIECE = 1000, OUTPUT = 64 << 10 };
+    struct fixture *f = *state;
+    struct made_block m = made_block_new(3, OUTPUT, 7);
+    const struct block_pos pos = store(f, &m.raw);
+    for (int fits = 0; fits < 2; fits++) {
+        struct block_reader *r;
+        struct block_segment *s;
+        size_t parsed = 0;
+        enum err rc;
+        assert_int_equal(block_reader_open(&r, f->files, &pos, NULL, PIECE, NULL), OK);
+        block_reader_set_most(r, fits ? m.raw.len : PIECE / 2);
+        while (!(rc = block_reader_next(r, &s, NULL)) && s) {
+            assert_true(s->raw.len <= (fits ? m.raw.len : PIECE));
+            parsed += s->n_txs;
+            block_segment_unref(s);
+        }
+        assert_int_equal(rc, fits ? OK : ERR_RANGE);
+        assert_int_equal(parsed, fits ? 3 : 0);
+        block_reader_close(r);
+    }
+    made_block_clear(&m);
+}
+
 static void damaged_bytes_are_corrupt_and_name_the_place(void **state)
 {
     struct fixture *f = *state;
@@ -235,6 +260,8 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(ids_computed_on_a_pool_are_the_same, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_segment_outlives_its_reader, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_more_is_read_of_a_transaction_than_allowed, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_transaction_larger_than_the_target_is_a_segment, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(damaged_bytes_are_corrupt_and_name_the_place, set_up,

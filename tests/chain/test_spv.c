@@ -22,18 +22,23 @@ struct fixture {
     struct script_limits limits;
     const struct built_tx *held;  /* the one transaction that the node has */
     int32_t held_height;
+    size_t most;                  /* what it was last asked to have at most */
+    bool sized;                   /* it says by itself that there is too little room */
     bool given_up;
     struct spv_judgement j;
     struct spv_proof proofs[4];
 };
 
-static enum err find_held(void *ctx, const struct txid *id, struct tx **tx, int32_t *height,
-                          struct error *e)
+static enum err find_held(void *ctx, const struct txid *id, size_t most, struct tx **tx,
+                          int32_t *height, struct error *e)
 {
-    const struct fixture *f = ctx;
+    struct fixture *f = ctx;
     *tx = NULL;
+    f->most = most;
     if (!f->held || !txid_equal(id, &f->held->id))
         return OK;
+    if (f->sized && f->held->raw.len > most)
+        return error_set(e, ERR_RANGE, "too large");
     *tx = tx_new(f->held->raw.data, f->held->raw.len, e);
     *height = f->held_height;
     return *tx ? OK : ERR_NOMEM;
@@ -449,9 +454,29 @@ static void ids_stand_for_so_many_bytes(void **state)
     judge_on_id(f, 1);
     assert_end(f, SPV_VALID, "");
     f->env.held_bytes--;
-    judge_on_id(f, 1);
-    assert_end(f, SPV_UNDETERMINED, "txid-only");
-    assert_non_null(strstr(f->j.reason, "more than"));
+    for (int i = 0; i < 2; i++, f->sized = true) {
+        judge_on_id(f, 1);
+        assert_end(f, SPV_UNDETERMINED, "txid-only");
+        assert_non_null(strstr(f->j.reason, "more than"));
+    }
+}
+
+/* Two ids of one record. */
+static void the_second_is_asked_for_with_what_the_first_left(void **state)
+{
+    struct fixture *f = *state;
+    struct family b;
+    f->held = &f->moves[1];
+    f->held_height = FAMILY;
+    beef_init(&b.beef, BEEF_V2);
+    b.beef.tx = calloc(2, sizeof *b.beef.tx);
+    b.beef.tx[0] = (struct beef_tx){ .form = BEEF_ID_ALONE, .tx.id = f->moves[1].id };
+    b.beef.tx[1] = (struct beef_tx){ .form = BEEF_ID_ALONE, .tx.id = f->moves[2].id };
+    b.beef.n_txs = 2;
+    make_child(f, &b, 1, signed_in, usual, f->value);
+    add_child(&b);
+    assert_int_equal(judge(f, &b), OK);
+    assert_int_equal(f->most, f->env.held_bytes - f->held->raw.len);
 }
 
 /* --- limits ----------------------------------------------------------------------------------- */
@@ -595,6 +620,7 @@ int main(void)
         CASE(a_proof_of_a_beef_must_be_of_our_chain),
         CASE(an_id_alone_counts_when_we_hold_the_transaction),
         CASE(ids_stand_for_so_many_bytes),
+        CASE(the_second_is_asked_for_with_what_the_first_left),
         CASE(nobody_waits),
         CASE(scripts_that_take_long_decide_nothing),
         CASE(the_example_of_the_standard_holds),

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "rpc/candidates.h"
+#include "rpc/tx_lookup.h"
 #include "tests/chain/chain_builder.h"
 #include "tests/rpc/call.h"
 
@@ -517,6 +518,35 @@ static void the_http_thread_shows_small_transactions_of_the_index_and_leaves_oth
     free(data);
 }
 
+/* By an output that is unspent, and by the index. */
+static void a_transaction_above_the_bound_is_not_read(void **state)
+{
+    struct fixture *f = *state;
+    struct json_writer nothing = { .failed = false };
+    struct rpc_call call = { .env = &f->c.env, .out = &nothing };
+    struct tx_found found = { .node = NULL };
+    struct built_tx move;
+    f->t.options.tx_index = true;
+    test_chain_reopen(&f->t);
+    f->c.env.chain = f->t.chain;
+    test_chain_grow(&f->t, 102);
+    builder_move(&f->t.blocks[1].coinbase, f->t.blocks[1].reward, &move);
+    test_chain_add(&f->t, &move, 1);
+    assert_int_equal(chain_flush(f->t.chain, NULL), OK);
+    for (int i = 0; i < 2; i++) {
+        assert_true(config_set_rule(f->c.config, "txindex", i ? "1" : "0"));
+        assert_int_equal(tx_lookup(&call, NULL, &move.id, move.raw.len - 1, &found, NULL),
+                         ERR_RANGE);
+        assert_null(found.node);
+        assert_int_equal(found.raw.cap, 0);
+        assert_int_equal(tx_lookup(&call, NULL, &move.id, move.raw.len, &found, NULL), OK);
+        assert_int_equal(found.node->height, 103);
+        assert_int_equal(found.raw.len, move.raw.len);
+        buf_clear(&found.raw);
+    }
+    built_tx_clear(&move);
+}
+
 static void the_http_thread_waits_for_no_transaction_to_be_judged(void **state)
 {
     struct fixture *f = *state;
@@ -838,6 +868,7 @@ int main(void)
         T(gettxoutsetinfo_sums_over_all_outputs),
         T(getrawtransaction_finds_by_output_block_and_index),
         T(getrawtransaction_uses_the_index),
+        T(a_transaction_above_the_bound_is_not_read),
         T(the_http_thread_shows_small_transactions_of_the_index_and_leaves_others),
         T(the_http_thread_waits_for_no_transaction_to_be_judged),
         T(decoderawtransaction_shows_inputs_and_outputs),
