@@ -36,7 +36,7 @@
 #define LOOK_MS 60000      /* without a notice */
 #define RETRY_MS 60000     /* of what failed; twice as long each time */
 #define RETRY_MAX_MS 3600000
-#define ROTATION_PATIENCE 6 /* times as long, since each try may cost a modifier */
+#define ROTATION_PATIENCE 6 /* times as long, since a try may cost a modifier */
 #define GRACE_S 60
 #define PREFIX_PAUSE_S 600 /* whoever sends one prefix after another must not use up modifiers */
 #define PREFIX_SETTLE_S 60 /* prefixes come one after another when an interface comes up */

@@ -31,6 +31,8 @@ struct assigned_address {
     char name[ASSIGNED_TEXT_MAX + 1];  /* of the identity in it */
     int64_t since;                     /* seconds since 1970 */
     int64_t retired;                   /* the same; 0: in use */
+    uint8_t spare[16];                 /* one that was formed to replace it and could not be put
+                                          there; zeros: none. Not on disk */
 };
 
 struct assigned;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/intmath.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "rpc/identity_form.h"
 #include "rpc/identity_link.h"
@@ -90,14 +91,48 @@ static bool take_prefix(struct rotating *r)
     return true;
 }
 
-/* Each step takes nothing from the one before when it fails, but for a modifier. */
+/* What an earlier call has formed and could not put there, when it would be good there now: each
+ * call that fails would cost a modifier else. */
+static bool take_spare(struct rotating *r)
+{
+    struct identity_forming *g = &r->g;
+    struct assigned_address there;
+    bool found = false;
+    if (!r->in_use || !mem_equal_var(r->at.spare, g->prefix, sizeof g->prefix) ||
+        assigned_find(g->call->env->assigned, r->at.spare, &there)) /* by bcaassign */
+        return false;
+    wallet_lock(g->w);
+    const enum err rc = identity_load_address(wallet_keystore(g->w), r->at.spare, &g->made, &found,
+                                              NULL);
+    wallet_unlock(g->w);
+    return !rc && found && strcmp(g->made.name, r->name) == 0 &&
+           rpc_identity_address_state(g->call, &g->made) == ADDRESS_READY;
+}
+
+/* For the next call. Only lost, not wrong, when it fails. */
+static void keep_spare(struct rotating *r)
+{
+    struct error e = { .code = OK };
+    memcpy(r->at.spare, r->g.made.address, sizeof r->at.spare);
+    if (assigned_put(r->g.call->env->assigned, NULL, &r->at, &e))
+        log_warn("addresses on interfaces: %s", e.text);
+}
+
+static bool assign(struct rotating *r)
+{
+    struct identity_forming *g = &r->g;
+    const bool done = rpc_link_assign(g->call, g->w, r->at.interface, &g->made, &r->at);
+    if (!done)
+        keep_spare(r);
+    return done;
+}
+
+/* Each step takes nothing from the one before when it fails, but for a modifier the first time. */
 static bool rotate(struct rotating *r)
 {
     struct identity_forming *g = &r->g;
     return rpc_identity_ready(g, r->name) && take_old(r) && take_prefix(r) &&
-           rpc_identity_form(g) &&
-           (!r->in_use ||
-            rpc_link_assign(g->call, g->w, r->at.interface, &g->made, &r->at));
+           (take_spare(r) || rpc_identity_form(g)) && (!r->in_use || assign(r));
 }
 
 static struct rpc_result put_rotated(struct rotating *r)
@@ -147,7 +182,8 @@ static const struct rpc_command rows[] = {
               "has. When that one is on an interface the new one is put there, with duplicate address "
               "detection as by bcaassign and in the prefix that the interface has now; the old one "
               "takes no new connections and goes when those it has have ended, after 2 days at the "
-              "latest. See -bcarotate for doing so by the clock.",
+              "latest. What could not be put there is tried again by the next call, as long as the "
+              "prefix is the same and the node runs. See -bcarotate for doing so by the clock.",
       .result = "{address, sec, collision_count, unused, params, interface (when on one), "
                 "replaced}",
       .example = "alice",

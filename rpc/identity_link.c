@@ -255,6 +255,7 @@ bool rpc_link_assign(struct rpc_call *call, struct wallet *w, const char *interf
     if (was_there && !before.retired) { /* put back */
         k.at.since = before.since;
         memcpy(k.at.replaces, before.replaces, sizeof k.at.replaces);
+        memcpy(k.at.spare, before.spare, sizeof k.at.spare);
     }
     if (replaces)
         memcpy(k.at.replaces, replaces->address, sizeof k.at.replaces);

@@ -248,6 +248,39 @@ def a_rotated_address_stays_until_its_sessions_end(t):
     equal({old, new["address"], last} & set(a.addresses("eth0")), {last})
 
 
+def taken_off_while_it_is_tried(a, call):
+    """The call forms an address in PREFIX, which another program takes off at once."""
+    a.run("sh", "-c", "echo 5000 > /proc/sys/net/ipv6/neigh/eth0/retrans_time_ms")
+    line = ("until x=$(ip -6 -o addr show dev eth0 tentative | grep -o '2001:db8:0:1:[^ ]*') && "
+            "ip -6 addr del $x dev eth0; do :; done")
+    with subprocess.Popen(a.wrap(["timeout", "30", "sh", "-c", line])) as other:
+        raises_rpc(-4, call, "another program")
+        equal(other.wait(), 0)
+    a.run("sh", "-c", "echo 200 > /proc/sys/net/ipv6/neigh/eth0/retrans_time_ms")
+
+
+@case()
+def a_rotation_that_fails_is_tried_again_with_the_same_address(t):
+    a, _, node = registered(t)
+    old = assigned(node)
+
+    def unused():
+        return node.rpc.bcalist()["identities"][0]["unused"]
+    for _ in range(2):
+        taken_off_while_it_is_tried(a, lambda: node.rpc.bcarotate("alice"))
+        equal((unused(), on_interfaces(node)), (6, {old: False}))
+    formed = {x["address"] for x in node.rpc.bcalist()["addresses"]} - {old}
+    new = node.rpc.bcarotate("alice")
+    equal(({new["address"]}, new["unused"], new["replaced"]), (formed, 6, old))
+    equal(node.rpc.bcaverify(new["address"], new["params"])["result"], "valid")
+    equal(on_interfaces(node), {old: True, new["address"]: False})
+    taken_off_while_it_is_tried(a, lambda: node.rpc.bcarotate("alice"))
+    a.ip("addr", "del", PREFIX + "1/64", "dev", "eth0")
+    a.ip("addr", "add", OTHER + "1/64", "dev", "eth0", "nodad")
+    last = node.rpc.bcarotate("alice")
+    equal((last["address"][:13], last["unused"]), (OTHER[:13], 4), "not in the prefix that is gone")
+
+
 @case()
 def addresses_are_rotated_by_the_clock(t):
     a, b, node = registered(t, options=["-bcarotate=2"])
