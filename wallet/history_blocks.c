@@ -91,16 +91,18 @@ static bool spend_inputs(struct history *h, const struct tx *tx, int32_t height)
     return ours;
 }
 
-static void put_confirmed(struct history *h, const struct history_block *b,
-                          const struct history_block_tx *t, struct record *r, bool known)
+static enum err put_confirmed(struct history *h, const struct history_block *b,
+                              const struct history_block_tx *t, struct record *r, bool known,
+                              struct error *e)
 {
+    enum err rc = OK;
     if (known && r->height != HISTORY_NO_HEIGHT)
         row_delete_place(h, r->height, r->position);
     if (!known) {
         r->coinbase = tx_is_coinbase(t->tx);
         r->time = b->time;
         r->order = h->m.next_order++;
-        record_put_new(h, t->tx, r->order);
+        rc = record_put_new(h, t->tx, r->order, e);
     }
     r->height = b->height;
     r->block = b->hash;
@@ -109,6 +111,7 @@ static void put_confirmed(struct history *h, const struct history_block *b,
     r->told.height = HISTORY_NO_HEIGHT;
     record_put(h, &t->tx->id, r);
     row_put_place(h, b->height, t->position, &t->tx->id);
+    return rc;
 }
 
 enum err history_confirm(struct history *h, const struct history_block *b,
@@ -129,9 +132,10 @@ enum err history_confirm(struct history *h, const struct history_block *b,
         rc = record_load(h, &t->tx->id, &value, &r, &known, e);
         if (!rc) {
             r.from_us = r.from_us || from_us;
-            put_confirmed(h, b, t, &r, known);
-            rc = history_place_coins(h, t->tx, NULL, &r, known, e);
+            rc = put_confirmed(h, b, t, &r, known, e);
         }
+        if (!rc)
+            rc = history_place_coins(h, t->tx, NULL, &r, known, e);
     }
     buf_clear(&value);
     return rc;

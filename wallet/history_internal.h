@@ -96,6 +96,7 @@ struct history {
         struct map map;
         size_t bytes;
         bool no_memory; /* for one of them */
+        struct kv_batch *ahead; /* row_put_ahead; NULL: none wait */
     } rows;             /* to be written */
     history_before_fn before_write;
     void *before_ctx;
@@ -165,7 +166,8 @@ enum err record_load(struct history *h, const struct txid *id, struct buf *value
                      bool *found, struct error *e);
 void record_put(struct history *h, const struct txid *id, const struct record *r);
 /* Rows that never change: raw bytes, place in the order. */
-void record_put_new(struct history *h, const struct tx *tx, uint64_t order);
+enum err record_put_new(struct history *h, const struct tx *tx, uint64_t order,
+                        struct error *e);
 /* All rows of an unconfirmed transaction but those of its coins. */
 void record_delete(struct history *h, const struct txid *id, uint64_t order);
 enum err raw_load(struct history *h, const struct txid *id, struct tx **out, struct error *e);
@@ -213,6 +215,10 @@ enum err rows_load(struct history *h, struct error *e);
 
 void row_put(struct history *h, const void *key, size_t key_len, const void *value, size_t len);
 void row_delete(struct history *h, const void *key, size_t key_len);
+/* For a large row that means nothing without others: when many bytes wait it goes to the store
+ * before them, and may stay there although the operation is undone. */
+enum err row_put_ahead(struct history *h, struct span key, struct span value, struct error *e);
+enum err rows_write_ahead(struct history *h, struct error *e);
 /* Appends the value. */
 enum err row_get(struct history *h, const void *key, size_t key_len, struct buf *value,
                  bool *found, struct error *e);

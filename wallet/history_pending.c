@@ -43,10 +43,11 @@ static enum err add_new(struct history *h, const struct tx *tx, const struct his
                         .told.height = HISTORY_NO_HEIGHT };
     if (note)
         r.note = *note;
-    record_put_new(h, tx, r.order);
+    enum err rc = record_put_new(h, tx, r.order, e);
     record_put(h, &tx->id, &r);
     row_put_pending(h, &tx->id);
-    enum err rc = pending_add(h, tx, &p, e);
+    if (!rc)
+        rc = pending_add(h, tx, &p, e);
     if (!rc) {
         p->from_us = r.from_us;
         rc = find_spenders(h, p, e);

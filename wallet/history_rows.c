@@ -140,13 +140,15 @@ static void order_key(uint8_t key[ORDER_KEY_SIZE], uint64_t order)
     be64_put(key + 1, ~order);
 }
 
-void record_put_new(struct history *h, const struct tx *tx, uint64_t order)
+enum err record_put_new(struct history *h, const struct tx *tx, uint64_t order,
+                        struct error *e)
 {
     uint8_t key[ID_KEY_SIZE], place[ORDER_KEY_SIZE];
     id_key(key, 'r', &tx->id);
-    row_put(h, key, sizeof key, tx->raw.data, tx->raw.len);
+    enum err rc = row_put_ahead(h, span_of(key, sizeof key), tx->raw, e);
     order_key(place, order);
     row_put(h, place, sizeof place, tx->id.b, 32);
+    return rc;
 }
 
 void record_delete(struct history *h, const struct txid *id, uint64_t order)
@@ -164,7 +166,9 @@ enum err raw_load(struct history *h, const struct txid *id, struct tx **out, str
 {
     struct buf raw = { 0 };
     bool found = false;
-    enum err rc = get_by_id(h, 'r', id, &raw, &found, e);
+    enum err rc = rows_write_ahead(h, e);
+    if (!rc)
+        rc = get_by_id(h, 'r', id, &raw, &found, e);
     if (!rc && !found)
         rc = rows_corrupt(e, "the list of transactions");
     if (!rc) {

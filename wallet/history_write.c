@@ -3,6 +3,11 @@
  * one synced batch: at the end of an operation, or after many blocks that were told one after
  * another. Who reads a row finds it here first. A walk over the store does not: whoever walks
  * writes before.
+ *
+ * Bytes of transactions are large, and whoever pays the wallet chooses how large. When more wait
+ * than WAIT_BYTES they are written ahead, so that they are not held twice. Without its record, which
+ * comes with the rest, a transaction is not there: what a crash leaves is overwritten when the block
+ * is told again. They are synced, as LevelDB may lose the end of a log that it has done with.
  */
 #include <config.h>
 
@@ -10,6 +15,8 @@
 
 #include "base/mem.h"
 #include "wallet/history_internal.h"
+
+#define WAIT_BYTES ((size_t)16 << 20)
 
 struct row {
     bool deleted;
@@ -69,6 +76,30 @@ void row_put(struct history *h, const void *key, size_t key_len, const void *val
     row_set(h, span_of(key, key_len), span_of(value, len), false);
 }
 
+enum err rows_write_ahead(struct history *h, struct error *e)
+{
+    struct kv_batch *b = h->rows.ahead;
+    if (!b)
+        return OK;
+    h->rows.ahead = NULL;
+    enum err rc = kv_write(h->kv, b, KV_SYNC, e);
+    kv_batch_free(b);
+    return rc;
+}
+
+enum err row_put_ahead(struct history *h, struct span key, struct span value, struct error *e)
+{
+    if (h->rows.bytes + value.len <= WAIT_BYTES) {
+        row_set(h, key, value, false);
+        return OK;
+    }
+    row_drop(h, key); /* or it would be written, or deleted, afterwards */
+    if (!h->rows.ahead)
+        h->rows.ahead = kv_batch_new(h->kv);
+    kv_batch_put(h->rows.ahead, key.data, key.len, value.data, value.len);
+    return kv_batch_bytes(h->rows.ahead) > WAIT_BYTES ? rows_write_ahead(h, e) : OK;
+}
+
 void row_delete(struct history *h, const void *key, size_t key_len)
 {
     row_set(h, span_of(key, key_len), span_of(NULL, 0), true);
@@ -91,6 +122,9 @@ void rows_forget(struct history *h)
     for (void *r; (r = map_next(&h->rows.map, &pos));)
         free(r);
     map_clear(&h->rows.map);
+    if (h->rows.ahead)
+        kv_batch_free(h->rows.ahead);
+    h->rows.ahead = NULL;
     h->rows.bytes = 0;
     h->rows.no_memory = false;
 }
@@ -115,6 +149,8 @@ enum err rows_write(struct history *h, struct error *e)
     if (!h->rows.map.n)
         return OK;
     enum err rc = h->before_write ? h->before_write(h->before_ctx, e) : OK;
+    if (!rc)
+        rc = rows_write_ahead(h, e);
     if (!rc)
         rc = write_rows(h, e);
     if (!rc)
