@@ -292,6 +292,8 @@ def whatever_happens_to_payments_no_coin_is_there_that_is_not(t):
         d.make()
         for _ in range(120):
             d.step()
+        for w in (d.payer, d.payee):
+            w.resendwallettransactions()  # a reorganisation made some of the first coins immature
         mine(d.node, 3)
         for made in d.made:
             proved = changed(made["payment"], tx=d.rpc.getbeef(made["txid"], "atomic"))
