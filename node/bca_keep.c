@@ -38,7 +38,8 @@
 #define RETRY_MAX_MS 3600000
 #define ROTATION_PATIENCE 6 /* times as long, since a try may cost a modifier */
 #define GRACE_S 60
-#define PREFIX_PAUSE_S 600 /* whoever sends one prefix after another must not use up modifiers */
+#define PREFIX_PAUSE_S 600 /* whoever sends one prefix after another must not use up modifiers: */
+#define PREFIX_PAUSE_MAX_S 21600 /* twice as long each time */
 #define PREFIX_SETTLE_S 60 /* prefixes come one after another when an interface comes up */
 
 enum need { NEED_NOTHING, NEED_ASSIGNING, NEED_ROTATION, N_NEEDS };
@@ -233,17 +234,27 @@ static bool has_moved(struct bca_keep *k, const struct assigned_address *at,
     return now - n->moved_at >= PREFIX_SETTLE_S;
 }
 
+/* When another prefix may be followed. */
+static int64_t may_move_at(const struct assigned_address *at)
+{
+    int64_t pause_s = PREFIX_PAUSE_S;
+    for (unsigned i = 1; i < at->moves && pause_s < PREFIX_PAUSE_MAX_S; i++)
+        pause_s *= 2;
+    return MAX_OF(at->since + PREFIX_PAUSE_S,
+                  at->moved + MIN_OF(pause_s, (int64_t)PREFIX_PAUSE_MAX_S));
+}
+
 static enum need need_of(struct bca_keep *k, const struct assigned_address *at,
                          const struct sight *s)
 {
     uint8_t prefix[BCA_PREFIX_SIZE];
     const int64_t age = clock_now() - at->since;
-    come_back_at(k, at->since + PREFIX_PAUSE_S);
+    come_back_at(k, may_move_at(at));
     come_back_at(k, at->since + k->rotate_s);
     if (link_prefix(k->assigned, k->network, s->index, at->address, prefix, NULL))
         return NEED_NOTHING; /* a notice tells when there is one */
     if (has_moved(k, at, prefix))
-        return age >= PREFIX_PAUSE_S ? NEED_ROTATION : NEED_NOTHING;
+        return clock_now() >= may_move_at(at) ? NEED_ROTATION : NEED_NOTHING;
     if (!mem_equal_var(prefix, at->address, sizeof prefix))
         return NEED_NOTHING;
     if (s->fate == LINK_VOID)
@@ -298,6 +309,7 @@ static void correct_moments(struct bca_keep *k, struct assigned_address *at)
     if ((at->since <= now && at->retired <= now) || clock_is_behind(k))
         return;
     at->since = MIN_OF(at->since, now);
+    at->moved = MIN_OF(at->moved, now);
     at->retired = MIN_OF(at->retired, now);
     if (assigned_put(k->assigned, NULL, at, &e))
         say(note_of(k, at->address), e.text); /* what else there is to do does not wait for it */

@@ -32,7 +32,10 @@ struct assigned_address {
     int64_t since;                     /* seconds since 1970 */
     int64_t retired;                   /* the same; 0: in use */
     uint8_t spare[16];                 /* one that was formed to replace it and could not be put
-                                          there; zeros: none. Not on disk */
+                                          there; zeros: none. Not on disk, as what follows */
+    unsigned moves;                    /* changes of the prefix that led to it, without a day of
+                                          quiet between them */
+    int64_t moved;                     /* as since: the last of these */
 };
 
 struct assigned;

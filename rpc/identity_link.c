@@ -240,6 +240,18 @@ static void forget(struct linking *k, const struct assigned_address *before)
         log_warn("addresses on interfaces: %s", e.text);
 }
 
+/* For those who follow the prefix of an interface. */
+static void count_moves(struct assigned_address *at, const struct assigned_address *old)
+{
+    const int64_t now = clock_now();
+    at->moves = old->moves;
+    at->moved = old->moved;
+    if (mem_equal_var(at->address, old->address, BCA_PREFIX_SIZE))
+        return;
+    at->moves = now - old->moved >= LINK_QUIET_S ? 1 : old->moves + 1;
+    at->moved = now;
+}
+
 bool rpc_link_assign(struct rpc_call *call, struct wallet *w, const char *interface,
                      struct identity_address *a, const struct assigned_address *replaces)
 {
@@ -256,10 +268,14 @@ bool rpc_link_assign(struct rpc_call *call, struct wallet *w, const char *interf
         k.at.since = before.since;
         memcpy(k.at.replaces, before.replaces, sizeof k.at.replaces);
         memcpy(k.at.spare, before.spare, sizeof k.at.spare);
+        k.at.moves = before.moves;
+        k.at.moved = before.moved;
     }
-    if (replaces)
-        memcpy(k.at.replaces, replaces->address, sizeof k.at.replaces);
     memcpy(k.at.address, a->address, sizeof k.at.address);
+    if (replaces) {
+        memcpy(k.at.replaces, replaces->address, sizeof k.at.replaces);
+        count_moves(&k.at, replaces);
+    }
     memcpy(k.at.interface, interface, strlen(interface) + 1);
     memcpy(k.at.owner, wallet_name(w), strlen(wallet_name(w)) + 1);
     memcpy(k.at.name, a->name, strlen(a->name) + 1);

@@ -353,6 +353,30 @@ def a_change_of_the_prefix_brings_another_address(t):
 
 
 @case()
+def a_prefix_that_changes_again_and_again_is_followed_more_slowly(t):
+    a, _, node = registered(t)
+    a.run("sh", "-c", "echo 100 > /proc/sys/net/ipv6/neigh/eth0/retrans_time_ms")
+    used, here, there = assigned(node), PREFIX, OTHER
+    clock = int(time.time()) + 1
+    for pause in (600, 600, 1200):
+        a.ip("addr", "del", here + "1/64", "dev", "eth0")
+        a.ip("addr", "add", there + "1/64", "dev", "eth0", "nodad")
+        here, there = there, here
+        t.wait(lambda: "has another prefix than " + used in node.log(), what="a look at it")
+        if pause > 600:
+            node.rpc.setmocktime(clock + pause - 100)
+            t.wait(lambda: len(on_interfaces(node)) == 1, what="the end of the retired one")
+            # waits for the end of the look
+            raises_rpc(-5, lambda: node.rpc.bcarotate("alice", "2001:db8::1"))
+            equal(on_interfaces(node), {used: False}, "it is early")
+        clock += pause + 10
+        node.rpc.setmocktime(clock)
+        t.wait(lambda: on_interfaces(node).get(used), what="another address")
+        used = next(x for x, retired in on_interfaces(node).items() if not retired)
+        equal(used[:13], here[:13])
+
+
+@case()
 def what_the_chain_no_longer_holds_leaves_the_interface(t):
     a, _, node = registered(t)
     block, old = node.tip(), assigned(node)
