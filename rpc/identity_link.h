@@ -12,7 +12,7 @@
 
 #define LINK_RETIRED_S (2 * 86400) /* how long a replaced address stays at most (RFC 8981) */
 
-#define LINK_QUIET_S 86400         /* without a change of the prefix: the next one counts as first */
+#define LINK_QUIET_S 86400         /* without a change of the prefix: the next counts as first */
 
 /* --- for the thread that keeps addresses, too --- */
 
