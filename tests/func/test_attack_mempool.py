@@ -67,7 +67,7 @@ def flood_and_mine(t, node, chain, makers):
 
 @case(timeout=180)
 def orphans_conflicts_and_forgeries_do_not_hold_up_blocks(t):
-    node, chain = node_with_coins(t)
+    node, chain = node_with_coins(t, "-maxorphantxsize=100MB")
     first = move(coin(chain, 1))
     node.rpc.sendrawtransaction(first.serialize().hex())
 
