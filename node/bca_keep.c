@@ -22,11 +22,11 @@
 #include "base/intmath.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "chain/bca_view.h"
 #include "chain/chain.h"
 #include "chain/header_check.h"
 #include "p2p/assigned.h"
 #include "p2p/netif.h"
-#include "rpc/bca_view.h"
 #include "rpc/dispatch.h"
 #include "rpc/identity_link.h"
 #include "rpc/identity_proof.h"
@@ -379,22 +379,16 @@ static void *keep(void *arg)
     return NULL;
 }
 
-static enum bca_network network_of(struct rpc_env *env)
-{
-    struct rpc_call call = { .env = env };
-    struct bca_view view;
-    bca_view_init(&view, &call);
-    return view.network;
-}
-
 enum err bca_keep_start(struct bca_keep *k, const struct rpc_env *env, struct error *e)
 {
+    struct bca_view view;
+    bca_view_init(&view, env->chain);
     k->table = rpc_table_new();
     k->env = *env;
     k->env.table = k->table;
     k->env.cancel = &k->cancel;
     k->rotate_s = 3600 * config_int(env->config, "bcarotate");
-    k->network = network_of(&k->env);
+    k->network = view.network;
     if (netif_watch(&k->watch, e)) { /* no reason to do without the rest */
         log_warn("identities: %s", e->text);
         k->watch = -1;

@@ -8,8 +8,8 @@
 
 #include "base/hash.h"
 #include "base/intmath.h"
+#include "chain/bca_view.h"
 #include "chain/chain.h"
-#include "rpc/bca_view.h"
 
 static void put_nothing(struct json_writer *w, const char *name)
 {
@@ -96,20 +96,11 @@ static struct rpc_result verify(struct rpc_call *call, const uint8_t address[BCA
                                 struct span params)
 {
     struct bca_view view;
-    bca_view_init(&view, call);
-    const struct bca_chain_view chain = { bca_view_find, &view };
-    const struct bca_spends_view spends = { bca_view_marker, &view };
-    const struct bca_policy policy = {
-        .rules = view.rules,
-        .min_sec = view.rules->min_sec,
-        .min_conf = view.rules->min_conf,
-        .chain = &chain,
-        .spends = &spends,
-    };
     struct bca_verdict verdict;
-    bca_verify(address, params, &policy, &verdict);
-    if (view.failed)
-        return rpc_failed(call);
+    bca_view_init(&view, call->env->chain);
+    bca_verify(address, params, &view.policy, &verdict);
+    if (view.rc)
+        return rpc_fail_error(call, &view.e);
     put_verdict(call->out, &verdict, &view);
     return rpc_done();
 }

@@ -6,7 +6,7 @@
 
 #include "base/intmath.h"
 #include "base/mem.h"
-#include "rpc/bca_view.h"
+#include "chain/bca_view.h"
 #include "rpc/identity_link.h"
 #include "rpc/identity_revoked.h"
 
@@ -27,7 +27,7 @@ static bool fits(struct assigning *g)
     struct assigned_address at;
     uint8_t prefix[BCA_PREFIX_SIZE], all[16] = { 0 };
     char text[INET6_ADDRSTRLEN];
-    bca_view_init(&view, g->call);
+    bca_view_init(&view, g->call->env->chain);
     if (assigned_find(g->call->env->assigned, g->a.address, &at) &&
         strcmp(at.interface, g->interface) != 0) {
         rpc_fail(g->call, RPC_INVALID_PARAMETER, "the address is on the interface %s: bcarelease "

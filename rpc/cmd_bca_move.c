@@ -106,7 +106,7 @@ static struct rpc_result import_to(struct rpc_call *call, struct wallet *wallet,
 static struct rpc_result import(struct rpc_call *call, struct wallet *w)
 {
     struct bca_view view;
-    bca_view_init(&view, call);
+    bca_view_init(&view, call->env->chain);
     struct identity_import how = { .network = view.network, .passphrase = take_passphrase(call) };
     if (rpc_has(call, 1) && !(how.name = rpc_identity_name(call, 1)))
         return rpc_failed(call);

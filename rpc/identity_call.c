@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "chain/bca_view.h"
 #include "chain/chain.h"
-#include "rpc/bca_view.h"
 
 /* --- parameters ----------------------------------------------------------------------------- */
 
@@ -138,7 +138,7 @@ static void stand_on(struct rpc_call *call, const struct block_hash *block, stru
 {
     struct bca_view view;
     struct chain *c = call->env->chain;
-    bca_view_init(&view, call);
+    bca_view_init(&view, call->env->chain);
     bca_view_find(&view, NULL, block, &s->confirmations);
     if (!s->confirmations)
         return;

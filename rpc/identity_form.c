@@ -13,7 +13,7 @@
 void rpc_identity_forming_init(struct identity_forming *g, struct rpc_call *call)
 {
     *g = (struct identity_forming){ .call = call, .sec = -1 };
-    bca_view_init(&g->view, call);
+    bca_view_init(&g->view, call->env->chain);
     identity_init(&g->id);
     identity_address_init(&g->made);
 }

@@ -5,7 +5,7 @@
 #ifndef RPC_IDENTITY_FORM_H
 #define RPC_IDENTITY_FORM_H
 
-#include "rpc/bca_view.h"
+#include "chain/bca_view.h"
 #include "rpc/identity_call.h"
 
 struct identity_forming {

@@ -1,7 +1,7 @@
 #include "rpc/identity_revoked.h"
 
 #include "bca/registration.h"
-#include "rpc/bca_view.h"
+#include "chain/bca_view.h"
 
 #define MARKER_OF_OURS 1 /* bcaregister puts it behind the registration, which comes first */
 
@@ -73,11 +73,13 @@ bool rpc_identity_revocation(struct rpc_call *call, struct wallet *w, const stru
     *out = (struct identity_revocation){ .state = REVOCATION_NONE };
     if (!s->node || !marker)
         return true;
-    bca_view_init(&view, call);
+    bca_view_init(&view, call->env->chain);
     view.block = s->node;
     const bool spent = bca_view_marker(&view, marker) == BCA_MARKER_SPENT;
-    if (view.failed)
+    if (view.rc) {
+        rpc_fail_error(call, &view.e);
         return false;
+    }
     if (!spent && !view.revoked.pending)
         return look_into_wallet(call, w, marker, out);
     out->state = spent ? REVOCATION_DONE : REVOCATION_PENDING;

@@ -1,8 +1,7 @@
-#include "rpc/bca_view.h"
+#include "chain/bca_view.h"
 
 #include "chain/chain.h"
 #include "chain/index_db.h"
-#include "rpc/coin_query.h"
 
 static const enum bca_network networks[] = {
     [NETWORK_MAIN] = BCA_NET_MAIN,
@@ -11,11 +10,19 @@ static const enum bca_network networks[] = {
     [NETWORK_REGTEST] = BCA_NET_REGTEST,
 };
 
-void bca_view_init(struct bca_view *v, struct rpc_call *call)
+void bca_view_init(struct bca_view *v, struct chain *c)
 {
-    const struct chain_params *p = chain_get_params(call->env->chain);
-    const enum bca_network network = networks[p->network];
-    *v = (struct bca_view){ .call = call, .network = network, .rules = bca_rules_get(network) };
+    const enum bca_network network = networks[chain_get_params(c)->network];
+    *v = (struct bca_view){ .chain = c,
+                            .network = network,
+                            .rules = bca_rules_get(network),
+                            .place = { bca_view_find, v },
+                            .spends = { bca_view_marker, v } };
+    v->policy = (struct bca_policy){ .rules = v->rules,
+                                     .min_sec = v->rules->min_sec,
+                                     .min_conf = v->rules->min_conf,
+                                     .chain = &v->place,
+                                     .spends = &v->spends };
 }
 
 static bool caught_up(struct chain *c)
@@ -42,7 +49,7 @@ enum bca_place bca_view_find(void *view, const uint8_t header[80], const struct 
 {
     (void)header;
     struct bca_view *v = view;
-    struct chain *c = v->call->env->chain;
+    struct chain *c = v->chain;
     struct header_index *index = chain_headers(c);
     /* Asked before the block is looked for: "caught up" must hold for the chain that is judged. */
     const bool synced = caught_up(c);
@@ -58,13 +65,30 @@ enum bca_place bca_view_find(void *view, const uint8_t header[80], const struct 
     return synced || *confirmations >= v->rules->min_conf ? BCA_PLACE_ACTIVE : BCA_PLACE_UNKNOWN;
 }
 
+/* Of one output, on the chain's thread. */
+struct marker_question {
+    const struct outpoint *marker;
+    struct chain_tip tip;
+    bool found;
+    enum err rc;
+    struct error *e;
+};
+
+static void ask_coins(struct chain *c, void *ctx)
+{
+    struct marker_question *q = ctx;
+    struct coin coin;
+    chain_get_tip(c, &q->tip);
+    q->rc = coins_get(chain_coins(c), q->marker, &coin, &q->found, q->e);
+}
+
 /* A marker is missing because it was spent only where its own block is in the chain below. */
-static enum bca_marker_state judge(const struct bca_view *v, const struct coin_query *q,
+static enum bca_marker_state judge(const struct bca_view *v, const struct marker_question *q,
                                    bool synced)
 {
     if (!is_below(q->tip.node, v->block))
         return BCA_MARKER_UNKNOWN;
-    if (!q->found[0])
+    if (!q->found)
         return BCA_MARKER_SPENT;
     return synced ? BCA_MARKER_UNSPENT : BCA_MARKER_UNKNOWN;
 }
@@ -89,19 +113,15 @@ static bool see_spend(void *ctx, const struct block_hash *block, const struct tx
 
 static void find_spend(struct bca_view *v, const struct outpoint *marker, struct header_node *tip)
 {
-    struct chain *c = v->call->env->chain;
-    struct error e = { .code = OK };
-    struct spend_search s = { chain_headers(c), tip, v };
+    struct spend_search s = { chain_headers(v->chain), tip, v };
     v->revoked.pending = false;
-    v->failed = index_db_each_spend(chain_index_db(c), marker, see_spend, &s, &e) != OK;
-    if (v->failed)
-        rpc_fail_error(v->call, &e);
+    v->rc = index_db_each_spend(chain_index_db(v->chain), marker, see_spend, &s, &v->e);
 }
 
 /* Before the chain is asked: what is mined in between is found there. */
 static void look_into_mempool(struct bca_view *v, const struct outpoint *marker)
 {
-    struct tx *spender = mempool_get_spender(chain_mempool(v->call->env->chain), marker);
+    struct tx *spender = mempool_get_spender(chain_mempool(v->chain), marker);
     v->revoked.pending = spender != NULL;
     if (spender)
         v->revoked.txid = spender->id;
@@ -111,15 +131,17 @@ static void look_into_mempool(struct bca_view *v, const struct outpoint *marker)
 enum bca_marker_state bca_view_marker(void *view, const struct outpoint *marker)
 {
     struct bca_view *v = view;
-    const bool synced = caught_up(v->call->env->chain);
-    struct coin_query *q = coin_query_new(COINS_OF_CHAIN);
-    enum bca_marker_state state = BCA_MARKER_UNKNOWN;
+    const bool synced = caught_up(v->chain);
+    struct marker_question q = { .marker = marker, .e = &v->e };
     look_into_mempool(v, marker);
-    v->failed = !coin_query_run(q, v->call, marker, 1);
-    if (!v->failed)
-        state = judge(v, q, synced);
+    if (chain_call(v->chain, ask_coins, &q))
+        v->rc = error_set(&v->e, ERR_CANCELLED, "the node is shutting down");
+    else
+        v->rc = q.rc;
+    if (v->rc)
+        return BCA_MARKER_UNKNOWN;
+    const enum bca_marker_state state = judge(v, &q, synced);
     if (state == BCA_MARKER_SPENT)
-        find_spend(v, marker, q->tip.node);
-    coin_query_free(q);
+        find_spend(v, marker, q.tip.node);
     return state;
 }

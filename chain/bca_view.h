@@ -3,29 +3,34 @@
  * 14): where the block is, and whether the marker output is spent. Any thread that may wait for the
  * chain; one view for one verification.
  */
-#ifndef RPC_BCA_VIEW_H
-#define RPC_BCA_VIEW_H
+#ifndef CHAIN_BCA_VIEW_H
+#define CHAIN_BCA_VIEW_H
 
 #include "bca/verify.h"
-#include "rpc/command.h"
+#include "base/err.h"
 
+struct chain;
 struct header_node;
 
 struct bca_view {
-    struct rpc_call *call;
+    struct chain *chain;
     enum bca_network network;
     const struct bca_rules *rules;
+    struct bca_policy policy;  /* what the network asks for, and this view: for bca_verify */
     struct header_node *block; /* of the parameters, once found on the active chain */
-    bool failed;               /* the outputs could not be read: call has failed */
+    enum err rc;               /* the outputs could not be read: what is said holds for nothing */
+    struct error e;            /* of rc */
     struct {
         bool pending;               /* unspent, and a transaction in the mempool spends it */
         struct header_node *block;  /* on the active chain, with the spend; NULL: not known */
         struct txid txid;           /* of what spends it, when either is set */
     } revoked;
+    struct bca_chain_view place;    /* of policy, as the next one */
+    struct bca_spends_view spends;
 };
 
-/* Rules of the network the node runs on. */
-void bca_view_init(struct bca_view *v, struct rpc_call *call);
+/* Rules of the network the node runs on. The view stays where it is. */
+void bca_view_init(struct bca_view *v, struct chain *c);
 
 /*
  * The two callbacks, with the view as ctx. A block that is not known, or not deep enough, says
