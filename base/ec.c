@@ -294,10 +294,42 @@ size_t ec_sign_der(uint8_t out[72], const uint8_t secret[32], const uint8_t dige
     return len;
 }
 
-bool ec_sign_rs(uint8_t out[EC_SIG_SIZE], const uint8_t secret[32], const uint8_t digest[32])
+/* more: NULL, or 32 bytes. */
+static bool sign_rs(uint8_t out[EC_SIG_SIZE], const uint8_t secret[32], const uint8_t digest[32],
+                    const uint8_t *more)
 {
     secp256k1_ecdsa_signature s;
-    if (!secp256k1_ecdsa_sign(context, &s, digest, secret, NULL, NULL))
+    if (!secp256k1_ecdsa_sign(context, &s, digest, secret, secp256k1_nonce_function_rfc6979, more))
+        return false;
+    secp256k1_ecdsa_signature_serialize_compact(context, out, &s);
+    return true;
+}
+
+bool ec_sign_rs(uint8_t out[EC_SIG_SIZE], const uint8_t secret[32], const uint8_t digest[32])
+{
+    return sign_rs(out, secret, digest, NULL);
+}
+
+bool ec_sign_rs_with(uint8_t out[EC_SIG_SIZE], const uint8_t secret[32], const uint8_t digest[32],
+                     const uint8_t more[32])
+{
+    return sign_rs(out, secret, digest, more);
+}
+
+size_t ec_rs_to_der(uint8_t out[72], const uint8_t sig[EC_SIG_SIZE])
+{
+    secp256k1_ecdsa_signature s;
+    size_t len = 72;
+    if (!secp256k1_ecdsa_signature_parse_compact(context, &s, sig) ||
+        !secp256k1_ecdsa_signature_serialize_der(context, out, &len, &s))
+        return 0;
+    return len;
+}
+
+bool ec_rs_from_der(uint8_t out[EC_SIG_SIZE], const uint8_t *der, size_t len)
+{
+    secp256k1_ecdsa_signature s;
+    if (!secp256k1_ecdsa_signature_parse_der(context, &s, der, len))
         return false;
     secp256k1_ecdsa_signature_serialize_compact(context, out, &s);
     return true;

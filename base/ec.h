@@ -69,6 +69,12 @@ bool ec_ecdh_sha256(uint8_t out[32], const uint8_t key[EC_PUBKEY_SIZE], const ui
 bool ec_sign_rs(uint8_t out[EC_SIG_SIZE], const uint8_t secret[32], const uint8_t digest[32]);
 bool ec_verify_rs(const uint8_t key[EC_PUBKEY_SIZE], const uint8_t sig[EC_SIG_SIZE],
                   const uint8_t digest[32]);
+/* As ec_sign_rs, with 32 more bytes for the nonce: another signature of the same digest. */
+bool ec_sign_rs_with(uint8_t out[EC_SIG_SIZE], const uint8_t secret[32], const uint8_t digest[32],
+                     const uint8_t more[32]);
+/* The same signature in DER (its length, 0 when R or S is too large) and back (strict DER). */
+size_t ec_rs_to_der(uint8_t out[72], const uint8_t sig[EC_SIG_SIZE]);
+bool ec_rs_from_der(uint8_t out[EC_SIG_SIZE], const uint8_t *der, size_t len);
 
 /*
  * Signatures from which the key follows: 27 + number of the candidate (+ 4: its short form), R, S.

@@ -644,6 +644,39 @@ static void signatures_of_two_numbers_verify_in_one_form(void **state)
     assert_false(ec_sign_rs(sig, secret, digest));
 }
 
+static void signatures_of_two_numbers_go_to_der_and_back(void **state)
+{
+    uint8_t secret[32], digest[32], sig[EC_SIG_SIZE], back[EC_SIG_SIZE], der[72], want[72];
+    (void)state;
+    memset(secret, 7, sizeof secret);
+    memset(digest, 9, sizeof digest);
+    assert_true(ec_sign_rs(sig, secret, digest));
+    const size_t len = ec_rs_to_der(der, sig);
+    assert_int_equal(len, ec_sign_der(want, secret, digest));
+    assert_memory_equal(der, want, len);
+    assert_true(ec_rs_from_der(back, der, len));
+    assert_memory_equal(back, sig, sizeof sig);
+    assert_false(ec_rs_from_der(back, der, len - 1));
+    assert_true(number32(sig, order));
+    assert_int_equal(ec_rs_to_der(der, sig), 0);
+}
+
+static void more_bytes_for_the_nonce_make_another_signature(void **state)
+{
+    uint8_t secret[32], digest[32], key[EC_PUBKEY_SIZE], more[32] = { 1 };
+    uint8_t plain[EC_SIG_SIZE], other[EC_SIG_SIZE], again[EC_SIG_SIZE];
+    (void)state;
+    memset(secret, 7, sizeof secret);
+    memset(digest, 9, sizeof digest);
+    assert_true(ec_pubkey_of(key, secret));
+    assert_true(ec_sign_rs(plain, secret, digest));
+    assert_true(ec_sign_rs_with(other, secret, digest, more));
+    assert_true(ec_sign_rs_with(again, secret, digest, more));
+    assert_memory_not_equal(other, plain, sizeof plain);
+    assert_memory_equal(other, again, sizeof again);
+    assert_true(ec_verify_rs(key, other, digest));
+}
+
 static void hashed_agreement_is_the_digest_of_the_point(void **state)
 {
     uint8_t a[32], b[32], key_a[EC_PUBKEY_SIZE], key_b[EC_PUBKEY_SIZE], point[EC_PUBKEY_SIZE];
@@ -689,6 +722,8 @@ int main(void)
         cmocka_unit_test(secrets_are_between_one_and_the_order),
         cmocka_unit_test(a_wrong_digest_does_not_verify),
         cmocka_unit_test(signatures_of_two_numbers_verify_in_one_form),
+        cmocka_unit_test(signatures_of_two_numbers_go_to_der_and_back),
+        cmocka_unit_test(more_bytes_for_the_nonce_make_another_signature),
         cmocka_unit_test(hashed_agreement_is_the_digest_of_the_point),
     };
     return cmocka_run_group_tests(tests, start_ec, NULL);
