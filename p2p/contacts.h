@@ -4,7 +4,8 @@
  * to the store and count when they are on disk. Sessions, messages, files and permissions belong to
  * a contact, whose key may change while former keys stay known.
  *
- * On disk, key 'c' | id 8 big-endian: see contacts.c. Channel thread (channels.h).
+ * On disk, key 'c' | id 8 big-endian: see contacts_codec.c; 'c' alone: the next id. Channel thread
+ * (channels.h).
  */
 #ifndef P2P_CONTACTS_H
 #define P2P_CONTACTS_H
@@ -59,7 +60,8 @@ struct contacts;
 /* Reads all. ERR_CORRUPT, ERR_RANGE: of a newer version. */
 enum err contacts_open(struct contacts **out, struct dchan_store *store,
                        struct error *e) MUST_CHECK;
-void contacts_free(struct contacts *c); /* NULL is fine */
+/* After the store, which completes what waits. NULL is fine. */
+void contacts_free(struct contacts *c);
 
 size_t contacts_count(const struct contacts *c);
 /* Borrowed until it is removed. By key: also a former one, when former is not NULL and set then. */
