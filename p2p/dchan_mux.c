@@ -143,6 +143,25 @@ void mux_close(struct dchan_mux *mux, struct mux_stream *s, unsigned code)
     free(s);
 }
 
+/* The other side is told, and who has the stream. */
+static void break_off(struct dchan_mux *mux, struct mux_stream *s, enum dchan_reset code)
+{
+    mux_put_reset(mux, s->sid, code);
+    mux_close(mux, s, code);
+}
+
+/* The same when the owner wants it so: of one that he never had he needs no word. */
+static void break_off_for_owner(struct dchan_mux *mux, struct mux_stream *s, enum dchan_reset code)
+{
+    if (s->ops) {
+        break_off(mux, s, code);
+        return;
+    }
+    mux_put_reset(mux, s->sid, code);
+    remove_stream(mux, s);
+    free(s);
+}
+
 void mux_close_if_done(struct dchan_mux *mux, struct mux_stream *s)
 {
     if (s->fin_sent && s->fin_received && s->unread == 0)
@@ -314,7 +333,7 @@ enum err dchan_mux_accept(struct dchan_mux *mux, uint32_t sid, const struct dcha
     if (!s || s->ours || s->open)
         return ERR_NOTFOUND;
     if (!grant_first(mux, s, now_ms)) {
-        dchan_mux_reset(mux, sid, DCHAN_RESET_LIMIT);
+        break_off_for_owner(mux, s, DCHAN_RESET_LIMIT);
         return ERR_BUSY;
     }
     s->ops = ops;
@@ -332,10 +351,8 @@ enum err dchan_mux_accept(struct dchan_mux *mux, uint32_t sid, const struct dcha
 void dchan_mux_reset(struct dchan_mux *mux, uint32_t sid, enum dchan_reset code)
 {
     struct mux_stream *s = mux_find(mux, sid);
-    if (!s)
-        return;
-    mux_put_reset(mux, sid, code);
-    mux_close(mux, s, code);
+    if (s)
+        break_off_for_owner(mux, s, code);
 }
 
 /* How much larger the window becomes: as much again when it was drained within two round trips. */
@@ -420,7 +437,7 @@ static enum dchan_error take_accept(struct dchan_mux *mux, struct mux_stream *s,
     if (!s->ours || s->open || window < DCHAN_WINDOW_MIN)
         return DCHAN_ERROR_MALFORMED;
     if (window > WINDOW_SUM_MAX) {
-        dchan_mux_reset(mux, s->sid, DCHAN_RESET_FLOW);
+        break_off(mux, s, DCHAN_RESET_FLOW);
         return DCHAN_NO_ERROR;
     }
     set_open(mux, s);
@@ -434,7 +451,7 @@ static enum dchan_error take_accept(struct dchan_mux *mux, struct mux_stream *s,
 static void take_data(struct dchan_mux *mux, struct mux_stream *s, struct span data)
 {
     if (!s->open || data.len > s->left) { /* nothing is left after their fin */
-        dchan_mux_reset(mux, s->sid, DCHAN_RESET_FLOW);
+        break_off(mux, s, DCHAN_RESET_FLOW);
         return;
     }
     s->left -= (uint32_t)data.len;
@@ -445,7 +462,7 @@ static void take_data(struct dchan_mux *mux, struct mux_stream *s, struct span d
 static void take_window(struct dchan_mux *mux, struct mux_stream *s, uint32_t increment)
 {
     if (increment > WINDOW_SUM_MAX - s->send_window || (s->ours && !s->open)) {
-        dchan_mux_reset(mux, s->sid, DCHAN_RESET_FLOW);
+        break_off(mux, s, DCHAN_RESET_FLOW);
         return;
     }
     s->send_window += increment;
@@ -456,7 +473,7 @@ static void take_fin(struct dchan_mux *mux, struct mux_stream *s)
 {
     const uint32_t sid = s->sid;
     if (s->fin_received || (s->ours && !s->open)) {
-        dchan_mux_reset(mux, sid, DCHAN_RESET_FLOW);
+        break_off(mux, s, DCHAN_RESET_FLOW);
         return;
     }
     s->fin_received = true;

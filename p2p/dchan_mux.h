@@ -76,7 +76,7 @@ struct dchan_mux_ops {
     size_t (*backlog)(void *ctx, uint64_t *age_ms);
     /* The peer opens a stream: accept or reset it, now or before it times out. Borrowed. */
     void (*open)(void *ctx, const struct dchan_s_open *m);
-    /* One that was neither accepted nor reset has gone. */
+    /* One that was neither accepted nor reset has gone. Not called for resets by its owner. */
     void (*withdrawn)(void *ctx, uint32_t sid);
     void *ctx;
 };
@@ -120,8 +120,8 @@ enum err dchan_mux_open(struct dchan_mux *mux, const struct dchan_open *o,
                         const struct dchan_stream_ops *ops, void *ctx, uint64_t now_ms,
                         uint32_t *sid) MUST_CHECK;
 /*
- * ERR_NOTFOUND: no such stream waits (any more); ERR_BUSY: no window was left, it was reset. When
- * the other side has ended its half already, ops.fin is called in here.
+ * ERR_NOTFOUND: no such stream waits (any more); ERR_BUSY: no window was left, it was reset
+ * without a call of ops. When the other side has ended its half already, ops.fin is called in here.
  */
 enum err dchan_mux_accept(struct dchan_mux *mux, uint32_t sid, const struct dchan_stream_ops *ops,
                           void *ctx, uint64_t now_ms) MUST_CHECK;

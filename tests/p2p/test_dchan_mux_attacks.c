@@ -272,6 +272,31 @@ static void an_end_may_come_before_the_answer(void **state)
     pair_free(p);
 }
 
+static void an_owner_is_not_told_of_his_own_refusals(void **state)
+{
+    struct pair *p = pair_new(false);
+    struct side *side = &p->sides[1];
+    struct dchan_msg m;
+    (void)state;
+    side->accepts = false;
+    for (uint32_t sid = 1; sid <= 5; sid += 2) {
+        m = open_msg(sid);
+        assert_int_equal(side_take(side, &m), DCHAN_NO_ERROR);
+    }
+    dchan_mux_reset(side->mux, 1, DCHAN_RESET_REFUSED);
+    assert_int_equal(reset_code(side), DCHAN_RESET_REFUSED);
+    side->shares.granted_max = 0;
+    assert_int_equal(side_accept(side, 3), ERR_BUSY);
+    assert_int_equal(reset_code(side), DCHAN_RESET_LIMIT);
+    assert_int_equal(side->withdrawn, 0);
+    m = data_msg(5, 1); /* before the answer: theirs to lose */
+    assert_int_equal(side_take(side, &m), DCHAN_NO_ERROR);
+    assert_int_equal(reset_code(side), DCHAN_RESET_FLOW);
+    assert_int_equal(side->withdrawn, 1);
+    assert_int_equal(dchan_mux_stats(side->mux)->streams, 0);
+    pair_free(p);
+}
+
 static void sids_that_never_were_end_the_channel(void **state)
 {
     (void)state;
@@ -399,6 +424,7 @@ int main(void)
         cmocka_unit_test(what_a_stream_forbids_resets_it),
         cmocka_unit_test(accepts_with_windows_that_cannot_be),
         cmocka_unit_test(an_end_may_come_before_the_answer),
+        cmocka_unit_test(an_owner_is_not_told_of_his_own_refusals),
         cmocka_unit_test(sids_that_never_were_end_the_channel),
         cmocka_unit_test(sids_that_were_open_once_are_ignored),
         cmocka_unit_test(nobody_opens_when_one_goes),
