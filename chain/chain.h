@@ -157,6 +157,9 @@ enum err chain_read_block(struct chain *c, const struct header_node *node, size_
 enum err chain_read_block_bytes(struct chain *c, const struct header_node *node, uint64_t limit,
                                 struct buf *out, struct error *e) MUST_CHECK;
 
+/* A step more is worth trying; handlers.idle is called when nothing is left to do. */
+void chain_wake(struct chain *c);
+
 /* --- transactions --- */
 struct mempool *chain_mempool(struct chain *c); /* any thread */
 struct assembler *chain_assembler(struct chain *c); /* candidates for blocks, block_template.h */

@@ -164,8 +164,6 @@ enum err chain_thread_start(struct chain *c, struct error *e) MUST_CHECK;
 void chain_thread_stop(struct chain *c);
 /* Any thread. False when closing: the caller keeps the command. */
 bool chain_push(struct chain *c, struct command *cmd) __attribute__((warn_unused_result));
-/* Any thread: another step is worth trying. */
-void chain_wake(struct chain *c);
 /* Stops activation for good and tells the node. */
 void chain_fatal(struct chain *c, const struct error *e);
 void chain_publish_tip(struct chain *c);

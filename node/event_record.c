@@ -9,17 +9,34 @@
 #include "base/reader.h"
 
 static const struct event_row rows[] = {
-    { LOGGED_START, "start", { { "hash", FIELD_HASH }, { "height", FIELD_NUMBER } } },
+    { LOGGED_START, "start", { { "hash", FIELD_HASH }, { "height", FIELD_NUMBER } },
+      TOLD_NOWHERE },
     { LOGGED_BLOCK_CONNECTED, "block_connected",
       { { "hash", FIELD_HASH }, { "previous", FIELD_OPTIONAL_HASH }, { "height", FIELD_NUMBER },
-        { "txs", FIELD_NUMBER }, { "size", FIELD_NUMBER }, { "blocktime", FIELD_NUMBER } } },
+        { "txs", FIELD_NUMBER }, { "size", FIELD_NUMBER }, { "blocktime", FIELD_NUMBER } },
+      TOLD_NOWHERE },
     { LOGGED_BLOCK_DISCONNECTED, "block_disconnected",
-      { { "hash", FIELD_HASH }, { "previous", FIELD_OPTIONAL_HASH }, { "height", FIELD_NUMBER } } },
+      { { "hash", FIELD_HASH }, { "previous", FIELD_OPTIONAL_HASH }, { "height", FIELD_NUMBER } },
+      TOLD_NOWHERE },
     { LOGGED_TX_ACCEPTED, "tx_accepted",
-      { { "txid", FIELD_HASH }, { "size", FIELD_NUMBER }, { "fee", FIELD_AMOUNT } } },
+      { { "txid", FIELD_HASH }, { "size", FIELD_NUMBER }, { "fee", FIELD_AMOUNT } },
+      TOLD_NOWHERE },
     { LOGGED_TX_REMOVED, "tx_removed",
       { { "txid", FIELD_HASH }, { "reason", FIELD_TEXT }, { "conflict", FIELD_OPTIONAL_HASH },
-        { "block", FIELD_OPTIONAL_HASH } } },
+        { "block", FIELD_OPTIONAL_HASH } },
+      TOLD_NOWHERE },
+    { LOGGED_MESSAGE_RECEIVED, "message_received",
+      { { "entry", FIELD_NUMBER }, { "message", FIELD_NUMBER }, { "id", FIELD_ID },
+        { "key", FIELD_KEY } },
+      TOLD_MESSAGES },
+    { LOGGED_MESSAGE_DELIVERED, "message_delivered",
+      { { "entry", FIELD_NUMBER }, { "message", FIELD_NUMBER }, { "id", FIELD_ID },
+        { "key", FIELD_KEY } },
+      TOLD_MESSAGES },
+    { LOGGED_MESSAGE_FAILED, "message_failed",
+      { { "entry", FIELD_NUMBER }, { "message", FIELD_NUMBER }, { "id", FIELD_ID },
+        { "key", FIELD_KEY }, { "reason", FIELD_TEXT } },
+      TOLD_MESSAGES },
 };
 
 const struct event_row *event_row_find(unsigned type)
@@ -56,6 +73,12 @@ static void write_value(struct buf *b, enum event_field_kind kind, const union e
         len = strnlen(v->text, EVENT_TEXT_MAX - 1);
         buf_put_u8(b, (uint8_t)len);
         buf_put(b, v->text, len);
+        return;
+    case FIELD_KEY:
+        buf_put(b, v->key, sizeof v->key);
+        return;
+    case FIELD_ID:
+        buf_put(b, v->id, sizeof v->id);
         return;
     }
 }
@@ -101,6 +124,12 @@ static void read_value(struct reader *r, enum event_field_kind kind, union event
         return;
     case FIELD_TEXT:
         read_text(r, v->text);
+        return;
+    case FIELD_KEY:
+        read_copy(r, v->key, sizeof v->key);
+        return;
+    case FIELD_ID:
+        read_copy(r, v->id, sizeof v->id);
         return;
     }
 }
@@ -176,6 +205,12 @@ static void put_field(struct json_writer *w, const struct event_field *f,
         return;
     case FIELD_TEXT:
         jw_put_text(w, f->name, v->text);
+        return;
+    case FIELD_KEY:
+        jw_put_hex(w, f->name, v->key, sizeof v->key);
+        return;
+    case FIELD_ID:
+        jw_put_hex(w, f->name, v->id, sizeof v->id);
         return;
     }
 }

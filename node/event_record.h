@@ -24,7 +24,14 @@ enum logged_event {
     LOGGED_BLOCK_DISCONNECTED = 3,
     LOGGED_TX_ACCEPTED = 4,
     LOGGED_TX_REMOVED = 5,
+    LOGGED_MESSAGE_RECEIVED = 6,
+    LOGGED_MESSAGE_DELIVERED = 7, /* one of ours is on the disk of who it is for */
+    LOGGED_MESSAGE_FAILED = 8,    /* one of ours never will be */
 };
+
+/* Who numbers what is told (told_numbers.h); such a number is the first value. Stored, never
+ * renumbered. */
+enum told_source { TOLD_NOWHERE, TOLD_MESSAGES, TOLD_FILES, TOLD_SOURCES };
 
 #define EVENT_FIELDS_MAX 6
 #define EVENT_TEXT_MAX 64
@@ -38,6 +45,8 @@ enum event_field_kind {
     FIELD_NUMBER,
     FIELD_AMOUNT,        /* satoshis; coins in JSON */
     FIELD_TEXT,
+    FIELD_KEY, /* public, 33 bytes */
+    FIELD_ID,  /* 16 bytes */
 };
 
 struct event_field {
@@ -49,13 +58,14 @@ struct event_row {
     enum logged_event type;
     const char *name;
     struct event_field fields[EVENT_FIELDS_MAX + 1];
+    enum told_source source;
 };
 
 /* NULL: no such type. */
 const struct event_row *event_row_find(unsigned type);
 
 union event_value {
-    uint8_t hash[32];
+    uint8_t hash[32], key[33], id[16];
     int64_t number;
     char text[EVENT_TEXT_MAX];
 };
@@ -73,6 +83,7 @@ enum { START_HASH, START_HEIGHT };
 enum { BLOCK_HASH, BLOCK_PREVIOUS, BLOCK_HEIGHT, BLOCK_TXS, BLOCK_SIZE, BLOCK_TIME };
 enum { TX_ID, TX_SIZE, TX_FEE };
 enum { REMOVED_ID, REMOVED_REASON, REMOVED_CONFLICT, REMOVED_BLOCK };
+enum { MESSAGE_ENTRY, MESSAGE_NUMBER, MESSAGE_ID, MESSAGE_KEY, MESSAGE_REASON };
 
 void event_record_write(struct buf *b, const struct event_record *r);
 

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "node/event_serve.h"
 #include "node/told_chain.h"
+#include "node/told_numbers.h"
 #include "node/told_txs.h"
 #include "node/zmq_feed.h"
 
@@ -22,6 +23,8 @@ struct feeds {
     struct event_log *log;    /* NULL: -eventlogsize=0 */
     struct told_chain told;
     struct told_txs told_txs;
+    struct told_numbers told_numbers;
+    _Atomic(struct chain *) wake; /* the chain, once attached */
     _Atomic uint64_t told_bytes; /* of the account, at the last commit */
     int64_t wait_ms;          /* -eventlogwait */
     int64_t progress_ms;      /* when the chain last came closer to where the log ends */
@@ -42,6 +45,7 @@ static void store(void *ctx, struct buf *out)
     const struct feeds *f = ctx;
     told_chain_store(&f->told, out);
     told_txs_store(&f->told_txs, out);
+    told_numbers_store(&f->told_numbers, out);
 }
 
 static enum err replay_state(void *ctx, struct span state, struct error *e)
@@ -52,13 +56,15 @@ static enum err replay_state(void *ctx, struct span state, struct error *e)
     reader_init(&r, state.len ? state.data : nothing, state.len ? state.len : sizeof nothing);
     told_chain_load(&f->told, &r);
     told_txs_load(&f->told_txs, &r);
+    told_numbers_load(&f->told_numbers, &r);
     return reader_done(&r) ? OK : error_set(e, ERR_CORRUPT, "the state of a file does not parse");
 }
 
 static enum err replay_record(void *ctx, const struct event_record *r, struct error *e)
 {
     struct feeds *f = ctx;
-    if (told_chain_replay(&f->told, r) && told_txs_replay(&f->told_txs, r))
+    if (told_chain_replay(&f->told, r) && told_txs_replay(&f->told_txs, r) &&
+        told_numbers_replay(&f->told_numbers, r))
         return OK;
     return error_set(e, ERR_CORRUPT, "event %llu contradicts those before",
                      (unsigned long long)r->number);
@@ -90,6 +96,7 @@ enum err feeds_open(struct feeds **out, const struct settings *s,
     f->fatal_ctx = ctx;
     told_chain_init(&f->told, emit, f);
     told_txs_init(&f->told_txs, emit, f);
+    told_numbers_init(&f->told_numbers, emit, f);
     *out = f;
     enum err rc = zmq_feed_open(&f->zmq, s->config, e);
     return rc ? rc : open_log(f, s, e);
@@ -142,6 +149,7 @@ static void attach(struct chain *c, void *ctx)
     if (f->told.waiting)
         log_info("event log: it ends ahead of the chain and waits until the chain is there again");
     a->rc = event_log_commit(f->log, a->e);
+    atomic_store(&f->wake, c);
 }
 
 enum err feeds_attach(struct feeds *f, struct chain *c, struct error *e)
@@ -157,7 +165,7 @@ enum err feeds_attach(struct feeds *f, struct chain *c, struct error *e)
 uint64_t feeds_memory(struct feeds *f)
 {
     return atomic_load_explicit(&f->told_bytes, memory_order_relaxed) +
-           (f->zmq ? zmq_feed_bytes(f->zmq) : 0);
+           told_numbers_bytes(&f->told_numbers) + (f->zmq ? zmq_feed_bytes(f->zmq) : 0);
 }
 
 void feeds_stop(struct feeds *f)
@@ -171,11 +179,34 @@ enum err feeds_close(struct feeds *f, struct error *e)
     if (!f)
         return OK;
     zmq_feed_close(f->zmq);
+    if (f->chain && f->log)
+        told_numbers_take(&f->told_numbers);
     enum err rc = event_log_close(f->log, e);
     told_chain_clear(&f->told);
     told_txs_clear(&f->told_txs);
+    told_numbers_clear(&f->told_numbers);
     free(f);
     return rc;
+}
+
+/* --- events of others ----------------------------------------------------------------------- */
+
+bool feeds_tell(struct feeds *f, const struct event_record *r)
+{
+    struct chain *chain = atomic_load(&f->wake);
+    bool first;
+    if (!f->log)
+        return true;
+    if (!chain || !told_numbers_put(&f->told_numbers, r, &first))
+        return false;
+    if (first)
+        chain_wake(chain);
+    return true;
+}
+
+uint64_t feeds_told(struct feeds *f, enum told_source source)
+{
+    return f->log ? told_numbers_last(&f->told_numbers, source) : UINT64_MAX;
 }
 
 /* --- chain thread --------------------------------------------------------------------------- */
@@ -188,6 +219,7 @@ static void commit(struct feeds *f)
 {
     struct error e;
     atomic_store_explicit(&f->told_bytes, told_txs_bytes(&f->told_txs), memory_order_relaxed);
+    told_numbers_take(&f->told_numbers);
     if (event_log_has_failed(f->log) || !event_log_commit(f->log, &e))
         return;
     f->fatal(f->fatal_ctx, &e);

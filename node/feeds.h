@@ -9,6 +9,7 @@
 #define NODE_FEEDS_H
 
 #include "chain/chain.h"
+#include "node/event_record.h"
 #include "node/settings.h"
 #include "rpc/server.h"
 
@@ -28,6 +29,16 @@ void feeds_set_net(struct feeds *f, struct net *net);
 void feeds_stop(struct feeds *f);
 /* After chain and RPC server are stopped. NULL is fine. */
 enum err feeds_close(struct feeds *f, struct error *e);
+
+/*
+ * Events of others than the chain; any thread, until the chain is closed. One with a number of a
+ * source (event_record.h) is told once however often it comes here, and its numbers rise: who has
+ * them on disk tells at a start what is above feeds_told. They are in the log soon, without waiting
+ * for a block. False: not attached yet, or too many wait: come again.
+ */
+bool feeds_tell(struct feeds *f, const struct event_record *r) MUST_CHECK;
+/* The highest number that was told. All ones: no log is kept. */
+uint64_t feeds_told(struct feeds *f, enum told_source source);
 
 /* Bytes of memory; any thread. */
 uint64_t feeds_memory(struct feeds *f);

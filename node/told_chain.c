@@ -96,6 +96,9 @@ bool told_chain_replay(struct told_chain *c, const struct event_record *r)
         return replay_disconnected(c, r);
     case LOGGED_TX_ACCEPTED:
     case LOGGED_TX_REMOVED:
+    case LOGGED_MESSAGE_RECEIVED:
+    case LOGGED_MESSAGE_DELIVERED:
+    case LOGGED_MESSAGE_FAILED:
         return true;
     }
     return true;

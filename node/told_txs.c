@@ -93,6 +93,9 @@ bool told_txs_replay(struct told_txs *t, const struct event_record *r)
         return true;
     case LOGGED_BLOCK_CONNECTED:
     case LOGGED_BLOCK_DISCONNECTED:
+    case LOGGED_MESSAGE_RECEIVED:
+    case LOGGED_MESSAGE_DELIVERED:
+    case LOGGED_MESSAGE_FAILED:
         return true;
     case LOGGED_TX_ACCEPTED:
         id = id_of(&r->v[TX_ID]);
