@@ -100,7 +100,7 @@ static struct tx *make_tx(uint32_t number, uint32_t kind, uint32_t n_in, uint32_
 static void apply(struct history *h, uint32_t number)
 {
     struct tx *tx = make_tx(number, OF_SCRIPT, 1, COINS_A_TX);
-    const struct history_block_tx list = { tx, 1 };
+    const struct history_block_tx list = { .tx = tx, .position = 1 };
     struct history_block b = { .height = (int32_t)number, .txs = &list, .n = 1 };
     digest_of(b.hash.b, OF_BLOCK, number);
     if (number)

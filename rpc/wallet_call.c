@@ -257,7 +257,8 @@ enum err rpc_release(struct rpc_call *call, struct rpc_held *h, enum err rc, str
     call->out = h->out;
     jw_flush(&h->text);
     if (!rc && h->text.failed)
-        rc = error_set(e, ERR_NOMEM, "the answer is too large: ask for less");
+        rc = error_set(e, ERR_NOMEM, "the answer is too large (its limit is %zu MiB)",
+                       RPC_HELD_MAX >> 20);
     if (!rc)
         jw_json(call->out, (const char *)h->bytes.data, h->bytes.len);
     buf_clear(&h->part);

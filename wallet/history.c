@@ -154,7 +154,8 @@ size_t history_bytes(const struct history *h)
     const struct memory *m = &h->m;
     return sizeof *h + m->bytes + map_bytes(&m->spots) + map_bytes(&m->pendings) +
            map_bytes(&h->rows.map) + h->rows.bytes +
-           (h->rows.ahead ? kv_batch_bytes(h->rows.ahead) : 0) + (m->coins_cap + m->queue_cap) * sizeof(void *);
+           (h->rows.ahead ? kv_batch_bytes(h->rows.ahead) : 0) +
+           (m->coins_cap + m->queue_cap) * sizeof(void *);
 }
 
 enum err history_owners_changed(struct history *h, struct error *e)

@@ -59,9 +59,13 @@ bool history_gap(const struct history *h, int32_t *from, int32_t *to);
 uint64_t history_broken(const struct history *h); /* counts rescans broken off since opening */
 
 struct history_block_tx {
-    const struct tx *tx; /* with its id */
+    const struct tx *tx; /* with its id; NULL: history_keep_bytes has it */
     uint32_t position;   /* in the block */
+    struct txid kept;    /* when tx is NULL */
 };
+/* The bytes of a transaction whose block comes soon: who tells it need not hold them. One at a time
+ * is read back then; ERR_BUSY from those who take the block: they are wanted once more. */
+enum err history_keep_bytes(struct history *h, const struct tx *tx, struct error *e) MUST_CHECK;
 
 struct history_block {
     struct block_hash hash, prev;

@@ -91,18 +91,16 @@ static bool spend_inputs(struct history *h, const struct tx *tx, int32_t height)
     return ours;
 }
 
-static enum err put_confirmed(struct history *h, const struct history_block *b,
-                              const struct history_block_tx *t, struct record *r, bool known,
-                              struct error *e)
+static void put_confirmed(struct history *h, const struct history_block *b,
+                          const struct history_block_tx *t, struct record *r, bool known)
 {
-    enum err rc = OK;
     if (known && r->height != HISTORY_NO_HEIGHT)
         row_delete_place(h, r->height, r->position);
     if (!known) {
         r->coinbase = tx_is_coinbase(t->tx);
         r->time = b->time;
         r->order = h->m.next_order++;
-        rc = record_put_new(h, t->tx, r->order, e);
+        row_put_order(h, r->order, &t->tx->id);
     }
     r->height = b->height;
     r->block = b->hash;
@@ -111,11 +109,12 @@ static enum err put_confirmed(struct history *h, const struct history_block *b,
     r->told.height = HISTORY_NO_HEIGHT;
     record_put(h, &t->tx->id, r);
     row_put_place(h, b->height, t->position, &t->tx->id);
-    return rc;
 }
 
-enum err history_confirm(struct history *h, const struct history_block *b,
-                         const struct history_block_tx *t, struct error *e)
+enum bytes { BYTES_NEW, BYTES_KEPT };
+
+static enum err confirm(struct history *h, const struct history_block *b,
+                        const struct history_block_tx *t, enum bytes bytes, struct error *e)
 {
     struct record r;
     struct buf value = { 0 };
@@ -130,15 +129,39 @@ enum err history_confirm(struct history *h, const struct history_block *b,
     const bool from_us = spend_inputs(h, t->tx, b->height);
     if (p || pays || from_us) {
         rc = record_load(h, &t->tx->id, &value, &r, &known, e);
+        if (!rc && !known && bytes == BYTES_NEW)
+            rc = raw_put(h, t->tx, e);
         if (!rc) {
             r.from_us = r.from_us || from_us;
-            rc = put_confirmed(h, b, t, &r, known, e);
-        }
-        if (!rc)
+            put_confirmed(h, b, t, &r, known);
             rc = history_place_coins(h, t->tx, NULL, &r, known, e);
+        }
     }
     buf_clear(&value);
     return rc;
+}
+
+/* Forgotten meanwhile, by whoever removed it: then it is wanted again. */
+static enum err confirm_kept(struct history *h, const struct history_block *b,
+                             const struct history_block_tx *t, struct error *e)
+{
+    struct raw_tx kept;
+    bool found;
+    enum err rc = raw_find(h, &t->kept, &kept, &found, e);
+    if (!rc && !found)
+        rc = error_set(e, ERR_BUSY, "bytes of a transaction are wanted once more");
+    if (!rc) {
+        const struct history_block_tx read = { .tx = &kept.tx, .position = t->position };
+        rc = confirm(h, b, &read, BYTES_KEPT, e);
+    }
+    raw_clear(&kept);
+    return rc;
+}
+
+enum err history_confirm(struct history *h, const struct history_block *b,
+                         const struct history_block_tx *t, struct error *e)
+{
+    return t->tx ? confirm(h, b, t, BYTES_NEW, e) : confirm_kept(h, b, t, e);
 }
 
 static bool is_rescan(const struct history *h, const struct history_block *b)
@@ -303,16 +326,16 @@ enum err history_unconfirm(struct history *h, const struct txid *id, struct erro
 {
     struct record r;
     struct buf value = { 0 };
-    struct tx *tx = NULL;
+    struct raw_tx t = { .raw = { 0 } };
     bool found;
     enum err rc = record_load(h, id, &value, &r, &found, e);
     if (!rc && !found)
         rc = error_set(e, ERR_CORRUPT, "wallet history: a transaction is missing");
     if (!rc)
-        rc = raw_load(h, id, &tx, e);
+        rc = raw_load(h, id, &t, e);
     if (!rc)
-        rc = unconfirm_tx(h, tx, &r, e);
-    tx_unref(tx);
+        rc = unconfirm_tx(h, &t.tx, &r, e);
+    raw_clear(&t);
     buf_clear(&value);
     return rc;
 }

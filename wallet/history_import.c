@@ -58,7 +58,7 @@ enum err history_remove(struct history *h, const struct txid *id, struct error *
 {
     struct record r;
     struct buf value = { 0 };
-    struct tx *tx = NULL;
+    struct raw_tx t = { .raw = { 0 } };
     bool found = false;
     enum err rc = history_sync(h, e);
     if (!rc)
@@ -66,10 +66,10 @@ enum err history_remove(struct history *h, const struct txid *id, struct error *
     if (!rc && !found)
         rc = error_set(e, ERR_NOTFOUND, "the wallet has no such transaction");
     if (!rc)
-        rc = raw_load(h, id, &tx, e);
+        rc = raw_load(h, id, &t, e);
     if (!rc)
-        rc = history_finish(h, remove_tx(h, tx, e), e);
-    tx_unref(tx);
+        rc = history_finish(h, remove_tx(h, &t.tx, e), e);
+    raw_clear(&t);
     buf_clear(&value);
     return rc;
 }

@@ -1,8 +1,9 @@
 /*
  * What the files of the history share. history.c has opening and operations, history_blocks.c
  * blocks, history_pending.c unconfirmed transactions, history_import.c those that come with a
- * proof, history_state.c the memory, history_rows.c the rows, history_write.c how they get to the
- * store, history_walk.c how they come back, history_query.c the answers.
+ * proof, history_state.c the memory, history_rows.c the rows, history_raw.c the bytes of
+ * transactions, history_write.c how all get to the store, history_walk.c how they come back,
+ * history_query.c the answers.
  *
  * A spot is an outpoint that matters: a coin of ours is there, or an unconfirmed transaction of
  * ours claims it. So one lookup for each input of a block finds all that concerns us.
@@ -165,12 +166,9 @@ struct record {
 enum err record_load(struct history *h, const struct txid *id, struct buf *value, struct record *r,
                      bool *found, struct error *e);
 void record_put(struct history *h, const struct txid *id, const struct record *r);
-/* Rows that never change: raw bytes, place in the order. */
-enum err record_put_new(struct history *h, const struct tx *tx, uint64_t order,
-                        struct error *e);
+void row_put_order(struct history *h, uint64_t order, const struct txid *id); /* never changes */
 /* All rows of an unconfirmed transaction but those of its coins. */
-void record_delete(struct history *h, const struct txid *id, uint64_t order);
-enum err raw_load(struct history *h, const struct txid *id, struct tx **out, struct error *e);
+enum err record_delete(struct history *h, const struct txid *id, uint64_t order, struct error *e);
 
 void row_put_pending(struct history *h, const struct txid *id);
 void row_delete_pending(struct history *h, const struct txid *id);
@@ -195,6 +193,21 @@ struct reader;
 void row_read_conflict(struct reader *r, struct history_conflict *c);
 void row_read_coin(struct reader *r, struct coin_data *c);
 
+/* --- history_raw.c --- */
+
+/* A transaction that was read back. tx points into the rest; raw_clear in any case. */
+struct raw_tx {
+    struct tx tx;
+    struct buf raw;
+    struct arena arrays;
+};
+enum err raw_put(struct history *h, const struct tx *tx, struct error *e);
+enum err raw_find(struct history *h, const struct txid *id, struct raw_tx *out, bool *found,
+                  struct error *e);
+enum err raw_load(struct history *h, const struct txid *id, struct raw_tx *out, struct error *e);
+void raw_clear(struct raw_tx *t);
+enum err raw_delete(struct history *h, const struct txid *id, struct error *e);
+
 /* --- history_walk.c --- */
 
 enum { ID_KEY_SIZE = 33, OUTPOINT_KEY_SIZE = 37, ORDER_KEY_SIZE = 9, PLACE_KEY_SIZE = 9 };
@@ -215,8 +228,9 @@ enum err rows_load(struct history *h, struct error *e);
 
 void row_put(struct history *h, const void *key, size_t key_len, const void *value, size_t len);
 void row_delete(struct history *h, const void *key, size_t key_len);
-/* For a large row that means nothing without others: when many bytes wait it goes to the store
- * before them, and may stay there although the operation is undone. */
+/* For a large row that means nothing without others: it goes to the store before them, and may stay
+ * there although the operation is undone. row_put_bytes: only when many bytes wait. */
+enum err row_put_bytes(struct history *h, struct span key, struct span value, struct error *e);
 enum err row_put_ahead(struct history *h, struct span key, struct span value, struct error *e);
 enum err rows_write_ahead(struct history *h, struct error *e);
 /* Appends the value. */

@@ -43,7 +43,8 @@ static enum err add_new(struct history *h, const struct tx *tx, const struct his
                         .told.height = HISTORY_NO_HEIGHT };
     if (note)
         r.note = *note;
-    enum err rc = record_put_new(h, tx, r.order, e);
+    enum err rc = raw_put(h, tx, e);
+    row_put_order(h, r.order, &tx->id);
     record_put(h, &tx->id, &r);
     row_put_pending(h, &tx->id);
     if (!rc)
@@ -188,8 +189,9 @@ enum err pending_forget(struct history *h, struct pending *p, struct error *e)
     struct buf value = { 0 };
     bool found;
     enum err rc = record_load(h, &p->id, &value, &r, &found, e);
+    if (!rc)
+        rc = record_delete(h, &p->id, r.order, e);
     if (!rc) {
-        record_delete(h, &p->id, r.order);
         drop_coins(h, p);
         pending_unclaim(h, p);
     }

@@ -216,19 +216,19 @@ static enum err call_with_tx(struct history *h, void *ctx, const struct txid *id
     struct tx_call *call = (struct tx_call *)ctx;
     struct record r;
     struct buf value = { 0 };
-    struct tx *tx = NULL;
+    struct raw_tx raw = { .raw = { 0 } };
     enum err rc = record_load(h, id, &value, &r, &call->found, e);
     if (!rc)
         rc = check_listed(call, id, e);
     if (!rc && call->found)
-        rc = raw_load(h, id, &tx, e);
+        rc = raw_load(h, id, &raw, e);
     if (!rc && call->found) {
         struct history_tx t;
-        fill_view(h, &r, tx, &t);
+        fill_view(h, &r, &raw.tx, &t);
         if (!call->fn(call->ctx, &t))
             rc = ERR_CANCELLED;
     }
-    tx_unref(tx);
+    raw_clear(&raw);
     buf_clear(&value);
     return rc;
 }

@@ -8,7 +8,8 @@
  *   E                       i32 height of the last block it needs; none: the best
  *   G                       i32, i32: first and last height that a rescan left out (history_gap)
  *   t id                    record of a transaction (record_put)
- *   r id                    its bytes
+ *   r id                    its bytes; of a large one u64: how many (history_raw.c)
+ *   p id, u32 number        a piece of these
  *   u id                    empty: it is unconfirmed
  *   o ~u64 order            id; the newest comes first
  *   h u32 height, u32 place id: what a block has of ours
@@ -140,46 +141,23 @@ static void order_key(uint8_t key[ORDER_KEY_SIZE], uint64_t order)
     be64_put(key + 1, ~order);
 }
 
-enum err record_put_new(struct history *h, const struct tx *tx, uint64_t order,
-                        struct error *e)
+void row_put_order(struct history *h, uint64_t order, const struct txid *id)
 {
-    uint8_t key[ID_KEY_SIZE], place[ORDER_KEY_SIZE];
-    id_key(key, 'r', &tx->id);
-    enum err rc = row_put_ahead(h, span_of(key, sizeof key), tx->raw, e);
-    order_key(place, order);
-    row_put(h, place, sizeof place, tx->id.b, 32);
-    return rc;
+    uint8_t key[ORDER_KEY_SIZE];
+    order_key(key, order);
+    row_put(h, key, sizeof key, id->b, 32);
 }
 
-void record_delete(struct history *h, const struct txid *id, uint64_t order)
+enum err record_delete(struct history *h, const struct txid *id, uint64_t order, struct error *e)
 {
     uint8_t key[ID_KEY_SIZE], place[ORDER_KEY_SIZE];
-    for (const char *kind = "tru"; *kind; kind++) {
+    for (const char *kind = "tu"; *kind; kind++) {
         id_key(key, *kind, id);
         row_delete(h, key, sizeof key);
     }
     order_key(place, order);
     row_delete(h, place, sizeof place);
-}
-
-enum err raw_load(struct history *h, const struct txid *id, struct tx **out, struct error *e)
-{
-    struct buf raw = { 0 };
-    bool found = false;
-    enum err rc = rows_write_ahead(h, e);
-    if (!rc)
-        rc = get_by_id(h, 'r', id, &raw, &found, e);
-    if (!rc && !found)
-        rc = rows_corrupt(e, "the list of transactions");
-    if (!rc) {
-        struct error why = { .code = OK };
-        *out = tx_new(raw.data, raw.len, &why);
-        if (!*out)
-            rc = why.code == ERR_NOMEM ? error_set(e, ERR_NOMEM, "%s", why.text)
-                                       : rows_corrupt(e, "a transaction");
-    }
-    buf_clear(&raw);
-    return rc;
+    return raw_delete(h, id, e);
 }
 
 void row_put_pending(struct history *h, const struct txid *id)

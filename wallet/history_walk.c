@@ -144,22 +144,22 @@ static enum err load_order(struct history *h, struct error *e)
 static enum err load_pending(struct history *h, const struct txid *id, struct error *e)
 {
     struct record r;
-    struct tx *tx = NULL;
+    struct raw_tx t = { .raw = { 0 } };
     struct pending *p;
     bool found;
     enum err rc = record_load(h, id, &h->value, &r, &found, e);
     if (!rc && !found)
         rc = rows_corrupt(e, "the list of unconfirmed transactions");
     if (!rc)
-        rc = raw_load(h, id, &tx, e);
+        rc = raw_load(h, id, &t, e);
     if (!rc)
-        rc = pending_add(h, tx, &p, e);
+        rc = pending_add(h, &t.tx, &p, e);
     if (!rc) {
         p->abandoned = r.abandoned;
         p->from_us = r.from_us;
         p->told = r.told;
     }
-    tx_unref(tx);
+    raw_clear(&t);
     return rc;
 }
 

@@ -4,10 +4,9 @@
  * another. Who reads a row finds it here first. A walk over the store does not: whoever walks
  * writes before.
  *
- * Bytes of transactions are large, and whoever pays the wallet chooses how large. When more wait
- * than WAIT_BYTES they are written ahead, so that they are not held twice. Without its record, which
- * comes with the rest, a transaction is not there: what a crash leaves is overwritten when the block
- * is told again. They are synced, as LevelDB may lose the end of a log that it has done with.
+ * Bytes of transactions (history_raw.c) are written ahead when more than WAIT_BYTES wait, in batches
+ * of AHEAD_BYTES: the engine holds a batch several times. They are synced, as LevelDB may lose the
+ * end of a log that it has done with.
  */
 #include <config.h>
 
@@ -17,6 +16,7 @@
 #include "wallet/history_internal.h"
 
 #define WAIT_BYTES ((size_t)16 << 20)
+#define AHEAD_BYTES ((size_t)4 << 20)
 
 struct row {
     bool deleted;
@@ -87,17 +87,21 @@ enum err rows_write_ahead(struct history *h, struct error *e)
     return rc;
 }
 
+enum err row_put_bytes(struct history *h, struct span key, struct span value, struct error *e)
+{
+    if (h->rows.bytes + value.len > WAIT_BYTES)
+        return row_put_ahead(h, key, value, e);
+    row_set(h, key, value, false);
+    return OK;
+}
+
 enum err row_put_ahead(struct history *h, struct span key, struct span value, struct error *e)
 {
-    if (h->rows.bytes + value.len <= WAIT_BYTES) {
-        row_set(h, key, value, false);
-        return OK;
-    }
     row_drop(h, key); /* or it would be written, or deleted, afterwards */
     if (!h->rows.ahead)
         h->rows.ahead = kv_batch_new(h->kv);
     kv_batch_put(h->rows.ahead, key.data, key.len, value.data, value.len);
-    return kv_batch_bytes(h->rows.ahead) > WAIT_BYTES ? rows_write_ahead(h, e) : OK;
+    return kv_batch_bytes(h->rows.ahead) > AHEAD_BYTES ? rows_write_ahead(h, e) : OK;
 }
 
 void row_delete(struct history *h, const void *key, size_t key_len)

@@ -315,7 +315,6 @@ void wallet_unref(struct wallet *w)
     free(w->entries);
     free(w->branches);
     free(w->feed.txs);
-    free(w->feed.positions);
     free(w->name);
     pthread_mutex_destroy(&w->lock);
     free(w);

@@ -14,15 +14,18 @@
  * So it does when a write of somebody else failed meanwhile: what was passed over was compared with
  * coins that may not be those of the store, and blocks before this one may be wanted once more too;
  * then a block that the follower had looked for before is not the next one any more.
+ *
+ * Transactions of ours wait until their block is through. Beyond FEED_BYTES in one block, or when
+ * one alone is larger, their bytes go to the store at once, and each is read back in its turn.
  */
 #include <config.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/intmath.h"
 #include "wallet/wallet_internal.h"
 
+#define FEED_BYTES ((size_t)16 << 20)
 #define RESERVE_MIN UINT32_C(16)
 #define RESERVE_MAX (UINT32_C(1) << 20)
 
@@ -77,8 +80,8 @@ bool wallet_gap_text(struct wallet *w, char text[WALLET_GAP_TEXT_MAX])
 static void feed_close(struct wallet_feed *f)
 {
     for (size_t i = 0; i < f->n; i++)
-        tx_unref(f->txs[i]);
-    f->n = 0;
+        tx_unref((struct tx *)f->txs[i].tx);
+    f->n = f->bytes = 0;
     f->open = f->passed_over = f->again = f->given = false;
 }
 
@@ -111,28 +114,33 @@ static bool feed_has_room(struct wallet_feed *f)
     if (f->n < f->cap)
         return true;
     const size_t cap = MAX_OF(2 * f->cap, (size_t)16);
-    struct tx **txs = (struct tx **)try_realloc(f->txs, cap, sizeof *txs);
-    if (txs)
-        f->txs = txs;
-    uint32_t *positions = txs ? (uint32_t *)try_realloc(f->positions, cap, sizeof *positions)
-                              : NULL;
-    if (!positions)
+    struct history_block_tx *txs =
+        (struct history_block_tx *)try_realloc(f->txs, cap, sizeof *txs);
+    if (!txs)
         return false;
-    f->positions = positions;
+    f->txs = txs;
     f->cap = cap;
     return true;
 }
 
-static enum err feed_keep(struct wallet_feed *f, const struct tx *tx, uint32_t position,
+static enum err feed_keep(struct wallet *w, const struct tx *tx, uint32_t position,
                           struct error *e)
 {
+    struct wallet_feed *f = &w->feed;
+    struct history_block_tx t = { .position = position, .kept = tx->id };
     if (!feed_has_room(f))
         return error_set(e, ERR_NOMEM, "no memory for the transactions of a block");
-    struct tx *copy = tx_new(tx->raw.data, tx->raw.len, e);
-    if (!copy)
-        return e ? e->code : ERR_NOMEM;
-    f->positions[f->n] = position;
-    f->txs[f->n++] = copy;
+    if (f->bytes + tx_memory(tx) > FEED_BYTES) {
+        const enum err rc = history_keep_bytes(w->history, tx, e);
+        if (rc)
+            return rc;
+    } else {
+        t.tx = tx_new(tx->raw.data, tx->raw.len, e);
+        if (!t.tx)
+            return e ? e->code : ERR_NOMEM;
+        f->bytes += tx_memory(tx);
+    }
+    f->txs[f->n++] = t;
     return OK;
 }
 
@@ -154,7 +162,7 @@ static enum err take_tx(struct wallet *w, const struct tx *tx, uint32_t position
     if (rc)
         return rc;
     if (pick_tx_seen(w->pick, tx, seen.pays_us))
-        return feed_keep(f, tx, position, e);
+        return feed_keep(w, tx, position, e);
     f->passed_over = true;
     return OK;
 }
@@ -174,19 +182,11 @@ enum when { NOW, LATER };
 static enum err apply(struct wallet *w, enum when when, struct error *e)
 {
     const struct wallet_feed *f = &w->feed;
-    struct history_block_tx *txs =
-        (struct history_block_tx *)try_alloc(MAX_OF(f->n, (size_t)1), sizeof *txs);
-    if (!txs)
-        return error_set(e, ERR_NOMEM, "no memory for the transactions of a block");
-    for (size_t i = 0; i < f->n; i++)
-        txs[i] = (struct history_block_tx){ f->txs[i], f->positions[i] };
     const struct history_block b = { .hash = f->block.hash, .prev = f->block.prev,
                                      .height = f->block.height, .time = f->block.time,
-                                     .txs = txs, .n = f->n };
-    enum err rc = when == NOW ? history_apply_block(w->history, &b, e)
-                              : history_apply_block_later(w->history, &b, e);
-    free(txs);
-    return rc;
+                                     .txs = f->txs, .n = f->n };
+    return when == NOW ? history_apply_block(w->history, &b, e)
+                       : history_apply_block_later(w->history, &b, e);
 }
 
 /* A rescan was begun further down meanwhile, which tells this block once more. */
@@ -264,7 +264,7 @@ enum err wallet_undo_block(struct wallet *w, const struct block_hash *hash,
 static enum err import_locked(struct wallet *w, const struct tx *tx, const struct wallet_block *b,
                               uint32_t position, struct error *e)
 {
-    const struct history_block_tx one = { tx, position };
+    const struct history_block_tx one = { .tx = tx, .position = position };
     const struct history_block block = { .hash = b->hash, .height = b->height, .time = b->time,
                                          .txs = &one, .n = 1 };
     struct wallet_sight seen = { .made = false };

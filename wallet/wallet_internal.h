@@ -44,9 +44,9 @@ struct wallet_entry {
 struct wallet_feed {
     bool open;
     struct wallet_block block;
-    struct tx **txs; /* those that were picked */
-    uint32_t *positions;
+    struct history_block_tx *txs; /* those that were picked; each tx is a reference, or kept */
     size_t n, cap;
+    size_t bytes;     /* of those that are held */
     bool passed_over; /* a transaction that was not picked */
     bool again;       /* keys were made after that */
     bool given;       /* and they were given out, or wanted by somebody */

@@ -129,13 +129,17 @@ def a_payment_of_which_nothing_is_left_is_accepted_again(t):
 def a_payment_on_a_large_transaction_waits_for_a_block(t):
     node, payer, payee = payer_of(t, "-genesisactivationheight=1")
     raw = payer.fundrawtransaction(payer.createrawtransaction([], {"data": "00" * (2 << 20)}))["hex"]
-    node.rpc.sendrawtransaction(payer.signrawtransaction(raw)["hex"])
+    raw = payer.signrawtransaction(raw)["hex"]
+    large = node.rpc.sendrawtransaction(raw)
     t.wait(lambda: payer.getwalletinfo()["txcount"] == 2)
+    equal(payer.gettransaction(large)["hex"], raw, "from its pieces")
     key = payee.getidentitykey()
     raises_rpc(-4, lambda: payer.createpayment(key, 1), "more than 2097152 bytes")
     sent, = payer.listpayments()
     is_in(sent["txid"], node.rpc.getrawmempool())
     mine(node)
+    mined = payer.gettransaction(large)
+    equal((mined["hex"], mined["confirmations"]), (raw, 1))
     payment = {"senderIdentityKey": payer.getidentitykey(), "tx": node.rpc.getbeef(sent["txid"], "atomic"),
                "derivationPrefix": sent["derivationPrefix"], "outputs": sent["outputs"]}
     equal(payee.acceptpayment(payment), {"txid": sent["txid"], "amount": 1})

@@ -6,100 +6,9 @@
 #include <string.h>
 
 #include "base/intmath.h"
-#include "tests/wallet/coin_tx.h"
+#include "tests/wallet/history_util.h"
 #include "wallet/history_internal.h"
 #include "wallet/pick.h"
-
-struct fixture {
-    struct kv *kv;
-    struct scripts *scripts;
-    struct history *h;
-    int32_t height; /* of the best block; its hash is made from the branch and the height */
-    uint8_t branch;
-};
-
-static struct fixture start(void)
-{
-    struct fixture f = { .kv = kv_open_mem(), .scripts = payee_scripts(), .height = -1 };
-    assert_int_equal(history_open(&f.h, f.kv, f.scripts, NULL), OK);
-    return f;
-}
-
-static void stop(struct fixture *f)
-{
-    history_close(f->h);
-    scripts_free(f->scripts);
-}
-
-/* As after the end of the process. */
-static void reopen(struct fixture *f)
-{
-    struct kv *kv = store_copy(f->kv);
-    history_close(f->h);
-    f->kv = kv;
-    assert_int_equal(history_open(&f->h, kv, f->scripts, NULL), OK);
-}
-
-static struct block_hash hash_at(const struct fixture *f, int32_t height)
-{
-    struct block_hash hash = { .b = { f->branch } };
-    le32_put(hash.b + 4, (uint32_t)height);
-    return hash;
-}
-
-static enum err apply_at(struct fixture *f, int32_t height, struct tx *const *txs, size_t n)
-{
-    struct history_block_tx list[8];
-    for (size_t i = 0; i < n; i++)
-        list[i] = (struct history_block_tx){ txs[i], (uint32_t)i };
-    const struct history_block b = { .hash = hash_at(f, height), .prev = hash_at(f, height - 1),
-                                     .height = height, .time = 1000 + height,
-                                     .txs = list, .n = n };
-    return history_apply_block(f->h, &b, NULL);
-}
-
-/* The next block; tx may be NULL. */
-static void block(struct fixture *f, struct tx *tx)
-{
-    assert_int_equal(apply_at(f, f->height + 1, &tx, tx != NULL), OK);
-    f->height++;
-}
-
-static void undo(struct fixture *f)
-{
-    const struct block_hash hash = hash_at(f, f->height), prev = hash_at(f, f->height - 1);
-    assert_int_equal(history_undo_block(f->h, &hash, &prev, NULL), OK);
-    f->height--;
-}
-
-static struct history_sums sums(struct fixture *f)
-{
-    struct history_balance b;
-    assert_int_equal(history_balance(f->h, 0, &b, NULL), OK);
-    return b.spendable;
-}
-
-static void assert_sums(struct fixture *f, int64_t trusted, int64_t pending, int64_t immature)
-{
-    const struct history_sums s = sums(f);
-    assert_int_equal(s.trusted, trusted);
-    assert_int_equal(s.pending, pending);
-    assert_int_equal(s.immature, immature);
-}
-
-static struct tx *pay(uint32_t number, struct outpoint from, int64_t value, enum payee payee)
-{
-    const struct coin_out out = { value, payee };
-    return coin_tx(number, &from, 1, &out, 1);
-}
-
-static bool keep_view(void *ctx, const struct history_tx *t)
-{
-    struct history_tx *view = ctx;
-    *view = *t;
-    view->tx = NULL;
-    return true;
-}
 
 static struct history_tx view_of(struct fixture *f, const struct tx *tx)
 {
@@ -845,7 +754,7 @@ static void a_later_rescan_makes_up_for_what_was_left_out(void **state)
 
 static enum err apply_later(struct fixture *f, int32_t height, struct tx *tx)
 {
-    const struct history_block_tx list = { tx, 0 };
+    const struct history_block_tx list = { .tx = tx };
     const struct history_block b = { .hash = hash_at(f, height), .prev = hash_at(f, height - 1),
                                      .height = height, .time = 1, .txs = &list, .n = tx != NULL };
     return history_apply_block_later(f->h, &b, NULL);
@@ -856,101 +765,6 @@ static enum err count_write(void *ctx, struct error *e)
     (void)e;
     ++*(int *)ctx;
     return OK;
-}
-
-#define LARGE_COUNT 6
-#define LARGE_DATA ((size_t)9 << 20)
-
-/* Pays us one satoshi, beside much data. */
-static struct tx *large(uint32_t number)
-{
-    struct buf raw = { 0 };
-    const struct outpoint from = strange_out(number);
-    const struct span mine = payee_script(PAY_MINE);
-    uint8_t *data = calloc(1, LARGE_DATA);
-    data[0] = 0x6a;
-    buf_put_le32(&raw, 1);
-    buf_put_u8(&raw, 1);
-    buf_put(&raw, from.txid.b, 32);
-    buf_put_le32(&raw, from.index);
-    buf_put_u8(&raw, 0);
-    buf_put_le32(&raw, UINT32_MAX);
-    buf_put_u8(&raw, 2);
-    buf_put_le64(&raw, 0);
-    buf_put_var_bytes(&raw, data, LARGE_DATA);
-    buf_put_le64(&raw, 1);
-    buf_put_var_bytes(&raw, mine.data, mine.len);
-    buf_put_le32(&raw, 0);
-    struct tx *tx = tx_new(raw.data, raw.len, NULL);
-    assert_non_null(tx);
-    buf_clear(&raw);
-    free(data);
-    return tx;
-}
-
-struct most {
-    const struct history *h;
-    size_t bytes;
-};
-
-static enum err note_bytes(void *ctx, struct error *e)
-{
-    struct most *m = ctx;
-    (void)e;
-    m->bytes = history_bytes(m->h) > m->bytes ? history_bytes(m->h) : m->bytes;
-    return OK;
-}
-
-static bool is_whole(void *ctx, const struct history_tx *t)
-{
-    const struct tx *want = ctx;
-    assert_int_equal(t->tx->raw.len, want->raw.len);
-    assert_memory_equal(t->tx->raw.data, want->raw.data, want->raw.len);
-    return true;
-}
-
-/* Half of them may be in the store: none is there without its block. */
-static void bytes_of_large_transactions_do_not_wait_for_the_whole_block(void **state)
-{
-    (void)state;
-    struct fixture f = start();
-    struct tx *txs[LARGE_COUNT];
-    bool found;
-    for (uint32_t i = 0; i < LARGE_COUNT; i++)
-        txs[i] = large(i + 1);
-    block(&f, NULL);
-    struct most most = { f.h, 0 };
-    history_before_write(f.h, note_bytes, &most);
-    for (uint64_t fails = 1; fails <= 4; fails++) {
-        kv_mem_fail_writes(f.kv, fails);
-        assert_int_equal(apply_at(&f, 1, txs, LARGE_COUNT), ERR_IO);
-        kv_mem_fail_writes(f.kv, 0);
-        assert_marks(&f, 0, HISTORY_NO_HEIGHT);
-        assert_sums(&f, 0, 0, 0);
-        assert_int_equal(history_get_tx(f.h, &txs[0]->id, keep_view, &(struct history_tx){ 0 },
-                                        &found, NULL), OK);
-        assert_false(found);
-    }
-    assert_int_equal(apply_at(&f, 1, txs, LARGE_COUNT), OK);
-    assert_in_range(most.bytes, LARGE_DATA, (size_t)33 << 20); /* not LARGE_COUNT * LARGE_DATA */
-    f.height = 1;
-    kv_mem_power_cut(f.kv);
-    reopen(&f);
-    assert_sums(&f, LARGE_COUNT, 0, 0);
-    for (size_t i = 0; i < LARGE_COUNT; i++) {
-        assert_int_equal(history_get_tx(f.h, &txs[i]->id, is_whole, txs[i], &found, NULL), OK);
-        assert_true(found);
-    }
-    undo(&f);
-    assert_sums(&f, 0, 0, 0);
-    assert_int_equal(history_remove(f.h, &txs[1]->id, NULL), OK);
-    assert_int_equal(apply_at(&f, 1, txs, LARGE_COUNT), OK);
-    assert_sums(&f, LARGE_COUNT, 0, 0);
-    assert_int_equal(history_get_tx(f.h, &txs[1]->id, is_whole, txs[1], &found, NULL), OK);
-    assert_true(found);
-    for (size_t i = 0; i < LARGE_COUNT; i++)
-        tx_unref(txs[i]);
-    stop(&f);
 }
 
 static void blocks_that_wait_are_written_together_or_not_at_all(void **state)
@@ -1052,7 +866,6 @@ int main(void)
         cmocka_unit_test(marks_that_could_not_be_written_are_not_shown),
         cmocka_unit_test(a_rescan_ends_where_it_was_told_to),
         cmocka_unit_test(a_rescan_whose_block_is_gone_ends_and_says_what_it_left_out),
-        cmocka_unit_test(bytes_of_large_transactions_do_not_wait_for_the_whole_block),
         cmocka_unit_test(a_later_rescan_makes_up_for_what_was_left_out),
         cmocka_unit_test(blocks_that_wait_are_written_together_or_not_at_all),
         cmocka_unit_test(what_waits_is_read),

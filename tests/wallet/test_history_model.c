@@ -553,7 +553,7 @@ static size_t pick_txs(struct model *m, const struct model_block *b, struct hist
     for (int k = 0; k < b->n; k++) {
         struct tx *tx = m->tx[b->txs[k]].tx;
         if (pick_tx(pick, tx) || all)
-            txs[n++] = (struct history_block_tx){ tx, (uint32_t)k * 3 };
+            txs[n++] = (struct history_block_tx){ .tx = tx, .position = (uint32_t)k * 3 };
     }
     pick_free(pick);
     return n;
