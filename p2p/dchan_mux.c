@@ -408,7 +408,7 @@ static unsigned judge_open(struct dchan_mux *mux, const struct dchan_s_open *m, 
         mux->stats.streams >= streams_max(mux) || mux->theirs.waiting >= DCHAN_OPENS_MAX ||
         windows_left(mux) < DCHAN_WINDOW_MIN)
         return DCHAN_RESET_LIMIT;
-    if (mux->going)
+    if (mux->going || mux->peer_going)
         return DCHAN_RESET_REFUSED;
     if (!dchan_service_name_ok(m->service))
         return DCHAN_RESET_SERVICE;

@@ -363,6 +363,9 @@ static void nobody_opens_when_one_goes(void **state)
     assert_false(p->sides[0].mine[0].closed);
     assert_null(side_open(&p->sides[0], 3, 0));
     assert_null(side_open(&p->sides[1], 3, 0));
+    m = open_msg(2); /* nor may who said so */
+    assert_int_equal(side_take(&p->sides[0], &m), DCHAN_NO_ERROR);
+    assert_int_equal(reset_code(&p->sides[0]), DCHAN_RESET_REFUSED);
     p->sides[0].mine[0].holds_end = p->sides[1].theirs[0].holds_end = false;
     dchan_mux_wake(p->sides[0].mux, 1);
     dchan_mux_wake(p->sides[1].mux, 1);
