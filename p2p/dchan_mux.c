@@ -216,6 +216,22 @@ static void end_side(struct dchan_mux *mux, struct mux_side *side, enum dchan_re
         mux_close(mux, side->v[side->n - 1], code);
 }
 
+/* The newest that has ended on both sides and is not consumed. */
+static struct mux_stream *find_unread(const struct mux_side *side)
+{
+    for (size_t i = side->n; i-- > 0;)
+        if (side->v[i]->fin_sent && side->v[i]->fin_received)
+            return side->v[i];
+    return NULL;
+}
+
+void dchan_mux_take_bye(struct dchan_mux *mux)
+{
+    struct mux_stream *s;
+    while ((s = find_unread(&mux->mine)) || (s = find_unread(&mux->theirs)))
+        mux_close(mux, s, 0);
+}
+
 void dchan_mux_end(struct dchan_mux *mux, enum dchan_reset code)
 {
     mux->going = mux->peer_going = true;

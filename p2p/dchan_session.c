@@ -31,6 +31,8 @@ void session_close(struct dchan_session *s, enum dchan_closed why, unsigned code
     s->mute = why == DCHAN_CLOSED_HANDSHAKE || why == DCHAN_CLOSED_OWN_KEY ||
               why == DCHAN_CLOSED_TIMEOUT || why == DCHAN_CLOSED_DEAD ||
               why == DCHAN_CLOSED_TAMPERED || why == DCHAN_CLOSED_LOCAL;
+    if (s->mux && why == DCHAN_CLOSED_CLEAN)
+        dchan_mux_take_bye(s->mux);
     if (s->mux)
         dchan_mux_end(s->mux, DCHAN_RESET_TRUNCATED);
     s->config.ops->closed(s->config.ctx, &(struct dchan_closing){ why, code, text });

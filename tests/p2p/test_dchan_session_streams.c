@@ -13,6 +13,7 @@ struct echo {
     size_t to_send, sent, got, wrong, dgrams;
     bool fin, closed, echoes;
     bool idle;            /* stays open and sends nothing */
+    bool slow;            /* consumes nothing */
     struct echo *takes_along; /* reset when this one closes */
     unsigned code;
 };
@@ -30,7 +31,8 @@ static void echo_data(void *ctx, struct span data)
     e->got += data.len;
     if (e->echoes)
         buf_put(&e->waiting, data.data, data.len);
-    dchan_mux_consumed(mux_of(e), e->sid, data.len, e->end->duo->now_ms);
+    if (!e->slow)
+        dchan_mux_consumed(mux_of(e), e->sid, data.len, e->end->duo->now_ms);
     dchan_mux_wake(mux_of(e), e->sid);
 }
 
@@ -137,6 +139,32 @@ static void streams_go_both_ways_and_end_with_bye(void **state)
     }
     assert_int_equal(d.ends[1].goings, 1);
     duo_clear(&d);
+}
+
+static void what_came_whole_is_not_truncated_by_bye(void **state)
+{
+    struct duo d;
+    struct echo e;
+    (void)state;
+    for (int in_order = 0; in_order < 2; in_order++) {
+        echo_up(&d);
+        echo_start(&e, &d.ends[0], 3, 1000);
+        duo_move(&d, 0);
+        answering[0].slow = true;
+        duo_settle(&d);
+        assert_true(e.closed && e.code == 0);
+        assert_true(answering[0].fin && !answering[0].closed);
+        if (in_order)
+            dchan_session_goaway(d.ends[0].session, DCHAN_SHUTDOWN, d.now_ms);
+        duo_settle(&d);
+        dchan_session_feed_end(d.ends[1].session, d.now_ms);
+        assert_true(answering[0].closed);
+        assert_int_equal(answering[0].code, in_order ? 0 : DCHAN_RESET_TRUNCATED);
+        assert_int_equal(answering[0].got, 1000);
+        assert_int_equal(d.ends[1].closing.why,
+                         in_order ? DCHAN_CLOSED_CLEAN : DCHAN_CLOSED_TRUNCATED);
+        duo_clear(&d);
+    }
 }
 
 /* What an end has waiting goes over, not more. */
@@ -281,6 +309,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(streams_go_both_ways_and_end_with_bye),
+        cmocka_unit_test(what_came_whole_is_not_truncated_by_bye),
         cmocka_unit_test(a_cut_is_told_to_streams),
         cmocka_unit_test(who_offers_no_streams_opens_none),
         cmocka_unit_test(strangers_have_less),
