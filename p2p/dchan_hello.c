@@ -172,7 +172,7 @@ void dchan_hello_judge(const struct dchan_hello *h, const struct dchan_seen *see
     };
     if (out->version == 0)
         out->error = DCHAN_ERROR_VERSION;
-    else if (out->features.unknown_required)
+    else if (out->features.unknown_required || (out->features.required & ~policy->offered))
         out->error = DCHAN_ERROR_FEATURE;
     else
         out->error = judge_identity(h, seen, proof, policy, out);

@@ -57,6 +57,7 @@ enum dchan_binding {
 
 struct dchan_policy {
     enum dchan_role role;     /* ours: who dialled wants the other bound */
+    uint32_t offered;         /* ours, as in dchan_features: the other may require no more */
     bool contact;             /* the key is a contact's */
     bool bare;                /* no address will do: this contact is marked so; regtest */
     bool strangers_unbound;   /* configuration, for those who dial us */
@@ -80,7 +81,7 @@ struct dchan_standing {
 };
 
 /*
- * Judges a hello: version, features, the key of the parameters against the static key in constant
+ * Judges a hello: version, required features, the key of the parameters against the static key in constant
  * time, the proof with the caller's views, the address, what the policy allows.
  */
 void dchan_hello_judge(const struct dchan_hello *h, const struct dchan_seen *seen,

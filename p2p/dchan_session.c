@@ -305,6 +305,7 @@ static enum dchan_error judge(struct dchan_session *s, const struct dchan_hello 
     if (!s->config.ops->rules(s->config.ctx, s->key, &s->policy, &proof))
         return DCHAN_ERROR_IDENTITY;
     s->policy.role = s->config.role;
+    s->policy.offered = s->config.features.offered;
     dchan_hello_judge(h, &seen, proof, &s->policy, standing);
     return standing->error;
 }

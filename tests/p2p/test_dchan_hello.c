@@ -304,6 +304,10 @@ static void versions_and_features_are_agreed(void **state)
     p.hello.version = 1;
     p.hello.features = span_of("\x04\x00\x00", 3);
     assert_int_equal(judge(&p), DCHAN_ERROR_FEATURE);
+    p.hello.features = span_of("\x04", 1); /* required, and known to us */
+    assert_int_equal(judge(&p), DCHAN_ERROR_FEATURE);
+    p.policy.offered = 1u << DCHAN_MESSAGES;
+    assert_int_equal(judge(&p), DCHAN_NO_ERROR);
     clear_peer(&p);
 }
 

@@ -80,6 +80,25 @@ static void who_is_unwelcome_is_told(void **state)
     assert_null(dchan_session_new(&d.ends[0].config, d.now_ms));
 }
 
+/* Each side says what it cannot do without. */
+static void what_one_requires_the_other_offers(void **state)
+{
+    struct duo d;
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        duo_init(&d);
+        d.ends[i].config.features.required = 1u << DCHAN_RELAY;
+        d.ends[1 - i].config.features.offered &= ~(1u << DCHAN_RELAY);
+        assert_int_equal(closes_with(&d, 1 - i), DCHAN_ERROR_FEATURE);
+        duo_init(&d);
+        d.ends[i].config.features.required = 1u << DCHAN_RELAY;
+        duo_start(&d);
+        duo_settle(&d);
+        assert_int_equal(d.ends[0].ups + d.ends[1].ups, 2);
+        duo_clear(&d);
+    }
+}
+
 static void a_locked_key_opens_nothing(void **state)
 {
     struct duo d;
@@ -482,6 +501,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_sides_come_up),
         cmocka_unit_test(who_is_unwelcome_is_told),
+        cmocka_unit_test(what_one_requires_the_other_offers),
         cmocka_unit_test(a_locked_key_opens_nothing),
         cmocka_unit_test(a_second_session_carries_nothing_before_it_is_settled),
         cmocka_unit_test(time_ends_what_does_not_come_up),
