@@ -98,7 +98,7 @@ struct dchan_session_ops {
      */
     bool (*greeted)(void *ctx, const struct dchan_hello *hello);
     void (*up)(void *ctx);
-    /* The peer goes away; may be NULL. */
+    /* The peer goes away: once, whatever it repeats; may be NULL. */
     void (*going)(void *ctx, enum dchan_goaway_reason reason);
     /* As in dchan_mux_ops. NULL: every stream is refused. */
     void (*open)(void *ctx, const struct dchan_s_open *m);

@@ -156,11 +156,12 @@ static void take_goaway(struct dchan_session *s, const struct dchan_msg *m)
         session_close(s, DCHAN_CLOSED_GOAWAY, 0, span_of(NULL, 0));
         return;
     }
+    const bool first = !s->peer_going;
     set_going(s);
     s->peer_going = true;
     if (s->mux)
         dchan_mux_take_goaway(s->mux, m->goaway.last_stream);
-    if (s->config.ops->going)
+    if (first && s->config.ops->going)
         s->config.ops->going(s->config.ctx, (enum dchan_goaway_reason)m->goaway.reason);
 }
 

@@ -282,6 +282,25 @@ static void datagrams_pass_a_file_while_the_link_drains(void **state)
     duo_clear(&d);
 }
 
+static void goaway_is_told_once(void **state)
+{
+    struct duo d;
+    struct echo e;
+    (void)state;
+    echo_up(&d);
+    echo_start(&e, &d.ends[0], 3, 10);
+    e.idle = true;
+    duo_settle(&d);
+    for (int i = 0; i < 3; i++)
+        duo_attack(&d, 1, span_of("\0\x14\0\2\0\0\0\1", 8));
+    assert_int_equal(d.ends[0].goings, 1);
+    assert_false(e.closed);
+    duo_attack(&d, 1, span_of("\0\x14\0\2\0\0\0\0", 8)); /* it serves fewer than it said */
+    assert_true(e.closed);
+    assert_int_equal(d.ends[0].goings, 1);
+    duo_clear(&d);
+}
+
 static void goaway_does_not_wait_for_ever(void **state)
 {
     struct duo d;
@@ -315,6 +334,7 @@ int main(void)
         cmocka_unit_test(strangers_have_less),
         cmocka_unit_test(after_the_end_nothing_leaves),
         cmocka_unit_test(datagrams_pass_a_file_while_the_link_drains),
+        cmocka_unit_test(goaway_is_told_once),
         cmocka_unit_test(goaway_does_not_wait_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
