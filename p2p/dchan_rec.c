@@ -29,6 +29,7 @@
 #define DH_SENT_MS 90000        /* well above, as the network may push two together */
 #define DH_TIMEOUT_MS 30000
 #define OUT_COMPACT_MIN 65536   /* bytes before the start worth moving the rest for */
+#define OUT_KEEP_MAX 262144     /* of memory when nothing waits */
 
 _Static_assert(DCHAN_LENGTH_SIZE == 2 + AEAD_TAG_SIZE, "sealed length");
 _Static_assert(DCHAN_PACKET_EXTRA == DCHAN_LENGTH_SIZE + AEAD_TAG_SIZE, "length and body");
@@ -140,6 +141,7 @@ struct dchan_rec *dchan_rec_new(enum dchan_role role, const struct dchan_keys *s
 {
     struct dchan_rec *rec = xcalloc(1, sizeof *rec);
     rec->role = role;
+    rec->body.secret = true; /* growing leaves no text behind */
     direction_init(&rec->send, AEAD_SEAL, s->send_key, s, now_ms, &rec->stats.rotations_sent);
     direction_init(&rec->receive, AEAD_OPEN, s->receive_key, s, now_ms,
                    &rec->stats.rotations_received);
@@ -152,7 +154,7 @@ void dchan_rec_free(struct dchan_rec *rec)
         return;
     direction_kill(&rec->send);
     direction_kill(&rec->receive);
-    buf_wipe(&rec->body);
+    buf_clear(&rec->body);
     buf_clear(&rec->out);
     secure_wipe(rec, sizeof *rec);
     free(rec);
@@ -174,7 +176,7 @@ void dchan_rec_shrink(struct dchan_rec *rec)
     if (rec->out.len == 0)
         buf_clear(&rec->out);
     if (rec->body_size == 0)
-        buf_wipe(&rec->body);
+        buf_clear(&rec->body);
 }
 
 /* --- sending --- */
@@ -229,10 +231,13 @@ void dchan_rec_written(struct dchan_rec *rec, size_t n)
 {
     BUG_ON(n > waiting(rec));
     rec->out_start += n;
-    if (rec->out_start == rec->out.len) {
+    if (rec->out_start < rec->out.len)
+        return;
+    rec->out_start = 0;
+    if (rec->out.cap > OUT_KEEP_MAX)
+        buf_clear(&rec->out);
+    else
         buf_reset(&rec->out);
-        rec->out_start = 0;
-    }
 }
 
 /* A message of at most a type and a key. */
