@@ -29,12 +29,10 @@ static struct rpc_result read_balance(struct rpc_call *call, int32_t min_conf,
 static struct rpc_result cmd_getbalance(struct rpc_call *call)
 {
     struct history_balance b;
-    const int64_t min_conf = rpc_int(call, 1, 0);
-    if (!rpc_wallet_all_accounts(call, 0))
+    int32_t min_conf;
+    if (!rpc_wallet_all_accounts(call, 0) || !rpc_wallet_min_conf(call, 1, 0, &min_conf))
         return rpc_failed(call);
-    if (min_conf < 0 || min_conf > RPC_WALLET_ENDLESS_CONF)
-        return rpc_fail(call, RPC_INVALID_PARAMETER, "Invalid minconf");
-    const struct rpc_result r = read_balance(call, (int32_t)min_conf, &b);
+    const struct rpc_result r = read_balance(call, min_conf, &b);
     if (r.end == RPC_DONE)
         jw_amount(call->out,
                   b.spendable.trusted + (rpc_bool(call, 2, false) ? b.watched.trusted : 0));
@@ -164,10 +162,8 @@ static const struct rpc_command rows[] = {
       .result = "n.nnnnnnnn",
       .example = "",
       .params = { { "account", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT, "\"*\" or \"\"" },
-                  { "minconf", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "Confirmations at least (default 0)" },
-                  { "include_watchonly", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "Watched coins too (default false)" } } },
+                  RPC_WALLET_MIN_CONF("Confirmations at least (default 0)"),
+                  RPC_WALLET_WATCHED("Watched coins too (default false)") } },
     { .name = "getunconfirmedbalance",
       .category = "wallet",
       .where = RPC_ON_WORKER,
@@ -183,8 +179,7 @@ static const struct rpc_command rows[] = {
       .result = "[{txid, vout, address?, account, scriptPubKey, amount, confirmations, spendable, "
                 "solvable, safe}]",
       .example = "6 9999999 '[\"address\"]'",
-      .params = { { "minconf", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "Confirmations at least (default 1)" },
+      .params = { RPC_WALLET_MIN_CONF("Confirmations at least (default 1)"),
                   { "maxconf", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
                     "and at most (default 9999999)" },
                   { "addresses", RPC_ARRAY, RPC_OPTIONAL, RPC_CLI_JSON, "Of these alone" },

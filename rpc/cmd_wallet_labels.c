@@ -389,9 +389,7 @@ static const struct rpc_command rows[] = {
               "taken from \"\", which can become negative.",
       .result = "{\"account\": amount, ...}",
       .example = "6",
-      .params = { { "minconf", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "Confirmations of what came in (default 1)" },
-                  { "include_watchonly", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "Watched addresses too (default false)" } } },
+      .params = { RPC_WALLET_MIN_CONF("Confirmations of what came in (default 1)"),
+                  RPC_WALLET_WATCHED("Watched addresses too (default false)") } },
 };
 const struct rpc_group rpc_wallet_labels_commands = { rows, COUNT_OF(rows) };

@@ -138,17 +138,6 @@ static void received_clear(struct received *r)
     scripts_free(r->places);
 }
 
-static bool take_conf(struct rpc_call *call, size_t i, int32_t *min_conf)
-{
-    const int64_t v = rpc_int(call, i, 1);
-    if (v < 0 || v > RPC_WALLET_ENDLESS_CONF) {
-        rpc_fail(call, RPC_INVALID_PARAMETER, "Invalid minconf");
-        return false;
-    }
-    *min_conf = (int32_t)v;
-    return true;
-}
-
 /* --- getreceivedbyaddress ------------------------------------------------------------------- */
 
 static struct rpc_result received_by(struct rpc_call *call, struct wallet *w, int32_t min_conf,
@@ -179,7 +168,7 @@ static struct rpc_result cmd_getreceivedbyaddress(struct rpc_call *call)
 {
     int32_t min_conf;
     struct buf script;
-    if (!take_conf(call, 1, &min_conf))
+    if (!rpc_wallet_min_conf(call, 1, 1, &min_conf))
         return rpc_failed(call);
     struct wallet *w = rpc_wallet(call);
     if (!w)
@@ -251,7 +240,7 @@ static struct rpc_result list_received(struct rpc_call *call, struct wallet *w, 
 static struct rpc_result list_with(struct rpc_call *call, list_fn list)
 {
     int32_t min_conf;
-    struct wallet *w = take_conf(call, 0, &min_conf) ? rpc_wallet(call) : NULL;
+    struct wallet *w = rpc_wallet_min_conf(call, 0, 1, &min_conf) ? rpc_wallet(call) : NULL;
     if (!w)
         return rpc_failed(call);
     const struct rpc_result r = list_received(call, w, min_conf, list);
@@ -350,7 +339,7 @@ static struct rpc_result received_by_account(struct rpc_call *call, struct walle
     struct error e = { .code = OK };
     struct received r;
     int32_t min_conf;
-    if (!rpc_wallet_one_account(call, 0) || !take_conf(call, 1, &min_conf))
+    if (!rpc_wallet_one_account(call, 0) || !rpc_wallet_min_conf(call, 1, 1, &min_conf))
         return rpc_failed(call);
     received_init(&r, w, min_conf, true);
     wallet_lock(w);
@@ -398,6 +387,13 @@ static struct rpc_result cmd_listreceivedbyaccount(struct rpc_call *call)
     return list_with(call, list_labels);
 }
 
+#define MIN_CONF RPC_WALLET_MIN_CONF("Confirmations at least (default 1)")
+#define LIST_PARAMS                                                                              \
+    { MIN_CONF,                                                                                  \
+      { "include_empty", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,                                   \
+        "Those that have received nothing too (default false)" },                                \
+      RPC_WALLET_WATCHED("Of watched scripts too (default false)") }
+
 static const struct rpc_command rows[] = {
     { .name = "getreceivedbyaddress",
       .category = "wallet",
@@ -407,8 +403,7 @@ static const struct rpc_command rows[] = {
       .result = "n.nnnnnnnn",
       .example = "1D1ZrZNe3JUo7ZycKEYQQiQAWd9y54F4XX 6",
       .params = { { "address", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "The address" },
-                  { "minconf", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "Confirmations at least (default 1)" } } },
+                  MIN_CONF } },
     { .name = "listreceivedbyaddress",
       .category = "wallet",
       .where = RPC_ON_WORKER,
@@ -416,12 +411,7 @@ static const struct rpc_command rows[] = {
       .help = "The same for all addresses that others were given, with the transactions.",
       .result = "[{involvesWatchonly?, address, account, amount, confirmations, label, txids}]",
       .example = "6 true",
-      .params = { { "minconf", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "Confirmations at least (default 1)" },
-                  { "include_empty", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "Those that have received nothing too (default false)" },
-                  { "include_watchonly", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "Of watched scripts too (default false)" } } },
+      .params = LIST_PARAMS },
     { .name = "getreceivedbyaccount",
       .category = "wallet",
       .where = RPC_ON_WORKER,
@@ -431,8 +421,7 @@ static const struct rpc_command rows[] = {
       .example = "\"rent\" 6",
       .params = { { "account|label", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT,
                     "The label, \"\" for addresses without one" },
-                  { "minconf", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "Confirmations at least (default 1)" } } },
+                  MIN_CONF } },
     { .name = "listreceivedbyaccount",
       .category = "wallet",
       .where = RPC_ON_WORKER,
@@ -440,11 +429,6 @@ static const struct rpc_command rows[] = {
       .help = "The same for all labels of addresses that others were given, in their order.",
       .result = "[{involvesWatchonly?, account, amount, confirmations, label}]",
       .example = "6 true",
-      .params = { { "minconf", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "Confirmations at least (default 1)" },
-                  { "include_empty", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "Those that have received nothing too (default false)" },
-                  { "include_watchonly", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "Of watched scripts too (default false)" } } },
+      .params = LIST_PARAMS },
 };
 const struct rpc_group rpc_wallet_received_commands = { rows, COUNT_OF(rows) };

@@ -202,15 +202,13 @@ static struct rpc_result send_many(struct rpc_call *call, struct wallet *w, int3
 
 static struct rpc_result cmd_sendmany(struct rpc_call *call)
 {
-    const int64_t min_conf = rpc_int(call, 2, 1);
-    if (!rpc_wallet_all_accounts(call, 0))
+    int32_t min_conf;
+    if (!rpc_wallet_all_accounts(call, 0) || !rpc_wallet_min_conf(call, 2, 1, &min_conf))
         return rpc_failed(call);
-    if (min_conf < 0 || min_conf > RPC_WALLET_ENDLESS_CONF)
-        return rpc_fail(call, RPC_INVALID_PARAMETER, "Invalid minconf");
     struct wallet *w = rpc_wallet(call);
     if (!w)
         return rpc_failed(call);
-    const struct rpc_result r = send_many(call, w, (int32_t)min_conf);
+    const struct rpc_result r = send_many(call, w, min_conf);
     wallet_unref(w);
     return r;
 }
@@ -250,6 +248,9 @@ static struct rpc_result cmd_resendwallettransactions(struct rpc_call *call)
     return rc ? rpc_wallet_fail(call, &e) : rpc_done();
 }
 
+#define COMMENT                                                                                  \
+    { "comment", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT, "What for; kept in the wallet alone" }
+
 static const struct rpc_command rows[] = {
     { .name = "sendtoaddress",
       .category = "wallet",
@@ -261,8 +262,7 @@ static const struct rpc_command rows[] = {
       .example = "1D1ZrZNe3JUo7ZycKEYQQiQAWd9y54F4XX 0.1",
       .params = { { "address", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "To whom" },
                   { "amount", RPC_AMOUNT, RPC_REQUIRED, RPC_CLI_JSON, "How much, in BSV" },
-                  { "comment", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT,
-                    "What for; kept in the wallet alone" },
+                  COMMENT,
                   { "comment_to", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT, "Whose address; the same" },
                   { "subtractfeefromamount", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
                     "Who receives pays the fee (default false)" } } },
@@ -275,8 +275,7 @@ static const struct rpc_command rows[] = {
       .result = "\"txid\"",
       .example = "1D1ZrZNe3JUo7ZycKEYQQiQAWd9y54F4XX",
       .params = { { "address", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "To whom" },
-                  { "comment", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT,
-                    "What for; kept in the wallet alone" },
+                  COMMENT,
                   { "comment_to", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT,
                     "Whose address; the same" } } },
     { .name = "sendmany",
@@ -290,11 +289,9 @@ static const struct rpc_command rows[] = {
                   { "amounts", RPC_ANY, RPC_REQUIRED, RPC_CLI_JSON,
                     "{\"address\":amount, ..., \"data\":\"hex\"}, or a list of such with one "
                     "member each" },
-                  { "minconf", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "Confirmations of the coins at least (default 1); own change counts unless it "
-                    "is more than 1" },
-                  { "comment", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT,
-                    "What for; kept in the wallet alone" },
+                  RPC_WALLET_MIN_CONF("Confirmations of the coins at least (default 1); own "
+                                      "change counts unless it is more than 1"),
+                  COMMENT,
                   { "subtractfeefrom", RPC_ARRAY, RPC_OPTIONAL, RPC_CLI_JSON,
                     "[\"address\", ...] of those that pay the fee, in equal parts" } } },
     { .name = "settxfee",

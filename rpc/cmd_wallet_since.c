@@ -184,8 +184,7 @@ static const struct rpc_command rows[] = {
                     "The block (default: all transactions)" },
                   { "target_confirmations", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
                     "lastblock has so many confirmations (default 1)" },
-                  { "include_watchonly", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "Of watched scripts too (default false)" },
+                  RPC_WALLET_WATCHED("Of watched scripts too (default false)"),
                   { "include_removed", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
                     "With removed (default true)" } } },
 };

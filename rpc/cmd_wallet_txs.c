@@ -178,8 +178,7 @@ static const struct rpc_command rows[] = {
                     "How many (default 10, at most 100000)" },
                   { "from|skip", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
                     "Leave out so many of the latest (default 0)" },
-                  { "include_watchonly", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "Of watched scripts too (default false)" } } },
+                  RPC_WALLET_WATCHED("Of watched scripts too (default false)") } },
     { .name = "gettransaction",
       .category = "wallet",
       .where = RPC_ON_WORKER,
@@ -190,7 +189,6 @@ static const struct rpc_command rows[] = {
                 "comment?, to?, details: [{...}], hex}",
       .example = "\"txid\"",
       .params = { { "txid", RPC_HASH, RPC_REQUIRED, RPC_CLI_TEXT, "Its id" },
-                  { "include_watchonly", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "Count watched scripts as ours (default false)" } } },
+                  RPC_WALLET_WATCHED("Count watched scripts as ours (default false)") } },
 };
 const struct rpc_group rpc_wallet_txs_commands = { rows, COUNT_OF(rows) };

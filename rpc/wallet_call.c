@@ -208,6 +208,17 @@ bool rpc_wallet_one_account(struct rpc_call *call, size_t i)
     return false;
 }
 
+bool rpc_wallet_min_conf(struct rpc_call *call, size_t i, int32_t def, int32_t *out)
+{
+    const int64_t v = rpc_int(call, i, def);
+    if (v < 0 || v > RPC_WALLET_ENDLESS_CONF) {
+        rpc_fail(call, RPC_INVALID_PARAMETER, "Invalid minconf");
+        return false;
+    }
+    *out = (int32_t)v;
+    return true;
+}
+
 /* --- sending -------------------------------------------------------------------------------- */
 
 /* -paytxfee, but never below what the mempool takes. */

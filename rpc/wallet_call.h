@@ -67,6 +67,13 @@ bool rpc_wallet_all_accounts(struct rpc_call *call, size_t i);
 /* A label, which "*" is none. False: call has failed. */
 bool rpc_wallet_one_account(struct rpc_call *call, size_t i);
 
+/* Confirmations at least, 0 to RPC_WALLET_ENDLESS_CONF. False: call has failed. */
+bool rpc_wallet_min_conf(struct rpc_call *call, size_t i, int32_t def, int32_t *out);
+/* Parameters that many commands have; what they mean there may differ. */
+#define RPC_WALLET_MIN_CONF(help) { "minconf", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON, help }
+#define RPC_WALLET_WATCHED(help)                                                                 \
+    { "include_watchonly", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON, help }
+
 /* The address of a key, as the result. */
 void rpc_wallet_write_address(struct rpc_call *call, const struct wallet_key *k);
 /* The address of a script, in text; NULL when it has none. */
