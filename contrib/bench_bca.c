@@ -9,7 +9,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/ec.h"
 #include "base/hash.h"
@@ -18,6 +17,7 @@
 #include "bca/address.h"
 #include "bca/modifiers.h"
 #include "bca/verify.h"
+#include "contrib/bench_loop.h"
 
 #define PROOFS 4096
 
@@ -27,12 +27,6 @@ struct proof {
 };
 
 static const uint8_t prefix[8] = { 0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 1 };
-
-static _Noreturn void die(const char *text)
-{
-    fprintf(stderr, "bench_bca: %s\n", text);
-    exit(1);
-}
 
 /* n bytes that are different for each number. */
 static void fill(uint8_t *out, size_t n, uint32_t number)
@@ -132,13 +126,6 @@ static void make_proof(struct proof *p, uint32_t number)
     buf_init(&p->params);
     bca_params_write(&p->params, &params);
     buf_clear(&tx);
-}
-
-static double cpu_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 /* Runs over all proofs again and again for so long; CPU seconds for one. */

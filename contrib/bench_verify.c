@@ -12,11 +12,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <secp256k1.h>
 
+#include "contrib/bench_loop.h"
 #include "contrib/signature_record.h"
 
 #define THREADS_MAX 256
@@ -66,13 +66,6 @@ static void load(const char *path)
     }
     fclose(f);
     records = list;
-}
-
-static double seconds_of(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 int main(int argc, char **argv)

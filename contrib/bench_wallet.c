@@ -9,11 +9,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/hash.h"
 #include "base/intmath.h"
 #include "base/mem.h"
+#include "contrib/bench_loop.h"
 #include "script/template.h"
 #include "wallet/history.h"
 #include "wallet/pick.h"
@@ -24,19 +24,6 @@
 #define SCRIPTS 10000
 #define PICKS 300000
 #define RATE 500
-
-static _Noreturn void die(const char *text)
-{
-    fprintf(stderr, "bench_wallet: %s\n", text);
-    exit(1);
-}
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static void digest_of(uint8_t out[32], uint32_t kind, uint32_t number)
 {
@@ -113,10 +100,10 @@ static void apply(struct history *h, uint32_t number)
 static double time_balance(struct history *h)
 {
     struct history_balance balance;
-    const double start = seconds();
+    const double start = cpu_seconds();
     if (history_balance(h, 1, &balance, NULL) || balance.spendable.trusted <= 0)
         die("no balance");
-    return seconds() - start;
+    return cpu_seconds() - start;
 }
 
 struct choices {
@@ -139,7 +126,7 @@ static double time_choice(struct history *h, size_t n, int64_t parts)
 {
     const struct history_filter filter = { .min_conf = 1, .max_conf = INT32_MAX };
     struct choices all = { .coins = (struct select_coin *)xcalloc(n, sizeof *all.coins) };
-    const double start = seconds();
+    const double start = cpu_seconds();
     if (history_unspent(h, &filter, add_choice, &all, NULL))
         die("no coins");
     const struct select_recipient to = { all.sum / 10 * parts, false };
@@ -149,7 +136,7 @@ static double time_choice(struct history *h, size_t n, int64_t parts)
                                       .max_to = SELECT_NOBODY };
     struct select_result result;
     select_coins(&r, &result);
-    const double taken = seconds() - start;
+    const double taken = cpu_seconds() - start;
     if (result.status != SELECT_OK)
         die("no choice");
     select_result_clear(&result);
@@ -168,10 +155,10 @@ static double time_picks(struct history *h)
         txs[i] = make_tx(UINT32_C(1000000) + i, OF_STRANGER, 2, 2);
     if (pick_begin(pick, NULL))
         die("no pick");
-    const double start = seconds();
+    const double start = cpu_seconds();
     for (uint32_t i = 0; i < PICKS; i++)
         picked += pick_tx(pick, txs[i % DIFFERENT]);
-    const double taken = seconds() - start;
+    const double taken = cpu_seconds() - start;
     if (picked)
         die("a stranger was picked");
     for (uint32_t i = 0; i < DIFFERENT; i++)
@@ -191,10 +178,10 @@ int main(int argc, char **argv)
     struct scripts *scripts = make_scripts();
     if (history_open(&h, kv_open_mem(), scripts, NULL))
         die("no history");
-    const double start = seconds();
+    const double start = cpu_seconds();
     for (uint32_t i = 0; i < n / COINS_A_TX; i++)
         apply(h, i);
-    const double applied = seconds() - start, balance = time_balance(h);
+    const double applied = cpu_seconds() - start, balance = time_balance(h);
     const double few = time_choice(h, n, 1), most = time_choice(h, n, 9);
     printf("{\"coins\": %lu, \"apply_us\": %.3f, \"balance_ms\": %.3f, \"choice_ms\": %.3f, "
            "\"pick_ns\": %.1f, \"bytes\": %zu}\n",

@@ -9,29 +9,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/hash.h"
 #include "base/kv.h"
 #include "chain/block_reader.h"
+#include "contrib/bench_loop.h"
 #include "script/template.h"
 #include "wallet/wallet_internal.h"
 
 #define BLOCK_TXS 2000
 #define BLOCKS 100
-
-static _Noreturn void die(const char *text)
-{
-    fprintf(stderr, "bench_wallet_keys: %s\n", text);
-    exit(1);
-}
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static int64_t now(void)
 {
@@ -65,10 +52,10 @@ static double open_again(struct wallet **w, struct kv **keys, struct kv **coins)
         wallet_unref(*w);
     *keys = k;
     *coins = c;
-    const double start = seconds();
+    const double start = cpu_seconds();
     if (wallet_open_stores(w, k, c, "w", &params, NULL))
         die("the wallet cannot be opened");
-    return seconds() - start;
+    return cpu_seconds() - start;
 }
 
 /* n bytes that differ for each use. */
@@ -139,7 +126,7 @@ static void read_block(struct wallet *w, struct block_bytes *block)
 /* Of all blocks; w: and they are told to it. */
 static double time_blocks(struct wallet *w, struct block_bytes *block)
 {
-    const double start = seconds();
+    const double start = cpu_seconds();
     for (int32_t height = 1; height <= BLOCKS; height++) {
         const struct wallet_block b = { .hash = { { (uint8_t)height } },
                                         .prev = { { (uint8_t)(height - 1) } }, .height = height };
@@ -151,7 +138,7 @@ static double time_blocks(struct wallet *w, struct block_bytes *block)
     }
     if (w && wallet_sync(w, NULL))
         die("the blocks are not written");
-    return seconds() - start;
+    return cpu_seconds() - start;
 }
 
 int main(int argc, char **argv)
