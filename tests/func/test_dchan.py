@@ -1,56 +1,27 @@
 """Handshake and records of direct channels against an independent implementation (noise.py), in
 both roles: what one side makes the other takes, with all rotations, and refuses when changed."""
+import functools
 import os
 import random
 import socket
 import struct
-import subprocess
 
+import dchan_peer
 import noise
-from framework import BUILD, case, check, equal, main
+from dchan_peer import CLEAN, CUT, OURS, REFUSED, SECRETLY_REFUSED, START, THEIRS
+from framework import case, check, equal, main
 
-PROGRAM = os.path.join(BUILD, "tests", "p2p", "dchan_peer")
-CLEAN, CUT, SECRETLY_REFUSED, REFUSED = 0, 1, 2, 3
 TIME, ERROR, REKEY, BYE, OFFER, ANSWER = 32768, 17, 22, 24, 28, 30
-OURS, THEIRS = b"\x41" * 32, b"\x42" * 32
-START = noise.prologue("regtest")
 
 
-class Peer:
-    """The C program at the other end of a socket."""
+class Peer(dchan_peer.Peer):
+    """With records after the handshake."""
 
     def __init__(self, we_initiate):
-        ours, theirs = socket.socketpair()
-        ours.settimeout(30)
-        role = ["responder", THEIRS.hex()] if we_initiate else \
-            ["initiator", THEIRS.hex(), noise.CURVE.public(OURS).hex()]
-        with theirs:
-            self.process = subprocess.Popen([PROGRAM] + role, stdin=theirs)
-        self.socket, self.initiator = ours, we_initiate
+        super().__init__(we_initiate, "responder", "initiator")
 
-    def send(self, data):
-        self.socket.sendall(data)
-
-    def take(self, n):
-        data = b""
-        while len(data) < n:
-            piece = self.socket.recv(n - len(data))
-            if not piece:
-                raise EOFError(f"{len(data)} of {n} bytes")
-            data += piece
-        return data
-
-    def shake_hands(self, start=START, secret=OURS):
-        remote = noise.CURVE.public(THEIRS) if self.initiator else None
-        shake = noise.Handshake(self.initiator, start, secret, os.urandom(32), remote)
-        if self.initiator:
-            self.send(shake.act_one())
-            self.send(shake.act_three(self.take(50)))
-        else:
-            self.send(shake.act_two(self.take(50)))
-            shake.end(self.take(66))
-            equal(shake.remote, noise.CURVE.public(THEIRS), "the key of the initiator")
-        self.session = shake.session()
+    def shake_hands(self):
+        super().shake_hands()
         equal(self.read(), b"\x80\x02" + self.session.id, "session_id")
 
     def put(self, message):
@@ -74,25 +45,8 @@ class Peer:
         equal(self.read(), struct.pack(">HB", REKEY, kind))
         self.session.receive.rotate(shared)
 
-    def expect_silence(self, status):
-        """Closed without another byte."""
-        equal(self.socket.recv(1), b"", "bytes after a refusal")
-        equal(self.process.wait(30), status, "exit status")
 
-    def close(self):
-        self.socket.close()
-        return self.process.wait(30)
-
-
-def both_roles(test):
-    for we_initiate in (True, False):
-        peer = Peer(we_initiate)
-        try:
-            test(peer)
-        finally:
-            peer.socket.close()
-            if peer.process.poll() is None:
-                peer.process.wait(30)
+both_roles = functools.partial(dchan_peer.both_roles, Peer)
 
 
 @case()
@@ -174,20 +128,20 @@ def changed_acts_are_refused_in_silence(t):
         remote = noise.CURVE.public(THEIRS)
         shake = noise.Handshake(True, START, OURS, os.urandom(32), remote)
         peer.send(changed(shake.act_one(), at))
-        peer.expect_silence(SECRETLY_REFUSED)
+        peer.expect_end(SECRETLY_REFUSED)
         peer.close()
     for at in (0, 10, 40, 65):
         peer = Peer(True)
         shake = noise.Handshake(True, START, OURS, os.urandom(32), remote)
         peer.send(shake.act_one())
         peer.send(changed(shake.act_three(peer.take(50)), at))
-        peer.expect_silence(SECRETLY_REFUSED)
+        peer.expect_end(SECRETLY_REFUSED)
         peer.close()
     for at in (0, 1, 20, 49):
         peer = Peer(False)
         shake = noise.Handshake(False, START, OURS, os.urandom(32))
         peer.send(changed(shake.act_two(peer.take(50)), at))
-        peer.expect_silence(SECRETLY_REFUSED)
+        peer.expect_end(SECRETLY_REFUSED)
         peer.close()
 
 
@@ -197,7 +151,7 @@ def other_networks_and_other_keys_do_not_meet(t):
     shake = noise.Handshake(True, noise.prologue("main"), OURS, os.urandom(32),
                             noise.CURVE.public(THEIRS))
     peer.send(shake.act_one())
-    peer.expect_silence(SECRETLY_REFUSED)
+    peer.expect_end(SECRETLY_REFUSED)
     peer.close()
     peer = Peer(False)  # it dials OURS, and another key answers
     shake = noise.Handshake(False, START, b"\x43" * 32, os.urandom(32))
@@ -218,7 +172,7 @@ def a_changed_packet_ends_the_session_in_silence(t):
             packet = bytearray(peer.session.packet(b"\x80\x04" + bytes(20)))
             packet[at] ^= 4
             peer.send(bytes(packet))
-            peer.expect_silence(SECRETLY_REFUSED)
+            peer.expect_end(SECRETLY_REFUSED)
         both_roles(test)
 
 
@@ -228,7 +182,7 @@ def refusals_that_are_told(t):
         peer.shake_hands()
         peer.put(message)
         equal(peer.read()[:4], struct.pack(">HH", ERROR, code))
-        peer.expect_silence(REFUSED)
+        peer.expect_end(REFUSED)
 
     both_roles(lambda peer: refused(peer, struct.pack(">HB", REKEY, 2), 3))
     both_roles(lambda peer: refused(peer, struct.pack(">HB", REKEY, 1), 3))

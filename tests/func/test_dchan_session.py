@@ -1,61 +1,32 @@
 """Sessions and streams of direct channels against an independent implementation (noise.py and this
 file, from the specification alone), in both roles."""
-import os
+import functools
 import random
 import socket
 import struct
-import subprocess
 
+import dchan_peer
 import noise
-from framework import BUILD, case, check, equal, main
+from dchan_peer import CLEAN, CUT, REFUSED, SECRETLY_REFUSED
+from framework import case, check, equal, main
 
-PROGRAM = os.path.join(BUILD, "tests", "p2p", "dchan_peer")
-CLEAN, CUT, SECRETLY_REFUSED, REFUSED = 0, 1, 2, 3
 HELLO, ERROR, PING, PONG, GOAWAY, BYE, BOUND = 16, 17, 18, 19, 20, 24, 26
 S_OPEN, S_ACCEPT, S_DATA, S_WINDOW, S_FIN, S_RESET, DGRAM = 64, 66, 68, 70, 72, 74, 75
-OURS, THEIRS = b"\x41" * 32, b"\x42" * 32
 FEATURES = b"\x08\x02"  # streams and datagrams, optional
 NOWHERE = bytes(16)     # a side without an address
 
 
-class Peer:
-    """The C program at the other end of a socket, until the session is up."""
+class Peer(dchan_peer.Peer):
+    """Until the session is up, and then its messages."""
 
     def __init__(self, we_initiate):
-        ours, theirs = socket.socketpair()
-        ours.settimeout(30)
-        role = ["answers", THEIRS.hex()] if we_initiate else \
-            ["calls", THEIRS.hex(), noise.CURVE.public(OURS).hex()]
-        with theirs:
-            self.process = subprocess.Popen([PROGRAM] + role, stdin=theirs)
-        self.socket, self.initiator = ours, we_initiate
+        super().__init__(we_initiate, "answers", "calls")
         self.sid = 1 if we_initiate else 2
         self.shake_hands()
         self.greet()
 
-    def take(self, n):
-        data = b""
-        while len(data) < n:
-            piece = self.socket.recv(n - len(data))
-            if not piece:
-                raise EOFError(f"{len(data)} of {n} bytes")
-            data += piece
-        return data
-
-    def shake_hands(self):
-        remote = noise.CURVE.public(THEIRS) if self.initiator else None
-        shake = noise.Handshake(self.initiator, noise.prologue("regtest"), OURS, os.urandom(32),
-                                remote)
-        if self.initiator:
-            self.socket.sendall(shake.act_one())
-            self.socket.sendall(shake.act_three(self.take(50)))
-        else:
-            self.socket.sendall(shake.act_two(self.take(50)))
-            shake.end(self.take(66))
-        self.session = shake.session()
-
     def put(self, kind, payload=b""):
-        self.socket.sendall(self.session.packet(struct.pack(">H", kind) + payload))
+        self.send(self.session.packet(struct.pack(">H", kind) + payload))
 
     def read(self, kind):
         """The payload of the next message, which must be of the kind."""
@@ -95,10 +66,6 @@ class Peer:
         check(window >= 16384, "window")
         return window
 
-    def expect_end(self, status):
-        equal(self.socket.recv(1), b"", "bytes after the end")
-        equal(self.process.wait(30), status, "exit status")
-
     def expect_error(self, code):
         equal(self.read(ERROR)[:2], struct.pack(">H", code))
         self.expect_end(REFUSED)
@@ -107,15 +74,7 @@ class Peer:
         equal(self.read(S_RESET), struct.pack(">IH", sid, code))
 
 
-def both_roles(test):
-    for we_initiate in (True, False):
-        peer = Peer(we_initiate)
-        try:
-            test(peer)
-        finally:
-            peer.socket.close()
-            if peer.process.poll() is None:
-                peer.process.wait(30)
+both_roles = functools.partial(dchan_peer.both_roles, Peer)
 
 
 @case()
@@ -187,14 +146,14 @@ def what_a_stream_forbids_resets_it(t):
 def sessions_end_as_they_should(t):
     def refused(payload, code):
         def test(peer):
-            peer.socket.sendall(peer.session.packet(payload))
+            peer.send(peer.session.packet(payload))
             peer.expect_error(code)
         both_roles(test)
 
     def changed(peer):
         packet = bytearray(peer.session.packet(struct.pack(">HHH", PING, 1, 0)))
         packet[20] ^= 1
-        peer.socket.sendall(packet)
+        peer.send(packet)
         peer.expect_end(SECRETLY_REFUSED)
 
     def cut(peer):
