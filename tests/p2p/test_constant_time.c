@@ -1,4 +1,9 @@
-/* Handshake and records of direct channels take the same way whatever their secrets are. */
+/*
+ * Handshake and records of direct channels take the same way whatever their secrets are. What was
+ * decrypted is the reader's to decide on, so that it is public from there on: memcheck cannot tell
+ * it from the key.
+ */
+#include "base/aead.h"
 #include "base/intmath.h"
 #include "base/rand.h"
 #include "p2p/dchan_hs.h"
@@ -7,6 +12,31 @@
 #include "tests/p2p/dchan_fixture.h"
 
 enum { CALLER, CALLED };
+
+bool __real_aead_open(enum aead_kind kind, const uint8_t key[AEAD_KEY_SIZE], struct span iv,
+                      struct span aad, struct span sealed, uint8_t *out);
+bool __wrap_aead_open(enum aead_kind kind, const uint8_t key[AEAD_KEY_SIZE], struct span iv,
+                      struct span aad, struct span sealed, uint8_t *out);
+bool __real_aead_ctx_open(struct aead_ctx *c, const uint8_t iv[12], struct span sealed,
+                          uint8_t *out);
+bool __wrap_aead_ctx_open(struct aead_ctx *c, const uint8_t iv[12], struct span sealed,
+                          uint8_t *out);
+
+bool __wrap_aead_open(enum aead_kind kind, const uint8_t key[AEAD_KEY_SIZE], struct span iv,
+                      struct span aad, struct span sealed, uint8_t *out)
+{
+    const bool ok = __real_aead_open(kind, key, iv, aad, sealed, out);
+    ctime_public(out, sealed.len - AEAD_TAG_SIZE);
+    return ok;
+}
+
+bool __wrap_aead_ctx_open(struct aead_ctx *c, const uint8_t iv[12], struct span sealed,
+                          uint8_t *out)
+{
+    const bool ok = __real_aead_ctx_open(c, iv, sealed, out);
+    ctime_public(out, sealed.len - AEAD_TAG_SIZE);
+    return ok;
+}
 
 struct handshake {
     struct open_key keys[2];
@@ -40,7 +70,7 @@ static void clear(struct handshake *h)
     dchan_hs_clear(&h->hs[CALLED]);
 }
 
-/* Until both have agreed twice; the third act carries the caller's key, which is no secret. */
+/* Until the caller is done; act is the third one. */
 static void run(struct handshake *h, uint8_t act[DCHAN_ACT_MAX])
 {
     uint8_t reply[DCHAN_ACT_MAX];
@@ -74,10 +104,40 @@ static void being_called(void **state)
 {
     (void)state;
     struct handshake h;
-    uint8_t act[DCHAN_ACT_MAX];
+    struct dchan_keys s;
+    uint8_t act[DCHAN_ACT_MAX], reply[DCHAN_ACT_MAX];
+    size_t len;
     prepare(&h, CALLED);
     run(&h, act);
+    struct span in = span_of(act, DCHAN_ACT_THREE_SIZE);
+    assert_int_equal(dchan_hs_feed(&h.hs[CALLED], &in, reply, &len), OK);
+    assert_true(dchan_hs_done(&h.hs[CALLED]));
+    dchan_hs_take(&h.hs[CALLED], &s);
+    dchan_keys_wipe(&s);
     clear(&h);
+}
+
+/* Acts that are wrong in their last bit are refused by the same way. */
+static void being_called_wrongly(void **state)
+{
+    (void)state;
+    for (int n = 1; n <= 3; n += 2) {
+        struct handshake h;
+        uint8_t act[DCHAN_ACT_MAX], reply[DCHAN_ACT_MAX];
+        size_t len = DCHAN_ACT_ONE_SIZE;
+        prepare(&h, CALLED);
+        if (n == 1) {
+            assert_int_equal(dchan_hs_start(&h.hs[CALLER], act), OK);
+        } else {
+            run(&h, act);
+            len = DCHAN_ACT_THREE_SIZE;
+        }
+        act[len - 1] ^= 1;
+        struct span in = span_of(act, len);
+        assert_int_equal(dchan_hs_feed(&h.hs[CALLED], &in, reply, &len), ERR_AUTH);
+        assert_int_equal(h.hs[CALLED].fault, DCHAN_HS_BAD_TAG);
+        clear(&h);
+    }
 }
 
 static void fill_secretly(void *out, size_t len)
@@ -86,31 +146,80 @@ static void fill_secretly(void *out, size_t len)
     ctime_secret(out, len);
 }
 
-/*
- * Packets, the rotation by count and by hash, and an offer of an agreement. What comes out is public.
- * Reading decides on what it decrypted, so that memcheck has nothing to say about it.
- */
-static void sending(void **state)
+/* A session whose keys nobody knows, in the place of a side. */
+static struct dchan_rec *secret_rec(enum dchan_role role)
 {
-    (void)state;
     struct dchan_keys s = { .session_id = { 1 } };
-    memset(s.send_key, 1, sizeof s.send_key);
+    const bool initiator = role == DCHAN_INITIATOR;
+    memset(s.send_key, initiator ? 1 : 2, sizeof s.send_key);
+    memset(s.receive_key, initiator ? 2 : 1, sizeof s.receive_key);
     memset(s.chaining_key, 3, sizeof s.chaining_key);
     CTIME_SECRET(s.send_key);
     CTIME_SECRET(s.receive_key);
     CTIME_SECRET(s.chaining_key);
-    rand_set_source(fill_secretly);
-    struct dchan_rec *rec = dchan_rec_new(DCHAN_INITIATOR, &s, 0);
+    struct dchan_rec *rec = dchan_rec_new(role, &s, 0);
     dchan_rec_allow(rec, DCHAN_REKEYS_BY_DH, 0);
+    return rec;
+}
+
+/* What waits goes over, and may be seen on the way; returns how many messages came. */
+static size_t carry(struct dchan_rec *from, struct dchan_rec *to)
+{
+    uint8_t wire[501 * 64];
+    const struct span out = dchan_rec_output(from);
+    size_t n = 0;
+    assert_true(out.len > 0 && out.len <= sizeof wire);
+    memcpy(wire, out.data, out.len);
+    ctime_public(wire, out.len);
+    struct span in = span_of(wire, out.len), msg;
+    dchan_rec_written(from, out.len);
+    do {
+        assert_int_equal(dchan_rec_read(to, &in, 600000, &msg), OK);
+        n += msg.len > 0;
+    } while (msg.len);
+    return n;
+}
+
+/* Packets both ways, the rotation by count, by hash and by a whole agreement. */
+static void sending_and_reading(void **state)
+{
+    struct dchan_rec *initiator = secret_rec(DCHAN_INITIATOR);
+    struct dchan_rec *responder = secret_rec(DCHAN_RESPONDER);
+    (void)state;
+    rand_set_source(fill_secretly);
     for (int i = 0; i < 501; i++)
-        assert_int_equal(dchan_rec_put(rec, span_of("hello", 5), span_of(NULL, 0), 0), OK);
-    assert_int_equal(dchan_rec_tick(rec, 600000), OK);
-    assert_int_equal(dchan_rec_stats(rec)->rotations_sent, 2);
-    assert_int_equal(dchan_rec_output(rec).len, 501 * (5 + DCHAN_PACKET_EXTRA) +
-                                                    (3 + DCHAN_PACKET_EXTRA) +
-                                                    (35 + DCHAN_PACKET_EXTRA));
+        assert_int_equal(dchan_rec_put(initiator, span_of("hello", 5), span_of(NULL, 0), 0), OK);
+    assert_int_equal(carry(initiator, responder), 501);
+    assert_int_equal(dchan_rec_tick(initiator, 600000), OK); /* a rekey and an offer */
+    assert_int_equal(carry(initiator, responder), 0);
+    assert_int_equal(carry(responder, initiator), 0);
+    assert_int_equal(carry(initiator, responder), 0);
+    for (int i = 0; i < 2; i++) {
+        const struct dchan_rec_stats *stats = dchan_rec_stats(i ? responder : initiator);
+        assert_int_equal(stats->agreements, 1);
+        assert_int_equal(stats->rotations_sent, i ? 1 : 3);
+        assert_int_equal(stats->rotations_received, i ? 3 : 1);
+    }
     rand_set_source(NULL);
-    dchan_rec_free(rec);
+    dchan_rec_free(initiator);
+    dchan_rec_free(responder);
+}
+
+static void reading_what_was_changed(void **state)
+{
+    struct dchan_rec *initiator = secret_rec(DCHAN_INITIATOR);
+    struct dchan_rec *responder = secret_rec(DCHAN_RESPONDER);
+    uint8_t wire[5 + DCHAN_PACKET_EXTRA];
+    struct span msg;
+    (void)state;
+    assert_int_equal(dchan_rec_put(initiator, span_of("hello", 5), span_of(NULL, 0), 0), OK);
+    memcpy(wire, dchan_rec_output(initiator).data, sizeof wire);
+    CTIME_PUBLIC(wire);
+    wire[sizeof wire - 1] ^= 1;
+    struct span in = span_of(wire, sizeof wire);
+    assert_int_equal(dchan_rec_read(responder, &in, 0, &msg), ERR_AUTH);
+    dchan_rec_free(initiator);
+    dchan_rec_free(responder);
 }
 
 int main(void)
@@ -118,7 +227,9 @@ int main(void)
     struct CMUnitTest tests[] = {
         CTIME_TEST(a_call),
         CTIME_TEST(being_called),
-        CTIME_TEST(sending),
+        CTIME_TEST(being_called_wrongly),
+        CTIME_TEST(sending_and_reading),
+        CTIME_TEST(reading_what_was_changed),
     };
     return ctime_run(tests, COUNT_OF(tests));
 }
