@@ -28,10 +28,11 @@ static char *fill_in(const char *command, const char *value)
     return (char *)buf_take(&b, &len);
 }
 
-/* Children that ended since the last event. */
+/* Children that ended since the last event. Those in groups of their own are waited for by whoever
+ * started them (p2p/service_commands.h). */
 static void reap(void)
 {
-    while (waitpid(-1, NULL, WNOHANG) > 0) {
+    while (waitpid(0, NULL, WNOHANG) > 0) {
     }
 }
 

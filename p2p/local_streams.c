@@ -1,0 +1,117 @@
+#include "p2p/local_streams.h"
+
+#include <string.h>
+
+#include "base/intmath.h"
+
+void local_streams_init(struct local_streams *set, struct channels *channels, size_t max,
+                        uint64_t idle_ms)
+{
+    *set = (struct local_streams){ .channels = channels, .max = max, .idle_ms = idle_ms };
+    list_init(&set->all);
+}
+
+static struct local_stream *first(const struct local_streams *set)
+{
+    struct list_link *link = list_first(&set->all);
+    return link ? LIST_ITEM(link, struct local_stream, link) : NULL;
+}
+
+static struct local_stream *next(const struct local_streams *set, const struct local_stream *s)
+{
+    struct list_link *link = list_next(&set->all, &s->link);
+    return link ? LIST_ITEM(link, struct local_stream, link) : NULL;
+}
+
+void local_streams_clear(struct local_streams *set)
+{
+    struct local_stream *s;
+    while ((s = first(set)))
+        s->withdraw(s);
+}
+
+void local_stream_add(struct local_streams *set, struct local_stream *s, struct span service)
+{
+    const size_t len = MIN_OF(service.len, sizeof s->service - 1);
+    memcpy(s->service, service.data, len);
+    s->service[len] = 0;
+    s->set = set;
+    s->since_ms = s->active_ms = channels_now(set->channels);
+    list_append(&set->all, &s->link);
+}
+
+void local_stream_remove(struct local_stream *s)
+{
+    list_remove(&s->set->all, &s->link);
+}
+
+void local_stream_count(struct local_stream *s, size_t sent, size_t received)
+{
+    s->sent += sent;
+    s->received += received;
+    s->active_ms = channels_now(s->set->channels);
+}
+
+void local_stream_kick(struct local_stream *s)
+{
+    chan_peer_kick(s->peer);
+}
+
+/* One that is not accepted has no owner in the mux: it is withdrawn here, before the reset says so
+ * of a stream that nobody knows any more. */
+void local_stream_reset(struct local_stream *s, enum dchan_reset code)
+{
+    struct dchan_mux *mux = s->mux;
+    const uint32_t sid = s->sid;
+    if (!s->ours && !s->open)
+        s->withdraw(s);
+    dchan_mux_reset(mux, sid, code);
+}
+
+void local_streams_withdrawn(struct local_streams *set, struct dchan_mux *mux, uint32_t sid)
+{
+    for (struct local_stream *s = first(set); s; s = next(set, s))
+        if (s->mux == mux && s->sid == sid) {
+            s->withdraw(s);
+            return;
+        }
+}
+
+/* The end of one may end others, so that the search begins anew. */
+void local_streams_end(struct local_streams *set, enum dchan_reset code,
+                       bool (*which)(const struct local_stream *s, const void *ctx),
+                       const void *ctx)
+{
+    struct local_stream *s = first(set);
+    while (s) {
+        if (!which(s, ctx)) {
+            s = next(set, s);
+            continue;
+        }
+        struct chan_peer *peer = s->peer;
+        local_stream_reset(s, code);
+        chan_peer_kick(peer);
+        s = first(set);
+    }
+}
+
+static bool is_idle(const struct local_stream *s, const void *ctx)
+{
+    const uint64_t *now_ms = ctx, limit_ms = s->idle_ms ? s->idle_ms : s->set->idle_ms;
+    return limit_ms && *now_ms - s->active_ms >= limit_ms;
+}
+
+void local_streams_tick(struct local_streams *set, uint64_t now_ms)
+{
+    local_streams_end(set, DCHAN_RESET_IDLE, is_idle, &now_ms);
+}
+
+static bool is_of_key(const struct local_stream *s, const void *key)
+{
+    return memcmp(chan_peer_key(s->peer), key, IDENTITY_KEY_SIZE) == 0;
+}
+
+void local_streams_contact_gone(struct local_streams *set, const uint8_t key[IDENTITY_KEY_SIZE])
+{
+    local_streams_end(set, DCHAN_RESET_CANCELLED, is_of_key, key);
+}

@@ -1,0 +1,68 @@
+/*
+ * The streams that end at programs of this machine: exposed services and forwards (spec channels 7).
+ * What all of them have in common, whichever way the bytes take: their number has a limit, they are
+ * listed with what they carried, and they end when they idle or when their contact is removed.
+ *
+ * A stream is embedded first in the struct of whoever moves its bytes (stream_bridge, stream_echo,
+ * stream_dgrams), who adds it while the stream lives. Channel thread.
+ */
+#ifndef P2P_LOCAL_STREAMS_H
+#define P2P_LOCAL_STREAMS_H
+
+#include "base/list.h"
+#include "p2p/channels.h"
+
+struct local_stream {
+    struct list_link link;
+    struct local_streams *set;
+    struct chan_peer *peer; /* there as long as the stream is */
+    struct dchan_mux *mux;
+    uint32_t sid;
+    bool ours;              /* opened by us, for a forward */
+    bool open;              /* accepted by whichever side had to */
+    char service[DCHAN_SERVICE_MAX + 1];
+    const void *tag;        /* of the forward, NULL for a service */
+    uint64_t idle_ms;        /* 0: that of the set */
+    uint64_t since_ms, active_ms;
+    uint64_t sent, received; /* bytes, to and from the peer */
+    uint64_t dropped;        /* datagrams that came from here and did not leave */
+    /* The peer has withdrawn what was not accepted: frees it without a message. */
+    void (*withdraw)(struct local_stream *s);
+};
+
+struct local_streams {
+    struct channels *channels;
+    struct list all;
+    size_t max;
+    uint64_t idle_ms; /* 0: they may idle for ever */
+};
+
+void local_streams_init(struct local_streams *set, struct channels *channels, size_t max,
+                        uint64_t idle_ms);
+/* What is left is withdrawn; the sessions have ended. */
+void local_streams_clear(struct local_streams *set);
+
+static inline bool local_streams_full(const struct local_streams *set)
+{
+    return set->all.n >= set->max;
+}
+/* s has peer, mux, ours, tag and withdraw; sid comes with it or later. Not when it is full. */
+void local_stream_add(struct local_streams *set, struct local_stream *s, struct span service);
+void local_stream_remove(struct local_stream *s);
+/* Bytes were moved: it is not idle. */
+void local_stream_count(struct local_stream *s, size_t sent, size_t received);
+/* Ends it; s is gone. Not from a callback of its mux where the caller still needs it. */
+void local_stream_reset(struct local_stream *s, enum dchan_reset code);
+/* After something was put from outside a callback of the session. */
+void local_stream_kick(struct local_stream *s);
+
+/* Of channel_part. */
+void local_streams_withdrawn(struct local_streams *set, struct dchan_mux *mux, uint32_t sid);
+void local_streams_tick(struct local_streams *set, uint64_t now_ms);
+/* Ends those for which it holds. */
+void local_streams_end(struct local_streams *set, enum dchan_reset code,
+                       bool (*which)(const struct local_stream *s, const void *ctx),
+                       const void *ctx);
+void local_streams_contact_gone(struct local_streams *set, const uint8_t key[IDENTITY_KEY_SIZE]);
+
+#endif

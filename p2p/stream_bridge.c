@@ -1,0 +1,291 @@
+/*
+ * Every call of the mux may end the stream and free the bridge; after one that may, nothing of it is
+ * touched.
+ */
+#include "p2p/stream_bridge.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#define DRAINED_MAX (256 << 10)
+
+struct stream_bridge {
+    struct local_stream base;
+    struct stream_bridge_config config;
+    struct event *readable, *writable;
+    struct buf held;      /* arrived, not written */
+    size_t held_from;     /* what of it is written already */
+    bool fin;             /* nothing more arrives */
+    bool deaf;            /* the program does not read any more: what arrives is discarded */
+};
+
+static uint64_t now_of(const struct stream_bridge *b)
+{
+    return channels_now(b->base.set->channels);
+}
+
+static bool is_socket(const struct stream_bridge *b)
+{
+    return b->config.ends.in == b->config.ends.out;
+}
+
+static void bridge_free(struct stream_bridge *b)
+{
+    local_stream_remove(&b->base);
+    event_free(b->readable);
+    event_free(b->writable);
+    stream_ends_close(&b->config.ends);
+    buf_clear(&b->held);
+    free(b);
+}
+
+/* --- from here to the peer --- */
+
+static size_t on_pull(void *ctx, uint8_t *out, size_t max, bool *end)
+{
+    struct stream_bridge *b = ctx;
+    if (max == 0)
+        return 0;
+    const ssize_t n = read(b->config.ends.in, out, max);
+    if (n > 0) {
+        local_stream_count(&b->base, (size_t)n, 0);
+        return (size_t)n;
+    }
+    if (n == 0)
+        *end = true;
+    else if (errno == EAGAIN || errno == EINTR)
+        event_add(b->readable, NULL);
+    else
+        local_stream_reset(&b->base, DCHAN_RESET_LOCAL);
+    return 0;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *ctx)
+{
+    struct stream_bridge *b = ctx;
+    (void)fd;
+    (void)what;
+    dchan_mux_wake(b->base.mux, b->base.sid);
+    local_stream_kick(&b->base);
+}
+
+/* --- from the peer to here --- */
+
+static size_t held_bytes(const struct stream_bridge *b)
+{
+    return b->held.len - b->held_from;
+}
+
+static void end_output(struct stream_bridge *b)
+{
+    if (is_socket(b)) {
+        (void)shutdown(b->config.ends.out, SHUT_WR);
+        return;
+    }
+    close(b->config.ends.out);
+    b->config.ends.out = -1;
+}
+
+/* A command that has closed its input goes on talking; a socket is gone with both halves. */
+static ssize_t write_some(struct stream_bridge *b, struct span data)
+{
+    if (b->deaf || data.len == 0)
+        return (ssize_t)data.len;
+    const ssize_t n = write(b->config.ends.out, data.data, data.len);
+    if (n >= 0)
+        return n;
+    if (errno == EAGAIN || errno == EINTR)
+        return 0;
+    if (errno != EPIPE || is_socket(b))
+        return -1;
+    b->deaf = true;
+    return (ssize_t)data.len;
+}
+
+static bool hold(struct stream_bridge *b, struct span data)
+{
+    if (data.len == 0)
+        return true;
+    if (b->held_from > b->held.len / 2) {
+        memmove(b->held.data, b->held.data + b->held_from, held_bytes(b));
+        buf_truncate(&b->held, held_bytes(b));
+        b->held_from = 0;
+    }
+    if (!buf_try_reserve(&b->held, data.len))
+        return false;
+    buf_put(&b->held, data.data, data.len);
+    event_add(b->writable, NULL);
+    return true;
+}
+
+static void on_data(void *ctx, struct span data)
+{
+    struct stream_bridge *b = ctx;
+    local_stream_count(&b->base, 0, data.len);
+    const ssize_t n = held_bytes(b) ? 0 : write_some(b, data);
+    if (n < 0 || !hold(b, span_of(data.data + n, data.len - (size_t)n))) {
+        local_stream_reset(&b->base, DCHAN_RESET_LOCAL);
+        return;
+    }
+    dchan_mux_consumed(b->base.mux, b->base.sid, (size_t)n, now_of(b));
+}
+
+static void write_held(struct stream_bridge *b)
+{
+    const ssize_t n = write_some(b, span_of(b->held.data + b->held_from, held_bytes(b)));
+    if (n < 0) {
+        local_stream_reset(&b->base, DCHAN_RESET_LOCAL);
+        return;
+    }
+    b->held_from += (size_t)n;
+    if (held_bytes(b)) {
+        event_add(b->writable, NULL);
+    } else {
+        buf_clear(&b->held);
+        b->held_from = 0;
+        if (b->fin)
+            end_output(b);
+    }
+    dchan_mux_consumed(b->base.mux, b->base.sid, (size_t)n, now_of(b));
+}
+
+static void on_fin(void *ctx)
+{
+    struct stream_bridge *b = ctx;
+    b->fin = true;
+    if (!held_bytes(b))
+        end_output(b);
+}
+
+/* --- beginning and end --- */
+
+static void was_accepted(struct stream_bridge *b)
+{
+    b->base.open = true;
+    if (b->config.accepted)
+        b->config.accepted(b->config.ctx, &b->config.ends);
+    dchan_mux_wake(b->base.mux, b->base.sid);
+}
+
+static void on_accepted(void *ctx)
+{
+    was_accepted(ctx);
+}
+
+/* What broke off must not look like an end, what never began like a break. */
+static void finish_socket(const struct stream_bridge *b, unsigned code)
+{
+    const struct linger at_once = { .l_onoff = 1 };
+    char rest[4096];
+    if (code && b->base.open) {
+        (void)setsockopt(b->config.ends.out, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        return;
+    }
+    if (!code)
+        return;
+    (void)shutdown(b->config.ends.out, SHUT_WR);
+    for (size_t got = 0; got < DRAINED_MAX; got += sizeof rest)
+        if (recv(b->config.ends.in, rest, sizeof rest, MSG_DONTWAIT) <= 0)
+            return;
+}
+
+static void on_closed(void *ctx, unsigned code)
+{
+    struct stream_bridge *b = ctx;
+    if (b->config.ended)
+        b->config.ended(b->config.ctx, &b->config.ends, code, b->base.open);
+    if (is_socket(b))
+        finish_socket(b, code);
+    bridge_free(b);
+}
+
+static const struct dchan_stream_ops bridge_ops = { on_accepted, on_data, on_fin, on_pull, NULL,
+                                                    on_closed };
+
+static void withdraw(struct local_stream *s)
+{
+    on_closed(s, DCHAN_RESET_CANCELLED);
+}
+
+static void connected(struct stream_bridge *b)
+{
+    const int failed = b->config.ends.connecting ? stream_ends_error(&b->config.ends) : 0;
+    b->config.ends.connecting = false;
+    if (failed) {
+        log_debug(LOGC_CHANNEL, "service %s: cannot reach its target: %s", b->base.service,
+                  strerror(failed));
+        local_stream_reset(&b->base, DCHAN_RESET_LOCAL);
+        return;
+    }
+    struct local_streams *set = b->base.set;
+    struct dchan_mux *mux = b->base.mux;
+    const uint32_t sid = b->base.sid;
+    if (dchan_mux_accept(mux, sid, &bridge_ops, b, now_of(b)) != OK) {
+        local_streams_withdrawn(set, mux, sid); /* unless the mux has said so already */
+        return;
+    }
+    was_accepted(b);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *ctx)
+{
+    struct stream_bridge *b = ctx;
+    struct chan_peer *peer = b->base.peer;
+    (void)fd;
+    (void)what;
+    if (b->config.ends.connecting)
+        connected(b);
+    else
+        write_held(b);
+    chan_peer_kick(peer);
+}
+
+static struct stream_bridge *bridge_new(const struct stream_bridge_config *config)
+{
+    struct stream_bridge *b = xcalloc(1, sizeof *b);
+    struct event_base *base = channels_base(config->set->channels);
+    b->config = *config;
+    b->base.peer = config->peer;
+    b->base.mux = config->mux;
+    b->base.tag = config->tag;
+    b->base.withdraw = withdraw;
+    b->readable = xcheck(event_new(base, config->ends.in, EV_READ, on_readable, b));
+    b->writable = xcheck(event_new(base, config->ends.out, EV_WRITE, on_writable, b));
+    buf_init(&b->held);
+    return b;
+}
+
+void stream_bridge_accept(const struct stream_bridge_config *config, uint32_t sid)
+{
+    struct stream_bridge *b = bridge_new(config);
+    b->base.sid = sid;
+    local_stream_add(config->set, &b->base, config->service);
+    if (config->ends.connecting)
+        event_add(b->writable, NULL);
+    else
+        connected(b);
+}
+
+enum err stream_bridge_open(const struct stream_bridge_config *config, uint8_t priority)
+{
+    if (local_streams_full(config->set))
+        return ERR_BUSY;
+    struct stream_bridge *b = bridge_new(config);
+    b->base.ours = true;
+    local_stream_add(config->set, &b->base, config->service);
+    const enum err rc = dchan_mux_open(
+        config->mux, &(struct dchan_open){ config->service, priority, { NULL, 0 } }, &bridge_ops, b,
+        now_of(b), &b->base.sid);
+    if (rc) {
+        b->config.ends = (struct stream_ends){ .in = -1, .out = -1 };
+        bridge_free(b);
+    }
+    return rc;
+}

@@ -1,0 +1,639 @@
+/* Exposed services: who may use them, what they are joined with, how each end is told. */
+#include "p2p/services.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/intmath.h"
+#include "base/mem.h"
+#include "tests/p2p/local_program.h"
+#include "tests/test.h"
+
+#define MIB ((size_t)1 << 20)
+
+struct world {
+    struct fake *f;
+    struct local_streams streams;
+    struct services *services;
+    int listener;
+    uint16_t port;
+};
+
+static void open_services(struct world *w, const char *const *specs, size_t n, size_t max,
+                          uint64_t idle_ms)
+{
+    struct error e;
+    w->f->channels.n_parts = 0;
+    local_streams_init(&w->streams, &w->f->channels, max, idle_ms);
+    assert_int_equal(services_new(&w->services, &w->streams, &(struct net_strings){ specs, n }, &e),
+                     OK);
+}
+
+static void world_init(struct world *w)
+{
+    char tcp[64], udp[64];
+    *w = (struct world){ .f = fake_new() };
+    fake_add_contact(w->f, "carol");
+    w->listener = program_listen(SOCK_STREAM, &w->port);
+    snprintf(tcp, sizeof tcp, "web,[::1]:%u,bob", w->port);
+    snprintf(udp, sizeof udp, "voice,udp:[::1]:%u,bob", w->port);
+    const char *const specs[] = {
+        tcp, udp, "echo,echo:,*", "hers,echo:,carol", "nobody,echo:",
+        "upper,exec:tr a-z A-Z,bob", "sleeper,exec:echo $$; exec sleep 1000,bob",
+        "deaf,exec:exec 0<&-; sleep 0.1; echo still here,bob",
+        "who,exec:echo $BSVPEER_SERVICE $BSVPEER_PEER,bob",
+    };
+    open_services(w, specs, COUNT_OF(specs), 8, 0);
+}
+
+static void world_clear(struct world *w)
+{
+    if (w->f->near)
+        fake_down(w->f);
+    assert_int_equal(w->streams.all.n, 0);
+    services_free(w->services);
+    fake_free(w->f);
+    close(w->listener);
+}
+
+/* What the far side is told when it asks for the service. */
+static unsigned refusal(struct world *w, const char *service)
+{
+    struct far *s = far_open(w->f, service);
+    far_await_closed(s);
+    assert_false(s->accepted);
+    return s->code;
+}
+
+static void unknown_and_forbidden_are_alike(void **state)
+{
+    struct world w;
+    (void)state;
+    world_init(&w);
+    assert_int_equal(refusal(&w, "missing"), DCHAN_RESET_SERVICE);
+    assert_int_equal(refusal(&w, "hers"), DCHAN_RESET_SERVICE);
+    assert_int_equal(refusal(&w, "nobody"), DCHAN_RESET_SERVICE);
+    w.f->peer.contact = NULL; /* a stranger: not even what everybody may */
+    assert_int_equal(refusal(&w, "echo"), DCHAN_RESET_SERVICE);
+    assert_int_equal(refusal(&w, "web"), DCHAN_RESET_SERVICE);
+    assert_int_equal(accept(w.listener, NULL, NULL), -1);
+    world_clear(&w);
+}
+
+static void names_of_other_parts_are_left_to_them(void **state)
+{
+    struct world w;
+    struct error e;
+    (void)state;
+    world_init(&w);
+    const struct channel_part *part = &w.f->channels.parts[0];
+    const struct dchan_s_open m = { .sid = 2, .service = span_of("relay", 5) };
+    assert_false(part->open(part->ctx, &w.f->peer, w.f->near, &m));
+    assert_int_equal(service_spec_check("file,[::1]:80", &e), ERR_RANGE);
+    assert_int_equal(service_spec_check("relay,echo:", &e), ERR_RANGE);
+    assert_int_equal(service_spec_check("echo,[::1]:80", &e), ERR_RANGE);
+    world_clear(&w);
+}
+
+static void echo_sends_back_bytes_and_datagrams(void **state)
+{
+    struct world w;
+    uint8_t *data = xcalloc(1, MIB);
+    (void)state;
+    world_init(&w);
+    struct far *s = far_open(w.f, "echo");
+    for (size_t i = 0; i < MIB; i++)
+        data[i] = (uint8_t)(i * 7 + i / 4096);
+    far_send(s, data, MIB);
+    far_await(s, MIB);
+    assert_memory_equal(s->in.data, data, MIB);
+    assert_true(dchan_mux_send_dgram(w.f->far, s->sid, span_of("ping", 4)));
+    fake_settle(w.f);
+    assert_int_equal(s->dgrams, 1);
+    assert_memory_equal(s->dgram, "ping", 4);
+    far_end(s);
+    far_await_closed(s);
+    assert_int_equal(s->code, 0);
+    free(data);
+    world_clear(&w);
+}
+
+static void both_halves_of_a_connection_end_by_themselves(void **state)
+{
+    struct world w;
+    char got[16];
+    (void)state;
+    world_init(&w);
+    struct far *s = far_open(w.f, "web");
+    const int program = program_accept(w.f, w.listener);
+    far_send(s, "question", 8);
+    far_end(s);
+    program_read(w.f, program, got, 8);
+    assert_memory_equal(got, "question", 8);
+    assert_int_equal(program_await_end(w.f, program), 0);
+    program_write(w.f, program, "answer", 6); /* its other half still talks */
+    far_await(s, 6);
+    assert_false(s->fin || s->closed);
+    shutdown(program, SHUT_WR);
+    far_await_closed(s);
+    assert_int_equal(s->code, 0);
+    assert_true(s->fin);
+    assert_memory_equal(s->in.data, "answer", 6);
+
+    s = far_open(w.f, "web"); /* the other way round */
+    close(program);
+    const int second = program_accept(w.f, w.listener);
+    shutdown(second, SHUT_WR);
+    far_await_fin(s);
+    far_send(s, "late", 4);
+    far_end(s);
+    program_read(w.f, second, got, 4);
+    assert_int_equal(program_await_end(w.f, second), 0);
+    far_await_closed(s);
+    assert_int_equal(s->code, 0);
+    close(second);
+    world_clear(&w);
+}
+
+static void what_breaks_off_is_told_as_such(void **state)
+{
+    struct world w;
+    const struct linger at_once = { .l_onoff = 1 };
+    (void)state;
+    world_init(&w);
+    struct far *s = far_open(w.f, "web");
+    int program = program_accept(w.f, w.listener);
+    fake_settle(w.f);
+    setsockopt(program, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close(program); /* a reset of the program's */
+    far_await_closed(s);
+    assert_int_equal(s->code, DCHAN_RESET_LOCAL);
+
+    s = far_open(w.f, "web");
+    program = program_accept(w.f, w.listener);
+    fake_settle(w.f);
+    dchan_mux_reset(w.f->far, s->sid, DCHAN_RESET_CANCELLED); /* one of the peer's */
+    assert_int_equal(program_await_end(w.f, program), ECONNRESET);
+    close(program);
+
+    s = far_open(w.f, "web");
+    program = program_accept(w.f, w.listener);
+    fake_settle(w.f);
+    fake_down(w.f); /* the session is gone */
+    assert_int_equal(program_await_end(w.f, program), ECONNRESET);
+    close(program);
+    world_clear(&w);
+}
+
+static void a_target_that_is_gone_is_a_local_error(void **state)
+{
+    struct world w;
+    (void)state;
+    world_init(&w);
+    close(w.listener);
+    assert_int_equal(refusal(&w, "web"), DCHAN_RESET_LOCAL);
+    w.listener = program_listen(SOCK_STREAM, &w.port);
+    world_clear(&w);
+}
+
+static void a_peer_may_give_up_while_the_target_is_connected(void **state)
+{
+    struct world w;
+    int fillers[2];
+    (void)state;
+    world_init(&w);
+    assert_int_equal(listen(w.listener, 0), 0); /* one waits, the next ones are not answered */
+    fillers[0] = program_connect(AF_INET6, SOCK_STREAM, w.port);
+    struct far *s = far_open(w.f, "web");
+    fake_settle(w.f);
+    assert_false(s->accepted || s->closed);
+    assert_int_equal(w.streams.all.n, 1);
+    dchan_mux_reset(w.f->far, s->sid, DCHAN_RESET_CANCELLED);
+    fake_settle(w.f);
+    assert_int_equal(w.streams.all.n, 0);
+    close(fillers[0]);
+    world_clear(&w);
+}
+
+/* --- back-pressure --- */
+
+static void a_program_that_does_not_read_stops_the_sender(void **state)
+{
+    struct world w;
+    const size_t much = 16 * MIB;
+    uint8_t *data = xcalloc(1, much);
+    (void)state;
+    world_init(&w);
+    struct far *s = far_open(w.f, "web");
+    const int program = program_accept(w.f, w.listener);
+    far_send(s, data, much);
+    fake_settle(w.f);
+    const struct local_stream *near = LIST_ITEM(list_first(&w.streams.all), struct local_stream,
+                                                link);
+    const size_t taken = near->received;
+    assert_true(taken < 12 * MIB); /* the kernel's buffers and one window */
+    assert_true(dchan_mux_stats(w.f->near)->windows <= DCHAN_WINDOW_START);
+    for (size_t got = 0; got < much;) {
+        uint8_t piece[65536];
+        const size_t n = MIN_OF(sizeof piece, much - got);
+        program_read(w.f, program, piece, n);
+        got += n;
+    }
+    far_end(s);
+    assert_int_equal(program_await_end(w.f, program), 0);
+    close(program);
+    far_await_closed(s);
+    free(data);
+    world_clear(&w);
+}
+
+static void a_peer_that_does_not_read_stops_the_program(void **state)
+{
+    struct world w;
+    uint8_t piece[65536] = { 0 };
+    size_t written = 0;
+    (void)state;
+    world_init(&w);
+    struct far *s = far_open(w.f, "web");
+    s->lazy = true;
+    const int program = program_accept(w.f, w.listener);
+    fake_settle(w.f);
+    for (ssize_t n = 1; n > 0; fake_settle(w.f)) {
+        n = send(program, piece, sizeof piece, MSG_DONTWAIT | MSG_NOSIGNAL);
+        written += n > 0 ? (size_t)n : 0;
+    }
+    const struct local_stream *near = LIST_ITEM(list_first(&w.streams.all), struct local_stream,
+                                                link);
+    assert_int_equal(near->sent, DCHAN_WINDOW_START);
+    assert_true(written < 12 * MIB);
+    s->lazy = false;
+    far_consume(s);
+    shutdown(program, SHUT_WR);
+    far_end(s);
+    far_await_closed(s);
+    assert_int_equal(s->in.len, written);
+    close(program);
+    world_clear(&w);
+}
+
+/* --- commands --- */
+
+static void a_command_has_the_stream_as_its_input_and_output(void **state)
+{
+    struct world w;
+    (void)state;
+    world_init(&w);
+    struct far *s = far_open(w.f, "upper");
+    far_send(s, "hello", 5);
+    far_end(s);
+    far_await_closed(s);
+    assert_int_equal(s->code, 0);
+    assert_int_equal(s->in.len, 5);
+    assert_memory_equal(s->in.data, "HELLO", 5);
+    s = far_open(w.f, "who");
+    far_end(s);
+    far_await_closed(s);
+    buf_put_u8(&s->in, 0);
+    assert_string_equal((char *)s->in.data,
+                        "who 0202020202020202020202020202020202020202020202020202020202020202"
+                        "02\n");
+    world_clear(&w);
+}
+
+static void a_command_that_has_closed_its_input_may_go_on(void **state)
+{
+    struct world w;
+    (void)state;
+    world_init(&w);
+    struct far *s = far_open(w.f, "deaf");
+    uint8_t data[100000] = { 0 };
+    far_send(s, data, sizeof data);
+    far_end(s);
+    far_await_closed(s);
+    assert_int_equal(s->code, 0);
+    assert_memory_equal(s->in.data, "still here\n", 11);
+    world_clear(&w);
+}
+
+struct process { struct world *w; pid_t pid; };
+
+static bool is_gone(void *ctx)
+{
+    const struct process *p = ctx;
+    fake_tick(p->w->f, 1);
+    return kill(p->pid, 0) != 0 && errno == ESRCH;
+}
+
+static pid_t start_sleeper(struct world *w, struct far **s)
+{
+    *s = far_open(w->f, "sleeper");
+    far_await(*s, 2);
+    buf_put_u8(&(*s)->in, 0);
+    return (pid_t)strtol((char *)(*s)->in.data, NULL, 10);
+}
+
+static void a_command_ends_with_its_stream(void **state)
+{
+    struct world w;
+    struct far *s;
+    (void)state;
+    world_init(&w);
+    struct process p = { &w, start_sleeper(&w, &s) };
+    assert_int_equal(kill(p.pid, 0), 0);
+    dchan_mux_reset(w.f->far, s->sid, DCHAN_RESET_CANCELLED);
+    fake_until(w.f, is_gone, &p);
+    p.pid = start_sleeper(&w, &s);
+    fake_down(w.f);
+    fake_until(w.f, is_gone, &p);
+    world_clear(&w);
+}
+
+/* --- datagrams, unix sockets --- */
+
+static void datagrams_go_to_a_port_and_back(void **state)
+{
+    struct world w;
+    struct sockaddr_storage from;
+    socklen_t len = sizeof from;
+    char got[16];
+    (void)state;
+    world_init(&w);
+    uint16_t port;
+    const int program = program_listen(SOCK_DGRAM, &port);
+    char spec[64];
+    snprintf(spec, sizeof spec, "voice,udp:[::1]:%u,bob", port);
+    services_free(w.services);
+    open_services(&w, &(const char *){ spec }, 1, 8, 0);
+    struct far *s = far_open(w.f, "voice");
+    fake_settle(w.f);
+    assert_true(s->accepted);
+    assert_true(dchan_mux_send_dgram(w.f->far, s->sid, span_of("out", 3)));
+    fake_settle(w.f);
+    assert_int_equal(recvfrom(program, got, sizeof got, 0, (struct sockaddr *)&from, &len), 3);
+    assert_int_equal(sendto(program, "back", 4, 0, (struct sockaddr *)&from, len), 4);
+    fake_settle(w.f);
+    assert_int_equal(s->dgrams, 1);
+    assert_memory_equal(s->dgram, "back", 4);
+    w.f->backlog = DCHAN_DGRAM_BACKLOG + 1; /* what cannot leave at once is lost, and counted */
+    assert_int_equal(sendto(program, "lost", 4, 0, (struct sockaddr *)&from, len), 4);
+    fake_settle(w.f);
+    assert_int_equal(s->dgrams, 1);
+    assert_int_equal(LIST_ITEM(list_first(&w.streams.all), struct local_stream, link)->dropped, 1);
+    far_end(s);
+    far_await_closed(s);
+    assert_int_equal(s->code, 0);
+    close(program);
+    world_clear(&w);
+}
+
+static void a_unix_socket_is_a_target(void **state)
+{
+    struct world w;
+    char *dir = test_dir_make(), *spec = xasprintf("sock,unix:%s/s,bob", dir), got[4];
+    char *path = xasprintf("%s/s", dir);
+    (void)state;
+    world_init(&w);
+    services_free(w.services);
+    open_services(&w, &(const char *){ spec }, 1, 8, 0);
+    assert_int_equal(refusal(&w, "sock"), DCHAN_RESET_LOCAL);
+    const int listener = program_listen_unix(path);
+    struct far *s = far_open(w.f, "sock");
+    const int program = program_accept(w.f, listener);
+    far_send(s, "abcd", 4);
+    program_read(w.f, program, got, 4);
+    close(program);
+    far_end(s);
+    far_await_closed(s);
+    close(listener);
+    free(spec);
+    free(path);
+    test_dir_remove(dir);
+    world_clear(&w);
+}
+
+/* --- limits --- */
+
+static void streams_have_a_limit_and_may_not_idle(void **state)
+{
+    struct world w;
+    (void)state;
+    world_init(&w);
+    services_free(w.services);
+    open_services(&w, &(const char *){ "echo,echo:,bob" }, 1, 2, 60000);
+    struct far *a = far_open(w.f, "echo"), *b = far_open(w.f, "echo");
+    fake_settle(w.f);
+    assert_true(a->accepted && b->accepted);
+    assert_int_equal(refusal(&w, "echo"), DCHAN_RESET_LIMIT);
+    fake_tick(w.f, 30000);
+    far_send(b, "x", 1);
+    fake_settle(w.f);
+    fake_tick(w.f, 30000);
+    assert_true(a->closed && !b->closed);
+    assert_int_equal(a->code, DCHAN_RESET_IDLE);
+    world_clear(&w);
+}
+
+static void a_contact_that_is_removed_loses_its_streams(void **state)
+{
+    struct world w;
+    (void)state;
+    world_init(&w);
+    struct far *s = far_open(w.f, "echo");
+    fake_settle(w.f);
+    const struct channel_part *part = &w.f->channels.parts[0];
+    uint8_t other[IDENTITY_KEY_SIZE] = { 3 };
+    part->contact_gone(part->ctx, other);
+    fake_settle(w.f);
+    assert_false(s->closed);
+    part->contact_gone(part->ctx, w.f->peer.key);
+    fake_settle(w.f);
+    assert_true(s->closed);
+    assert_int_equal(s->code, DCHAN_RESET_CANCELLED);
+    world_clear(&w);
+}
+
+/* --- by RPC, on disk --- */
+
+struct outcome { size_t calls; enum err rc; };
+
+static void on_done(void *ctx, enum err rc, const struct error *e)
+{
+    struct outcome *o = ctx;
+    (void)e;
+    o->calls++;
+    o->rc = rc;
+}
+
+static bool was_called(void *ctx)
+{
+    return ((const struct outcome *)ctx)->calls != 0;
+}
+
+static enum err expose(struct world *w, const char *name, const uint64_t *allowed, size_t n)
+{
+    struct outcome o = { 0 };
+    struct error e;
+    const enum err rc = services_expose(
+        w->services, &(struct service_wish){ name, "echo:", false, allowed, n }, on_done, &o, &e);
+    if (rc)
+        return rc;
+    fake_until(w->f, was_called, &o);
+    return o.rc;
+}
+
+static enum err unexpose(struct world *w, const char *name)
+{
+    struct outcome o = { 0 };
+    struct error e;
+    const enum err rc = services_unexpose(w->services, name, on_done, &o, &e);
+    if (rc)
+        return rc;
+    fake_until(w->f, was_called, &o);
+    return o.rc;
+}
+
+static void what_was_exposed_is_there_after_a_restart(void **state)
+{
+    struct world w;
+    const uint64_t bob = 1, carol = 2;
+    (void)state;
+    world_init(&w);
+    assert_int_equal(expose(&w, "mine", &bob, 1), OK);
+    assert_int_equal(expose(&w, "theirs", &carol, 1), OK);
+    services_free(w.services);
+    open_services(&w, NULL, 0, 8, 0);
+    struct far *s = far_open(w.f, "mine");
+    fake_settle(w.f);
+    assert_true(s->accepted);
+    assert_int_equal(refusal(&w, "theirs"), DCHAN_RESET_SERVICE);
+    memset(w.f->contacts[0].alias, 'x', 3); /* another name, the same contact */
+    struct far *again = far_open(w.f, "mine");
+    fake_settle(w.f);
+    assert_true(again->accepted);
+    assert_int_equal(unexpose(&w, "mine"), OK);
+    fake_settle(w.f);
+    assert_true(s->closed && again->closed);
+    assert_int_equal(refusal(&w, "mine"), DCHAN_RESET_SERVICE);
+    assert_int_equal(unexpose(&w, "mine"), ERR_NOTFOUND);
+    services_free(w.services);
+    open_services(&w, NULL, 0, 8, 0);
+    assert_int_equal(refusal(&w, "mine"), DCHAN_RESET_SERVICE);
+    world_clear(&w);
+}
+
+static void a_change_of_the_list_ends_streams_of_the_others(void **state)
+{
+    struct world w;
+    const uint64_t both[] = { 1, 2 };
+    (void)state;
+    world_init(&w);
+    assert_int_equal(expose(&w, "mine", both, 2), OK);
+    struct far *s = far_open(w.f, "mine");
+    fake_settle(w.f);
+    assert_int_equal(expose(&w, "mine", both, 1), OK);
+    fake_settle(w.f);
+    assert_true(s->accepted && !s->closed);
+    assert_int_equal(expose(&w, "mine", both + 1, 1), OK);
+    fake_settle(w.f);
+    assert_true(s->closed);
+    world_clear(&w);
+}
+
+static void what_cannot_be_written_changes_nothing(void **state)
+{
+    struct world w;
+    const uint64_t bob = 1;
+    (void)state;
+    world_init(&w);
+    assert_int_equal(expose(&w, "kept", &bob, 1), OK);
+    kv_mem_fail_writes(w.f->channels.kv, 1);
+    assert_int_equal(expose(&w, "mine", &bob, 1), ERR_IO);
+    assert_int_equal(unexpose(&w, "kept"), ERR_IO);
+    kv_mem_fail_writes(w.f->channels.kv, 0);
+    assert_int_equal(refusal(&w, "mine"), DCHAN_RESET_SERVICE);
+    struct far *s = far_open(w.f, "kept");
+    fake_settle(w.f);
+    assert_true(s->accepted);
+    world_clear(&w);
+}
+
+static void options_are_not_changed_by_calls(void **state)
+{
+    struct world w;
+    const uint64_t bob = 1;
+    (void)state;
+    world_init(&w);
+    assert_int_equal(expose(&w, "echo", &bob, 1), ERR_EXISTS);
+    assert_int_equal(unexpose(&w, "echo"), ERR_EXISTS);
+    assert_int_equal(expose(&w, "No Name", &bob, 1), ERR_PARSE);
+    assert_int_equal(expose(&w, "x", &bob, SERVICE_ALLOW_MAX + 1), ERR_RANGE);
+    world_clear(&w);
+}
+
+static void targets_are_of_this_machine(void **state)
+{
+    static const char *const good[] = { "[::1]:80", "127.0.0.1:22", "udp:127.0.0.1:5004",
+                                        "unix:/run/x", "exec:cat", "echo:" };
+    static const char *const bad[] = { "", "80", "[2a00::1]:80", "192.168.0.1:80", "[::1]",
+                                       "localhost:80", "udp:[::]:80", "unix:run/x", "unix:", "exec:",
+                                       "echo:x", "0.0.0.0:80", "[::1]:0" };
+    struct service_target t;
+    struct error e;
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(good); i++)
+        assert_int_equal(service_target_parse(&t, good[i], &e), OK);
+    for (size_t i = 0; i < COUNT_OF(bad); i++)
+        assert_int_not_equal(service_target_parse(&t, bad[i], &e), OK);
+    char longest[SERVICE_TARGET_MAX + 2];
+    memset(longest, 'x', sizeof longest);
+    memcpy(longest, "exec:", 5);
+    longest[SERVICE_TARGET_MAX + 1] = 0;
+    assert_int_equal(service_target_parse(&t, longest, &e), ERR_RANGE);
+    longest[SERVICE_TARGET_MAX] = 0;
+    assert_int_equal(service_target_parse(&t, longest, &e), OK);
+}
+
+static void a_wrong_option_is_named(void **state)
+{
+    static const char *const bad[] = { "", "x", "x,", "X,echo:", "x,[2a00::1]:80,bob" };
+    struct error e;
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(bad); i++)
+        assert_int_not_equal(service_spec_check(bad[i], &e), OK);
+    assert_int_equal(service_spec_check("x,echo:,bob,carol,*", &e), OK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(unknown_and_forbidden_are_alike),
+        cmocka_unit_test(names_of_other_parts_are_left_to_them),
+        cmocka_unit_test(echo_sends_back_bytes_and_datagrams),
+        cmocka_unit_test(both_halves_of_a_connection_end_by_themselves),
+        cmocka_unit_test(what_breaks_off_is_told_as_such),
+        cmocka_unit_test(a_target_that_is_gone_is_a_local_error),
+        cmocka_unit_test(a_peer_may_give_up_while_the_target_is_connected),
+        cmocka_unit_test(a_program_that_does_not_read_stops_the_sender),
+        cmocka_unit_test(a_peer_that_does_not_read_stops_the_program),
+        cmocka_unit_test(a_command_has_the_stream_as_its_input_and_output),
+        cmocka_unit_test(a_command_that_has_closed_its_input_may_go_on),
+        cmocka_unit_test(a_command_ends_with_its_stream),
+        cmocka_unit_test(datagrams_go_to_a_port_and_back),
+        cmocka_unit_test(a_unix_socket_is_a_target),
+        cmocka_unit_test(streams_have_a_limit_and_may_not_idle),
+        cmocka_unit_test(a_contact_that_is_removed_loses_its_streams),
+        cmocka_unit_test(what_was_exposed_is_there_after_a_restart),
+        cmocka_unit_test(a_change_of_the_list_ends_streams_of_the_others),
+        cmocka_unit_test(what_cannot_be_written_changes_nothing),
+        cmocka_unit_test(options_are_not_changed_by_calls),
+        cmocka_unit_test(targets_are_of_this_machine),
+        cmocka_unit_test(a_wrong_option_is_named),
+    };
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
