@@ -98,7 +98,10 @@ struct dchan_session_ops {
      */
     bool (*greeted)(void *ctx, const struct dchan_hello *hello);
     void (*up)(void *ctx);
-    /* The peer goes away: once, whatever it repeats; may be NULL. */
+    /*
+     * The peer goes away: once, whatever it repeats; may be NULL. One that is not up closes next,
+     * so that this tells why: DCHAN_DUPLICATE, DCHAN_BUSY.
+     */
     void (*going)(void *ctx, enum dchan_goaway_reason reason);
     /* As in dchan_mux_ops. NULL: every stream is refused. */
     void (*open)(void *ctx, const struct dchan_s_open *m);

@@ -152,17 +152,15 @@ void dchan_session_goaway(struct dchan_session *s, enum dchan_goaway_reason reas
 
 static void take_goaway(struct dchan_session *s, const struct dchan_msg *m)
 {
-    if (s->state != SESSION_UP) {
-        session_close(s, DCHAN_CLOSED_GOAWAY, 0, span_of(NULL, 0));
-        return;
-    }
-    const bool first = !s->peer_going;
+    const bool first = !s->peer_going, was_up = s->state == SESSION_UP;
     set_going(s);
     s->peer_going = true;
     if (s->mux)
         dchan_mux_take_goaway(s->mux, m->goaway.last_stream);
     if (first && s->config.ops->going)
         s->config.ops->going(s->config.ctx, (enum dchan_goaway_reason)m->goaway.reason);
+    if (!was_up)
+        session_close(s, DCHAN_CLOSED_GOAWAY, 0, span_of(NULL, 0));
 }
 
 static void put_bye(struct dchan_session *s)

@@ -42,8 +42,9 @@ static void on_up(void *ctx)
 static void on_going(void *ctx, enum dchan_goaway_reason reason)
 {
     struct duo_end *e = ctx;
-    (void)reason;
     e->goings++;
+    e->reason = reason;
+    assert_int_equal(e->closes, 0);
 }
 
 static void on_closed(void *ctx, const struct dchan_closing *closing)

@@ -25,6 +25,7 @@ struct duo_end {
     struct bca_policy proof;
     bool knows, own_key, holds;      /* what the callbacks answer */
     size_t ups, closes, goings;
+    enum dchan_goaway_reason reason; /* of the last going */
     struct dchan_closing closing;    /* without text */
     uint16_t taken[DUO_TAKEN_MAX];   /* types that came to the handler */
     size_t n_taken;

@@ -139,7 +139,10 @@ static void a_second_session_carries_nothing_before_it_is_settled(void **state)
     dchan_session_goaway(d.ends[1].session, DCHAN_DUPLICATE, d.now_ms);
     duo_settle(&d);
     assert_int_equal(d.ends[0].closing.why, DCHAN_CLOSED_GOAWAY);
+    assert_int_equal(d.ends[0].goings, 1);
+    assert_int_equal(d.ends[0].reason, DCHAN_DUPLICATE);
     assert_int_equal(d.ends[1].closing.why, DCHAN_CLOSED_GOAWAY);
+    assert_int_equal(d.ends[1].goings, 0);
     assert_true(dchan_session_done(d.ends[1].session));
     duo_clear(&d);
 }
