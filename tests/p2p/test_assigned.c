@@ -49,18 +49,37 @@ static struct assigned_address entry(uint8_t n)
     return a;
 }
 
+/* Entries 1 to n. */
+static struct assigned *open_with(const struct place *p, uint8_t n)
+{
+    struct assigned *a = reopen(p, NULL);
+    for (uint8_t i = 1; i <= n; i++) {
+        const struct assigned_address in = entry(i);
+        assert_int_equal(assigned_put(a, NULL, &in, NULL), OK);
+    }
+    return a;
+}
+
+/* The numbers of the entries, in their order. */
+static void assert_list(struct assigned *a, const char *numbers)
+{
+    struct assigned_address list[ASSIGNED_MAX];
+    assert_int_equal(assigned_list(a, list), strlen(numbers));
+    for (size_t i = 0; numbers[i]; i++) {
+        const struct assigned_address want = entry((uint8_t)(numbers[i] - '0'));
+        assert_memory_equal(list[i].address, want.address, sizeof want.address);
+    }
+}
+
 static void what_is_put_is_there_after_a_restart(void **state)
 {
-    const struct place *p = *state;
-    struct assigned_address found, list[ASSIGNED_MAX];
-    struct assigned *a = reopen(p, NULL);
-    const struct assigned_address one = entry(1), two = entry(2);
-    assert_int_equal(assigned_list(a, list), 0);
-    assert_int_equal(assigned_put(a, NULL, &one, NULL), OK);
-    assert_int_equal(assigned_put(a, NULL, &two, NULL), OK);
-    a = reopen(p, a);
-    assert_int_equal(assigned_list(a, list), 2);
-    assert_memory_equal(list[0].address, one.address, 16);
+    struct assigned_address found;
+    struct assigned *a = reopen(*state, NULL);
+    assert_list(a, "");
+    assigned_free(a);
+    a = reopen(*state, open_with(*state, 2));
+    assert_list(a, "12");
+    const struct assigned_address two = entry(2);
     assert_true(assigned_find(a, two.address, &found));
     assert_memory_equal(found.replaces, two.replaces, 16);
     assert_string_equal(found.interface, "eth0");
@@ -73,42 +92,30 @@ static void what_is_put_is_there_after_a_restart(void **state)
 
 static void one_takes_the_place_of_another(void **state)
 {
-    const struct place *p = *state;
-    struct assigned_address found, list[ASSIGNED_MAX];
-    struct assigned *a = reopen(p, NULL);
-    struct assigned_address one = entry(1), two = entry(2), three = entry(3);
-    assert_int_equal(assigned_put(a, NULL, &one, NULL), OK);
-    assert_int_equal(assigned_put(a, NULL, &two, NULL), OK);
+    struct assigned_address found;
+    struct assigned *a = open_with(*state, 2);
+    const struct assigned_address one = entry(1), two = entry(2);
+    struct assigned_address three = entry(3);
     assert_int_equal(assigned_put(a, one.address, &three, NULL), OK);
-    one = three;
-    one.retired = 5;
-    assert_int_equal(assigned_put(a, NULL, &one, NULL), OK);
+    three.retired = 5;
+    assert_int_equal(assigned_put(a, NULL, &three, NULL), OK);
     assert_int_equal(assigned_put(a, two.address, &three, NULL), ERR_EXISTS);
-    a = reopen(p, a);
-    assert_int_equal(assigned_list(a, list), 2);
-    assert_memory_equal(list[0].address, three.address, 16);
-    assert_int_equal(list[0].retired, 5);
-    one = entry(1);
+    a = reopen(*state, a);
+    assert_list(a, "32");
+    assert_true(assigned_find(a, three.address, &found));
+    assert_int_equal(found.retired, 5);
     assert_false(assigned_find(a, one.address, &found));
     assigned_free(a);
 }
 
 static void what_is_removed_stays_away(void **state)
 {
-    const struct place *p = *state;
-    struct assigned_address list[ASSIGNED_MAX];
-    struct assigned *a = reopen(p, NULL);
-    for (uint8_t i = 1; i <= 3; i++) {
-        const struct assigned_address in = entry(i);
-        assert_int_equal(assigned_put(a, NULL, &in, NULL), OK);
-    }
+    struct assigned *a = open_with(*state, 3);
     const struct assigned_address two = entry(2);
     assert_int_equal(assigned_remove(a, two.address, NULL), OK);
     assert_int_equal(assigned_remove(a, two.address, NULL), OK);
-    a = reopen(p, a);
-    assert_int_equal(assigned_list(a, list), 2);
-    assert_int_equal(list[0].address[0], 1);
-    assert_int_equal(list[1].address[0], 3);
+    a = reopen(*state, a);
+    assert_list(a, "13");
     assigned_free(a);
 }
 
@@ -125,11 +132,8 @@ static char *moved_name(const char *dir)
 static void a_write_that_fails_changes_nothing(void **state)
 {
     const struct place *p = *state;
-    struct assigned_address found, list[ASSIGNED_MAX];
-    struct assigned *a = reopen(p, NULL);
-    const struct assigned_address one = entry(1), two = entry(2), three = entry(3);
-    assert_int_equal(assigned_put(a, NULL, &one, NULL), OK);
-    assert_int_equal(assigned_put(a, NULL, &two, NULL), OK);
+    struct assigned *a = open_with(p, 2);
+    const struct assigned_address one = entry(1), three = entry(3);
     char *moved = moved_name(p->dir);
     assert_int_equal(rename(p->dir, moved), 0);
     assert_int_not_equal(assigned_put(a, NULL, &three, NULL), OK);
@@ -137,10 +141,7 @@ static void a_write_that_fails_changes_nothing(void **state)
     assert_int_not_equal(assigned_remove(a, one.address, NULL), OK);
     assert_int_equal(rename(moved, p->dir), 0);
     free(moved);
-    assert_int_equal(assigned_list(a, list), 2);
-    assert_memory_equal(list[0].address, one.address, 16);
-    assert_memory_equal(list[1].address, two.address, 16);
-    assert_false(assigned_find(a, three.address, &found));
+    assert_list(a, "12");
     assigned_free(a);
 }
 
@@ -165,7 +166,6 @@ static void a_damaged_file_is_set_aside(void **state)
     const struct place *p = *state;
     static const struct state_file_kind kind = { "ASGN", 1 };
     static const char *const payloads[] = { "", "0100", "ffff", "000001", "010000" };
-    struct assigned_address list[ASSIGNED_MAX];
     for (size_t i = 0; i < sizeof payloads / sizeof *payloads; i++) {
         struct buf b, part = unhex(payloads[i]);
         buf_init(&b);
@@ -173,7 +173,7 @@ static void a_damaged_file_is_set_aside(void **state)
         buf_put(&b, part.data, part.len);
         assert_int_equal(state_file_commit(p->path, &b, NULL), OK);
         struct assigned *a = reopen(p, NULL);
-        assert_int_equal(assigned_list(a, list), 0);
+        assert_list(a, "");
         assert_int_not_equal(access(p->path, F_OK), 0);
         assigned_free(a);
         buf_clear(&part);

@@ -106,23 +106,40 @@ static void assert_reaction(struct duo *d, int attacker, enum reaction reaction,
     }
 }
 
+/* A session that is up, where the attacker has sent this; the tail follows the fields. */
+static void up_and_attacked(struct duo *d, int attacker, uint16_t type, const char *hex,
+                            struct span tail)
+{
+    struct buf msg = dchan_example_message(type, hex);
+    buf_put(&msg, tail.data, tail.len);
+    duo_up(d);
+    duo_attack(d, attacker, buf_span(&msg));
+    buf_clear(&msg);
+}
+
+static const struct span no_tail = { NULL, 0 };
+
+static const char *fields_of(uint16_t type)
+{
+    return dchan_example_of(type)->hex;
+}
+
+static void assert_reactions(const struct expected *x, const char *hex)
+{
+    for (int attacker = 0; attacker < 2; attacker++) {
+        struct duo d;
+        up_and_attacked(&d, attacker, x->type, hex, no_tail);
+        assert_reaction(&d, attacker, attacker == 0 ? x->from_initiator : x->from_responder, x);
+        duo_clear(&d);
+    }
+}
+
 static void each_row_when_up(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT_OF(when_up); i++)
-        for (int attacker = 0; attacker < 2; attacker++) {
-            struct duo d;
-            const struct dchan_example *e = dchan_example_of(when_up[i].type);
-            struct buf msg = dchan_example_message(e->type, e->hex);
-            duo_up(&d);
-            duo_attack(&d, attacker, buf_span(&msg));
-            assert_reaction(&d, attacker, attacker == 0 ? when_up[i].from_initiator
-                                                        : when_up[i].from_responder,
-                            &when_up[i]);
-            buf_clear(&msg);
-            duo_clear(&d);
-        }
-    /* dh_offer is the row that is left: test_dchan_rec has it */
+        assert_reactions(&when_up[i], fields_of(when_up[i].type));
+    /* dh_offer is the row that is left: test_dchan_rec_rekey has it */
     assert_int_equal(COUNT_OF(when_up) + 1, n_dchan_examples);
 }
 
@@ -132,15 +149,12 @@ static void each_row_without_its_fields(void **state)
     for (size_t i = 0; i < n_dchan_examples; i++) {
         struct duo d;
         const uint16_t type = dchan_examples[i].type;
-        struct buf msg = dchan_example_message(type, "");
-        if (type != DCHAN_BYE && type != DCHAN_PAD) {
-            duo_up(&d);
-            duo_attack(&d, 0, buf_span(&msg));
-            duo_assert_error(&d, 0, DCHAN_ERROR_MALFORMED);
-            assert_int_equal(d.ends[1].n_taken, 0);
-            duo_clear(&d);
-        }
-        buf_clear(&msg);
+        if (type == DCHAN_BYE || type == DCHAN_PAD)
+            continue;
+        up_and_attacked(&d, 0, type, "", no_tail);
+        duo_assert_error(&d, 0, DCHAN_ERROR_MALFORMED);
+        assert_int_equal(d.ends[1].n_taken, 0);
+        duo_clear(&d);
     }
 }
 
@@ -150,19 +164,14 @@ static void each_row_with_a_tail(void **state)
     for (size_t i = 0; i < 2 * COUNT_OF(when_up); i++) {
         static const uint8_t even[] = { 0x64, 0 }, odd[] = { 0x65, 0 }; /* TLVs without a value */
         const struct expected *x = &when_up[i / 2];
-        const struct dchan_example *e = dchan_example_of(x->type);
         struct duo d;
-        struct buf msg = dchan_example_message(e->type, e->hex);
-        buf_put(&msg, i % 2 ? odd : even, 2);
-        duo_up(&d);
-        duo_attack(&d, 0, buf_span(&msg));
+        up_and_attacked(&d, 0, x->type, fields_of(x->type), span_of(i % 2 ? odd : even, 2));
         if (i % 2 || dchan_row_find(x->type)->rules & DCHAN_RUNS_TO_END)
             assert_reaction(&d, 0, x->from_initiator, x);
         else if (x->type == DCHAN_BYE) /* the attacker's rec seals nothing behind it */
             duo_assert_told(&d, 0, DCHAN_ERROR_MALFORMED);
         else
             duo_assert_error(&d, 0, DCHAN_ERROR_MALFORMED);
-        buf_clear(&msg);
         duo_clear(&d);
     }
 }
@@ -184,17 +193,14 @@ static const struct {
 
 static void fields_beyond_their_limits(void **state)
 {
+    static const uint8_t zeros[DCHAN_MSG_MAX];
     (void)state;
     for (size_t i = 0; i < COUNT_OF(oversized); i++) {
         struct duo d;
-        struct buf msg = dchan_example_message(oversized[i].type, oversized[i].hex);
-        if (oversized[i].more)
-            memset(buf_extend(&msg, oversized[i].more), 0, oversized[i].more);
-        duo_up(&d);
-        duo_attack(&d, 0, buf_span(&msg));
+        up_and_attacked(&d, 0, oversized[i].type, oversized[i].hex,
+                        span_of(zeros, oversized[i].more));
         duo_assert_error(&d, 0, DCHAN_ERROR_MALFORMED);
         assert_int_equal(d.ends[1].n_taken, 0);
-        buf_clear(&msg);
         duo_clear(&d);
     }
 }
@@ -206,15 +212,8 @@ static void types_that_nobody_knows(void **state)
         { 32768, ERROR_2, ERROR_2, 0 }, { 65535, NOTHING, NOTHING, 0 },
     };
     (void)state;
-    for (size_t i = 0; i < COUNT_OF(unknown); i++) {
-        struct duo d;
-        struct buf msg = dchan_example_message(unknown[i].type, "0102");
-        duo_up(&d);
-        duo_attack(&d, 1, buf_span(&msg));
-        assert_reaction(&d, 1, unknown[i].from_responder, &unknown[i]);
-        buf_clear(&msg);
-        duo_clear(&d);
-    }
+    for (size_t i = 0; i < COUNT_OF(unknown); i++)
+        assert_reactions(&unknown[i], "0102");
 }
 
 static void features_that_were_not_offered(void **state)
