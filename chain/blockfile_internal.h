@@ -1,6 +1,7 @@
 /*
  * Block files as their own sources see them: blockfile.c (table of files, blocks), undofile.c,
- * block_writer.c (large blocks), block_fds.c (open descriptors).
+ * blockfile_open.c (what is there at the start), block_writer.c (large blocks), block_fds.c (open
+ * descriptors).
  */
 #ifndef CHAIN_BLOCKFILE_INTERNAL_H
 #define CHAIN_BLOCKFILE_INTERNAL_H
@@ -57,6 +58,8 @@ struct blockfiles {
     struct error sync_error; /* sticky: after a failed sync nobody knows what is on the disk */
 };
 
+bool bf_grow_slots(struct blockfiles *bf, uint32_t n); /* false: no memory */
+enum err bf_remove_files(struct blockfiles *bf, uint32_t number, struct error *e) MUST_CHECK;
 size_t bf_frame(const struct blockfiles *bf, uint8_t out[BF_FRAME_MAX], uint64_t size);
 struct bf_slot *bf_add_slot_locked(struct blockfiles *bf); /* next number, NULL: no memory */
 void bf_changed_locked(struct bf_slot *s);
