@@ -216,20 +216,28 @@ static void end_side(struct dchan_mux *mux, struct mux_side *side, enum dchan_re
         mux_close(mux, side->v[side->n - 1], code);
 }
 
-/* The newest that has ended on both sides and is not consumed. */
-static struct mux_stream *find_unread(const struct mux_side *side)
+static bool is_unread(const struct mux_stream *s)
 {
-    for (size_t i = side->n; i-- > 0;)
-        if (side->v[i]->fin_sent && side->v[i]->fin_received)
-            return side->v[i];
-    return NULL;
+    return s->fin_sent && s->fin_received;
+}
+
+static void end_cut(struct dchan_mux *mux, struct mux_side *side)
+{
+    for (size_t i = 0; i < side->n;) {
+        if (is_unread(side->v[i])) {
+            i++;
+            continue;
+        }
+        mux_close(mux, side->v[i], DCHAN_RESET_TRUNCATED);
+        i = 0; /* owners may have closed others */
+    }
 }
 
 void dchan_mux_take_bye(struct dchan_mux *mux)
 {
-    struct mux_stream *s;
-    while ((s = find_unread(&mux->mine)) || (s = find_unread(&mux->theirs)))
-        mux_close(mux, s, 0);
+    mux->going = mux->peer_going = true;
+    end_cut(mux, &mux->mine);
+    end_cut(mux, &mux->theirs);
 }
 
 void dchan_mux_end(struct dchan_mux *mux, enum dchan_reset code)

@@ -64,8 +64,7 @@ struct dchan_stream_ops {
     void (*dgram)(void *ctx, uint16_t seq, struct span data);
     /*
      * The last call: both halves ended and all was consumed (0), or the code of the reset, theirs
-     * or ours; what was not consumed is discarded. When the channel ends in order 0 may come before
-     * all was consumed: what the owner has then is whole.
+     * or ours; what was not consumed is discarded.
      */
     void (*closed)(void *ctx, unsigned code);
 };
@@ -145,7 +144,10 @@ void dchan_mux_set_rtt(struct dchan_mux *mux, uint64_t rtt_ms);
 uint32_t dchan_mux_goaway(struct dchan_mux *mux);
 /* The peer goes: ours above last were not served, and it opens no more either. */
 void dchan_mux_take_goaway(struct dchan_mux *mux, uint32_t last);
-/* The channel ends in order: closes with 0 what has ended on both sides and is not consumed yet. */
+/*
+ * Nothing more comes from the peer: closes with DCHAN_RESET_TRUNCATED what has not ended on both
+ * sides. What has stays until its owner has consumed it.
+ */
 void dchan_mux_take_bye(struct dchan_mux *mux);
 /* Closes all streams with this code without a message. */
 void dchan_mux_end(struct dchan_mux *mux, enum dchan_reset code);

@@ -31,8 +31,6 @@ void session_close(struct dchan_session *s, enum dchan_closed why, unsigned code
     s->mute = why == DCHAN_CLOSED_HANDSHAKE || why == DCHAN_CLOSED_OWN_KEY ||
               why == DCHAN_CLOSED_TIMEOUT || why == DCHAN_CLOSED_DEAD ||
               why == DCHAN_CLOSED_TAMPERED || why == DCHAN_CLOSED_LOCAL;
-    if (s->mux && why == DCHAN_CLOSED_CLEAN)
-        dchan_mux_take_bye(s->mux);
     if (s->mux)
         dchan_mux_end(s->mux, DCHAN_RESET_TRUNCATED);
     s->config.ops->closed(s->config.ctx, &(struct dchan_closing){ why, code, text });
@@ -509,10 +507,9 @@ void dchan_session_feed_end(struct dchan_session *s, uint64_t now_ms)
     session_enter(s, now_ms);
     if (s->state == SESSION_ACTS)
         session_close(s, DCHAN_CLOSED_HANDSHAKE, 0, nothing);
-    else if (s->state != SESSION_CLOSED)
-        session_close(s, dchan_rec_clean_end(s->rec) ? DCHAN_CLOSED_CLEAN : DCHAN_CLOSED_TRUNCATED,
-                      0, nothing);
-    session_leave(s);
+    else if (s->state != SESSION_CLOSED && !dchan_rec_clean_end(s->rec))
+        session_close(s, DCHAN_CLOSED_TRUNCATED, 0, nothing);
+    session_leave(s); /* what ended in order closes there, when it was consumed */
 }
 
 /* --- time --- */

@@ -99,8 +99,8 @@ struct dchan_session_ops {
     bool (*greeted)(void *ctx, const struct dchan_hello *hello);
     void (*up)(void *ctx);
     /*
-     * The peer goes away: once, whatever it repeats; may be NULL. One that is not up closes next,
-     * so that this tells why: DCHAN_DUPLICATE, DCHAN_BUSY.
+     * The peer, who was greeted, goes away: once, whatever it repeats; may be NULL. A session that
+     * is not up closes next, so that this tells why: DCHAN_DUPLICATE, DCHAN_BUSY.
      */
     void (*going)(void *ctx, enum dchan_goaway_reason reason);
     /* As in dchan_mux_ops. NULL: every stream is refused. */
@@ -135,7 +135,10 @@ void dchan_session_free(struct dchan_session *s);
 /* --- the connection --- */
 
 void dchan_session_feed(struct dchan_session *s, struct span in, uint64_t now_ms);
-/* The other side has ended its half of the connection. */
+/*
+ * The other side has ended its half of the connection. After its bye the session closes when the
+ * owners of streams that came whole have consumed what they have, for which they have 10 minutes.
+ */
 void dchan_session_feed_end(struct dchan_session *s, uint64_t now_ms);
 /* To be written; borrowed until the next call. Asks the streams for data when little waits. */
 struct span dchan_session_output(struct dchan_session *s, uint64_t now_ms);

@@ -125,9 +125,15 @@ static void take_pong(struct dchan_session *s, const struct dchan_msg *m)
 
 /* --- the end in order --- */
 
+static bool is_going(const struct dchan_session *s)
+{
+    return s->going || s->peer_going || s->bye_received;
+}
+
+/* Before what makes it so is noted. */
 static void set_going(struct dchan_session *s)
 {
-    if (!s->going && !s->peer_going)
+    if (!is_going(s))
         s->going_ms = s->now_ms;
 }
 
@@ -157,7 +163,7 @@ static void take_goaway(struct dchan_session *s, const struct dchan_msg *m)
     s->peer_going = true;
     if (s->mux)
         dchan_mux_take_goaway(s->mux, m->goaway.last_stream);
-    if (first && s->config.ops->going)
+    if (first && s->hello_received && s->config.ops->going)
         s->config.ops->going(s->config.ctx, (enum dchan_goaway_reason)m->goaway.reason);
     if (!was_up)
         session_close(s, DCHAN_CLOSED_GOAWAY, 0, span_of(NULL, 0));
@@ -176,16 +182,19 @@ static void put_bye(struct dchan_session *s)
 static void take_bye(struct dchan_session *s, const struct dchan_msg *m)
 {
     (void)m;
+    set_going(s);
     s->bye_received = true;
     put_bye(s);
+    if (s->mux)
+        dchan_mux_take_bye(s->mux);
 }
 
 void session_try_bye(struct dchan_session *s)
 {
-    if ((s->going || s->peer_going) && streams_of(s) == 0)
+    if (is_going(s) && streams_of(s) == 0)
         put_bye(s);
     /* Bytes behind their bye, if they are here, were looked at before this. */
-    if (s->bye_sent && s->bye_received)
+    if (s->bye_sent && s->bye_received && streams_of(s) == 0)
         session_close(s, DCHAN_CLOSED_CLEAN, 0, span_of(NULL, 0));
 }
 
@@ -287,10 +296,11 @@ void session_tick_up(struct dchan_session *s)
                      DCHAN_NO_ERROR);
     if (s->mux)
         dchan_mux_tick(s->mux, s->now_ms);
-    tick_pings(s);
-    if ((s->going || s->peer_going) && s->now_ms - s->going_ms >= DCHAN_GOING_MS)
+    if (!s->bye_received)
+        tick_pings(s);
+    if (is_going(s) && s->now_ms - s->going_ms >= DCHAN_GOING_MS)
         session_doom(s, DCHAN_CLOSED_GOAWAY, DCHAN_NO_ERROR);
-    if (s->bye_sent && s->now_ms - s->bye_ms >= DCHAN_FLUSH_MS)
+    if (s->bye_sent && !s->bye_received && s->now_ms - s->bye_ms >= DCHAN_FLUSH_MS)
         session_doom(s, DCHAN_CLOSED_GOAWAY, DCHAN_NO_ERROR);
     const struct dchan_rec_stats *rec = dchan_rec_stats(s->rec);
     if (!s->over_bytes_ms && rec->bytes_sent + rec->bytes_received >= DCHAN_RENEW_BYTES)

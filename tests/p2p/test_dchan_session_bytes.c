@@ -180,6 +180,18 @@ static void bye_ends_what_was_answered_before(void **state)
     duo_clear(&d);
 }
 
+/* Who was not greeted goes without a word to the owner, who does not know him. */
+static void goaway_before_hello_is_only_an_end(void **state)
+{
+    struct duo d;
+    (void)state;
+    duo_greeting(&d, NULL);
+    duo_attack(&d, 0, span_of("\0\x14\0\1\0\0\0\0", 8));
+    duo_assert_closed(&d, 0, DCHAN_CLOSED_GOAWAY, 0);
+    assert_int_equal(d.ends[1].goings, 0);
+    duo_clear(&d);
+}
+
 static void put_at_twin(struct duo *d, struct dchan_rec *twin, struct span msg)
 {
     assert_int_equal(dchan_rec_put(twin, msg, span_of(NULL, 0), d->now_ms), OK);
@@ -232,6 +244,7 @@ int main(void)
         cmocka_unit_test(rekeys_in_a_row_are_a_limit),
         cmocka_unit_test(answers_that_nobody_reads_are_bounded),
         cmocka_unit_test(bye_ends_what_was_answered_before),
+        cmocka_unit_test(goaway_before_hello_is_only_an_end),
         cmocka_unit_test(a_message_behind_bye_is_not_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

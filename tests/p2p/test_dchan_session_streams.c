@@ -141,30 +141,73 @@ static void streams_go_both_ways_and_end_with_bye(void **state)
     duo_clear(&d);
 }
 
-static void what_came_whole_is_not_truncated_by_bye(void **state)
+/* One stream has ended on both sides, and the owner on side 1 has consumed nothing of it. */
+static void echo_unread(struct duo *d, struct echo *e)
+{
+    echo_up(d);
+    echo_start(e, &d->ends[0], 3, 1000);
+    duo_move(d, 0);
+    answering[0].slow = true;
+    duo_settle(d);
+    assert_true(e->closed && e->code == 0);
+    assert_true(answering[0].fin && !answering[0].closed);
+    assert_int_equal(answering[0].got, 1000);
+}
+
+static void what_came_whole_may_be_read_after_bye(void **state)
 {
     struct duo d;
     struct echo e;
     (void)state;
-    for (int in_order = 0; in_order < 2; in_order++) {
-        echo_up(&d);
-        echo_start(&e, &d.ends[0], 3, 1000);
-        duo_move(&d, 0);
-        answering[0].slow = true;
+    for (int in_time = 0; in_time < 2; in_time++) {
+        echo_unread(&d, &e);
+        dchan_session_goaway(d.ends[0].session, DCHAN_SHUTDOWN, d.now_ms);
         duo_settle(&d);
-        assert_true(e.closed && e.code == 0);
-        assert_true(answering[0].fin && !answering[0].closed);
-        if (in_order)
-            dchan_session_goaway(d.ends[0].session, DCHAN_SHUTDOWN, d.now_ms);
-        duo_settle(&d);
+        assert_int_equal(d.ends[0].closing.why, DCHAN_CLOSED_CLEAN);
         dchan_session_feed_end(d.ends[1].session, d.now_ms);
+        for (uint64_t ms = 0; ms < DCHAN_GOING_MS - 1; ms += 20000)
+            dchan_session_tick(d.ends[1].session, d.now_ms + ms);
+        assert_int_equal(d.ends[1].closes, 0);
+        assert_false(answering[0].closed);
+        if (in_time)
+            dchan_mux_consumed(mux_of(&answering[0]), answering[0].sid, 1000, d.now_ms);
+        dchan_session_tick(d.ends[1].session, d.now_ms + DCHAN_GOING_MS - in_time);
         assert_true(answering[0].closed);
-        assert_int_equal(answering[0].code, in_order ? 0 : DCHAN_RESET_TRUNCATED);
-        assert_int_equal(answering[0].got, 1000);
+        assert_int_equal(answering[0].code, in_time ? 0 : DCHAN_RESET_TRUNCATED);
         assert_int_equal(d.ends[1].closing.why,
-                         in_order ? DCHAN_CLOSED_CLEAN : DCHAN_CLOSED_TRUNCATED);
+                         in_time ? DCHAN_CLOSED_CLEAN : DCHAN_CLOSED_GOAWAY);
+        assert_true(dchan_session_done(d.ends[1].session));
         duo_clear(&d);
     }
+    echo_unread(&d, &e); /* not after a cut */
+    dchan_session_feed_end(d.ends[1].session, d.now_ms);
+    assert_int_equal(answering[0].code, DCHAN_RESET_TRUNCATED);
+    assert_int_equal(d.ends[1].closing.why, DCHAN_CLOSED_TRUNCATED);
+    duo_clear(&d);
+}
+
+/* Bye without goaway, and with an open stream. */
+static void bye_cuts_what_has_not_ended(void **state)
+{
+    struct duo d;
+    struct echo whole, half;
+    (void)state;
+    echo_unread(&d, &whole);
+    echo_start(&half, &d.ends[1], 3, 1000);
+    half.idle = true;
+    duo_settle(&d);
+    duo_attack(&d, 0, span_of("\0\x18", 2));
+    assert_true(half.closed);
+    assert_int_equal(half.code, DCHAN_RESET_TRUNCATED);
+    assert_false(answering[0].closed);
+    assert_int_equal(d.ends[1].closes, 0);
+    assert_int_equal(dchan_mux_open(half.mux, &(struct dchan_open){ .service = span_of("echo", 4) },
+                                    &echo_ops, &half, d.now_ms, &half.sid), ERR_CANCELLED);
+    dchan_mux_consumed(mux_of(&answering[0]), answering[0].sid, 1000, d.now_ms);
+    dchan_session_tick(d.ends[1].session, d.now_ms);
+    assert_int_equal(d.ends[1].closing.why, DCHAN_CLOSED_CLEAN);
+    assert_int_equal(answering[0].code, 0);
+    duo_clear(&d);
 }
 
 /* What an end has waiting goes over, not more. */
@@ -328,7 +371,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(streams_go_both_ways_and_end_with_bye),
-        cmocka_unit_test(what_came_whole_is_not_truncated_by_bye),
+        cmocka_unit_test(what_came_whole_may_be_read_after_bye),
+        cmocka_unit_test(bye_cuts_what_has_not_ended),
         cmocka_unit_test(a_cut_is_told_to_streams),
         cmocka_unit_test(who_offers_no_streams_opens_none),
         cmocka_unit_test(strangers_have_less),
