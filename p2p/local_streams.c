@@ -4,13 +4,6 @@
 
 #include "base/intmath.h"
 
-void local_streams_init(struct local_streams *set, struct channels *channels, size_t max,
-                        uint64_t idle_ms)
-{
-    *set = (struct local_streams){ .channels = channels, .max = max, .idle_ms = idle_ms };
-    list_init(&set->all);
-}
-
 static struct local_stream *first(const struct local_streams *set)
 {
     struct list_link *link = list_first(&set->all);
@@ -101,9 +94,9 @@ static bool is_idle(const struct local_stream *s, const void *ctx)
     return limit_ms && *now_ms - s->active_ms >= limit_ms;
 }
 
-void local_streams_tick(struct local_streams *set, uint64_t now_ms)
+static void on_tick(void *part, uint64_t now_ms)
 {
-    local_streams_end(set, DCHAN_RESET_IDLE, is_idle, &now_ms);
+    local_streams_end(part, DCHAN_RESET_IDLE, is_idle, &now_ms);
 }
 
 static bool is_of_key(const struct local_stream *s, const void *key)
@@ -111,7 +104,17 @@ static bool is_of_key(const struct local_stream *s, const void *key)
     return memcmp(chan_peer_key(s->peer), key, IDENTITY_KEY_SIZE) == 0;
 }
 
-void local_streams_contact_gone(struct local_streams *set, const uint8_t key[IDENTITY_KEY_SIZE])
+static void on_contact_gone(void *part, const uint8_t key[IDENTITY_KEY_SIZE])
 {
-    local_streams_end(set, DCHAN_RESET_CANCELLED, is_of_key, key);
+    local_streams_end(part, DCHAN_RESET_CANCELLED, is_of_key, key);
+}
+
+void local_streams_init(struct local_streams *set, struct channels *channels, size_t max,
+                        uint64_t idle_ms)
+{
+    *set = (struct local_streams){ .channels = channels, .max = max, .idle_ms = idle_ms };
+    list_init(&set->all);
+    channels_add_part(channels, &(struct channel_part){
+        .features = { .offered = 1u << DCHAN_STREAMS | 1u << DCHAN_DGRAM }, .tick = on_tick,
+        .contact_gone = on_contact_gone, .ctx = set });
 }

@@ -37,6 +37,7 @@ struct local_streams {
     uint64_t idle_ms; /* 0: they may idle for ever */
 };
 
+/* Makes the part that ends those that idle and those of a contact that is removed. */
 void local_streams_init(struct local_streams *set, struct channels *channels, size_t max,
                         uint64_t idle_ms);
 /* What is left is withdrawn; the sessions have ended. */
@@ -56,13 +57,11 @@ void local_stream_reset(struct local_stream *s, enum dchan_reset code);
 /* After something was put from outside a callback of the session. */
 void local_stream_kick(struct local_stream *s);
 
-/* Of channel_part. */
+/* Of channel_part, for who accepts them. */
 void local_streams_withdrawn(struct local_streams *set, struct dchan_mux *mux, uint32_t sid);
-void local_streams_tick(struct local_streams *set, uint64_t now_ms);
 /* Ends those for which it holds. */
 void local_streams_end(struct local_streams *set, enum dchan_reset code,
                        bool (*which)(const struct local_stream *s, const void *ctx),
                        const void *ctx);
-void local_streams_contact_gone(struct local_streams *set, const uint8_t key[IDENTITY_KEY_SIZE]);
 
 #endif

@@ -15,6 +15,8 @@
 #include "base/intmath.h"
 #include "base/mem.h"
 
+#define DRAINED_MAX (256 << 10)
+
 extern char **environ;
 
 /* --- text --- */
@@ -212,6 +214,16 @@ void stream_ends_close(struct stream_ends *ends)
     if (ends->out >= 0 && ends->out != ends->in)
         close(ends->out);
     ends->in = ends->out = -1;
+}
+
+/* What was sent to us and not read would make the system send a reset. */
+void stream_ends_dismiss(const struct stream_ends *ends)
+{
+    char rest[4096];
+    (void)shutdown(ends->out, SHUT_WR);
+    for (size_t got = 0; got < DRAINED_MAX; got += sizeof rest)
+        if (recv(ends->in, rest, sizeof rest, MSG_DONTWAIT) <= 0)
+            return;
 }
 
 int stream_ends_error(const struct stream_ends *ends)

@@ -45,6 +45,8 @@ struct stream_ends {
 enum err service_target_open(const struct service_target *t, char *const *variables,
                              struct stream_ends *out, struct error *e) MUST_CHECK;
 void stream_ends_close(struct stream_ends *ends);
+/* Ends a connection that came to nothing so that the program sees an end rather than a break. */
+void stream_ends_dismiss(const struct stream_ends *ends);
 /* The error of a connection that has come up or failed, 0: it is there. */
 int stream_ends_error(const struct stream_ends *ends);
 

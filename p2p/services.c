@@ -460,14 +460,7 @@ static void on_withdrawn(void *part, struct chan_peer *p, struct dchan_mux *mux,
 static void on_tick(void *part, uint64_t now_ms)
 {
     struct services *s = part;
-    local_streams_tick(s->streams, now_ms);
     service_commands_tick(&s->commands, now_ms);
-}
-
-static void on_contact_gone(void *part, const uint8_t key[IDENTITY_KEY_SIZE])
-{
-    struct services *s = part;
-    local_streams_contact_gone(s->streams, key);
 }
 
 /* --- life --- */
@@ -487,8 +480,7 @@ enum err services_new(struct services **out, struct local_streams *streams,
         return rc;
     }
     channels_add_part(streams->channels, &(struct channel_part){
-        .features = { .offered = 1u << DCHAN_STREAMS | 1u << DCHAN_DGRAM }, .open = on_open,
-        .withdrawn = on_withdrawn, .tick = on_tick, .contact_gone = on_contact_gone, .ctx = s });
+        .open = on_open, .withdrawn = on_withdrawn, .tick = on_tick, .ctx = s });
     *out = s;
     return OK;
 }

@@ -14,8 +14,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define DRAINED_MAX (256 << 10)
-
 struct stream_bridge {
     struct local_stream base;
     struct stream_bridge_config config;
@@ -183,17 +181,10 @@ static void on_accepted(void *ctx)
 static void finish_socket(const struct stream_bridge *b, unsigned code)
 {
     const struct linger at_once = { .l_onoff = 1 };
-    char rest[4096];
-    if (code && b->base.open) {
+    if (code && b->base.open)
         (void)setsockopt(b->config.ends.out, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-        return;
-    }
-    if (!code)
-        return;
-    (void)shutdown(b->config.ends.out, SHUT_WR);
-    for (size_t got = 0; got < DRAINED_MAX; got += sizeof rest)
-        if (recv(b->config.ends.in, rest, sizeof rest, MSG_DONTWAIT) <= 0)
-            return;
+    else if (code)
+        stream_ends_dismiss(&b->config.ends);
 }
 
 static void on_closed(void *ctx, unsigned code)

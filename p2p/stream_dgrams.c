@@ -63,6 +63,11 @@ void stream_dgrams_send(struct stream_dgrams *d, struct span data)
     }
 }
 
+void stream_dgrams_kick(struct stream_dgrams *d)
+{
+    local_stream_kick(&d->base);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *ctx)
 {
     struct stream_dgrams *d = ctx;
@@ -74,7 +79,7 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
             break;
         stream_dgrams_send(d, span_of(data, (size_t)n));
     }
-    local_stream_kick(&d->base);
+    stream_dgrams_kick(d);
 }
 
 static void on_dgram(void *ctx, uint16_t seq, struct span data)

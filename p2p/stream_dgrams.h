@@ -35,8 +35,9 @@ void stream_dgrams_accept(const struct stream_dgrams_config *config, uint32_t si
 /* As dchan_mux_open; ERR_BUSY also at the limit of the set. */
 enum err stream_dgrams_open(const struct stream_dgrams_config *config, uint8_t priority,
                             struct stream_dgrams **out) MUST_CHECK;
-/* From the program; the first ones wait for the stream to open. The caller kicks. */
+/* From the program; the first ones wait for the stream to open. They leave at the kick. */
 void stream_dgrams_send(struct stream_dgrams *d, struct span data);
+void stream_dgrams_kick(struct stream_dgrams *d);
 bool stream_dgrams_is_of(const struct stream_dgrams *d, const struct sockaddr_storage *program,
                          socklen_t len);
 

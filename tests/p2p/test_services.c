@@ -91,7 +91,7 @@ static void names_of_other_parts_are_left_to_them(void **state)
     struct error e;
     (void)state;
     world_init(&w);
-    const struct channel_part *part = &w.f->channels.parts[0];
+    const struct channel_part *part = &w.f->channels.parts[1];
     const struct dchan_s_open m = { .sid = 2, .service = span_of("relay", 5) };
     assert_false(part->open(part->ctx, &w.f->peer, w.f->near, &m));
     assert_int_equal(service_spec_check("file,[::1]:80", &e), ERR_RANGE);
