@@ -1,11 +1,11 @@
 /*
- * Direct channels of a node (spec channels 2 to 4): its sockets, who may connect, whom it dials, and
- * the one live session with each peer. What is said in a session belongs to parts (messages, files,
- * services, relay), which are plugged in; who the peers are is known by contacts.h; which keys are
- * ours the owner says.
+ * Direct channels of a node (spec channels 2 to 4): its sockets, who may connect, whom it dials,
+ * and the one live session with each peer. What is said in a session belongs to parts (messages,
+ * files, services, relay), which are plugged in; who the peers are is known by contacts.h; which
+ * keys are ours the owner says.
  *
- * Threads: one thread of its own with a libevent loop owns sockets, sessions, contacts and parts, so
- * that neither the Bitcoin connections nor a block hold up a stream, nor the other way round. It
+ * Threads: one thread of its own with a libevent loop owns sockets, sessions, contacts and parts,
+ * so that neither the Bitcoin connections nor a block hold up a stream, nor the other way round. It
  * never waits for the disk (dchan_store.h) or for the chain. Functions say "channel" (that thread,
  * or before it runs) or "any".
  *
@@ -40,7 +40,7 @@ struct channel_identity {
     struct span params;           /* of the address */
     uint64_t seq;                 /* of its record; 0: it has none */
     void (*release)(struct channel_identity *id); /* the last reference is gone; wipes the secret */
-    unsigned refs;                /* the core's; atomic access */
+    unsigned refs;                /* 1 when it is made; atomic access, by the functions below */
 };
 
 struct channel_identity *channel_identity_ref(struct channel_identity *id);
@@ -48,7 +48,7 @@ void channel_identity_unref(struct channel_identity *id); /* NULL is fine */
 
 /* --- configuration --- */
 
-/* One option for each (spec channels 1.2, 2.3, 4.4); the numbers in brackets are the defaults. */
+/* One option for each (spec channels 1.2, 2.3, 4.4); 0 means the default, in brackets. */
 struct channels_limits {
     unsigned sessions;             /* [128] */
     unsigned reserved_contacts;    /* [16] of them */
@@ -65,7 +65,7 @@ struct channels_limits {
 
 struct channels_config {
     uint8_t magic[4];
-    bool regtest;                /* any address may be dialled, bare and unbound sessions are fine */
+    bool regtest;                /* any address may be dialled, bare and unbound are fine */
     bool listen;
     struct net_strings bind;     /* "addr" or "[addr]:port"; none: every address */
     uint16_t port;
@@ -101,29 +101,41 @@ enum err channels_new(struct channels **out, const struct channels_config *c,
                       struct contacts *contacts, struct error *e) MUST_CHECK;
 /* Binds and starts the thread. ERR_IO: listening was asked for and no address could be bound. */
 enum err channels_start(struct channels *c, struct error *e) MUST_CHECK;
-/* Ends sessions with goaway, flushes for a moment, joins. Calls that wait end with ERR_CANCELLED. */
+/*
+ * Ends sessions with goaway, flushes for a moment, joins. Calls that wait end with ERR_CANCELLED.
+ * Then, in this order: the store is freed (its last completions call parts), parts, channels,
+ * contacts.
+ */
 void channels_stop(struct channels *c);
-void channels_free(struct channels *c); /* after stop and after its parts; NULL is fine */
+void channels_free(struct channels *c); /* NULL is fine */
 
-/* Any: the identities of now, the first one the default; takes the references. Sessions of keys that
- * are gone end; a new address of a key moves its sessions (spec channels 2.6). */
+/* Any: the identities of now, the first one the default; takes the references. Sessions of keys
+ * that are gone end; a new address of a key moves its sessions (spec channels 2.6). */
 void channels_set_identities(struct channels *c, struct channel_identity **ids, size_t n);
-/* Any: a header more, or a marker was spent. */
+/* Any: a header more, or a marker was spent. Done within a second, once for many calls. */
 void channels_recheck(struct channels *c);
+/*
+ * Channel: a contact was added, changed or removed, this is or was its key. Removed: parts hear of
+ * it, its sessions end. Another identity or another key: sessions that do not fit end.
+ */
+void channels_contact_changed(struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE]);
+/* Channel: ops.endpoints may say something new of the key, as a record of it came. */
+void channels_endpoints_changed(struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE]);
 /* Any: the first port that is listened on, 0: none. */
 uint16_t channels_port(const struct channels *c);
 
 /* --- calls from other threads --- */
 
-/* Runs fn on the channel thread and waits. False: it has stopped, fn did not run. */
+/* Runs fn on the channel thread and waits. False: it has stopped, fn did not run. Before start: at
+ * once by who made the channels, others wait. */
 bool channels_call(struct channels *c, void (*fn)(struct channels *c, void *ctx),
                    void *ctx) MUST_CHECK;
 /* Without waiting; fn frees its ctx, and is called with c NULL when it never will run. */
 void channels_post(struct channels *c, void (*fn)(struct channels *c, void *ctx), void *ctx);
 
 /*
- * Work that the channel thread begins and ends later (when something is on disk, or a peer answers).
- * Embedded first in the asker's struct. After channels_ask has returned nobody has it any more.
+ * Work that the channel thread begins and ends later (when something is on disk, or a peer
+ * answers). Embedded first in the asker's struct. After channels_ask has returned nobody has it any more.
  */
 struct channels_request {
     enum err rc;
@@ -166,6 +178,8 @@ struct channel_part {
 };
 /* Copied; handlers are borrowed. */
 void channels_add_part(struct channels *c, const struct channel_part *part);
+/* The ctx of the part that has these handlers, for them: what they get is the peer. */
+void *channels_part(const struct channels *c, const struct dchan_handler *handlers);
 
 struct event_base *channels_base(struct channels *c);
 struct dchan_store *channels_store(struct channels *c);
@@ -189,8 +203,8 @@ struct channels *chan_peer_channels(struct chan_peer *p);
 const uint8_t *chan_peer_key(const struct chan_peer *p);
 const struct channel_identity *chan_peer_identity(const struct chan_peer *p);
 struct contact *chan_peer_contact(struct chan_peer *p); /* NULL: a stranger */
-/* What the parts keep with a peer while it is there: one pointer for each, by the order in which
- * they were added; a part frees its own in down when it keeps nothing else. */
+/* What the parts keep with a peer: one pointer for each. A peer stays while one is not NULL; a part
+ * frees its own in down, or when it keeps nothing there any more. */
 void **chan_peer_slot(struct chan_peer *p, const void *part_ctx);
 
 bool chan_peer_is_up(const struct chan_peer *p);
@@ -211,6 +225,38 @@ void chan_peer_score(struct chan_peer *p, unsigned score, const char *why);
 void chan_peer_dial(struct chan_peer *p, bool now);
 /* goaway(shutdown), and no dialling until it is asked for. */
 void chan_peer_disconnect(struct chan_peer *p);
+
+/* --- sessions over something else than a socket: channel thread --- */
+
+/*
+ * Carries the bytes of one session, such as a stream that a common peer relays. No addresses are
+ * seen: the peer need not be bound. What the limits of sources are for its owner must count.
+ */
+struct chan_pipe;
+struct chan_pipe_ops {
+    /* chan_pipe_pull has something to give. Not from within chan_pipe_pull or _push. */
+    void (*wake)(void *ctx);
+    /* The last call: the session has ended, what it had to say was pulled or never will be. */
+    void (*closed)(void *ctx);
+};
+struct chan_pipe_config {
+    enum dchan_role role;
+    struct channel_identity *identity; /* of ours: who dials, or who was asked for */
+    const uint8_t *key;                /* initiator: whose it must be, copied; else NULL */
+    const struct chan_pipe_ops *ops;   /* outlives the pipe */
+    void *ctx;
+};
+/* ERR_BUSY: too many handshakes; ERR_RANGE: a key that is none or our own; ERR_CANCELLED: it stops.
+ * No call of ops before it returns. */
+enum err channels_attach(struct channels *c, const struct chan_pipe_config *config,
+                         struct chan_pipe **out) MUST_CHECK;
+/* What arrived, all of it; and that nothing follows. */
+void chan_pipe_push(struct chan_pipe *pipe, struct span in);
+void chan_pipe_push_end(struct chan_pipe *pipe);
+/* Up to max bytes to be sent; *end: nothing follows, ops.closed comes soon. */
+size_t chan_pipe_pull(struct chan_pipe *pipe, uint8_t *out, size_t max, bool *end);
+/* The carrier has gone: the session ends as by a cut, without a call of ops. */
+void chan_pipe_close(struct chan_pipe *pipe);
 
 enum chan_peer_state { CHAN_PEER_IDLE, CHAN_PEER_LOOKING, CHAN_PEER_DIALLING, CHAN_PEER_HANDSHAKE,
                        CHAN_PEER_UP, CHAN_PEER_GOING };

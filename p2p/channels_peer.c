@@ -1,0 +1,622 @@
+/*
+ * The table of peers, and which of a peer's sessions counts (spec channels 2.5, 2.6). At any time a
+ * peer has at most one session that was greeted and is not up: a second one is decided on at once,
+ * by the rule for two that are up, as neither can answer a ping. So both sides keep the same one
+ * when both dial at a time.
+ */
+#include "p2p/channels.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "p2p/channels_internal.h"
+#include "p2p/dchan_duplicate.h"
+
+/* --- the table --- */
+
+struct peer_id { uint8_t ours[IDENTITY_KEY_SIZE], theirs[IDENTITY_KEY_SIZE]; };
+
+static struct peer_id peer_id_of(const uint8_t *ours, const uint8_t *theirs)
+{
+    struct peer_id id;
+    memcpy(id.ours, ours, sizeof id.ours);
+    memcpy(id.theirs, theirs, sizeof id.theirs);
+    return id;
+}
+
+static bool has_id(const void *item, const void *key)
+{
+    const struct chan_peer *p = item;
+    const struct peer_id *id = key;
+    return mem_equal_var(p->identity->key.pub, id->ours, sizeof id->ours) &&
+           mem_equal_var(p->key, id->theirs, sizeof id->theirs);
+}
+
+struct chan_peer *peer_find(struct channels *c, const uint8_t *our_key, const uint8_t *their_key)
+{
+    const struct peer_id id = peer_id_of(our_key, their_key);
+    return map_find(&c->peer_map, siphash(&c->hash_key, &id, sizeof id), has_id, &id);
+}
+
+struct chan_peer *peer_get(struct channels *c, struct channel_identity *id,
+                           const uint8_t key[IDENTITY_KEY_SIZE])
+{
+    struct chan_peer *p = peer_find(c, id->key.pub, key);
+    if (p)
+        return p;
+    const struct peer_id name = peer_id_of(id->key.pub, key);
+    p = xcalloc(1, sizeof *p);
+    p->c = c;
+    memcpy(p->key, key, sizeof p->key);
+    p->identity = channel_identity_ref(id);
+    list_init(&p->conns);
+    list_append(&c->peers, &p->link);
+    map_put(&c->peer_map, siphash(&c->hash_key, &name, sizeof name), p);
+    return p;
+}
+
+void peer_free(struct chan_peer *p)
+{
+    struct channels *c = p->c;
+    const struct peer_id id = peer_id_of(p->identity->key.pub, p->key);
+    map_remove(&c->peer_map, siphash(&c->hash_key, &id, sizeof id), has_id, &id);
+    list_remove(&c->peers, &p->link);
+    channel_identity_unref(p->identity);
+    free(p);
+}
+
+void peer_check_idle(struct chan_peer *p)
+{
+    if (p->in_idle || p->conns.n)
+        return;
+    p->in_idle = true;
+    p->next_idle = p->c->idle;
+    p->c->idle = p;
+    event_active(p->c->work_ev, 0, 0);
+}
+
+static bool is_held(struct chan_peer *p)
+{
+    for (size_t i = 0; i < p->c->n_parts; i++)
+        if (p->slots[i])
+            return true;
+    return p->conns.n || (!p->c->stopping && chan_peer_contact(p));
+}
+
+void peer_work_all(struct channels *c)
+{
+    struct chan_peer *list = c->idle;
+    c->idle = NULL;
+    while (list) {
+        struct chan_peer *p = list;
+        list = p->next_idle;
+        p->in_idle = false;
+        if (!is_held(p))
+            peer_free(p);
+    }
+}
+
+void peer_add_conn(struct chan_peer *p, struct chan_conn *conn)
+{
+    conn->peer = p;
+    list_append(&p->conns, &conn->peer_link);
+}
+
+struct contact *peer_contact(struct channels *c, const struct channel_identity *id,
+                             const uint8_t key[IDENTITY_KEY_SIZE], bool *former)
+{
+    *former = false;
+    struct contact *contact = contacts_by_key(c->contacts, key, former);
+    const struct channel_identity *chosen =
+        contact ? channels_identity_named(c, contact->identity) : NULL;
+    if (!chosen || !mem_equal_var(chosen->key.pub, id->key.pub, IDENTITY_KEY_SIZE)) {
+        *former = false; /* under this identity it is a stranger */
+        return NULL;
+    }
+    return *former ? NULL : contact;
+}
+
+/* --- two sessions --- */
+
+static struct chan_conn *greeted_one(const struct chan_peer *p, const struct chan_conn *but)
+{
+    for (struct list_link *l = list_first(&p->conns); l; l = list_next(&p->conns, l)) {
+        struct chan_conn *conn = LIST_ITEM(l, struct chan_conn, peer_link);
+        if (conn != but && conn->state == CONN_GREETED && !conn->going)
+            return conn;
+    }
+    return NULL;
+}
+
+/* The newest, if it takes new things. */
+static struct chan_conn *live_one(const struct chan_peer *p)
+{
+    return p->newest && !p->newest->going ? p->newest : NULL;
+}
+
+static struct dchan_two two_of(const struct chan_peer *p, const struct chan_conn *live,
+                               const struct chan_conn *fresh, enum dchan_live state)
+{
+    return (struct dchan_two){
+        .our_key = p->identity->key.pub, .their_key = p->key, .live_role = live->role,
+        .fresh_role = fresh->role, .renews = fresh->renews, .live = state
+    };
+}
+
+/* Of two that are both not up. Of two from one side the later one: the first is given up there. */
+static bool stays_before(const struct chan_peer *p, const struct chan_conn *first,
+                         const struct chan_conn *second)
+{
+    struct dchan_two two = two_of(p, first, second, DCHAN_LIVE_ANSWERED);
+    two.renews = false;
+    return first->role != second->role && dchan_duplicate_settle(&two) == DCHAN_SETTLED_LIVE;
+}
+
+static bool names_newest(const struct chan_peer *p, const struct dchan_hello *hello)
+{
+    const struct chan_conn *live = live_one(p);
+    return live && hello->has_renews &&
+           mem_equal_var(hello->renews, dchan_session_peer(live->session)->session_id,
+                         sizeof hello->renews);
+}
+
+static void ask_newest(struct chan_peer *p, struct chan_conn *fresh)
+{
+    const uint64_t now = channels_now(p->c);
+    if (!p->fresh) {
+        p->asked_ms = now;
+        p->asked_pongs = dchan_session_stats(p->newest->session).pongs;
+    }
+    p->fresh = fresh;
+    dchan_session_ping(p->newest->session, now);
+    conn_kick(p->newest);
+}
+
+bool peer_greeted(struct chan_peer *p, struct chan_conn *conn, const struct dchan_hello *hello)
+{
+    struct chan_conn *other = greeted_one(p, conn);
+    if (conn->role == DCHAN_RESPONDER)
+        conn->renews = names_newest(p, hello);
+    if (other && stays_before(p, other, conn)) {
+        conn_goaway(conn, DCHAN_DUPLICATE);
+        return false;
+    }
+    if (!live_one(p) || conn->renews) {
+        p->fresh = NULL;
+        if (other)
+            conn_goaway(other, DCHAN_DUPLICATE);
+        return true;
+    }
+    ask_newest(p, conn);
+    if (other)
+        conn_goaway(other, DCHAN_DUPLICATE);
+    return false;
+}
+
+static enum dchan_live newest_answers(const struct chan_peer *p)
+{
+    if (dchan_session_stats(p->newest->session).pongs > p->asked_pongs)
+        return DCHAN_LIVE_ANSWERED;
+    return channels_now(p->c) - p->asked_ms >= DCHAN_DUPLICATE_WAIT_MS ? DCHAN_LIVE_SILENT
+                                                                       : DCHAN_LIVE_ASKED;
+}
+
+static void let_in(struct chan_peer *p, bool silent)
+{
+    struct chan_conn *fresh = p->fresh;
+    p->fresh = NULL;
+    p->silent = silent;
+    dchan_session_settled(fresh->session, channels_now(p->c));
+    conn_kick(fresh);
+}
+
+void peer_settle(struct chan_peer *p)
+{
+    if (!p->fresh)
+        return;
+    if (!live_one(p)) {
+        let_in(p, false);
+        return;
+    }
+    const enum dchan_live state = newest_answers(p);
+    const struct dchan_two two = two_of(p, p->newest, p->fresh, state);
+    switch (dchan_duplicate_settle(&two)) {
+    case DCHAN_SETTLED_NOT_YET:
+        break;
+    case DCHAN_SETTLED_LIVE: {
+        struct chan_conn *fresh = p->fresh;
+        p->fresh = NULL;
+        conn_goaway(fresh, DCHAN_DUPLICATE);
+        break;
+    }
+    case DCHAN_SETTLED_RENEWAL:
+    case DCHAN_SETTLED_FRESH:
+        let_in(p, state == DCHAN_LIVE_SILENT);
+        break;
+    }
+}
+
+/* --- up and down --- */
+
+static void tell_up(struct chan_peer *p)
+{
+    struct channels *c = p->c;
+    const bool first = !p->announced;
+    if (first)
+        p->up_ms = channels_now(c);
+    p->announced = true;
+    for (size_t i = 0; i < c->n_parts; i++)
+        if (c->parts[i].up)
+            c->parts[i].up(c->parts[i].ctx, p);
+    if (first && c->ops.session)
+        c->ops.session(c->ops.ctx, p, NULL);
+}
+
+static void tell_down(struct chan_peer *p, const struct dchan_closing *closing)
+{
+    struct channels *c = p->c;
+    p->announced = false;
+    p->score = 0;
+    if (c->ops.session)
+        c->ops.session(c->ops.ctx, p, closing);
+    for (size_t i = 0; i < c->n_parts; i++)
+        if (c->parts[i].down)
+            c->parts[i].down(c->parts[i].ctx, p, closing);
+}
+
+static void retire(struct chan_peer *p, struct chan_conn *old, bool renewed)
+{
+    if (p->silent)
+        conn_abort(old, DCHAN_NO_ERROR);
+    else if (!old->going)
+        conn_goaway(old, renewed ? DCHAN_RENEW : DCHAN_DUPLICATE);
+    p->silent = false;
+}
+
+/* NULL: nowhere that could be dialled. */
+static const struct contact_address *reached_at(const struct chan_conn *conn,
+                                                struct contact_address *out)
+{
+    if (conn->has_endpoint)
+        return &conn->endpoint;
+    if (conn->pipe || conn->role == DCHAN_RESPONDER)
+        return NULL;
+    memcpy(out->address, conn->remote.ip, sizeof out->address);
+    out->port = conn->remote.port;
+    return out;
+}
+
+static void note_seen(struct chan_peer *p, const struct chan_conn *conn)
+{
+    struct channels *c = p->c;
+    struct contact *contact = chan_peer_contact(p);
+    struct contact_address where;
+    if (!contact)
+        return;
+    const uint64_t now = channels_unix_ms();
+    contacts_seen(c->contacts, contact, reached_at(conn, &where), now);
+    if (!conn->pipe)
+        gate_note_contact(c, conn->remote.ip, now);
+}
+
+void peer_up(struct chan_peer *p, struct chan_conn *conn)
+{
+    struct chan_conn *old = p->newest;
+    p->newest = conn;
+    p->wanted = p->renew = p->looking = false;
+    p->last_error[0] = '\0';
+    if (p->dial == conn)
+        p->dial = NULL;
+    dial_stop(p);
+    if (old)
+        retire(p, old, conn->renews);
+    note_seen(p, conn);
+    tell_up(p);
+}
+
+static bool other_one(const struct chan_peer *p, const struct chan_conn *but)
+{
+    return p->newest || greeted_one(p, but);
+}
+
+void peer_going(struct chan_peer *p, struct chan_conn *conn, enum dchan_goaway_reason reason)
+{
+    if (reason == DCHAN_DUPLICATE && !conn->was_up && !other_one(p, conn)) {
+        /* spec channels 0: it has a session with our key of which we know nothing */
+        LOG_LIMITED(LOG_WARN, "a peer has another session with identity %s: a second copy of it "
+                    "runs, or its key is stolen", p->identity->name);
+    }
+    peer_settle(p);
+    conn_kick(conn);
+}
+
+static struct chan_conn *last_up(const struct chan_peer *p)
+{
+    struct chan_conn *found = NULL;
+    for (struct list_link *l = list_first(&p->conns); l; l = list_next(&p->conns, l)) {
+        struct chan_conn *conn = LIST_ITEM(l, struct chan_conn, peer_link);
+        if (conn->state == CONN_UP)
+            found = conn;
+    }
+    return found;
+}
+
+static void note_error(struct chan_peer *p, const struct dchan_closing *closing)
+{
+    char text[64];
+    log_sanitize(text, sizeof text, closing->text.data, closing->text.len);
+    if (closing->code)
+        snprintf(p->last_error, sizeof p->last_error, "%s %u%s%s",
+                 conn_closed_name(closing->why), closing->code, *text ? ": " : "", text);
+    else
+        snprintf(p->last_error, sizeof p->last_error, "%s", conn_closed_name(closing->why));
+}
+
+void peer_closed(struct chan_peer *p, struct chan_conn *conn, const struct dchan_closing *closing)
+{
+    if (p->fresh == conn)
+        p->fresh = NULL;
+    if (p->newest == conn)
+        p->newest = last_up(p);
+    if (closing->why != DCHAN_CLOSED_CLEAN && !p->newest)
+        note_error(p, closing);
+    dial_ended(p, conn);
+    peer_settle(p);
+    if (!p->announced || p->newest || greeted_one(p, NULL))
+        return;
+    dial_lost(p, channels_now(p->c) - p->up_ms >= CHANNELS_STEADY_MS);
+    tell_down(p, closing);
+}
+
+/* --- time, identities, contacts --- */
+
+static bool keeps(struct chan_peer *p)
+{
+    const struct contact *contact = p->quiet || p->orphan ? NULL : chan_peer_contact(p);
+    return contact && (p->c->config.dial_contacts || contact->policy.keep);
+}
+
+void peer_tick(struct chan_peer *p, uint64_t now_ms)
+{
+    const struct chan_conn *live = live_one(p);
+    peer_settle(p);
+    if (live && dchan_session_renewal_due(live->session, now_ms))
+        p->renew = true;
+    if (!live && !p->wanted && keeps(p))
+        p->wanted = true;
+    dial_tick(p, now_ms);
+    peer_check_idle(p);
+}
+
+static void end_all(struct chan_peer *p, enum dchan_goaway_reason reason)
+{
+    for (struct list_link *l = list_first(&p->conns); l; l = list_next(&p->conns, l))
+        conn_goaway(LIST_ITEM(l, struct chan_conn, peer_link), reason);
+}
+
+static void take_identity(struct chan_peer *p, struct channel_identity *id)
+{
+    const bool moved = id->has_address &&
+                       (!p->identity->has_address ||
+                        !mem_equal_var(id->address, p->identity->address, sizeof id->address));
+    channel_identity_unref(p->identity);
+    p->identity = channel_identity_ref(id);
+    p->orphan = false;
+    if (moved && live_one(p)) {
+        p->renew = true;
+        p->next_dial_ms = 0;
+    }
+}
+
+void peers_take_identities(struct channels *c)
+{
+    for (struct list_link *l = list_first(&c->peers); l; l = list_next(&c->peers, l)) {
+        struct chan_peer *p = LIST_ITEM(l, struct chan_peer, link);
+        struct channel_identity *id = channels_identity_of(c, p->identity->key.pub);
+        if (id) {
+            take_identity(p, id);
+        } else {
+            p->orphan = true;
+            p->wanted = p->renew = false;
+            end_all(p, DCHAN_SHUTDOWN);
+            peer_check_idle(p);
+        }
+    }
+}
+
+static void contact_gone(struct channels *c, const uint8_t *key)
+{
+    for (size_t i = 0; i < c->n_parts; i++)
+        if (c->parts[i].contact_gone)
+            c->parts[i].contact_gone(c->parts[i].ctx, key);
+}
+
+static void follow_contact(struct chan_peer *p, bool removed, bool former)
+{
+    const bool is = chan_peer_contact(p) != NULL;
+    const bool was = p->newest && p->newest->contact;
+    if (removed || former || (was && !is)) {
+        p->wanted = p->renew = false;
+        end_all(p, former ? DCHAN_RENEW : DCHAN_SHUTDOWN);
+        peer_check_idle(p);
+    } else if (is && !was && p->newest) {
+        /* streams and windows of a session are a stranger's or a contact's for its whole life */
+        p->renew = true;
+        p->next_dial_ms = 0;
+    }
+}
+
+void channels_contact_changed(struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE])
+{
+    bool former = false;
+    struct contact *contact = contacts_by_key(c->contacts, key, &former);
+    if (!contact)
+        contact_gone(c, key);
+    for (struct list_link *l = list_first(&c->peers); l; l = list_next(&c->peers, l)) {
+        struct chan_peer *p = LIST_ITEM(l, struct chan_peer, link);
+        if (mem_equal_var(p->key, key, IDENTITY_KEY_SIZE))
+            follow_contact(p, !contact, former);
+    }
+    if (contact && !former)
+        (void)channels_peer_of(c, contact);
+}
+
+/* --- what others may ask --- */
+
+struct chan_peer *channels_find(struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE])
+{
+    struct chan_peer *found = NULL;
+    for (struct list_link *l = list_first(&c->peers); l; l = list_next(&c->peers, l)) {
+        struct chan_peer *p = LIST_ITEM(l, struct chan_peer, link);
+        if (!mem_equal_var(p->key, key, IDENTITY_KEY_SIZE))
+            continue;
+        if (!found || (!found->newest && p->newest) || chan_peer_contact(p))
+            found = p;
+    }
+    return found;
+}
+
+struct chan_peer *channels_peer_of(struct channels *c, struct contact *contact)
+{
+    struct channel_identity *id = channels_identity_named(c, contact->identity);
+    return id && contact->has_key ? peer_get(c, id, contact->key) : NULL;
+}
+
+void channels_each_peer(struct channels *c, void (*fn)(struct chan_peer *p, void *ctx), void *ctx)
+{
+    for (struct list_link *l = list_first(&c->peers); l; l = list_next(&c->peers, l))
+        fn(LIST_ITEM(l, struct chan_peer, link), ctx);
+}
+
+struct channels *chan_peer_channels(struct chan_peer *p)
+{
+    return p->c;
+}
+
+const uint8_t *chan_peer_key(const struct chan_peer *p)
+{
+    return p->key;
+}
+
+const struct channel_identity *chan_peer_identity(const struct chan_peer *p)
+{
+    return p->identity;
+}
+
+struct contact *chan_peer_contact(struct chan_peer *p)
+{
+    bool former;
+    return peer_contact(p->c, p->identity, p->key, &former);
+}
+
+void **chan_peer_slot(struct chan_peer *p, const void *part_ctx)
+{
+    for (size_t i = 0; i < p->c->n_parts; i++)
+        if (p->c->parts[i].ctx == part_ctx)
+            return &p->slots[i];
+    BUG_ON(true);
+}
+
+bool chan_peer_is_up(const struct chan_peer *p)
+{
+    return p->newest != NULL;
+}
+
+enum err chan_peer_send(struct chan_peer *p, const struct dchan_msg *m)
+{
+    if (!p->newest)
+        return ERR_NOTFOUND;
+    const enum err rc = dchan_session_send(p->newest->session, m, channels_now(p->c));
+    conn_kick(p->newest);
+    return rc;
+}
+
+bool chan_peer_is_slow(const struct chan_peer *p)
+{
+    return !p->newest || dchan_session_slow(p->newest->session);
+}
+
+struct dchan_mux *chan_peer_mux(struct chan_peer *p)
+{
+    return p->newest ? dchan_session_mux(p->newest->session) : NULL;
+}
+
+bool chan_peer_has(const struct chan_peer *p, unsigned feature)
+{
+    return p->newest && dchan_offers(&p->c->features, (enum dchan_feature)feature) &&
+           dchan_offers(&dchan_session_peer(p->newest->session)->features,
+                        (enum dchan_feature)feature);
+}
+
+void chan_peer_kick(struct chan_peer *p)
+{
+    for (struct list_link *l = list_first(&p->conns); l; l = list_next(&p->conns, l))
+        conn_kick(LIST_ITEM(l, struct chan_conn, peer_link));
+}
+
+void chan_peer_score(struct chan_peer *p, unsigned score, const char *why)
+{
+    p->score += score;
+    log_debug(LOGC_CHANNEL, "direct channel: %s, score %u", why, p->score);
+    if (p->score < CHANNELS_SCORE_MAX || !p->newest)
+        return;
+    p->score = 0;
+    conn_abort(p->newest, DCHAN_ERROR_LIMIT);
+}
+
+void chan_peer_disconnect(struct chan_peer *p)
+{
+    p->wanted = p->renew = false;
+    p->quiet = true;
+    end_all(p, DCHAN_SHUTDOWN);
+}
+
+static enum chan_peer_state state_of(const struct chan_peer *p)
+{
+    if (p->newest)
+        return p->newest->going ? CHAN_PEER_GOING : CHAN_PEER_UP;
+    if (greeted_one(p, NULL))
+        return CHAN_PEER_HANDSHAKE;
+    if (p->dial)
+        return p->dial->state == CONN_CONNECTING ? CHAN_PEER_DIALLING : CHAN_PEER_HANDSHAKE;
+    return p->looking && p->wanted ? CHAN_PEER_LOOKING : CHAN_PEER_IDLE;
+}
+
+static void session_info(const struct chan_conn *conn, struct chan_peer_info *out)
+{
+    const struct dchan_peer *known = dchan_session_peer(conn->session);
+    char text[NETADDR_TEXT_MAX];
+    out->inbound = conn->role == DCHAN_RESPONDER;
+    out->translated = known->translated;
+    out->provisional = known->provisional;
+    out->binding = known->binding;
+    out->version = known->version;
+    out->streams = conn->mux ? dchan_mux_stats(conn->mux)->streams : 0;
+    out->stats = dchan_session_stats(conn->session);
+    out->up_unix_ms = channels_unix_ms() - (channels_now(conn->c) - out->stats.up_ms);
+    memcpy(out->agent, conn->agent, sizeof out->agent);
+    if (!conn->pipe)
+        snprintf(out->address, sizeof out->address, "%s",
+                 netaddr_print(text, &conn->remote, NETADDR_WITH_PORT));
+}
+
+void chan_peer_get_info(struct chan_peer *p, struct chan_peer_info *out)
+{
+    const uint64_t now = channels_now(p->c);
+    *out = (struct chan_peer_info){ .state = state_of(p), .contact = chan_peer_contact(p) };
+    memcpy(out->key, p->key, sizeof out->key);
+    memcpy(out->identity, p->identity->name, sizeof out->identity);
+    memcpy(out->last_error, p->last_error, sizeof out->last_error);
+    if (p->newest)
+        session_info(p->newest, out);
+    if (p->wanted && !p->dial && p->next_dial_ms > now)
+        out->next_dial_ms = p->next_dial_ms - now;
+}
+
+struct dchan_session *peer_session(const struct chan_peer *p)
+{
+    return p->newest ? p->newest->session : NULL;
+}

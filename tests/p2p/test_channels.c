@@ -1,0 +1,180 @@
+/* Two nodes with direct channels over [::1]: dialling, messages, how sessions end. */
+#include <string.h>
+
+#include "tests/p2p/channels_pair.h"
+#include "tests/test.h"
+
+/* A part that counts what it is told. */
+struct counter {
+    atomic_uint ups, downs, messages, answers, gone;
+    atomic_bool was_up_at_down;
+};
+
+static const struct dchan_handler handlers[2];
+
+static void on_message(void *ctx, const struct dchan_msg *m)
+{
+    struct chan_peer *p = ctx;
+    struct counter *n = channels_part(chan_peer_channels(p), handlers);
+    struct dchan_msg answer = { .type = DCHAN_M_ACK };
+    atomic_fetch_add(&n->messages, 1);
+    memcpy(answer.m_receipt.id, m->m_send.id, sizeof answer.m_receipt.id);
+    assert_int_equal(chan_peer_send(p, &answer), OK);
+}
+
+static void on_answer(void *ctx, const struct dchan_msg *m)
+{
+    struct counter *n = channels_part(chan_peer_channels(ctx), handlers);
+    (void)m;
+    atomic_fetch_add(&n->answers, 1);
+}
+
+static const struct dchan_handler handlers[2] = {
+    { DCHAN_M_SEND, DCHAN_M_SEND, on_message }, { DCHAN_M_ACK, DCHAN_M_ACK, on_answer }
+};
+
+static void on_up(void *part, struct chan_peer *p)
+{
+    struct counter *n = part;
+    *chan_peer_slot(p, part) = n;
+    atomic_fetch_add(&n->ups, 1);
+}
+
+static void on_down(void *part, struct chan_peer *p, const struct dchan_closing *closing)
+{
+    struct counter *n = part;
+    (void)closing;
+    assert_ptr_equal(*chan_peer_slot(p, part), n);
+    *chan_peer_slot(p, part) = NULL;
+    atomic_store(&n->was_up_at_down, chan_peer_is_up(p));
+    atomic_fetch_add(&n->downs, 1);
+}
+
+static void on_gone(void *part, const uint8_t key[IDENTITY_KEY_SIZE])
+{
+    struct counter *n = part;
+    (void)key;
+    atomic_fetch_add(&n->gone, 1);
+}
+
+struct pair {
+    struct channels_pair p;
+    struct counter counters[2];
+};
+
+static void add_counter(struct pair *t, int i)
+{
+    const struct channel_part part = {
+        .handlers = handlers, .n_handlers = 2,
+        .features = { .offered = 1u << DCHAN_STREAMS | 1u << DCHAN_MESSAGES },
+        .up = on_up, .down = on_down, .contact_gone = on_gone, .ctx = &t->counters[i]
+    };
+    channels_add_part(t->p.sides[i].channels, &part);
+}
+
+static void open_pair(struct pair *t)
+{
+    channels_pair_open(&t->p);
+    add_counter(t, 0);
+    add_counter(t, 1);
+    channels_pair_start(&t->p);
+}
+
+static void close_pair(struct pair *t)
+{
+    channels_pair_close(&t->p);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(t->p.sides[i].ups, t->p.sides[i].downs);
+        assert_int_equal(t->p.sides[i].released, 1);
+        assert_false(t->counters[i].was_up_at_down);
+    }
+}
+
+static void send_one(struct channels *c, void *ctx)
+{
+    struct channels_side *other = ctx;
+    struct dchan_msg m = { .type = DCHAN_M_SEND };
+    m.m_send.ttl = 60;
+    m.m_send.content_type = span_of("text/plain", 10);
+    m.m_send.body = span_of("hello", 5);
+    assert_int_equal(chan_peer_send(channels_find(c, other->key.key.pub), &m), OK);
+}
+
+static bool both_answered(void *ctx)
+{
+    struct pair *t = ctx;
+    return t->counters[0].answers == 1 && t->counters[1].answers == 1;
+}
+
+static bool both_down(void *ctx)
+{
+    struct pair *t = ctx;
+    return t->p.sides[0].downs && t->p.sides[1].downs;
+}
+
+static void two_nodes_meet_and_talk(void **state)
+{
+    struct pair t = { .counters[0].ups = 0 };
+    struct chan_peer_info info;
+    (void)state;
+    channels_pair_init(&t.p);
+    open_pair(&t);
+    channels_pair_connect(&t.p);
+    assert_true(channels_call(t.p.sides[0].channels, send_one, &t.p.sides[1]));
+    assert_true(channels_call(t.p.sides[1].channels, send_one, &t.p.sides[0]));
+    channels_pair_wait(both_answered, &t);
+    assert_int_equal(t.counters[0].messages + t.counters[1].messages, 2);
+    assert_true(channels_side_info(&t.p.sides[1], &t.p.sides[0], &info));
+    assert_true(info.inbound && info.contact);
+    assert_string_equal(info.agent, "test");
+    assert_string_equal(info.identity, "me");
+    assert_int_equal(strncmp(info.address, "[::1]:", 6), 0);
+    assert_int_equal(info.binding, DCHAN_BARE);
+    close_pair(&t);
+    assert_int_equal(t.counters[0].ups, 1);
+    assert_int_equal(t.counters[1].downs, 1);
+}
+
+static void disconnect(struct channels *c, void *ctx)
+{
+    struct channels_side *other = ctx;
+    chan_peer_disconnect(channels_find(c, other->key.key.pub));
+}
+
+static void a_session_ends_in_order_on_both_sides(void **state)
+{
+    struct pair t = { .counters[0].ups = 0 };
+    (void)state;
+    channels_pair_init(&t.p);
+    open_pair(&t);
+    channels_pair_connect(&t.p);
+    assert_true(channels_call(t.p.sides[0].channels, disconnect, &t.p.sides[1]));
+    channels_pair_wait(both_down, &t);
+    assert_int_equal(t.p.sides[0].why, DCHAN_CLOSED_CLEAN);
+    assert_int_equal(t.p.sides[1].why, DCHAN_CLOSED_CLEAN);
+    close_pair(&t);
+}
+
+static void a_stop_says_goodbye(void **state)
+{
+    struct pair t = { .counters[0].ups = 0 };
+    (void)state;
+    channels_pair_init(&t.p);
+    open_pair(&t);
+    channels_pair_connect(&t.p);
+    channels_stop(t.p.sides[0].channels);
+    channels_pair_wait(both_down, &t);
+    assert_int_equal(t.p.sides[1].why, DCHAN_CLOSED_CLEAN);
+    assert_false(channels_call(t.p.sides[0].channels, send_one, &t.p.sides[1]));
+    close_pair(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(two_nodes_meet_and_talk),
+        cmocka_unit_test(a_session_ends_in_order_on_both_sides),
+        cmocka_unit_test(a_stop_says_goodbye),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
