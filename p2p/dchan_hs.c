@@ -13,7 +13,7 @@
 #include "base/hash.h"
 #include "base/intmath.h"
 #include "base/kdf.h"
-#include "base/rand.h"
+#include "p2p/dchan_noise.h"
 
 static const char protocol_name[] = "Noise_XK_secp256k1_ChaChaPoly_SHA256";
 static const char prologue_name[] = "bsv-bca-peer";
@@ -78,18 +78,11 @@ static void mix_key(struct dchan_hs *hs, uint8_t secret[32])
     secure_wipe(secret, 32);
 }
 
-/* Four zero bytes and the counter, little-endian. */
-static void make_iv(uint8_t iv[12], uint64_t nonce)
-{
-    memset(iv, 0, 4);
-    le64_put(iv + 4, nonce);
-}
-
 /* Seals under temp_k with h beside it, and takes the result into h. */
 static void seal(struct dchan_hs *hs, uint64_t nonce, struct span plain, uint8_t *out)
 {
-    uint8_t iv[12];
-    make_iv(iv, nonce);
+    uint8_t iv[NOISE_IV_SIZE];
+    noise_iv(iv, nonce);
     BUG_ON(!aead_seal(AEAD_CHACHA20_POLY1305, hs->temp_k, span_of(iv, sizeof iv),
                       span_of(hs->h, sizeof hs->h), plain, out));
     mix_hash(hs, out, plain.len + AEAD_TAG_SIZE);
@@ -97,8 +90,8 @@ static void seal(struct dchan_hs *hs, uint64_t nonce, struct span plain, uint8_t
 
 static bool unseal(struct dchan_hs *hs, uint64_t nonce, struct span sealed, uint8_t *out)
 {
-    uint8_t iv[12];
-    make_iv(iv, nonce);
+    uint8_t iv[NOISE_IV_SIZE];
+    noise_iv(iv, nonce);
     if (!aead_open(AEAD_CHACHA20_POLY1305, hs->temp_k, span_of(iv, sizeof iv),
                    span_of(hs->h, sizeof hs->h), sealed, out))
         return false;
@@ -128,9 +121,7 @@ static bool draw_ephemeral(struct dchan_hs *hs)
 {
     if (hs->fixed_ephemeral)
         return ec_pubkey_of(hs->e_pub, hs->e);
-    do
-        rand_bytes(hs->e, sizeof hs->e);
-    while (!ec_pubkey_of(hs->e_pub, hs->e)); /* once in 2^128 */
+    noise_draw_key(hs->e, hs->e_pub);
     return true;
 }
 

@@ -18,7 +18,7 @@
 #include "base/intmath.h"
 #include "base/kdf.h"
 #include "base/mem.h"
-#include "base/rand.h"
+#include "p2p/dchan_noise.h"
 
 #define ROTATE_AT 1000
 #define REKEY_AFTER_MS 120000
@@ -103,12 +103,6 @@ static void rotate(struct direction *d, const uint8_t *secret, uint64_t now_ms)
     ++*d->rotations;
 }
 
-static void make_iv(uint8_t iv[12], uint64_t nonce)
-{
-    memset(iv, 0, 4);
-    le64_put(iv + 4, nonce);
-}
-
 static void count_use(struct direction *d, uint64_t now_ms)
 {
     if (++d->nonce == ROTATE_AT)
@@ -118,16 +112,16 @@ static void count_use(struct direction *d, uint64_t now_ms)
 /* len bytes at p in place, and the tag behind them. */
 static void seal(struct direction *d, uint8_t *p, size_t len, uint64_t now_ms)
 {
-    uint8_t iv[12];
-    make_iv(iv, d->nonce);
+    uint8_t iv[NOISE_IV_SIZE];
+    noise_iv(iv, d->nonce);
     BUG_ON(!aead_ctx_seal(d->aead, iv, span_of(p, len), p));
     count_use(d, now_ms);
 }
 
 static bool unseal(struct direction *d, struct span sealed, uint8_t *out, uint64_t now_ms)
 {
-    uint8_t iv[12];
-    make_iv(iv, d->nonce);
+    uint8_t iv[NOISE_IV_SIZE];
+    noise_iv(iv, d->nonce);
     if (!aead_ctx_open(d->aead, iv, sealed, out))
         return false;
     count_use(d, now_ms);
@@ -266,13 +260,6 @@ enum err dchan_rec_rekey(struct dchan_rec *rec, uint64_t now_ms)
 
 /* --- agreement --- */
 
-static void draw_ephemeral(uint8_t secret[32], uint8_t key[IDENTITY_KEY_SIZE])
-{
-    do
-        rand_bytes(secret, 32);
-    while (!ec_pubkey_of(key, secret)); /* once in 2^128 */
-}
-
 static void dh_finish(struct dchan_rec *rec)
 {
     secure_wipe(rec->dh_secret, sizeof rec->dh_secret);
@@ -290,7 +277,7 @@ static void dh_begin(struct dchan_rec *rec, int state, uint64_t now_ms)
 static enum err dh_offer(struct dchan_rec *rec, uint64_t now_ms)
 {
     uint8_t key[IDENTITY_KEY_SIZE];
-    draw_ephemeral(rec->dh_secret, key);
+    noise_draw_key(rec->dh_secret, key);
     dh_begin(rec, DH_OFFERED, now_ms);
     rec->has_offered = true;
     return put_small(rec, DCHAN_DH_OFFER, span_of(key, sizeof key), now_ms);
@@ -396,7 +383,7 @@ static enum err take_offer(struct dchan_rec *rec, const uint8_t *their_key, uint
         return refuse(rec, ERR_PROTO, DCHAN_ERROR_MALFORMED);
     if (rec->bye_sent)
         return OK; /* nothing of ours follows that could be rekeyed, nor an answer */
-    draw_ephemeral(secret, key);
+    noise_draw_key(secret, key);
     const bool ok = ec_ecdh_sha256(rec->dh_secret, their_key, secret);
     secure_wipe(secret, sizeof secret);
     if (!ok)
