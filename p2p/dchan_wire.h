@@ -205,8 +205,6 @@ struct dchan_msg {
 enum dchan_rule {
     DCHAN_BEFORE_UP = 1,    /* may come before the session is up; everything else closes it */
     DCHAN_RUNS_TO_END = 2,  /* the last field has the rest, no TLV stream follows */
-    DCHAN_RECORD_LAYER = 4, /* acted on by dchan_rec, reaches nobody else */
-    DCHAN_ONCE = 8,         /* a second one: error 3 */
 };
 
 enum dchan_tlv { DCHAN_TLV_UNKNOWN, DCHAN_TLV_TAKEN, DCHAN_TLV_BAD };
