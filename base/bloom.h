@@ -1,7 +1,8 @@
 /*
- * Bloom filters as SPV clients load them (BIP37, spec p2p 3: filterload): a set of byte strings with
- * false positives, hashed by MurmurHash3. The client chooses size, number of hashes and tweak, so
- * none of this protects anybody: it only saves him traffic. Not thread safe; the owner clears it.
+ * Bloom filters as SPV clients load them (BIP37, spec p2p 3: filterload): a set of byte strings
+ * with false positives, hashed by MurmurHash3. The client chooses size, number of hashes and tweak,
+ * so none of this protects anybody: it only saves him traffic. Not thread safe; the owner clears
+ * it.
  */
 #ifndef BASE_BLOOM_H
 #define BASE_BLOOM_H

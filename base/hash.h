@@ -19,7 +19,8 @@ void sha256_final(struct sha256 *ctx, uint8_t out[32]);
 /* Finishes and hashes the digest once more: SHA256(SHA256(data)). */
 void sha256d_final(struct sha256 *ctx, uint8_t out[32]);
 
-/* Begins SHA256(SHA256(tag) | SHA256(tag) | what follows): digests of one use are none of another. */
+/* Begins SHA256(SHA256(tag) | SHA256(tag) | what follows): digests of one use are none of
+ * another. */
 void sha256_init_tagged(struct sha256 *ctx, const char *tag);
 
 void sha256(uint8_t out[32], const void *data, size_t len);

@@ -1,8 +1,8 @@
 /*
  * Priority queue of pointers: a binary heap whose items know their place in it, so that any of them
- * can leave or move. The first item is the one that comes before all others; equal ones must be told
- * apart by the caller's order when the order is to be stable. The heap owns no item. One thread, or
- * the caller's lock.
+ * can leave or move. The first item is the one that comes before all others; equal ones must be
+ * told apart by the caller's order when the order is to be stable. The heap owns no item. One
+ * thread, or the caller's lock.
  */
 #ifndef BASE_HEAP_H
 #define BASE_HEAP_H

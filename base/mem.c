@@ -90,7 +90,8 @@ void *try_realloc(void *p, size_t count, size_t size)
     return realloc(p, total ? total : 1);
 }
 
-/* The C library puts a word before each piece and rounds to 16 bytes; large ones are whole pages. */
+/* The C library puts a word before each piece and rounds to 16 bytes; large ones are whole
+ * pages. */
 size_t mem_cost(size_t size)
 {
     enum { WORD = 8, ALIGN = 16, LEAST = 32, LARGE = 128 << 10, PAGE = 4096 };

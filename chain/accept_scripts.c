@@ -111,8 +111,8 @@ static enum accept_scripts_end run_all(const struct script_run *run, enum script
     return SCRIPTS_GOOD;
 }
 
-/* The CPU clock costs a system call. Where little time is allowed the clock on the wall will do, cut
- * at what is allowed: a busy machine does not make a transaction dear. */
+/* The CPU clock costs a system call. Where little time is allowed the clock on the wall will do,
+ * cut at what is allowed: a busy machine does not make a transaction dear. */
 static int64_t clock_for(const struct accept_work *w)
 {
     return w->time_limit_us < CANCEL_EXACT_US ? clock_mono_us() : clock_thread_cpu_us();

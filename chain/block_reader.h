@@ -64,8 +64,8 @@ enum err block_reader_open(struct block_reader **out, struct blockfiles *bf,
 /* Transaction ids are then computed in slices on the pool as well; NULL: on the caller's thread
  * alone. */
 void block_reader_set_pool(struct block_reader *r, struct pool *pool);
-/* From disk, a transaction of more bytes than this and than the target is then ERR_RANGE: no more of
- * it is read. */
+/* From disk, a transaction of more bytes than this and than the target is then ERR_RANGE: no more
+ * of it is read. */
 void block_reader_set_most(struct block_reader *r, uint64_t tx_bytes);
 void block_reader_close(struct block_reader *r); /* NULL is fine; segments live on */
 const struct block_header *block_reader_header(const struct block_reader *r);

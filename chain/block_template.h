@@ -3,14 +3,14 @@
  *
  * A template is what a block on a tip may hold after its coinbase: transactions in order, their
  * fees, and the Merkle branch of the coinbase, so that a header costs a few hashes for any
- * coinbase. It never changes and is reference-counted: threads of RPC build blocks from it, and hold
- * up nobody.
+ * coinbase. It never changes and is reference-counted: threads of RPC build blocks from it, and
+ * hold up nobody.
  *
  * The assembler works from snapshots of the mining journal, on the thread that asks; the chain
  * thread has nothing to do with it. While all primary transactions fit, it goes on where it
  * stopped: what has come since is added. When the tip moves or something leaves the pool, it begins
- * anew; after a new tip whoever is in a hurry gets what a tenth of a second was enough for, and more
- * with the next call. When they do not fit, template_select.h chooses, at most once in a few
+ * anew; after a new tip whoever is in a hurry gets what a tenth of a second was enough for, and
+ * more with the next call. When they do not fit, template_select.h chooses, at most once in a few
  * seconds.
  *
  * What is in the journal is final and mature for a block on the tip: acceptance saw to it, and what

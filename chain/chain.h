@@ -102,7 +102,8 @@ struct chain_handlers {
     /* The intake of a block ended (also after block_judged); stored = its data is on disk. */
     void (*block_arrived)(void *ctx, struct header_node *node, uint64_t source, bool stored);
     void (*intake_drained)(void *ctx, uint64_t source); /* pool thread */
-    /* One call for each transaction that entered the mempool, before the txs_judged of its batch. */
+    /* One call for each transaction that entered the mempool, before the txs_judged of its
+     * batch. */
     void (*tx_accepted)(void *ctx, const struct mempool_entry *entry, uint64_t source);
     /* block: of MEMPOOL_IN_BLOCK and MEMPOOL_BLOCK_CONFLICT, else NULL. */
     void (*tx_removed)(void *ctx, const struct mempool_removed *r, const struct header_node *block);
@@ -124,7 +125,8 @@ enum err chain_open(struct chain **out, const struct chain_options *o,
 void chain_start(struct chain *c, const char *const *load_files);
 /*
  * Cancels checks and ends the chain thread: no handler is called any more, whoever waits for the
- * chain gets ERR_CANCELLED, and reading goes on. One thread; not while others may still close. NULL is fine.
+ * chain gets ERR_CANCELLED, and reading goes on. One thread; not while others may still close. NULL
+ * is fine.
  */
 void chain_stop(struct chain *c);
 /* chain_stop if that was not done, flushes, closes. NULL is fine. */
@@ -134,7 +136,8 @@ enum err chain_close(struct chain *c, struct error *e);
 struct header_index *chain_headers(struct chain *c);
 const struct chain_params *chain_get_params(const struct chain *c);
 struct blockfiles *chain_blockfiles(struct chain *c);
-/* For work of the node that reads blocks or transactions; a job must end before chain_close does. */
+/* For work of the node that reads blocks or transactions; a job must end before chain_close
+ * does. */
 struct pool *chain_pool(struct chain *c);
 void chain_get_tip(struct chain *c, struct chain_tip *tip);
 bool chain_is_initial_download(struct chain *c); /* latches off, spec p2p 8 */
@@ -231,8 +234,8 @@ struct block_submission {
     bool duplicate;           /* was stored already, or has failed before */
     struct header_node *node; /* NULL: the header was not taken */
 };
-enum err chain_submit_block(struct chain *c, const void *block, size_t size, struct block_submission *out,
-                            struct error *e) MUST_CHECK;
+enum err chain_submit_block(struct chain *c, const void *block, size_t size,
+                            struct block_submission *out, struct error *e) MUST_CHECK;
 enum err chain_submit_parts(struct chain *c, const struct block_parts *parts,
                             struct block_submission *out, struct error *e) MUST_CHECK;
 /* Whether a block, proof of work aside, would be good on the tip; it is not kept. ERR_PARSE: no

@@ -215,8 +215,8 @@ static enum err submit(struct chain *c, const struct block_header *h, const stru
               : wait_submit(c, out->node, d, &out->verdict, e);
 }
 
-enum err chain_submit_block(struct chain *c, const void *block, size_t size, struct block_submission *out,
-                            struct error *e)
+enum err chain_submit_block(struct chain *c, const void *block, size_t size,
+                            struct block_submission *out, struct error *e)
 {
     struct reader r;
     struct block_header h;

@@ -33,7 +33,7 @@ struct connect_env {
     struct coins *coins;
     struct pool *pool;
     const struct frozen *frozen; /* NULL: frozen outputs and white lists are not looked at */
-    bool assume_whitelisted;     /* confiscations are allowed in blocks with so many headers above */
+    bool assume_whitelisted;     /* blocks with so many headers above may have confiscations */
     int32_t assume_whitelisted_depth;
     const struct script_limits *limits;
     struct sigcache *sigcache;   /* may be NULL */

@@ -101,7 +101,8 @@ bool headers_hash(struct block_hash *hashes, const struct block_header *headers,
 /* Pure walks, any thread, no lock. */
 struct header_node *header_ancestor(struct header_node *node, int32_t height);
 struct header_node *header_last_common(struct header_node *a, struct header_node *b);
-/* The first block of the chain of tip that, or whose ancestor, is not older than this; NULL: none. */
+/* The first block of the chain of tip that, or whose ancestor, is not older than this; NULL:
+ * none. */
 struct header_node *header_first_since(struct header_node *tip, int64_t time);
 /* Seconds by which the time of a block may be off, for whoever looks for a moment in the chain. */
 #define HEADER_TIME_MARGIN 7200

@@ -62,9 +62,9 @@ struct block_intake *intake_new(const struct intake_options *o, struct header_no
                                 uint64_t size, const uint32_t *checksum, uint64_t source);
 /*
  * Copies; len at most what is missing. Returns the bytes queued and not yet worked off: from
- * INTAKE_QUEUE_MAX on, stop until drained is called (a len of 0 asks again). With the last byte the intake belongs to the
- * pool and the pointer is dead. done may come before that (bytes that are no block, full disk);
- * then the rest is ignored, and the owner feeds on or aborts.
+ * INTAKE_QUEUE_MAX on, stop until drained is called (a len of 0 asks again). With the last byte the
+ * intake belongs to the pool and the pointer is dead. done may come before that (bytes that are no
+ * block, full disk); then the rest is ignored, and the owner feeds on or aborts.
  */
 size_t intake_feed(struct block_intake *in, const void *data, size_t len);
 /* Forgets an intake whose last byte was not fed; neither done nor drained is called after this

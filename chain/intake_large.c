@@ -3,10 +3,11 @@
  * which run at the same time: its transactions are hashed, and it is copied to the page cache;
  * either takes a good part of a second for 1 GB. A piece is freed behind the slower pass.
  *
- * The block as a whole is hashed by who feeds it, while the bytes are in its cache; a pass would read
- * them from memory once more, and the passes have more to do than the feeder anyway. That is a fifth
- * of a millisecond for what the loop reads at once. A block without an expected checksum (rebuilt from
- * its compact form, submitted) comes in pieces of any size, and the writing pass hashes it.
+ * The block as a whole is hashed by who feeds it, while the bytes are in its cache; a pass would
+ * read them from memory once more, and the passes have more to do than the feeder anyway. That is a
+ * fifth of a millisecond for what the loop reads at once. A block without an expected checksum
+ * (rebuilt from its compact form, submitted) comes in pieces of any size, and the writing pass
+ * hashes it.
  */
 #include <config.h>
 
@@ -94,7 +95,7 @@ static void parse_piece(struct block_intake *in, const struct intake_piece *p)
 static void write_piece(struct block_intake *in, const struct intake_piece *p)
 {
     struct intake_result r = intake_result_of(in);
-    if (!in->has_checksum) /* made here, a whole transaction at a time: not on the feeder's thread */
+    if (!in->has_checksum) /* a whole transaction at a time: not on the feeder's thread */
         sha256_update(&in->sum, p->data.data, p->data.len);
     if (!in->writer)
         r.err = block_writer_begin(&in->writer, in->o.files, in->size, &r.error);

@@ -2,8 +2,8 @@
  * Pieces rather than one array, so that a snapshot is a list of pointers and a change copies one
  * piece. Removals leave holes; a piece with few entries left is merged with its neighbour, since a
  * few old transactions that nobody mines would otherwise hold a piece each for ever. Numbers stay
- * with their entries, which are found by two searches that touch few lines of memory: every entry of
- * the mempool leaves through here, in any order.
+ * with their entries, which are found by two searches that touch few lines of memory: every entry
+ * of the mempool leaves through here, in any order.
  */
 #include <config.h>
 

@@ -3,9 +3,9 @@
  * when the coin is made, so that a block costs one look at the sizes of its scripts and a flag of
  * each coin it spends, and nothing is kept in memory.
  *
- * An entry says of one block what it spends, which stays true whatever becomes of the block: nothing
- * is taken back, and readers look for the block that is active. Entries are synced before the coins
- * that follow from them; once the node has caught up, with each block.
+ * An entry says of one block what it spends, which stays true whatever becomes of the block:
+ * nothing is taken back, and readers look for the block that is active. Entries are synced before
+ * the coins that follow from them; once the node has caught up, with each block.
  */
 #include <config.h>
 

@@ -66,7 +66,8 @@ bool pool_older(const void *a, const void *b)
 
 bool pool_earlier(const void *a, const void *b)
 {
-    return ((const struct mempool_entry *)a)->sequence < ((const struct mempool_entry *)b)->sequence;
+    const struct mempool_entry *x = a, *y = b;
+    return x->sequence < y->sequence;
 }
 
 struct mempool *mempool_new(const struct mempool_options *o)
@@ -271,7 +272,8 @@ bool mempool_check_chain(struct mempool *mp, const struct tx *tx, struct verdict
     }
     if (ancestors < mp->o.max_ancestors && unpaid < mp->o.max_group_members)
         return true;
-    verdict_detail(v, "a chain of %u unconfirmed ancestors, %u of them unpaid; limits are %u and %u",
+    verdict_detail(v,
+                   "a chain of %u unconfirmed ancestors, %u of them unpaid; limits are %u and %u",
                    ancestors, unpaid, mp->o.max_ancestors, mp->o.max_group_members);
     return verdict_set(v, REJECT_NONSTANDARD, 0, "too-long-mempool-chain");
 }

@@ -55,7 +55,7 @@ struct mempool_entry {
     int32_t height;              /* of the tip then */
     uint64_t sequence;           /* counts up; parents have smaller ones than children */
     uint32_t ancestors;          /* longest chain of unconfirmed ancestors, spec consensus 5.1 */
-    uint32_t secondary_ancestors; /* how many of them do not pay, with repetition as the reference */
+    uint32_t secondary_ancestors; /* of them unpaid; with repetition, as the reference */
     uint32_t sigops;             /* as the candidate said */
     bool primary;
     bool spends_coinbase;
@@ -124,15 +124,15 @@ void mempool_remove(struct mempool *mp, const struct txid *id, enum mempool_reas
                     struct mempool_removals *out);
 /* The transaction is in a block: itself leaves, its children stay with fewer ancestors; whatever
  * else spends the same outputs leaves with its descendants (conflict = tx). Called for all
- * transactions of a block in order, then mempool_note_block: only then are the numbers and groups of
- * those that stay worked out again, once for the whole block. */
+ * transactions of a block in order, then mempool_note_block: only then are the numbers and groups
+ * of those that stay worked out again, once for the whole block. */
 void mempool_remove_confirmed(struct mempool *mp, struct tx *tx, struct mempool_removals *out);
 void mempool_remove_all(struct mempool *mp, enum mempool_reason reason,
                         struct mempool_removals *out);
 /* Those accepted before now - expiry_s, with descendants. */
 void mempool_expire(struct mempool *mp, int64_t now, struct mempool_removals *out);
-/* Down to the limits: secondary first, then lowest fee rate, of the entries that nothing in the pool
- * depends on; raises the minimum fee rate (spec consensus 5.1, 5.3). */
+/* Down to the limits: secondary first, then lowest fee rate, of the entries that nothing in the
+ * pool depends on; raises the minimum fee rate (spec consensus 5.1, 5.3). */
 void mempool_trim(struct mempool *mp, int64_t now, struct mempool_removals *out);
 /* A block was connected: what it changed is worked out, the minimum fee rate may begin to fall. */
 void mempool_note_block(struct mempool *mp, int64_t now);
@@ -140,8 +140,8 @@ void mempool_note_block(struct mempool *mp, int64_t now);
 struct mempool_entry *mempool_find(const struct mempool *mp, const struct txid *id);
 /* Who spends the output; NULL: nobody in the pool. */
 struct mempool_entry *mempool_spender(const struct mempool *mp, const struct outpoint *o);
-/* Adds to what counts as the fee, of transactions not in the pool too: kept until one is in a block.
- * The sum stays within the range of money. */
+/* Adds to what counts as the fee, of transactions not in the pool too: kept until one is in a
+ * block. The sum stays within the range of money. */
 void mempool_prioritise(struct mempool *mp, const struct txid *id, int64_t fee_delta);
 int64_t mempool_fee_delta(const struct mempool *mp, const struct txid *id);
 void mempool_each_delta(const struct mempool *mp,

@@ -1,13 +1,13 @@
 /*
- * Who pays (spec consensus 5.3). An entry is primary when it pays for itself and none of its parents
- * is secondary. A secondary entry knows what it and its unpaid ancestors add up to; when that sum
- * pays, they become one group: primary, and taken into blocks together.
+ * Who pays (spec consensus 5.3). An entry is primary when it pays for itself and none of its
+ * parents is secondary. A secondary entry knows what it and its unpaid ancestors add up to; when
+ * that sum pays, they become one group: primary, and taken into blocks together.
  *
- * Changes run through one queue in order of sequence: an entry is worked out from its parents alone,
- * and queues its children when something about it changed. Parents come before children in the
- * queue, so each is looked at about once. A new transaction looks at no ancestors but those that it
- * makes a group of, at most max_group_members; what its group sets free further down is worked off
- * in portions, a thousand visits with each transaction, so that none is expensive.
+ * Changes run through one queue in order of sequence: an entry is worked out from its parents
+ * alone, and queues its children when something about it changed. Parents come before children in
+ * the queue, so each is looked at about once. A new transaction looks at no ancestors but those
+ * that it makes a group of, at most max_group_members; what its group sets free further down is
+ * worked off in portions, a thousand visits with each transaction, so that none is expensive.
  *
  * A group that loses a member is broken: what is left of it and everything after it becomes
  * secondary and is queued. That is put off until a whole block has gone through the pool, because

@@ -1,10 +1,10 @@
 /*
- * What the files of the mempool share. All functions here are for the chain thread between pool_begin
- * and pool_end, unless they say otherwise.
+ * What the files of the mempool share. All functions here are for the chain thread between
+ * pool_begin and pool_end, unless they say otherwise.
  *
- * Every relation is kept in both directions with positions, so that a link goes away at once however
- * many others there are. What follows from relations (length of chains, who pays for whom) is worked
- * out by one queue in order of sequence, mempool_group.c.
+ * Every relation is kept in both directions with positions, so that a link goes away at once
+ * however many others there are. What follows from relations (length of chains, who pays for whom)
+ * is worked out by one queue in order of sequence, mempool_group.c.
  */
 #ifndef CHAIN_MEMPOOL_INTERNAL_H
 #define CHAIN_MEMPOOL_INTERNAL_H
@@ -16,7 +16,8 @@
 #include "chain/mempool.h"
 #include "chain/tx_table.h"
 
-/* Entries that one new transaction may make the queue look at, beyond itself (spec consensus 5.3). */
+/* Entries that one new transaction may make the queue look at, beyond itself (spec consensus
+ * 5.3). */
 #define POOL_VISITS_PER_ADD 1000
 #define POOL_VISITS_ALL SIZE_MAX
 

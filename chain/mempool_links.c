@@ -30,7 +30,9 @@ void pool_list_sort(struct pool_list *l)
 /* What the arrays of so many children take. */
 static size_t children_cost(uint32_t cap)
 {
-    return cap ? mem_cost(cap * sizeof(struct mempool_entry *)) + mem_cost(cap * sizeof(uint32_t)) : 0;
+    if (!cap)
+        return 0;
+    return mem_cost(cap * sizeof(struct mempool_entry *)) + mem_cost(cap * sizeof(uint32_t));
 }
 
 static void charge(struct mempool *mp, struct pool_entry *e, size_t more)

@@ -32,16 +32,17 @@ enum nonfinal_relation {
     NONFINAL_UNRELATED, /* spends nothing that a held one spends */
     NONFINAL_UPDATE,    /* replaces *held and is held in its place */
     NONFINAL_FINALISES, /* *held leaves, the transaction is for the mempool */
-    NONFINAL_REFUSED    /* see the verdict: bad-txn-update, txn-mempool-conflict, too-long-non-final-chain */
+    NONFINAL_REFUSED    /* the verdict says bad-txn-update, txn-mempool-conflict or
+                           too-long-non-final-chain */
 };
-/* final: judged by the caller for the next block. *held is borrowed: the one replaced, or in the way
- * (txn-mempool-conflict); else NULL. */
+/* final: judged by the caller for the next block. *held is borrowed: the one replaced, or in the
+ * way (txn-mempool-conflict); else NULL. */
 enum nonfinal_relation nonfinal_relate(const struct nonfinal *nf, const struct tx *tx, bool final,
                                        struct tx **held, struct verdict *v);
 /*
  * Takes it in, in the place of `replaced` when that is not NULL. A reference is taken. False with a
- * verdict: non-final-pool-full, non-final-txn-replacement-rate, txn-mempool-conflict when another one
- * spends the same outputs; without one when memory is short. Then the pool is as before.
+ * verdict: non-final-pool-full, non-final-txn-replacement-rate, txn-mempool-conflict when another
+ * one spends the same outputs; without one when memory is short. Then the pool is as before.
  */
 bool nonfinal_add(struct nonfinal *nf, struct tx *tx, const struct txid *replaced, int64_t now,
                   struct verdict *v);

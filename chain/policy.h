@@ -66,9 +66,9 @@ bool policy_count_sigops(const struct block_rules *next, const struct tx *tx,
 /* Signature operations against the limit: "bad-txns-too-many-sigops". */
 bool policy_check_sigops(const struct tx_policy *p, const struct block_rules *next,
                          const struct tx *tx, const struct coin *coins, struct verdict *v);
-/* Merges confirmed coins into few outputs, so that it may be free (5.1, "free consolidation"): factor
- * times more inputs than outputs, and the same for the bytes of their locking scripts. A donation to
- * the miner, whose one output is 00 6a "dust" of no value, needs neither. */
+/* Merges confirmed coins into few outputs, so that it may be free (5.1, "free consolidation"):
+ * factor times more inputs than outputs, and the same for the bytes of their locking scripts. A
+ * donation to the miner, whose one output is 00 6a "dust" of no value, needs neither. */
 bool policy_is_consolidation(const struct tx_policy *p, const struct block_rules *next,
                              const struct tx *tx, const struct coin *coins);
 

@@ -4,10 +4,10 @@
  * is switched on for an existing chain, is read from the stored blocks between other work.
  *
  * The entries themselves are written as each block connects once the node has caught up, since
- * clients ask for a transaction as soon as they hear of its block; while it catches up they wait for
- * a flush. A disconnected block leaves its entries: they name a block that is not active, as those
- * that a crash outlives may name an unknown one, which readers see; the next block with the same
- * transaction replaces them.
+ * clients ask for a transaction as soon as they hear of its block; while it catches up they wait
+ * for a flush. A disconnected block leaves its entries: they name a block that is not active, as
+ * those that a crash outlives may name an unknown one, which readers see; the next block with the
+ * same transaction replaces them.
  */
 #include <config.h>
 

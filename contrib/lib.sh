@@ -55,11 +55,15 @@ jobs_count() { nproc 2>/dev/null || echo 2; }
 
 # make_configure: writes ./configure when it is missing or older than what it is made from.
 make_configure() {
-    newer=$(find "$top/configure.ac" "$top/Makefile.am" "$top"/*/include.am "$top"/tests/*/include.am \
+    newer=$(find "$top/configure.ac" "$top/Makefile.am" \
+        "$top"/*/include.am "$top"/tests/*/include.am \
         -newer "$top/configure" 2>/dev/null || echo all)
     if [ ! -f "$top/configure" ] || [ ! -f "$top/Makefile.in" ] || [ -n "$newer" ]; then
         say "autogen"
-        "$top/autogen.sh" >"$top/build/autogen.log" 2>&1 || { cat "$top/build/autogen.log"; die "autogen.sh failed"; }
+        "$top/autogen.sh" >"$top/build/autogen.log" 2>&1 || {
+            cat "$top/build/autogen.log"
+            die "autogen.sh failed"
+        }
     fi
 }
 
@@ -85,7 +89,9 @@ configure_tree() {
 make_tree() {
     tree=$1
     shift
-    { make -C "$tree" Makefile && make -C "$tree" -j"$(jobs_count)" "$@"; } >"$tree/make.log" 2>&1 || {
+    {
+        make -C "$tree" Makefile && make -C "$tree" -j"$(jobs_count)" "$@"
+    } >"$tree/make.log" 2>&1 || {
         grep -aE -A 12 'error:|Error [0-9]|\*\*\*' "$tree/make.log" | head -n 60
         die "make failed, see $tree/make.log"
     }

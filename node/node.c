@@ -437,7 +437,7 @@ static enum err node_close(struct node *n, struct error *e)
     if (n->follow)
         wallet_follow_cancel(n->follow);
     bca_keep_cancel(n->keep);
-    chain_stop(n->chain); /* first: RPC threads may wait for it, for hours when they verify the chain */
+    chain_stop(n->chain); /* first: RPC threads that verify it may wait for hours */
     rpc_server_stop(n->server);
     bca_keep_stop(n->keep);
     if (n->follow)
@@ -483,7 +483,7 @@ enum err node_run(const struct settings *s, void (*ready)(void *ctx), void *ctx,
     }
     struct error close_error;
     const enum err close_rc = node_close(n, &close_error);
-    if (!rc && n->fatal.code) { /* the chain thread has ended: it may also have failed while stopping */
+    if (!rc && n->fatal.code) { /* the chain thread has ended, and may have failed stopping */
         rc = n->fatal.code;
         *e = n->fatal;
     } else if (!rc && close_rc) {

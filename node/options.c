@@ -149,7 +149,8 @@ const struct option_row node_options[] = {
     SWITCH("whitelistrelay", "1", "Take transactions from trusted peers even so."),
     SWITCH("whitelistforcerelay", "1",
            "Pass on transactions of trusted peers though they are known or refused by policy."),
-    SWITCH("feefilter", "1", "Tell peers which fee rate a transaction needs to be announced to us."),
+    SWITCH("feefilter", "1",
+           "Tell peers which fee rate a transaction needs to be announced to us."),
     NUMBER("broadcastdelay", "150", 0, 50000, "<ms>",
            "Mean of the random delay before transactions are announced to a peer."),
     NUMBER("txnpropagationfreq", "0", 0, 3600000, "<ms>",
@@ -311,7 +312,8 @@ const struct option_row node_options[] = {
     NUMBER("walletgaplimit", "20", 1, 100000, "<n>",
            "Unused addresses in a row that are looked for in blocks."),
     NUMBER("walletcointype", "236", 0, INT32_MAX, "<n>",
-           "Coin type in the paths of keys (BIP44); a wallet always needs the one it was made with."),
+           "Coin type in the paths of keys (BIP44); a wallet always needs the one it was made "
+           "with."),
     NUMBER("bcarotate", "24", 0, 8760, "<hours>",
            "How old an address of an identity gets on an interface before another one replaces it "
            "(0: any age)."),

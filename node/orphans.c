@@ -91,8 +91,8 @@ bool orphans_contains(const struct orphans *o, const struct txid *id)
 static size_t orphan_bytes(const struct tx *tx, size_t n_missing)
 {
     const size_t table = 2 * sizeof(struct map_slot);
-    return mem_cost(sizeof(struct orphan) + n_missing * sizeof(struct link)) + tx_memory(tx) + table +
-           n_missing * (mem_cost(sizeof(struct parent)) + table);
+    return mem_cost(sizeof(struct orphan) + n_missing * sizeof(struct link)) + tx_memory(tx) +
+           table + n_missing * (mem_cost(sizeof(struct parent)) + table);
 }
 
 /* --- parents --- */

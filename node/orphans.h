@@ -3,10 +3,10 @@
  * waits until all parents it misses were accepted, is then given out once to be judged again, and
  * goes when a parent was refused, with its peer, after ORPHAN_MAX_AGE_S, or when room is needed.
  *
- * Pure data structure. Orphans are bounded by bytes, for each peer and for all together; who is over
- * its share loses its own at random, and when all are too much the peer that holds most does. What
- * may concern many orphans at once (a parent with 100,000 children, a peer that leaves) is only
- * noted and then worked off in portions by orphans_work, so that no single call takes long.
+ * Pure data structure. Orphans are bounded by bytes, for each peer and for all together; who is
+ * over its share loses its own at random, and when all are too much the peer that holds most does.
+ * What may concern many orphans at once (a parent with 100,000 children, a peer that leaves) is
+ * only noted and then worked off in portions by orphans_work, so that no single call takes long.
  *
  * Loop thread.
  */

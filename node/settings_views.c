@@ -13,8 +13,8 @@ static unsigned script_threads(const struct settings *s)
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     const int64_t par = config_int(s->config, "par");
     const int64_t threads = par > 0 ? par : MAX_OF(1, cores + par);
-    /* The chain thread is one of them. Blocks arrive through the others, and one of these may have a
-     * slow script to run (txs_slow.c), so that there are two always. */
+    /* The chain thread is one of them. Blocks arrive through the others, and one of these may have
+     * a slow script to run (txs_slow.c), so that there are two always. */
     return (unsigned)MAX_OF(threads - 1, WORKERS_MIN);
 }
 

@@ -1,8 +1,8 @@
 /*
  * Events that come from other stores than the chain: direct channels keep their messages and files
- * on disk under rising numbers, and say of each what is to be in the log. The account is the highest
- * number told of each source: what is above it is told again after a crash, so that nothing is
- * missing in the log and nothing is there twice, whichever of the two lost its end.
+ * on disk under rising numbers, and say of each what is to be in the log. The account is the
+ * highest number told of each source: what is above it is told again after a crash, so that nothing
+ * is missing in the log and nothing is there twice, whichever of the two lost its end.
  *
  * Until the chain thread appends them they wait here, at most TOLD_WAITING_MAX.
  *

@@ -1,6 +1,6 @@
 /*
- * When a peer is told of new transactions (attacks D12). Each peer that we chose gets a random delay
- * of its own; all that connected to us are told in one round, so that somebody with many
+ * When a peer is told of new transactions (attacks D12). Each peer that we chose gets a random
+ * delay of its own; all that connected to us are told in one round, so that somebody with many
  * connections sees one moment, not the earliest of many. Delays are exponential: how long one has
  * waited tells nothing. The reference waits a fixed time (spec p2p 9).
  */

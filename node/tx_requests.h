@@ -1,6 +1,7 @@
 /*
  * Transactions that peers have announced and that we do not have: who is asked for each of them
- * (spec p2p 9, attacks B2). Pure data structure; the caller brings the clock and sends the requests.
+ * (spec p2p 9, attacks B2). Pure data structure; the caller brings the clock and sends the
+ * requests.
  *
  * One peer at a time is asked for a transaction; every other announcer is remembered in case it
  * does not deliver. Next is asked who is preferred (outbound or trusted) before others, who has
@@ -51,8 +52,9 @@ void tx_requests_remove_peer(struct tx_requests *r, struct tx_announcer *a, int6
 bool tx_requests_announce(struct tx_requests *r, struct tx_announcer *a, const struct txid *id,
                           int64_t now_ms);
 /*
- * The transaction is here, asked for or not, or is no longer wanted: it is forgotten. from: who sent
- * it, NULL when it came another way. True when it had been asked for from that peer, now or before.
+ * The transaction is here, asked for or not, or is no longer wanted: it is forgotten. from: who
+ * sent it, NULL when it came another way. True when it had been asked for from that peer, now or
+ * before.
  */
 bool tx_requests_arrived(struct tx_requests *r, struct tx_announcer *from, const struct txid *id,
                          int64_t now_ms);

@@ -8,8 +8,8 @@
  * confirmed.
  *
  * What becomes of a wallet never touches the node: one that cannot be written is unloaded, one
- * whose blocks cannot be read stands still and says why. A rescan that needs a block that was pruned
- * ends there, and the wallet keeps in mind which blocks it did not see.
+ * whose blocks cannot be read stands still and says why. A rescan that needs a block that was
+ * pruned ends there, and the wallet keeps in mind which blocks it did not see.
  *
  * A thread of its own. Chain thread: wallet_follow_blocks and _tx_*. Others: any thread.
  */

@@ -181,7 +181,8 @@ enum err bca_own_see(struct bca_store *s, const uint8_t key[IDENTITY_KEY_SIZE], 
         struct bca_own own = *row;
         own.doubled = true;
         log_warn("identity %s of wallet %s: somebody else announces it with its key: a second copy "
-                 "runs or the key is stolen; nothing more is announced of it", own.name, own.wallet);
+                 "runs or the key is stolen; nothing more is announced of it",
+                 own.name, own.wallet);
         rc = put(s, &own, e);
     }
     pthread_mutex_unlock(&s->writing);

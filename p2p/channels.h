@@ -135,7 +135,8 @@ void channels_post(struct channels *c, void (*fn)(struct channels *c, void *ctx)
 
 /*
  * Work that the channel thread begins and ends later (when something is on disk, or a peer
- * answers). Embedded first in the asker's struct. After channels_ask has returned nobody has it any more.
+ * answers). Embedded first in the asker's struct. After channels_ask has returned nobody has it any
+ * more.
  */
 struct channels_request {
     enum err rc;

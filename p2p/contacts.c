@@ -1,8 +1,9 @@
 /*
  * A change is made in memory and handed to the store in one go, so that what follows sees it. When
  * the store could not write it, and nothing newer was handed over meanwhile, the contact goes back
- * to what is on disk: therefore names and keys that a contact had there stay taken as long as one of
- * its changes waits. One that is being removed is kept until the removal is on disk, out of sight.
+ * to what is on disk: therefore names and keys that a contact had there stay taken as long as one
+ * of its changes waits. One that is being removed is kept until the removal is on disk, out of
+ * sight.
  */
 #include <config.h>
 
@@ -349,7 +350,8 @@ static void hand_over(struct contacts *c, struct entry *en, struct dchan_write *
                       dchan_store_fn done, void *ctx)
 {
     struct change *ch = xcalloc(1, sizeof(*ch));
-    *ch = (struct change){ c, en, en->gone ? NULL : dup_contact(&en->now), ++c->changes, done, ctx };
+    struct contact *now = en->gone ? NULL : dup_contact(&en->now);
+    *ch = (struct change){ c, en, now, ++c->changes, done, ctx };
     en->latest = ch->number;
     dchan_store_commit(c->store, w, finished, ch);
 }

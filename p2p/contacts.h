@@ -1,8 +1,8 @@
 /*
  * The contacts of a user: the keys that belong to somebody, under a name, with what this somebody
- * may do (spec channels 0, 2.7). All of them are in memory, at most CONTACTS_MAX; changes are handed
- * to the store and count when they are on disk. Sessions, messages, files and permissions belong to
- * a contact, whose key may change while former keys stay known.
+ * may do (spec channels 0, 2.7). All of them are in memory, at most CONTACTS_MAX; changes are
+ * handed to the store and count when they are on disk. Sessions, messages, files and permissions
+ * belong to a contact, whose key may change while former keys stay known.
  *
  * On disk, key 'c' | id 8 big-endian: see contacts_codec.c; 'c' alone: the next id. Channel thread
  * (channels.h).

@@ -81,8 +81,8 @@ struct dchan_standing {
 };
 
 /*
- * Judges a hello: version, required features, the key of the parameters against the static key in constant
- * time, the proof with the caller's views, the address, what the policy allows.
+ * Judges a hello: version, required features, the key of the parameters against the static key in
+ * constant time, the proof with the caller's views, the address, what the policy allows.
  */
 void dchan_hello_judge(const struct dchan_hello *h, const struct dchan_seen *seen,
                        const struct bca_policy *proof, const struct dchan_policy *policy,

@@ -1,11 +1,11 @@
 /*
  * What direct channels keep on disk: one key-value store that is read on the channel thread and
- * written by a thread of its own, so that the loop never waits for a sync. Writes are on disk in the
- * order in which they were handed over; those that wait together share one sync. A read sees what
- * has been written, not what still waits: who must know keeps it in memory until it is done.
+ * written by a thread of its own, so that the loop never waits for a sync. Writes are on disk in
+ * the order in which they were handed over; those that wait together share one sync. A read sees
+ * what has been written, not what still waits: who must know keeps it in memory until it is done.
  *
- * First byte of a key: c contacts; o outbox, i inbox, s ids seen, n numbers of messages; f transfers,
- * l their leaves, b what of them is there; v services.
+ * First byte of a key: c contacts; o outbox, i inbox, s ids seen, n numbers of messages; f
+ * transfers, l their leaves, b what of them is there; v services.
  */
 #ifndef P2P_DCHAN_STORE_H
 #define P2P_DCHAN_STORE_H

@@ -1,7 +1,7 @@
 /*
- * The streams that end at programs of this machine: exposed services and forwards (spec channels 7).
- * What all of them have in common, whichever way the bytes take: their number has a limit, they are
- * listed with what they carried, and they end when they idle or when their contact is removed.
+ * The streams that end at programs of this machine: exposed services and forwards (spec channels
+ * 7). What all of them have in common, whichever way the bytes take: their number has a limit, they
+ * are listed with what they carried, and they end when they idle or when their contact is removed.
  *
  * A stream is embedded first in the struct of whoever moves its bytes (stream_bridge, stream_echo,
  * stream_dgrams), who adds it while the stream lives. Channel thread.

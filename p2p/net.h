@@ -123,10 +123,10 @@ struct net_handlers {
      * false, or emptied. */
     void (*on_send_room)(void *ctx, struct peer *p);
     /*
-     * block, and tx, cmpctblock, getblocktxn and blocktxn above MSG_COLLECT_MAX: begin, data..., end. The checksum is NOT verified here
-     * (it is NULL in extended framing): the receiver hashes on a worker and compares. end is
-     * called for each begin that chose STREAM_TAKE, also after STREAM_STOP. At most one stream at
-     * a time per peer.
+     * block, and tx, cmpctblock, getblocktxn and blocktxn above MSG_COLLECT_MAX: begin, data...,
+     * end. The checksum is NOT verified here (it is NULL in extended framing): the receiver hashes
+     * on a worker and compares. end is called for each begin that chose STREAM_TAKE, also after
+     * STREAM_STOP. At most one stream at a time per peer.
      */
     enum stream_choice (*stream_begin)(void *ctx, struct peer *p, enum msg_id id, uint64_t size,
                                        const uint8_t *checksum);

@@ -420,7 +420,8 @@ static void serve(struct services *s, const struct service *v, struct chan_peer 
     }
     if (v->target.kind == TARGET_UDP)
         stream_dgrams_accept(&(struct stream_dgrams_config){
-            .set = s->streams, .peer = p, .mux = mux, .service = m->service, .fd = ends.in }, m->sid);
+            .set = s->streams, .peer = p, .mux = mux, .service = m->service, .fd = ends.in },
+            m->sid);
     else
         stream_bridge_accept(&(struct stream_bridge_config){
             .set = s->streams, .peer = p, .mux = mux, .service = m->service, .ends = ends,

@@ -1,6 +1,6 @@
 /*
- * Services of this machine that contacts may use (spec channels 7): names with a target each and the
- * list of who is allowed. Nothing is exposed unless the user does, by -channelservice or by
+ * Services of this machine that contacts may use (spec channels 7): names with a target each and
+ * the list of who is allowed. Nothing is exposed unless the user does, by -channelservice or by
  * exposeservice; the latter are kept on disk. Unknown and forbidden are answered alike.
  *
  * A service of the options names contacts as people do and looks them up at each use; one of

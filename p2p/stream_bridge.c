@@ -1,6 +1,6 @@
 /*
- * Every call of the mux may end the stream and free the bridge; after one that may, nothing of it is
- * touched.
+ * Every call of the mux may end the stream and free the bridge; after one that may, nothing of it
+ * is touched.
  */
 #include "p2p/stream_bridge.h"
 

@@ -2,9 +2,9 @@
  * Datagrams of programs of this machine over a stream (spec channels 7.3), for voice and sensors:
  * nothing waits, what does not get through at once is lost, and the stream carries no bytes.
  *
- * On the side of the service each stream has a socket of its own that is connected to the target. On
- * the side of the forward one socket serves all programs that send to it, each of which has a stream
- * that lasts until it has been quiet for a while. Channel thread.
+ * On the side of the service each stream has a socket of its own that is connected to the target.
+ * On the side of the forward one socket serves all programs that send to it, each of which has a
+ * stream that lasts until it has been quiet for a while. Channel thread.
  */
 #ifndef P2P_STREAM_DGRAMS_H
 #define P2P_STREAM_DGRAMS_H

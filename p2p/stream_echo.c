@@ -84,7 +84,8 @@ void stream_echo_accept(struct local_streams *set, struct chan_peer *peer, struc
                         const struct dchan_s_open *m)
 {
     struct echo *e = xcalloc(1, sizeof *e);
-    e->base = (struct local_stream){ .peer = peer, .mux = mux, .sid = m->sid, .withdraw = withdraw };
+    e->base = (struct local_stream){ .peer = peer, .mux = mux, .sid = m->sid,
+                                     .withdraw = withdraw };
     buf_init(&e->held);
     local_stream_add(set, &e->base, m->service);
     if (dchan_mux_accept(mux, m->sid, &echo_ops, e, now_of(e)) == OK)

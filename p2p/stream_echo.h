@@ -1,6 +1,6 @@
 /*
- * The service that sends back what comes, streams and datagrams, to try a channel with. What has not
- * left again counts against the window. Channel thread.
+ * The service that sends back what comes, streams and datagrams, to try a channel with. What has
+ * not left again counts against the window. Channel thread.
  */
 #ifndef P2P_STREAM_ECHO_H
 #define P2P_STREAM_ECHO_H

@@ -19,8 +19,8 @@ enum scan_part { SCAN_WHOLE_BLOCK, SCAN_COINBASE };
 /* In block order. ERR_NOTFOUND: the block is not stored. ERR_CANCELLED: nobody waits any more. */
 enum err block_scan(struct rpc_call *call, const struct header_node *node, enum scan_part part,
                     block_scan_fn fn, void *ctx, struct error *e) MUST_CHECK;
-/* The whole block in not much more memory than one transaction of so many bytes takes. ERR_RANGE: it
- * has a larger one, what follows was not read. */
+/* The whole block in not much more memory than one transaction of so many bytes takes. ERR_RANGE:
+ * it has a larger one, what follows was not read. */
 enum err block_scan_bounded(struct rpc_call *call, const struct header_node *node, uint64_t most,
                             block_scan_fn fn, void *ctx, struct error *e) MUST_CHECK;
 

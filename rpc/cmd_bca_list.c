@@ -165,8 +165,8 @@ static const struct rpc_command rows[] = {
       .fn = cmd_bcalist,
       .help = "The identities of the wallet and the addresses it has formed. An address is void "
               "when its block is no longer on the active chain. An identity that was restored from "
-              "a backup keeps its addresses and forms no more. One whose marker is spent is revoked, "
-              "with all its addresses; until a block holds what spends it, revoking.",
+              "a backup keeps its addresses and forms no more. One whose marker is spent is "
+              "revoked, with all its addresses; until a block holds what spends it, revoking.",
       .result = "{identities:[{name, state:\"unsent\", \"pending\", \"confirming\", \"ready\", "
                 "\"lost\", \"restored\", \"moving\", \"moved\", \"revoking\" or \"revoked\", "
                 "confirmations, txid (when sent), revoked_by (when it is known), public_key, "

@@ -132,8 +132,8 @@ static const struct rpc_command rows[] = {
       .flags = RPC_SECRET,
       .fn = cmd_bcaexport,
       .help = "Moves an identity to another wallet: all that is needed to go on with it goes into "
-              "a new file, and this wallet forms no more addresses of it. Import the file once, and "
-              "destroy it. After a crash or an error call it again.",
+              "a new file, and this wallet forms no more addresses of it. Import the file once, "
+              "and destroy it. After a crash or an error call it again.",
       .result = "{filename, state, unused}",
       .example = "alice alice.bca \"a passphrase\"",
       .params = { { "name", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "Of the identity" },

@@ -1,4 +1,5 @@
-/* Commands that hand blocks to the chain: submitblock, submitheader, generatetoaddress, generate. */
+/* Commands that hand blocks to the chain: submitblock, submitheader, generatetoaddress,
+ * generate. */
 #include "rpc/commands.h"
 
 #include "base/clock.h"

@@ -86,7 +86,8 @@ static const struct rpc_command rows[] = {
       .result = "n (numeric)",
       .example = "120 -1",
       .params = { { "nblocks", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "Over so many blocks (default 120); 0 or less: since the last multiple of 2016" },
+                    "Over so many blocks (default 120); 0 or less: since the last multiple of "
+                    "2016" },
                   { "height", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
                     "Up to this height; -1: the tip (default)" } } },
 };

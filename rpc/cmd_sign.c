@@ -1,7 +1,7 @@
 /*
- * signrawtransaction, with keys the caller gives or those of a wallet (sign_keys.h). Outputs that are
- * spent are looked up in the mempool and the chain, or given too; the transaction may come in several
- * versions, of which the signatures are brought together.
+ * signrawtransaction, with keys the caller gives or those of a wallet (sign_keys.h). Outputs that
+ * are spent are looked up in the mempool and the chain, or given too; the transaction may come in
+ * several versions, of which the signatures are brought together.
  */
 #include "rpc/commands.h"
 

@@ -89,7 +89,8 @@ static bool has_script(const struct tx_out *out, const uint8_t *script, size_t l
     return out->script.len == len && mem_equal_var(out->script.data, script, len);
 }
 
-/* With the marker that is ours: anybody may copy the registration and pay us something beside it. */
+/* With the marker that is ours: anybody may copy the registration and pay us something beside
+ * it. */
 static bool registers(const struct identity *id, const struct tx *tx)
 {
     uint32_t marker;

@@ -10,7 +10,8 @@
 
 struct json_object;
 
-/* Changes what the object names. False: call has failed (-8) with the setting and what it may be. */
+/* Changes what the object names. False: call has failed (-8) with the setting and what it may
+ * be. */
 bool rpc_policy(struct rpc_call *call, struct json_object *settings, struct tx_policy *p);
 
 #endif

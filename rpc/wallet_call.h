@@ -108,8 +108,8 @@ void jw_put_label(struct rpc_call *call, struct wallet *w, const char *key, stru
 /* Members of validateaddress from "ismine" on: what a loaded wallet knows of an address. */
 void jw_put_ownership(struct rpc_call *call, struct span script);
 
-/* wallet_import_tx, of a block that was on the active chain a moment ago. ERR_BUSY: the wallet is on
- * another branch, or has not come to it yet. */
+/* wallet_import_tx, of a block that was on the active chain a moment ago. ERR_BUSY: the wallet is
+ * on another branch, or has not come to it yet. */
 enum err rpc_wallet_import_tx(struct rpc_call *call, struct wallet *w, const struct tx *tx,
                               const struct header_node *node, uint32_t position,
                               struct error *e) MUST_CHECK;

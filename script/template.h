@@ -48,7 +48,8 @@ bool script_is_unspendable(struct span script, enum script_era era);
 #define SCRIPT_P2PKH_SIZE 25
 #define SCRIPT_P2SH_SIZE 23
 void script_make_p2pkh(uint8_t out[SCRIPT_P2PKH_SIZE], const uint8_t hash[20]);
-void script_make_for_key(uint8_t out[SCRIPT_P2PKH_SIZE], struct span key); /* P2PKH of a public key */
+/* P2PKH of a public key */
+void script_make_for_key(uint8_t out[SCRIPT_P2PKH_SIZE], struct span key);
 void script_make_p2sh(uint8_t out[SCRIPT_P2SH_SIZE], const uint8_t hash[20]);
 
 #endif

@@ -81,8 +81,8 @@ bool history_wants(const struct history *h, const struct history_block *b);
 /* ERR_RANGE for a block that is not wanted. */
 enum err history_apply_block(struct history *h, const struct history_block *b,
                              struct error *e) MUST_CHECK;
-/* Transactions of a block that was applied before, which had been passed over then. ERR_BUSY: it was
- * not yet. */
+/* Transactions of a block that was applied before, which had been passed over then. ERR_BUSY: it
+ * was not yet. */
 enum err history_import(struct history *h, const struct history_block *b,
                         struct error *e) MUST_CHECK;
 /* Forgets a transaction, whatever its state: what it spent is there again, what it paid is not.
@@ -108,8 +108,8 @@ enum err history_undo_block(struct history *h, const struct block_hash *hash,
 enum err history_begin_rescan(struct history *h, int32_t height, int32_t last,
                               struct error *e) MUST_CHECK;
 /* The block at this height, which the rescan needs next, is not to be had any more: the rescan ends
- * there, and what it needed from there on becomes part of history_gap. Nothing happens when it needs
- * another block. */
+ * there, and what it needed from there on becomes part of history_gap. Nothing happens when it
+ * needs another block. */
 enum err history_break_rescan(struct history *h, int32_t height, struct error *e) MUST_CHECK;
 /* After scripts were added or removed: whose the coins are is looked up again. */
 enum err history_owners_changed(struct history *h, struct error *e) MUST_CHECK;

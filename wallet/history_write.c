@@ -4,9 +4,9 @@
  * another. Who reads a row finds it here first. A walk over the store does not: whoever walks
  * writes before.
  *
- * Bytes of transactions (history_raw.c) are written ahead when more than WAIT_BYTES wait, in batches
- * of AHEAD_BYTES: the engine holds a batch several times. They are synced, as LevelDB may lose the
- * end of a log that it has done with.
+ * Bytes of transactions (history_raw.c) are written ahead when more than WAIT_BYTES wait, in
+ * batches of AHEAD_BYTES: the engine holds a batch several times. They are synced, as LevelDB may
+ * lose the end of a log that it has done with.
  */
 #include <config.h>
 

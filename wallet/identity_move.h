@@ -9,8 +9,8 @@
  * Each step is on disk before the next one. After a crash between 1 and 3 exporting is done once
  * more, to a new file, or ends with the file that is whole. Who imports goes on with the next
  * modifier; who comes to import the same file twice uses modifiers twice, and nobody can see that.
- * It comes back by a file of that other wallet. One export at a time, others wait. Take the wallet's
- * lock, so the caller does not hold it; slow with a passphrase.
+ * It comes back by a file of that other wallet. One export at a time, others wait. Take the
+ * wallet's lock, so the caller does not hold it; slow with a passphrase.
  */
 #ifndef WALLET_IDENTITY_MOVE_H
 #define WALLET_IDENTITY_MOVE_H

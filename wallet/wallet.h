@@ -158,10 +158,10 @@ bool wallet_gap_text(struct wallet *w, char text[WALLET_GAP_TEXT_MAX]);
 int64_t wallet_birth(struct wallet *w);
 /*
  * The next block, or the one that a rescan wants: all its transactions in their order, each with
- * its id. Keys beyond those that were seen used are made as it goes. wallet_block_begin says ERR_BUSY
- * when another block is wanted, wallet_block_end when keys were made or given out after transactions
- * had been passed over, or when the coins had to be read anew: nothing was taken, and what
- * wallet_best names is to be told, most often the same block from wallet_block_begin.
+ * its id. Keys beyond those that were seen used are made as it goes. wallet_block_begin says
+ * ERR_BUSY when another block is wanted, wallet_block_end when keys were made or given out after
+ * transactions had been passed over, or when the coins had to be read anew: nothing was taken, and
+ * what wallet_best names is to be told, most often the same block from wallet_block_begin.
  */
 struct wallet_block {
     struct block_hash hash, prev;
@@ -223,7 +223,8 @@ struct wallet_send {
     bool change_last;    /* not among the recipients */
     struct span change;  /* script that gets the change; empty: a new key of the wallet */
     struct history_note note;
-    /* Called with the signed transaction before it is recorded; an error ends it all. May be NULL. */
+    /* Called with the signed transaction before it is recorded; an error ends it all. May be
+     * NULL. */
     enum err (*keep)(void *ctx, const struct tx *tx, struct error *e);
     void *keep_ctx;
 };
@@ -236,8 +237,9 @@ struct wallet_send {
 enum err wallet_send(struct wallet *w, const struct wallet_send *s, struct tx **out, int64_t *fee,
                      struct error *e) MUST_CHECK;
 /*
- * The first step when a payment would be too large: brings coins together in one of the wallet's own
- * that pays for it (without s->extra). When the mempool has told that to the wallet, s goes through.
+ * The first step when a payment would be too large: brings coins together in one of the wallet's
+ * own that pays for it (without s->extra). When the mempool has told that to the wallet, s goes
+ * through.
  */
 enum err wallet_gather(struct wallet *w, const struct wallet_send *s, struct tx **out,
                        struct error *e) MUST_CHECK;

@@ -19,8 +19,8 @@ MANY = 16           # connections
 FRAME = 24          # bytes before the payload of a message
 RECORD = 8          # bytes before a block in a file
 
-# The targets, and what a bare verification costs on the machine they were set on: on a slower one the
-# share of it counts.
+# The targets, and what a bare verification costs on the machine they were set on: on a slower one
+# the share of it counts.
 RATE, BARE_RATE = 30_000, 54_400        # transactions, signatures a second on two cores
 CPU_US, BARE_CPU_US = 55, 36.8
 
@@ -65,7 +65,8 @@ def acceptance_rows(spends, how, seconds, cpu, peak):
     rate_share, rate_target = rate * bench.bare_seconds, RATE / BARE_RATE
     cpu_share, cpu_target = cpu_us / (1e6 * bench.bare_cpu), CPU_US / BARE_CPU_US
     bench.row(f"{how}, {spends.name}",
-              f"{seconds:.2f} s, {rate:,.0f}/s, {rate_share:.2f} of the bare rate, {peak / MIB:.0f} MiB",
+              f"{seconds:.2f} s, {rate:,.0f}/s, {rate_share:.2f} of the bare rate, "
+              f"{peak / MIB:.0f} MiB",
               f"at least {RATE:,}/s, or {rate_target:.2f} of the bare rate",
               rate >= RATE or rate_share >= rate_target)
     bench.row("  CPU a transaction", f"{cpu_us:.0f} us, {cpu_share:.2f} of a bare verification",
