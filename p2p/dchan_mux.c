@@ -511,6 +511,13 @@ static void take_fin(struct dchan_mux *mux, struct mux_stream *s)
         mux_close_if_done(mux, s);
 }
 
+/* 0 would be an end in order to the owner, and 9 is for our own channel to say. */
+static void take_reset(struct dchan_mux *mux, struct mux_stream *s, uint16_t code)
+{
+    const bool means_else = code == 0 || code == DCHAN_RESET_TRUNCATED;
+    mux_close(mux, s, means_else ? DCHAN_RESET_CANCELLED : code);
+}
+
 static void take_dgram(const struct mux_stream *s, const struct dchan_dgram *m)
 {
     if (s->open && !s->fin_received && s->ops->dgram)
@@ -564,7 +571,7 @@ enum dchan_error dchan_mux_take(struct dchan_mux *mux, const struct dchan_msg *m
         take_fin(mux, s);
         break;
     case DCHAN_S_RESET:
-        mux_close(mux, s, m->s_reset.code);
+        take_reset(mux, s, m->s_reset.code);
         break;
     default:
         take_dgram(s, &m->dgram);

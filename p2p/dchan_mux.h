@@ -64,7 +64,8 @@ struct dchan_stream_ops {
     void (*dgram)(void *ctx, uint16_t seq, struct span data);
     /*
      * The last call: both halves ended and all was consumed (0), or the code of the reset, theirs
-     * or ours; what was not consumed is discarded.
+     * or ours; what was not consumed is discarded. Theirs is any number but 0 and
+     * DCHAN_RESET_TRUNCATED.
      */
     void (*closed)(void *ctx, unsigned code);
 };

@@ -2,8 +2,9 @@
  * A session behind its handshake against an other side that has the right keys and says what it
  * likes. Of the first byte bit 0 chooses the role, bit 1 whether hello and bound were exchanged,
  * bit 2 a stranger; then messages: length, tenths of a second that pass, text. The owner takes
- * every stream and echoes it. Whatever comes: it comes up and closes at most once, messages reach
- * the owner only in between, and memory and windows stay within their limits.
+ * every stream and echoes it; of one whose number ends in hexadecimal d he consumes nothing before
+ * a datagram comes. Whatever comes: it comes up and closes at most once, messages reach the owner
+ * only in between, 0 closes what came whole alone, and memory and windows stay within their limits.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,7 @@ static const uint8_t secret[32] = { [31] = 1 }, their_secret[32] = { [31] = 2 };
 struct stream {
     struct owner *owner;
     uint32_t sid;
-    size_t to_echo;
+    size_t to_echo, unread;
     bool fin, closed;
 };
 
@@ -56,7 +57,10 @@ static void take_data(void *ctx, struct span data)
     struct dchan_mux *mux = dchan_session_mux(st->owner->session);
     require(!st->fin && !st->closed && data.len > 0);
     st->to_echo += data.len;
-    dchan_mux_consumed(mux, st->sid, data.len, st->owner->session->now_ms);
+    if (st->sid % 16 == 13)
+        st->unread += data.len;
+    else
+        dchan_mux_consumed(mux, st->sid, data.len, st->owner->session->now_ms);
     dchan_mux_wake(mux, st->sid);
 }
 
@@ -81,15 +85,18 @@ static size_t pull(void *ctx, uint8_t *out, size_t max, bool *end)
 static void take_dgram(void *ctx, uint16_t seq, struct span data)
 {
     struct stream *st = ctx;
+    struct dchan_mux *mux = dchan_session_mux(st->owner->session);
+    const size_t n = st->unread;
     (void)seq;
-    dchan_mux_send_dgram(dchan_session_mux(st->owner->session), st->sid, data);
+    dchan_mux_send_dgram(mux, st->sid, data);
+    st->unread = 0;
+    dchan_mux_consumed(mux, st->sid, n, st->owner->session->now_ms);
 }
 
 static void stream_closed(void *ctx, unsigned code)
 {
     struct stream *st = ctx;
-    (void)code;
-    require(!st->closed);
+    require(!st->closed && (code != 0 || (st->fin && st->unread == 0)));
     st->closed = true;
 }
 
@@ -261,6 +268,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         say_bound(o, other);
     talk(o, other, span_of(data + 1, size - 1));
     dchan_session_feed_end(o->session, o->session->now_ms);
+    require(o->closes == 1 || o->shares.granted > 0);
+    dchan_session_tick(o->session, o->session->now_ms + DCHAN_GOING_MS);
     require(o->closes == 1);
     dchan_session_free(o->session);
     require(o->shares.granted == 0 && o->shares.to_strangers == 0);

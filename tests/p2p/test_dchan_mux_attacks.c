@@ -343,6 +343,23 @@ static void sids_that_were_open_once_are_ignored(void **state)
     pair_free(p);
 }
 
+static void a_reset_is_never_an_end_in_order(void **state)
+{
+    static const uint16_t codes[][2] = {
+        { 0, DCHAN_RESET_CANCELLED }, { DCHAN_RESET_REFUSED, DCHAN_RESET_REFUSED },
+        { DCHAN_RESET_TRUNCATED, DCHAN_RESET_CANCELLED }, { 65535, 65535 },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(codes); i++) {
+        struct pair *p = with_a_stream(false);
+        const struct dchan_msg m = { .type = DCHAN_S_RESET, .s_reset = { 1, codes[i][0] } };
+        assert_int_equal(side_take(&p->sides[1], &m), DCHAN_NO_ERROR);
+        assert_true(p->sides[1].theirs[0].closed);
+        assert_int_equal(p->sides[1].theirs[0].code, codes[i][1]);
+        pair_free(p);
+    }
+}
+
 /* --- going away --- */
 
 static void nobody_opens_when_one_goes(void **state)
@@ -430,6 +447,7 @@ int main(void)
         cmocka_unit_test(an_owner_is_not_told_of_his_own_refusals),
         cmocka_unit_test(sids_that_never_were_end_the_channel),
         cmocka_unit_test(sids_that_were_open_once_are_ignored),
+        cmocka_unit_test(a_reset_is_never_an_end_in_order),
         cmocka_unit_test(nobody_opens_when_one_goes),
         cmocka_unit_test(datagrams_are_dropped_rather_than_late),
     };
