@@ -104,7 +104,8 @@ void channels_set_identities(struct channels *c, struct channel_identity **ids, 
 
 uint64_t channels_now(struct channels *c)
 {
-    return (uint64_t)clock_mono_ms() + atomic_load(&c->skew_ms);
+    const uint64_t frozen = atomic_load(&c->frozen_ms);
+    return (frozen ? frozen : (uint64_t)clock_mono_ms()) + atomic_load(&c->skew_ms);
 }
 
 uint64_t channels_unix_ms(void)
@@ -126,12 +127,9 @@ static void recheck_all(struct channels *c, uint64_t now)
     }
 }
 
-static void on_tick(evutil_socket_t fd, short what, void *arg)
+void channels_tick(struct channels *c)
 {
-    struct channels *c = arg;
     const uint64_t now = channels_now(c);
-    (void)fd;
-    (void)what;
     channels_listen_again(c);
     if (atomic_exchange(&c->recheck, false))
         recheck_all(c, now);
@@ -142,6 +140,13 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     for (size_t i = 0; i < c->n_parts; i++)
         if (c->parts[i].tick)
             c->parts[i].tick(c->parts[i].ctx, now);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    channels_tick(arg);
 }
 
 static void on_work(evutil_socket_t fd, short what, void *arg)
@@ -312,9 +317,12 @@ enum err channels_start(struct channels *c, struct error *e)
         if (rc)
             return rc;
     }
+    atomic_store(&c->stage, CHANNELS_STARTS);
     const int rc = pthread_create(&c->handle, NULL, run_loop, c);
-    if (rc)
+    if (rc) {
+        atomic_store(&c->stage, CHANNELS_NEW);
         return error_set_errno(e, rc, "cannot start a thread for direct channels");
+    }
     c->started = true;
     return OK;
 }

@@ -235,7 +235,8 @@ void chan_peer_disconnect(struct chan_peer *p);
  */
 struct chan_pipe;
 struct chan_pipe_ops {
-    /* chan_pipe_pull has something to give. Not from within chan_pipe_pull or _push. */
+    /* chan_pipe_pull has something to give, and may be called in here. Not from within
+     * chan_pipe_pull or _push. */
     void (*wake)(void *ctx);
     /* The last call: the session has ended, what it had to say was pulled or never will be. */
     void (*closed)(void *ctx);

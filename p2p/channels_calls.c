@@ -38,9 +38,16 @@ void calls_clear(struct channels *c)
 
 bool calls_on_thread(struct channels *c)
 {
-    const pthread_t self = pthread_self();
-    return atomic_load(&c->stage) == CHANNELS_NEW ? pthread_equal(c->maker, self)
-                                                  : pthread_equal(c->thread, self);
+    switch ((enum channels_stage)atomic_load(&c->stage)) {
+    case CHANNELS_NEW:
+        return pthread_equal(c->maker, pthread_self());
+    case CHANNELS_RUNS:
+        return pthread_equal(c->thread, pthread_self());
+    case CHANNELS_STARTS:
+    case CHANNELS_ENDED:
+        break;
+    }
+    return false;
 }
 
 static void finish_call(struct channels_call *call, bool ran)
@@ -71,8 +78,6 @@ void calls_run(struct channels *c, bool run)
 bool channels_call(struct channels *c, void (*fn)(struct channels *c, void *ctx), void *ctx)
 {
     if (calls_on_thread(c)) {
-        if (atomic_load(&c->stage) == CHANNELS_ENDED)
-            return false;
         fn(c, ctx);
         return true;
     }

@@ -207,7 +207,8 @@ bool dial_may(const struct channels *c, const struct contact_address *where);
 
 /* --- the whole --- */
 
-enum channels_stage { CHANNELS_NEW, CHANNELS_RUNS, CHANNELS_ENDED };
+/* Starts: nobody is the channel thread. */
+enum channels_stage { CHANNELS_NEW, CHANNELS_STARTS, CHANNELS_RUNS, CHANNELS_ENDED };
 
 struct channels {
     struct channels_config config;
@@ -226,7 +227,8 @@ struct channels {
     bool stopping;
     atomic_bool recheck;
     atomic_uint port;
-    atomic_uint_least64_t skew_ms;   /* tests: added to the clock */
+    atomic_uint_least64_t skew_ms;   /* tests: added to the clock, or to what it showed when it */
+    atomic_uint_least64_t frozen_ms; /* was stopped */
 
     struct queue *calls;
     pthread_mutex_t lock;            /* of requests */
@@ -261,6 +263,8 @@ struct channels {
     void *remote_seam_ctx;
 };
 
+/* Every second. */
+void channels_tick(struct channels *c);
 uint64_t channels_unix_ms(void);
 bool channels_is_own_key(const struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE]);
 /* "": the default, the first one; NULL: none has the name. */

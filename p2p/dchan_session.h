@@ -99,8 +99,8 @@ struct dchan_session_ops {
     bool (*greeted)(void *ctx, const struct dchan_hello *hello);
     void (*up)(void *ctx);
     /*
-     * The peer, who was greeted, goes away: once, whatever it repeats; may be NULL. A session that
-     * is not up closes next, so that this tells why: DCHAN_DUPLICATE, DCHAN_BUSY.
+     * The peer, who was greeted or dialled, goes away: once, whatever it repeats; may be NULL. A
+     * session that is not up closes next, so that this tells why: DCHAN_DUPLICATE, DCHAN_BUSY.
      */
     void (*going)(void *ctx, enum dchan_goaway_reason reason);
     /* As in dchan_mux_ops. NULL: every stream is refused. */

@@ -163,7 +163,9 @@ static void take_goaway(struct dchan_session *s, const struct dchan_msg *m)
     s->peer_going = true;
     if (s->mux)
         dchan_mux_take_goaway(s->mux, m->goaway.last_stream);
-    if (first && s->hello_received && s->config.ops->going)
+    /* who dialled knows the peer without its hello */
+    const bool known = s->hello_received || s->config.role == DCHAN_INITIATOR;
+    if (first && known && s->config.ops->going)
         s->config.ops->going(s->config.ctx, (enum dchan_goaway_reason)m->goaway.reason);
     if (!was_up)
         session_close(s, DCHAN_CLOSED_GOAWAY, 0, span_of(NULL, 0));

@@ -43,7 +43,7 @@ static void on_release(struct channel_identity *id)
 
 /* --- one side --- */
 
-static void side_init(struct channels_side *s)
+void channels_side_init(struct channels_side *s)
 {
     static const char *const here[] = { "[::1]:0" };
     *s = (struct channels_side){ .knows_other = true };
@@ -156,18 +156,30 @@ bool channels_side_is_up(struct channels_side *s, const struct channels_side *ot
     return channels_side_info(s, other, &info) && info.state == CHAN_PEER_UP;
 }
 
+void channels_side_freeze(struct channels_side *s)
+{
+    atomic_store(&s->channels->frozen_ms, (uint64_t)clock_mono_ms());
+}
+
+/* Waits for the timers: who skips twice has them run twice. */
+static void run_timers(struct channels *c, void *ctx)
+{
+    (void)ctx;
+    channels_tick(c);
+}
+
 void channels_side_skip(struct channels_side *s, uint64_t ms)
 {
     atomic_fetch_add(&s->channels->skew_ms, ms);
-    event_active(s->channels->tick_ev, 0, 0);
+    assert_true(channels_call(s->channels, run_timers, NULL));
 }
 
 /* --- both --- */
 
 void channels_pair_init(struct channels_pair *p)
 {
-    side_init(&p->sides[0]);
-    side_init(&p->sides[1]);
+    channels_side_init(&p->sides[0]);
+    channels_side_init(&p->sides[1]);
 }
 
 void channels_pair_open(struct channels_pair *p)
@@ -200,6 +212,9 @@ void channels_pair_connect(struct channels_pair *p)
 
 void channels_pair_close(struct channels_pair *p)
 {
+    for (int i = 0; i < 2; i++)
+        if (p->sides[i].channels)
+            channels_stop(p->sides[i].channels);
     channels_side_close(&p->sides[0]);
     channels_side_close(&p->sides[1]);
 }

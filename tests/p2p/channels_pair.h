@@ -39,6 +39,7 @@ struct channels_side {
 struct channels_pair { struct channels_side sides[2]; };
 
 /* Configuration of regtest, nobody dials by itself. */
+void channels_side_init(struct channels_side *s);
 void channels_pair_init(struct channels_pair *p);
 /* Makes both. */
 void channels_pair_open(struct channels_pair *p);
@@ -60,6 +61,8 @@ void channels_side_dial(struct channels_side *s, const struct channels_side *oth
 bool channels_side_info(struct channels_side *s, const struct channels_side *other,
                         struct chan_peer_info *out);
 bool channels_side_is_up(struct channels_side *s, const struct channels_side *other);
+/* The clock of s stands still from now on, but for what is skipped. */
+void channels_side_freeze(struct channels_side *s);
 /* The clock of s goes forward, and its timers run. */
 void channels_side_skip(struct channels_side *s, uint64_t ms);
 
