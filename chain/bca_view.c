@@ -25,6 +25,12 @@ void bca_view_init(struct bca_view *v, struct chain *c)
                                      .spends = &v->spends };
 }
 
+void bca_view_init_indexed(struct bca_view *v, struct chain *c)
+{
+    bca_view_init(v, c);
+    v->spends.look_up = bca_view_marker_indexed;
+}
+
 static bool caught_up(struct chain *c)
 {
     return !chain_is_initial_download(c) && !chain_is_importing(c);
@@ -144,4 +150,17 @@ enum bca_marker_state bca_view_marker(void *view, const struct outpoint *marker)
     if (state == BCA_MARKER_SPENT)
         find_spend(v, marker, q.tip.node);
     return state;
+}
+
+enum bca_marker_state bca_view_marker_indexed(void *view, const struct outpoint *marker)
+{
+    struct bca_view *v = view;
+    const bool synced = caught_up(v->chain);
+    v->revoked.block = NULL;
+    find_spend(v, marker, header_index_tip(chain_headers(v->chain)));
+    if (v->rc)
+        return BCA_MARKER_UNKNOWN;
+    if (v->revoked.block)
+        return BCA_MARKER_SPENT;
+    return synced ? BCA_MARKER_UNSPENT : BCA_MARKER_UNKNOWN;
 }

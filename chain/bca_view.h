@@ -31,6 +31,9 @@ struct bca_view {
 
 /* Rules of the network the node runs on. The view stays where it is. */
 void bca_view_init(struct bca_view *v, struct chain *c);
+/* The same for who must not wait for the chain: its policy asks bca_view_marker_indexed. It may be
+ * used for one verification after the other. */
+void bca_view_init_indexed(struct bca_view *v, struct chain *c);
 
 /*
  * The two callbacks, with the view as ctx. A block that is not known, or not deep enough, says
@@ -40,5 +43,8 @@ enum bca_place bca_view_find(void *view, const uint8_t header[80], const struct 
                              uint64_t *confirmations);
 /* After bca_view_find. Spends in the mempool do not count, and are noted. */
 enum bca_marker_state bca_view_marker(void *view, const struct outpoint *marker);
+/* By the index of spends alone, which a block enters a moment after it has become the tip; the
+ * mempool is not looked at. Reads the disk, waits for nobody. */
+enum bca_marker_state bca_view_marker_indexed(void *view, const struct outpoint *marker);
 
 #endif
