@@ -80,6 +80,7 @@ static void take_identities(struct channels *c, void *ctx)
         c->n_ids = next->n;
         peers_take_identities(c);
         contacts_each(c->contacts, meet_contact, c);
+        channels_listen_or_not(c);
         drop_identities(old, n);
     } else {
         drop_identities(next->ids, next->n);
@@ -136,7 +137,7 @@ void channels_tick(struct channels *c)
     for (struct list_link *l = list_first(&c->conns); l; l = list_next(&c->conns, l))
         conn_tick(LIST_ITEM(l, struct chan_conn, link), now);
     for (struct list_link *l = list_first(&c->peers); l; l = list_next(&c->peers, l))
-        peer_tick(LIST_ITEM(l, struct chan_peer, link), now);
+        chan_peer_tick(LIST_ITEM(l, struct chan_peer, link), now);
     for (size_t i = 0; i < c->n_parts; i++)
         if (c->parts[i].tick)
             c->parts[i].tick(c->parts[i].ctx, now);
@@ -376,7 +377,7 @@ void channels_free(struct channels *c)
         return;
     channels_stop(c);
     while (c->peers.n)
-        peer_free(LIST_ITEM(list_first(&c->peers), struct chan_peer, link));
+        chan_peer_free(LIST_ITEM(list_first(&c->peers), struct chan_peer, link));
     map_clear(&c->peer_map);
     drop_identities(c->ids, c->n_ids);
     gate_clear(c);

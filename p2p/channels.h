@@ -99,7 +99,8 @@ struct channels_ops {
 enum err channels_new(struct channels **out, const struct channels_config *c,
                       const struct channels_ops *ops, struct dchan_store *store,
                       struct contacts *contacts, struct error *e) MUST_CHECK;
-/* Binds and starts the thread. ERR_IO: listening was asked for and no address could be bound. */
+/* Binds, listens as soon as there is an identity, and starts the thread. ERR_IO: listening was asked
+ * for and no address could be bound. */
 enum err channels_start(struct channels *c, struct error *e) MUST_CHECK;
 /*
  * Ends sessions with goaway, flushes for a moment, joins. Calls that wait end with ERR_CANCELLED.
@@ -121,7 +122,7 @@ void channels_recheck(struct channels *c);
 void channels_contact_changed(struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE]);
 /* Channel: ops.endpoints may say something new of the key, as a record of it came. */
 void channels_endpoints_changed(struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE]);
-/* Any: the first port that is listened on, 0: none. */
+/* Any: the first port that is listened on, or will be when there is an identity; 0: none. */
 uint16_t channels_port(const struct channels *c);
 
 /* --- calls from other threads --- */

@@ -127,7 +127,10 @@ bool gate_has_place(struct channels *c);
 /* Whether a session that was greeted finds room. */
 bool gate_has_room(struct channels *c, const struct chan_conn *conn);
 
+/* Binds; listens once there is an identity. */
 enum err channels_listen(struct channels *c, struct error *e) MUST_CHECK;
+/* Identities came or went. */
+void channels_listen_or_not(struct channels *c);
 void channels_unlisten(struct channels *c);
 /* After descriptors were short. */
 void channels_listen_again(struct channels *c);
@@ -172,7 +175,7 @@ struct chan_peer *peer_find(struct channels *c, const uint8_t *our_key, const ui
 struct chan_peer *peer_get(struct channels *c, struct channel_identity *id,
                            const uint8_t key[IDENTITY_KEY_SIZE]);
 void peer_add_conn(struct chan_peer *p, struct chan_conn *conn);
-void peer_free(struct chan_peer *p);
+void chan_peer_free(struct chan_peer *p);
 /* Frees those that nothing holds any more. */
 void peer_work_all(struct channels *c);
 void peer_check_idle(struct chan_peer *p);
@@ -187,7 +190,7 @@ void peer_going(struct chan_peer *p, struct chan_conn *conn, enum dchan_goaway_r
 void peer_closed(struct chan_peer *p, struct chan_conn *conn, const struct dchan_closing *closing);
 /* Whether the newest has answered. */
 void peer_settle(struct chan_peer *p);
-void peer_tick(struct chan_peer *p, uint64_t now_ms);
+void chan_peer_tick(struct chan_peer *p, uint64_t now_ms);
 void peers_take_identities(struct channels *c);
 /* Without one, of the newest; NULL. */
 struct dchan_session *peer_session(const struct chan_peer *p);
@@ -257,6 +260,7 @@ struct channels {
     size_t n_binds;
     struct channels_listener listeners[CHANNELS_LISTENERS_MAX];
     size_t n_listeners;
+    bool listening;
     struct channels_gate gate;
     /* tests: the address that a socket is taken to come from */
     void (*remote_seam)(void *ctx, struct netaddr *remote);

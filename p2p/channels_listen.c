@@ -352,14 +352,44 @@ static enum err bind_socket(int fd, const struct netaddr *a, struct error *e)
     netaddr_print(name, a, NETADDR_WITH_PORT);
     if (bind(fd, (struct sockaddr *)&ss, len) != 0)
         return error_set_errno(e, errno, "cannot bind %s for direct channels", name);
-    if (listen(fd, SOMAXCONN) != 0)
-        return error_set_errno(e, errno, "cannot listen on %s for direct channels", name);
     return OK;
+}
+
+static void start_listening(struct channels_listener *l)
+{
+    char name[NETADDR_TEXT_MAX];
+    netaddr_print(name, &l->addr, NETADDR_WITH_PORT);
+    if (listen(l->fd, SOMAXCONN) != 0) {
+        log_error("cannot listen on %s for direct channels: %s", name, strerror(errno));
+        return;
+    }
+    event_add(l->ev, NULL);
+    log_info("listening for direct channels on %s", name);
+}
+
+/* The socket stays bound, so that the port is not lost to somebody else, and refuses. */
+static void stop_listening(struct channels_listener *l)
+{
+    event_del(l->ev);
+    (void)shutdown(l->fd, SHUT_RD);
+}
+
+void channels_listen_or_not(struct channels *c)
+{
+    const bool wanted = c->n_ids > 0;
+    if (c->n_listeners == 0 || wanted == c->listening)
+        return;
+    c->listening = wanted;
+    for (size_t i = 0; i < c->n_listeners; i++) {
+        if (wanted)
+            start_listening(&c->listeners[i]);
+        else
+            stop_listening(&c->listeners[i]);
+    }
 }
 
 static enum err listen_on(struct channels *c, const struct netaddr *a, struct error *e)
 {
-    char name[NETADDR_TEXT_MAX];
     const int fd = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return error_set_errno(e, errno, "cannot make a listening socket");
@@ -372,9 +402,6 @@ static enum err listen_on(struct channels *c, const struct netaddr *a, struct er
     *l = (struct channels_listener){ .c = c, .fd = fd };
     local_address(fd, &l->addr);
     l->ev = event_new(c->base, fd, EV_READ | EV_PERSIST, on_accept, l);
-    event_add(l->ev, NULL);
-    log_info("listening for direct channels on %s",
-             netaddr_print(name, &l->addr, NETADDR_WITH_PORT));
     return OK;
 }
 
@@ -391,6 +418,7 @@ enum err channels_listen(struct channels *c, struct error *e)
     if (c->n_listeners == 0)
         return error_set(e, ERR_IO, "no address for direct channels: %s", why.text);
     atomic_store(&c->port, c->listeners[0].addr.port);
+    channels_listen_or_not(c);
     return OK;
 }
 
@@ -401,10 +429,11 @@ void channels_unlisten(struct channels *c)
         close(c->listeners[i].fd);
     }
     c->n_listeners = 0;
+    c->listening = false;
 }
 
 void channels_listen_again(struct channels *c)
 {
-    for (size_t i = 0; i < c->n_listeners; i++)
+    for (size_t i = 0; c->listening && i < c->n_listeners; i++)
         event_add(c->listeners[i].ev, NULL);
 }

@@ -58,7 +58,7 @@ struct chan_peer *peer_get(struct channels *c, struct channel_identity *id,
     return p;
 }
 
-void peer_free(struct chan_peer *p)
+void chan_peer_free(struct chan_peer *p)
 {
     struct channels *c = p->c;
     const struct peer_id id = peer_id_of(p->identity->key.pub, p->key);
@@ -95,7 +95,7 @@ void peer_work_all(struct channels *c)
         list = p->next_idle;
         p->in_idle = false;
         if (!is_held(p))
-            peer_free(p);
+            chan_peer_free(p);
     }
 }
 
@@ -379,7 +379,7 @@ static bool keeps(struct chan_peer *p)
     return contact && (p->c->config.dial_contacts || contact->policy.keep);
 }
 
-void peer_tick(struct chan_peer *p, uint64_t now_ms)
+void chan_peer_tick(struct chan_peer *p, uint64_t now_ms)
 {
     const struct chan_conn *live = live_one(p);
     peer_settle(p);

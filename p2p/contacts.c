@@ -167,7 +167,8 @@ static void forget(struct contacts *c, struct entry *en)
     free_entry(en);
 }
 
-static struct entry *entry_by_id(const struct contacts *c, uint64_t id)
+/* Position of the first one with at least this id. */
+static size_t position_of(const struct contacts *c, uint64_t id)
 {
     size_t low = 0, high = c->n;
     while (low < high) {
@@ -177,7 +178,13 @@ static struct entry *entry_by_id(const struct contacts *c, uint64_t id)
         else
             high = middle;
     }
-    return low < c->n && c->entries[low]->now.id == id ? c->entries[low] : NULL;
+    return low;
+}
+
+static struct entry *entry_by_id(const struct contacts *c, uint64_t id)
+{
+    const size_t at = position_of(c, id);
+    return at < c->n && c->entries[at]->now.id == id ? c->entries[at] : NULL;
 }
 
 /* --- looking up --- */
@@ -214,6 +221,14 @@ struct contact *contacts_find(struct contacts *c, const char *text)
     if (strlen(text) == 2 * sizeof key && hex_decode(key, sizeof key, text, strlen(text), &len))
         return contacts_by_key(c, key, NULL);
     return contacts_by_alias(c, text);
+}
+
+struct contact *contacts_next(struct contacts *c, uint64_t id)
+{
+    size_t at = position_of(c, id + 1);
+    while (at < c->n && c->entries[at]->gone)
+        at++;
+    return at < c->n ? &c->entries[at]->now : NULL;
 }
 
 void contacts_each(struct contacts *c, void (*fn)(struct contact *contact, void *ctx), void *ctx)

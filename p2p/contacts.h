@@ -71,6 +71,8 @@ struct contact *contacts_by_alias(struct contacts *c, const char *alias);
 struct contact *contacts_by_id(struct contacts *c, uint64_t id);
 /* As people give it: an alias, or a key in hex. */
 struct contact *contacts_find(struct contacts *c, const char *text);
+/* The one with the lowest id above this, to go through all of them bit by bit; NULL at the end. */
+struct contact *contacts_next(struct contacts *c, uint64_t id);
 void contacts_each(struct contacts *c, void (*fn)(struct contact *contact, void *ctx), void *ctx);
 
 /*

@@ -284,8 +284,12 @@ static void ids_are_never_given_again(void **state)
     settle(d, 2);
     reopen(d);
     assert_int_equal(contacts_count(d->contacts), 0);
-    assert_true(add(d, &a)->id > id);
-    assert_true(add(d, &b)->id > id + 1);
+    const struct contact *first = add(d, &a), *second = add(d, &b);
+    assert_true(first->id > id);
+    assert_true(second->id > first->id);
+    assert_ptr_equal(contacts_next(d->contacts, 0), first);
+    assert_ptr_equal(contacts_next(d->contacts, first->id), second);
+    assert_null(contacts_next(d->contacts, second->id));
 }
 
 /* The store syncs each write, so what was told of survives and nothing else can be seen. */
