@@ -90,7 +90,8 @@ static const struct network_row rows[] = {
         .params = {
             .network = NETWORK_MAIN, .name = "main", .data_subdir = "",
             .wire_magic = { 0xe3, 0xe1, 0xf3, 0xe8 }, .disk_magic = { 0xf9, 0xbe, 0xb4, 0xd9 },
-            .p2p_port = 8333, .rpc_port = 8332, .pow_limit_bits = 0x1d00ffff,
+            .p2p_port = 8333, .channel_port = 9944, .rpc_port = 8332,
+            .pow_limit_bits = 0x1d00ffff,
             .halving_interval = 210000,
             .heights = { .p2sh = 173805, .bip66 = 363725, .bip65 = 388381, .csv = 419328,
                          .uahf = 478558, .daa = 504031, .genesis = 620538, .chronicle = 943816 },
@@ -112,7 +113,8 @@ static const struct network_row rows[] = {
         .params = {
             .network = NETWORK_TEST, .name = "test", .data_subdir = "testnet3",
             .wire_magic = { 0xf4, 0xe5, 0xf3, 0xf4 }, .disk_magic = { 0x0b, 0x11, 0x09, 0x07 },
-            .p2p_port = 18333, .rpc_port = 18332, .pow_limit_bits = 0x1d00ffff,
+            .p2p_port = 18333, .channel_port = 19944, .rpc_port = 18332,
+            .pow_limit_bits = 0x1d00ffff,
             .allow_min_difficulty = true, .halving_interval = 210000,
             .heights = { .p2sh = 519, .bip66 = 330776, .bip65 = 581885, .csv = 770112,
                          .uahf = 1155875, .daa = 1188697,
@@ -134,7 +136,8 @@ static const struct network_row rows[] = {
         .params = {
             .network = NETWORK_STN, .name = "stn", .data_subdir = "stn",
             .wire_magic = { 0xfb, 0xce, 0xc4, 0xf9 }, .disk_magic = { 0xfb, 0xce, 0xc4, 0xf9 },
-            .p2p_port = 9333, .rpc_port = 9332, .pow_limit_bits = 0x1d00ffff,
+            .p2p_port = 9333, .channel_port = 10944, .rpc_port = 9332,
+            .pow_limit_bits = 0x1d00ffff,
             .halving_interval = 210000,
             /* The reference sets no BIP65, BIP66 and CSV: zero, spec consensus 1.1 note a. */
             .heights = { .p2sh = 1, .bip66 = 0, .bip65 = 0, .csv = 0,
@@ -153,7 +156,8 @@ static const struct network_row rows[] = {
         .params = {
             .network = NETWORK_REGTEST, .name = "regtest", .data_subdir = "regtest",
             .wire_magic = { 0xda, 0xb5, 0xbf, 0xfa }, .disk_magic = { 0xfa, 0xbf, 0xb5, 0xda },
-            .p2p_port = 18444, .rpc_port = 18332, .pow_limit_bits = 0x207fffff,
+            .p2p_port = 18444, .channel_port = 19955, .rpc_port = 18332,
+            .pow_limit_bits = 0x207fffff,
             .allow_min_difficulty = true, .no_retargeting = true, .halving_interval = 150,
             .heights = { .p2sh = 1, .bip66 = 1251, .bip65 = 1351, .csv = 576,
                          .uahf = 0, .daa = 0, .genesis = 10000, .chronicle = 15000 },

@@ -26,7 +26,7 @@ struct chain_params {
     const char *name;          /* "main", "test", "stn", "regtest" as getblockchaininfo shows it */
     const char *data_subdir;   /* "" on main */
     uint8_t wire_magic[4], disk_magic[4];
-    uint16_t p2p_port, rpc_port;
+    uint16_t p2p_port, rpc_port, channel_port;
     struct u256 pow_limit;
     uint32_t pow_limit_bits;
     bool allow_min_difficulty; /* 20-minute rule */

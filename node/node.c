@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/file.h"
 #include "node/bca_keep.h"
+#include "node/channel_setup.h"
 #include "node/events.h"
 #include "node/feeds.h"
 #include "node/notify.h"
@@ -45,6 +46,7 @@ struct node {
     struct wallets *wallets;
     struct rpc_wallet_service wallet_service;
     struct bca_keep *keep; /* the same */
+    struct channel_setup *channels; /* NULL: none */
     struct causes *causes;
     void (*ready)(void *ctx);
     void *ready_ctx;
@@ -180,6 +182,7 @@ static void tip_changed(struct node *n, const struct node_event *ev)
     const int64_t stop_at = config_int(n->settings->config, "stopatheight");
     log_tip(ev);
     relay_tip_changed(n->relay, &ev->tip);
+    channel_setup_tip_changed(n->channels);
     sync_tip_changed(n->sync, &ev->tip, ev->flag);
     if (!ev->flag)
         notify_block(config_string(n->settings->config, "blocknotify"), &ev->tip.hash);
@@ -413,12 +416,17 @@ static enum err open_wallets(struct node *n, struct error *e)
     return rc ? rc : bca_keep_start(n->keep, &n->env, e);
 }
 
+static enum err open_channels(struct node *n, struct error *e)
+{
+    return channel_setup_open(&n->channels, n->settings, &n->env, e);
+}
+
 /* Each step undoes nothing: node_close copes with what was not opened. */
 static enum err node_open(struct node *n, struct error *e)
 {
     static enum err (*const steps[])(struct node *n, struct error *e) = {
         open_loop, open_feeds, open_rpc, open_chain, open_sync, open_net, start_chain,
-        open_wallets,
+        open_wallets, open_channels,
     };
     enum err rc = OK;
     for (size_t i = 0; !rc && i < COUNT_OF(steps); i++)
@@ -434,6 +442,7 @@ static enum err node_close(struct node *n, struct error *e)
     relay_stop(n->relay);
     progress_free(n->progress);
     feeds_stop(n->feeds);
+    channel_setup_stop(n->channels);
     if (n->follow)
         wallet_follow_cancel(n->follow);
     bca_keep_cancel(n->keep);
@@ -442,6 +451,7 @@ static enum err node_close(struct node *n, struct error *e)
     bca_keep_stop(n->keep);
     if (n->follow)
         wallet_follow_stop(n->follow);
+    channel_setup_free(n->channels);
     bca_keep_free(n->keep);
     wallets_free(n->wallets);
     enum err rc = n->chain ? chain_close(n->chain, e) : OK;

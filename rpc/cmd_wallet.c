@@ -122,6 +122,7 @@ static struct rpc_result cmd_unloadwallet(struct rpc_call *call)
         return rpc_fail(call, RPC_WALLET_NOT_FOUND,
                         "Requested wallet does not exist or is not loaded");
     }
+    rpc_wallet_keys_locked(call, name);
     s->let_go(s->ctx);
     jw_object_open(call->out);
     jw_put_text(call->out, "warning",

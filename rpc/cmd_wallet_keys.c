@@ -159,6 +159,7 @@ static struct rpc_result encrypt(struct rpc_call *call, struct wallet *w)
                         "Error: running with an encrypted wallet, but encryptwallet was called.");
     if (rc)
         return rpc_wallet_fail(call, &e);
+    rpc_wallet_keys_locked(call, wallet_name(w));
     jw_text(call->out, "wallet encrypted and locked. Backups made before hold its keys in the "
                        "open: make a new one.");
     return rpc_done();
@@ -190,6 +191,7 @@ static struct rpc_result unlock(struct rpc_call *call, struct wallet *w)
     wallet_lock(w);
     const enum err rc = keystore_unlock(wallet_keystore(w), passphrase_of(call), until, &e);
     wallet_unlock(w);
+    rpc_wallet_keys_changed(call);
     return answer_passphrase(call, rc, &e);
 }
 
@@ -216,6 +218,7 @@ static struct rpc_result lock(struct rpc_call *call, struct wallet *w)
     wallet_lock(w);
     keystore_lock(wallet_keystore(w));
     wallet_unlock(w);
+    rpc_wallet_keys_locked(call, wallet_name(w));
     jw_null(call->out);
     return rpc_done();
 }
@@ -293,7 +296,8 @@ static const struct rpc_command rows[] = {
       .where = RPC_ON_WORKER,
       .flags = RPC_SECRET,
       .fn = cmd_walletpassphrase,
-      .help = "Unlocks the private keys for a time.",
+      .help = "Unlocks the private keys for a time. Those of identities stay in memory for direct "
+              "channels beyond it, until walletlock.",
       .result = "null",
       .example = "\"my pass phrase\" 60",
       .params = { { "passphrase", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "The passphrase" },
@@ -314,7 +318,7 @@ static const struct rpc_command rows[] = {
       .category = "wallet",
       .where = RPC_ON_WORKER,
       .fn = cmd_walletlock,
-      .help = "Locks the private keys now.",
+      .help = "Locks the private keys now. Sessions of the wallet's identities end.",
       .result = "null",
       .example = "" },
 };

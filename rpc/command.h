@@ -22,6 +22,7 @@ struct assigned;
 struct causes;
 struct candidates;
 struct chain;
+struct channels;
 struct config;
 struct json_object;
 struct net;
@@ -45,6 +46,13 @@ enum rpc_code {
     RPC_WALLET_LOADED = -35,
 };
 
+/* Who keeps copies of the keys of identities; functions may be NULL. Called without any lock. */
+struct rpc_key_keeper {
+    void (*refresh)(void *ctx); /* identities or their addresses may have changed */
+    void (*locked)(void *ctx, const char *wallet); /* its user wants no secret of it in memory */
+    void *ctx;
+};
+
 /* What commands may use; filled by node, outlives the server. Pointers may be NULL in tests. */
 struct rpc_env {
     struct chain *chain;
@@ -63,6 +71,8 @@ struct rpc_env {
     struct causes *causes;       /* what was noted; may be NULL */
     struct rpc_wallet_service *wallets; /* wallet_call.h; NULL: -disablewallet */
     struct assigned *assigned;   /* addresses on interfaces; NULL: -disablewallet */
+    struct channels *channels;   /* direct channels; NULL: -channel=0 or -disablewallet */
+    struct rpc_key_keeper keeper;
 };
 
 /* The ways a handler can end; made by the functions below alone. */

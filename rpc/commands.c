@@ -30,6 +30,8 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_bca_move_commands,
     &rpc_bca_recover_commands,
     &rpc_bca_revoke_commands,
+    &rpc_contact_commands,
+    &rpc_peer_commands,
     &rpc_frozen_commands,
     &rpc_confiscation_commands,
     &rpc_verifyscript_commands,

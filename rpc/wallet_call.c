@@ -125,6 +125,20 @@ struct rpc_result rpc_with_wallet(struct rpc_call *call,
     return r;
 }
 
+void rpc_wallet_keys_changed(struct rpc_call *call)
+{
+    const struct rpc_key_keeper *k = &call->env->keeper;
+    if (k->refresh)
+        k->refresh(k->ctx);
+}
+
+void rpc_wallet_keys_locked(struct rpc_call *call, const char *wallet)
+{
+    const struct rpc_key_keeper *k = &call->env->keeper;
+    if (k->locked)
+        k->locked(k->ctx, wallet);
+}
+
 /* --- failures ------------------------------------------------------------------------------- */
 
 struct rpc_result rpc_wallet_fail(struct rpc_call *call, const struct error *e)

@@ -51,6 +51,11 @@ struct wallet *rpc_wallet_if_loaded(struct rpc_call *call);
 struct rpc_result rpc_with_wallet(struct rpc_call *call,
                                   struct rpc_result (*fn)(struct rpc_call *, struct wallet *));
 
+/* Identities may be had now that could not before. The caller holds no lock, as below. */
+void rpc_wallet_keys_changed(struct rpc_call *call);
+/* Copies of the secrets of a wallet that are kept for sessions are wiped. */
+void rpc_wallet_keys_locked(struct rpc_call *call, const char *wallet);
+
 /* From an error of the wallet. */
 struct rpc_result rpc_wallet_fail(struct rpc_call *call, const struct error *e);
 /* The script of an address of this network; "Invalid Bitcoin address" (-5). */

@@ -237,8 +237,9 @@ class Node:
     def __init__(self, directory, options=(), network="regtest", isolated=True):
         self.directory = directory
         self.network = network
-        self.port, self.rpc_port = free_port(), free_port()
+        self.port, self.rpc_port, self.channel_port = free_port(), free_port(), free_port()
         self.p2p = f"[::1]:{self.port}"
+        self.channel = f"[::1]:{self.channel_port}"
         self.options = list(options)
         self.isolated = isolated
         self.process = None
@@ -285,6 +286,8 @@ class Node:
         line += ["-dnsseed=0", "-forcednsseed=0", "-fixedseeds=0", "-discover=0"]
         if "-bind" not in given and "-listen=0" not in given and "-port" not in given:
             line += [f"-port={self.port}", f"-bind={self.p2p}", "-listen=1"]
+        if "-channelbind" not in given and "-channelport" not in given:
+            line.append("-channelbind=" + self.channel)
         if self.isolated and "-connect" not in given:
             line.append("-connect=0")
         return line + self.options + list(more)

@@ -1,0 +1,186 @@
+#include <config.h>
+
+#include "node/channel_setup.h"
+
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "chain/bca_view.h"
+#include "node/channel_identities.h"
+#include "p2p/channels.h"
+#include "rpc/wallet_call.h"
+
+#define DIRECTORY "channels"
+
+struct channel_setup {
+    const struct settings *settings;
+    struct chain *chain;
+    struct bca_view view; /* of the channel thread */
+    struct dchan_store *store;
+    struct contacts *contacts;
+    struct channels *channels;
+    struct channel_identities *identities;
+};
+
+/* --- what the options say --- */
+
+static unsigned number(const struct config *c, const char *name)
+{
+    return (unsigned)config_int(c, name);
+}
+
+static void read_limits(const struct config *c, struct channels_limits *l)
+{
+    *l = (struct channels_limits){
+        .sessions = number(c, "channelsessions"),
+        .reserved_contacts = number(c, "channelsessionsreserved"),
+        .strangers_per_48 = number(c, "channelstrangersper48"),
+        .handshakes = number(c, "channelhandshakes"),
+        .handshakes_reserved = number(c, "channelhandshakesreserved"),
+        .handshakes_per_64 = number(c, "channelhandshakesper64"),
+        .handshakes_per_48 = number(c, "channelhandshakesper48"),
+        .accepts_burst = number(c, "channelacceptburst"),
+        .accepts_refill_s = number(c, "channelacceptrefill"),
+        .act1_per_s = number(c, "channelactrate"),
+        .windows = config_size(c, "channelwindows"),
+        .windows_strangers = config_size(c, "channelwindowsstrangers"),
+    };
+}
+
+static bool port_was_asked_for(const struct config *c)
+{
+    return config_is_set(c, "channelport") || config_is_set(c, "channelbind");
+}
+
+static void read_config(const struct settings *s, struct channels_config *out)
+{
+    const struct config *c = s->config;
+    *out = (struct channels_config){
+        .regtest = s->params.network == NETWORK_REGTEST,
+        .listen = config_bool(c, "channellisten"),
+        .port = config_is_set(c, "channelport") ? (uint16_t)config_int(c, "channelport")
+                                                : s->params.channel_port,
+        .agent = s->user_agent,
+        .strangers = config_bool(c, "channelstrangers"),
+        .strangers_unbound = config_bool(c, "channelstrangersunbound"),
+        .dial_contacts = config_bool(c, "channeldial"),
+        .grace_ms = 1000 * (uint64_t)config_int(c, "channelgrace"),
+    };
+    memcpy(out->magic, s->params.wire_magic, sizeof out->magic);
+    out->bind.n = config_list(c, "channelbind", &out->bind.v);
+    read_limits(c, &out->limits);
+}
+
+/* --- what the channels ask, on their thread --- */
+
+static int32_t height(void *ctx)
+{
+    struct chain_tip tip;
+    chain_get_tip(((struct channel_setup *)ctx)->chain, &tip);
+    return tip.height;
+}
+
+/* --- opening --- */
+
+static enum err open_store(struct channel_setup *cs, struct error *e)
+{
+    const struct kv_options o = { .cache_bytes = 4 << 20, .write_buffer_bytes = 4 << 20,
+                                  .bloom_filter = true };
+    struct kv *kv = NULL;
+    char *dir = path_join(cs->settings->net_dir, DIRECTORY);
+    enum err rc = kv_open_leveldb(&kv, dir, &o, e);
+    if (!rc)
+        rc = dchan_store_new(&cs->store, kv, NULL, NULL, e);
+    if (!rc)
+        rc = contacts_open(&cs->contacts, cs->store, e);
+    if (rc)
+        rc = error_prefix(e, rc, "direct channels (%s; -channel=0 does without)", dir);
+    free(dir);
+    return rc;
+}
+
+static enum err make_channels(struct channel_setup *cs, const struct channels_config *c,
+                              struct error *e)
+{
+    const struct channels_ops ops = {
+        .proof = &cs->view.policy,
+        .height = height,
+        .ctx = cs,
+    };
+    const enum err rc = channels_new(&cs->channels, c, &ops, cs->store, cs->contacts, e);
+    return rc ? rc : channels_start(cs->channels, e);
+}
+
+/* Several nodes may run on one machine: only a port that somebody chose must be had. */
+static enum err open_channels(struct channel_setup *cs, struct error *e)
+{
+    struct channels_config c;
+    read_config(cs->settings, &c);
+    enum err rc = make_channels(cs, &c, e);
+    if (rc != ERR_IO || port_was_asked_for(cs->settings->config))
+        return rc;
+    log_warn("direct channels: %s; nobody can connect to this node, see -channelport", e->text);
+    channels_free(cs->channels);
+    cs->channels = NULL;
+    c.listen = false;
+    return make_channels(cs, &c, e);
+}
+
+static void refresh(void *ctx) { channel_identities_refresh(((struct channel_setup *)ctx)->identities); }
+
+static void keys_locked(void *ctx, const char *wallet)
+{
+    channel_identities_lock(((struct channel_setup *)ctx)->identities, wallet);
+}
+
+enum err channel_setup_open(struct channel_setup **out, const struct settings *s,
+                            struct rpc_env *env, struct error *e)
+{
+    *out = NULL;
+    if (!config_bool(s->config, "channel") || !env->wallets)
+        return OK;
+    struct channel_setup *cs = xcalloc(1, sizeof(*cs));
+    *out = cs;
+    cs->settings = s;
+    cs->chain = env->chain;
+    bca_view_init_indexed(&cs->view, env->chain);
+    enum err rc = open_store(cs, e);
+    if (!rc)
+        rc = open_channels(cs, e);
+    if (rc)
+        return rc;
+    cs->identities = channel_identities_new(env->wallets->wallets, env->assigned, env->chain);
+    rc = channel_identities_start(cs->identities, cs->channels, e);
+    env->channels = cs->channels;
+    env->keeper = (struct rpc_key_keeper){ refresh, keys_locked, cs };
+    return rc;
+}
+
+void channel_setup_tip_changed(struct channel_setup *cs)
+{
+    if (cs)
+        channels_recheck(cs->channels);
+}
+
+void channel_setup_stop(struct channel_setup *cs)
+{
+    if (!cs)
+        return;
+    channel_identities_stop(cs->identities);
+    if (cs->channels)
+        channels_stop(cs->channels);
+}
+
+/* The store first: it completes what waits, which contacts and channels hear of. */
+void channel_setup_free(struct channel_setup *cs)
+{
+    if (!cs)
+        return;
+    dchan_store_free(cs->store);
+    channels_free(cs->channels);
+    channel_identities_free(cs->identities);
+    contacts_free(cs->contacts);
+    free(cs);
+}

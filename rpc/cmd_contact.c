@@ -1,0 +1,261 @@
+/* contactadd, contactlist, contactremove, contactset: whose keys the user knows. */
+#include <config.h>
+
+#include "rpc/commands.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/intmath.h"
+#include "base/mem.h"
+#include "rpc/channel_call.h"
+#include "rpc/contact_arg.h"
+
+#define LIST_BATCH 64 /* copied at a time */
+
+/* What the channel thread does for a command. */
+struct contact_work {
+    struct channels_request r;
+    const char *name;   /* as given */
+    struct contact in;  /* what is wanted, without id when it is added */
+    struct contact out; /* what has become of it */
+};
+
+/* Until it is on disk. */
+struct contact_waiting {
+    struct channels *c;
+    struct contact_work *work;
+    uint64_t id;
+    uint8_t key[IDENTITY_KEY_SIZE]; /* that others know it by, the former one too */
+    bool has_key;
+    void *answer;
+};
+
+static void *wait_for(struct channels *c, struct contact_work *work, const struct contact *contact)
+{
+    struct contact_waiting *wait = xcalloc(1, sizeof(*wait));
+    *wait = (struct contact_waiting){ .c = c, .work = work, .id = contact->id,
+                                      .has_key = contact->has_key,
+                                      .answer = rpc_channel_answer_ctx(c, &work->r) };
+    memcpy(wait->key, contact->key, sizeof wait->key);
+    return wait;
+}
+
+static void on_disk(void *ctx, enum err rc, const struct error *e)
+{
+    struct contact_waiting *wait = ctx;
+    const struct contact *now = contacts_by_id(channels_contacts(wait->c), wait->id);
+    if (now && channels_is_waiting(wait->c, &wait->work->r))
+        wait->work->out = *now;
+    if (wait->has_key)
+        channels_contact_changed(wait->c, wait->key);
+    rpc_channel_answer(wait->answer, rc, e);
+    free(wait);
+}
+
+static void give_up(struct channels *c, struct channels_request *r, enum err rc,
+                    const struct error *e)
+{
+    if (rc)
+        channels_answer(c, r, rc, e);
+}
+
+/* --- contactadd ----------------------------------------------------------------------------- */
+
+static void begin_add(struct channels *c, struct channels_request *r)
+{
+    struct contact_work *work = (struct contact_work *)r;
+    struct error e = { .code = OK };
+    struct contact *made;
+    struct contact_waiting *wait = wait_for(c, work, &work->in);
+    const enum err rc = contacts_add(channels_contacts(c), &work->in, on_disk, wait, &made, &e);
+    if (!rc) {
+        wait->id = made->id;
+        return;
+    }
+    free(wait->answer);
+    free(wait);
+    give_up(c, r, rc, &e);
+}
+
+static struct rpc_result cmd_contactadd(struct rpc_call *call)
+{
+    struct channels *c = rpc_channels(call);
+    struct rpc_result result;
+    const char *alias = rpc_text(call, 1, "");
+    if (!c)
+        return rpc_failed(call);
+    if (strlen(alias) > CONTACT_ALIAS_MAX)
+        return rpc_fail(call, RPC_INVALID_PARAMETER, "the alias has more than %d bytes",
+                        CONTACT_ALIAS_MAX);
+    struct contact_work *work = xcalloc(1, sizeof(*work));
+    bool good = rpc_contact_parse(call, 0, &work->in);
+    (void)snprintf(work->in.alias, sizeof work->in.alias, "%s", alias);
+    good = good && rpc_channel_ask(call, c, begin_add, &work->r);
+    if (good)
+        rpc_contact_write(call, &work->out);
+    result = good ? rpc_done() : rpc_failed(call);
+    free(work);
+    return result;
+}
+
+/* --- contactlist ---------------------------------------------------------------------------- */
+
+struct batch {
+    uint64_t after;
+    size_t n;
+    struct contact *list;
+};
+
+static void copy_batch(struct channels *c, void *ctx)
+{
+    struct batch *b = ctx;
+    b->n = 0;
+    for (const struct contact *contact = contacts_next(channels_contacts(c), b->after);
+         contact && b->n < LIST_BATCH; contact = contacts_next(channels_contacts(c), b->after)) {
+        b->list[b->n++] = *contact;
+        b->after = contact->id;
+    }
+}
+
+static struct rpc_result cmd_contactlist(struct rpc_call *call)
+{
+    struct channels *c = rpc_channels(call);
+    struct batch b = { .after = 0, .n = LIST_BATCH };
+    if (!c)
+        return rpc_failed(call);
+    b.list = xcalloc(LIST_BATCH, sizeof(*b.list));
+    jw_array_open(call->out);
+    while (b.n == LIST_BATCH && !rpc_given_up(call)) {
+        if (!channels_call(c, copy_batch, &b))
+            b.n = 0;
+        for (size_t i = 0; i < b.n; i++)
+            rpc_contact_write(call, &b.list[i]);
+    }
+    jw_array_close(call->out);
+    free(b.list);
+    return rpc_done();
+}
+
+/* --- contactremove -------------------------------------------------------------------------- */
+
+static void begin_remove(struct channels *c, struct channels_request *r)
+{
+    struct contact_work *work = (struct contact_work *)r;
+    struct contact *contact = rpc_channel_contact(c, r, work->name);
+    if (!contact)
+        return;
+    struct contact_waiting *wait = wait_for(c, work, contact);
+    contacts_remove(channels_contacts(c), contact, on_disk, wait);
+}
+
+static struct rpc_result cmd_contactremove(struct rpc_call *call)
+{
+    struct channels *c = rpc_channels(call);
+    if (!c)
+        return rpc_failed(call);
+    struct contact_work *work = xcalloc(1, sizeof(*work));
+    work->name = rpc_text(call, 0, "");
+    const bool good = rpc_channel_ask(call, c, begin_remove, &work->r);
+    if (good)
+        jw_null(call->out);
+    free(work);
+    return good ? rpc_done() : rpc_failed(call);
+}
+
+/* --- contactset ----------------------------------------------------------------------------- */
+
+static void begin_look(struct channels *c, struct channels_request *r)
+{
+    struct contact_work *work = (struct contact_work *)r;
+    const struct contact *contact = rpc_channel_contact(c, r, work->name);
+    if (!contact)
+        return;
+    work->in = *contact;
+    channels_answer(c, r, OK, NULL);
+}
+
+/* Nobody else changes settings between the two steps but another contactset, of which one wins. */
+static void begin_set(struct channels *c, struct channels_request *r)
+{
+    struct contact_work *work = (struct contact_work *)r;
+    struct error e = { .code = OK };
+    struct contact_waiting *wait = wait_for(c, work, &work->in);
+    const enum err rc = contacts_change(channels_contacts(c), &work->in, on_disk, wait, &e);
+    if (!rc)
+        return;
+    free(wait->answer);
+    free(wait);
+    give_up(c, r, rc, &e);
+}
+
+static struct rpc_result cmd_contactset(struct rpc_call *call)
+{
+    struct channels *c = rpc_channels(call);
+    if (!c)
+        return rpc_failed(call);
+    struct contact_work *work = xcalloc(1, sizeof(*work));
+    work->name = rpc_text(call, 0, "");
+    const bool good = rpc_channel_ask(call, c, begin_look, &work->r) &&
+                      rpc_contact_policy(call, call->argv[1], &work->in) &&
+                      rpc_channel_ask(call, c, begin_set, &work->r);
+    if (good)
+        rpc_contact_write(call, &work->out);
+    free(work);
+    return good ? rpc_done() : rpc_failed(call);
+}
+
+#define CONTACT_RESULT \
+    "{alias, key (when it is known), former_keys:[key...], identity:\"of ours, empty: the first\", " \
+    "policy:{bare, keep, follow_successor, messages, files, accept_files, relay, relay_for_us, " \
+    "file_quota}, addresses:[\"[address]:port\"...], added, seen:unix time, 0 when never}"
+
+static const struct rpc_command rows[] = {
+    { .name = "contactadd",
+      .category = "channels",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_contactadd,
+      .help = "Adds a contact: a key (66 hex digits), key@address, an IPv6 address (whose key is "
+              "not known yet) or a signed record in hex, and a name for it. An address may have a "
+              "port: [2001:db8::1]:9944.",
+      .result = CONTACT_RESULT,
+      .example = "\"034f355bdcb7cc0af728ef3cceb9615d90684bb5b2ca5f859ab0f0b704075871aa@"
+                 "[2001:db8::1]:9944\" alice",
+      .params = { { "contact", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT,
+                    "Key, key@address, address, or record" },
+                  { "alias", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT,
+                    "Its name, at most 64 bytes (default: the first digits of its key)" } } },
+    { .name = "contactlist",
+      .category = "channels",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_contactlist,
+      .help = "All contacts.",
+      .result = "[" CONTACT_RESULT "...]",
+      .example = "" },
+    { .name = "contactremove",
+      .category = "channels",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_contactremove,
+      .help = "Removes a contact with all that waits for it. Its session ends.",
+      .result = "null",
+      .example = "alice",
+      .params = { { "contact", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "Alias or key" } } },
+    { .name = "contactset",
+      .category = "channels",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_contactset,
+      .help = "Changes a contact; what is not named stays. alias: another name. identity: which of "
+              "ours it talks to, empty for the first registered. addresses: where it is dialled. "
+              "bare: it need not prove an address. keep: dialled whenever it is not connected. "
+              "messages, files: it may send them; accept_files: without asking, up to file_quota "
+              "bytes. relay: it may reach our other contacts through us; relay_for_us: we may reach "
+              "others through it. follow_successor: a new key that it announces is taken without "
+              "asking.",
+      .result = CONTACT_RESULT,
+      .example = "alice '{\"keep\":true}'",
+      .params = { { "contact", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "Alias or key" },
+                  { "policy", RPC_OBJECT, RPC_REQUIRED, RPC_CLI_JSON,
+                    "{alias, identity, addresses, and members of policy}" } } },
+};
+const struct rpc_group rpc_contact_commands = { rows, COUNT_OF(rows) };
