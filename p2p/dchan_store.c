@@ -26,6 +26,7 @@ struct dchan_write {
 struct dchan_store {
     struct kv *kv;
     struct queue *todo, *done;
+    size_t n_open; /* handed over, not completed; channel thread */
     pthread_t thread;
     void (*wake)(void *ctx);
     void *ctx;
@@ -176,8 +177,10 @@ void dchan_store_commit(struct dchan_store *s, struct dchan_write *w, dchan_stor
     w->done = done;
     w->ctx = ctx;
     w->node.bytes = w->ops.cap + sizeof(*w);
+    s->n_open++;
     if (queue_push_always(s->todo, &w->node))
         return;
+    s->n_open--;
     /* From a completion while the store is being closed. */
     const struct error e = { ERR_CANCELLED, "the store of channels is closed" };
     if (done)
@@ -185,8 +188,9 @@ void dchan_store_commit(struct dchan_store *s, struct dchan_write *w, dchan_stor
     dchan_write_free(w);
 }
 
-static void finish(struct dchan_write *w)
+static void finish(struct dchan_store *s, struct dchan_write *w)
 {
+    s->n_open--;
     if (w->done)
         w->done(w->ctx, w->rc, &w->error);
     else if (w->rc)
@@ -198,7 +202,13 @@ void dchan_store_poll(struct dchan_store *s)
 {
     struct queue_node *node;
     while ((node = queue_pop(s->done)))
-        finish((struct dchan_write *)node);
+        finish(s, (struct dchan_write *)node);
+}
+
+void dchan_store_settle(struct dchan_store *s)
+{
+    while (s->n_open)
+        finish(s, (struct dchan_write *)queue_pop_wait(s->done, -1));
 }
 
 size_t dchan_store_waiting(struct dchan_store *s)

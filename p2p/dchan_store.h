@@ -47,6 +47,9 @@ void dchan_store_commit(struct dchan_store *s, struct dchan_write *w, dchan_stor
                         void *ctx);
 /* Calls what is done. */
 void dchan_store_poll(struct dchan_store *s);
+/* Waits until all is written and calls what is done, also what that hands over meanwhile: once
+ * nobody else does, before what completions use is freed. */
+void dchan_store_settle(struct dchan_store *s);
 /* Bytes that wait: producers stop taking from outside above some MiB. */
 size_t dchan_store_waiting(struct dchan_store *s);
 

@@ -15,9 +15,15 @@ struct world {
     struct told_numbers told;
 };
 
-static void emit(void *ctx, struct event_record *r) { event_log_append(((struct world *)ctx)->log, r); }
+static void emit(void *ctx, struct event_record *r)
+{
+    event_log_append(((struct world *)ctx)->log, r);
+}
 
-static void store(void *ctx, struct buf *out) { told_numbers_store(&((struct world *)ctx)->told, out); }
+static void store(void *ctx, struct buf *out)
+{
+    told_numbers_store(&((struct world *)ctx)->told, out);
+}
 
 static enum err load(void *ctx, struct span state, struct error *e)
 {
