@@ -227,6 +227,8 @@ void chan_peer_score(struct chan_peer *p, unsigned score, const char *why);
 void chan_peer_dial(struct chan_peer *p, bool now);
 /* goaway(shutdown), and no dialling until it is asked for. */
 void chan_peer_disconnect(struct chan_peer *p);
+/* It was disconnected, and nobody has asked for it since. */
+bool chan_peer_is_quiet(const struct chan_peer *p);
 
 /* --- sessions over something else than a socket: channel thread --- */
 

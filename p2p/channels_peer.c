@@ -567,6 +567,8 @@ void chan_peer_score(struct chan_peer *p, unsigned score, const char *why)
     conn_abort(p->newest, DCHAN_ERROR_LIMIT);
 }
 
+bool chan_peer_is_quiet(const struct chan_peer *p) { return p->quiet; }
+
 void chan_peer_disconnect(struct chan_peer *p)
 {
     p->wanted = p->renew = false;

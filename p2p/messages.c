@@ -240,13 +240,17 @@ void messages_down(struct messages *m, struct message_party *p)
     party_release(p);
 }
 
-void messages_forget(struct messages *m, uint64_t contact)
+uint64_t messages_contact(const struct message_party *p) { return p->peer.contact; }
+
+void messages_change(struct message_party *p, const struct message_peer *peer) { p->peer = *peer; }
+
+void messages_forget(struct messages *m, const uint8_t key[IDENTITY_KEY_SIZE])
 {
-    struct message_name n;
-    message_name_contact(&n, contact);
-    struct message_party *p = party_find(m, &n);
-    if (p)
-        out_forget(p);
+    for (struct list_link *l = list_first(&m->parties); l; l = list_next(&m->parties, l)) {
+        struct message_party *p = LIST_ITEM(l, struct message_party, link);
+        if (p->peer.contact && mem_equal_var(p->peer.key, key, IDENTITY_KEY_SIZE))
+            out_forget(p);
+    }
 }
 
 void messages_take(struct messages *m, struct message_party *p, const struct dchan_msg *msg,

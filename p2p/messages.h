@@ -100,8 +100,11 @@ struct message_peer {
 struct message_party *messages_up(struct messages *m, const struct message_peer *peer,
                                   void *session, uint64_t now_ms);
 void messages_down(struct messages *m, struct message_party *p);
-/* What is in its outbox will not be delivered. */
-void messages_forget(struct messages *m, uint64_t contact);
+uint64_t messages_contact(const struct message_party *p); /* 0: a stranger */
+/* What is known of who is there has changed, but whether it is a contact, and which. */
+void messages_change(struct message_party *p, const struct message_peer *peer);
+/* A contact was removed: what is in its outbox will not be delivered. */
+void messages_forget(struct messages *m, const uint8_t key[IDENTITY_KEY_SIZE]);
 
 /* m_send, m_ack, m_nack, m_read */
 void messages_take(struct messages *m, struct message_party *p, const struct dchan_msg *msg,

@@ -110,7 +110,7 @@ static void fill_head(struct message_party *p, const struct dchan_m_send *s,
         message_order_take(&p->order, s->seq, h);
 }
 
-/* Any of them may fail though this write succeeds, and nobody could say afterwards what is missing. */
+/* Any of them may fail though this write succeeds; nobody could say afterwards what is missing. */
 void in_untake(const struct message_party *p, struct message_order *o)
 {
     for (struct list_link *l = list_first(&p->incoming); l; l = list_next(&p->incoming, l)) {

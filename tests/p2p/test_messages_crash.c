@@ -70,6 +70,7 @@ struct tally {
     const struct ledger *sent;
     size_t times[TEXTS_MAX];        /* each text came */
     uint8_t by_seq[2 * TEXTS_MAX];
+    size_t wrong;                   /* without seq, with one that came before, or marked so */
 };
 
 static void count(void *ctx, const struct message_head *h, struct span body)
@@ -78,9 +79,7 @@ static void count(void *ctx, const struct message_head *h, struct span body)
     for (size_t i = 0; i < t->sent->n; i++)
         t->times[i] += body.len == strlen(t->sent->text[i]) &&
                        memcmp(body.data, t->sent->text[i], body.len) == 0;
-    assert_true(h->has_seq && h->seq < sizeof t->by_seq);
-    assert_int_equal(t->by_seq[h->seq]++, 0);
-    assert_false(h->reset);
+    t->wrong += !h->has_seq || h->reset || h->seq >= sizeof t->by_seq || t->by_seq[h->seq]++;
 }
 
 /* All that its user was told is sent is there once, and says which it is. */
@@ -89,6 +88,7 @@ static void check_received(struct duo_side *to, const struct ledger *sent)
     struct tally *t = xcalloc(1, sizeof *t);
     t->sent = sent;
     duo_each_received(to, count, t);
+    assert_int_equal(t->wrong, 0);
     for (size_t i = 0; i < sent->n; i++)
         assert_int_equal(t->times[i], 1);
     free(t);
