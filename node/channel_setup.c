@@ -16,6 +16,7 @@
 
 struct channel_setup {
     const struct settings *settings;
+    struct feeds *feeds;
     struct chain *chain;
     struct bca_view view; /* of the channel thread */
     struct dchan_store *store;
@@ -49,11 +50,6 @@ static void read_limits(const struct config *c, struct channels_limits *l)
     };
 }
 
-static bool port_was_asked_for(const struct config *c)
-{
-    return config_is_set(c, "channelport") || config_is_set(c, "channelbind");
-}
-
 static void read_config(const struct settings *s, struct channels_config *out)
 {
     const struct config *c = s->config;
@@ -62,6 +58,8 @@ static void read_config(const struct settings *s, struct channels_config *out)
         .listen = config_bool(c, "channellisten"),
         .port = config_is_set(c, "channelport") ? (uint16_t)config_int(c, "channelport")
                                                 : s->params.channel_port,
+        /* several nodes may run on one machine: only a port that somebody chose must be had */
+        .bind_or_not = !config_is_set(c, "channelport") && !config_is_set(c, "channelbind"),
         .agent = s->user_agent,
         .strangers = config_bool(c, "channelstrangers"),
         .strangers_unbound = config_bool(c, "channelstrangersunbound"),
@@ -73,13 +71,46 @@ static void read_config(const struct settings *s, struct channels_config *out)
     read_limits(c, &out->limits);
 }
 
-/* --- what the channels ask, on their thread --- */
+/* --- what the channels ask and tell, on their thread --- */
 
 static int32_t height(void *ctx)
 {
     struct chain_tip tip;
     chain_get_tip(((struct channel_setup *)ctx)->chain, &tip);
     return tip.height;
+}
+
+static void tell(struct channel_setup *cs, struct chan_peer *p, enum logged_event type,
+                 const char *reason)
+{
+    struct event_record r = { .type = type };
+    struct chan_peer_info info;
+    chan_peer_get_info(p, &info);
+    const char *last = reason ? reason : info.address;
+    memcpy(r.v[SESSION_KEY].key, info.key, sizeof info.key);
+    log_sanitize(r.v[SESSION_IDENTITY].text, EVENT_TEXT_MAX, info.identity, strlen(info.identity));
+    log_sanitize(r.v[SESSION_ADDRESS].text, EVENT_TEXT_MAX, last, strlen(last));
+    if (!feeds_tell(cs->feeds, &r))
+        log_debug(LOGC_CHANNEL, "direct channels: an event has found no place in the log");
+}
+
+/* Sessions of strangers are left out: whoever dials must not fill the log. The slot of a peer is
+ * set while its session is told of. */
+static void session_up(void *ctx, struct chan_peer *p)
+{
+    void **told = chan_peer_slot(p, ctx);
+    if (*told || !chan_peer_contact(p))
+        return;
+    *told = ctx;
+    tell(ctx, p, LOGGED_SESSION_UP, NULL);
+}
+
+static void session_down(void *ctx, struct chan_peer *p, const struct dchan_closing *closing)
+{
+    void **told = chan_peer_slot(p, ctx);
+    if (*told)
+        tell(ctx, p, LOGGED_SESSION_DOWN, chan_closed_name(closing->why));
+    *told = NULL;
 }
 
 /* --- opening --- */
@@ -96,36 +127,32 @@ static enum err open_store(struct channel_setup *cs, struct error *e)
     if (!rc)
         rc = contacts_open(&cs->contacts, cs->store, e);
     if (rc)
-        rc = error_prefix(e, rc, "direct channels (%s; -channel=0 does without)", dir);
+        rc = error_prefix(e, rc, "direct channels (-channel=0 does without them)");
     free(dir);
     return rc;
 }
 
-static enum err make_channels(struct channel_setup *cs, const struct channels_config *c,
-                              struct error *e)
+static enum err make_channels(struct channel_setup *cs, struct error *e)
 {
+    struct channels_config c;
     const struct channels_ops ops = {
         .proof = &cs->view.policy,
         .height = height,
         .ctx = cs,
     };
-    const enum err rc = channels_new(&cs->channels, c, &ops, cs->store, cs->contacts, e);
-    return rc ? rc : channels_start(cs->channels, e);
+    const struct channel_part log = { .up = session_up, .down = session_down, .ctx = cs };
+    read_config(cs->settings, &c);
+    const enum err rc = channels_new(&cs->channels, &c, &ops, cs->store, cs->contacts, e);
+    if (!rc)
+        channels_add_part(cs->channels, &log);
+    return rc;
 }
 
-/* Several nodes may run on one machine: only a port that somebody chose must be had. */
-static enum err open_channels(struct channel_setup *cs, struct error *e)
+static enum err start(struct channel_setup *cs, const struct rpc_env *env, struct error *e)
 {
-    struct channels_config c;
-    read_config(cs->settings, &c);
-    enum err rc = make_channels(cs, &c, e);
-    if (rc != ERR_IO || port_was_asked_for(cs->settings->config))
-        return rc;
-    log_warn("direct channels: %s; nobody can connect to this node, see -channelport", e->text);
-    channels_free(cs->channels);
-    cs->channels = NULL;
-    c.listen = false;
-    return make_channels(cs, &c, e);
+    cs->identities = channel_identities_new(env->wallets->wallets, env->assigned, env->chain);
+    const enum err rc = channels_start(cs->channels, e);
+    return rc ? rc : channel_identities_start(cs->identities, cs->channels, e);
 }
 
 static void refresh(void *ctx) { channel_identities_refresh(((struct channel_setup *)ctx)->identities); }
@@ -136,7 +163,7 @@ static void keys_locked(void *ctx, const char *wallet)
 }
 
 enum err channel_setup_open(struct channel_setup **out, const struct settings *s,
-                            struct rpc_env *env, struct error *e)
+                            struct feeds *feeds, struct rpc_env *env, struct error *e)
 {
     *out = NULL;
     if (!config_bool(s->config, "channel") || !env->wallets)
@@ -144,18 +171,19 @@ enum err channel_setup_open(struct channel_setup **out, const struct settings *s
     struct channel_setup *cs = xcalloc(1, sizeof(*cs));
     *out = cs;
     cs->settings = s;
+    cs->feeds = feeds;
     cs->chain = env->chain;
     bca_view_init_indexed(&cs->view, env->chain);
     enum err rc = open_store(cs, e);
     if (!rc)
-        rc = open_channels(cs, e);
+        rc = make_channels(cs, e);
+    if (!rc)
+        rc = start(cs, env, e);
     if (rc)
         return rc;
-    cs->identities = channel_identities_new(env->wallets->wallets, env->assigned, env->chain);
-    rc = channel_identities_start(cs->identities, cs->channels, e);
     env->channels = cs->channels;
     env->keeper = (struct rpc_key_keeper){ refresh, keys_locked, cs };
-    return rc;
+    return OK;
 }
 
 void channel_setup_tip_changed(struct channel_setup *cs)

@@ -8,6 +8,7 @@
 #ifndef NODE_CHANNEL_SETUP_H
 #define NODE_CHANNEL_SETUP_H
 
+#include "node/feeds.h"
 #include "node/settings.h"
 #include "rpc/command.h"
 
@@ -19,7 +20,8 @@ struct channel_setup;
  * not be bound; the default one is done without.
  */
 enum err channel_setup_open(struct channel_setup **out, const struct settings *s,
-                            struct rpc_env *env, struct error *e) MUST_CHECK;
+                            struct feeds *feeds, struct rpc_env *env,
+                            struct error *e) MUST_CHECK;
 /* A new tip: proofs of addresses are looked at again. */
 void channel_setup_tip_changed(struct channel_setup *cs);
 /* Ends sessions and their thread, so that nobody waits for channels any more. Before the chain and

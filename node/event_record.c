@@ -37,6 +37,12 @@ static const struct event_row rows[] = {
       { { "entry", FIELD_NUMBER }, { "message", FIELD_NUMBER }, { "id", FIELD_ID },
         { "key", FIELD_KEY }, { "reason", FIELD_TEXT } },
       TOLD_MESSAGES },
+    { LOGGED_SESSION_UP, "session_up",
+      { { "key", FIELD_KEY }, { "identity", FIELD_TEXT }, { "address", FIELD_TEXT } },
+      TOLD_NOWHERE },
+    { LOGGED_SESSION_DOWN, "session_down",
+      { { "key", FIELD_KEY }, { "identity", FIELD_TEXT }, { "reason", FIELD_TEXT } },
+      TOLD_NOWHERE },
 };
 
 const struct event_row *event_row_find(unsigned type)

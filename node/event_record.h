@@ -27,6 +27,8 @@ enum logged_event {
     LOGGED_MESSAGE_RECEIVED = 6,
     LOGGED_MESSAGE_DELIVERED = 7, /* one of ours is on the disk of who it is for */
     LOGGED_MESSAGE_FAILED = 8,    /* one of ours never will be */
+    LOGGED_SESSION_UP = 16,       /* of a direct channel with a contact */
+    LOGGED_SESSION_DOWN = 17,
 };
 
 /* Who numbers what is told (told_numbers.h); such a number is the first value. Stored, never
@@ -83,6 +85,7 @@ enum { START_HASH, START_HEIGHT };
 enum { BLOCK_HASH, BLOCK_PREVIOUS, BLOCK_HEIGHT, BLOCK_TXS, BLOCK_SIZE, BLOCK_TIME };
 enum { TX_ID, TX_SIZE, TX_FEE };
 enum { REMOVED_ID, REMOVED_REASON, REMOVED_CONFLICT, REMOVED_BLOCK };
+enum { SESSION_KEY, SESSION_IDENTITY, SESSION_ADDRESS, SESSION_REASON = SESSION_ADDRESS };
 enum { MESSAGE_ENTRY, MESSAGE_NUMBER, MESSAGE_ID, MESSAGE_KEY, MESSAGE_REASON };
 
 void event_record_write(struct buf *b, const struct event_record *r);

@@ -418,7 +418,7 @@ static enum err open_wallets(struct node *n, struct error *e)
 
 static enum err open_channels(struct node *n, struct error *e)
 {
-    return channel_setup_open(&n->channels, n->settings, &n->env, e);
+    return channel_setup_open(&n->channels, n->settings, n->feeds, &n->env, e);
 }
 
 /* Each step undoes nothing: node_close copes with what was not opened. */

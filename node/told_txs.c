@@ -96,6 +96,8 @@ bool told_txs_replay(struct told_txs *t, const struct event_record *r)
     case LOGGED_MESSAGE_RECEIVED:
     case LOGGED_MESSAGE_DELIVERED:
     case LOGGED_MESSAGE_FAILED:
+    case LOGGED_SESSION_UP:
+    case LOGGED_SESSION_DOWN:
         return true;
     case LOGGED_TX_ACCEPTED:
         id = id_of(&r->v[TX_ID]);

@@ -314,9 +314,12 @@ static void *run_loop(void *arg)
 enum err channels_start(struct channels *c, struct error *e)
 {
     if (c->config.listen) {
-        const enum err rc = channels_listen(c, e);
+        struct error why;
+        const enum err rc = channels_listen(c, &why);
+        if (rc && !c->config.bind_or_not)
+            return error_set(e, rc, "%s", why.text);
         if (rc)
-            return rc;
+            log_warn("%s; nobody can connect", why.text);
     }
     atomic_store(&c->stage, CHANNELS_STARTS);
     const int rc = pthread_create(&c->handle, NULL, run_loop, c);

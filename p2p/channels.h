@@ -69,6 +69,7 @@ struct channels_config {
     bool listen;
     struct net_strings bind;     /* "addr" or "[addr]:port"; none: every address */
     uint16_t port;
+    bool bind_or_not;            /* what cannot be bound is done without, with a warning */
     const char *agent;
     bool strangers;              /* who is no contact may have a session */
     bool strangers_unbound;      /* also from another address than the proved one */
@@ -280,6 +281,7 @@ struct chan_peer_info {
     char last_error[128]; /* of the last try or session; "" none */
     uint64_t next_dial_ms; /* from now; 0: none is planned */
 };
+const char *chan_closed_name(enum dchan_closed why);
 void chan_peer_get_info(struct chan_peer *p, struct chan_peer_info *out);
 
 #endif

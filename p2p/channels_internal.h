@@ -93,7 +93,6 @@ void conn_tick(struct chan_conn *conn, uint64_t now_ms);
 void conn_abort(struct chan_conn *conn, enum dchan_error code);
 void conn_goaway(struct chan_conn *conn, enum dchan_goaway_reason reason);
 void conn_free(struct chan_conn *conn);
-const char *conn_closed_name(enum dchan_closed why);
 
 extern const struct dchan_session_ops channels_session_ops; /* without handlers */
 

@@ -350,9 +350,9 @@ static void note_error(struct chan_peer *p, const struct dchan_closing *closing)
     log_sanitize(text, sizeof text, closing->text.data, closing->text.len);
     if (closing->code)
         snprintf(p->last_error, sizeof p->last_error, "%s %u%s%s",
-                 conn_closed_name(closing->why), closing->code, *text ? ": " : "", text);
+                 chan_closed_name(closing->why), closing->code, *text ? ": " : "", text);
     else
-        snprintf(p->last_error, sizeof p->last_error, "%s", conn_closed_name(closing->why));
+        snprintf(p->last_error, sizeof p->last_error, "%s", chan_closed_name(closing->why));
 }
 
 void peer_closed(struct chan_peer *p, struct chan_conn *conn, const struct dchan_closing *closing)

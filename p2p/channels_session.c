@@ -103,7 +103,7 @@ static void closed(void *ctx, const struct dchan_closing *closing)
     conn->state = CONN_CLOSED;
     log_sanitize(text, sizeof text, closing->text.data, closing->text.len);
     log_debug(LOGC_CHANNEL, "direct channel %s: %s %u %s", conn->was_up ? "ended" : "failed",
-              conn_closed_name(closing->why), closing->code, text);
+              chan_closed_name(closing->why), closing->code, text);
     if (conn->peer)
         peer_closed(conn->peer, conn, closing);
     conn_kick(conn);
@@ -114,7 +114,7 @@ const struct dchan_session_ops channels_session_ops = {
     .open = open_stream, .withdrawn = withdrawn, .closed = closed,
 };
 
-const char *conn_closed_name(enum dchan_closed why)
+const char *chan_closed_name(enum dchan_closed why)
 {
     switch (why) {
     case DCHAN_CLOSED_CLEAN: return "closed";

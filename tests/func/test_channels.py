@@ -3,6 +3,7 @@ import socket
 import time
 
 from channels import connected_pair, is_up, pair, session, talker
+from events import read_events
 from framework import case, check, equal, free_port, is_in, main, raises_rpc
 
 NOBODY = "034f355bdcb7cc0af728ef3cceb9615d90684bb5b2ca5f859ab0f0b704075871aa"
@@ -12,6 +13,11 @@ def refuses(port):
     """Whether nobody listens there."""
     with socket.socket(socket.AF_INET6) as probe:
         return probe.connect_ex(("::1", port)) != 0
+
+
+def session_events(node):
+    return [(e["type"], e["key"], e.get("address") or e["reason"]) for e in read_events(node)
+            if e["type"].startswith("session")]
 
 
 @case()
@@ -30,6 +36,10 @@ def two_contacts_have_a_session_until_one_ends_it(t):
     equal(a.rpc.peerconnect("bob")["connected"], made["connected"], "the session that is there")
     a.rpc.peerdisconnect(made["key"])
     t.wait(lambda: not session(a, "bob") and not session(b, "alice"))
+    t.wait(lambda: len(session_events(a)) == 2, what="events")
+    equal(session_events(a), [("session_up", made["key"], b.channel),
+                              ("session_down", made["key"], "closed")])
+    equal([e[0] for e in session_events(b)], ["session_up", "session_down"])
 
 
 @case()
@@ -78,6 +88,7 @@ def a_stranger_is_turned_away_unless_strangers_may_come(t):
     b.restart("-channelstrangers=1")
     equal(a.rpc.peerconnect("bob")["state"], "up")
     t.wait(lambda: b.rpc.peerlist())
+    equal(session_events(b), [], "sessions of strangers are not logged")
     stranger = b.rpc.peerlist()[0]
     equal((stranger["key"], "contact" in stranger), (a_key, False))
     b.rpc.peerdisconnect(a_key)
