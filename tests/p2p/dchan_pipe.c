@@ -61,6 +61,8 @@ static size_t on_pull(void *ctx, uint8_t *out, size_t max, bool *end)
     if (o->piece)
         n = MIN_OF(n, o->piece);
     o->pulls++;
+    if (o->resets_at && o->sent >= o->resets_at)
+        dchan_mux_reset(o->side->mux, o->sid, DCHAN_RESET_LOCAL);
     const bool initiator = side_initiates(o->side);
     for (size_t i = 0; i < n; i++)
         out[i] = text_at(o->sid, initiator, o->sent + i);

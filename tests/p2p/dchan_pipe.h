@@ -16,6 +16,7 @@ struct owner {
     size_t got, unconsumed;
     size_t dgrams, pulls;
     size_t piece;              /* most that it gives at once, 0: any */
+    size_t resets_at;          /* having sent so much it breaks off, 0: never */
     bool eager;                /* consumes at once */
     bool holds_end;            /* has sent all and does not say so */
     bool accepted, fin, closed;

@@ -277,6 +277,22 @@ static void an_end_needs_no_window(void **state)
     pair_free(p);
 }
 
+static void an_owner_may_reset_while_he_is_asked_for_data(void **state)
+{
+    struct pair *p = pair_new(false);
+    struct side *side = &p->sides[0];
+    (void)state;
+    struct owner *o = side_open(side, 3, 50000);
+    o->resets_at = 20000;
+    struct owner *other = side_open(side, 3, 50000);
+    pair_settle(p);
+    assert_true(o->closed && o->code == DCHAN_RESET_LOCAL);
+    assert_true(p->sides[1].theirs[0].closed && p->sides[1].theirs[0].code == DCHAN_RESET_LOCAL);
+    assert_true(p->sides[1].theirs[0].got >= 20000 && p->sides[1].theirs[0].got < 50000);
+    assert_true(other->closed && other->code == 0);
+    pair_free(p);
+}
+
 static void windows_of_strangers_grow_within_their_share(void **state)
 {
     struct pair *p = pair_new(true);
@@ -338,6 +354,7 @@ int main(void)
         cmocka_unit_test(streams_of_one_priority_share_by_bytes),
         cmocka_unit_test(producers_are_asked_only_when_there_is_room),
         cmocka_unit_test(an_end_needs_no_window),
+        cmocka_unit_test(an_owner_may_reset_while_he_is_asked_for_data),
         cmocka_unit_test(windows_of_strangers_grow_within_their_share),
         cmocka_unit_test(windows_grow_when_they_are_drained_fast),
     };

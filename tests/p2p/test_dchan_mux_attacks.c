@@ -111,6 +111,30 @@ static void we_keep_to_the_limits_ourselves(void **state)
     pair_free(p);
 }
 
+/* Streams that are open have no such limit. */
+static void only_what_waits_for_an_answer_times_out(void **state)
+{
+    struct pair *p = pair_new(false);
+    (void)state;
+    struct owner *open = side_open(&p->sides[0], 3, 1);
+    open->holds_end = true;
+    pair_settle(p);
+    p->sides[1].accepts = false;
+    p->now_ms += DCHAN_OPEN_TIMEOUT_MS;
+    struct owner *waits = side_open(&p->sides[0], 3, 1);
+    pair_settle(p);
+    for (int i = 0; i < 2; i++) {
+        dchan_mux_tick(p->sides[i].mux, p->now_ms + DCHAN_OPEN_TIMEOUT_MS - 5001);
+        assert_int_equal(dchan_mux_stats(p->sides[i].mux)->streams, 2);
+    }
+    dchan_mux_tick(p->sides[1].mux, p->now_ms + DCHAN_OPEN_TIMEOUT_MS - 5000);
+    assert_int_equal(p->sides[1].withdrawn, 1);
+    pair_settle(p);
+    assert_int_equal(waits->code, DCHAN_RESET_LOCAL);
+    assert_false(open->closed || p->sides[1].theirs[0].closed);
+    pair_free(p);
+}
+
 static void we_open_fewer_a_second_than_they_take(void **state)
 {
     struct pair *p = pair_new(false);
@@ -227,6 +251,8 @@ static void what_a_stream_forbids_resets_it(void **state)
     assert_resets(pair_new(false), 1, m, DCHAN_RESET_FLOW);
     m.s_open.window = DCHAN_WINDOW_START;
     m.s_open.service = span_of("Not/So", 6);
+    assert_resets(pair_new(false), 1, m, DCHAN_RESET_SERVICE);
+    m.s_open.service = span_of("nul\0", 4);
     assert_resets(pair_new(false), 1, m, DCHAN_RESET_SERVICE);
 }
 
@@ -439,6 +465,7 @@ int main(void)
         cmocka_unit_test(floods_of_opens_are_reset_and_then_end_the_channel),
         cmocka_unit_test(a_stranger_has_fewer_streams),
         cmocka_unit_test(we_keep_to_the_limits_ourselves),
+        cmocka_unit_test(only_what_waits_for_an_answer_times_out),
         cmocka_unit_test(we_open_fewer_a_second_than_they_take),
         cmocka_unit_test(data_over_the_window_is_reset),
         cmocka_unit_test(what_a_stream_forbids_resets_it),

@@ -190,15 +190,20 @@ static void what_came_whole_may_be_read_after_bye(void **state)
 static void bye_cuts_what_has_not_ended(void **state)
 {
     struct duo d;
-    struct echo whole, half;
+    struct echo whole, half, sent;
     (void)state;
     echo_unread(&d, &whole);
     echo_start(&half, &d.ends[1], 3, 1000);
     half.idle = true;
+    echo_start(&sent, &d.ends[1], 3, 1000);
+    duo_move(&d, 1);
+    answering[2].idle = true; /* the one that never echoes */
     duo_settle(&d);
+    assert_int_equal(sent.sent, 1000);
     duo_attack(&d, 0, span_of("\0\x18", 2));
-    assert_true(half.closed);
+    assert_true(half.closed && sent.closed);
     assert_int_equal(half.code, DCHAN_RESET_TRUNCATED);
+    assert_int_equal(sent.code, DCHAN_RESET_TRUNCATED);
     assert_false(answering[0].closed);
     assert_int_equal(d.ends[1].closes, 0);
     assert_int_equal(dchan_mux_open(half.mux, &(struct dchan_open){ .service = span_of("echo", 4) },
