@@ -1,7 +1,7 @@
 /*
- * The messages of direct channels (spec channels 4.2), types 1 to 134 and 288 to 292: one row a
- * type with its name, codec, feature and rules. A new message is a row in dchan_wire.c, a struct
- * here, and its codec in dchan_wire_control.c or dchan_wire_data.c.
+ * The messages of direct channels (spec channels 4.2), types 1 to 292: one row a type with its
+ * name, codec, feature and rules. A new message is a row in dchan_wire.c, a struct here, and its
+ * codec in dchan_wire_control.c, dchan_wire_data.c or dchan_wire_pay.c.
  *
  * What the rows say is decided once, in dchan_msg_read: an unknown odd type is ignored, an unknown
  * even one ends the session with error 2, short or malformed bytes with error 3; behind the last
@@ -28,6 +28,9 @@ enum dchan_type {
     DCHAN_S_FIN = 72, DCHAN_S_RESET = 74, DCHAN_DGRAM_MSG = 75,
     DCHAN_M_SEND = 96, DCHAN_M_ACK = 98, DCHAN_M_NACK = 100, DCHAN_M_READ = 101,
     DCHAN_F_OFFER = 128, DCHAN_F_ACCEPT = 130, DCHAN_F_CANCEL = 132, DCHAN_F_DONE = 134,
+    DCHAN_CHAN_OPEN = 256, DCHAN_CHAN_ACCEPT = 258, DCHAN_CHAN_FUNDED = 260,
+    DCHAN_CHAN_READY = 262, DCHAN_CHAN_PAY = 264, DCHAN_CHAN_ACK = 266, DCHAN_CHAN_CLOSE = 268,
+    DCHAN_CHAN_CLOSED = 270, DCHAN_CHAN_SYNC = 272, DCHAN_CHAN_FAIL = 274,
     DCHAN_P_REQUEST = 288, DCHAN_P_TX = 290, DCHAN_P_RESULT = 292,
 };
 
@@ -47,6 +50,11 @@ enum {
     DCHAN_NOTE_MAX = 512,
     DCHAN_DERIVATION_MAX = 32, /* prefix and suffix of a payment */
     DCHAN_OUTPUTS_MAX = 16,
+    DCHAN_CHAN_ID_SIZE = 32,
+    DCHAN_PKH_SIZE = 20,
+    DCHAN_PAY_REF_MAX = 64,
+    DCHAN_CLOSED_TX_MAX = 1000,
+    DCHAN_COPY_SIZE = 224, /* what the payee knows of a channel (8.8) */
 };
 
 enum dchan_goaway_reason { DCHAN_SHUTDOWN, DCHAN_DUPLICATE, DCHAN_RENEW, DCHAN_BUSY };
@@ -146,6 +154,59 @@ struct dchan_f_id {
     uint8_t file_id[32];
     uint16_t code;
 };
+/* Payment channels (8.5): all but chan_open begin with the id of the channel. */
+struct dchan_chan_open {
+    uint8_t nonce[32];
+    uint16_t type;
+    uint64_t capacity;
+    uint32_t expiry, close_fee;
+    uint8_t key[IDENTITY_KEY_SIZE], pkh[DCHAN_PKH_SIZE];
+    struct span memo;
+};
+struct dchan_chan_accept {
+    uint8_t id[DCHAN_CHAN_ID_SIZE], nonce[32];
+    uint8_t key[IDENTITY_KEY_SIZE], pkh[DCHAN_PKH_SIZE];
+    uint8_t min_depth;
+    uint16_t close_margin;
+};
+struct dchan_chan_funded {
+    uint8_t id[DCHAN_CHAN_ID_SIZE], txid[32];
+    uint32_t vout;
+    struct span beef;
+};
+struct dchan_chan_ready {
+    uint8_t id[DCHAN_CHAN_ID_SIZE];
+    uint32_t height;
+    bool has_limit;
+    uint64_t limit;
+};
+/* chan_pay; chan_ack without sig and ref; chan_close: paid, close_fee, sig */
+struct dchan_chan_pay {
+    uint8_t id[DCHAN_CHAN_ID_SIZE];
+    uint64_t n, paid;
+    uint32_t close_fee;
+    uint8_t sig[IDENTITY_SIG_SIZE];
+    struct span ref;
+};
+struct dchan_chan_closed {
+    uint8_t id[DCHAN_CHAN_ID_SIZE];
+    struct span tx;
+};
+struct dchan_chan_sync {
+    uint8_t id[DCHAN_CHAN_ID_SIZE];
+    uint8_t role, state;
+    uint64_t n, paid;
+    uint32_t close_fee;
+    uint8_t sig[IDENTITY_SIG_SIZE];
+    uint32_t tip;
+    bool has_copy;
+    uint8_t copy[DCHAN_COPY_SIZE];
+};
+struct dchan_chan_fail {
+    uint8_t id[DCHAN_CHAN_ID_SIZE]; /* refusing chan_open: its nonce */
+    uint16_t code;
+    struct span text; /* not sanitised */
+};
 struct dchan_p_request {
     uint8_t id[16];
     uint64_t satoshis;
@@ -196,6 +257,14 @@ struct dchan_msg {
         struct dchan_m_receipt m_receipt;
         struct dchan_f_offer f_offer;
         struct dchan_f_id f_id;
+        struct dchan_chan_open chan_open;
+        struct dchan_chan_accept chan_accept;
+        struct dchan_chan_funded chan_funded;
+        struct dchan_chan_ready chan_ready;
+        struct dchan_chan_pay chan_pay; /* chan_ack, chan_close */
+        struct dchan_chan_closed chan_closed;
+        struct dchan_chan_sync chan_sync;
+        struct dchan_chan_fail chan_fail;
         struct dchan_p_request p_request;
         struct dchan_p_tx p_tx;
         struct dchan_p_result p_result;

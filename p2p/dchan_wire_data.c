@@ -1,10 +1,7 @@
-/* Codecs of streams, messages, files and payments. */
+/* Codecs of streams, messages and files. */
 #include "p2p/dchan_wire_internal.h"
 
-enum {
-    TLV_REPLY_TO = 1, TLV_THREAD = 3, TLV_SEQ = 5, /* m_send */
-    TLV_FILE_ID = 2,                               /* p_tx */
-};
+enum { TLV_REPLY_TO = 1, TLV_THREAD = 3, TLV_SEQ = 5 }; /* m_send */
 
 static struct span read_rest(struct reader *r)
 {
@@ -245,103 +242,4 @@ void dchan_f_cancel_put(struct buf *b, const struct dchan_msg *m)
 {
     dchan_f_id_put(b, m);
     buf_put_be16(b, m->f_id.code);
-}
-
-/* --- payments --- */
-
-static bool is_base64_digit(uint8_t c)
-{
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-           c == '+' || c == '/' || c == '=';
-}
-
-/* A prefix or suffix, which becomes part of an invoice number: no blank may get into it. */
-static struct span read_derivation(struct reader *r, bool *ok)
-{
-    const struct span s = read_v8(r, DCHAN_DERIVATION_MAX);
-    for (size_t i = 0; i < s.len; i++)
-        *ok = *ok && is_base64_digit(s.data[i]);
-    return s;
-}
-
-bool dchan_p_request_get(struct dchan_msg *m, struct reader *r)
-{
-    struct dchan_p_request *p = &m->p_request;
-    bool ok = true;
-    read_copy(r, p->id, sizeof p->id);
-    p->satoshis = read_be64(r);
-    p->expires = read_be32(r);
-    p->prefix = read_derivation(r, &ok);
-    p->memo = read_v16(r, DCHAN_TEXT_MAX);
-    return ok;
-}
-
-void dchan_p_request_put(struct buf *b, const struct dchan_msg *m)
-{
-    const struct dchan_p_request *p = &m->p_request;
-    buf_put(b, p->id, sizeof p->id);
-    buf_put_be64(b, p->satoshis);
-    buf_put_be32(b, p->expires);
-    buf_put_v8(b, p->prefix);
-    buf_put_v16(b, p->memo);
-}
-
-bool dchan_p_tx_get(struct dchan_msg *m, struct reader *r)
-{
-    struct dchan_p_tx *p = &m->p_tx;
-    bool ok = true;
-    read_copy(r, p->id, sizeof p->id);
-    p->prefix = read_derivation(r, &ok);
-    p->n = read_u8(r);
-    if (p->n > DCHAN_OUTPUTS_MAX)
-        return false;
-    for (size_t i = 0; i < p->n; i++) {
-        p->outputs[i].vout = read_be32(r);
-        p->outputs[i].suffix = read_derivation(r, &ok);
-    }
-    p->beef = read_v16(r, DCHAN_BODY_MAX);
-    return ok;
-}
-
-enum dchan_tlv dchan_p_tx_tlv(struct dchan_msg *m, const struct tlv *t)
-{
-    if (t->type != TLV_FILE_ID)
-        return DCHAN_TLV_UNKNOWN;
-    return taken(tlv_copy(t, m->p_tx.file_id, sizeof m->p_tx.file_id));
-}
-
-/* The transaction is here or in a file, never in both. */
-bool dchan_p_tx_end(const struct dchan_msg *m, uint32_t tlvs)
-{
-    return (m->p_tx.beef.len == 0) == (tlvs >> TLV_FILE_ID & 1);
-}
-
-void dchan_p_tx_put(struct buf *b, const struct dchan_msg *m)
-{
-    const struct dchan_p_tx *p = &m->p_tx;
-    buf_put(b, p->id, sizeof p->id);
-    buf_put_v8(b, p->prefix);
-    buf_put_u8(b, (uint8_t)p->n);
-    for (size_t i = 0; i < p->n; i++) {
-        buf_put_be32(b, p->outputs[i].vout);
-        buf_put_v8(b, p->outputs[i].suffix);
-    }
-    buf_put_v16(b, p->beef);
-    if (p->beef.len == 0)
-        buf_put_tlv(b, TLV_FILE_ID, span_of(p->file_id, sizeof p->file_id));
-}
-
-bool dchan_p_result_get(struct dchan_msg *m, struct reader *r)
-{
-    read_copy(r, m->p_result.id, sizeof m->p_result.id);
-    m->p_result.status = read_be16(r);
-    read_copy(r, m->p_result.txid, sizeof m->p_result.txid);
-    return true;
-}
-
-void dchan_p_result_put(struct buf *b, const struct dchan_msg *m)
-{
-    buf_put(b, m->p_result.id, sizeof m->p_result.id);
-    buf_put_be16(b, m->p_result.status);
-    buf_put(b, m->p_result.txid, sizeof m->p_result.txid);
 }

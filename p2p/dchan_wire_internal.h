@@ -38,11 +38,23 @@ DCHAN_CODEC(m_read);
 DCHAN_CODEC(f_offer);
 DCHAN_CODEC(f_id);
 DCHAN_CODEC(f_cancel);
+DCHAN_CODEC(chan_open);
+DCHAN_CODEC(chan_accept);
+DCHAN_CODEC(chan_funded);
+DCHAN_CODEC(chan_ready);
+DCHAN_CODEC(chan_pay);
+DCHAN_CODEC(chan_ack);
+DCHAN_CODEC(chan_close);
+DCHAN_CODEC(chan_closed);
+DCHAN_CODEC(chan_sync);
+DCHAN_CODEC(chan_fail);
 DCHAN_CODEC(p_request);
 DCHAN_CODEC(p_tx);
 DCHAN_CODEC(p_result);
 
 enum dchan_tlv dchan_m_send_tlv(struct dchan_msg *m, const struct tlv *t);
+enum dchan_tlv dchan_chan_ready_tlv(struct dchan_msg *m, const struct tlv *t);
+enum dchan_tlv dchan_chan_sync_tlv(struct dchan_msg *m, const struct tlv *t);
 enum dchan_tlv dchan_p_tx_tlv(struct dchan_msg *m, const struct tlv *t);
 bool dchan_p_tx_end(const struct dchan_msg *m, uint32_t tlvs);
 

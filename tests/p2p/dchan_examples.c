@@ -83,6 +83,46 @@ const struct dchan_example dchan_examples[] = {
       "abababababababababababababababababababababababababababababababab0003" },
     { 134, "f_done",
       "abababababababababababababababababababababababababababababababab" },
+    { 256, "chan_open",
+      "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f000100000000000f42"
+      "40000ea6000000009602eec7245d6b7d2ccb30380bfbe2a3648cd7a942653f5aa340edcea1f2836866"
+      "19331eb609f3aacffe680f86309d6b7470e7215b0c000464617461" },
+    { 258, "chan_accept",
+      "abababababababababababababababababababababababababababababababab000102030405060708"
+      "090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f02eec7245d6b7d2ccb30380bfbe2a3648cd7"
+      "a942653f5aa340edcea1f283686619331eb609f3aacffe680f86309d6b7470e7215b0c010090" },
+    { 260, "chan_funded",
+      "abababababababababababababababababababababababababababababababab000102030405060708"
+      "090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f000000010003beef00" },
+    { 262, "chan_ready",
+      "abababababababababababababababababababababababababababababababab000e9e310108000000"
+      "00000186a0" },
+    { 264, "chan_pay",
+      "abababababababababababababababababababababababababababababababab000000000000000200"
+      "0000000003d0905bc49d22030cf32c4dded862f323089b31d2ff28675c719e69298fa3e63ea8125e46"
+      "1b030a6fe3b4644631b73c8315c6a944893f3a3ebac20e916a432bbb3c2803726566" },
+    { 266, "chan_ack",
+      "abababababababababababababababababababababababababababababababab000000000000000200"
+      "0000000003d090" },
+    { 268, "chan_close",
+      "abababababababababababababababababababababababababababababababab000000000003d09000"
+      "0000c85bc49d22030cf32c4dded862f323089b31d2ff28675c719e69298fa3e63ea8125e461b030a6f"
+      "e3b4644631b73c8315c6a944893f3a3ebac20e916a432bbb3c28" },
+    { 270, "chan_closed",
+      "abababababababababababababababababababababababababababababababab000401000000" },
+    { 272, "chan_sync",
+      "abababababababababababababababababababababababababababababababab020300000000000000"
+      "02000000000003d090000000965bc49d22030cf32c4dded862f323089b31d2ff28675c719e69298fa3"
+      "e63ea8125e461b030a6fe3b4644631b73c8315c6a944893f3a3ebac20e916a432bbb3c28000e9e3101"
+      "e05c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c"
+      "5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c"
+      "5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c"
+      "5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c"
+      "5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c"
+      "5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c5c" },
+    { 274, "chan_fail",
+      "abababababababababababababababababababababababababababababababab00040006616d6f756e"
+      "74" },
     { 288, "p_request",
       "000102030405060708090a0b0c0d0e0f00000000000003e86ab13b800863484a6c5a6d6c340007666f"
       "7220746561" },

@@ -74,6 +74,10 @@ static size_t shortest(uint16_t type, size_t len)
         return len - 7;
     case DCHAN_M_SEND:
         return len - 18 - 18 - 10;
+    case DCHAN_CHAN_READY:
+        return len - 10;
+    case DCHAN_CHAN_SYNC:
+        return len - 2 - DCHAN_COPY_SIZE;
     default:
         return len;
     }
@@ -150,7 +154,8 @@ static void extra_bytes_are_a_tlv_stream_of_odd_types(void **state)
         /* behind the stream that some examples have */
         const uint16_t type = dchan_examples[i].type;
         const bool has_tlvs =
-            type == DCHAN_S_OPEN || type == DCHAN_M_SEND || type == DCHAN_P_TX;
+            type == DCHAN_S_OPEN || type == DCHAN_M_SEND || type == DCHAN_P_TX ||
+            type == DCHAN_CHAN_READY || type == DCHAN_CHAN_SYNC;
         for (size_t k = has_tlvs ? 1 : 0; k < COUNT_OF(tails); k++) {
             struct buf tail = unhex(tails[k]);
             in = dchan_example_message(dchan_examples[i].type, dchan_examples[i].hex);
