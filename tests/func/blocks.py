@@ -175,7 +175,8 @@ class Tx:
 
     def serialize_extended(self, spent):
         """Extended form (BRC-30); spent: the output of each input."""
-        parts = [struct.pack("<i", self.version), bytes.fromhex("0000000000ef"), compact(len(self.inputs))]
+        parts = [struct.pack("<i", self.version), bytes.fromhex("0000000000ef"),
+                 compact(len(self.inputs))]
         for i, out in zip(self.inputs, spent):
             parts += [i.serialize(), out.serialize()]
         parts.append(compact(len(self.outputs)))

@@ -124,7 +124,8 @@ class Follower:
         link = http.client.HTTPConnection("::1", self.node.rpc_port, timeout=30)
         self.link = link
         token = base64.b64encode(self.node.cookie().encode()).decode()
-        query = f"/events?from={self.account.next}&follow=1" + (f"&log={self.log_id}" if self.log_id else "")
+        query = f"/events?from={self.account.next}&follow=1"
+        query += f"&log={self.log_id}" if self.log_id else ""
         link.request("GET", query, headers={"Authorization": "Basic " + token})
         reply = link.getresponse()
         if reply.status != 200:

@@ -84,8 +84,9 @@ def raises_rpc(code, call, text=None):
 
 
 def within(seconds):
-    """The time in which this machine, as busy as it is, does what an idle one does in `seconds`. The
-    load is that of the last minute and knows nothing of a burst: hence twice the time at least."""
+    """The time in which this machine, as busy as it is, does what an idle one does in `seconds`.
+    The load is that of the last minute and knows nothing of a burst: hence twice the time at
+    least."""
     return seconds * SCALE * max(2, 1.5 * os.getloadavg()[0] / os.cpu_count())
 
 
@@ -372,7 +373,8 @@ class Node:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def wait_busy(self, seconds=0.1):
-        """Until it has worked for so long: what was asked of it from another thread is under way."""
+        """Until it has worked for so long: what was asked of it from another thread is under
+        way."""
         before = self.cpu_seconds()
         wait_until(lambda: self.cpu_seconds() - before >= seconds, 30, "work", pause=0.01)
 
@@ -484,7 +486,8 @@ class Test:
             print(f"--- node{i + 1} {' '.join(node.options)}")
             if os.path.exists(node.errors_path):
                 print(node.errors()[-1500:], end="")
-            print("\n".join(node.log().splitlines()[-int(os.environ.get("BSVPEER_LOG_LINES", "25")):]))
+            last = int(os.environ.get("BSVPEER_LOG_LINES", "25"))
+            print("\n".join(node.log().splitlines()[-last:]))
 
 
 class CaseTimeout(BaseException):

@@ -1,5 +1,5 @@
-"""What tests of Bitcoin-Certified Addresses share: registrations made by hand and by a wallet, and what
-nodes say of them."""
+"""What tests of Bitcoin-Certified Addresses share: registrations made by hand and by a wallet, and
+what nodes say of them."""
 import http.client
 import json
 import os

@@ -1,5 +1,5 @@
-"""Merkle proofs by their definitions, to hold what the node says against (spec consensus 3.2, 6), and
-chains to prove something of. Hashes are bytes in internal order."""
+"""Merkle proofs by their definitions, to hold what the node says against (spec consensus 3.2, 6),
+and chains to prove something of. Hashes are bytes in internal order."""
 import struct
 import time
 
@@ -124,7 +124,8 @@ def bump_root(levels, txid):
         return txid
     value = txid
     for level in range(len(levels)):
-        other = node(level, index ^ 1) if (index ^ 1) in levels[level] and levels[level][index ^ 1][0] \
+        other = node(level,
+                     index ^ 1) if (index ^ 1) in levels[level] and levels[level][index ^ 1][0] \
             else value if (index ^ 1) in levels[level] else node(level, index ^ 1)
         value = sha256d(other + value) if index & 1 else sha256d(value + other)
         index >>= 1
@@ -147,7 +148,8 @@ def take_tx(r):
 
 
 class Beef:
-    """A parsed BEEF: version, subject (atomic form) or None, bumps, txs of (txid, parents, bump)."""
+    """A parsed BEEF: version, subject (atomic form) or None, bumps, txs of (txid, parents,
+    bump)."""
 
     def __init__(self, data):
         r = Reader(data)

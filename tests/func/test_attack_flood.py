@@ -11,8 +11,9 @@ import time
 
 from framework import LONG, case, check, equal, free_port, main, wait_until, within
 from blocks import Chain, GENESIS_HASH_HEX, TxOut, coinbase, compact, from_display
-from p2p import (MAGIC, ChainServer, Closed, MSG_BLOCK, Peer, Silence, addr_payload, extended_frame, frame, headers_payload,
-                 inventory, ipv4_mapped, locator_payload, parse_inventory, version_payload)
+from p2p import (MAGIC, ChainServer, Closed, MSG_BLOCK, Peer, Silence, addr_payload, extended_frame,
+                 frame, headers_payload, inventory, ipv4_mapped, locator_payload, parse_inventory,
+                 version_payload)
 
 GENESIS = from_display(GENESIS_HASH_HEX)
 MIB = 1 << 20
@@ -49,11 +50,14 @@ def claims_of_gigabytes(i, header):
     """The beginning of a huge message; of a block when one was asked for."""
     if header:
         block = header + b"\xfe\xff\xff\xff\x0f"
-        kinds = [extended_frame("block", block, length=1 << 32), extended_frame("block", block, length=9 << 30),
+        kinds = [extended_frame("block", block, length=1 << 32),
+                 extended_frame("block", block, length=9 << 30),
                  frame("block", block, length=0xfffffff0), frame("block", block, length=30 * MIB)]
     else:
-        kinds = [frame("tx", b"\1\0\0\0\1", length=10**9), frame("inv", compact(50000), length=2 * MIB),
-                 frame("headers", compact(2000), length=162003), frame("hdrsen", b"", length=0xfffffff0),
+        kinds = [frame("tx", b"\1\0\0\0\1", length=10**9),
+                 frame("inv", compact(50000), length=2 * MIB),
+                 frame("headers", compact(2000), length=162003),
+                 frame("hdrsen", b"", length=0xfffffff0),
                  frame("cmpctblock", b"", length=0xfffffff0)]
     return kinds[i % len(kinds)]
 
@@ -71,8 +75,10 @@ def a_hundred_peers_claim_gigabytes_and_trickle(t):
         peer.send("inv", inventory((MSG_BLOCK, chain.tip)))
         peer.ping()
         asked = [p for c, p in peer.seen if c == "getdata"]
-        peer.send_raw(claims_of_gigabytes(i, asked and header_of(chain, parse_inventory(asked[0])[0][1])))
-    equal(sum(any(c == "getdata" for c, _ in p.seen) for p in peers), 64, "peers that were asked for blocks")
+        header = asked and header_of(chain, parse_inventory(asked[0])[0][1])
+        peer.send_raw(claims_of_gigabytes(i, header))
+    equal(sum(any(c == "getdata" for c, _ in p.seen) for p in peers), 64,
+          "peers that were asked for blocks")
     for _ in range(60 if LONG else 3):
         for peer in peers:
             try:
@@ -80,7 +86,8 @@ def a_hundred_peers_claim_gigabytes_and_trickle(t):
             except Closed:
                 pass  # left for stalling
         time.sleep(1)
-    check(resident_growth(node, before) < 64 * MIB, f"grew by {resident_growth(node, before) >> 10} KiB")
+    check(resident_growth(node, before) < 64 * MIB,
+          f"grew by {resident_growth(node, before) >> 10} KiB")
     check(node.memory("VmSize") - space < 1 << 30, "nor is address space taken for it")
     equal([x for x in os.listdir(node.file("blocks")) if x.endswith(".tmp")], [])
     check(seconds(node.rpc.getpeerinfo) < within(2), "RPC answers")
@@ -99,20 +106,23 @@ def half_received_messages_share_one_budget(t):
         except (Closed, Silence):
             pass
     honest.ping(10)
-    check(resident_growth(node, before) < 112 * MIB, f"grew by {resident_growth(node, before) >> 20} MiB")
+    check(resident_growth(node, before) < 112 * MIB,
+          f"grew by {resident_growth(node, before) >> 20} MiB")
     check(node.rpc.getconnectioncount() < 60, f"{node.rpc.getconnectioncount()} connections stay")
 
 
 @case(timeout=120)
 def beginnings_of_blocks_share_one_budget(t):
-    """C6: forty peers send nearly the whole of a block that was asked for, or not, and then nothing."""
+    """C6: forty peers send nearly the whole of a block that was asked for, or not, and then
+    nothing."""
     chain = Chain().grow(700)
     node = t.node("-memory=64MiB", "-blockstallingtimeout=2", "-blockdownloadslowfetchtimeout=2")
     first = t.peer(node)
     first.send("headers", headers_payload(chain.headers()))
     first.ping()
     before = start_measuring(node)
-    body = b"\x01" + struct.pack("<i", 1) + b"\x01" + bytes(36) + b"\xfe" + struct.pack("<I", 25 * MIB) + bytes(20 * MIB)
+    tx = struct.pack("<i", 1) + b"\x01" + bytes(36) + b"\xfe" + struct.pack("<I", 25 * MIB)
+    body = b"\x01" + tx + bytes(20 * MIB)
     for i in range(40):
         peer = t.peer(node)
         header = chain.at(1 + i % 10).header.serialize()
@@ -125,7 +135,8 @@ def beginnings_of_blocks_share_one_budget(t):
             peer.send_raw(frame("block", b"", length=26 * MIB) + header + body)
         except Closed:
             pass
-    check(resident_growth(node, before) < 224 * MIB, f"grew by {resident_growth(node, before) >> 20} MiB")
+    check(resident_growth(node, before) < 224 * MIB,
+          f"grew by {resident_growth(node, before) >> 20} MiB")
     wait_until(lambda: node.rpc.getmemoryinfo()["ledger"].get("blocks", 0) < 80 * MIB, 20,
                "memory is given back")
     honest = ChainServer(t.peer(node), chain, announce=True)
@@ -189,9 +200,11 @@ def node_with_chain(t, n, *options):
 def peers_that_do_not_read_hold_little_memory(t):
     """C8: requests with large answers; the socket is not read until the answers have gone."""
     node, _ = node_with_chain(t, 2000)
-    requests = [("getheaders", locator_payload([GENESIS])), ("getblocks", locator_payload([GENESIS])),
+    requests = [("getheaders", locator_payload([GENESIS])),
+                ("getblocks", locator_payload([GENESIS])),
                 ("getdata", inventory(*[(1, os.urandom(32)) for _ in range(20000)])),
-                ("ping", bytes(8)), ("inv", inventory(*[(MSG_BLOCK, os.urandom(32)) for _ in range(29000)]))]
+                ("ping", bytes(8)),
+                ("inv", inventory(*[(MSG_BLOCK, os.urandom(32)) for _ in range(29000)]))]
     for command, payload in requests:
         peer = t.peer(node)
         peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -204,10 +217,12 @@ def peers_that_do_not_read_hold_little_memory(t):
                 peer.socket.sendall(data)
         except (TimeoutError, OSError):
             pass
-        check(resident_growth(node, before) < 8 * MIB, f"{command}: grew by {resident_growth(node, before) >> 10} KiB")
+        check(resident_growth(node, before) < 8 * MIB,
+              f"{command}: grew by {resident_growth(node, before) >> 10} KiB")
         check(seconds(other.ping) < within(1), "others are served")
         mine = peer.info(node)
-        check(mine is None or mine["sendsize"] < 2 * MIB, f"{command}: send queue {mine and mine['sendsize']}")
+        check(mine is None or mine["sendsize"] < 2 * MIB,
+              f"{command}: send queue {mine and mine['sendsize']}")
         peer.close()
         other.close()
 
@@ -227,10 +242,11 @@ def one_inventory_of_unknown_blocks_brings_one_request(t):
 
 # --- C9, C10: content ----------------------------------------------------------------------------
 
-COMMANDS = ("version verack protoconf ping pong getaddr addr sendheaders feefilter sendcmpct reject inv getdata "
-            "notfound getheaders getblocks headers tx block mempool cmpctblock getblocktxn blocktxn gethdrsen "
-            "hdrsen sendhdrsen filterload filteradd filterclear merkleblock datareftx createstrm streamack "
-            "authch authresp dsdetected revokemid alert nonsense").split()
+COMMANDS = ("version verack protoconf ping pong getaddr addr sendheaders feefilter sendcmpct "
+            "reject inv getdata notfound getheaders getblocks headers tx block mempool "
+            "cmpctblock getblocktxn blocktxn gethdrsen hdrsen sendhdrsen filterload filteradd "
+            "filterclear merkleblock datareftx createstrm streamack authch authresp dsdetected "
+            "revokemid alert nonsense").split()
 
 
 def payloads(rng):
@@ -270,7 +286,8 @@ def any_payload_of_any_message_is_survived(t):
                 peer.close()
                 peer = None
             except Silence:
-                raise AssertionError(f"{command} {payload[:20].hex()}: no answer any more") from None
+                raise AssertionError(
+                    f"{command} {payload[:20].hex()}: no answer any more") from None
         if peer:
             peer.close()
         check(seconds(other.ping) < within(1), command)
@@ -285,8 +302,8 @@ def any_payload_of_any_message_is_survived(t):
 def text_of_peers_is_made_harmless(t):
     """C10: control characters, terminal sequences, invalid UTF-8, longest and too long names."""
     node = t.node("-debug=net")
-    agents = [b"/x\x1b[2J\x07\n2026-01-01T00:00:00Z [error] forged/", b"/\xff\xfe\xc0\x80/", b"a" * 256,
-              "/käse/".encode(), b"\0" * 8, b'/"quoted\\"/']
+    agents = [b"/x\x1b[2J\x07\n2026-01-01T00:00:00Z [error] forged/", b"/\xff\xfe\xc0\x80/",
+              b"a" * 256, "/käse/".encode(), b"\0" * 8, b'/"quoted\\"/']
     for agent in agents:
         peer = t.peer(node, agent=agent)
         text = peer.info(node)["subver"]
@@ -365,7 +382,7 @@ def log_with_details_is_rotated(t):
     check(total < 250000, f"{total} bytes in {files}")
 
 
-# --- C15, C17, C18: clocks, ourselves, recognition -------------------------------------------------
+# --- C15, C17, C18: clocks, ourselves, recognition ------------------------------------------------
 
 def ipv4_peer(t, node, source, port, **version):
     sock = socket.create_connection(("127.0.0.1", port), timeout=20, source_address=(source, 0))
@@ -389,7 +406,8 @@ def lying_clocks_change_nothing(t):
     node, port = node_with_ipv4(t, "-maxconnections=300")
     lies = [-2**63, 2**63 - 1, 0, -1, int(time.time()) + 90000, int(time.time()) - 90000, 2**62, 1]
     for i in range(200):
-        peer = ipv4_peer(t, node, f"127.0.{1 + i // 100}.{1 + i % 100}", port, when=lies[i % len(lies)])
+        peer = ipv4_peer(t, node, f"127.0.{1 + i // 100}.{1 + i % 100}", port,
+                         when=lies[i % len(lies)])
         peer.close()
     now = int(time.time())
     chain = Chain(start_time=now - 100).grow(2)
@@ -443,7 +461,8 @@ def connecting_to_oneself_is_no_loop(t):
 def public_addresses(count, first=0):
     """Routable IPv4 addresses, each of another group."""
     now = int(time.time())
-    return [(now - 100, 1, ipv4_mapped(60 + (i + first) // 200, (i + first) % 200, 3, 4), 8333) for i in range(count)]
+    return [(now - 100, 1, ipv4_mapped(60 + (i + first) // 200, (i + first) % 200, 3, 4), 8333)
+            for i in range(count)]
 
 
 def known_addresses(node):
@@ -530,12 +549,12 @@ def poisoned_addresses_are_not_kept(t):
 
     def ip6(text):
         return socket.inet_pton(socket.AF_INET6, text)
-    bad = [ipv4_mapped(10, 1, 2, 3), ipv4_mapped(127, 0, 0, 9), ipv4_mapped(192, 168, 4, 5), ipv4_mapped(172, 16, 9, 9),
-           ipv4_mapped(169, 254, 7, 7), ipv4_mapped(100, 64, 5, 5), ipv4_mapped(198, 18, 6, 6), ipv4_mapped(0, 0, 0, 7),
-           ipv4_mapped(192, 0, 2, 8), ipv4_mapped(198, 51, 100, 8), ipv4_mapped(203, 0, 113, 8),
-           ipv4_mapped(224, 0, 0, 8), ipv4_mapped(255, 255, 255, 255),
-           ip6("fe80::77"), ip6("fc00::77"), ip6("fd12::77"), ip6("ff02::77"), ip6("2001:db8::77"), ip6("2001:10::77"),
-           ip6("::1"), ip6("::")]
+    bad = [ipv4_mapped(10, 1, 2, 3), ipv4_mapped(127, 0, 0, 9), ipv4_mapped(192, 168, 4, 5),
+           ipv4_mapped(172, 16, 9, 9), ipv4_mapped(169, 254, 7, 7), ipv4_mapped(100, 64, 5, 5),
+           ipv4_mapped(198, 18, 6, 6), ipv4_mapped(0, 0, 0, 7), ipv4_mapped(192, 0, 2, 8),
+           ipv4_mapped(198, 51, 100, 8), ipv4_mapped(203, 0, 113, 8), ipv4_mapped(224, 0, 0, 8),
+           ipv4_mapped(255, 255, 255, 255), ip6("fe80::77"), ip6("fc00::77"), ip6("fd12::77"),
+           ip6("ff02::77"), ip6("2001:db8::77"), ip6("2001:10::77"), ip6("::1"), ip6("::")]
     victim = ipv4_mapped(61, 62, 63, 64)
     source.send("addr", addr_payload([(now, 1, ip, 8333) for ip in bad]
                                      + [(now, 1, victim, 1000 + i) for i in range(900)]))
@@ -551,9 +570,11 @@ def poisoned_addresses_are_not_kept(t):
 GOOD_REPLY = b"\x05\x00" + b"\x05\x00\x00\x03\xff" + b"a" * 255 + b"\0\0"
 BAD_REPLIES = [b"", b"\x04\x00", b"\x05\xff", b"\x05\x00" + b"\x05\x00\x00\x09" + bytes(300),
                b"\x05\x00" + b"\x05\x00\x00\x09" + bytes(6),
-               b"\x05\x00" + b"\x05\x01\x00\x01" + bytes(6), b"\x05\x00" + b"\x05\x00\x00\x04" + bytes(10),
-               b"\x05\x02" + bytes(70000), b"\xff" * 100000, b"\x05\x00" + b"\x05\x00\x00\x03\xff" + b"b" * 100,
-               b"\x05\x00" + b"\x04\x00\x00\x01" + bytes(6), b"\x05\x00" + b"\x05\x00\x07\x01" + bytes(6)]
+               b"\x05\x00" + b"\x05\x01\x00\x01" + bytes(6),
+               b"\x05\x00" + b"\x05\x00\x00\x04" + bytes(10), b"\x05\x02" + bytes(70000),
+               b"\xff" * 100000, b"\x05\x00" + b"\x05\x00\x00\x03\xff" + b"b" * 100,
+               b"\x05\x00" + b"\x04\x00\x00\x01" + bytes(6),
+               b"\x05\x00" + b"\x05\x00\x07\x01" + bytes(6)]
 
 
 class Proxy(threading.Thread):
@@ -595,7 +616,8 @@ class Proxy(threading.Thread):
 
 @case(timeout=120)
 def hostile_proxy_is_survived(t):
-    """D11: overlong, cut and senseless answers of a SOCKS5 proxy; whatever comes after the good one."""
+    """D11: overlong, cut and senseless answers of a SOCKS5 proxy; whatever comes after the good
+    one."""
     replies = BAD_REPLIES + [GOOD_REPLY, GOOD_REPLY + b"x" * 5000]
     proxy = Proxy(replies)
     t.cleanups.append(proxy.close)
@@ -604,8 +626,8 @@ def hostile_proxy_is_survived(t):
     for i in range(len(replies)):
         node.rpc.addnode(f"peer{i}.example:18444", "onetry")
         wait_until(lambda: len(proxy.received) > i, 20, "the proxy was asked")
-    equal([MAGIC["regtest"] in data for data in proxy.received], [False] * len(BAD_REPLIES) + [True, False],
-          "version goes out only after a good reply")
+    equal([MAGIC["regtest"] in data for data in proxy.received],
+          [False] * len(BAD_REPLIES) + [True, False], "version goes out only after a good reply")
     check(node.is_alive(), "alive")
     equal([p for p in node.rpc.getpeerinfo() if p["version"]], [])
     equal(node.rpc.listbanned(), [], "an address that is not known cannot be banned")

@@ -1,5 +1,5 @@
-"""Attacks with headers (spec attacks C1, C2; spec p2p 8): chains of little work cost no memory, and no
-peer can keep the headers of the others from us."""
+"""Attacks with headers (spec attacks C1, C2; spec p2p 8): chains of little work cost no memory, and
+no peer can keep the headers of the others from us."""
 import hashlib
 import os
 import struct
@@ -18,7 +18,8 @@ def easy_headers(n, previous=GENESIS, start=GENESIS_TIME + 1, tag=0):
     root = struct.pack("<Q", tag).ljust(32, b"\x77")
     sha = hashlib.sha256
     for i in range(n):
-        head = struct.pack("<i", 0x20000000) + previous + root + struct.pack("<II", start + i, EASY_BITS)
+        head = struct.pack("<i",
+                           0x20000000) + previous + root + struct.pack("<II", start + i, EASY_BITS)
         nonce = 0
         while True:
             raw = head + struct.pack("<I", nonce)
@@ -96,7 +97,8 @@ def low_work_chain_in_short_messages_is_ignored(t):
 
 @case()
 def chain_with_enough_work_passes_both_rounds(t):
-    """The work is reached early in a message: its other headers come for the first time in round two."""
+    """The work is reached early in a message: its other headers come for the first time in round
+    two."""
     headers = list(easy_headers(6500))
     node = t.node(minimum_work(4100))
     server = HeaderServer(t.peer(node), headers)
@@ -178,7 +180,8 @@ def header_peer_with_rubbish_gives_way_to_another(t):
     equal(first.score(node), 20, "non-contiguous headers")
     server = HeaderServer(second, list(easy_headers(10)))
     equal(server.answer(5), 10)
-    wait_until(lambda: node.rpc.getblockchaininfo()["headers"] == 10, 5, "headers of the other peer")
+    wait_until(lambda: node.rpc.getblockchaininfo()["headers"] == 10, 5,
+               "headers of the other peer")
 
 
 @case()
@@ -198,7 +201,8 @@ def header_peer_with_an_invalid_chain_gives_way_to_another(t):
 
 @case()
 def gap_is_asked_once_and_counted(t):
-    """C2: headers without a known parent; in the end the peer is left, its address is not banned."""
+    """C2: headers without a known parent; in the end the peer is left, its address is not
+    banned."""
     node = t.node()
     peer = t.peer(node)
     peer.collect(0.5)

@@ -87,7 +87,8 @@ def orphans_conflicts_and_forgeries_do_not_hold_up_blocks(t):
 
 def heavy_lock(hashes):
     """Makes 200 kB (OP_NUM2BIN) and hashes them so often."""
-    return b"\x00" + push((200000).to_bytes(3, "little")) + b"\x80" + b"\x76\xaa\x75" * hashes + b"\x75" + ANYONE
+    large = b"\x00" + push((200000).to_bytes(3, "little")) + b"\x80"
+    return large + b"\x76\xaa\x75" * hashes + b"\x75" + ANYONE
 
 
 @case(timeout=240)
@@ -95,7 +96,8 @@ def heavy_scripts_do_not_hold_up_blocks(t):
     node, chain = node_with_coins(t, "-par=1")  # the fewest threads that can be asked for
     count = 16
     txid, index, value = coin(chain, 1)
-    fund = Tx([TxIn(txid, index)], [TxOut(value // count, heavy_lock(HASHES)) for _ in range(count)])
+    fund = Tx([TxIn(txid, index)],
+              [TxOut(value // count, heavy_lock(HASHES)) for _ in range(count)])
     equal(node.rpc.submitblock(chain.add(fund).serialize().hex()), None)
     idle = median(connect_times(node, chain, 1))
     spends = [move(output(fund, i)) for i in range(count)]
@@ -105,7 +107,8 @@ def heavy_scripts_do_not_hold_up_blocks(t):
     times = connect_times(node, chain, SECONDS)
     check(max(times) < within(BLOCK_LIMIT_S), "blocks took at most %.2f s" % max(times))
     check(median(times) < within(0.1) + 5 * idle,
-          "the median is %.3f s, idle %.3f s: none waits for the end of a script" % (median(times), idle))
+          "the median is %.3f s, idle %.3f s: none waits for the end of a script"
+          % (median(times), idle))
     started = time.monotonic()
     equal(peers[0].ping() is not None, True)
     check(time.monotonic() - started < within(1), "pings are answered")
@@ -175,7 +178,8 @@ def attack_b1_costly_orphans_of_one_parent_do_not_hold_up_other_peers(t):
     root, *txs = fan_out(coin(chain, 2), 999)
     answer_time(node, honest, root)
     honest.send("tx", parent.serialize())
-    worst, took, sent = slowest_answer(node, honest, txs, lambda: node.rpc.getorphaninfo()["size"] > 0)
+    worst, took, sent = slowest_answer(node, honest, txs,
+                                       lambda: node.rpc.getorphaninfo()["size"] > 0)
     check(sender.is_closed(), "who sent them is left")
     check(worst < took / 2, "the slowest of %d answers took %.3f s of %.1f s" % (sent, worst, took))
     equal(pool(node), {id_of(tx) for tx in [parent, root] + txs[:sent]})

@@ -57,7 +57,8 @@ def hears_of_blocks(node, chain, peer, count):
         block = chain.add()
         started = time.monotonic()
         equal(node.rpc.submitblock(block.serialize().hex()), None)
-        peer.wait_for("inv", match=lambda p, h=block.hash(): h in [i for _, i in parse_inventory(p)])
+        peer.wait_for("inv",
+                      match=lambda p, h=block.hash(): h in [i for _, i in parse_inventory(p)])
         times.append(time.monotonic() - started)
         time.sleep(0.05)
     return sorted(times)[count // 2]
@@ -86,7 +87,8 @@ def attack_b3_what_silent_listeners_have_not_heard_stays_small(t):
     for peer in silent:
         info = peer.info(node)
         told = info["bytessent_per_msg"].get("inv", 0)
-        check(told <= 2 * BLOCKS * 61, "beside blocks nothing is queued for who does not read: %d" % told)
+        check(told <= 2 * BLOCKS * 61,
+              "beside blocks nothing is queued for who does not read: %d" % told)
         check(0 < info["txninvsize"] <= QUEUE, "%d wait" % info["txninvsize"])
     check(busy < 2 * idle + within(0.2), "blocks are told in %.3f s, idle in %.3f s" % (busy, idle))
     check(node.memory_rise(before) < 50 * 10**6 + 2000 * FLOOD, "memory")
@@ -101,8 +103,8 @@ def line_of(t, chain, first, n):
         nodes.append(t.node_at(chain, "-genesisactivationheight=1", "-connect=" + nodes[-1].p2p,
                                "-broadcastdelay=1000"))
     for i, node in enumerate(nodes):
-        t.wait(lambda: node.rpc.getconnectioncount() == (1 if i in (0, n - 1) else 2),  # pylint: disable=cell-var-from-loop
-               20, "the line stands")
+        t.wait(lambda: node.rpc.getconnectioncount() ==  # pylint: disable=cell-var-from-loop
+               (1 if i in (0, n - 1) else 2), 20, "the line stands")
     return nodes
 
 
@@ -134,7 +136,8 @@ def attack_b6_double_spends_meet(t):
         block = mine(nodes[0], chain, one)
         t.wait_same_tip(*nodes)
         for node in nodes[border:]:
-            t.wait(lambda: pool(node) == set(), 20, "it is gone")  # pylint: disable=cell-var-from-loop
+            t.wait(lambda: pool(node) == set(), 20,  # pylint: disable=cell-var-from-loop
+                   "it is gone")
             told = [e for e in read_events(node) if e["type"] == "tx_removed"]
             equal([(e["txid"], e["reason"], e["conflict"], e["block"]) for e in told],
                   [(id_of(other), "collision-in-block-tx", id_of(one), block.hash_hex)])
@@ -152,7 +155,8 @@ def is_held(node, tx):
 def is_refused_for_rate(peer, tx):
     peer.collect(0.01)
     wanted = (id_of(tx), 0x45, "non-final-txn-replacement-rate")
-    return any(c == "reject" and tuple(parse_reject(p)[k] for k in ("hash", "code", "reason")) == wanted
+    return any(c == "reject"
+               and tuple(parse_reject(p)[k] for k in ("hash", "code", "reason")) == wanted
                for c, p in reversed(peer.seen))
 
 
@@ -160,7 +164,9 @@ def burn(t, node, peer, versions):
     """Updates from the peer until the rate allows no more."""
     for tx in versions:
         peer.send("tx", tx.serialize())
-        t.wait(lambda: is_held(node, tx) or is_refused_for_rate(peer, tx), 30, "judged")  # pylint: disable=cell-var-from-loop
+        # pylint: disable=cell-var-from-loop
+        t.wait(lambda: is_held(node, tx) or is_refused_for_rate(peer, tx), 30,
+               "judged")
         if not is_held(node, tx):
             return
 
@@ -188,13 +194,15 @@ def attack_b8_the_last_word_passes_though_the_rate_is_burnt(t):
     t.wait(lambda: is_refused_for_rate(honest, update), 30, "the honest party's update is refused")
     for height in (3, 4, 5, 6):
         honest.send("tx", version(1, height).serialize())
-        t.wait(lambda: is_held(node, version(1, height)), 30, "held")  # pylint: disable=cell-var-from-loop
+        t.wait(lambda: is_held(node, version(1, height)), 30,  # pylint: disable=cell-var-from-loop
+               "held")
     more = (version(n, height=2) for n in range(1, RATE))
     for height in (1, 3, 4, 5, 6):  # the peer may bring another one every half second
         burn(t, node, burner, more)
         final = move(coin(chain, height), fee=5000, lock_time=lock)
         burner.send("tx", final.serialize())
-        t.wait(lambda: id_of(final) in pool(node), 10, "settled")  # pylint: disable=cell-var-from-loop
+        t.wait(lambda: id_of(final) in pool(node), 10,  # pylint: disable=cell-var-from-loop
+               "settled")
 
 
 if __name__ == "__main__":

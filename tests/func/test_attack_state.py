@@ -59,7 +59,8 @@ def requests_of_a_peer_that_does_not_read_hold_few_files(t):
 
 
 def near_tip(t, *options):
-    """A node past initial download with one block, and the chain it has; six more blocks are to come."""
+    """A node past initial download with one block, and the chain it has; six more blocks are to
+    come."""
     chain = fresh_chain(7)
     node = t.node(*options)
     first = t.peer(node)
@@ -108,7 +109,8 @@ def eight_trickling_peers_do_not_hold_back_a_new_block(t):
 
 @case()
 def mutated_blocks_of_others_do_not_slow_the_download(t):
-    """C4: with every block comes a spoilt copy from another connection; the honest peer is asked once."""
+    """C4: with every block comes a spoilt copy from another connection; the honest peer is asked
+    once."""
     node, chain = near_tip(t)
     chain.grow(60)
     spoilt = [b.serialize()[:-5] + b"\x52" + b.serialize()[-4:] for b in chain.all_blocks()]
@@ -144,7 +146,8 @@ def spoilt_copy_first_then_the_honest_one(t):
     honest = ChainServer(t.peer(node), chain, announce=True)
     wait_until(lambda: node.tip() == chain.tip_hex, 5, "tip")
     equal([node.rpc.getblock(b.hash_hex, 0) for b in chain.all_blocks()],
-          [b.serialize().hex() for b in chain.all_blocks()], "nothing of the spoilt copies is stored")
+          [b.serialize().hex() for b in chain.all_blocks()],
+          "nothing of the spoilt copies is stored")
     equal(node.rpc.listbanned(), [], "a local address is not banned by score")
 
 
@@ -177,7 +180,8 @@ def unasked_large_blocks_do_not_reach_the_disk(t):
 
 @case()
 def stop_in_the_middle_of_everything(t):
-    """Half blocks, half messages, unread answers, handshakes: the daemon still ends cleanly and at once."""
+    """Half blocks, half messages, unread answers, handshakes: the daemon still ends cleanly and at
+    once."""
     node, chain = near_tip(t)
     asked = t.peer(node)
     asked.send("headers", headers_payload([b.header for b in chain.all_blocks()]))

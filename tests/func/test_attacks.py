@@ -1,5 +1,5 @@
-"""The wire attacks of spec attacks C that need a whole node: it survives, its memory stays flat, others
-are served."""
+"""The wire attacks of spec attacks C that need a whole node: it survives, its memory stays flat,
+others are served."""
 import glob
 import hashlib
 import os
@@ -10,8 +10,8 @@ import time
 
 from framework import ADDRESS, LONG, case, check, equal, is_in, main, wait_until, within
 from blocks import Chain, Header, compact, from_display, display, GENESIS_HASH_HEX, GENESIS_TIME
-from p2p import (MSG_BLOCK, ChainServer, Closed, Peer, Silence, extended_frame, frame, headers_payload, inventory,
-                 locator_payload, parse_locator, version_payload)
+from p2p import (MSG_BLOCK, ChainServer, Closed, Peer, Silence, extended_frame, frame,
+                 headers_payload, inventory, locator_payload, parse_locator, version_payload)
 
 GENESIS = from_display(GENESIS_HASH_HEX)
 MIB = 1 << 20
@@ -29,8 +29,9 @@ class HeaderFlood:
     def extend(self, upto):
         while len(self.raw) < upto:
             height = len(self.raw) + 1
-            head = struct.pack("<i", 0x20000000) + self.made[-1] + hashlib.sha256(
-                struct.pack("<I", height)).digest() + struct.pack("<II", GENESIS_TIME + height, 0x207fffff)
+            root = hashlib.sha256(struct.pack("<I", height)).digest()
+            head = struct.pack("<i", 0x20000000) + self.made[-1] + root
+            head += struct.pack("<II", GENESIS_TIME + height, 0x207fffff)
             nonce = 0
             while True:
                 raw = head + struct.pack("<I", nonce)
@@ -96,11 +97,13 @@ def c2_unconnecting_headers_are_counted_then_scored(t):
     node = t.node()
     peer = t.peer(node)
     for i in range(9):
-        peer.send("headers", headers_payload([Header(os.urandom(32), bytes(32), int(time.time())).solve()]))
+        peer.send("headers",
+                  headers_payload([Header(os.urandom(32), bytes(32), int(time.time())).solve()]))
     peer.ping()
     equal(peer.score(node), 0, "nine in a row")
     check(any(c == "getheaders" for c, _ in peer.seen), "the gap is asked for")
-    peer.send("headers", headers_payload([Header(os.urandom(32), bytes(32), int(time.time())).solve()]))
+    peer.send("headers",
+              headers_payload([Header(os.urandom(32), bytes(32), int(time.time())).solve()]))
     peer.ping()
     equal(peer.score(node), 20, "the tenth")
 
@@ -235,11 +238,11 @@ def c9_random_messages_of_every_kind(t):
     node = t.node()
     rng = random.Random(5)
     commands = ["version", "verack", "protoconf", "ping", "pong", "getheaders", "headers",
-                "sendheaders", "getblocks", "inv", "getdata", "block", "notfound", "getaddr", "addr",
-                "reject", "feefilter", "tx", "mempool", "sendcmpct", "cmpctblock", "getblocktxn",
-                "blocktxn", "filterload", "filteradd", "filterclear", "merkleblock", "createstrm",
-                "streamack", "authch", "authresp", "gethdrsen", "hdrsen", "dsdetected", "revokemid",
-                "alert", "extmsg", "datareftx", ""]
+                "sendheaders", "getblocks", "inv", "getdata", "block", "notfound", "getaddr",
+                "addr", "reject", "feefilter", "tx", "mempool", "sendcmpct", "cmpctblock",
+                "getblocktxn", "blocktxn", "filterload", "filteradd", "filterclear", "merkleblock",
+                "createstrm", "streamack", "authch", "authresp", "gethdrsen", "hdrsen",
+                "dsdetected", "revokemid", "alert", "extmsg", "datareftx", ""]
     payloads = [b"", b"\0", b"\xff", bytes(36), bytes(80), b"\xff" * 100, bytes(4096),
                 b"\xfd\xff\xff" + bytes(100), b"\xfe\xff\xff\xff\xff", b"\xff" * 9 + bytes(50)]
     peer = None
@@ -284,7 +287,8 @@ def c13_provoked_log_lines_are_limited(t):
         peer = t.peer(node)
         for _ in range(300):
             peer.send_raw(frame("nonsense", b"x", peer.magic, checksum=b"xxxx")
-                          + frame("inv", b"\xfd\x01\x00", peer.magic) + frame("unknowncmd", b"", peer.magic))
+                          + frame("inv", b"\xfd\x01\x00", peer.magic) +
+                          frame("unknowncmd", b"", peer.magic))
         peer.ping()
         peer.close()
     size = os.path.getsize(node.log_path) - start

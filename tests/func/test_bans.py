@@ -41,7 +41,8 @@ def bans_survive_restarts_and_crashes(t):
                "the other has run out")
     before = os.stat(node.file("banlist.dat")).st_ino
     node.rpc.setban("2001:db8:3::/48", "add", 5000)
-    wait_until(lambda: os.stat(node.file("banlist.dat")).st_ino != before, 10, "written by another thread")
+    wait_until(lambda: os.stat(node.file("banlist.dat")).st_ino != before, 10,
+               "written by another thread")
     node.kill()
     node.start()
     equal(len(node.rpc.listbanned()), 2, "bans by RPC are written soon")
@@ -125,9 +126,9 @@ def peers_are_described(t):
     row = peer.info(node)
     order = ["id", "addr", "addrlocal", "services", "relaytxes", "lastsend", "lastrecv", "sendsize",
              "recvsize", "sendmemory", "pausesend", "unpausesend", "bytessent", "bytesrecv",
-             "avgrecvbw", "associd", "streampolicy", "streams", "authconn", "mempoolsync", "conntime",
-             "timeoffset", "pingtime", "minping", "pingwait", "version", "subver", "inbound",
-             "addnode", "startingheight", "txninvsize", "banscore", "synced_headers",
+             "avgrecvbw", "associd", "streampolicy", "streams", "authconn", "mempoolsync",
+             "conntime", "timeoffset", "pingtime", "minping", "pingwait", "version", "subver",
+             "inbound", "addnode", "startingheight", "txninvsize", "banscore", "synced_headers",
              "synced_blocks", "inflight", "whitelisted", "bytessent_per_msg", "bytesrecv_per_msg"]
     equal(list(row), [name for name in order if name in row], "order of the fields")
     optional = {"addrlocal", "pingtime", "minping", "pingwait"}

@@ -1,4 +1,5 @@
-"""getbump and getbeef: proofs and ancestors as the BSV standards write them (BRC-74, 62, 95, 96)."""
+"""getbump and getbeef: proofs and ancestors as the BSV standards write them (BRC-74, 62, 95,
+96)."""
 import time
 
 from framework import case, check, equal, main, raises_rpc
@@ -66,7 +67,8 @@ def bumps_of_nothing_are_refused(t):
     raises_rpc(-8, lambda: node.rpc.getbump("12"), "length 64")
     raises_rpc(-1, node.rpc.getbump, "getbump")
     node.rpc.invalidateblock(chain.at(103).hash_hex)
-    raises_rpc(-5, lambda: node.rpc.getbump(txid, chain.at(103).hash_hex), "Block not found in chain")
+    raises_rpc(-5, lambda: node.rpc.getbump(txid, chain.at(103).hash_hex),
+               "Block not found in chain")
 
 
 @case()
@@ -95,7 +97,8 @@ def a_transaction_of_the_mempool_comes_with_its_ancestors(t):
     for shape, version in (("v1", 1), ("v2", 2), ("atomic", 1)):
         beef = beef_of(node, last.txid(), shape)
         equal((beef.version, beef.subject), (version, last.txid() if shape == "atomic" else None))
-        equal([i for i, _, bump in beef.txs if bump is None], [tx.txid() for tx in (first, second, last)])
+        equal([i for i, _, bump in beef.txs if bump is None],
+              [tx.txid() for tx in (first, second, last)])
         equal({i for i, _, bump in beef.txs if bump is not None},
               {moved[1].txid(), moved[2].txid(), other.txid()})
         equal([height for height, _ in beef.bumps], [2, 103], "one proof for each block")
@@ -175,7 +178,8 @@ def the_number_of_ancestors_has_a_limit(t):
     beef = Beef(bytes.fromhex(node.rpc.getbeef(display(txs[998].txid()))))
     equal(len(beef.txs), 1000)
     beef.check({103: chain.at(103).header.root})
-    raises_rpc(-1, lambda: node.rpc.getbeef(display(txs[999].txid())), "more than 1000 transactions")
+    raises_rpc(-1, lambda: node.rpc.getbeef(display(txs[999].txid())),
+               "more than 1000 transactions")
 
 
 if __name__ == "__main__":

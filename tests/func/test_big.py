@@ -1,5 +1,5 @@
-"""Large blocks travel between two daemons with the memory of product.md: less than 1 GB above the coin
-cache for a block of 1 GB. The regular run takes 64 MB, the long one 1 GB."""
+"""Large blocks travel between two daemons with the memory of product.md: less than 1 GB above the
+coin cache for a block of 1 GB. The regular run takes 64 MB, the long one 1 GB."""
 import json
 import os
 import subprocess

@@ -6,8 +6,8 @@ import subprocess
 import threading
 import time
 
-from framework import (ADDRESS, BUILD, CLIENT, DAEMON, TOP, Skip, case, check, equal, free_port, is_in,
-                       main)
+from framework import (ADDRESS, BUILD, CLIENT, DAEMON, TOP, Skip, case, check, equal, free_port,
+                       is_in, main)
 from blocks import GENESIS_HASH_HEX
 
 
@@ -45,9 +45,11 @@ def mistakes_of_the_caller_exit_with_one(t):
             (("getblockhash", "x"), (), "Error parsing JSON"),
             (("getblockhash", "5"), ("-named",), "="),
             (("getblockcount",), ("-nosuchoption",), "nosuchoption"),
-            (("getblockcount",), ("-rpcconnect=[::1]:%d" % free_port(), "-rpcport=%d" % free_port()),
+            (("getblockcount",),
+             ("-rpcconnect=[::1]:%d" % free_port(), "-rpcport=%d" % free_port()),
              "couldn't connect"),
-            (("getblockcount",), ("-rpcuser=a", "-rpcpassword=wrong"), "incorrect rpcuser or rpcpassword")]:
+            (("getblockcount",), ("-rpcuser=a", "-rpcpassword=wrong"),
+             "incorrect rpcuser or rpcpassword")]:
         code, out, err = node.cli(*args, options=options)
         equal((code, out), (1, ""), f"{options} {args}")
         check(err.startswith("error: "), err)
@@ -71,7 +73,8 @@ def named_arguments_and_standard_input(t):
                               options=["-named"])
     equal((code, err), (0, ""))
     equal(len(out.strip()), 2 * 285, "hex of the genesis block")
-    equal(node.cli("getblock", f"verbose=0", f"blockhash={GENESIS_HASH_HEX}", options=["-named"])[1],
+    equal(node.cli("getblock", f"verbose=0", f"blockhash={GENESIS_HASH_HEX}",
+                   options=["-named"])[1],
           out, "alias, any order")
     equal(node.cli("getblock", options=["-stdin"], stdin=GENESIS_HASH_HEX + "\n0\n")[1], out)
     equal(node.cli("getblock", GENESIS_HASH_HEX, "0")[1], out, "verbosity as a string")
@@ -166,7 +169,8 @@ def bash_completes_options_and_commands(t):
     def complete(program, *words):
         quoted = " ".join(f"'{w}'" for w in (program,) + words)
         done = subprocess.run(["bash", "-c", f"source '{script}'; COMP_WORDS=({quoted}); "
-                               f"COMP_CWORD={len(words)}; _bsvpeer_complete '{program}' '{words[-1]}'; "
+                               f"COMP_CWORD={len(words)}; "
+                               f"_bsvpeer_complete '{program}' '{words[-1]}'; "
                                "printf '%s\\n' \"${COMPREPLY[@]}\""],
                               capture_output=True, text=True, timeout=10, check=False)
         return done.stdout.split()

@@ -457,7 +457,8 @@ def a_form_that_comes_while_the_block_is_stored_leaves_nothing_open(t):
         quick.send("blocktxn", blocktxn_payload(block, [1]))
         other.send_raw(form[-1:])
         t.wait(lambda b=block: node.tip() == b.hash_hex, 10, "tip")
-        t.wait(lambda b=block: nothing_is_open(node, (quick, other), b), 10, f"the end of block {i}")
+        t.wait(lambda b=block: nothing_is_open(node, (quick, other), b), 10,
+               f"the end of block {i}")
 
 
 def nothing_is_open(node, peers, block):
@@ -750,7 +751,8 @@ def who_asked_for_it_learns_of_new_tips_by_compact_block(t):
 
 @case(timeout=90)
 def a_block_is_passed_on_before_its_scripts_are_checked(t):
-    """It extends the tip and fits its header; that its scripts fail shows later, to nobody's harm."""
+    """It extends the tip and fits its header; that its scripts fail shows later, to nobody's
+    harm."""
     chain = fresh_chain(110)
     node = t.node_at(chain, "-genesisactivationheight=1", "-par=4")
     fast = compact_peer(t, node, announce=1, height=110)

@@ -125,7 +125,8 @@ def invalid_block_case(t, spoil, reason, punished=True):
 def block_that_spends_the_same_output_twice_is_invalid(t):
     def spoil(chain):
         coin = chain.at(1).txs[0].txid()
-        return chain.add(Tx([TxIn(coin, 0)], [TxOut(1, ANYONE)]), Tx([TxIn(coin, 0)], [TxOut(2, ANYONE)]))
+        return chain.add(Tx([TxIn(coin, 0)], [TxOut(1, ANYONE)]),
+                         Tx([TxIn(coin, 0)], [TxOut(2, ANYONE)]))
     invalid_block_case(t, spoil, "bad-txns-inputs-missingorspent")
 
 

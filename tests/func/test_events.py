@@ -32,7 +32,8 @@ def told_pool(f, *txs):
 
 
 def follow_a_peer(t, blocks):
-    """A node with some blocks, one that follows it, and a client of that one; the log waits long."""
+    """A node with some blocks, one that follows it, and a client of that one; the log waits
+    long."""
     source = t.node()
     source.rpc.generatetoaddress(blocks, ADDRESS)
     node = t.node(f"-connect={source.p2p}", "-eventlogwait=600")
@@ -47,8 +48,9 @@ def caught_up(f, timeout=30):
         wait_until(f.agrees, timeout, "the events describe chain and mempool")
     except AssertionError as error:
         account = f.account
-        raise AssertionError(f"{error}: told {account.height} {account.tip}, {sorted(account.pool)}; is "
-                             f"{f.node.rpc.getblockcount()} {f.node.tip()}, {sorted(f.node.rpc.getrawmempool())}; "
+        raise AssertionError(f"{error}: told {account.height} {account.tip}, "
+                             f"{sorted(account.pool)}; is {f.node.rpc.getblockcount()} "
+                             f"{f.node.tip()}, {sorted(f.node.rpc.getrawmempool())}; "
                              f"{account.errors[:3]} {f.refusals[:3]}") from None
     equal(f.account.errors, [])
     equal(f.refusals, [])
@@ -65,15 +67,18 @@ def a_line_for_each_event(t):
     equal([e["number"] for e in events], [1, 2, 3])
     equal([e["type"] for e in events], ["start", "block_connected", "block_connected"])
     equal(list(events[0]), ["number", "time", "type", "hash", "height"])
-    equal(list(events[1]), ["number", "time", "type", "hash", "previous", "height", "txs", "size", "blocktime"])
+    equal(list(events[1]),
+          ["number", "time", "type", "hash", "previous", "height", "txs", "size", "blocktime"])
     equal((events[1]["hash"], events[2]["hash"]), (a, b))
     block = node.rpc.getblock(a)
-    equal((events[1]["previous"], events[1]["height"], events[1]["txs"], events[1]["size"], events[1]["blocktime"]),
+    equal((events[1]["previous"], events[1]["height"], events[1]["txs"], events[1]["size"],
+           events[1]["blocktime"]),
           (block["previousblockhash"], 1, 1, block["size"], block["time"]))
     check(before - 1 <= events[1]["time"] <= time.time() + 1, "time of the event")
     node.rpc.invalidateblock(b)
     last = read_events(node, 4)
-    equal([(e["type"], e["hash"], e["previous"], e["height"]) for e in last], [("block_disconnected", b, a, 2)])
+    equal([(e["type"], e["hash"], e["previous"], e["height"]) for e in last],
+          [("block_disconnected", b, a, 2)])
     equal(get_events(node, "?from=5")[::2], (200, b""))
     equal(read_events(node, 0)[0]["number"], 1)
 
@@ -120,7 +125,8 @@ def what_cannot_be_answered_is_refused(t):
     status, _, body = get_events(node, "?from=1&log=" + other)
     equal((status, json.loads(body)["log"]), (410, now["log"]))
     equal(get_events(node, "?from=1&log=" + now["log"])[0], 200)
-    for bad in ("?from=x", "?from=-1", "?from=1&follow=yes", "?follow=1", "?log=1", "?x=1", "?from=1&&"):
+    for bad in ("?from=x", "?from=-1", "?from=1&follow=yes", "?follow=1", "?log=1", "?x=1",
+                "?from=1&&"):
         status, _, body = get_events(node, bad)
         equal(status, 400, bad)
         is_in("error", json.loads(body))
@@ -174,17 +180,20 @@ def the_oldest_are_deleted_and_slow_clients_cut_off(t):
     node = t.node("-eventlogsize=1MB", "-rpcservertimeout=120")
     node.rpc.generatetoaddress(50, ADDRESS)
     slow = socket.socket(socket.AF_INET6)
-    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # the server gets rid of little in advance
+    # the server gets rid of little in advance
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     slow.connect(("::1", node.rpc_port))
     token = base64.b64encode(node.cookie().encode()).decode()
-    slow.sendall(f"GET /events?from=1&follow=1 HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {token}\r\n\r\n".encode())
+    slow.sendall(f"GET /events?from=1&follow=1 HTTP/1.1\r\nHost: x\r\n"
+                 f"Authorization: Basic {token}\r\n\r\n".encode())
     f = follower(t, node)
     made = 50
     while info(node)["oldest"] < 25000:
         node.rpc.generatetoaddress(500, ADDRESS)
         made += 500
         check(made < 60000, "old events are deleted")
-        check(sum(os.path.getsize(p) for p in glob.glob(node.file("events", "*"))) < 1_200_000, "size on disk")
+        check(sum(os.path.getsize(p) for p in glob.glob(node.file("events", "*"))) < 1_200_000,
+              "size on disk")
     caught_up(f, 60)
     equal(f.account.counts["block_connected"], made)
     now = info(node)
@@ -215,7 +224,8 @@ def the_oldest_are_deleted_and_slow_clients_cut_off(t):
 
 
 def numbers_in(chunk):
-    return [line.split(b",", 1)[0].split(b":")[1] for line in chunk.split(b"\n") if line.startswith(b'{"number"')]
+    return [line.split(b",", 1)[0].split(b":")[1] for line in chunk.split(b"\n")
+            if line.startswith(b'{"number"')]
 
 
 @case()
@@ -259,7 +269,8 @@ def a_torn_end_is_cut(t):
         node.start()
         caught_up(f)
     node.kill()
-    with open(newest, "r+b") as file:  # the last event is lost: nobody may have seen it, but here one has
+    with open(newest,
+              "r+b") as file:  # the last event is lost: nobody may have seen it, but here one has
         file.truncate(os.path.getsize(newest) - 1)
     node.start()
     wait_until(lambda: f.refusals or f.agrees(), 20, "the loss shows")
@@ -267,7 +278,8 @@ def a_torn_end_is_cut(t):
 
 @case()
 def a_reader_s_failed_sync_ends_the_log(t):
-    """What the kernel has forgotten after a failed sync, a second one does not bring to the disk."""
+    """What the kernel has forgotten after a failed sync, a second one does not bring to the
+    disk."""
     library = os.path.join(BUILD, "tests", "fault", "fault.so")
     if not os.path.exists(library):
         raise Skip(library + " is not built")
@@ -387,7 +399,8 @@ class Traffic:
     def step(self):
         what = self.random.randrange(10)
         if what < 6 and self.coins:
-            tx = move(self.coins.pop(self.random.randrange(len(self.coins))), fee=self.random.randrange(500, 2000))
+            tx = move(self.coins.pop(self.random.randrange(len(self.coins))),
+                      fee=self.random.randrange(500, 2000))
             send(self.node, tx)
             try:
                 send(self.other, tx)

@@ -67,7 +67,8 @@ class Scene:
         wait_until(lambda: node.rpc.getblockcount() == self.height, 30, f"{what}: the whole chain")
         equal((node.tip(), node.utxo_hash()), self.state, what)
         equal([r["status"] for r in node.rpc.getchaintips()], ["active"], what)
-        wait_until(lambda: account_of(read_events(node)).tip == self.tip, 20, f"{what}: events to the tip")
+        wait_until(lambda: account_of(read_events(node)).tip == self.tip, 20,
+                   f"{what}: events to the tip")
         equal(account_of(read_events(node)).errors, [], what)
         node.stop()
 

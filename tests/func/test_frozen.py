@@ -71,8 +71,8 @@ def lists_change_as_the_reference_changes_them(t):
     equal(node.rpc.addToConsensusBlacklist(consensus(a, interval(5, 9))), {"notProcessed": []})
     equal(node.rpc.addToConsensusBlacklist(consensus(a, interval(5, 9))),
           {"notProcessed": [{"txOut": txout(a), "reason": "already in consensus"}]})
-    equal(node.rpc.addToConsensusBlacklist(consensus(a, interval(5, 9), interval(20), expires=True)),
-          {"notProcessed": []}, "other intervals")
+    other = consensus(a, interval(5, 9), interval(20), expires=True)
+    equal(node.rpc.addToConsensusBlacklist(other), {"notProcessed": []}, "other intervals")
     equal(node.rpc.addToPolicyBlacklist(policy(a)),
           {"notProcessed": [{"txOut": txout(a), "reason": "already in consensus"}]})
     equal(node.rpc.queryBlacklist(), {"funds": [
@@ -80,7 +80,8 @@ def lists_change_as_the_reference_changes_them(t):
          "policyExpiresWithConsensus": True, "blacklist": ["policy", "consensus"]},
         {"txOut": txout(b), "blacklist": ["policy"]}]})
     equal(node.rpc.removeFromPolicyBlacklist(policy(a, b, ZERO)), {"notProcessed": [
-        {"txOut": txout(a), "reason": "in consensus"}, {"txOut": txout(ZERO), "reason": "not found"}]})
+        {"txOut": txout(a), "reason": "in consensus"},
+        {"txOut": txout(ZERO), "reason": "not found"}]})
     equal(len(node.rpc.queryBlacklist()["funds"]), 1)
     node.rpc.addToPolicyBlacklist(policy(b))
     equal(node.rpc.clearBlacklists({"removeAllEntries": True, "keepExistingPolicyEntries": True}),
@@ -88,8 +89,10 @@ def lists_change_as_the_reference_changes_them(t):
     equal(node.rpc.clearBlacklists({"removeAllEntries": True}), {"numRemovedEntries": 1})
     equal(node.rpc.queryBlacklist(), {"funds": []})
     equal(node.rpc.queryConfiscationTxidWhitelist(), {"confiscationTxs": []})
-    equal(node.rpc.clearConfiscationWhitelist(), {"numFrozenBackToConsensus": 0, "numUnwhitelistedTxs": 0})
-    code, out, _ = node.cli("addToPolicyBlacklist", '{"funds":[{"txOut":{"txId":"' + a + '","vout":3}}]}')
+    equal(node.rpc.clearConfiscationWhitelist(),
+          {"numFrozenBackToConsensus": 0, "numUnwhitelistedTxs": 0})
+    code, out, _ = node.cli("addToPolicyBlacklist",
+                            '{"funds":[{"txOut":{"txId":"' + a + '","vout":3}}]}')
     equal((code, node.rpc.queryBlacklist()["funds"][0]["txOut"]), (0, txout(a, 3)))
     is_in("notProcessed", out)
 
@@ -115,7 +118,8 @@ def expired_entries_are_cleared_by_height(t):
 def wrong_arguments_are_explained(t):
     node = t.node()
     rpc = node.rpc
-    for call in (rpc.addToPolicyBlacklist, rpc.addToConsensusBlacklist, rpc.removeFromPolicyBlacklist):
+    for call in (rpc.addToPolicyBlacklist, rpc.addToConsensusBlacklist,
+                 rpc.removeFromPolicyBlacklist):
         raises_rpc(-1, lambda: call([]), "object")
         raises_rpc(-8, lambda: call({}), "Missing funds")
         raises_rpc(-3, lambda: call({"funds": {}}), "Expected type array for funds")
@@ -123,7 +127,8 @@ def wrong_arguments_are_explained(t):
         raises_rpc(-1, lambda: call({"funds": [7]}), "object")
         raises_rpc(-8, lambda: call({"funds": [{}]}), "Missing funds[0].txOut")
     add = rpc.addToPolicyBlacklist
-    raises_rpc(-8, lambda: add({"funds": [{"txOut": {"txId": ZERO}}]}), "Missing funds[0].txOut.vout")
+    raises_rpc(-8, lambda: add({"funds": [{"txOut": {"txId": ZERO}}]}),
+               "Missing funds[0].txOut.vout")
     raises_rpc(-8, lambda: add({"funds": [{"txOut": txout("00")}]}), "length 64")
     raises_rpc(-3, lambda: add({"funds": [{"txOut": txout(7)}]}), "string")
     for n in (-1, 2**32):
@@ -144,18 +149,21 @@ def wrong_arguments_are_explained(t):
     raises_rpc(-8, lambda: clear({}), "Missing removeAllEntries")
     raises_rpc(-8, lambda: clear({"removeAllEntries": True, "expirationHeightDelta": 1}), "Misused")
     raises_rpc(-8, lambda: clear({"removeAllEntries": False}), "Missing expirationHeightDelta")
-    raises_rpc(-8, lambda: clear({"removeAllEntries": False, "expirationHeightDelta": -1}), "expirationHeight")
+    raises_rpc(-8, lambda: clear({"removeAllEntries": False, "expirationHeightDelta": -1}),
+               "expirationHeight")
     raises_rpc(-8, lambda: clear({"removeAllEntries": False, "keepExistingPolicyEntries": True,
                                   "expirationHeightDelta": 1}), "Misused keepExisting")
     allow = rpc.addToConfiscationTxidWhitelist
     raises_rpc(-8, lambda: allow({}), "Missing confiscationTxs")
     raises_rpc(-8, lambda: allow({"confiscationTxs": [{}]}), "confiscationTxs[0].confiscationTx")
-    raises_rpc(-8, lambda: allow({"confiscationTxs": [{"confiscationTx": {"hex": ""}}]}), "enforceAtHeight")
-    raises_rpc(-8, lambda: allow({"confiscationTxs": [{"confiscationTx": {"hex": "", "enforceAtHeight": -1}}]}),
+    raises_rpc(-8, lambda: allow({"confiscationTxs": [{"confiscationTx": {"hex": ""}}]}),
                "enforceAtHeight")
+    below = {"confiscationTx": {"hex": "", "enforceAtHeight": -1}}
+    raises_rpc(-8, lambda: allow({"confiscationTxs": [below]}), "enforceAtHeight")
     for bad in ("", "zz", "00", "0g"):
         equal(allow({"confiscationTxs": [{"confiscationTx": {"hex": bad, "enforceAtHeight": 1}}]}),
-              {"notProcessed": [{"confiscationTx": {"txId": ZERO}, "reason": "invalid transaction hex string"}]})
+              {"notProcessed": [{"confiscationTx": {"txId": ZERO},
+                                 "reason": "invalid transaction hex string"}]})
 
 
 @case()
@@ -167,7 +175,8 @@ def behaviour_84_frozen_outputs_in_blocks(t):
     node.rpc.addToPolicyBlacklist(policy(display(coins[0].txid())))
     equal(submit(node, chain.add(spend(coins[0], 10**9))), None)
     # By consensus: outside the interval allowed.
-    node.rpc.addToConsensusBlacklist(consensus(display(coins[1].txid()), interval(0, 112), interval(113)))
+    node.rpc.addToConsensusBlacklist(consensus(display(coins[1].txid()), interval(0, 112),
+                                               interval(113)))
     equal(submit(node, chain.add(spend(coins[1], 10**9))), None, "at height 112")
     # Inside it the block waits, and what builds on it.
     node.rpc.addToConsensusBlacklist(consensus(display(coins[2].txid()), interval(113, 114)))
@@ -332,10 +341,12 @@ def behaviour_85_confiscation(t):
           "confiscation transaction is not valid")
     equal(node.rpc.addToConfiscationTxidWhitelist(order(take, 113)), {"notProcessed": []})
     shown = {"txId": display(take.txid()), "enforceAtHeight": 113}
-    equal(node.rpc.queryConfiscationTxidWhitelist(), {"confiscationTxs": [{"confiscationTx": shown}]})
+    equal(node.rpc.queryConfiscationTxidWhitelist(),
+          {"confiscationTxs": [{"confiscationTx": shown}]})
     equal(node.rpc.queryConfiscationTxidWhitelist(True)["confiscationTxs"][0]["confiscationTx"],
           dict(shown, inputs=[{"txOut": txout(display(locked.txid()))}]))
-    equal(node.rpc.queryBlacklist()["funds"][0]["blacklist"], ["policy", "consensus", "confiscation"])
+    equal(node.rpc.queryBlacklist()["funds"][0]["blacklist"],
+          ["policy", "consensus", "confiscation"])
     equal(submit(node, chain.fork(111).add(take, time=chain.time + 9)), "bad-ctx-not-whitelisted",
           "one block before its height")
     extend(node, chain, 1)
@@ -355,12 +366,14 @@ def behaviour_85_confiscation(t):
     def child():
         after = node.rpc.getblockheader(node.tip())["time"] + 1
         tx = Tx([TxIn(take.txid(), 1)], [TxOut(10**8, ANYONE)])
-        return Block.make(bytes.fromhex(node.tip())[::-1], node.rpc.getblockcount() + 1, after, [tx])
+        return Block.make(bytes.fromhex(node.tip())[::-1], node.rpc.getblockcount() + 1, after,
+                          [tx])
 
     is_in("premature", submit(node, child()))
     node.rpc.generatetoaddress(1, ADDRESS)
     equal(submit(node, child()), None)
-    equal(node.rpc.clearConfiscationWhitelist(), {"numFrozenBackToConsensus": 1, "numUnwhitelistedTxs": 1})
+    equal(node.rpc.clearConfiscationWhitelist(),
+          {"numFrozenBackToConsensus": 1, "numUnwhitelistedTxs": 1})
     equal(node.rpc.queryBlacklist()["funds"][0]["blacklist"], ["policy", "consensus"])
 
 
@@ -376,9 +389,11 @@ def a_confiscation_deep_in_the_chain_is_assumed_to_be_allowed_when_asked(t):
     extend(source, chain, 3)
     equal(source.tip(), chain.tip_hex)
     for options, height in (([], 110), (["-assumewhitelistedblockdepth=3"], 110),
-                            (["-enableassumewhitelistedblockdepth", "-assumewhitelistedblockdepth=4"], 110),
+                            (["-enableassumewhitelistedblockdepth",
+                              "-assumewhitelistedblockdepth=4"], 110),
                             (["-enableassumewhitelistedblockdepth"], 110),
-                            (["-enableassumewhitelistedblockdepth", "-assumewhitelistedblockdepth=3"], 114)):
+                            (["-enableassumewhitelistedblockdepth",
+                              "-assumewhitelistedblockdepth=3"], 114)):
         node = t.node(*options, "-connect=" + source.p2p)
         t.wait(lambda: node.rpc.getblockchaininfo()["headers"] >= 110
                and node.rpc.getblockcount() == height, what=f"{options}: height {height}")
@@ -418,7 +433,8 @@ def a_damaged_list_stops_the_start(t):
     path = node.file("frozen.dat")
     with open(path, "rb") as file:
         good = file.read()
-    for bad in (good[:-1], good[:30] + b"\x01" + good[31:], b"", good[:8] + b"\x02\0\0\0" + good[12:]):
+    for bad in (good[:-1], good[:30] + b"\x01" + good[31:], b"",
+                good[:8] + b"\x02\0\0\0" + good[12:]):
         with open(path, "wb") as file:
             file.write(bad)
         node.launch()
@@ -445,7 +461,8 @@ def long_lists_are_kept_and_shown(t):
     equal((len(shown), len({f["txOut"]["txId"] for f in shown})), (n, n))
     node.restart()
     equal(node.rpc.getfrozeninfo()["policy"], n)
-    equal(node.rpc.removeFromPolicyBlacklist(policy(*[f"{i:064x}" for i in range(n)])), {"notProcessed": []})
+    equal(node.rpc.removeFromPolicyBlacklist(policy(*[f"{i:064x}" for i in range(n)])),
+          {"notProcessed": []})
     equal(node.rpc.getfrozeninfo()["policy"], 0)
 
 

@@ -5,7 +5,8 @@ import struct
 import time
 
 from blocks import ANYONE, Tx, TxIn, TxOut, compact, push
-from framework import LONG, RpcError, case, check, equal, is_in, main, raises_rpc, wait_until, within
+from framework import (LONG, RpcError, case, check, equal, is_in, main, raises_rpc, wait_until,
+                       within)
 from p2p import (MSG_TX, ChainServer, Silence, frame, inventory, parse_inventory, parse_reject,
                  wait_connected)
 from txs import (FEE, KEY, coin, fan_out, hex_of, id_of, mine, move, node_with_coins, output, send)
@@ -613,7 +614,8 @@ def how_many(node, txs):
 
 @case(timeout=900 if LONG else 120)
 def three_daemons_have_the_same_mempool(t):
-    """Submitted to one, in all; a block empties all; undone, they are back; a restart keeps them."""
+    """Submitted to one, in all; a block empties all; undone, they are back; a restart keeps
+    them."""
     wide = 1000
     count = 50000 if LONG else 3000
     a, chain = node_with_coins(t, blocks=110 + count // wide)

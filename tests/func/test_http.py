@@ -1,4 +1,5 @@
-"""The HTTP side of RPC: authentication, address list, limits, batches, status codes (spec rpc 1)."""
+"""The HTTP side of RPC: authentication, address list, limits, batches, status codes (spec rpc
+1)."""
 import base64
 import hashlib
 import hmac
@@ -75,8 +76,9 @@ def broken_requests_have_their_codes(t):
     node = t.node()
     for body, code, error in (
             ("{", 500, -32700), ("", 500, -32700), ("[1", 500, -32700), ('"text"', 500, -32700),
-            ("{}", 400, -32600), ('{"method":5}', 400, -32600), ('{"method":"help","params":7}', 400, -32600),
-            ('{"method":"nosuch"}', 404, -32601), ('{"method":"getblockhash","params":[99]}', 500, -8)):
+            ("{}", 400, -32600), ('{"method":5}', 400, -32600),
+            ('{"method":"help","params":7}', 400, -32600), ('{"method":"nosuch"}', 404, -32601),
+            ('{"method":"getblockhash","params":[99]}', 500, -8)):
         got, _, answer = node.rpc.post(body)
         equal((got, json.loads(answer)["error"]["code"]), (code, error), body)
 
@@ -85,7 +87,8 @@ def broken_requests_have_their_codes(t):
 def batches_are_answered_in_order(t):
     node = t.node()
     node.rpc.generatetoaddress(2, ADDRESS)
-    replies = node.rpc.batch([("getblockhash", [1]), ("nosuch", []), ("getblockhash", [77]), ("getblockcount", [])])
+    replies = node.rpc.batch([("getblockhash", [1]), ("nosuch", []), ("getblockhash", [77]),
+                              ("getblockcount", [])])
     equal([r["id"] for r in replies], [0, 1, 2, 3])
     equal([r["error"] and r["error"]["code"] for r in replies], [None, -32601, -8, None])
     code, _, body = node.rpc.post("[]")
@@ -146,8 +149,8 @@ def paths_and_methods(t):
 @case()
 def broken_http_does_not_hurt(t):
     node = t.node()
-    for data in (b"", b"\r\n\r\n", b"GET\r\n\r\n", b"POST / HTTP/9.9\r\n\r\n", b"\0" * 100, b"x" * 20000,
-                 b"POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+    for data in (b"", b"\r\n\r\n", b"GET\r\n\r\n", b"POST / HTTP/9.9\r\n\r\n", b"\0" * 100,
+                 b"x" * 20000, b"POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
                  b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
                  b"POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 7\r\n\r\nhello",
                  b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
@@ -224,7 +227,8 @@ def server_listens_on_both_loopback_addresses_only(t):
             table += [line.split() for line in file.readlines()[1:]]
     suffix = ":%04X" % node.rpc_port
     listening = [row[1] for row in table if row[1].endswith(suffix) and row[3] == "0A"]
-    check(all(a.startswith("0100007F") or a.startswith("0" * 24 + "01000000") for a in listening), listening)
+    check(all(a.startswith("0100007F") or a.startswith("0" * 24 + "01000000") for a in listening),
+          listening)
 
 
 @case()
@@ -243,9 +247,10 @@ def rpcbind_needs_rpcallowip(t):
 def large_answers_come_in_chunks(t):
     node = t.node()
     node.rpc.generatetoaddress(1, ADDRESS)
-    _, headers, body = node.rpc.post(json.dumps({"method": "getblock", "params": [node.tip(), 2], "id": 1}))
-    check("chunked" in headers.get("Transfer-Encoding", "") or headers["Content-Length"] == str(len(body)),
-          "chunked or of known length")
+    _, headers, body = node.rpc.post(json.dumps({"method": "getblock", "params": [node.tip(), 2],
+                                                 "id": 1}))
+    check("chunked" in headers.get("Transfer-Encoding", "")
+          or headers["Content-Length"] == str(len(body)), "chunked or of known length")
     equal(json.loads(body)["id"], 1)
 
 

@@ -134,7 +134,8 @@ def daemon_option_reports_a_failed_start(t):
 def ports_in_use_are_named(t):
     first = t.node()
     for option, args in (("-rpcport", [f"-rpcport={first.rpc_port}", f"-port={free_port()}"]),
-                         (first.p2p, ["-listen=1", "-bind=" + first.p2p, f"-rpcport={free_port()}"])):
+                         (first.p2p,
+                          ["-listen=1", "-bind=" + first.p2p, f"-rpcport={free_port()}"])):
         directory = t.make_node().directory
         done = subprocess.run([DAEMON, "-regtest", "-datadir=" + directory, "-connect=0"] + args,
                               capture_output=True, text=True, timeout=20, check=False)
@@ -147,8 +148,9 @@ def start_without_any_settings_works(t):
     # Only what keeps the test from the network and from the user's home.
     home = t.path("home")
     os.mkdir(home)
-    process = subprocess.Popen([DAEMON, "-regtest", f"-rpcport={free_port()}", f"-port={free_port()}",
-                                "-connect=0"], env=dict(os.environ, HOME=home),
+    process = subprocess.Popen([DAEMON, "-regtest", f"-rpcport={free_port()}",
+                                f"-port={free_port()}", "-connect=0"], env=dict(os.environ,
+                                HOME=home),
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     t.cleanups.append(process.kill)
     cookie = os.path.join(home, ".bsvpeer", "regtest", ".cookie")
@@ -179,7 +181,8 @@ def stop_does_not_wait_for_a_long_command(t):
     tool, path = os.path.join(BUILD, "contrib", "gen_chain"), t.path("chain.blk")
     if not os.path.exists(tool):
         raise Skip(tool + " is not built")
-    subprocess.run([tool, "-out=" + path, "-inputs=60000"], capture_output=True, timeout=60, check=True)
+    subprocess.run([tool, "-out=" + path, "-inputs=60000"], capture_output=True, timeout=60,
+                   check=True)
     node = t.node("-loadblock=" + path)
     wait_until(lambda: node.rpc.getblockcount() == 119, 50, "import")
     answers = []

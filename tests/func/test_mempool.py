@@ -237,7 +237,8 @@ def the_same_log_gives_the_same_pool(t):
     unmined = []
     for step in range(400):
         source = outputs.pop(dice.randrange(len(outputs)))
-        tx = wide(source, dice.choice((1, 2, 2, 3)), dice.choice((0, 300, 800, 1500, 3000, 9000, 50000)))
+        tx = wide(source, dice.choice((1, 2, 2, 3)),
+                  dice.choice((0, 300, 800, 1500, 3000, 9000, 50000)))
         tx.outputs.append(TxOut(0, b"\x00\x6a\x4d\x58\x1b" + bytes(7000)))
         answers = []
         for node in nodes:
@@ -263,7 +264,8 @@ def the_same_log_gives_the_same_pool(t):
             equal(shape(nodes[1]), shape(first), "step %d" % step)
             equal(shape(nodes[2]), shape(first), "step %d" % step)
     state = info(first)
-    check(state["size"] > 20 and state["mempoolminfee"] * 10**8 > 100, "more than the mining fee is asked: %r" % state)
+    check(state["size"] > 20 and state["mempoolminfee"] * 10**8 > 100,
+          "more than the mining fee is asked: %r" % state)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,8 @@ def order_and_fields_of_an_inbound_handshake(t):
     equal(sent["services"] & 1, 1, "NODE_NETWORK")
     equal(sent["services"] & 0x20, 0x20, "NODE_BITCOIN_CASH")
     check(abs(sent["time"] - time.time()) < 5, "time")
-    check(sent["agent"].startswith("/BSVPeer:") and sent["agent"].endswith("(func)/"), sent["agent"])
+    check(sent["agent"].startswith("/BSVPeer:") and sent["agent"].endswith("(func)/"),
+          sent["agent"])
     equal((sent["height"], sent["relay"], sent["rest"]), (0, 1, b""))
     fields, limit = struct.unpack_from("<BI", peer.seen[2][1])
     equal(fields, 2)

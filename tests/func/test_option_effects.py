@@ -16,7 +16,8 @@ def blocknotify_runs_a_command_for_each_tip(t):
     node = t.node(f"-blocknotify=echo %s >> {seen}")
     node.rpc.generatetoaddress(1, ADDRESS)  # leaves the initial download
     hashes = node.rpc.generatetoaddress(2, ADDRESS)
-    t.wait(lambda: os.path.exists(seen) and all(h in open(seen, encoding="ascii").read() for h in hashes))
+    t.wait(lambda: os.path.exists(seen)
+           and all(h in open(seen, encoding="ascii").read() for h in hashes))
 
 
 @case()
@@ -125,7 +126,8 @@ def silent_peers_are_left_after_p2ptimeout(t):
 
 @case()
 def manual_page_comes_from_the_options(_):
-    done = subprocess.run([DAEMON, "-help-man"], capture_output=True, text=True, timeout=20, check=True)
+    done = subprocess.run([DAEMON, "-help-man"], capture_output=True, text=True, timeout=20,
+                          check=True)
     check(done.stdout.startswith(".TH BSVPEERD 1"), done.stdout[:40])
     is_in("excessiveblocksize", done.stdout)
 

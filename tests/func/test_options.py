@@ -15,7 +15,8 @@ def refused(t, *args, network="-regtest"):
         line.append("-datadir=" + directory)
     if network:
         line.append(network)
-    done = subprocess.run(line + list(args), capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(line + list(args), capture_output=True, text=True, timeout=20,
+                          check=False)
     what = " ".join(args)
     equal(done.returncode, 1, f"exit code of {what}; {done.stdout} {done.stderr}")
     lines = [l for l in done.stderr.splitlines() if l.strip()]
@@ -35,7 +36,8 @@ BROKEN = [
     (["-testnet"], ["-testnet", "-regtest"]),
     (["-excessiveblocksize=1000"], ["excessiveblocksize", "1000000"]),
     (["-excessiveblocksize=12XB"], ["excessiveblocksize"]),
-    (["-excessiveblocksize=2000000", "-blockmaxsize=2000001"], ["blockmaxsize", "excessiveblocksize"]),
+    (["-excessiveblocksize=2000000", "-blockmaxsize=2000001"],
+     ["blockmaxsize", "excessiveblocksize"]),
     (["-dbcache=-5"], ["dbcache"]),
     (["-prune=-1"], ["prune"]),
     (["-prune=5"], ["prune"]),
@@ -64,7 +66,8 @@ BROKEN = [
     (["-maxstdtxvalidationduration=2000"], ["maxstdtxvalidationduration",
                                             "maxnonstdtxvalidationduration"]),
     (["-genesisactivationheight=0"], ["genesisactivationheight"]),
-    (["-chronicleactivationheight=10", "-genesisactivationheight=20"], ["chronicleactivationheight"]),
+    (["-chronicleactivationheight=10", "-genesisactivationheight=20"],
+     ["chronicleactivationheight"]),
     (["-datadir=/nonexistent/place"], ["datadir", "/nonexistent/place"]),
     (["-conf=missing.conf"], ["conf", "missing.conf"]),
     (["hello"], ["hello"]),

@@ -40,7 +40,8 @@ def a_payment_of_one_wallet_is_accepted_by_another(t):
         equal(payee.getunconfirmedbalance(), 0.75)
     equal([(p["category"], p["txid"], p["derivationPrefix"], p["outputs"]) for w in (payer, payee)
            for p in w.listpayments()],
-          [(c, made["txid"], payment["derivationPrefix"], payment["outputs"]) for c in ("send", "receive")])
+          [(c, made["txid"], payment["derivationPrefix"], payment["outputs"])
+           for c in ("send", "receive")])
     mine(node)
     equal(payee.getbalance(), 0.75)
     sent = payee.sendalltoaddress(ADDRESS)
@@ -80,7 +81,8 @@ def a_backup_has_the_keys_of_payments_and_the_phrase_the_identity(t):
     t.wait(lambda: again.getwalletinfo()["height"] == node.rpc.getblockcount())
     equal((again.getbalance(), again.getidentitykey()), (0, payee.getidentitykey()))
     equal(again.acceptpayment(payment)["amount"], 3)
-    t.wait(lambda: again.getunconfirmedbalance() + again.getbalance() < 1, what="what was spent is gone")
+    t.wait(lambda: again.getunconfirmedbalance() + again.getbalance() < 1,
+           what="what was spent is gone")
 
 
 def restored(t, node, payee, name):
@@ -128,8 +130,8 @@ def a_payment_of_which_nothing_is_left_is_accepted_again(t):
 @case()
 def a_payment_on_a_large_transaction_waits_for_a_block(t):
     node, payer, payee = payer_of(t, "-genesisactivationheight=1")
-    raw = payer.fundrawtransaction(payer.createrawtransaction([], {"data": "00" * (2 << 20)}))["hex"]
-    raw = payer.signrawtransaction(raw)["hex"]
+    raw = payer.createrawtransaction([], {"data": "00" * (2 << 20)})
+    raw = payer.signrawtransaction(payer.fundrawtransaction(raw)["hex"])["hex"]
     large = node.rpc.sendrawtransaction(raw)
     t.wait(lambda: payer.getwalletinfo()["txcount"] == 2)
     equal(payer.gettransaction(large)["hex"], raw, "from its pieces")
@@ -140,7 +142,8 @@ def a_payment_on_a_large_transaction_waits_for_a_block(t):
     mine(node)
     mined = payer.gettransaction(large)
     equal((mined["hex"], mined["confirmations"]), (raw, 1))
-    payment = {"senderIdentityKey": payer.getidentitykey(), "tx": node.rpc.getbeef(sent["txid"], "atomic"),
+    payment = {"senderIdentityKey": payer.getidentitykey(),
+               "tx": node.rpc.getbeef(sent["txid"], "atomic"),
                "derivationPrefix": sent["derivationPrefix"], "outputs": sent["outputs"]}
     equal(payee.acceptpayment(payment), {"txid": sent["txid"], "amount": 1})
     equal(payee.getbalance(), 1)
@@ -158,7 +161,8 @@ def a_payment_that_was_mined_meanwhile_is_found(t):
     equal(payee.acceptpayment(proved)["amount"], 1)
     equal(payee.getbalance(), 2, "the BEEF proves it")
     tx = payee.gettransaction(made[1]["txid"])
-    equal((tx["confirmations"], tx["blockhash"]), (3, node.rpc.getblockhash(node.rpc.getblockcount() - 2)))
+    equal((tx["confirmations"], tx["blockhash"]),
+          (3, node.rpc.getblockhash(node.rpc.getblockcount() - 2)))
     node.rpc.invalidateblock(tx["blockhash"])
     t.wait(lambda: payee.getbalance() == 0 and payee.getunconfirmedbalance() == 2)
 
@@ -193,7 +197,8 @@ def what_is_no_payment_to_the_wallet_is_refused(t):
     raises_rpc(-1, payee.acceptpayment, "acceptpayment")
     equal(payee.listpayments(), [], "nothing was stored")
     for amount in (0, -1, "1.000000001", [1, 0], 21000001):
-        raises_rpc(-3, lambda a=amount: payer.createpayment(payee.getidentitykey(), a), "Invalid amount")
+        raises_rpc(-3, lambda a=amount: payer.createpayment(payee.getidentitykey(), a),
+                   "Invalid amount")
     raises_rpc(-8, lambda: payer.createpayment(payee.getidentitykey(), []), "an amount at least")
     raises_rpc(-5, lambda: payer.createpayment("02", 1), "payee: no public key")
     raises_rpc(-6, lambda: payer.createpayment(payee.getidentitykey(), 1000))
@@ -263,7 +268,8 @@ class Disorder:
 
     def accept_proved(self):
         made = self.one()
-        self.payee.acceptpayment(changed(made["payment"], tx=self.rpc.getbeef(made["txid"], "atomic")))
+        self.payee.acceptpayment(changed(made["payment"],
+                                         tx=self.rpc.getbeef(made["txid"], "atomic")))
 
     def reorganise(self):
         depth = self.random.randint(1, 2)
@@ -281,8 +287,8 @@ class Disorder:
         self.payee.sendtoaddress(ADDRESS, 0.3)
 
     def step(self):
-        deeds = [self.make] * 3 + [self.accept] * 4 + [self.accept_proved] * 3 + [self.spend] * 2 + [
-            self.mine, self.mine, self.reorganise, self.take_out]
+        deeds = [self.make] * 3 + [self.accept] * 4 + [self.accept_proved] * 3
+        deeds += [self.spend] * 2 + [self.mine, self.mine, self.reorganise, self.take_out]
         try:
             self.random.choice(deeds)()
         except RpcError:
@@ -303,7 +309,8 @@ def whatever_happens_to_payments_no_coin_is_there_that_is_not(t):
             proved = changed(made["payment"], tx=d.rpc.getbeef(made["txid"], "atomic"))
             equal(d.payee.acceptpayment(proved)["amount"], 0.75)
         coins = d.payee.listunspent(0)
-        equal([c for c in coins if d.rpc.gettxout(c["txid"], c["vout"]) is None], [], "seed %d" % seed)
+        equal([c for c in coins if d.rpc.gettxout(c["txid"], c["vout"]) is None], [],
+              "seed %d" % seed)
         seen = d.payee.getbalance(), d.payee.getunconfirmedbalance()
         d.payee.rescanblockchain(0)
         equal((d.payee.getbalance(), d.payee.getunconfirmedbalance()), seen, "seed %d" % seed)

@@ -114,7 +114,8 @@ def behaviour_67_a_dummy_that_is_not_empty_is_refused_by_policy(t):
     lock = b"\x00\x00" + OP["CHECKMULTISIG"]  # 0 of 0: only the dummy is taken
     first, second = bench.fund(lock, 2)
     tx = bench.move(first, unlock=b"\x51")
-    bench.refused(tx, "non-mandatory-script-verify-flag (Dummy CHECKMULTISIG argument must be zero)")
+    bench.refused(tx,
+                  "non-mandatory-script-verify-flag (Dummy CHECKMULTISIG argument must be zero)")
     bench.mine(tx)
     bench.send(bench.move(second, unlock=b"\x00"))
 
@@ -180,7 +181,8 @@ def behaviour_81_with_the_rules_of_the_main_network(t):
 # --- the non-final pool --------------------------------------------------------------------------
 
 def locked(bench, coins, sequences, fee=FEE):
-    tx = Tx([TxIn(txid, index, b"", sequence) for (txid, index, _), sequence in zip(coins, sequences)],
+    tx = Tx([TxIn(txid, index, b"", sequence) for (txid, index, _),
+             sequence in zip(coins, sequences)],
             [TxOut(sum(c[2] for c in coins) - fee, ANYONE)], lock_time=bench.chain.height + 1000)
     return tx
 

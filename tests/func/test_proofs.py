@@ -81,7 +81,8 @@ def a_proof_of_a_block_off_the_chain_is_an_error(t):
     proof = node.rpc.gettxoutproof([txid])
     node.rpc.invalidateblock(block)
     raises_rpc(-5, lambda: node.rpc.verifytxoutproof(proof), "Block not found in chain")
-    equal(node.rpc.gettxoutproof([txid], block), proof, "a block off the chain still has its proofs")
+    equal(node.rpc.gettxoutproof([txid], block), proof,
+          "a block off the chain still has its proofs")
     node.rpc.reconsiderblock(block)
     equal(node.rpc.verifytxoutproof(proof), [txid])
 
@@ -157,7 +158,8 @@ def branches_have_the_targets_and_forms_asked_for(t):
     equal((root["targetType"], root["target"]), ("merkleroot", display(block.header.root)))
     equal(node.rpc.getmerkleproof2(block.hash_hex, txid, False, "hash"),
           node.rpc.getmerkleproof2(blockhash=block.hash_hex, txid=txid))
-    raises_rpc(-32602, lambda: node.rpc.getmerkleproof2("", txid, False, "height"), "targetType is 'height'")
+    raises_rpc(-32602, lambda: node.rpc.getmerkleproof2("", txid, False, "height"),
+               "targetType is 'height'")
     raises_rpc(-32602, lambda: node.rpc.getmerkleproof2("", txid, False, "hash", "binary"),
                "format is 'binary'")
     raises_rpc(-8, lambda: node.rpc.getmerkleproof2("12", txid), "blockhash")
@@ -195,11 +197,11 @@ def wrong_branches_are_told_apart(t):
     nodes, verify = proof["nodes"], node.rpc.verifymerkleproof
     bare = changed(proof, target={"merkleroot": proof["target"]["merkleroot"]})
     equal((verify(proof), verify(bare)), (True, True), "the root alone is enough to find the block")
-    for wrong in (changed(proof, index=11), changed(proof, index=12 + 16), changed(proof, index=2**40),
-                  changed(proof, txOrId=display(ids[3])), changed(proof, nodes=nodes[:-1]),
-                  changed(proof, nodes=nodes + ["*"]), changed(proof, nodes=["*"] * 4),
-                  changed(proof, nodes=["*"] * 70), changed(proof, nodes=[]),
-                  changed(proof, target={"merkleroot": ZERO}),
+    for wrong in (changed(proof, index=11), changed(proof, index=12 + 16),
+                  changed(proof, index=2**40), changed(proof, txOrId=display(ids[3])),
+                  changed(proof, nodes=nodes[:-1]), changed(proof, nodes=nodes + ["*"]),
+                  changed(proof, nodes=["*"] * 4), changed(proof, nodes=["*"] * 70),
+                  changed(proof, nodes=[]), changed(proof, target={"merkleroot": ZERO}),
                   changed(proof, target=dict(proof["target"], hash=chain.at(102).hash_hex)),
                   changed(proof, target=dict(proof["target"], hash=ZERO))):
         equal(verify(wrong), False, str(wrong)[:200])

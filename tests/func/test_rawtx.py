@@ -64,14 +64,19 @@ def transactions_are_made_of_their_parts(t):
           [("aa" * 32, 7, 0xffffffff, ""), ("bb" * 32, 0, 5, "")])
     equal([(str(o["value"]), o["scriptPubKey"]["hex"]) for o in tx["vout"]],
           [("1.50", "76a914" + "00" * 20 + "88ac"), ("0.00", "006a020102")])
-    tx = node.rpc.decoderawtransaction(make([{"txid": ZERO, "vout": 1}], {ADDRESS: "0.00000001"}, 77))
-    equal((tx["locktime"], tx["vin"][0]["sequence"], tx["vout"][0]["value"] * 10**8), (77, 0xfffffffe, 1))
-    tx = node.rpc.decoderawtransaction(make([], [{"data": "00"}, {ADDRESS: 2}, {"data": "01"}], 4294967295))
+    tx = node.rpc.decoderawtransaction(make([{"txid": ZERO, "vout": 1}], {ADDRESS: "0.00000001"},
+                                            77))
+    equal((tx["locktime"], tx["vin"][0]["sequence"], tx["vout"][0]["value"] * 10**8),
+          (77, 0xfffffffe, 1))
+    tx = node.rpc.decoderawtransaction(make([], [{"data": "00"}, {ADDRESS: 2}, {"data": "01"}],
+                                            4294967295))
     equal([o["scriptPubKey"]["hex"][:6] for o in tx["vout"]], ["006a01", "76a914", "006a01"])
     equal(make([], {}), "01000000000000000000")
     long = make([], {"data": "ab" * 70000})
-    equal(node.rpc.decoderawtransaction(long)["vout"][0]["scriptPubKey"]["hex"][:14], "006a4e70110100")
-    code, out, _ = node.cli("createrawtransaction", '[{"txid":"' + ZERO + '","vout":1}]', '{"data":"00"}')
+    equal(node.rpc.decoderawtransaction(long)["vout"][0]["scriptPubKey"]["hex"][:14],
+          "006a4e70110100")
+    code, out, _ = node.cli("createrawtransaction", '[{"txid":"' + ZERO + '","vout":1}]',
+                            '{"data":"00"}')
     equal((code, out.strip()), (0, make([{"txid": ZERO, "vout": 1}], {"data": "00"})))
 
 
@@ -94,7 +99,8 @@ def parts_that_are_wrong(t):
     raises_rpc(-3, lambda: make([{"txid": ZERO, "vout": "0"}], {}), "inputs[0].vout")
     raises_rpc(-3, lambda: make([dict(good[0], x=1)], {}), "Unexpected key inputs[0].x")
     raises_rpc(-5, lambda: make(good, {"nonsense": 1}), "Invalid Bitcoin address: nonsense")
-    raises_rpc(-5, lambda: make(good, {"1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa": 1}), "Invalid Bitcoin address")
+    raises_rpc(-5, lambda: make(good, {"1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa": 1}),
+               "Invalid Bitcoin address")
     for amount in (-1, 21000001, "0.000000001", "x"):
         raises_rpc(-3, lambda: make(good, {ADDRESS: amount}), "mount")
     raises_rpc(-1, lambda: make(good, {ADDRESS: True}), "number or string")
@@ -108,7 +114,8 @@ def parts_that_are_wrong(t):
 @case()
 def coins_of_all_kinds_are_signed_and_mined(t):
     """Key hash, key, multisig: outputs the node knows; all fees are high on purpose."""
-    scripts = [KEYS[0].script, b"\x21" + KEYS[1].public + b"\xac", multisig(2, KEYS), KEYS[2].script]
+    scripts = [KEYS[0].script, b"\x21" + KEYS[1].public + b"\xac", multisig(2, KEYS),
+               KEYS[2].script]
     node, chain, coins = node_with_coins(t, scripts)
     raw = node.rpc.createrawtransaction(coins[:3], {ADDRESS: "149.9999"})
     part = node.rpc.signrawtransaction(raw, [], WIF[:1])
@@ -147,14 +154,18 @@ def signatures_of_several_versions_come_together(t):
 @case()
 def every_hash_type_is_mined(t):
     types = [base + fork + chronicle + any_one for base in ("ALL", "NONE", "SINGLE")
-             for fork in ("|FORKID",) for chronicle in ("", "|CHRONICLE") for any_one in ("", "|ANYONECANPAY")]
-    node, chain, coins = node_with_coins(t, [KEYS[0].script] * len(types), "-chronicleactivationheight=111")
-    bits = {"ALL": 1, "NONE": 2, "SINGLE": 3, "FORKID": 0x40, "CHRONICLE": 0x20, "ANYONECANPAY": 0x80}
+             for fork in ("|FORKID",) for chronicle in ("", "|CHRONICLE")
+             for any_one in ("", "|ANYONECANPAY")]
+    node, chain, coins = node_with_coins(t, [KEYS[0].script] * len(types),
+                                         "-chronicleactivationheight=111")
+    bits = {"ALL": 1, "NONE": 2, "SINGLE": 3, "FORKID": 0x40, "CHRONICLE": 0x20,
+            "ANYONECANPAY": 0x80}
     for coin, hash_type in zip(coins, types):
         raw = node.rpc.createrawtransaction([coin], {ADDRESS: "49.9999"})
         signed = node.rpc.signrawtransaction(raw, [], [WIF[0]], hash_type)
         equal(signed["complete"], True, hash_type)
-        script = bytes.fromhex(node.rpc.decoderawtransaction(signed["hex"])["vin"][0]["scriptSig"]["hex"])
+        spent = node.rpc.decoderawtransaction(signed["hex"])["vin"][0]
+        script = bytes.fromhex(spent["scriptSig"]["hex"])
         equal(script[script[0]], sum(bits[word] for word in hash_type.split("|")), hash_type)
         mine(node, chain, signed["hex"])
 
@@ -163,11 +174,13 @@ def every_hash_type_is_mined(t):
 def hash_types_that_are_none(t):
     node = t.node()
     raw = node.rpc.createrawtransaction([{"txid": ZERO, "vout": 0}], {ADDRESS: 1})
-    for bad in ("", "all|FORKID", "FORKID", "FORKID|ALL", "ALL|ALL|FORKID", "ALL|FORKID|", "|ALL", "ALL||FORKID",
-                "ALL|FORKID|FORKID", "NONE|ALL|FORKID", "ALL |FORKID"):
-        raises_rpc(-8, lambda: node.rpc.signrawtransaction(raw, [], [], bad), "Invalid sighash param")
+    for bad in ("", "all|FORKID", "FORKID", "FORKID|ALL", "ALL|ALL|FORKID", "ALL|FORKID|", "|ALL",
+                "ALL||FORKID", "ALL|FORKID|FORKID", "NONE|ALL|FORKID", "ALL |FORKID"):
+        raises_rpc(-8, lambda: node.rpc.signrawtransaction(raw, [], [], bad),
+                   "Invalid sighash param")
     for old in ("ALL", "NONE|ANYONECANPAY", "SINGLE|CHRONICLE"):
-        raises_rpc(-8, lambda: node.rpc.signrawtransaction(raw, [], [], old), "must use SIGHASH_FORKID")
+        raises_rpc(-8, lambda: node.rpc.signrawtransaction(raw, [], [], old),
+                   "must use SIGHASH_FORKID")
     for early in ("ALL|FORKID|CHRONICLE", "ALL|CHRONICLE|FORKID"):
         try:
             result = node.rpc.signrawtransaction(raw, [], [], early)
@@ -188,13 +201,16 @@ def outputs_the_node_does_not_know(t):
     equal(unknown["hex"], raw)
     prev = {"txid": ZERO, "vout": 3, "scriptPubKey": KEYS[0].script.hex(), "amount": 2}
     equal(sign(raw, [prev], WIF)["complete"], True)
-    equal(sign(raw, [dict(prev, amount="2")], WIF)["hex"], sign(raw, [prev], WIF)["hex"], "the same bytes again")
-    check(sign(raw, [dict(prev, amount=3)], WIF)["hex"] != sign(raw, [prev], WIF)["hex"], "the amount is signed")
+    equal(sign(raw, [dict(prev, amount="2")], WIF)["hex"], sign(raw, [prev], WIF)["hex"],
+          "the same bytes again")
+    check(sign(raw, [dict(prev, amount=3)], WIF)["hex"] != sign(raw, [prev], WIF)["hex"],
+          "the amount is signed")
     # A script hash, as in outputs of before Genesis.
     redeem = multisig(1, KEYS[:2])
     to_hash = (b"\xa9\x14" + hash160(redeem) + b"\x87").hex()
     equal(sign(raw, [dict(prev, scriptPubKey=to_hash)], WIF)["complete"], False)
-    equal(sign(raw, [dict(prev, scriptPubKey=to_hash, redeemScript=redeem.hex())], WIF)["complete"], True)
+    equal(sign(raw, [dict(prev, scriptPubKey=to_hash, redeemScript=redeem.hex())], WIF)["complete"],
+          True)
     known = node.rpc.createrawtransaction(coins, {ADDRESS: 1})
     mismatch = dict(coins[0], scriptPubKey=KEYS[1].script.hex(), amount=50)
     raises_rpc(-22, lambda: sign(known, [mismatch], WIF), "scriptPubKey mismatch")

@@ -1,4 +1,5 @@
-"""Blocks that have to be asked for again, and those that must not be; stopping in the middle of long work."""
+"""Blocks that have to be asked for again, and those that must not be; stopping in the middle of
+long work."""
 import time
 
 from framework import case, check, equal, main, wait_until

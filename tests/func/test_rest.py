@@ -9,8 +9,8 @@ import threading
 import time
 
 from framework import ADDRESS, case, check, equal, is_in, main, vector, within
-from blocks import (ANYONE, Block, Chain, Tx, TxIn, TxOut, coinbase, compact, display, from_display, push,
-                    read_compact, subsidy)
+from blocks import (ANYONE, Block, Chain, Tx, TxIn, TxOut, coinbase, compact, display, from_display,
+                    push, read_compact, subsidy)
 from txs import coin, id_of, move, node_with_coins, output, send
 
 BIN, HEX, JSON = "application/octet-stream", "text/plain", "application/json"
@@ -107,8 +107,10 @@ def headers_upward_from_a_block(t):
     for start, count, n in ((0, 1, 1), (0, 5, 5), (10, 2000, 3), (12, 7, 1)):
         path = f"/rest/headers/{count}/{hashes[start]}"
         in_three_forms(node, path, b"".join(raw[start:start + n]))
-        equal(get_json(node, path + ".json"), [node.rpc.getblockheader(h) for h in hashes[start:start + n]])
-        in_three_forms(node, path.replace("headers/", "headers/extended/"), b"".join(raw[start:start + n]))
+        equal(get_json(node, path + ".json"),
+              [node.rpc.getblockheader(h) for h in hashes[start:start + n]])
+        in_three_forms(node, path.replace("headers/", "headers/extended/"),
+                       b"".join(raw[start:start + n]))
     equal(get_json(node, f"/rest/headers/extended/4/{hashes[10]}.json"),
           [node.rpc.getblockheader(h, 2) for h in hashes[10:]])
     for count in ("0", "2001", "-1", "x", "99999999999999999999"):
@@ -187,7 +189,8 @@ def unspent_outputs(t):
     equal(list(got), ["chainHeight", "chaintipHash", "bitmap", "utxos"])
     equal((got["chainHeight"], got["chaintipHash"], got["bitmap"]), (102, chain.tip_hex, "0101"))
     equal([(u["height"], u["value"], u["scriptPubKey"]["hex"]) for u in got["utxos"]],
-          [(102, decimal.Decimal(subsidy(1) - 10) / 10**8, "5161"), (102, decimal.Decimal(10) / 10**8, "51")])
+          [(102, decimal.Decimal(subsidy(1) - 10) / 10**8, "5161"),
+           (102, decimal.Decimal(10) / 10**8, "51")])
     want = (102, chain.tip_hex, b"\x0a", [(102, subsidy(1) - 10, b"\x51\x61"), (102, 10, b"\x51")])
     raw = get(node, path + ".bin")[2]
     equal(read_utxos(raw), want)
@@ -196,8 +199,10 @@ def unspent_outputs(t):
     body = utxo_request(ask)
     for method in ("GET", "POST"):
         equal(get(node, "/rest/getutxos.bin", method=method, body=body)[::2], (200, raw))
-    equal(get(node, "/rest/getutxos.hex", method="POST", body=body.hex())[2], raw.hex().encode() + b"\n")
-    equal(json.loads(get(node, "/rest/getutxos.json", method="POST", body=body)[2])["bitmap"], "0101")
+    equal(get(node, "/rest/getutxos.hex", method="POST", body=body.hex())[2],
+          raw.hex().encode() + b"\n")
+    equal(json.loads(get(node, "/rest/getutxos.json", method="POST", body=body)[2])["bitmap"],
+          "0101")
     nine = get(node, "/rest/getutxos.bin", method="POST", body=utxo_request([ask[1]] * 9))[2]
     equal(read_utxos(nine)[2], b"\xff\x01")
 
@@ -237,7 +242,8 @@ def the_mempool(t):
           [(0x7fffffff, decimal.Decimal(child.outputs[0].value) / 10**8)])
     raw = get(node, f"/rest/getutxos/checkmempool/{path}.bin")[2]
     equal(read_utxos(raw)[2:], (b"\x04", [(0x7fffffff, child.outputs[0].value, ANYONE)]))
-    body = utxo_request([(display(spent[0]), 0), (id_of(parent), 0), (id_of(child), 0), (id_of(child), 1)], True)
+    body = utxo_request([(display(spent[0]), 0), (id_of(parent), 0), (id_of(child), 0),
+                         (id_of(child), 1)], True)
     equal(get(node, "/rest/getutxos.bin", method="POST", body=body)[2], raw)
 
 
@@ -251,8 +257,8 @@ def unspent_outputs_refusals(t):
     refused(node, "/rest/getutxos/" + "/".join([one] * 16) + ".json", 400, "max outpoints exceeded")
     refused(node, "/rest/getutxos.bin", 400, "max outpoints exceeded", method="POST",
             body=utxo_request([("44" * 32, 0)] * 16))
-    for body in (b"\x00", b"\x00\x01", b"\x00\x01" + bytes(35), b"\x00\x01" + bytes(37), b"\x00\xff" + b"\xff" * 8,
-                 b"\x02\x01" + bytes(36)):
+    for body in (b"\x00", b"\x00\x01", b"\x00\x01" + bytes(35), b"\x00\x01" + bytes(37),
+                 b"\x00\xff" + b"\xff" * 8, b"\x02\x01" + bytes(36)):
         refused(node, "/rest/getutxos.bin", 400, "Parse error", method="POST", body=body)
     refused(node, f"/rest/getutxos/{one}.bin", 400, "Combination", method="POST",
             body=utxo_request([("44" * 32, 0)]))
@@ -262,7 +268,8 @@ def unspent_outputs_refusals(t):
 @case()
 def addresses_and_methods(t):
     node = t.node("-rest")
-    for path in ("/rest", "/rest/", "/rest/nosuch.json", "/rest/blockhashbyheight/0.json", "/rest/chaininfox.json"):
+    for path in ("/rest", "/rest/", "/rest/nosuch.json", "/rest/blockhashbyheight/0.json",
+                 "/rest/chaininfox.json"):
         equal(get(node, path)[::2], (404, b""), path)
     refused(node, "/rest/chaininfo.bin", 404, "output format not found (available: json)")
     equal(get(node, "/rest/chaininfo.json", method="POST", body=b"x")[0], 405)
@@ -283,7 +290,8 @@ def pruned_blocks_are_not_available(t):
         block = Block.make(from_display(tip["hash"]), height, max(chain.time, tip["time"] + 1),
                            coinbase_tx=coinbase(height))
         block.txs[0].outputs.append(TxOut(0, script))
-        block = Block.make(from_display(tip["hash"]), height, block.header.time, coinbase_tx=block.txs[0])
+        block = Block.make(from_display(tip["hash"]), height, block.header.time,
+                           coinbase_tx=block.txs[0])
         equal(node.rpc.submitblock(block.serialize().hex()), None)
     node.rpc.generatetoaddress(320, ADDRESS)
     check(node.rpc.pruneblockchain(1050) >= 1000, "the first file is pruned")

@@ -1,10 +1,12 @@
-"""Every command over a socket: shapes and order of fields (spec rpc 2), errors (1.5), parameters."""
+"""Every command over a socket: shapes and order of fields (spec rpc 2), errors (1.5),
+parameters."""
 import decimal
 import json
 import threading
 import time
 
-from framework import (ADDRESS, Rpc, case, check, equal, is_in, main, raises_rpc, vector, wait_until,
+from framework import (ADDRESS, Rpc, case, check, equal, is_in, main, raises_rpc, vector,
+                       wait_until,
                        within)
 from blocks import (ANYONE, Block, Chain, Header, Tx, TxIn, TxOut, coinbase, display, from_display,
                     GENESIS_HASH_HEX, sha256d)
@@ -12,9 +14,9 @@ from p2p import headers_payload
 
 ZERO = "00" * 32
 
-HEADER_FIELDS = ["hash", "confirmations", "size", "height", "version", "versionHex", "merkleroot", "num_tx",
-                 "time", "mediantime", "nonce", "bits", "difficulty", "chainwork", "previousblockhash",
-                 "nextblockhash", "status"]
+HEADER_FIELDS = ["hash", "confirmations", "size", "height", "version", "versionHex", "merkleroot",
+                 "num_tx", "time", "mediantime", "nonce", "bits", "difficulty", "chainwork",
+                 "previousblockhash", "nextblockhash", "status"]
 STATUS_FIELDS = ["validity", "data", "undo", "failed", "parent failed", "disk meta", "soft reject",
                  "double spend", "soft consensus frozen"]
 TX_FIELDS = ["txid", "hash", "version", "size", "locktime", "vin", "vout"]
@@ -37,7 +39,8 @@ def state_of_the_chain(t):
     info = node.rpc.getblockchaininfo()
     fields(info, ["chain", "blocks", "headers", "bestblockhash", "difficulty", "mediantime",
                   "verificationprogress", "chainwork", "pruned", "softforks"], "getblockchaininfo")
-    equal((info["chain"], info["blocks"], info["headers"], info["pruned"]), ("regtest", 5, 5, False))
+    equal((info["chain"], info["blocks"], info["headers"], info["pruned"]),
+          ("regtest", 5, 5, False))
     equal(info["chainwork"], f"{2 * 6:064x}")
     equal([s["id"] for s in info["softforks"]], ["bip34", "bip66", "bip65", "csv"])
     fields(info["softforks"][0], ["id", "version", "reject"], "softfork")
@@ -128,7 +131,8 @@ def coins_one_by_one_and_all_together(t):
     out = node.rpc.gettxout(txid, 0)
     fields(out, ["bestblock", "confirmations", "value", "scriptPubKey", "coinbase", "confiscation"],
            "gettxout")
-    equal((out["bestblock"], out["confirmations"], str(out["value"]), out["coinbase"], out["confiscation"]),
+    equal((out["bestblock"], out["confirmations"], str(out["value"]), out["coinbase"],
+           out["confiscation"]),
           (node.tip(), 1, "50.00000000", True, False))
     equal(node.rpc.gettxout(txid, 1), None)
     equal(node.rpc.gettxout(ZERO, 0), None)
@@ -136,7 +140,8 @@ def coins_one_by_one_and_all_together(t):
     info = node.rpc.gettxoutsetinfo()
     fields(info, ["height", "bestblock", "transactions", "txouts", "bogosize", "hash_serialized",
                   "disk_size", "total_amount"], "gettxoutsetinfo")
-    equal((info["height"], info["transactions"], info["txouts"], info["bogosize"], str(info["total_amount"])),
+    equal((info["height"], info["transactions"], info["txouts"], info["bogosize"],
+           str(info["total_amount"])),
           (3, 3, 3, 3 * 75, "150.00000000"))
 
 
@@ -155,7 +160,8 @@ def hash_of_the_whole_set_is_the_reference_form(t):
     coins = []
     for height in (1, 2, 3):
         tx = node.rpc.getblock(node.rpc.getblockhash(height), 2)["tx"][0]
-        coins.append((from_display(tx["txid"]), height, bytes.fromhex(tx["vout"][0]["scriptPubKey"]["hex"])))
+        coins.append((from_display(tx["txid"]), height,
+                      bytes.fromhex(tx["vout"][0]["scriptPubKey"]["hex"])))
     data = from_display(node.tip())
     for txid, height, script in sorted(coins):
         data += (txid + varint(2 * height + 1) + varint(1) + bytes([len(script)]) + script
@@ -179,7 +185,8 @@ def block_statistics_equal_the_published_ones(t):
             if isinstance(got[name], str) or isinstance(value, str):
                 equal(got[name], value, name)
             else:
-                equal(decimal.Decimal(got[name]), decimal.Decimal(value), f"{name} at {want['height']}")
+                equal(decimal.Decimal(got[name]), decimal.Decimal(value),
+                      f"{name} at {want['height']}")
             checked += 1
         some = node.rpc.getblockstats(want["blockhash"], ["txs", "height"])
         equal(some, {"txs": want["txs"], "height": want["height"]} if list(some)[0] == "txs"
@@ -193,7 +200,8 @@ def block_statistics_equal_the_published_ones(t):
 def transactions_per_time(t):
     node = node_with(t, 20)
     stats = node.rpc.getchaintxstats(10)
-    fields(stats, ["time", "txcount", "window_block_count", "window_tx_count", "window_interval", "txrate"],
+    fields(stats, ["time", "txcount", "window_block_count", "window_tx_count", "window_interval",
+                   "txrate"],
            "getchaintxstats", optional=("txrate",))
     equal((stats["txcount"], stats["window_block_count"], stats["window_tx_count"]), (21, 10, 10))
     equal(node.rpc.getchaintxstats()["window_block_count"], 19, "as far as there are blocks")
@@ -215,7 +223,8 @@ def blocks_are_submitted(t):
     unsolved = Block.make(chain.at(2).hash(), 3, chain.time + 1, solve=False)
     unsolved.header.unsolve()
     equal(node.rpc.submitblock(unsolved.serialize().hex()), "high-hash")
-    bad = Block.make(chain.at(2).hash(), 3, chain.time + 1, coinbase_tx=coinbase(3, value=51 * 10**8))
+    bad = Block.make(chain.at(2).hash(), 3, chain.time + 1,
+                     coinbase_tx=coinbase(3, value=51 * 10**8))
     equal(node.rpc.submitblock(bad.serialize().hex()), "bad-cb-amount")
     equal(node.rpc.submitblock(bad.serialize().hex()), "duplicate-invalid")
     side = Block.make(chain.at(1).hash(), 2, chain.time + 5)
@@ -231,7 +240,8 @@ def headers_are_submitted(t):
     equal(node.rpc.submitheader(chain.at(1).header.serialize().hex()), None)
     equal((node.rpc.getblockchaininfo()["headers"], node.rpc.getblockcount()), (1, 0))
     raises_rpc(-25, lambda: node.rpc.submitheader(
-        Header(from_display(GENESIS_HASH_HEX), bytes(32), int(time.time())).unsolve().serialize().hex()), "high-hash")
+        Header(from_display(GENESIS_HASH_HEX), bytes(32),
+               int(time.time())).unsolve().serialize().hex()), "high-hash")
     raises_rpc(-22, lambda: node.rpc.submitheader("00" * 79))
 
 
@@ -248,15 +258,16 @@ def blocks_are_made_on_demand(t):
 @case()
 def transactions_are_decoded(t):
     node = t.node()
-    tx = Tx([TxIn(b"\x12" * 32, 3, b"\x51", 7)], [TxOut(546, ANYONE), TxOut(0, b"\x00\x6a\x04data")],
-            version=2, lock_time=99)
+    tx = Tx([TxIn(b"\x12" * 32, 3, b"\x51", 7)],
+            [TxOut(546, ANYONE), TxOut(0, b"\x00\x6a\x04data")], version=2, lock_time=99)
     raw = tx.serialize().hex()
     got = node.rpc.decoderawtransaction(raw)
     equal(list(got)[:len(TX_FIELDS)], TX_FIELDS)
     equal((got["txid"], got["version"], got["size"], got["locktime"]),
           (display(tx.txid()), 2, len(raw) // 2, 99))
     fields(got["vin"][0], ["txid", "vout", "scriptSig", "sequence"], "input")
-    equal(got["vin"][0], {"txid": "12" * 32, "vout": 3, "scriptSig": {"asm": "1", "hex": "51"}, "sequence": 7})
+    equal(got["vin"][0],
+          {"txid": "12" * 32, "vout": 3, "scriptSig": {"asm": "1", "hex": "51"}, "sequence": 7})
     equal(str(got["vout"][0]["value"]), "0.00000546")
     equal([o["scriptPubKey"]["type"] for o in got["vout"]], ["nonstandard", "nulldata"])
     raises_rpc(-22, lambda: node.rpc.decoderawtransaction(raw + "00"), "TX decode failed")
@@ -284,23 +295,29 @@ def addresses_are_judged(t):
 def node_describes_itself(t):
     node = node_with(t, 1, "-uacomment=x")
     info = node.rpc.getnetworkinfo()
-    fields(info, ["version", "subversion", "protocolversion", "localservices", "localrelay", "timeoffset",
-                  "txnpropagationfreq", "txnpropagationqlen", "networkactive", "connections", "addresscount",
+    fields(info,
+           ["version", "subversion", "protocolversion", "localservices", "localrelay", "timeoffset",
+                  "txnpropagationfreq", "txnpropagationqlen", "networkactive", "connections",
+            "addresscount",
                   "streampolicies", "networks", "relayfee", "minconsolidationfactor",
                   "maxconsolidationinputscriptsize", "minconfconsolidationinput",
-                  "minconsolidationinputmaturity", "acceptnonstdconsolidationinput", "localaddresses",
+                  "minconsolidationinputmaturity", "acceptnonstdconsolidationinput",
+            "localaddresses",
                   "warnings"], "getnetworkinfo")
     equal((info["protocolversion"], info["localservices"], str(info["relayfee"])),
           (70016, "0000000000000021", "0E-8"))
     equal([n["name"] for n in info["networks"]], ["ipv4", "ipv6"])
-    fields(info["networks"][0], ["name", "limited", "reachable", "proxy", "proxy_randomize_credentials"],
+    fields(info["networks"][0],
+           ["name", "limited", "reachable", "proxy", "proxy_randomize_credentials"],
            "network")
     short = node.rpc.getinfo()
-    fields(short, ["version", "protocolversion", "initcomplete", "blocks", "timeoffset", "connections", "proxy",
-                   "difficulty", "testnet", "stn", "paytxfee", "relayfee", "errors", "maxblocksize",
-                   "maxminedblocksize", "maxstackmemoryusagepolicy", "maxstackmemoryusageconsensus"], "getinfo")
+    fields(short, ["version", "protocolversion", "initcomplete", "blocks", "timeoffset",
+                   "connections", "proxy", "difficulty", "testnet", "stn", "paytxfee", "relayfee",
+                   "errors", "maxblocksize", "maxminedblocksize", "maxstackmemoryusagepolicy",
+                   "maxstackmemoryusageconsensus"], "getinfo")
     equal((short["version"], short["blocks"], short["testnet"]), (info["version"], 1, False))
-    fields(node.rpc.getmemoryinfo()["locked"], ["used", "free", "total", "locked", "chunks_used", "chunks_free"],
+    fields(node.rpc.getmemoryinfo()["locked"],
+           ["used", "free", "total", "locked", "chunks_used", "chunks_free"],
            "getmemoryinfo")
     equal(node.rpc.getconnectioncount(), 0)
     equal(node.rpc.getaddednodeinfo(), [])
@@ -410,7 +427,8 @@ def named_parameters_and_their_errors(t):
 @case()
 def every_listed_command_has_help(t):
     node = t.node()
-    names = [line.split()[0] for line in node.rpc.help().splitlines() if line and not line.startswith("==")]
+    names = [line.split()[0] for line in node.rpc.help().splitlines() if line
+             and not line.startswith("==")]
     check(len(names) >= 40, f"{len(names)} commands")
     for name in names:
         text = node.rpc.help(name)
@@ -423,12 +441,13 @@ def every_listed_command_has_help(t):
     is_in("unknown command", node.rpc.help("nosuchcommand"))
 
 
-EXPECTED = """help stop uptime getinfo getblockchaininfo getblockcount getbestblockhash getblockhash getblock
-getblockheader getchaintips getdifficulty gettxout gettxoutsetinfo getblockstats getchaintxstats verifychain
-invalidateblock reconsiderblock preciousblock pruneblockchain waitforblockheight submitblock submitheader
-generatetoaddress getpeerinfo getconnectioncount getnetworkinfo getnettotals addnode disconnectnode setban
-listbanned clearbanned setnetworkactive getaddednodeinfo ping getmemoryinfo logging getsettings dumpparameters
-decoderawtransaction decodescript getrawtransaction validateaddress echo""".split()
+EXPECTED = """help stop uptime getinfo getblockchaininfo getblockcount getbestblockhash getblockhash
+getblock getblockheader getchaintips getdifficulty gettxout gettxoutsetinfo getblockstats
+getchaintxstats verifychain invalidateblock reconsiderblock preciousblock pruneblockchain
+waitforblockheight submitblock submitheader generatetoaddress getpeerinfo getconnectioncount
+getnetworkinfo getnettotals addnode disconnectnode setban listbanned clearbanned setnetworkactive
+getaddednodeinfo ping getmemoryinfo logging getsettings dumpparameters decoderawtransaction
+decodescript getrawtransaction validateaddress echo""".split()
 
 
 @case()

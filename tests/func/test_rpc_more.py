@@ -1,4 +1,5 @@
-"""Methods around blocks, outputs, keys and scripts that need no pool of transactions (spec rpc 3)."""
+"""Methods around blocks, outputs, keys and scripts that need no pool of transactions (spec rpc
+3)."""
 import decimal
 import json
 import time
@@ -16,7 +17,8 @@ def blocks_by_height(t):
     node.rpc.generatetoaddress(3, ADDRESS)
     hash2 = node.rpc.getblockhash(2)
     for verbosity in (0, 1, 2, 3, "RAW_BLOCK", "DECODE_TRANSACTIONS", True, None):
-        equal(node.rpc.getblockbyheight(2, verbosity), node.rpc.getblock(hash2, verbosity), str(verbosity))
+        equal(node.rpc.getblockbyheight(2, verbosity), node.rpc.getblock(hash2, verbosity),
+              str(verbosity))
     equal(node.rpc.getblockbyheight(2), node.rpc.getblock(hash2))
     equal(node.rpc.call("getblockbyheight", height=2, verbosity=0), node.rpc.getblock(hash2, 0))
     equal(node.rpc.call("getblockbyheight", blockhash=2, verbose=0), node.rpc.getblock(hash2, 0),
@@ -43,8 +45,9 @@ def outputs_in_one_call(t):
     equal(list(answer), ["txouts"])
     first, missing, last, no_such = answer["txouts"]
     equal(list(first), ["scriptPubKey", "scriptPubKeyLen", "value", "isStandard", "confirmations"])
-    equal((first["scriptPubKey"], first["scriptPubKeyLen"], str(first["value"]), first["isStandard"],
-           first["confirmations"]), ("76a914" + "00" * 20 + "88ac", 25, "50.00000000", True, 300))
+    equal((first["scriptPubKey"], first["scriptPubKeyLen"], str(first["value"]),
+           first["isStandard"], first["confirmations"]), ("76a914" + "00" * 20 + "88ac", 25,
+           "50.00000000", True, 300))
     equal((missing, no_such), ({"error": "missing"}, {"error": "missing"}))
     equal(last["confirmations"], 1)
     for fields in (["value"], ["confirmations", "scriptPubKeyLen"]):
@@ -74,19 +77,21 @@ def outputs_of_the_mempool(t):
         {"error": "spent", "collidedWith": {"txid": txid, "size": len(raw) // 2, "hex": raw}},
         {"scriptPubKey": "51", "scriptPubKeyLen": 1, "value": decimal.Decimal("49.99998000"),
          "isStandard": False, "confirmations": 0},
-        {"scriptPubKey": Key(1).script.hex(), "scriptPubKeyLen": 25, "value": decimal.Decimal("0.00001000"),
-         "isStandard": True, "confirmations": 0},
+        {"scriptPubKey": Key(1).script.hex(), "scriptPubKeyLen": 25,
+         "value": decimal.Decimal("0.00001000"), "isStandard": True, "confirmations": 0},
         {"error": "missing"}]})
     without = node.rpc.gettxouts([spent, *made], ["confirmations"], False)
     equal(without, {"txouts": [{"confirmations": 110}] + [{"error": "missing"}] * 3})
     equal(node.rpc.gettxout(spent["txid"], 0), None)
     equal(node.rpc.gettxout(spent["txid"], 0, False)["confirmations"], 110)
     out = node.rpc.gettxout(txid, 1)
-    equal((out["confirmations"], str(out["value"]), out["coinbase"], out["confiscation"], out["bestblock"]),
+    equal((out["confirmations"], str(out["value"]), out["coinbase"], out["confiscation"],
+           out["bestblock"]),
           (0, "0.00001000", False, False, node.tip()))
     equal(node.rpc.gettxout(txid, 1, False), None)
     node.rpc.generatetoaddress(1, ADDRESS)
-    equal([o.get("confirmations") for o in node.rpc.gettxouts([spent, *made], ["confirmations"])["txouts"]],
+    equal([o.get("confirmations")
+           for o in node.rpc.gettxouts([spent, *made], ["confirmations"])["txouts"]],
           [None, 1, 1, None])
 
 
@@ -97,9 +102,9 @@ def outputs_asked_for_wrongly(t):
     raises_rpc(-32602, lambda: node.rpc.gettxouts(good, []), "No return fields set")
     for fields in (["nonsense"], ["*", "value"], [7], ["value", "*"], [None], [["value"]]):
         raises_rpc(-32602, lambda: node.rpc.gettxouts(good, fields), "Wrong return field")
-    for bad in ({}, {"txid": ZERO}, {"n": 0}, {"txid": ZERO, "n": 0, "x": 1}, {"txid": ZERO, "n": "0"},
-                {"txid": ZERO, "n": -1}, {"txid": ZERO, "n": 2**32}, {"txid": "00", "n": 0},
-                {"txid": 7, "n": 0}, 7, None, [], "text"):
+    for bad in ({}, {"txid": ZERO}, {"n": 0}, {"txid": ZERO, "n": 0, "x": 1},
+                {"txid": ZERO, "n": "0"}, {"txid": ZERO, "n": -1}, {"txid": ZERO, "n": 2**32},
+                {"txid": "00", "n": 0}, {"txid": 7, "n": 0}, 7, None, [], "text"):
         raises_rpc(-32602, lambda: node.rpc.gettxouts([bad], ["*"]), "required fields")
     raises_rpc(-1, lambda: node.rpc.gettxouts(good), "gettxouts")
     raises_rpc(-1, lambda: node.rpc.gettxouts(good, ["*"], 1))
@@ -133,8 +138,8 @@ def messages_are_signed_and_verified(t):
     made = main_node.rpc.signmessagewithprivkey(rows[0]["wif"], rows[0]["message"])
     equal(made, rows[0]["signature_base64"], "the published signature")
     address = "1N8QYQNAD8PLEJjmCGGR8iN1iuR9yXtY1x"
-    equal(main_node.rpc.verifymessage(address, rows[1]["signature_base64"], rows[1]["message"]), False,
-          "of another key")
+    equal(main_node.rpc.verifymessage(address, rows[1]["signature_base64"], rows[1]["message"]),
+          False, "of another key")
     node = t.node()
     wif = "cMahea7zqjxrtgAbB7LSGbcQUr1uX1ojuat9jZodMN87JcbXMTcA"  # 1, compressed
     long_wif = "91avARGdfge8E4tZfYLoxeJ5sGBdNJQH4kvjJoQFacbgwmaKkrx"  # 1, uncompressed
@@ -148,22 +153,27 @@ def messages_are_signed_and_verified(t):
     raises_rpc(-3, lambda: node.rpc.verifymessage("nonsense", signature, "x"), "Invalid address")
     raises_rpc(-3, lambda: node.rpc.verifymessage(address, signature, "x"), "another network")
     script_address = node.rpc.createmultisig(1, [Key(1).public.hex()])["address"]
-    raises_rpc(-3, lambda: node.rpc.verifymessage(script_address, signature, "x"), "does not refer to key")
+    raises_rpc(-3, lambda: node.rpc.verifymessage(script_address, signature, "x"),
+               "does not refer to key")
     raises_rpc(-5, lambda: node.rpc.verifymessage(ADDRESS, "no_base64", "x"), "base64")
     for broken in ("", "AAAA", signature[:-4], "A" * 200, "A" * 88):
         equal(node.rpc.verifymessage(ADDRESS, broken, "x"), False, broken)
     raises_rpc(-5, lambda: node.rpc.signmessagewithprivkey("nonsense", "x"), "Invalid private key")
-    raises_rpc(-5, lambda: node.rpc.signmessagewithprivkey(rows[0]["wif"], "x"), "Invalid private key")
+    raises_rpc(-5, lambda: node.rpc.signmessagewithprivkey(rows[0]["wif"], "x"),
+               "Invalid private key")
     check(node.is_alive(), "the node runs on")
 
 
 @case()
 def limits_of_blocks_change_while_the_node_runs(t):
-    node = t.node("-excessiveblocksize=1000001", "-blockmaxsize=1000000", "-genesisactivationheight=1")
+    node = t.node("-excessiveblocksize=1000001", "-blockmaxsize=1000000",
+                  "-genesisactivationheight=1")
     chain = Chain(start_time=int(time.time()) - 3600)
-    big = [chain.add(coinbase_tx=coinbase(chain.height + 1, b"\x00\x6a" + b"\x01" * 1200000)) for _ in range(3)]
+    big = [chain.add(coinbase_tx=coinbase(chain.height + 1, b"\x00\x6a" + b"\x01" * 1200000))
+           for _ in range(3)]
     equal(node.rpc.getexcessiveblock(), {"excessiveBlockSize": 1000001})
-    equal((node.rpc.getsettings()["excessiveblocksize"], node.rpc.getinfo()["maxblocksize"]), (1000001, 1000001))
+    equal((node.rpc.getsettings()["excessiveblocksize"], node.rpc.getinfo()["maxblocksize"]),
+          (1000001, 1000001))
     equal(node.rpc.submitblock(big[0].serialize().hex()), "bad-blk-length")
     for bad in (1, 1000000, "1000000", -5, "-5", "5MB", "", "x", 2**63, "99999999999999999999"):
         raises_rpc(-8, lambda: node.rpc.setexcessiveblock(bad))
@@ -179,7 +189,8 @@ def limits_of_blocks_change_while_the_node_runs(t):
     equal(node.rpc.getexcessiveblock(), {"excessiveBlockSize": 0})
     # What is made here.
     equal(node.rpc.setblockmaxsize(5000000), "Maximal generated block size set to 5000000 bytes.")
-    equal((node.rpc.getsettings()["blockmaxsize"], node.rpc.getinfo()["maxminedblocksize"]), (5000000, 5000000))
+    equal((node.rpc.getsettings()["blockmaxsize"], node.rpc.getinfo()["maxminedblocksize"]),
+          (5000000, 5000000))
     raises_rpc(-8, lambda: node.rpc.setexcessiveblock(4000000), "5000000")
     equal(node.rpc.setexcessiveblock(6000000), "Excessive Block set to 6000000 bytes.")
     for bad in (0, 6000001, "-1", "x"):

@@ -12,7 +12,8 @@ BAD = {"string": [7, True, {}, []], "integer": ["1", True, {}, 1.5, 2**63, 1e300
        "number": ["1", True, {}], "boolean": [1, "true", {}], "amount": [True, {}, "1.123456789"],
        "hash": [7, "00", "zz" * 32, "00" * 33], "hex": [7, "0", "0g", {}], "object": [7, "{}", []],
        "array": [7, "[]", {}]}
-FIELDS = ["name", "category", "where", "hidden", "help", "result", "example", "anyparameters", "params"]
+FIELDS = ["name", "category", "where", "hidden", "help", "result", "example", "anyparameters",
+          "params"]
 PARAM_FIELDS = ["name", "aliases", "type", "required", "json", "help"]
 
 
@@ -45,7 +46,8 @@ def description_is_whole(t):
     is_in("echo", names, "hidden ones too")
     equal(node.rpc.getrpcdescription("getblock"), [m for m in methods if m["name"] == "getblock"])
     verbosity = node.rpc.getrpcdescription("getblock")[0]["params"][1]
-    equal((verbosity["name"], verbosity["aliases"], verbosity["required"]), ("verbosity", ["verbose"], False))
+    equal((verbosity["name"], verbosity["aliases"], verbosity["required"]),
+          ("verbosity", ["verbose"], False))
     raises_rpc(-8, lambda: node.rpc.getrpcdescription("nonsense"), "nonsense")
 
 

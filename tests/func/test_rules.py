@@ -1,4 +1,5 @@
-"""Switches that move rules on regtest: activation heights, mock time, age of the tip, size limits."""
+"""Switches that move rules on regtest: activation heights, mock time, age of the tip, size
+limits."""
 import time
 
 from framework import ADDRESS, case, equal, main, raises_rpc
@@ -25,8 +26,10 @@ def genesis_changes_what_op_return_means(t):
     """OP_1 OP_RETURN: failure before Genesis, early success for outputs made after it."""
     for height, verdict in ((103, "blk-bad-inputs"), (102, None)):
         chain, coin = chain_with_coin(b"\x51\x6a")
-        node = t.node_at(chain, f"-genesisactivationheight={height}", "-chronicleactivationheight=1000")
-        block = Block.make(chain.tip, 103, chain.time + 1, [Tx([TxIn(coin, 0)], [TxOut(1, ANYONE)])])
+        node = t.node_at(chain, f"-genesisactivationheight={height}",
+                         "-chronicleactivationheight=1000")
+        block = Block.make(chain.tip, 103, chain.time + 1,
+                           [Tx([TxIn(coin, 0)], [TxOut(1, ANYONE)])])
         equal(submit(node, block), verdict, f"activation at {height}, output made at 102")
 
 
@@ -35,7 +38,8 @@ def genesis_forbids_new_p2sh_outputs(t):
     p2sh = b"\xa9\x14" + bytes(20) + b"\x87"
     for height, verdict in ((104, None), (103, "bad-txns-vout-p2sh")):
         chain, coin = chain_with_coin(ANYONE)
-        node = t.node_at(chain, f"-genesisactivationheight={height}", "-chronicleactivationheight=1000")
+        node = t.node_at(chain, f"-genesisactivationheight={height}",
+                         "-chronicleactivationheight=1000")
         block = Block.make(chain.tip, 103, chain.time + 1, [Tx([TxIn(coin, 0)], [TxOut(1, p2sh)])])
         equal(submit(node, block), verdict, f"activation at {height}")
 
@@ -46,8 +50,10 @@ def chronicle_brings_back_an_opcode(t):
     script = b"\x62\x75\x51"  # OP_VER OP_DROP OP_1
     for height, verdict in ((1000, "blk-bad-inputs"), (102, None)):
         chain, coin = chain_with_coin(script)
-        node = t.node_at(chain, "-genesisactivationheight=50", f"-chronicleactivationheight={height}")
-        block = Block.make(chain.tip, 103, chain.time + 1, [Tx([TxIn(coin, 0)], [TxOut(1, ANYONE)])])
+        node = t.node_at(chain, "-genesisactivationheight=50",
+                         f"-chronicleactivationheight={height}")
+        block = Block.make(chain.tip, 103, chain.time + 1,
+                           [Tx([TxIn(coin, 0)], [TxOut(1, ANYONE)])])
         equal(submit(node, block), verdict, f"Chronicle at {height}")
 
 
@@ -59,7 +65,8 @@ def signed_spends_are_checked(t):
     good = spend(key, coin, 0, COIN, [TxOut(COIN - 1000, other.script)])
     wrong_key = spend(other, coin, 0, COIN, [TxOut(COIN - 1000, other.script)])
     wrong_amount = spend(key, coin, 0, COIN + 1, [TxOut(COIN - 1000, other.script)])
-    for tx, verdict in ((wrong_key, "blk-bad-inputs"), (wrong_amount, "blk-bad-inputs"), (good, None)):
+    for tx, verdict in ((wrong_key, "blk-bad-inputs"), (wrong_amount, "blk-bad-inputs"),
+                        (good, None)):
         block = Block.make(chain.tip, 103, chain.time + 1, [tx])
         equal(submit(node, block), verdict)
     out = node.rpc.gettxout(good.txid()[::-1].hex(), 0)

@@ -109,7 +109,8 @@ def answers_of_one_connection_keep_their_order(t):
             length = [int(line.split()[1]) for line in lines if line.startswith(b"Content-Length")]
             equal(json.loads(stream.read(length[0])),
                   {"result": result, "error": None, "id": method})
-    equal(node.rpc.batch([("sendrawtransaction", [hex_of(move(output(txs[0])))])])[0]["error"], None)
+    equal(node.rpc.batch([("sendrawtransaction", [hex_of(move(output(txs[0])))])])[0]["error"],
+          None)
     large = Tx([TxIn(coin(chain, 6)[0], 0)],
                [TxOut(coin(chain, 6)[2] - 10**6, b"\x00\x6a" + push(bytes(50000)))])
     send(node, large)
@@ -155,7 +156,8 @@ def raises_rpc_any(call):
 def a_bad_signature_is_told_as_mandatory(t):
     node, chain = node_with_coins(t, "-acceptnonstdtxn=0", script=KEY.script)
     txid, index, value = coin(chain, 1)
-    tx = spend(KEY, txid, index, value - 1, [TxOut(value - FEE, KEY.script)])  # signs another amount
+    tx = spend(KEY, txid, index, value - 1,
+               [TxOut(value - FEE, KEY.script)])  # signs another amount
     raises_rpc(-26, lambda: node.rpc.sendrawtransaction(hex_of(tx)),
                "16: mandatory-script-verify-flag-failed (Signature must be zero")
     unusual = move(coin(chain, 2))
@@ -185,7 +187,8 @@ def many_are_answered_by_what_became_of_them(t):
     equal(invalid[id_of(rival)]["collidedWith"][0]["hex"], hex_of(known))
     equal(invalid[id_of(orphan)]["reject_reason"], "missing-inputs")
     equal([u["txid"] for u in answer["unconfirmed"]], [id_of(links[-1])])
-    equal({a["txid"] for a in answer["unconfirmed"][0]["ancestors"]}, {id_of(x) for x in links[:-1]})
+    equal({a["txid"] for a in answer["unconfirmed"][0]["ancestors"]},
+          {id_of(x) for x in links[:-1]})
     equal(pool(node), {id_of(x) for x in [known] + links})
     equal(rpc.sendrawtransactions([{"hex": hex_of(move(coin(chain, 3)))}]), {})
 

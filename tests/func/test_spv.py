@@ -88,7 +88,8 @@ def a_proof_of_a_block_that_left_the_chain_decides_nothing(t):
     bump = node.rpc.getbump(display(chain.at(103).txs[1].txid()))
     node.rpc.invalidateblock(chain.at(103).hash_hex)
     refuses(node.rpc.verifybump(bump), "block-unknown", "undetermined")
-    other = Chain(parent=chain, height=102).add(Tx([TxIn(chain.at(3).txs[0].txid(), 0)], [TxOut(1, ANYONE)]))
+    other = Chain(parent=chain,
+                  height=102).add(Tx([TxIn(chain.at(3).txs[0].txid(), 0)], [TxOut(1, ANYONE)]))
     equal(node.rpc.submitblock(other.serialize().hex()), None)
     refuses(node.rpc.verifybump(bump), "merkle-root")
     node.rpc.reconsiderblock(chain.at(103).hash_hex)
@@ -110,13 +111,16 @@ def a_beef_that_does_not_hold_names_the_rule(t):
     refuses(judge(beef2([], (good, None))), "structure")
     refuses(judge(beef2([bump], (parent, 0), (good, None)) + "00"), "format")
     refuses(judge("0300beef0000"), "format")
-    refuses(judge(beef2([bump], (parent, 0), (child_of(parent, COIN + 1), None))), "bad-txns-in-belowout")
-    refuses(judge(beef2([bump], (parent, 0), (good, None), (child_of(parent, COIN), None))), "double-spend")
+    refuses(judge(beef2([bump], (parent, 0), (child_of(parent, COIN + 1), None))),
+            "bad-txns-in-belowout")
+    refuses(judge(beef2([bump], (parent, 0), (good, None), (child_of(parent, COIN), None))),
+            "double-spend")
     late = Tx([TxIn(parent.txid(), 0, sequence=0)], [TxOut(COIN, ANYONE)], lock_time=104)
     refuses(judge(beef2([bump], (parent, 0), (late, None))), "non-final")
     closed = Tx([TxIn(good.txid(), 0)], [TxOut(5, b"\x00")])
     opened = child_of(closed, 4)
-    refuses(judge(beef2([bump], (parent, 0), (good, None), (closed, None), (opened, None))), "script")
+    refuses(judge(beef2([bump], (parent, 0), (good, None), (closed, None), (opened, None))),
+            "script")
     refuses(judge("0200beef" + "00" * (2 << 20)), "limits")
     answer = judge(beef2([bump], (parent, 0), (opened, None), bytes(32)))
     refuses(answer, "structure")
@@ -137,7 +141,8 @@ def an_id_alone_counts_when_the_node_holds_the_transaction(t):
     refuses(judge(beef2([], waiting.txid(), (grand, None))), "txid-only", "undetermined")
     node.rpc.sendrawtransaction(waiting.serialize().hex(), False, True)
     equal(judge(beef2([], waiting.txid(), (grand, None)))["result"], "valid", "in the mempool")
-    refuses(judge(beef2([], waiting.txid(), (child_of(waiting, COIN), None))), "bad-txns-in-belowout")
+    refuses(judge(beef2([], waiting.txid(), (child_of(waiting, COIN), None))),
+            "bad-txns-in-belowout")
 
 
 if __name__ == "__main__":

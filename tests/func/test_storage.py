@@ -1,4 +1,5 @@
-"""Storage through restarts, rebuilds, crashes, damage and a full disk (attacks A6, K1 to K3, K6)."""
+"""Storage through restarts, rebuilds, crashes, damage and a full disk (attacks A6, K1 to K3,
+K6)."""
 import glob
 import json
 import os
@@ -8,8 +9,8 @@ import subprocess
 import threading
 import time
 
-from framework import (ADDRESS, BUILD, LONG, RpcError, Skip, case, check, equal, is_in, main, raises_rpc,
-                       wait_until, within)
+from framework import (ADDRESS, BUILD, LONG, RpcError, Skip, case, check, equal, is_in, main,
+                       raises_rpc, wait_until, within)
 from blocks import Chain, TxOut, coinbase
 from p2p import ChainServer
 
@@ -22,8 +23,8 @@ def generated_chain(t, *options):
     if not os.path.exists(GEN_CHAIN):
         raise Skip(GEN_CHAIN + " is not built")
     path = t.path("generated.blk")
-    done = subprocess.run([GEN_CHAIN, "-out=" + path] + list(options), capture_output=True, text=True,
-                          timeout=300, check=True)
+    done = subprocess.run([GEN_CHAIN, "-out=" + path] + list(options), capture_output=True,
+                          text=True, timeout=300, check=True)
     info = json.loads(done.stdout)
     return path, info["height"], info["tip"]
 
@@ -129,9 +130,11 @@ def pruning_needs_the_option(t):
 
 @case(timeout=3000 if LONG else 150)
 def kill_during_a_sync_loses_nothing(t):
-    """SIGKILL at random moments; each reopening is quick, and the end is equal to a clean replay."""
+    """SIGKILL at random moments; each reopening is quick, and the end is equal to a clean
+    replay."""
     rounds = 100 if LONG else 8
-    path, height, tip = generated_chain(t, "-inputs=6000" if not LONG else "-inputs=40000", "-txs=100")
+    path, height, tip = generated_chain(t, "-inputs=6000" if not LONG else "-inputs=40000",
+                                        "-txs=100")
     source = imported(t, t.make_node("-whitelist=::1"), path, height)
     want = state(source)
     equal(want[0], tip)
@@ -160,7 +163,8 @@ def kill_during_a_sync_loses_nothing(t):
 def kill_during_reorganisations_loses_nothing(t):
     base = Chain(start_time=int(time.time()) - 7000).grow(105)
     a, b = base.fork(105).grow(60, extra=b"a"), base.fork(105).grow(61, extra=b"b")
-    node = t.node("-loadblock=" + a.write(t.path("a.blk")), "-loadblock=" + b.write(t.path("b.blk")))
+    node = t.node("-loadblock=" + a.write(t.path("a.blk")),
+                  "-loadblock=" + b.write(t.path("b.blk")))
     wait_until(lambda: node.tip() == b.tip_hex, 30, "second branch")
     hashes = {node.tip(): node.utxo_hash()}
     node.options = []

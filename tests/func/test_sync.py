@@ -96,7 +96,8 @@ def published_branches_reorganise_in_both_directions(t):
     tips, utxos = [], []
     for path in files[1], files[3]:
         node = t.node("-loadblock=" + path)
-        t.wait(lambda: node.rpc.getblockcount() >= 117, 30, "import")  # pylint: disable=cell-var-from-loop
+        t.wait(lambda: node.rpc.getblockcount() >= 117, 30,  # pylint: disable=cell-var-from-loop
+               "import")
         tips.append(node.tip())
         utxos.append(node.utxo_hash())
         node.stop()
@@ -104,16 +105,19 @@ def published_branches_reorganise_in_both_directions(t):
     check(utxos[0] != utxos[1], "different coins")
 
     both = t.node("-loadblock=" + files[1], "-loadblock=" + files[3])
-    t.wait(lambda: len(both.rpc.getchaintips()) == 2 and both.rpc.getblockcount() == 117, 30, "both")
+    t.wait(lambda: len(both.rpc.getchaintips()) == 2 and both.rpc.getblockcount() == 117, 30,
+           "both")
     here = tips.index(both.tip())
     equal(both.utxo_hash(), utxos[here])
     other = tips[1 - here]
     for _ in range(2):
         both.rpc.preciousblock(other)
-        t.wait(lambda: both.tip() == other, 20, "preciousblock")  # pylint: disable=cell-var-from-loop
+        t.wait(lambda: both.tip() == other, 20,  # pylint: disable=cell-var-from-loop
+               "preciousblock")
         equal(both.utxo_hash(), utxos[tips.index(other)])
         both.rpc.invalidateblock(both.rpc.getblockhash(111))
-        t.wait(lambda: both.tip() != other, 20, "invalidateblock")  # pylint: disable=cell-var-from-loop
+        t.wait(lambda: both.tip() != other, 20,  # pylint: disable=cell-var-from-loop
+               "invalidateblock")
         equal(both.utxo_hash(), utxos[tips.index(both.tip())])
         both.rpc.reconsiderblock(other)
         back = both.tip()
@@ -155,9 +159,11 @@ def main_network_does_not_sync_below_the_minimum_work(t):
     a = import_mainnet(t, "-whitelist=::1")  # it does not serve others while its blocks are old
     t.wait(lambda: a.rpc.getblockcount() == TIP_319, 60, "import needs no minimum")
     b = t.node("-connect=" + a.p2p, network="main")
-    t.wait(lambda: any("headers" in p["bytesrecv_per_msg"] for p in b.rpc.getpeerinfo()), 30, "headers")
+    t.wait(lambda: any("headers" in p["bytesrecv_per_msg"] for p in b.rpc.getpeerinfo()), 30,
+           "headers")
     a.rpc.ping()
-    t.wait(lambda: all("pong" in p["bytessent_per_msg"] for p in b.rpc.getpeerinfo()), 30, "what came before")
+    t.wait(lambda: all("pong" in p["bytessent_per_msg"] for p in b.rpc.getpeerinfo()), 30,
+           "what came before")
     equal(b.rpc.getblockcount(), 0)
     equal(b.rpc.getblockchaininfo()["headers"], 0)
     check(b.is_alive() and a.is_alive(), "both alive")

@@ -65,7 +65,8 @@ def good_and_bad_scripts(t):
     equal(results(node, [entry(bad), entry(good)], False), ["error", "ok"])
     equal(results(node, [entry(good)] * 50, False, 5000), ["ok"] * 50)
     equal(results(node, [entry(good), entry(good)], True, 0), ["skipped", "skipped"])
-    equal(node.rpc.call("verifyscript", scripts=[entry(good)], totalTimeout=1000), [{"result": "ok"}])
+    equal(node.rpc.call("verifyscript", scripts=[entry(good)], totalTimeout=1000),
+          [{"result": "ok"}])
     # A coin given rather than looked up; an output of the mempool; one that is nowhere.
     other = Tx([TxIn(b"\x77" * 32, 5)], [TxOut(1, ANYONE)])
     raises_rpc(-8, lambda: node.rpc.verifyscript([entry(other)]), "Unable to find TXO")
@@ -92,7 +93,8 @@ def flags_are_those_of_block_and_output(t):
     equal(flags(prevblockhash=node.tip(), txo=txo(height=1)), FLAGS)
     equal(flags(flags=FLAGS), FLAGS)
     equal(flags(flags=FLAGS | OUTPUT_GENESIS), FLAGS, "the height of the output decides")
-    equal(flags(flags=FLAGS | OUTPUT_GENESIS, txo=txo()), FLAGS | OUTPUT_GENESIS, "unless it is not known")
+    equal(flags(flags=FLAGS | OUTPUT_GENESIS, txo=txo()), FLAGS | OUTPUT_GENESIS,
+          "unless it is not known")
     equal(flags(txo=txo(height=111)), FLAGS)
     equal(flags(txo=txo(height=112)), FLAGS | OUTPUT_GENESIS)
     equal(flags(txo=txo(height=-1)), FLAGS, "the mempool is at 111")
@@ -139,7 +141,8 @@ def waiting_for_transactions_under_way(t):
 
     def send():
         try:
-            ended.append(Rpc(node.rpc_port, node.cookie).sendrawtransaction(slow.serialize().hex(), True, True))
+            ended.append(Rpc(node.rpc_port,
+                             node.cookie).sendrawtransaction(slow.serialize().hex(), True, True))
         except RpcError as error:
             ended.append(error.code)
 

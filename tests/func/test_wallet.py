@@ -117,7 +117,8 @@ def lists_show_what_the_reference_shows(t):
     mine(node)
     equal([c["amount"] for c in rpc.listunspent(1, 9999999, [own])], [4])
     coin = rpc.listunspent(1, 1, [own])[0]
-    equal((coin["address"], coin["account"], coin["spendable"], coin["safe"], coin["confirmations"]),
+    equal((coin["address"], coin["account"], coin["spendable"], coin["safe"],
+           coin["confirmations"]),
           (own, "savings", True, True, 1))
     equal(rpc.listunspent(2, 9, [own], False), [])
     equal(rpc.getbalance("*", 2), 0)
@@ -128,7 +129,8 @@ def lists_show_what_the_reference_shows(t):
 def wrong_calls_are_told_apart(t):
     node = rich_node(t)
     rpc = node.rpc
-    raises_rpc(-5, lambda: rpc.sendtoaddress("1BoatSLRHtKNngkdXEeobR76b53LETtpyT", 1), "Invalid Bitcoin address")
+    raises_rpc(-5, lambda: rpc.sendtoaddress("1BoatSLRHtKNngkdXEeobR76b53LETtpyT", 1),
+               "Invalid Bitcoin address")
     raises_rpc(-5, lambda: rpc.sendtoaddress("nonsense", 1), "Invalid Bitcoin address")
     raises_rpc(-5, lambda: rpc.sendtoaddress("2MzQwSSnBHWHqSAqtTVQ6v47XtaisrJa1Vc", 1), "script")
     raises_rpc(-3, lambda: rpc.sendtoaddress(ADDRESS, "0.123456789"), "Invalid amount")
@@ -425,8 +427,8 @@ def mine_with_data(node, n, size):
         height = tip["height"] + 1
         first = coinbase(height)
         first.outputs.append(TxOut(0, b"\x6a" + push(bytes(size))))
-        block = Block.make(from_display(tip["hash"]), height, max(int(time.time()), tip["time"] + 1),
-                           coinbase_tx=first)
+        block = Block.make(from_display(tip["hash"]), height,
+                           max(int(time.time()), tip["time"] + 1), coinbase_tx=first)
         equal(node.rpc.submitblock(block.serialize().hex()), None)
 
 

@@ -52,7 +52,8 @@ def blocks_are_mined_to_the_wallet(t):
     node = t.node()
     hashes = node.rpc.generate(2)
     equal([node.rpc.getblockhash(h) for h in (1, 2)], hashes)
-    equal([(c["category"], c["amount"]) for c in node.rpc.listtransactions()], [("immature", 50)] * 2)
+    equal([(c["category"], c["amount"]) for c in node.rpc.listtransactions()],
+          [("immature", 50)] * 2)
     equal(node.rpc.generate(0), [])
     raises_rpc(-8, lambda: node.rpc.generate(-1), "nblocks must be")
     raises_rpc(-8, lambda: node.rpc.generate(1, -1), "maxtries not negative")
@@ -105,7 +106,8 @@ def a_rescan_that_comes_to_a_pruned_block_says_what_may_be_missing(t):
     wallet = loaded(node, "watch")
     check(said in wallet.getwalletinfo()["error"], "said once more")
     equal(wallet.rescanblockchain(last + 1), {"start_height": last + 1, "stop_height": 1002})
-    check(f"of blocks 0 to {last} may" in wallet.getwalletinfo()["error"], "the stored ones are seen")
+    check(f"of blocks 0 to {last} may" in wallet.getwalletinfo()["error"],
+          "the stored ones are seen")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ KEY_ONE = "cMahea7zqjxrtgAbB7LSGbcQUr1uX1ojuat9jZodMN87JcbXMTcA"  # the secret 1
 
 
 def outputs(rpc, txid):
-    return [(o["value"], o["scriptPubKey"]["hex"], (o["scriptPubKey"].get("addresses") or [None])[0])
+    return [(o["value"], o["scriptPubKey"]["hex"],
+             (o["scriptPubKey"].get("addresses") or [None])[0])
             for o in rpc.decoderawtransaction(rpc.getrawtransaction(txid))["vout"]]
 
 
@@ -253,14 +254,17 @@ def what_labels_have_received(t):
 
     equal(rpc.listreceivedbyaccount(), [entry("rent", 1, 1)])
     equal(rpc.listreceivedbyaccount(0), [entry("", 4, 0), entry("rent", 3, 0)], "without change")
-    equal(rpc.listreceivedbyaccount(1, True), [entry("", 0, 0), entry("nothing", 0, 0), entry("rent", 1, 1)])
-    equal([rpc.getreceivedbyaccount(label, n) for label, n in (("rent", 0), ("rent", 1), ("", 0), ("none", 0))],
+    equal(rpc.listreceivedbyaccount(1, True),
+          [entry("", 0, 0), entry("nothing", 0, 0), entry("rent", 1, 1)])
+    equal([rpc.getreceivedbyaccount(label, n) for label,
+           n in (("rent", 0), ("rent", 1), ("", 0), ("none", 0))],
           [3, 1, 4, 0])
     equal(rpc.getreceivedbyaccount("rent"), 1)
     rpc.importaddress(ADDRESS, "rent", False)
     rpc.sendtoaddress(ADDRESS, 5)
     equal(rpc.listreceivedbyaccount(0)[1], entry("rent", 3, 0))
-    equal(rpc.listreceivedbyaccount(0, False, True)[1], {"involvesWatchonly": True, **entry("rent", 8, 0)})
+    equal(rpc.listreceivedbyaccount(0, False, True)[1],
+          {"involvesWatchonly": True, **entry("rent", 8, 0)})
     raises_rpc(-11, lambda: rpc.getreceivedbyaccount("*"), "Invalid account name")
     raises_rpc(-8, lambda: rpc.getreceivedbyaccount("rent", -1), "minconf")
     raises_rpc(-1, rpc.getreceivedbyaccount, "getreceivedbyaccount")

@@ -51,7 +51,8 @@ def bitcoin_protocol_peer_is_served(t):
     want = hashes(node, 5)
     got = run_script("scripted_peer.js", node.port, MAGIC["regtest"], GENESIS_HASH_HEX, want[2])
     equal(got["first"][:2], ["version", "verack"])
-    equal(got["headers"], [GENESIS_HASH_HEX_INTERNAL] + [bytes.fromhex(h)[::-1].hex() for h in want[:4]])
+    equal(got["headers"],
+          [GENESIS_HASH_HEX_INTERNAL] + [bytes.fromhex(h)[::-1].hex() for h in want[:4]])
     equal(got["transactions"], 1)
     check(got["pong"], "ping answered")
     check(got["asked"], "an unknown block makes the node ask for headers")
@@ -79,7 +80,8 @@ def exchange(t, script, *first_arguments):
 
     helper = threading.Thread(target=submit_when_theirs_is_there)
     helper.start()
-    got = run_script(script, node.port, *first_arguments, *arguments_of(script, theirs), id_of(ours))
+    got = run_script(script, node.port, *first_arguments, *arguments_of(script, theirs),
+                     id_of(ours))
     helper.join()
     equal(got["fetched"], hex_of(ours))
     equal(pool(node), {id_of(ours), id_of(theirs)})

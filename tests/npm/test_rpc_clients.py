@@ -46,7 +46,8 @@ def two_clients_see_what_the_node_says(t):
         same(rest["info"], info, name)
         same(rest["block"], node.rpc.getblock(best, 2), name)
         same(rest["summary"], block, name)
-        equal(rest["headers"][0]["hash"], best if name == "rpcBitcoin" else node.rpc.getblockhash(1), name)
+        equal(rest["headers"][0]["hash"],
+              best if name == "rpcBitcoin" else node.rpc.getblockhash(1), name)
         equal(rest["transaction"]["txid"], id_of(waiting), name)
         same(rest["pool"], node.rpc.getmempoolinfo(), name)
         same(rest["contents"], node.rpc.getrawmempool(True), name)

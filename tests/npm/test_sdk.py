@@ -23,7 +23,8 @@ def roots(node):
 
 
 def signed_chain():
-    """102 blocks of coinbases that pay the key; block 103 has four signed moves of the first ones."""
+    """102 blocks of coinbases that pay the key; block 103 has four signed moves of the first
+    ones."""
     chain = Chain(start_time=int(time.time()) - 3000).grow(102, script=KEY.script)
     outputs = [TxOut(25 * COIN - FEE, KEY.script)] * 2
     chain.add(*[spend(KEY, chain.at(h).txs[0].txid(), 0, 50 * COIN, outputs) for h in (1, 2)])
@@ -57,7 +58,8 @@ def the_sdk_takes_beefs_of_transactions_in_blocks(t):
     node = t.node_at(chain)
     txid = display(chain.at(103).txs[2].txid())
     for format in ("v1", "v2", "atomic"):
-        got = sdk("beef", hex=node.rpc.getbeef(txid, format), txid=txid, format=format, roots=roots(node))
+        got = sdk("beef", hex=node.rpc.getbeef(txid, format), txid=txid, format=format,
+                  roots=roots(node))
         equal(got, {"txids": [txid], "bumps": [103], "atomic": txid if format == "atomic" else None,
                     "holds": True, "subject": txid, "scripts": True})
 
@@ -80,8 +82,10 @@ def the_sdk_takes_beefs_of_the_mempool_and_their_scripts(t):
         got = sdk("beef", hex=made, txid=txid, format=format, roots=believed)
         equal(sorted(got["txids"]), sorted([display(p.txid()) for p in parents]
                                            + [display(first.txid()), txid]))
-        equal((got["bumps"], got["holds"], got["scripts"], got["subject"]), ([103], True, True, txid))
-    wrong = sdk("beef", hex=made, txid=txid, format="atomic", roots={**believed, 103: believed[102]})
+        equal((got["bumps"], got["holds"], got["scripts"], got["subject"]),
+              ([103], True, True, txid))
+    wrong = sdk("beef", hex=made, txid=txid, format="atomic",
+                roots={**believed, 103: believed[102]})
     equal(wrong["holds"], False, "another root is not believed")
     is_in("Invalid merkle path", wrong["scripts"])
 

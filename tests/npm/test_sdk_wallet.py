@@ -54,7 +54,8 @@ def keys_and_messages(t):
     equal(node.rpc.brc78decrypt(made["sealed"])["message"], MESSAGE)
     # What the node signs with the first key, read with the second.
     answer = sdk("verify", secret=theirs["secret"], signer=ours["pubkey"], message=MESSAGE,
-                 bsm=node.rpc.signmessage(address, MESSAGE), anyone=node.rpc.brc77sign(address, MESSAGE),
+                 bsm=node.rpc.signmessage(address, MESSAGE),
+                 anyone=node.rpc.brc77sign(address, MESSAGE),
                  one=node.rpc.brc77sign(address, MESSAGE, theirs["pubkey"]),
                  sealed=node.rpc.brc78encrypt(address, theirs["pubkey"], MESSAGE))
     equal(answer, {"bsm": True, "anyone": True, "one": True, "sealed": MESSAGE})
@@ -79,7 +80,8 @@ def a_payment_of_the_node_is_taken_by_the_sdk(t):
 @case(timeout=120)
 def a_payment_of_the_sdk_is_accepted_by_the_node(t):
     chain = Chain(start_time=int(time.time()) - 3000).grow(102, script=KEY.script)
-    chain.add(*[spend(KEY, chain.at(h).txs[0].txid(), 0, 50 * COIN, [TxOut(50 * COIN - FEE, KEY.script)])
+    chain.add(*[spend(KEY, chain.at(h).txs[0].txid(), 0, 50 * COIN,
+                      [TxOut(50 * COIN - FEE, KEY.script)])
                 for h in (1, 2)])
     node = t.node_at(chain)
     parent = display(chain.at(103).txs[2].txid())

@@ -8,13 +8,14 @@ import time
 
 from scripts import PLACE  # first: it finds the folder of the functional tests
 
-from framework import ADDRESS, RpcError, Skip, case, check, equal, free_port, is_in, main, wait_until
+from framework import (ADDRESS, RpcError, Skip, case, check, equal, free_port, is_in, main,
+                       wait_until)
 from blocks import Block, Tx, TxIn, TxOut, ANYONE, coinbase, from_display
 from events import Follower
 from txs import coin, hex_of, id_of, mine, move, node_with_coins, output, send
 
-TOPICS = ["hashblock", "rawblock", "hashtx", "rawtx", "hashblock2", "rawblock2", "hashtx2", "rawtx2",
-          "invalidtx", "discardedfrommempool", "removedfrommempoolblock"]
+TOPICS = ["hashblock", "rawblock", "hashtx", "rawtx", "hashblock2", "rawblock2", "hashtx2",
+          "rawtx2", "invalidtx", "discardedfrommempool", "removedfrommempoolblock"]
 
 
 class Subscriber:
@@ -52,13 +53,16 @@ class Subscriber:
         return self.after_tip(node, *topics)
 
     def after_tip(self, node, *topics):
-        """How many messages there are when those about the newest block and its coinbase have come."""
+        """How many messages there are when those about the newest block and its coinbase have
+        come."""
         tip = node.rpc.getblock(node.tip(), 2)
         first = tip["tx"][0]
         about = {"hashblock": tip["hash"], "rawblock": node.rpc.getblock(tip["hash"], 0),
                  "hashtx": first["txid"], "rawtx": first["hex"]}
         for topic in topics:
-            wait_until(lambda: about[topic.rstrip("2")] in self.of(topic), 20, topic)  # pylint: disable=cell-var-from-loop
+            # pylint: disable=cell-var-from-loop
+            wait_until(lambda: about[topic.rstrip("2")] in self.of(topic), 20,
+                       topic)
         return len(self.messages)
 
     def expect(self, start, topic, wanted):
@@ -96,11 +100,12 @@ def numbered(messages):
 @case(timeout=90)
 def blocks_and_reorganisations(t):
     first, second = address(), address()
-    node = t.node("-zmqpubhashblock=" + first, "-zmqpubrawblock=" + first, "-zmqpubhashblock2=" + second,
-                  "-zmqpubrawblock2=" + second)
+    node = t.node("-zmqpubhashblock=" + first, "-zmqpubrawblock=" + first,
+                  "-zmqpubhashblock2=" + second, "-zmqpubrawblock2=" + second)
     equal(node.rpc.activezmqnotifications(),
           [{"notification": "pub" + name, "address": at} for name, at in
-           (("hashblock", first), ("rawblock", first), ("hashblock2", second), ("rawblock2", second))])
+           (("hashblock", first), ("rawblock", first), ("hashblock2", second),
+            ("rawblock2", second))])
     s = Subscriber(t, first, second)
     at = s.listens(node, "hashblock", "rawblock", "hashblock2", "rawblock2")
     made = node.rpc.generatetoaddress(3, ADDRESS)
@@ -129,7 +134,8 @@ def transactions(t):
     at = address()
     node, chain = node_with_coins(t, *publishing(("hashtx", "rawtx", "hashtx2", "rawtx2"), at))
     s = Subscriber(t, at)
-    before, more = s.listens(node, "hashtx", "rawtx", "hashtx2", "rawtx2"), node.rpc.getblockcount() - chain.height
+    before, more = s.listens(node, "hashtx", "rawtx", "hashtx2",
+                             "rawtx2"), node.rpc.getblockcount() - chain.height
     node.rpc.invalidateblock(node.rpc.getblockhash(chain.height + 1))
     s.wait(before, "hashtx", more), s.wait(before, "rawtx", more)
     start = len(s.messages)
@@ -158,7 +164,8 @@ def transactions(t):
 @case(timeout=90)
 def what_leaves_the_mempool(t):
     at = address()
-    node, chain = node_with_coins(t, *publishing(("discardedfrommempool", "removedfrommempoolblock", "hashblock"), at))
+    node, chain = node_with_coins(t, *publishing(("discardedfrommempool", "removedfrommempoolblock",
+                                                  "hashblock"), at))
     s = Subscriber(t, at)
     start = s.listens(node, "hashblock")
     node.rpc.invalidateblock(node.rpc.getblockhash(chain.height + 1))
@@ -167,17 +174,20 @@ def what_leaves_the_mempool(t):
     send(node, replaced)
     other = move(coin(chain, 2), fee=3000)
     block = mine(node, chain, mined, other)
-    s.expect(start, "removedfrommempoolblock", [{"reason": "included-in-block", "txid": id_of(mined)}])
+    s.expect(start, "removedfrommempoolblock",
+             [{"reason": "included-in-block", "txid": id_of(mined)}])
     s.expect(start, "discardedfrommempool",
              [{"txid": id_of(replaced), "reason": "collision-in-block-tx",
-               "collidedWith": {"txid": id_of(other), "size": len(other.serialize()), "hex": hex_of(other)},
+               "collidedWith": {"txid": id_of(other), "size": len(other.serialize()),
+                                "hex": hex_of(other)},
                "blockhash": block.hash_hex}])
     # A spend of a coinbase that a reorganisation makes young again.
     start = len(s.messages)
     young = move(coin(chain, chain.height - 99))
     send(node, young)
     node.rpc.invalidateblock(block.hash_hex)
-    wait_until(lambda: {"reason": "reorg", "txid": id_of(young)} in s.of("removedfrommempoolblock", start), 20,
+    wait_until(lambda: {"reason": "reorg",
+                        "txid": id_of(young)} in s.of("removedfrommempoolblock", start), 20,
                "the young one leaves")
 
 
@@ -198,13 +208,17 @@ def invalid_transactions(t):
             is_in(error.code, (-25, -26))
     got = s.wait(start, "invalidtx", 3)
     equal([m["txid"] for m in got], [id_of(x) for x in (conflicting, orphan, greedy)])
-    equal(list(got[0]), ["fromBlock", "source", "txid", "size", "hex", "isInvalid", "isValidationError",
-                         "isMissingInputs", "isDoubleSpendDetected", "isMempoolConflictDetected", "isNonFinal",
-                         "isValidationTimeoutExceeded", "isStandardTx", "rejectionCode", "rejectionReason",
+    equal(list(got[0]),
+          ["fromBlock", "source", "txid", "size", "hex", "isInvalid", "isValidationError",
+                         "isMissingInputs", "isDoubleSpendDetected", "isMempoolConflictDetected",
+           "isNonFinal",
+                         "isValidationTimeoutExceeded", "isStandardTx", "rejectionCode",
+           "rejectionReason",
                          "collidedWith", "rejectionTime"])
     equal([m["source"] for m in got], ["rpc"] * 3)
     equal((got[0]["rejectionCode"], got[0]["rejectionReason"]), (258, "txn-mempool-conflict"))
-    equal(got[0]["collidedWith"], [{"txid": id_of(good), "size": len(good.serialize()), "hex": hex_of(good)}])
+    equal(got[0]["collidedWith"],
+          [{"txid": id_of(good), "size": len(good.serialize()), "hex": hex_of(good)}])
     equal((got[1]["isMissingInputs"], got[1]["isInvalid"]), (True, False))
     equal(got[2]["rejectionReason"], "bad-txns-in-belowout")
 
@@ -220,10 +234,12 @@ def invalid_transactions_of_blocks(t):
     failing = move(coin(chain, 3), unlock=b"\x00\x69")  # OP_FALSE OP_VERIFY
     tip = node.rpc.getblockheader(node.tip())
     for i, bad in enumerate((greedy, failing)):
-        block = Block.make(from_display(tip["hash"]), tip["height"] + 1, tip["time"] + 1 + i, [good, bad])
+        block = Block.make(from_display(tip["hash"]), tip["height"] + 1, tip["time"] + 1 + i,
+                           [good, bad])
         check(node.rpc.submitblock(block.serialize().hex()) is not None, "the block is refused")
         got = s.wait(start, "invalidtx", i + 1)[-1]
-        equal((got["txid"], got["fromBlock"], got["origins"]), (id_of(bad), True, [{"source": "rpc"}]))
+        equal((got["txid"], got["fromBlock"], got["origins"]),
+              (id_of(bad), True, [{"source": "rpc"}]))
         equal((got["blockhash"], got["blocktime"], got["blockheight"]),
               (block.hash_hex, block.header.time, tip["height"] + 1))
         equal(got["rejectionReason"], ("bad-txns-in-belowout", "blk-bad-inputs")[i])
@@ -267,7 +283,8 @@ def messages_and_events_through_kills(t):
                     send(node, tx)
                     spent.append(output(tx))
                 except RpcError:
-                    spent.append(coin(chain, random.randrange(1, 11)))  # lost with a block; take another
+                    spent.append(coin(chain,
+                                      random.randrange(1, 11)))  # lost with a block; take another
             else:
                 node.rpc.generatetoaddress(1, ADDRESS)
         node.rpc.generatetoaddress(1, ADDRESS)
@@ -288,7 +305,8 @@ def messages_and_events_through_kills(t):
         equal(len(ids), len(set(ids)), "no transaction twice in a run")
         blocks = [m["body"] for m in run if m["topic"] == "hashblock2"]
         equal(len(blocks), len(set(blocks)), "no block twice in a run")
-        check(set(blocks) <= f.seen["block_connected"], "events tell of all blocks that messages told of")
+        check(set(blocks) <= f.seen["block_connected"],
+              "events tell of all blocks that messages told of")
         removed = {m["body"]["txid"] for m in run if m["topic"] == "removedfrommempoolblock"}
         check(removed <= f.seen["tx_removed"], "and of all that left with a block")
         coinbases = set(ids) - f.seen["tx_accepted"]
