@@ -1,4 +1,5 @@
-/* A whole Merkle tree by the definition (spec consensus 3.2), and leaves for it, to compare with. */
+/* A whole Merkle tree by the definition (spec consensus 3.2), and leaves for it, to compare
+ * with. */
 #ifndef TESTS_BASE_MERKLE_TREE_H
 #define TESTS_BASE_MERKLE_TREE_H
 

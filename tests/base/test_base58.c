@@ -59,7 +59,8 @@ static void other_characters_are_refused(void **state)
     (void)state;
     uint8_t out[64];
     size_t len;
-    static const char *const bad[] = { "0", "O", "I", "l", "a b", " a", "a ", "a\n", "\xc3\xa9", "+" };
+    static const char *const bad[] = { "0", "O", "I", "l", "a b", " a", "a ", "a\n", "\xc3\xa9",
+                                       "+" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_false(base58_decode(out, sizeof out, bad[i], &len));
 }

@@ -27,7 +27,8 @@ static void other_texts_are_refused_and_no_more_than_fits_is_written(void **stat
 {
     (void)state;
     uint8_t out[3];
-    static const char *const bad[] = { "Zg=a", "Z", "Zm9vY", "Zm9v Zg==", "_w==", "Zm9vYg==" /* four bytes */ };
+    static const char *const bad[] = { "Zg=a", "Z", "Zm9vY", "Zm9v Zg==", "_w==",
+                                       "Zm9vYg==" /* four bytes */ };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(base64_decode(out, sizeof out, bad[i]), SIZE_MAX);
     assert_int_equal(base64_decode(out, sizeof out, "Zm8"), 2); /* without its end */

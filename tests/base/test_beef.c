@@ -286,8 +286,10 @@ static void a_proof_is_of_its_transaction(void **state)
 static void a_proved_transaction_has_not_64_bytes(void **state)
 {
     (void)state;
-    struct buf raw = unhex("01000000" "01" "0000000000000000000000000000000000000000000000000000000000000001"
-                           "00000000" "03000000" "ffffffff" "01" "0000000000000000" "0151" "00000000");
+    struct buf raw = unhex("01000000" "01"
+                           "0000000000000000000000000000000000000000000000000000000000000001"
+                           "00000000" "03000000" "ffffffff" "01" "0000000000000000" "0151"
+                           "00000000");
     struct txid id;
     struct beef b;
     assert_int_equal(raw.len, 64);
@@ -349,10 +351,10 @@ static void what_is_no_beef_is_refused(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "", "0100bee0", "0100beef", "0300beef" "00" "00", "0100beef" "00", "0100beef" "00" "00" "00",
-        "01010101" "0100beef" "00" "00",
-        "0100beef" "00" "01" "01000000" "00" "00" "00000000" "02",
-        "0100beef" "00" "01" "01000000" "00" "00" "00000000" "0100", /* a proof that is not there */
+        "", "0100bee0", "0100beef", "0300beef" "00" "00", "0100beef" "00", "0100beef" "00" "00"
+        "00", "01010101" "0100beef" "00" "00", "0100beef" "00" "01" "01000000" "00" "00" "00000000"
+        "02", "0100beef" "00" "01" "01000000" "00" "00" "00000000" "0100",
+        /* a proof that is not there */
         "0200beef" "00" "01" "0100" "01000000" "00" "00" "00000000",
         "0200beef" "00" "01" "03" "01000000" "00" "00" "00000000",
         "0200beef" "00" "01" "02" "0102",
@@ -369,7 +371,9 @@ static void what_is_no_beef_is_refused(void **state)
 /* A BEEF with so many proofs of one transaction each and so many ids. */
 static enum err read_many(size_t bumps, size_t txs, size_t padding)
 {
-    struct buf raw = unhex("0200beef"), bump = unhex("01010100021111111111111111111111111111111111111111111111111111111111111111");
+    struct buf raw = unhex("0200beef");
+    struct buf bump =
+        unhex("01010100021111111111111111111111111111111111111111111111111111111111111111");
     struct beef b;
     struct reader r;
     buf_put_compact(&raw, bumps);
@@ -458,12 +462,14 @@ static void the_format_of_known_beefs_is_read(void **state)
 static void beefs_of_the_sdk_are_taken(void **state)
 {
     (void)state;
-    struct json_object *file = vector_json("spv/beef-isvalid-hydration.json"), *rows = json_rows(file);
+    struct json_object *file = vector_json("spv/beef-isvalid-hydration.json"),
+                       *rows = json_rows(file);
     size_t n = json_object_array_length(rows);
     for (size_t i = 0; i < n; i++) {
         struct beef b;
         struct buf raw;
-        check_known(json_str(json_get(json_object_array_get_idx(rows, i), "input"), "beef_hex"), &b, &raw);
+        check_known(json_str(json_get(json_object_array_get_idx(rows, i), "input"), "beef_hex"), &b,
+                    &raw);
         assert_non_null(beef_subject(&b));
         beef_clear(&b);
         buf_clear(&raw);
@@ -472,14 +478,16 @@ static void beefs_of_the_sdk_are_taken(void **state)
     vector_report("spv/beef-isvalid-hydration.json", n);
 }
 
-/* A format with nothing in it: read (the file has a byte behind it), but no BEEF of a transaction. */
+/* A format with nothing in it: read (the file has a byte behind it), but no BEEF of a
+ * transaction. */
 static void an_empty_beef_has_no_subject(void **state)
 {
     (void)state;
     struct json_object *file = vector_json("spv/beef-v2-txid-panic.json"), *rows = json_rows(file);
     size_t n = json_object_array_length(rows);
     for (size_t i = 0; i < n; i++) {
-        struct buf raw = unhex(json_str(json_get(json_object_array_get_idx(rows, i), "input"), "beef_hex"));
+        struct buf raw =
+            unhex(json_str(json_get(json_object_array_get_idx(rows, i), "input"), "beef_hex"));
         struct reader r;
         struct beef b;
         reader_init(&r, raw.data, raw.len);
@@ -498,10 +506,12 @@ static void an_empty_beef_has_no_subject(void **state)
 static void a_plain_beef_is_not_atomic(void **state)
 {
     (void)state;
-    struct json_object *file = vector_json("transactions/serialization.json"), *rows = json_rows(file);
+    struct json_object *file = vector_json("transactions/serialization.json"),
+                       *rows = json_rows(file);
     size_t run = 0;
     for (size_t i = 0; i < json_object_array_length(rows); i++) {
-        const char *hex = json_str(json_get(json_object_array_get_idx(rows, i), "input"), "beef_hex");
+        const char *hex =
+            json_str(json_get(json_object_array_get_idx(rows, i), "input"), "beef_hex");
         struct beef b;
         struct buf raw;
         if (!hex)
@@ -520,7 +530,8 @@ static void a_plain_beef_is_not_atomic(void **state)
 static void the_example_of_the_specification_is_taken(void **state)
 {
     (void)state;
-    static const char subject[] = "157428aee67d11123203735e4c540fa1bdab3b36d5882c6f8c5ff79f07d20d1c";
+    static const char subject[] =
+        "157428aee67d11123203735e4c540fa1bdab3b36d5882c6f8c5ff79f07d20d1c";
     struct json_object *file = vector_json("spec/brc_examples.json");
     struct beef b;
     struct buf raw;

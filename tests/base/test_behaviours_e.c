@@ -9,7 +9,8 @@
 
 /* version 1, one input of transaction 11..11 output 0, one output of 5 satoshis to OP_TRUE */
 #define BEFORE_INPUTS "01000000"
-#define INPUT "1111111111111111111111111111111111111111111111111111111111111111" "00000000" "00" "ffffffff"
+#define INPUT                                                                                    \
+    "1111111111111111111111111111111111111111111111111111111111111111" "00000000" "00" "ffffffff"
 #define OUTPUT "0500000000000000" "01" "51"
 #define AFTER "00000000"
 #define PLAIN BEFORE_INPUTS "01" INPUT "01" OUTPUT AFTER

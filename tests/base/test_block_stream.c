@@ -29,7 +29,8 @@ static void check_tx(void *ctx, const struct txid *id, uint64_t offset, uint64_t
     tx_unref(tx);
 }
 
-static enum err feed_in_pieces(struct block_stream *s, const uint8_t *data, size_t len, size_t piece)
+static enum err feed_in_pieces(struct block_stream *s, const uint8_t *data, size_t len,
+                               size_t piece)
 {
     for (size_t at = 0; at < len; at += piece) {
         enum err rc = block_stream_feed(s, data + at, piece < len - at ? piece : len - at);
@@ -150,7 +151,8 @@ static size_t run_blk(const char *name)
         uint32_t size = read_le32(&r);
         const uint8_t *p = read_bytes(&r, size);
         assert_non_null(p);
-        struct buf block = { .data = (uint8_t *)(uintptr_t)p, .len = size, .cap = size }; /* borrowed */
+        /* borrowed */
+        struct buf block = { .data = (uint8_t *)(uintptr_t)p, .len = size, .cap = size };
         struct block_stream s;
         check_good(&block, &s);
         blocks++;

@@ -496,10 +496,12 @@ static void paths_of_the_sdk_are_taken(void **state)
 static void records_of_callbacks_have_the_height_told(void **state)
 {
     (void)state;
-    struct json_object *file = vector_json("spv/merkle-path-validation.json"), *rows = json_rows(file);
+    struct json_object *file = vector_json("spv/merkle-path-validation.json"),
+                       *rows = json_rows(file);
     size_t run = 0;
     for (size_t i = 0; i < json_object_array_length(rows); i++) {
-        struct json_object *body = json_get(json_get(json_object_array_get_idx(rows, i), "input"), "body");
+        struct json_object *body =
+            json_get(json_get(json_object_array_get_idx(rows, i), "input"), "body");
         const char *hex = json_str(body, "merklePath");
         int64_t height = json_int(body, "blockHeight", -1);
         if (!hex || height < 0 || strlen(hex) % 2)
@@ -528,7 +530,8 @@ static void records_of_callbacks_have_the_height_told(void **state)
 static void pairs_of_a_tree_of_five_give_the_parents_told(void **state)
 {
     (void)state;
-    struct json_object *file = vector_json("spv/merkle-path-odd-node.json"), *rows = json_rows(file);
+    struct json_object *file = vector_json("spv/merkle-path-odd-node.json"),
+                       *rows = json_rows(file);
     size_t n = json_object_array_length(rows);
     for (size_t i = 0; i < n; i++) {
         struct json_object *row = json_object_array_get_idx(rows, i);

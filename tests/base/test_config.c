@@ -13,10 +13,12 @@ static const struct option_row rows[] = {
     { "port", OPTION_INT, 0, NULL, 1, 65535, 0, "Net", "<n>", "Port", NULL },
     { "tries", OPTION_INT, 0, "5", 2, 0, 0, "Net", "<n>", "Tries", NULL },
     { "addnode", OPTION_STRING, OPTION_MULTI, NULL, 0, 0, 0, "Net", "<addr>", "Peer", NULL },
-    { "dbcache", OPTION_SIZE, 0, "2048", 4 << 20, INT64_C(16384) << 20, 1 << 20, "General", "<size>", "Cache", NULL },
+    { "dbcache", OPTION_SIZE, 0, "2048", 4 << 20, INT64_C(16384) << 20, 1 << 20, "General",
+      "<size>", "Cache", NULL },
     { "fee", OPTION_AMOUNT, 0, "0.00000100", 0, 100000000, 0, "General", "<amount>", "Fee", NULL },
     { "onlynet", OPTION_CHOICE, OPTION_MULTI, NULL, 0, 0, 0, "Net", "ipv4|ipv6", "Networks", NULL },
-    { "rpcpassword", OPTION_STRING, OPTION_SECRET, NULL, 0, 0, 0, "RPC", "<text>", "Password", NULL },
+    { "rpcpassword", OPTION_STRING, OPTION_SECRET, NULL, 0, 0, 0, "RPC", "<text>", "Password",
+      NULL },
     { "upnp", OPTION_BOOL, OPTION_IGNORED, NULL, 0, 0, 0, "Net", NULL, "", NULL },
     { "notify", OPTION_STRING, 0, NULL, 0, 0, 0, "General", "<cmd>", "Command", NULL },
     { "trace", OPTION_BOOL, OPTION_HIDDEN, "0", 0, 0, 0, "Debug", NULL, "For developers", NULL },
@@ -119,7 +121,8 @@ static void sizes_take_decimal_and_binary_suffixes_in_any_case(void **state)
     struct fixture *f = *state;
     static const struct { const char *arg; uint64_t bytes; } cases[] = {
         { "-dbcache=5", 5u << 20 }, { "-dbcache=5000000B", 5000000 }, { "-dbcache=5mb", 5000000 },
-        { "-dbcache=8192KiB", 8u << 20 }, { "-dbcache=1GiB", 1u << 30 }, { "-dbcache=10 gb", UINT64_C(10000000000) },
+        { "-dbcache=8192KiB", 8u << 20 }, { "-dbcache=1GiB", 1u << 30 },
+        { "-dbcache=10 gb", UINT64_C(10000000000) },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_int_equal(ARGS(f, (char *)(uintptr_t)cases[i].arg), OK);
@@ -134,11 +137,17 @@ static void bad_values_are_refused_in_one_line_that_names_option_and_limits(void
         { "-port=0", "option port=0: allowed is a whole number from 1 to 65535" },
         { "-port=x", "option port=x: allowed is a whole number from 1 to 65535" },
         { "-port=", "option port=: allowed is a whole number from 1 to 65535" },
-        { "-port=99999999999999999999", "option port=99999999999999999999: allowed is a whole number from 1 to 65535" },
-        { "-dbcache=3", "option dbcache=3: allowed is a size such as 100, 64MB or 2GiB from 4MiB to 16GiB" },
-        { "-dbcache=5XB", "option dbcache=5XB: allowed is a size such as 100, 64MB or 2GiB from 4MiB to 16GiB" },
-        { "-fee=0.000000001", "option fee=0.000000001: allowed is an amount such as 0.00000100 from 0.00000000 to 1.00000000" },
-        { "-fee=1.", "option fee=1.: allowed is an amount such as 0.00000100 from 0.00000000 to 1.00000000" },
+        { "-port=99999999999999999999",
+          "option port=99999999999999999999: allowed is a whole number from 1 to 65535" },
+        { "-dbcache=3",
+          "option dbcache=3: allowed is a size such as 100, 64MB or 2GiB from 4MiB to 16GiB" },
+        { "-dbcache=5XB",
+          "option dbcache=5XB: allowed is a size such as 100, 64MB or 2GiB from 4MiB to 16GiB" },
+        { "-fee=0.000000001",
+          "option fee=0.000000001: allowed is an amount such as 0.00000100 from 0.00000000 to "
+          "1.00000000" },
+        { "-fee=1.",
+          "option fee=1.: allowed is an amount such as 0.00000100 from 0.00000000 to 1.00000000" },
         { "-onlynet=ipx", "option onlynet=ipx: allowed is one of ipv4|ipv6" },
         { "-tries=1", "option tries=1: allowed is a whole number, at least 2" },
         { "-daemon=maybe", "option daemon=maybe: allowed is 0 or 1" },
@@ -176,7 +185,8 @@ static void broken_files_name_the_line(void **state)
     assert_int_equal(file_of(f, "listen=1\nnonsense\n"), ERR_PARSE);
     assert_string_equal(f->e.text, "test.conf:2: no '=' in this line");
     assert_int_equal(file_of(f, "\nport=70000\n"), ERR_RANGE);
-    assert_string_equal(f->e.text, "test.conf:2: option port=70000: allowed is a whole number from 1 to 65535");
+    assert_string_equal(
+        f->e.text, "test.conf:2: option port=70000: allowed is a whole number from 1 to 65535");
     assert_int_equal(config_parse_text(f->c, "test.conf", "a\0b", 3, &f->e), ERR_PARSE);
 }
 
@@ -279,7 +289,8 @@ static void amounts_are_exact_or_refused(void **state)
     assert_true(amount_parse("21000000", &v) && v == INT64_C(2100000000000000));
     assert_true(amount_parse("0.1", &v) && v == 10000000);
     assert_true(amount_parse("-0.00000001", &v) && v == -1);
-    static const char *const bad[] = { "", "-", ".5", "1.", "1e8", " 1", "1 ", "0.123456789", "99999999999999", "+1" };
+    static const char *const bad[] = { "", "-", ".5", "1.", "1e8", " 1", "1 ", "0.123456789",
+                                       "99999999999999", "+1" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_false(amount_parse(bad[i], &v));
 }

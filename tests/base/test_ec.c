@@ -413,7 +413,8 @@ static void numbers_from_the_order_on_never_verify_but_count_as_low(void **state
     for (int i = 0; i < 2; i++) {
         struct buf sig = lax_der(pairs[i][0], pairs[i][1]);
         assert_false(verify(&x, &sig));
-        assert_true(ec_sig_is_low_s(sig.data, sig.len)); /* as the reference: a signature of zeros */
+        /* as the reference: a signature of zeros */
+        assert_true(ec_sig_is_low_s(sig.data, sig.len));
         buf_clear(&sig);
     }
 }
@@ -486,7 +487,8 @@ static void a_wrong_digest_does_not_verify(void **state)
     }
 }
 
-/* More keys than places for parsed ones, twice round, with keys off the curve and sign bits swapped between. */
+/* More keys than places for parsed ones, twice round, with keys off the curve and sign bits swapped
+ * between. */
 static void keys_seen_before_stay_themselves(void **state)
 {
     (void)state;

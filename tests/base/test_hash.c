@@ -168,7 +168,8 @@ static void hmac_matches_the_sdk(void **state)
     vector_report(name, n);
 }
 
-typedef void (*hmac_fn)(uint8_t *out, const void *key, size_t key_len, const void *data, size_t len);
+typedef void (*hmac_fn)(uint8_t *out, const void *key, size_t key_len, const void *data,
+                        size_t len);
 
 /* The tag may be cut to its first bytes; a case is invalid because its tag was changed. */
 static void hmac_case(struct json_object *test, hmac_fn hmac)

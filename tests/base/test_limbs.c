@@ -1,4 +1,5 @@
-/* Long multiplication and division against the schoolbook forms, over the lengths where ways change. */
+/* Long multiplication and division against the schoolbook forms, over the lengths where ways
+ * change. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -317,7 +317,8 @@ static void control_characters_and_broken_utf8_become_question_marks(void **stat
     (void)state;
     expect_sanitized("/Bitcoin SV:1.2.2/", "/Bitcoin SV:1.2.2/");
     expect_sanitized("a\nb\x1b[0m\x7f", "a?b?[0m?");
-    expect_sanitized("\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80");
+    expect_sanitized("\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80",
+                     "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80");
     expect_sanitized("\xc2\x85", "?");             /* a control character of two bytes */
     expect_sanitized("\xc0\xaf", "??");            /* not the shortest form */
     expect_sanitized("\xed\xa0\x80", "???");       /* surrogate */

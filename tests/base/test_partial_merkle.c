@@ -294,7 +294,9 @@ static void a_message_of_the_network_is_rebuilt_from_its_block(void **state)
     buf_init(&block);
     buf_init(&again);
     vector_read("spv/merkleblock300025.raw", &message);
-    vector_read("blocks/mainnet_300025_0000000000000000821c4e0acc40f88bedbce3b73ba2358b5ade58a9022cc78c.block",
+    vector_read(
+        "blocks/mainnet_300025_"
+        "0000000000000000821c4e0acc40f88bedbce3b73ba2358b5ade58a9022cc78c.block",
                 &block);
     reader_init(&r, message.data, message.len);
     block_header_read(&r, &header);

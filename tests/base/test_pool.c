@@ -198,7 +198,8 @@ static void tree_run(struct job *job)
     struct tree_job children[3];
     job_group_init(&group, t->pool);
     for (int i = 0; i < 3; i++) {
-        children[i] = (struct tree_job){ { tree_run, &group, NULL }, t->pool, t->depth - 1, t->leaves };
+        children[i] = (struct tree_job){ { tree_run, &group, NULL }, t->pool, t->depth - 1,
+                                         t->leaves };
         pool_submit(t->pool, JOB_CANDIDATE, &children[i].job);
     }
     job_group_wait(&group);

@@ -217,7 +217,8 @@ static void many_senders_lose_nothing_and_keep_their_own_order(void **state)
     int next[SENDERS] = { 0 };
     for (int s = 0; s < SENDERS; s++) {
         for (int i = 0; i < EACH; i++)
-            items[s][i] = (struct item){ .node.bytes = (size_t)(i % 200), .sender = s, .number = i };
+            items[s][i] = (struct item){ .node.bytes = (size_t)(i % 200), .sender = s,
+                                         .number = i };
         senders[s] = (struct sender){ q, items[s], 0 };
         assert_int_equal(pthread_create(&threads[s], NULL, send_all, &senders[s]), 0);
     }

@@ -14,7 +14,8 @@ static int setup(void **state)
     return 0;
 }
 
-static void assert_recovers(const struct buf *message, const uint8_t sig[EC_COMPACT_SIZE], const char *key_hex)
+static void assert_recovers(const struct buf *message, const uint8_t sig[EC_COMPACT_SIZE],
+                            const char *key_hex)
 {
     struct buf key = unhex(key_hex);
     uint8_t want[20], got[20];
@@ -82,7 +83,8 @@ static void signatures_are_the_published_bytes(void **state)
         struct json_object *row = json_object_array_get_idx(rows, i);
         const char *text = json_str(row, "message");
         uint8_t given[EC_COMPACT_SIZE], made[EC_COMPACT_SIZE];
-        assert_int_equal(base64_decode(given, sizeof given, json_str(row, "signature_base64")), sizeof given);
+        assert_int_equal(base64_decode(given, sizeof given, json_str(row, "signature_base64")),
+                         sizeof given);
         if (json_str(row, "wif")) {
             struct private_key k;
             assert_int_equal(wif_decode(&k, 0x80, json_str(row, "wif")), WIF_OK);

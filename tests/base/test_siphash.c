@@ -2,8 +2,10 @@
 #include "base/bytes.h"
 #include "tests/test.h"
 
-/* Key 00..0f, data 00 01 02 ...: the example of the SipHash paper (15 bytes) and published others. */
-static const struct siphash_key key = { UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908) };
+/* Key 00..0f, data 00 01 02 ...: the example of the SipHash paper (15 bytes) and published
+ * others. */
+static const struct siphash_key key = { UINT64_C(0x0706050403020100),
+                                        UINT64_C(0x0f0e0d0c0b0a0908) };
 
 static void published_values_match(void **state)
 {

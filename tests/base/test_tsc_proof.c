@@ -5,12 +5,17 @@
 
 /* The example of the standard (spec brc-notes 9): transaction 12 of a block, by block hash. */
 static const char example[] =
-    "000cef65a4611570303539143dabd6aa64dbd0f41ed89074406dc0e7cd251cf1efff69f17b44cfe9c2a23285168fe050"
-    "84e1254daa5305311ed8cd95b19ea6b0ed7505008e66d81026ddb2dae0bd88082632790fc6921b299ca798088bef5325"
-    "a607efb9004d104f378654a25e35dbd6a539505a1e3ddbba7f92420414387bb5b12fc1c10f00472581a20a043cee55ed"
-    "ee1c65dd6677e09903f22992062d8fd4b8d55de7b060006fcc978b3f999a3dbb85a6ae55edc06dd9a30855a030b45020"
+    "000cef65a4611570303539143dabd6aa64dbd0f41ed89074406dc0e7cd251cf1efff69f17b44cfe9c2a23285168fe0"
+    "50"
+    "84e1254daa5305311ed8cd95b19ea6b0ed7505008e66d81026ddb2dae0bd88082632790fc6921b299ca798088bef53"
+    "25"
+    "a607efb9004d104f378654a25e35dbd6a539505a1e3ddbba7f92420414387bb5b12fc1c10f00472581a20a043cee55"
+    "ed"
+    "ee1c65dd6677e09903f22992062d8fd4b8d55de7b060006fcc978b3f999a3dbb85a6ae55edc06dd9a30855a030b450"
+    "20"
     "6c3646dadbd8c000423ab0273c2572880cdc0030034c72ec300ec9dd7bbc7d3f948a9d41b3621e39";
-static const char example_root[] = "96cbb75fd2ef98e4309eebc8a54d2386333d936ded2a0f3e06c23a91bb612f70";
+static const char example_root[] =
+    "96cbb75fd2ef98e4309eebc8a54d2386333d936ded2a0f3e06c23a91bb612f70";
 
 static enum err read_all(const struct buf *raw, struct tsc_proof *p)
 {
@@ -54,7 +59,8 @@ static void the_example_of_the_standard_leads_to_its_root(void **state)
 static void proofs_of_a_tree_round_trip(void **state)
 {
     (void)state;
-    static const enum tsc_target targets[] = { TSC_BLOCK_HASH, TSC_HEADER, TSC_MERKLE_ROOT, TSC_HEIGHT };
+    static const enum tsc_target targets[] = { TSC_BLOCK_HASH, TSC_HEADER, TSC_MERKLE_ROOT,
+                                               TSC_HEIGHT };
     static const size_t target_size[] = { 32, 80, 32, 3 };
     static const uint8_t tx[] = { 1, 2, 3 };
     struct tree t;
@@ -95,7 +101,9 @@ static void a_copy_can_be_written_as_its_hash(void **state)
 {
     (void)state;
     struct tsc_proof p = { .target = TSC_MERKLE_ROOT,
-                           .branch = { .index = 2, .n = 2, .sibling = { { .duplicate = true }, { .hash = { { 5 } } } } } },
+                           .branch = { .index = 2, .n = 2,
+                                       .sibling = { { .duplicate = true },
+                                                    { .hash = { { 5 } } } } } },
                      q;
     struct hash256 want, got;
     struct buf raw;

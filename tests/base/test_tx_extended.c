@@ -9,7 +9,9 @@
 /* One input with the output of 7 satoshis it spends, one output, lock time 9. */
 #define VERSION "02000000"
 #define MARKER "0000000000ef"
-#define INPUT "0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20" "05000000" "02aabb" "feffffff"
+#define INPUT                                                                                    \
+    "0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20" "05000000" "02aabb"       \
+    "feffffff"
 #define SPENT "0700000000000000" "0151"
 #define TAIL "01" "0100000000000000" "01cc" "09000000"
 static const char small[] = VERSION MARKER "01" INPUT SPENT TAIL;
@@ -83,7 +85,8 @@ static void what_is_no_extended_transaction_is_refused(void **state)
     refused("");
     refused(plain);
     refused(VERSION "0000000000ee" "01" INPUT SPENT TAIL);
-    refused(VERSION MARKER "01" INPUT "07000000" "0151" TAIL); /* the four bytes of BRC-30's table */
+    /* the four bytes of BRC-30's table */
+    refused(VERSION MARKER "01" INPUT "07000000" "0151" TAIL);
     refused(VERSION MARKER "01" INPUT TAIL);
     refused(VERSION MARKER "01" INPUT SPENT TAIL "00");
     refused(VERSION MARKER "feffffffff" INPUT SPENT TAIL);

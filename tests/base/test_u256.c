@@ -48,7 +48,8 @@ static void text_and_bytes_round_trip(void **state)
     assert_true(a.limb[0] == 15);
     assert_false(u256_from_hex(&a, ""));
     assert_false(u256_from_hex(&a, "0x1"));
-    assert_false(u256_from_hex(&a, "00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20"));
+    assert_false(
+        u256_from_hex(&a, "00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20"));
 }
 
 static void addition_and_subtraction_wrap(void **state)
@@ -170,11 +171,16 @@ static void compact_form_decodes_with_its_quirks(void **state)
         { 0x01fedcba, "7e", true, false }, { 0x02123456, "1234", false, false },
         { 0x03123456, "123456", false, false }, { 0x04123456, "12345600", false, false },
         { 0x04923456, "12345600", true, false }, { 0x05009234, "92340000", false, false },
-        { 0x20123456, "1234560000000000000000000000000000000000000000000000000000000000", false, false },
+        { 0x20123456, "1234560000000000000000000000000000000000000000000000000000000000", false,
+          false },
         { 0x1d00ffff, "ffff0000000000000000000000000000000000000000000000000000", false, false },
-        { 0x207fffff, "7fffff0000000000000000000000000000000000000000000000000000000000", false, false },
-        { 0x21010000, "0", false, true }, { 0x2100ffff, "ffff000000000000000000000000000000000000000000000000000000000000", false, false },
-        { 0x220000ff, "ff00000000000000000000000000000000000000000000000000000000000000", false, false },
+        { 0x207fffff, "7fffff0000000000000000000000000000000000000000000000000000000000", false,
+          false },
+        { 0x21010000, "0", false, true },
+        { 0x2100ffff, "ffff000000000000000000000000000000000000000000000000000000000000", false,
+          false },
+        { 0x220000ff, "ff00000000000000000000000000000000000000000000000000000000000000", false,
+          false },
         { 0x22000100, "0", false, true }, { 0x23000001, "0", false, true },
         { 0x23000000, "0", false, false }, { 0xff123456, "0", false, true },
     };

@@ -7,10 +7,12 @@ static void shortest_forms_of_all_lengths_are_taken(void **state)
     (void)state;
     static const struct { const char *text; size_t n; } good[] = {
         { "a", 1 }, { "\xc2\x80", 2 }, { "\xdf\xbf", 2 }, { "\xe0\xa0\x80", 3 },
-        { "\xed\x9f\xbf", 3 }, { "\xee\x80\x80", 3 }, { "\xf0\x90\x80\x80", 4 }, { "\xf4\x8f\xbf\xbf", 4 },
+        { "\xed\x9f\xbf", 3 }, { "\xee\x80\x80", 3 }, { "\xf0\x90\x80\x80", 4 },
+        { "\xf4\x8f\xbf\xbf", 4 },
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
-        assert_int_equal(utf8_sequence((const uint8_t *)good[i].text, 4 < good[i].n ? 4 : good[i].n),
+        assert_int_equal(utf8_sequence((const uint8_t *)good[i].text,
+                                       4 < good[i].n ? 4 : good[i].n),
                          good[i].n);
 }
 

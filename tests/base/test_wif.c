@@ -63,7 +63,8 @@ static void other_lengths_marks_and_texts_are_refused(void **state)
         assert_int_equal(wif_decode(&k, VERSION, text), WIF_BAD_TEXT);
     }
     assert_int_equal(wif_decode(&k, VERSION, ""), WIF_BAD_TEXT);
-    assert_int_equal(wif_decode(&k, VERSION, "5HpHagT65TZzG1PH3CSu63k8DbpvD8s5ip4nEB3kEsreAnchuDe"), WIF_BAD_TEXT);
+    assert_int_equal(wif_decode(&k, VERSION, "5HpHagT65TZzG1PH3CSu63k8DbpvD8s5ip4nEB3kEsreAnchuDe"),
+                     WIF_BAD_TEXT);
 }
 
 int main(void)

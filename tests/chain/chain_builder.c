@@ -126,8 +126,8 @@ void builder_revoke(const struct txid *registration, struct built_tx *out)
 
 /* --- blocks --- */
 
-static void make_coinbase(const struct chain_params *p, const struct block_spec *spec, int32_t height,
-                          struct built_tx *out, int64_t *reward)
+static void make_coinbase(const struct chain_params *p, const struct block_spec *spec,
+                          int32_t height, struct built_tx *out, int64_t *reward)
 {
     static uint32_t counter; /* makes every coinbase another one */
     struct buf script = { 0 };
@@ -145,7 +145,8 @@ static void make_coinbase(const struct chain_params *p, const struct block_spec 
     }
     buf_put_u8(&script, 4);
     buf_put_le32(&script, ++counter);
-    struct in_spec in = { .script_sig = spec->script_sig.len ? spec->script_sig : buf_span(&script) };
+    struct in_spec in = { .script_sig = spec->script_sig.len ? spec->script_sig
+                                                             : buf_span(&script) };
     in.prevout.index = UINT32_MAX;
     *reward = params_subsidy(p, height) + spec->fees + spec->extra_reward;
     struct out_spec to = { *reward, spec->script.len ? spec->script : builder_true() };
@@ -170,7 +171,8 @@ void builder_genesis(const struct chain_params *p, struct built_block *out)
     buf_put(&out->raw, block, sizeof(block));
 }
 
-void builder_block(const struct chain_params *p, const struct block_spec *spec, struct built_block *out)
+void builder_block(const struct chain_params *p, const struct block_spec *spec,
+                   struct built_block *out)
 {
     struct built_tx coinbase;
     struct merkle m;
@@ -184,7 +186,8 @@ void builder_block(const struct chain_params *p, const struct block_spec *spec, 
     out->header = (struct block_header){ .version = spec->version ? spec->version : 0x20000000,
                                          .prev = spec->prev->hash,
                                          .merkle_root = merkle_root(&m, &mutated),
-                                         .time = spec->time ? spec->time : spec->prev->header.time + 600,
+                                         .time = spec->time ? spec->time
+                                                            : spec->prev->header.time + 600,
                                          .bits = p->pow_limit_bits };
     mine(p, &out->header, &out->hash);
     block_header_write(&out->raw, &out->header);
@@ -212,7 +215,8 @@ static void on_disconnected(void *ctx, struct header_node *node)
     ((struct test_chain *)ctx)->disconnected++;
 }
 
-static void on_judged(void *ctx, const struct block_hash *hash, const struct verdict *v, uint64_t source)
+static void on_judged(void *ctx, const struct block_hash *hash, const struct verdict *v,
+                      uint64_t source)
 {
     struct test_chain *t = (struct test_chain *)ctx;
     (void)hash;
@@ -280,10 +284,10 @@ void test_pool_options(struct chain_options *o)
 
 static void open_chain(struct test_chain *t)
 {
-    struct chain_handlers h = { .ctx = t, .block_connected = on_connected, .block_disconnected = on_disconnected,
-                                .block_judged = on_judged, .fatal = on_fatal,
-                                .tx_accepted = on_accepted, .tx_removed = on_removed,
-                                .txs_judged = on_txs_judged };
+    struct chain_handlers h = { .ctx = t, .block_connected = on_connected,
+                                .block_disconnected = on_disconnected, .block_judged = on_judged,
+                                .fatal = on_fatal, .tx_accepted = on_accepted,
+                                .tx_removed = on_removed, .txs_judged = on_txs_judged };
     struct error e = { .code = OK };
     enum err rc = chain_open(&t->chain, &t->options, &h, &e);
     if (rc)
@@ -294,12 +298,12 @@ void test_chain_open(struct test_chain *t, const struct chain_params *p, unsigne
 {
     ec_init();
     *t = (struct test_chain){ .dir = test_dir_make() };
-    t->options = (struct chain_options){ .params = *p, .data_dir = t->dir, .dbcache_bytes = 16 << 20,
-                                         .block_memory_bytes = 64 << 20, .workers = workers,
-                                         .use_checkpoints = true, .check_consistency = true,
-                                         .check_blocks = 6, .check_level = 3,
-                                         .prune_keep = 288, .max_tip_age = INT32_MAX,
-                                         .soft_freeze_blocks = 3 };
+    t->options = (struct chain_options){ .params = *p, .data_dir = t->dir,
+                                         .dbcache_bytes = 16 << 20, .block_memory_bytes = 64 << 20,
+                                         .workers = workers, .use_checkpoints = true,
+                                         .check_consistency = true, .check_blocks = 6,
+                                         .check_level = 3, .prune_keep = 288,
+                                         .max_tip_age = INT32_MAX, .soft_freeze_blocks = 3 };
     test_pool_options(&t->options);
     t->blocks = xcalloc(1, sizeof(*t->blocks));
     builder_genesis(p, &t->blocks[0]);
@@ -367,7 +371,8 @@ void test_chain_add(struct test_chain *t, const struct built_tx *txs, size_t n)
     t->blocks = xrealloc(t->blocks, (size_t)(t->height + 2) * sizeof(*t->blocks));
     struct built_block *next = &t->blocks[t->height + 1];
     builder_block(&t->options.params,
-                  &(struct block_spec){ .prev = &t->blocks[t->height], .txs = txs, .n_txs = n }, next);
+                  &(struct block_spec){ .prev = &t->blocks[t->height], .txs = txs, .n_txs = n },
+                  next);
     const char *reason = test_chain_submit(t, next);
     if (reason[0])
         fail_msg("height %d: %s %s", next->height, reason, t->last_verdict.detail);
@@ -384,7 +389,8 @@ const char *test_chain_try(struct test_chain *t, const struct built_tx *txs, siz
 {
     struct built_block b;
     builder_block(&t->options.params,
-                  &(struct block_spec){ .prev = &t->blocks[t->height], .txs = txs, .n_txs = n, .fees = fees }, &b);
+                  &(struct block_spec){ .prev = &t->blocks[t->height], .txs = txs, .n_txs = n,
+                                        .fees = fees }, &b);
     const char *reason = test_chain_submit(t, &b);
     built_block_clear(&b);
     return reason;

@@ -71,7 +71,8 @@ struct block_spec {
 };
 
 void builder_genesis(const struct chain_params *p, struct built_block *out);
-void builder_block(const struct chain_params *p, const struct block_spec *spec, struct built_block *out);
+void builder_block(const struct chain_params *p, const struct block_spec *spec,
+                   struct built_block *out);
 void built_block_clear(struct built_block *b);
 
 /* --- a chain --- */
@@ -104,7 +105,8 @@ void test_chain_reopen_idle(struct test_chain *t);
 void test_chain_close(struct test_chain *t); /* removes the directory */
 /* Submits; the reason of refusal, or "" when the block is good. The text lives in t. */
 const char *test_chain_submit(struct test_chain *t, const struct built_block *b);
-/* Submits every record of a file (magic, length, block); each must be good or known. Returns how many. */
+/* Submits every record of a file (magic, length, block); each must be good or known. Returns how
+ * many. */
 size_t test_chain_submit_records(struct test_chain *t, const struct buf *file);
 /* n blocks with a coinbase alone on top of the last one made so. */
 void test_chain_grow(struct test_chain *t, int32_t n);
@@ -116,6 +118,7 @@ int32_t test_chain_tip_height(struct test_chain *t);
 struct hash256 test_chain_coins(struct test_chain *t);
 bool test_chain_has_coin(struct test_chain *t, const struct outpoint *o, struct coin *coin);
 /* Makes the block after the last grown one with these transactions and submits it; not kept. */
-const char *test_chain_try(struct test_chain *t, const struct built_tx *txs, size_t n, int64_t fees);
+const char *test_chain_try(struct test_chain *t, const struct built_tx *txs, size_t n,
+                           int64_t fees);
 
 #endif

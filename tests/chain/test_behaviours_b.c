@@ -1,4 +1,5 @@
-/* Behaviours 15 and 17 to 37 of the specification's list (spec consensus-tests A and B), by number. */
+/* Behaviours 15 and 17 to 37 of the specification's list (spec consensus-tests A and B), by
+ * number. */
 #include <config.h>
 
 #include <stdlib.h>
@@ -32,7 +33,8 @@ static struct built_tx pay(const struct test_chain *t, int from, struct span scr
     return tx;
 }
 
-static struct built_tx pay_values(const struct test_chain *t, int from, const int64_t *values, size_t n)
+static struct built_tx pay_values(const struct test_chain *t, int from, const int64_t *values,
+                                  size_t n)
 {
     struct built_tx tx;
     struct in_spec in = { .prevout = t->blocks[from].coinbase };
@@ -140,7 +142,8 @@ static void behaviour_19_values_and_their_sums_stay_in_the_range_of_money(void *
     assert_string_equal(try_one(&t, pay_values(&t, 1, &above, 1)), "bad-txns-vout-toolarge");
     /* In range, but more than the inputs have. */
     assert_string_equal(try_one(&t, pay_values(&t, 1, &all, 1)), "bad-txns-in-belowout");
-    assert_string_equal(try_one(&t, pay_values(&t, 1, (int64_t[]){ MAX_MONEY, 1 }, 2)), "bad-txns-txouttotal-toolarge");
+    assert_string_equal(try_one(&t, pay_values(&t, 1, (int64_t[]){ MAX_MONEY, 1 }, 2)),
+                        "bad-txns-txouttotal-toolarge");
     assert_string_equal(try_one(&t, pay_values(&t, 1, (int64_t[]){ INT64_MAX, INT64_MAX }, 2)),
                         "bad-txns-vout-toolarge");
     test_chain_close(&t);
@@ -152,7 +155,8 @@ static void behaviour_20_one_outpoint_cannot_be_spent_twice_in_a_transaction(voi
     struct test_chain t;
     struct built_tx tx;
     begin(&t, 1000, 101);
-    struct in_spec in[2] = { { .prevout = t.blocks[1].coinbase }, { .prevout = t.blocks[1].coinbase } };
+    struct in_spec in[2] = { { .prevout = t.blocks[1].coinbase },
+                             { .prevout = t.blocks[1].coinbase } };
     struct out_spec out = { 1, builder_true() };
     builder_tx(&(struct tx_spec){ .in = in, .n_in = 2, .out = &out, .n_out = 1 }, &tx);
     assert_string_equal(try_one(&t, tx), "bad-txns-inputs-duplicate");
@@ -172,7 +176,8 @@ static void behaviour_21_a_coinbase_script_has_2_to_100_bytes(void **state)
         struct built_block b;
         script[0] = (uint8_t)i;
         builder_block(&t.options.params,
-                      &(struct block_spec){ .prev = &t.blocks[3], .script_sig = span_of(script, rows[i].size) }, &b);
+                      &(struct block_spec){ .prev = &t.blocks[3],
+                                            .script_sig = span_of(script, rows[i].size) }, &b);
         assert_string_equal(test_chain_submit(&t, &b), rows[i].reason);
         if (!rows[i].reason[0] && test_chain_tip_height(&t) > 3)
             back_to(&t, 3);
@@ -194,20 +199,23 @@ static void behaviour_22_from_genesis_on_only_a_coinbase_may_pay_to_the_p2sh_sha
     test_chain_grow(&t, 1);
     assert_string_equal(try_one(&t, pay(&t, 1, span_of(p2sh, sizeof(p2sh)))), "bad-txns-vout-p2sh");
     builder_block(&t.options.params,
-                  &(struct block_spec){ .prev = &t.blocks[102], .script = span_of(p2sh, sizeof(p2sh)) }, &b);
+                  &(struct block_spec){ .prev = &t.blocks[102],
+                                        .script = span_of(p2sh, sizeof(p2sh)) }, &b);
     assert_string_equal(test_chain_submit(&t, &b), "");
     built_block_clear(&b);
     test_chain_close(&t);
 }
 
-static void behaviour_23_a_block_with_a_doubled_tail_is_damage_and_the_honest_one_still_connects(void **state)
+static void behaviour_23_a_block_with_a_doubled_tail_is_damage_and_the_honest_one_still_connects(
+    void **state)
 {
     (void)state;
     struct test_chain t;
     begin(&t, 1000, 102);
     struct built_tx txs[2] = { pay(&t, 1, builder_true()), pay(&t, 2, builder_true()) };
     struct built_block honest, mutated = { 0 };
-    builder_block(&t.options.params, &(struct block_spec){ .prev = &t.blocks[102], .txs = txs, .n_txs = 2 }, &honest);
+    builder_block(&t.options.params,
+                  &(struct block_spec){ .prev = &t.blocks[102], .txs = txs, .n_txs = 2 }, &honest);
     mutated.hash = honest.hash;
     buf_put(&mutated.raw, honest.raw.data, honest.raw.len);
     assert_int_equal(mutated.raw.data[80], 3);
@@ -341,7 +349,8 @@ static void behaviour_25_the_two_old_duplicates_are_exempt_and_leave_one_coin(vo
         assert_int_equal(coin.height, 7);
         struct header_node *node = test_chain_node(&t, &b[7]);
         assert_int_equal(chain_invalidate(t.chain, node, &e), OK);
-        assert_false(test_chain_has_coin(&t, &b[3].coinbase, NULL)); /* the first copy is gone for good */
+        /* the first copy is gone for good */
+        assert_false(test_chain_has_coin(&t, &b[3].coinbase, NULL));
         assert_int_equal(chain_reconsider(t.chain, node, &e), OK);
         struct hash256 again = test_chain_coins(&t);
         assert_memory_equal(with.b, again.b, 32);
@@ -369,15 +378,18 @@ static void behaviour_26_a_coinbase_begins_with_its_height_from_the_bip34_height
         struct built_block b;
         const uint8_t wrong[] = { 0x01, 0x7f, 0x00 };       /* height 127 */
         const uint8_t long_form[] = { 0x01, (uint8_t)h, 0 }; /* as a number where OP_n is due */
-        builder_block(&p, &(struct block_spec){ .prev = &t.blocks[h - 1], .script_sig = span_of(wrong, 3) }, &b);
+        builder_block(&p, &(struct block_spec){ .prev = &t.blocks[h - 1],
+                                                .script_sig = span_of(wrong, 3) }, &b);
         if (h >= 2 && h != 127)
             assert_string_equal(test_chain_submit(&t, &b), "bad-cb-height");
         built_block_clear(&b);
-        builder_block(&p, &(struct block_spec){ .prev = &t.blocks[h - 1], .script_sig = span_of(long_form, 3) }, &b);
+        builder_block(&p, &(struct block_spec){ .prev = &t.blocks[h - 1],
+                                                .script_sig = span_of(long_form, 3) }, &b);
         if (h >= 2 && h <= 16)
             assert_string_equal(test_chain_submit(&t, &b), "bad-cb-height");
         built_block_clear(&b);
-        test_chain_grow(&t, 1); /* minimal encoding: OP_1..OP_16, then bytes, 128 with a sign byte */
+        /* minimal encoding: OP_1..OP_16, then bytes, 128 with a sign byte */
+        test_chain_grow(&t, 1);
     }
     test_chain_close(&t);
 }
@@ -387,7 +399,8 @@ static void behaviour_27_a_coinbase_can_be_spent_100_blocks_later(void **state)
     (void)state;
     struct test_chain t;
     begin(&t, 1000, 99);
-    assert_string_equal(try_one(&t, pay(&t, 1, builder_true())), "bad-txns-premature-spend-of-coinbase");
+    assert_string_equal(try_one(&t, pay(&t, 1, builder_true())),
+                        "bad-txns-premature-spend-of-coinbase");
     test_chain_grow(&t, 1);
     assert_string_equal(try_one(&t, pay(&t, 1, builder_true())), "");
     test_chain_close(&t);
@@ -401,7 +414,8 @@ static void behaviour_28_a_coinbase_pays_no_more_than_subsidy_and_fees(void **st
     begin(&t, 1000, 101);
     const int64_t all_but_5 = t.blocks[1].reward - 5;
     struct built_tx tx = pay_values(&t, 1, &all_but_5, 1);
-    struct block_spec spec = { .prev = &t.blocks[101], .txs = &tx, .n_txs = 1, .fees = 5, .extra_reward = 1 };
+    struct block_spec spec = { .prev = &t.blocks[101], .txs = &tx, .n_txs = 1, .fees = 5,
+                               .extra_reward = 1 };
     builder_block(&t.options.params, &spec, &b);
     assert_string_equal(test_chain_submit(&t, &b), "bad-cb-amount");
     built_block_clear(&b);
@@ -417,7 +431,8 @@ static void behaviour_28_a_coinbase_pays_no_more_than_subsidy_and_fees(void **st
     back_to(&t, 101);
     test_chain_grow(&t, 150 - 102); /* 149 is the last of the first reward */
     assert_int_equal(t.blocks[149].reward, 50 * COIN);
-    builder_block(&t.options.params, &(struct block_spec){ .prev = &t.blocks[149], .extra_reward = 1 }, &b);
+    builder_block(&t.options.params,
+                  &(struct block_spec){ .prev = &t.blocks[149], .extra_reward = 1 }, &b);
     assert_int_equal(b.reward, 25 * COIN + 1);
     assert_string_equal(test_chain_submit(&t, &b), "bad-cb-amount");
     built_block_clear(&b);
@@ -451,11 +466,13 @@ static void sigops_block(struct test_chain *t, size_t size, struct built_block *
     filled(&more, 10001, 0xac);
     size_t pad = size - 21000;
     for (int pass = 0; pass < 2; pass++) {
-        struct out_spec out[2] = { { t->blocks[1].reward, buf_span(&more) }, { 0, filled(&zeros, pad, 0) } };
+        struct out_spec out[2] = { { t->blocks[1].reward, buf_span(&more) },
+                                   { 0, filled(&zeros, pad, 0) } };
         struct built_tx tx;
         builder_tx(&(struct tx_spec){ .in = &in, .n_in = 1, .out = out, .n_out = 2 }, &tx);
-        builder_block(&t->options.params, &(struct block_spec){ .prev = &t->blocks[t->height], .txs = &tx,
-                                                               .n_txs = 1, .script = buf_span(&ops) }, b);
+        builder_block(&t->options.params,
+                      &(struct block_spec){ .prev = &t->blocks[t->height], .txs = &tx,
+                                           .n_txs = 1, .script = buf_span(&ops) }, b);
         built_tx_clear(&tx);
         pad += size - b->raw.len;
         if (pass == 0)
@@ -467,7 +484,8 @@ static void sigops_block(struct test_chain *t, size_t size, struct built_block *
     buf_clear(&zeros);
 }
 
-static void behaviour_30_sigops_are_limited_by_each_begun_million_of_bytes_before_genesis(void **state)
+static void behaviour_30_sigops_are_limited_by_each_begun_million_of_bytes_before_genesis(
+    void **state)
 {
     (void)state;
     struct test_chain t;
@@ -515,7 +533,8 @@ static struct built_tx locked(const struct test_chain *t, uint32_t lock_time, ui
     struct built_tx tx;
     struct in_spec in = { .prevout = t->blocks[1].coinbase, .sequence_gap = sequence_gap };
     struct out_spec out = { t->blocks[1].reward, builder_true() };
-    builder_tx(&(struct tx_spec){ .in = &in, .n_in = 1, .out = &out, .n_out = 1, .lock_time = lock_time }, &tx);
+    builder_tx(&(struct tx_spec){ .in = &in, .n_in = 1, .out = &out, .n_out = 1,
+                                  .lock_time = lock_time }, &tx);
     return tx;
 }
 
@@ -543,13 +562,14 @@ static void behaviour_34_a_time_lock_must_lie_below_the_median_time_before(void 
 }
 
 /* Spends an output of height 102 in the block at `height` with a relative lock of `blocks`. */
-static struct built_tx relative(const struct test_chain *t, const struct built_tx *from, int32_t version,
-                                uint32_t blocks)
+static struct built_tx relative(const struct test_chain *t, const struct built_tx *from,
+                                int32_t version, uint32_t blocks)
 {
     struct built_tx tx;
     struct in_spec in = { .prevout = { from->id, 0 }, .sequence_gap = UINT32_MAX - blocks };
     struct out_spec out = { t->blocks[1].reward, builder_true() };
-    builder_tx(&(struct tx_spec){ .version = version, .in = &in, .n_in = 1, .out = &out, .n_out = 1 }, &tx);
+    builder_tx(&(struct tx_spec){ .version = version, .in = &in, .n_in = 1, .out = &out,
+                                  .n_out = 1 }, &tx);
     return tx;
 }
 
@@ -561,7 +581,8 @@ static void behaviour_35_relative_locks_end_with_genesis(void **state)
     struct built_tx from = pay(&t, 1, builder_true());
     test_chain_add(&t, &from, 1); /* at 102 */
     test_chain_grow(&t, 2);
-    assert_string_equal(try_one(&t, relative(&t, &from, 2, 4)), "bad-txns-nonfinal"); /* at 105: 3 deep */
+    /* at 105: 3 deep */
+    assert_string_equal(try_one(&t, relative(&t, &from, 2, 4)), "bad-txns-nonfinal");
     assert_string_equal(try_one(&t, relative(&t, &from, 2, 3)), "");
     back_to(&t, 104);
     test_chain_grow(&t, 1);
@@ -587,7 +608,8 @@ static void behaviour_37_outputs_that_cannot_be_spent_are_not_stored(void **stat
 {
     (void)state;
     struct test_chain t;
-    const uint8_t returns[] = { 0x6a, 0x01, 0x02 }, false_return[] = { 0x00, 0x6a, 0x01 }, one[] = { 0x51 };
+    const uint8_t returns[] = { 0x6a, 0x01, 0x02 }, false_return[] = { 0x00, 0x6a, 0x01 },
+                  one[] = { 0x51 };
     begin(&t, 103, 101);
     struct built_tx before = pay(&t, 1, span_of(returns, sizeof(returns)));
     test_chain_add(&t, &before, 1);
@@ -595,8 +617,10 @@ static void behaviour_37_outputs_that_cannot_be_spent_are_not_stored(void **stat
     struct built_tx after = pay(&t, 2, span_of(returns, sizeof(returns)));
     struct built_tx never = pay(&t, 3, span_of(false_return, sizeof(false_return)));
     test_chain_add(&t, (struct built_tx[]){ after, never }, 2);
-    assert_string_equal(try_one(&t, redeem(&before, 1, span_of(one, 1))), "bad-txns-inputs-missingorspent");
-    assert_string_equal(try_one(&t, redeem(&never, 1, span_of(one, 1))), "bad-txns-inputs-missingorspent");
+    assert_string_equal(try_one(&t, redeem(&before, 1, span_of(one, 1))),
+                        "bad-txns-inputs-missingorspent");
+    assert_string_equal(try_one(&t, redeem(&never, 1, span_of(one, 1))),
+                        "bad-txns-inputs-missingorspent");
     assert_string_equal(try_one(&t, redeem(&after, 1, span_of(one, 1))), "");
     built_tx_clear(&before);
     built_tx_clear(&after);
@@ -614,7 +638,8 @@ int main(void)
         cmocka_unit_test(behaviour_20_one_outpoint_cannot_be_spent_twice_in_a_transaction),
         cmocka_unit_test(behaviour_21_a_coinbase_script_has_2_to_100_bytes),
         cmocka_unit_test(behaviour_22_from_genesis_on_only_a_coinbase_may_pay_to_the_p2sh_shape),
-        cmocka_unit_test(behaviour_23_a_block_with_a_doubled_tail_is_damage_and_the_honest_one_still_connects),
+        cmocka_unit_test(
+            behaviour_23_a_block_with_a_doubled_tail_is_damage_and_the_honest_one_still_connects),
         cmocka_unit_test(behaviour_24_a_block_cannot_spend_the_old_coin_and_make_it_anew),
         cmocka_unit_test(behaviour_24_an_unspent_txid_cannot_be_made_again_but_a_spent_one_can),
         cmocka_unit_test(behaviour_25_the_two_old_duplicates_are_exempt_and_leave_one_coin),
@@ -622,7 +647,8 @@ int main(void)
         cmocka_unit_test(behaviour_27_a_coinbase_can_be_spent_100_blocks_later),
         cmocka_unit_test(behaviour_28_a_coinbase_pays_no_more_than_subsidy_and_fees),
         cmocka_unit_test(behaviour_29_a_child_cannot_come_before_its_parent),
-        cmocka_unit_test(behaviour_30_sigops_are_limited_by_each_begun_million_of_bytes_before_genesis),
+        cmocka_unit_test(
+            behaviour_30_sigops_are_limited_by_each_begun_million_of_bytes_before_genesis),
         cmocka_unit_test(behaviour_31_from_genesis_on_sigops_are_not_limited),
         cmocka_unit_test(behaviour_32_a_redeem_script_whose_sigops_cannot_be_counted_is_refused),
         cmocka_unit_test(behaviour_33_a_height_lock_must_lie_below_the_block),

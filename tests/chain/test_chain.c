@@ -98,7 +98,8 @@ static void the_branch_with_more_work_wins_and_the_other_can_come_back(void **st
     assert_int_equal(t.disconnected, 7);
     struct error e;
     assert_int_equal(chain_invalidate(t.chain, test_chain_node(&t, &b[0]), &e), OK);
-    assert_int_equal(test_chain_tip_height(&t), 7); /* the other branch has more than what is left */
+    /* the other branch has more than what is left */
+    assert_int_equal(test_chain_tip_height(&t), 7);
     assert_int_equal(chain_invalidate(t.chain, test_chain_node(&t, &a[0]), &e), OK);
     struct hash256 back = test_chain_coins(&t);
     assert_memory_equal(old_coins.b, back.b, 32);
@@ -290,7 +291,8 @@ static void a_block_above_the_size_limit_connects_once_the_limit_is_raised(void 
     struct built_block big;
     uint8_t script[1000] = { 0x00, 0x6a };
     test_chain_open(&t, &p, 1);
-    builder_block(&p, &(struct block_spec){ .prev = &t.blocks[0], .script = span_of(script, sizeof(script)) }, &big);
+    builder_block(&p, &(struct block_spec){ .prev = &t.blocks[0],
+                                            .script = span_of(script, sizeof(script)) }, &big);
     t.options.max_block_size = 1000;
     test_chain_reopen(&t);
     assert_string_equal(test_chain_submit(&t, &big), "bad-blk-length");
@@ -396,7 +398,8 @@ static void the_transaction_index_follows_the_chain_and_can_be_added_later(void 
     for (int32_t h = 1; h <= 7; h++) {
         for (int i = 0; i < 500 && !found; i++) {
             assert_int_equal(chain_flush(t.chain, &e), OK);
-            assert_int_equal(index_db_find_tx(chain_index_db(t.chain), &t.blocks[h].coinbase.txid, &loc, &found, &e), OK);
+            assert_int_equal(index_db_find_tx(chain_index_db(t.chain), &t.blocks[h].coinbase.txid,
+                                              &loc, &found, &e), OK);
         }
         assert_true(found);
         found = false;
@@ -405,7 +408,8 @@ static void the_transaction_index_follows_the_chain_and_can_be_added_later(void 
         assert_int_equal(loc.size, t.blocks[h].raw.len - 81);
     }
     test_chain_reopen(&t);
-    assert_int_equal(index_db_find_tx(chain_index_db(t.chain), &t.blocks[7].coinbase.txid, &loc, &found, &e), OK);
+    assert_int_equal(index_db_find_tx(chain_index_db(t.chain), &t.blocks[7].coinbase.txid, &loc,
+                                      &found, &e), OK);
     assert_true(found);
     test_chain_close(&t);
 }
@@ -428,7 +432,8 @@ static void pruning_keeps_what_a_reorganisation_may_need(void **state)
     for (int32_t h = 400 - 288; h <= 400; h++)
         assert_true(atomic_load(&test_chain_node(&t, &t.blocks[h])->status) & HS_HAVE_UNDO);
     struct buf raw = { 0 };
-    assert_int_equal(chain_read_block_bytes(t.chain, test_chain_node(&t, &t.blocks[1]), 1000, &raw, &e), ERR_NOTFOUND);
+    assert_int_equal(chain_read_block_bytes(t.chain, test_chain_node(&t, &t.blocks[1]), 1000, &raw,
+                                            &e), ERR_NOTFOUND);
     test_chain_reopen(&t);
     assert_int_equal(test_chain_tip_height(&t), 400);
     test_chain_grow(&t, 1);

@@ -24,7 +24,8 @@ struct draft {
 static void draft_init(struct draft *d, size_t n_in, size_t n_out)
 {
     memset(d, 0, sizeof(*d));
-    d->tx = (struct tx){ .version = 1, .n_in = n_in, .n_out = n_out, .in = d->in, .out = d->out, .raw = { .len = 100 } };
+    d->tx = (struct tx){ .version = 1, .n_in = n_in, .n_out = n_out, .in = d->in, .out = d->out,
+                         .raw = { .len = 100 } };
     for (size_t i = 0; i < n_in; i++) {
         d->in[i].prevout.txid.b[0] = 1;
         d->in[i].prevout.index = (uint32_t)i;
@@ -95,7 +96,8 @@ static void rules_follow_the_height(void **state)
     static const struct {
         int32_t height;
         bool genesis, relative, by_median;
-    } cases[] = { { 575, false, false, false }, { 576, false, true, true }, { 999, false, true, true },
+    } cases[] = { { 575, false, false, false }, { 576, false, true, true },
+                  { 999, false, true, true },
                   { 1000, true, false, true } };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct rules_at r;
@@ -103,7 +105,8 @@ static void rules_follow_the_height(void **state)
         assert_int_equal(r.rules.genesis, cases[i].genesis);
         assert_int_equal(r.rules.enforce_relative_lock, cases[i].relative);
         assert_int_equal(r.rules.lock_time_cutoff,
-                         cases[i].by_median ? header_median_time(bare_chain_last(&r.chain)) : 1600000000);
+                         cases[i].by_median ? header_median_time(bare_chain_last(&r.chain))
+                                            : 1600000000);
         assert_int_equal(r.rules.coinbase_maturity, 100);
         assert_true(r.rules.p2sh);
         rules_close(&r);
@@ -152,7 +155,8 @@ static void size_is_limited_by_era(void **state)
         int32_t height;
         size_t size;
         const char *reason;
-    } cases[] = { { 999, 1000000, "" }, { 999, 1000001, "bad-txns-oversize" }, { 1000, 1000001, "" },
+    } cases[] = { { 999, 1000000, "" }, { 999, 1000001, "bad-txns-oversize" },
+                  { 1000, 1000001, "" },
                   { 1000, 1000000000, "" }, { 1000, 1000000001, "bad-txns-oversize" } };
     struct draft d;
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -292,7 +296,8 @@ static void heights_are_pushed_as_script_numbers(void **state)
     static const struct {
         int32_t height;
         const char *push;
-    } cases[] = { { 0, "00" }, { 1, "51" }, { 16, "60" }, { 17, "0111" }, { 127, "017f" }, { 128, "028000" },
+    } cases[] = { { 0, "00" }, { 1, "51" }, { 16, "60" }, { 17, "0111" }, { 127, "017f" },
+                  { 128, "028000" },
                   { 255, "02ff00" }, { 256, "020001" }, { 32767, "02ff7f" }, { 32768, "03008000" },
                   { 227931, "035b7a03" }, { 8388608, "0400008000" }, { INT32_MAX, "04ffffff7f" } };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -334,13 +339,15 @@ static void block_sigops_are_limited_per_megabyte_begun(void **state)
     static const struct {
         uint64_t sigops, size;
         bool good;
-    } cases[] = { { 20000, 1, true }, { 20001, 1, false }, { 20001, 1000000, false }, { 20001, 1000001, true },
+    } cases[] = { { 20000, 1, true }, { 20001, 1, false }, { 20001, 1000000, false },
+                  { 20001, 1000001, true },
                   { 40000, 2000000, true }, { 40001, 2000000, false }, { 0, 0, true } };
     struct rules_at r;
     struct verdict v;
     rules_open(&r, 10);
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
-        assert_int_equal(check_block_sigops(&r.rules, cases[i].sigops, cases[i].size, &v), cases[i].good);
+        assert_int_equal(check_block_sigops(&r.rules, cases[i].sigops, cases[i].size, &v),
+                         cases[i].good);
     assert_string_equal(v.reason, "bad-blk-sigops");
     rules_close(&r);
     rules_open(&r, GENESIS_RULES);
@@ -372,7 +379,8 @@ static void transaction_is_final_by_lock_time_or_by_its_sequences(void **state)
         bool final;
     } cases[] = {
         { 0, 0, true }, { 99, 0, true }, { 100, 0, false }, { 100, TX_SEQUENCE_FINAL, true },
-        { 499999999, 0, false }, { 500000000, 0, true }, { 1500000000, 0, false }, { 1499999999, 0, true },
+        { 499999999, 0, false }, { 500000000, 0, true }, { 1500000000, 0, false },
+        { 1499999999, 0, true },
         { 1500000000, TX_SEQUENCE_FINAL, true }, { 100, TX_SEQUENCE_FINAL - 1, false },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -384,7 +392,8 @@ static void transaction_is_final_by_lock_time_or_by_its_sequences(void **state)
     }
 }
 
-/* The coin of height 50 spent by a block of height 100 whose predecessors stand ten minutes apart. */
+/* The coin of height 50 spent by a block of height 100 whose predecessors stand ten minutes
+ * apart. */
 static bool relative_ok(int32_t version, uint32_t sequence)
 {
     const int32_t coin_heights[] = { 50, 1 };
@@ -412,7 +421,8 @@ static void relative_times_count_in_steps_of_512_seconds_from_the_median(void **
 {
     (void)state;
     const uint32_t by_time = 1u << 22;
-    /* Median of block 99 less that of block 49 (the one before the coin): 50 * 600 = 30000 s = 58.6 steps. */
+    /* Median of block 99 less that of block 49 (the one before the coin): 50 * 600 = 30000 s = 58.6
+     * steps. */
     assert_true(relative_ok(2, by_time | 58));
     assert_false(relative_ok(2, by_time | 59));
 }
@@ -504,13 +514,17 @@ static void the_two_blocks_of_old_and_what_follows_bip34_are_exempt(void **state
 {
     (void)state;
     const struct chain_params *p = params_get(NETWORK_MAIN);
-    struct header_node old = { .height = 91842 }, bip34 = { .height = 227931, .hash = p->bip34_hash };
-    struct header_node next = { .height = 227932, .prev = &bip34 }, after = { .height = 227933, .prev = &next };
-    assert_true(hash_from_hex(old.hash.b, "00000000000a4d0a398161ffc163c503763b1f4360639393e0e4c8e300e0caec"));
+    struct header_node old = { .height = 91842 },
+                       bip34 = { .height = 227931, .hash = p->bip34_hash };
+    struct header_node next = { .height = 227932, .prev = &bip34 },
+                       after = { .height = 227933, .prev = &next };
+    assert_true(hash_from_hex(old.hash.b,
+                              "00000000000a4d0a398161ffc163c503763b1f4360639393e0e4c8e300e0caec"));
     assert_false(bip30_enforced(p, &old));
     old.height = 91880;
     assert_true(bip30_enforced(p, &old)); /* hash and height belong together */
-    assert_true(hash_from_hex(old.hash.b, "00000000000743f190a18c5577a3c2d2a1f610ae9601ac046a38084ccb7cd721"));
+    assert_true(hash_from_hex(old.hash.b,
+                              "00000000000743f190a18c5577a3c2d2a1f610ae9601ac046a38084ccb7cd721"));
     assert_false(bip30_enforced(p, &old));
     assert_false(bip30_enforced(p, &next));
     assert_false(bip30_enforced(p, &after));

@@ -1,4 +1,5 @@
-/* Connecting blocks: whatever is wrong and wherever, the coins are as before and the verdict is one. */
+/* Connecting blocks: whatever is wrong and wherever, the coins are as before and the verdict is
+ * one. */
 #include <config.h>
 
 #include <stdio.h>
@@ -32,7 +33,8 @@ static void fund(struct funded *f, unsigned workers)
     struct in_spec in = { .prevout = f->t.blocks[1].coinbase };
     builder_tx(&(struct tx_spec){ .in = &in, .n_in = 1, .out = outs, .n_out = COINS }, &tx);
     f->funding = tx.id;
-    builder_block(&p, &(struct block_spec){ .prev = &f->t.blocks[101], .txs = &tx, .n_txs = 1 }, &b);
+    builder_block(&p, &(struct block_spec){ .prev = &f->t.blocks[101], .txs = &tx, .n_txs = 1 },
+                  &b);
     assert_string_equal(test_chain_submit(&f->t, &b), "");
     f->t.blocks = xrealloc(f->t.blocks, 103 * sizeof(b));
     f->t.blocks[102] = b;
@@ -47,8 +49,8 @@ static void make_spends(const struct funded *f, int bad_tx, int bad_input, struc
     for (int i = 0; i < TXS; i++) {
         struct in_spec in[INPUTS];
         for (int k = 0; k < INPUTS; k++) {
-            in[k] = (struct in_spec){ .prevout = { f->funding, (uint32_t)(i * INPUTS + k) }, .value = f->value,
-                                      .sign = true };
+            in[k] = (struct in_spec){ .prevout = { f->funding, (uint32_t)(i * INPUTS + k) },
+                                      .value = f->value, .sign = true };
             if (i == bad_tx && k == bad_input) {
                 in[k].sign = false;
                 in[k].script_sig = span_of(bad_sig, sizeof(bad_sig));
@@ -75,7 +77,8 @@ static void signed_spends_connect_with_any_number_of_workers(void **state)
         make_spends(&f, -1, -1, txs);
         assert_string_equal(test_chain_try(&f.t, txs, TXS, 0), "");
         for (int i = 0; i < COINS; i++)
-            assert_false(test_chain_has_coin(&f.t, &(struct outpoint){ f.funding, (uint32_t)i }, NULL));
+            assert_false(test_chain_has_coin(&f.t, &(struct outpoint){ f.funding, (uint32_t)i },
+                                             NULL));
         assert_true(test_chain_has_coin(&f.t, &(struct outpoint){ txs[TXS - 1].id, 0 }, NULL));
         clear_spends(txs);
         test_chain_close(&f.t);
@@ -96,7 +99,8 @@ static void a_bad_script_anywhere_leaves_the_coins_as_they_were(void **state)
             char where[64];
             make_spends(&f, places[i][0], places[i][1], txs);
             assert_string_equal(test_chain_try(&f.t, txs, TXS, 0), "blk-bad-inputs");
-            snprintf(where, sizeof(where), "transaction %d input %d:", places[i][0] + 1, places[i][1]);
+            snprintf(where, sizeof(where), "transaction %d input %d:", places[i][0] + 1,
+                     places[i][1]);
             assert_non_null(strstr(f.t.last_verdict.detail, where));
             assert_int_equal(f.t.last_verdict.ban_score, 100);
             struct hash256 after = test_chain_coins(&f.t);
@@ -161,9 +165,12 @@ static void an_input_spent_twice_in_a_block_is_refused_and_changes_nothing(void 
     int64_t value = f.t.blocks[2].reward;
     builder_move(o, value, &a);
     builder_move(o, value - 1, &b);
-    assert_string_equal(test_chain_try(&f.t, (struct built_tx[]){ a, b }, 2, 1), "bad-txns-inputs-missingorspent");
-    builder_move(&(struct outpoint){ a.id, 0 }, value, &c); /* a chain of three, the last a second spend */
-    assert_string_equal(test_chain_try(&f.t, (struct built_tx[]){ a, c, b }, 3, 1), "bad-txns-inputs-missingorspent");
+    assert_string_equal(test_chain_try(&f.t, (struct built_tx[]){ a, b }, 2, 1),
+                        "bad-txns-inputs-missingorspent");
+    /* a chain of three, the last a second spend */
+    builder_move(&(struct outpoint){ a.id, 0 }, value, &c);
+    assert_string_equal(test_chain_try(&f.t, (struct built_tx[]){ a, c, b }, 3, 1),
+                        "bad-txns-inputs-missingorspent");
     struct in_spec in[2] = { { .prevout = *o }, { .prevout = *o } };
     struct out_spec out = { value, builder_true() };
     builder_tx(&(struct tx_spec){ .in = in, .n_in = 2, .out = &out, .n_out = 1 }, &both);
@@ -194,7 +201,8 @@ static void a_chain_of_spends_inside_a_block_can_be_taken_back(void **state)
     }
     struct built_block b;
     builder_block(&f.t.options.params,
-                  &(struct block_spec){ .prev = &f.t.blocks[102], .txs = links, .n_txs = LINKS }, &b);
+                  &(struct block_spec){ .prev = &f.t.blocks[102], .txs = links, .n_txs = LINKS },
+                  &b);
     assert_string_equal(test_chain_submit(&f.t, &b), "");
     struct hash256 with = test_chain_coins(&f.t);
     assert_int_equal(chain_invalidate(f.t.chain, test_chain_node(&f.t, &b), &e), OK);
@@ -223,14 +231,16 @@ static void a_script_over_the_operators_memory_limit_is_no_final_verdict(void **
     struct in_spec in = { .prevout = f.t.blocks[2].coinbase };
     struct out_spec out = { value, span_of(script, sizeof(script)) };
     builder_tx(&(struct tx_spec){ .in = &in, .n_in = 1, .out = &out, .n_out = 1 }, &make);
-    builder_block(&f.t.options.params, &(struct block_spec){ .prev = &f.t.blocks[102], .txs = &make, .n_txs = 1 }, &b1);
+    builder_block(&f.t.options.params,
+                  &(struct block_spec){ .prev = &f.t.blocks[102], .txs = &make, .n_txs = 1 }, &b1);
     assert_string_equal(test_chain_submit(&f.t, &b1), "");
     f.t.options.max_stack_memory = 500;
     test_chain_reopen(&f.t);
     in = (struct in_spec){ .prevout = { make.id, 0 }, .script_sig = span_of(sig, sizeof(sig)) };
     out.script = builder_true();
     builder_tx(&(struct tx_spec){ .in = &in, .n_in = 1, .out = &out, .n_out = 1 }, &spend);
-    builder_block(&f.t.options.params, &(struct block_spec){ .prev = &b1, .txs = &spend, .n_txs = 1 }, &b2);
+    builder_block(&f.t.options.params,
+                  &(struct block_spec){ .prev = &b1, .txs = &spend, .n_txs = 1 }, &b2);
     assert_string_equal(test_chain_submit(&f.t, &b2), "blk-bad-inputs");
     assert_true(atomic_load(&test_chain_node(&f.t, &b2)->status) & HS_FAILED_LIMIT);
     f.t.options.max_stack_memory = 0;
@@ -257,7 +267,8 @@ static const char *assume_valid_run(size_t above)
     struct error e;
     fund(&f, 1);
     make_spends(&f, 2, 3, txs);
-    builder_block(&f.t.options.params, &(struct block_spec){ .prev = &f.t.blocks[102], .txs = txs, .n_txs = TXS }, &b);
+    builder_block(&f.t.options.params,
+                  &(struct block_spec){ .prev = &f.t.blocks[102], .txs = txs, .n_txs = TXS }, &b);
     f.t.options.params.assume_valid = b.hash;
     test_chain_reopen(&f.t);
     struct block_header *headers = xcalloc(above + 1, sizeof(*headers));
@@ -273,7 +284,8 @@ static const char *assume_valid_run(size_t above)
     size_t accepted;
     struct header_node *last;
     struct verdict v;
-    assert_int_equal(chain_accept_headers(f.t.chain, headers, NULL, above + 1, &accepted, &last, &v), OK);
+    assert_int_equal(chain_accept_headers(f.t.chain, headers, NULL, above + 1, &accepted, &last,
+                                          &v), OK);
     assert_int_equal(accepted, above + 1);
     snprintf(reason, sizeof(reason), "%s", test_chain_submit(&f.t, &b));
     if (!reason[0]) { /* it can be taken back like any other */

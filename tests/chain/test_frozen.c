@@ -21,7 +21,8 @@ static void an_empty_list_freezes_nothing(void **state)
     frozen_free(f);
 }
 
-static void add_consensus(struct frozen *f, const struct outpoint *o, int32_t start, int32_t stop, bool expires)
+static void add_consensus(struct frozen *f, const struct outpoint *o, int32_t start, int32_t stop,
+                          bool expires)
 {
     const struct height_interval interval = { start, stop };
     frozen_add_consensus(f, o, &interval, 1, expires);
@@ -60,7 +61,8 @@ static size_t order_script(uint8_t out[84], uint8_t push)
     return 8u + push;
 }
 
-static struct built_tx order_tx(const struct outpoint *from, struct span order, struct span second, int64_t value)
+static struct built_tx order_tx(const struct outpoint *from, struct span order, struct span second,
+                                int64_t value)
 {
     struct built_tx tx;
     struct in_spec in = { .prevout = *from };
@@ -69,7 +71,8 @@ static struct built_tx order_tx(const struct outpoint *from, struct span order, 
     return tx;
 }
 
-static const char *judge(const struct frozen *f, struct span order, struct span second, int32_t height)
+static const char *judge(const struct frozen *f, struct span order, struct span second,
+                         int32_t height)
 {
     static struct verdict v;
     v = (struct verdict){ 0 };
@@ -90,7 +93,8 @@ static void a_confiscation_has_one_order_output_of_29_to_83_bytes(void **state)
     struct frozen *f = frozen_new();
     uint8_t s[84];
     static const struct { uint8_t push; const char *reason; } rows[] = {
-        { 20, "bad-ctx-invalid" }, { 21, "bad-ctx-not-whitelisted" }, { 75, "bad-ctx-not-whitelisted" },
+        { 20, "bad-ctx-invalid" }, { 21, "bad-ctx-not-whitelisted" },
+        { 75, "bad-ctx-not-whitelisted" },
         { 76, "bad-ctx-invalid" },
     };
     for (size_t i = 0; i < 4; i++) {
@@ -374,7 +378,8 @@ static void behaviour_84_a_block_that_spends_a_frozen_output_waits_for_three_mor
     builder_move(&z.outpoint, t.blocks[1].reward, &spend);
     const struct built_block *prev = &t.blocks[101];
     for (int i = 0; i < 5; i++) {
-        builder_block(&p, &(struct block_spec){ .prev = prev, .txs = &spend, .n_txs = i == 0 }, &b[i]);
+        builder_block(&p, &(struct block_spec){ .prev = prev, .txs = &spend, .n_txs = i == 0 },
+                      &b[i]);
         prev = &b[i];
     }
     assert_string_equal(test_chain_submit(&t, &b[0]), "bad-txns-inputs-frozen");
@@ -420,7 +425,8 @@ static void while_a_block_is_held_back_a_branch_without_it_is_taken(void **state
     struct built_tx spend;
     struct built_block bad, after, other;
     builder_move(&z.outpoint, t.blocks[1].reward, &spend);
-    builder_block(&p, &(struct block_spec){ .prev = &t.blocks[101], .txs = &spend, .n_txs = 1 }, &bad);
+    builder_block(&p, &(struct block_spec){ .prev = &t.blocks[101], .txs = &spend, .n_txs = 1 },
+                  &bad);
     builder_block(&p, &(struct block_spec){ .prev = &bad }, &after);
     builder_block(&p, &(struct block_spec){ .prev = &t.blocks[101] }, &other);
     assert_string_equal(test_chain_submit(&t, &bad), "bad-txns-inputs-frozen");
@@ -436,7 +442,8 @@ static void while_a_block_is_held_back_a_branch_without_it_is_taken(void **state
     test_chain_close(&t);
 }
 
-static void behaviour_85_a_whitelisted_confiscation_needs_no_scripts_and_its_output_matures_late(void **state)
+static void behaviour_85_a_whitelisted_confiscation_needs_no_scripts_and_its_output_matures_late(
+    void **state)
 {
     (void)state;
     struct test_chain t;
@@ -486,12 +493,14 @@ static void a_released_block_may_still_carry_a_whitelisted_confiscation(void **s
     struct built_block b[5];
     builder_move(&frozen.outpoint, t.blocks[1].reward, &txs[0]);
     txs[1] = order_tx(&t.blocks[2].coinbase, span_of(s, n), builder_true(), t.blocks[2].reward);
-    struct freeze confiscated = { .outpoint = t.blocks[2].coinbase, .start = 103, .stop = 104, .order = &txs[1], .from = 103 };
+    struct freeze confiscated = { .outpoint = t.blocks[2].coinbase, .start = 103, .stop = 104,
+                                  .order = &txs[1], .from = 103 };
     freeze(&t, &frozen);
     freeze(&t, &confiscated);
     const struct built_block *prev = &t.blocks[102];
     for (int i = 0; i < 5; i++) {
-        builder_block(&p, &(struct block_spec){ .prev = prev, .txs = txs, .n_txs = i == 0 ? 2 : 0 }, &b[i]);
+        builder_block(&p, &(struct block_spec){ .prev = prev, .txs = txs, .n_txs = i == 0 ? 2 : 0 },
+                      &b[i]);
         prev = &b[i];
     }
     assert_string_equal(test_chain_submit(&t, &b[0]), "bad-txns-inputs-frozen");
@@ -506,10 +515,12 @@ static void a_released_block_may_still_carry_a_whitelisted_confiscation(void **s
 }
 
 /* n blocks on prev, the first one with the transaction; all are given to the chain. */
-static void submit_run(struct test_chain *t, const struct built_block *prev, struct built_tx *first, struct built_block *b, int n)
+static void submit_run(struct test_chain *t, const struct built_block *prev, struct built_tx *first,
+                       struct built_block *b, int n)
 {
     for (int i = 0; i < n; i++) {
-        builder_block(&t->options.params, &(struct block_spec){ .prev = prev, .txs = first, .n_txs = i == 0 && first }, &b[i]);
+        builder_block(&t->options.params, &(struct block_spec){ .prev = prev, .txs = first,
+                                                                .n_txs = i == 0 && first }, &b[i]);
         test_chain_submit(t, &b[i]);
         prev = &b[i];
     }
@@ -536,7 +547,8 @@ static void open_with_a_freeze(struct test_chain *t, struct built_tx *spend, int
 static void the_time_a_block_is_held_back_is_an_option(void **state)
 {
     (void)state;
-    static const struct { int32_t duration, blocks, tip; } rows[] = { { 1, 2, 101 }, { 1, 3, 104 }, { 0, 20, 101 } };
+    static const struct { int32_t duration, blocks,
+                          tip; } rows[] = { { 1, 2, 101 }, { 1, 3, 104 }, { 0, 20, 101 } };
     for (size_t i = 0; i < 3; i++) {
         struct built_tx spend;
         struct built_block b[20];
@@ -615,10 +627,12 @@ static void a_confiscation_deep_enough_may_be_assumed_to_be_allowed(void **state
         t.options.assume_whitelisted = true;
         t.options.assume_whitelisted_depth = depth;
         test_chain_reopen(&t);
-        struct built_tx take = order_tx(&t.blocks[1].coinbase, span_of(s, order_script(s, 21)), builder_true(), t.blocks[1].reward);
+        struct built_tx take = order_tx(&t.blocks[1].coinbase, span_of(s, order_script(s, 21)),
+                                        builder_true(), t.blocks[1].reward);
         const struct built_block *prev = &t.blocks[101];
         for (int i = 0; i < 3; i++) {
-            builder_block(&p, &(struct block_spec){ .prev = prev, .txs = &take, .n_txs = i == 0 }, &b[i]);
+            builder_block(&p, &(struct block_spec){ .prev = prev, .txs = &take, .n_txs = i == 0 },
+                          &b[i]);
             prev = &b[i];
             struct reader r;
             struct block_header h;
@@ -692,7 +706,8 @@ int main(void)
         cmocka_unit_test(a_second_held_block_is_waited_for_too),
         cmocka_unit_test(a_confiscation_deep_enough_may_be_assumed_to_be_allowed),
         cmocka_unit_test(a_change_that_cannot_be_stored_is_no_change),
-        cmocka_unit_test(behaviour_85_a_whitelisted_confiscation_needs_no_scripts_and_its_output_matures_late),
+        cmocka_unit_test(
+            behaviour_85_a_whitelisted_confiscation_needs_no_scripts_and_its_output_matures_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,7 +55,8 @@ static void nodes_and_files_come_back_as_they_were(void **state)
     assert_int_equal(index_db_open(&db, kv, &e), OK);
     assert_int_equal(blockfiles_write(bf, "a block", 7, 20, &pos, &e), OK);
     header_index_set_data(idx, last, &pos, 3, 0x01020304);
-    header_index_set_undo(idx, last, &(struct block_pos){ .file = 0, .offset = 9, .size = UINT64_C(1) << 40 });
+    header_index_set_undo(idx, last,
+                          &(struct block_pos){ .file = 0, .offset = 9, .size = UINT64_C(1) << 40 });
     header_index_set_status(idx, last, HS_SCRIPTS_OK, 0);
     header_index_fail(idx, last->prev, HS_FAILED_LIMIT);
     assert_int_equal(blockfiles_sync(bf, &e), OK);
@@ -243,7 +244,8 @@ static void transactions_are_found_where_they_were_put(void **state)
 {
     (void)state;
     struct index_db *db;
-    struct tx_location loc = { .block = { { 1, 2, 3 } }, .offset = UINT64_C(5) << 32, .size = 250 }, got;
+    struct tx_location loc = { .block = { { 1, 2, 3 } }, .offset = UINT64_C(5) << 32, .size = 250 },
+                       got;
     struct txid id = { { 7 } }, other = { { 8 } };
     struct block_hash tip;
     bool found;
@@ -290,7 +292,8 @@ static void the_spends_of_one_marker_are_found_on_all_branches(void **state)
     (void)state;
     struct index_db *db;
     struct kv *kv = kv_open_mem();
-    const struct outpoint marker = { { { 7 } }, 1 }, next = { { { 7 } }, 2 }, other = { { { 8 } }, 1 };
+    const struct outpoint marker = { { { 7 } }, 1 }, next = { { { 7 } }, 2 },
+                          other = { { { 8 } }, 1 };
     const struct block_hash a = { { 1 } }, b = { { 0xff } };
     const struct txid x = { { 5 } }, y = { { 6 } };
     assert_int_equal(index_db_open(&db, kv, NULL), OK);

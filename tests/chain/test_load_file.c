@@ -133,7 +133,8 @@ static void wait_import(struct test_chain *t)
     assert_false(chain_is_importing(t->chain));
 }
 
-/* Imports the bytes into a new chain; returns the tip's height, and compares the coins when whole. */
+/* Imports the bytes into a new chain; returns the tip's height, and compares the coins when
+ * whole. */
 static int32_t import(struct source *s, const struct buf *content, unsigned workers)
 {
     struct test_chain u;

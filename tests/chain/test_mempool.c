@@ -548,7 +548,8 @@ int main(void)
         cmocka_unit_test(a_walk_goes_by_sequence_from_anywhere),
         cmocka_unit_test(relatives_are_visited_once_each),
         cmocka_unit_test(trees_that_overlap_are_visited_once),
-        cmocka_unit_test(behaviour_79_a_child_that_pays_for_both_moves_the_pair_to_the_primary_pool),
+        cmocka_unit_test(
+            behaviour_79_a_child_that_pays_for_both_moves_the_pair_to_the_primary_pool),
         cmocka_unit_test(behaviour_80_the_26th_of_a_chain_that_does_not_pay_is_refused),
         cmocka_unit_test(a_chain_has_at_most_the_configured_length),
         cmocka_unit_test(two_paths_to_an_ancestor_count_it_twice),

@@ -1,10 +1,10 @@
 /*
- * The mempool against a model that keeps no structure at all: after every change each number of each
- * transaction is worked out anew by the words of spec consensus 5.3. Additions, removals, blocks with
- * conflicts, changed fees, trimming and expiry come in random order, from fixed seeds.
+ * The mempool against a model that keeps no structure at all: after every change each number of
+ * each transaction is worked out anew by the words of spec consensus 5.3. Additions, removals,
+ * blocks with conflicts, changed fees, trimming and expiry come in random order, from fixed seeds.
  *
- * The same logs run on pools with other hash keys must end alike (attacks B10), and what an admission
- * costs is counted, not timed (attacks B5).
+ * The same logs run on pools with other hash keys must end alike (attacks B10), and what an
+ * admission costs is counted, not timed (attacks B5).
  */
 #include <config.h>
 
@@ -93,7 +93,8 @@ static void spread(const struct model *m, int i, bool up, bool *set)
             spread(m, k, up, set);
 }
 
-/* The lowest secondary one that pays turns primary with its secondary ancestors; NONE: there is none. */
+/* The lowest secondary one that pays turns primary with its secondary ancestors; NONE: there is
+ * none. */
 static int promote_first(struct model *m)
 {
     for (int i = 0; i < m->n; i++) {
@@ -617,7 +618,8 @@ static void what_a_group_sets_free_is_worked_off_in_portions(void **state)
     mempool_free(mp);
 }
 
-/* Blocks that take the head of a long chain, then the rest: once through the pool for each block. */
+/* Blocks that take the head of a long chain, then the rest: once through the pool for each
+ * block. */
 static void confirming_a_chain_costs_the_length_once_a_block(void **state)
 {
     (void)state;

@@ -249,7 +249,8 @@ static void a_candidate_is_judged_and_leaves_no_trace(void **state)
     open_mature(&t, 1);
     builder_move(&t.blocks[1].coinbase, REWARD - FEE, &tx);
     builder_move(&nowhere, 5, &stranger);
-    struct built_block good = block_on(&t, MATURE, &tx, 0), greedy = block_on(&t, MATURE, &tx, 1 + FEE);
+    struct built_block good = block_on(&t, MATURE, &tx, 0),
+                       greedy = block_on(&t, MATURE, &tx, 1 + FEE);
     struct built_block missing = block_on(&t, MATURE, &stranger, 0);
     struct built_block old = block_on(&t, MATURE - 1, NULL, 0);
     le32_put(good.raw.data + 76, le32_get(good.raw.data + 76) + 1); /* no proof of work is asked */

@@ -389,7 +389,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_touches_nothing_is_unrelated),
         cmocka_unit_test(behaviour_82_an_update_raises_a_sequence),
-        cmocka_unit_test(behaviour_83_a_final_transaction_has_the_last_word_over_all_inputs_or_none),
+        cmocka_unit_test(
+            behaviour_83_a_final_transaction_has_the_last_word_over_all_inputs_or_none),
         cmocka_unit_test(nothing_that_is_not_final_spends_a_held_output),
         cmocka_unit_test(an_update_takes_the_place_of_the_old_one),
         cmocka_unit_test(two_held_ones_never_spend_the_same_output),

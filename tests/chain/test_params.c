@@ -19,7 +19,8 @@ struct expected {
     uint16_t p2p, rpc;
     uint32_t bits;
     bool min_difficulty, no_retarget, peers;
-    int32_t halving, p2sh, bip34, bip66, bip65, csv, uahf, daa, genesis_height, chronicle, prune_after;
+    int32_t halving, p2sh, bip34, bip66, bip65, csv, uahf, daa, genesis_height, chronicle,
+    prune_after;
     uint8_t address, script_address, secret;
     const char *bip32_public, *bip32_private;
 };
@@ -27,19 +28,19 @@ struct expected {
 static const struct expected table[NETWORKS] = {
     [NETWORK_MAIN] = { "main", "", "e3e1f3e8", "f9beb4d9",
         "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f", 8333, 8332, 0x1d00ffff,
-        false, false, true, 210000, 173805, 227931, 363725, 388381, 419328, 478558, 504031, 620538, 943816, 100000,
-        0x00, 0x05, 0x80, "0488b21e", "0488ade4" },
+        false, false, true, 210000, 173805, 227931, 363725, 388381, 419328, 478558, 504031, 620538,
+        943816, 100000, 0x00, 0x05, 0x80, "0488b21e", "0488ade4" },
     [NETWORK_TEST] = { "test", "testnet3", "f4e5f3f4", "0b110907",
-        "000000000933ea01ad0ee984209779baaec3ced90fa3f408719526f8d77f4943", 18333, 18332, 0x1d00ffff,
-        true, false, true, 210000, 519, 21111, 330776, 581885, 770112, 1155875, 1188697, 1344302, 1713168, 1000,
-        0x6f, 0xc4, 0xef, "043587cf", "04358394" },
+        "000000000933ea01ad0ee984209779baaec3ced90fa3f408719526f8d77f4943", 18333, 18332,
+        0x1d00ffff, true, false, true, 210000, 519, 21111, 330776, 581885, 770112, 1155875, 1188697,
+        1344302, 1713168, 1000, 0x6f, 0xc4, 0xef, "043587cf", "04358394" },
     [NETWORK_STN] = { "stn", "stn", "fbcec4f9", "fbcec4f9",
         "000000000933ea01ad0ee984209779baaec3ced90fa3f408719526f8d77f4943", 9333, 9332, 0x1d00ffff,
         false, false, true, 210000, 1, 100000000, 0, 0, 0, 15, 2200, 100, 250, 1000,
         0x6f, 0xc4, 0xef, "043587cf", "04358394" },
     [NETWORK_REGTEST] = { "regtest", "regtest", "dab5bffa", "fabfb5da",
-        "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206", 18444, 18332, 0x207fffff,
-        true, true, false, 150, 1, 100000000, 1251, 1351, 576, 0, 0, 10000, 15000, 1000,
+        "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206", 18444, 18332,
+        0x207fffff, true, true, false, 150, 1, 100000000, 1251, 1351, 576, 0, 0, 10000, 15000, 1000,
         0x6f, 0xc4, 0xef, "043587cf", "04358394" },
 };
 
@@ -136,7 +137,8 @@ static void genesis_coinbase_pays_fifty_coins_to_one_key(void **state)
     uint8_t block[GENESIS_BLOCK_SIZE];
     struct error e;
     params_genesis_block(params_get(NETWORK_MAIN), block);
-    struct tx *tx = tx_new(block + BLOCK_HEADER_SIZE + 1, GENESIS_BLOCK_SIZE - BLOCK_HEADER_SIZE - 1, &e);
+    struct tx *tx =
+        tx_new(block + BLOCK_HEADER_SIZE + 1, GENESIS_BLOCK_SIZE - BLOCK_HEADER_SIZE - 1, &e);
     assert_non_null(tx);
     assert_true(tx_is_coinbase(tx));
     assert_int_equal(tx->n_out, 1);
@@ -159,8 +161,10 @@ static void known_blocks_and_work(void **state)
     char hex[65];
     hash_text(m->bip34_hash.b, "000000000000024b89b42a942fe0d9fea3bb44ab7bd1b19115dd6a759c0808b8");
     hash_text(t->bip34_hash.b, "0000000023b3a96d3484e5abb3755c413e7d41500f8e2a5c3f0dd01299cd8ef8");
-    hash_text(m->assume_valid.b, "000000000000000000e45ad2fbcc5ff3e85f0868dd8f00ad4e92dffabe28f8d2");
-    hash_text(t->assume_valid.b, "0000000000327972b8470c11755adf8f4319796bafae01f5a6650490b98a17db");
+    hash_text(m->assume_valid.b,
+              "000000000000000000e45ad2fbcc5ff3e85f0868dd8f00ad4e92dffabe28f8d2");
+    hash_text(t->assume_valid.b,
+              "0000000000327972b8470c11755adf8f4319796bafae01f5a6650490b98a17db");
     assert_string_equal(u256_to_hex(hex, &m->minimum_work) + 64 - 22, "a0f3064330647e2f6c4828");
     assert_string_equal(u256_to_hex(hex, &t->minimum_work) + 64 - 18, "2a650f6ff7649485da");
     for (int i = NETWORK_STN; i <= NETWORK_REGTEST; i++) {

@@ -380,7 +380,8 @@ static void before_genesis_a_transaction_has_at_most_4000_signature_operations(v
     memset(checks, OP_CHECKSIG, sizeof(checks));
     const struct parts p = { .script = span_of(checks, 400), .n_out = 10 };
     assert_string_equal(sigops(ORIGINAL, &p, plain), "");
-    const struct parts one_more = { .script = p.script, .n_out = 10, .script_sig = script_of("ac") };
+    const struct parts one_more = { .script = p.script, .n_out = 10,
+                                    .script_sig = script_of("ac") };
     assert_string_equal(sigops(ORIGINAL, &one_more, plain), "bad-txns-too-many-sigops");
     /* A key count that is not looked at is 20. */
     uint8_t multi[40];

@@ -47,7 +47,8 @@ static void past_the_budget_old_blocks_go_and_new_ones_stay_on_disk(void **state
     (void)state;
     struct received r;
     struct received_block got;
-    struct header_node nodes[4] = { { .height = 1 }, { .height = 10 }, { .height = 11 }, { .height = 12 } };
+    struct header_node nodes[4] = { { .height = 1 }, { .height = 10 }, { .height = 11 },
+                                    { .height = 12 } };
     struct block_segment *first = segment();
     size_t one = block_segment_memory(first);
     received_init(&r, 2 * one);
@@ -86,7 +87,8 @@ static void progress_counts_what_was_connected_and_says_what_limits(void **state
     size_t accepted;
     struct header_node *last;
     struct verdict v;
-    assert_int_equal(chain_accept_headers(t.chain, &next.header, NULL, 1, &accepted, &last, &v), OK);
+    assert_int_equal(chain_accept_headers(t.chain, &next.header, NULL, 1, &accepted, &last, &v),
+                     OK);
     chain_get_progress(t.chain, &progress);
     assert_true(progress.verification < 1.0 && progress.verification > 0.9);
     assert_true(progress.limited_by != LIMIT_NONE);

@@ -27,7 +27,8 @@ struct kept {
 
 static struct kv *inner_of(struct kv *kv) { return ((struct kept *)(void *)kv)->inner; }
 static void kept_close(struct kv *kv) { free(kv); }
-static enum err kept_get(struct kv *kv, struct span key, struct buf *value, bool *found, struct error *e)
+static enum err kept_get(struct kv *kv, struct span key, struct buf *value, bool *found,
+                         struct error *e)
 {
     return kv_get(inner_of(kv), key.data, key.len, value, found, e);
 }
@@ -45,7 +46,8 @@ struct stores {
     struct kv *index, *coins;
 };
 
-static enum err open_kept(void *ctx, const char *name, const struct kv_options *o, struct kv **out, struct error *e)
+static enum err open_kept(void *ctx, const char *name, const struct kv_options *o, struct kv **out,
+                          struct error *e)
 {
     struct stores *s = (struct stores *)ctx;
     (void)o;
@@ -91,8 +93,8 @@ static struct built_tx big_tx(const struct built_block *from)
     return tx;
 }
 
-/* The first block of a branch moves one coinbase; the next makes big coins, for the longer branch twice;
- * block 3 registers an identity that block 4 revokes. */
+/* The first block of a branch moves one coinbase; the next makes big coins, for the longer branch
+ * twice; block 3 registers an identity that block 4 revokes. */
 static struct outpoint make_branch(const struct test_chain *t, struct built_block *out, int n,
                                    const struct built_block *spent, int n_big)
 {
@@ -111,7 +113,8 @@ static struct outpoint make_branch(const struct test_chain *t, struct built_bloc
         if (i == 3)
             marker.txid = tx.id;
         builder_block(&t->options.params,
-                      &(struct block_spec){ .prev = prev, .txs = &tx, .n_txs = tx.raw.len ? 1 : 0 }, &out[i]);
+                      &(struct block_spec){ .prev = prev, .txs = &tx, .n_txs = tx.raw.len ? 1 : 0 },
+                      &out[i]);
         built_tx_clear(&tx);
         prev = &out[i];
     }
@@ -193,10 +196,12 @@ static bool see_spend(void *ctx, const struct block_hash *block, const struct tx
 }
 
 /* Whether it is known that block 4 of the branch spends the marker. */
-static bool knows_spend(struct test_chain *t, const struct outpoint *marker, const struct built_block *branch)
+static bool knows_spend(struct test_chain *t, const struct outpoint *marker,
+                        const struct built_block *branch)
 {
     struct spend s = { .block = &branch[4].hash };
-    assert_int_equal(index_db_each_spend(chain_index_db(t->chain), marker, see_spend, &s, NULL), OK);
+    assert_int_equal(index_db_each_spend(chain_index_db(t->chain), marker, see_spend, &s, NULL),
+                     OK);
     return s.known;
 }
 
@@ -204,8 +209,8 @@ enum store { STORE_INDEX, STORE_COINS };
 enum ending { ENDS, LOSES_POWER };
 
 /* One run with the n-th write of a store failing. False: there was no n-th write. */
-static bool interrupted_run(const struct story *y, const struct test_chain *first, enum store which, uint64_t n,
-                            enum ending ending)
+static bool interrupted_run(const struct story *y, const struct test_chain *first, enum store which,
+                            uint64_t n, enum ending ending)
 {
     struct test_chain t;
     struct stores s;
@@ -249,7 +254,8 @@ static void a_flush_that_fails_at_any_write_is_made_good_at_the_next_start(void 
     make_story(&y, &first, &s);
     for (enum store which = STORE_INDEX; which <= STORE_COINS; which++) {
         uint64_t n = 1;
-        while (interrupted_run(&y, &first, which, n, ENDS) && interrupted_run(&y, &first, which, n, LOSES_POWER))
+        while (interrupted_run(&y, &first, which, n, ENDS) &&
+               interrupted_run(&y, &first, which, n, LOSES_POWER))
             n++;
         /* The coins go out in several batches, or this proves little. */
         assert_true(n > (which == STORE_COINS ? 3 : 1));

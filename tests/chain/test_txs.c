@@ -607,7 +607,8 @@ static void crossing_an_era_line_empties_the_pool(void **state)
     test_chain_close(&t);
 }
 
-/* --- restart, limits, the non-final pool ------------------------------------------------------- */
+/* --- restart, limits, the non-final pool
+ * ------------------------------------------------------- */
 
 static void the_pools_are_kept_over_a_restart(void **state)
 {

@@ -1,4 +1,5 @@
-/* Published keys and addresses against the networks' version bytes, and a block known by its ids alone. */
+/* Published keys and addresses against the networks' version bytes, and a block known by its ids
+ * alone. */
 #include <string.h>
 
 #include "base/address.h"
@@ -32,7 +33,8 @@ static void no_invalid_text_is_an_address_or_key_of_any_network(void **state)
     struct json_object *rows = vector_json(name);
     const size_t n = json_object_array_length(rows);
     for (size_t i = 0; i < n; i++) {
-        const char *text = json_object_get_string(json_object_array_get_idx(json_object_array_get_idx(rows, i), 0));
+        const char *text = json_object_get_string(
+            json_object_array_get_idx(json_object_array_get_idx(rows, i), 0));
         for (int network = NETWORK_MAIN; network <= NETWORK_REGTEST; network++) {
             const struct chain_params *p = params_get((enum chain_network)network);
             if (is_address(p, text) || is_secret(p, text))
@@ -81,12 +83,14 @@ static void secrets_give_their_public_keys(void **state)
     for (size_t i = 0; i < json_object_array_length(rows); i++) {
         struct json_object *row = json_object_array_get_idx(rows, i);
         struct json_object *input = json_get(row, "input"), *expected = json_get(row, "expected");
-        const char *secret_hex = json_str(input, "privkey_hex") ? json_str(input, "privkey_hex") : json_str(expected, "privkey_hex");
+        const char *secret_hex = json_str(input, "privkey_hex") ? json_str(input, "privkey_hex")
+                                                                : json_str(expected, "privkey_hex");
         const char *key_hex = json_str(expected, "pubkey_hex");
         uint8_t secret[32], key[65];
         char got[131];
         size_t len;
-        if (!secret_hex || !key_hex || !hex_decode(secret, sizeof(secret), secret_hex, strlen(secret_hex), &len) || len != 32)
+        if (!secret_hex || !key_hex ||
+            !hex_decode(secret, sizeof(secret), secret_hex, strlen(secret_hex), &len) || len != 32)
             continue;
         hex_encode(got, key, ec_pubkey_create(key, secret, true));
         assert_string_equal(got, key_hex);

@@ -46,7 +46,8 @@ static struct hash256 coins_of(const char *name, struct block_hash *tip_hash)
     return coins;
 }
 
-static void expect(struct test_chain *t, const struct block_hash *tip_hash, const struct hash256 *coins)
+static void expect(struct test_chain *t, const struct block_hash *tip_hash,
+                   const struct hash256 *coins)
 {
     struct chain_tip tip;
     chain_get_tip(t->chain, &tip);
@@ -62,7 +63,8 @@ static void reorganise(const char *shorter, const char *longer)
     struct buf one = { 0 }, two = { 0 };
     struct block_hash short_tip, long_tip;
     struct error e;
-    struct hash256 short_coins = coins_of(shorter, &short_tip), long_coins = coins_of(longer, &long_tip);
+    struct hash256 short_coins = coins_of(shorter, &short_tip),
+                   long_coins = coins_of(longer, &long_tip);
     test_chain_open(&t, params_get(NETWORK_REGTEST), 2);
     vector_read(shorter, &one);
     vector_read(longer, &two);
@@ -72,7 +74,8 @@ static void reorganise(const char *shorter, const char *longer)
     assert_true(t.disconnected > 0);
     expect(&t, &long_tip, &long_coins);
     struct header_index *idx = chain_headers(t.chain);
-    struct header_node *a = header_index_find(idx, &short_tip), *b = header_index_find(idx, &long_tip);
+    struct header_node *a = header_index_find(idx, &short_tip),
+                       *b = header_index_find(idx, &long_tip);
     struct header_node *fork = header_last_common(a, b);
     struct header_node *first = header_ancestor(b, fork->height + 1);
     assert_int_equal(chain_invalidate(t.chain, first, &e), OK);
@@ -97,7 +100,8 @@ static void branches_reorganise_in_both_directions(void **state)
 {
     (void)state;
     static const char *const pairs[][2] = {
-        { "115_3677f4", "116_1ccd26" }, { "116_1ccd26", "117_155d19" }, { "115_3677f4", "117_28c2d3" },
+        { "115_3677f4", "116_1ccd26" }, { "116_1ccd26", "117_155d19" },
+        { "115_3677f4", "117_28c2d3" },
         { "reorg_node1", "reorg_node2" },
     };
     char **names;

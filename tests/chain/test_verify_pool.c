@@ -39,7 +39,8 @@ static void make(struct fixture *f, unsigned workers)
         builder_tx(&(struct tx_spec){ .in = in, .n_in = INPUTS, .out = &out, .n_out = 1 }, &txs[i]);
     }
     builder_genesis(&f->params, &genesis);
-    builder_block(&f->params, &(struct block_spec){ .prev = &genesis, .txs = txs, .n_txs = TXS }, &b);
+    builder_block(&f->params, &(struct block_spec){ .prev = &genesis, .txs = txs, .n_txs = TXS },
+                  &b);
     size_t len;
     uint8_t *data = buf_take(&b.raw, &len);
     struct block_bytes *bytes = block_bytes_new(data, len);
@@ -75,7 +76,8 @@ static void queue_all(struct fixture *f, struct verify_run *r, const uint64_t *b
             uint8_t script = is_in(bad, n_bad, i, k) ? 0x00 : 0x51;
             struct coin coin = { .value = 1, .height = 1, .script = span_of(&script, 1) };
             uint32_t flags = script_flags_for_coin(&f->params.heights,
-                                                   script_flags_for_block(&f->params.heights, 2), 1);
+                                                   script_flags_for_block(&f->params.heights, 2),
+                                                   1);
             assert_int_equal(verify_batch_input(b, k, &coin, flags), OK);
         }
     }
@@ -154,7 +156,8 @@ static void cancelled_checks_give_no_verdict(void **state)
         make(&f, workers);
         cancel_init(&cancel);
         cancel_set(&cancel);
-        verify_run_init(&r, &(struct verify_options){ .pool = f.pool, .limits = &f.limits, .cancel = &cancel });
+        verify_run_init(&r, &(struct verify_options){ .pool = f.pool, .limits = &f.limits,
+                                                      .cancel = &cancel });
         queue_all(&f, &r, bad, COUNT_OF(bad));
         assert_int_equal(verify_run_join(&r, &failed, &failure, NULL), ERR_CANCELLED);
         clear(&f);
@@ -169,7 +172,8 @@ static void feeding_waits_when_too_much_is_in_flight(void **state)
     struct verify_failure failure;
     bool failed;
     make(&f, 1);
-    verify_run_init(&r, &(struct verify_options){ .pool = f.pool, .limits = &f.limits, .memory_bytes = 1 });
+    verify_run_init(&r, &(struct verify_options){ .pool = f.pool, .limits = &f.limits,
+                                                  .memory_bytes = 1 });
     for (int i = 0; i < 10; i++) {
         queue_all(&f, &r, NULL, 0);
         assert_true(atomic_load(&r.memory) <= 2 * block_segment_memory(f.seg));

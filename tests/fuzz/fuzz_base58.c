@@ -1,5 +1,5 @@
-/* Bytes survive encoding and decoding; Base58 that decodes is the one text of its bytes. The same text
- * is looked at as Base64 and as a private key. */
+/* Bytes survive encoding and decoding; Base58 that decodes is the one text of its bytes. The same
+ * text is looked at as Base64 and as a private key. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* What parses as a BUMP is written back as the same bytes; one that has a root is merged with itself
- * into an equal or shorter one with the same root. */
+/* What parses as a BUMP is written back as the same bytes; one that has a root is merged with
+ * itself into an equal or shorter one with the same root. */
 #include <stdlib.h>
 #include <string.h>
 

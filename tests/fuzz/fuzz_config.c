@@ -9,7 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const struct option_row rows[] = {
     { .name = "listen", .type = OPTION_BOOL, .def = "1" },
     { .name = "port", .type = OPTION_INT, .min = 1, .max = 65535 },
-    { .name = "dbcache", .type = OPTION_SIZE, .def = "100", .min = 4 << 20, .max = INT64_C(1) << 40, .unit = 1 << 20 },
+    { .name = "dbcache", .type = OPTION_SIZE, .def = "100", .min = 4 << 20, .max = INT64_C(1) << 40,
+      .unit = 1 << 20 },
     { .name = "fee", .type = OPTION_AMOUNT, .def = "0.1", .max = 1000000000 },
     { .name = "onlynet", .type = OPTION_CHOICE, .flags = OPTION_MULTI, .arg = "ipv4|ipv6" },
     { .name = "addnode", .type = OPTION_STRING, .flags = OPTION_MULTI },

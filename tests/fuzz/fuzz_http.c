@@ -62,7 +62,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     try_head(data, size);
     buf_init(&whole);
     buf_init(&cut);
-    if (decode(data, size, size + 1, &whole) != decode(data, size, 3, &cut) || whole.len != cut.len ||
+    if (decode(data, size, size + 1, &whole) != decode(data, size, 3, &cut) ||
+        whole.len != cut.len ||
         (whole.len && memcmp(whole.data, cut.data, whole.len) != 0))
         abort();
     buf_clear(&whole);

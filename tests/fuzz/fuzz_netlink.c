@@ -1,4 +1,5 @@
-/* Answers of the kernel: every message and its body lie within what was given, each step gets on. */
+/* Answers of the kernel: every message and its body lie within what was given, each step gets
+ * on. */
 #include <config.h>
 
 #include <stdlib.h>

@@ -16,7 +16,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { CHOICE_OUTBOUND = 1, CHOICE_HANDSHAKE = 2, CHOICE_SLICED = 4, CHOICE_RAW = 8, CHOICE_PAUSE = 16 };
+enum { CHOICE_OUTBOUND = 1, CHOICE_HANDSHAKE = 2, CHOICE_SLICED = 4, CHOICE_RAW = 8,
+       CHOICE_PAUSE = 16 };
 
 static const uint8_t magic[4] = { 0xda, 0xb5, 0xbf, 0xfa };
 static unsigned open_peers, open_streams;
@@ -87,8 +88,9 @@ static struct net *make_net(void)
                             .chain = SEEDS_REGTEST, .user_agent = "/BSVPeer:0.1.0/",
                             .services = SERVICE_NETWORK, .connect_none = true, .relay_tx = true };
     struct net_handlers h = { .on_ready = on_ready, .on_close = on_close, .stream_begin = begin,
-                              .stream_data = piece, .stream_end = end, .on_getheaders = answer_locator,
-                              .on_getblocks = answer_locator, .on_getdata = on_items, .on_inv = on_items,
+                              .stream_data = piece, .stream_end = end,
+                              .on_getheaders = answer_locator, .on_getblocks = answer_locator,
+                              .on_getdata = on_items, .on_inv = on_items,
                               .on_headers = on_block_headers };
     struct net *net;
     struct error e;
@@ -107,7 +109,8 @@ static void feed(struct peer *p, const void *data, size_t len, unsigned choice)
         peer_pause_reading(p);
 }
 
-static void feed_message(struct peer *p, const char *name, const void *payload, size_t len, unsigned choice)
+static void feed_message(struct peer *p, const char *name, const void *payload, size_t len,
+                         unsigned choice)
 {
     uint8_t head[FRAME_EXT_HEADER_SIZE], sum[4];
     frame_checksum(sum, payload, len);
@@ -152,7 +155,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     unsigned choice = data[0];
     netaddr_from_ipv4(&a, (const uint8_t[]){ 8, 8, 8, 8 }, 18444);
-    struct peer *p = peer_new(net, choice & CHOICE_OUTBOUND ? PEER_OUTBOUND : PEER_INBOUND, fds[0], &a);
+    struct peer *p =
+        peer_new(net, choice & CHOICE_OUTBOUND ? PEER_OUTBOUND : PEER_INBOUND, fds[0], &a);
     p->tcp_up = true;
     peer_connected(p);
     if (choice & CHOICE_HANDSHAKE)

@@ -130,7 +130,8 @@ static void take_raw(struct run *run, struct span raw, bool is_block)
         fill(run, &t);
 }
 
-enum { STEP_BLOCK, STEP_OFFER, STEP_END, STEP_FILL, STEP_READ, STEP_RAW_BLOCK, STEP_RAW_FILL, STEPS };
+enum { STEP_BLOCK, STEP_OFFER, STEP_END, STEP_FILL, STEP_READ, STEP_RAW_BLOCK, STEP_RAW_FILL,
+       STEPS };
 
 /* Returns how many bytes of the input it used. */
 static size_t step(struct run *run, const uint8_t *data, size_t size)

@@ -1,4 +1,5 @@
-/* An address and a body for REST; and a Range over some size. First line: address; the rest: body. */
+/* An address and a body for REST; and a Range over some size. First line: address; the rest:
+ * body. */
 #include <stdlib.h>
 #include <string.h>
 

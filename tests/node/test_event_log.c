@@ -51,8 +51,8 @@ static struct event_replayer replayer(struct fixture *f)
 
 static enum err try_open(struct fixture *f, struct error *e)
 {
-    const struct event_log_options o = { .dir = f->path, .max_bytes = f->limit, .segment_bytes = f->segment,
-                                         .store = store, .ctx = f };
+    const struct event_log_options o = { .dir = f->path, .max_bytes = f->limit,
+                                         .segment_bytes = f->segment, .store = store, .ctx = f };
     const struct event_replayer r = replayer(f);
     return event_log_open(&f->log, &o, &r, e);
 }
@@ -113,8 +113,8 @@ static enum err take(void *ctx, const struct event_record *r, struct error *e)
     if (r->number == t->stop_at)
         return ERR_CANCELLED;
     if (r->number != t->next || le64_get(r->v[TX_ID].hash) != t->next)
-        return error_set(e, ERR_PARSE, "event %llu came where %llu was due", (unsigned long long)r->number,
-                         (unsigned long long)t->next);
+        return error_set(e, ERR_PARSE, "event %llu came where %llu was due",
+                         (unsigned long long)r->number, (unsigned long long)t->next);
     t->next++;
     return OK;
 }
@@ -287,7 +287,8 @@ static void a_damaged_end_is_cut_too(void **state)
     const uint64_t full = size_of(path), record = (full - 80) / 10;
     static const uint8_t zeros[4096];
     assert_int_equal(file_open(&file, path, FILE_WRITE, NULL), OK);
-    assert_int_equal(file_pwrite(&file, zeros, record * 2, 80 + 7 * record, NULL), OK); /* 8 and 9 */
+    /* 8 and 9 */
+    assert_int_equal(file_pwrite(&file, zeros, record * 2, 80 + 7 * record, NULL), OK);
     assert_int_equal(file_pwrite(&file, zeros, sizeof zeros, full, NULL), OK);
     file_close(&file);
     open_log(f);

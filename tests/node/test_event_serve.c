@@ -23,8 +23,9 @@ static void bad_queries_are_explained(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "from=", "from=-1", "from=1x", "from=18446744073709551616", "from", "x=1", "from=1&&follow=1", "follow=1",
-        "from=1&follow=2", "from=1&follow=", "log=", "log=" ID "00", "log=zz", "from=1&log=00", "&",
+        "from=", "from=-1", "from=1x", "from=18446744073709551616", "from", "x=1",
+        "from=1&&follow=1", "follow=1", "from=1&follow=2", "from=1&follow=", "log=", "log=" ID "00",
+        "log=zz", "from=1&log=00", "&",
     };
     struct event_query q;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)

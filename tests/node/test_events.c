@@ -32,7 +32,8 @@ static void *post_many(void *arg)
 {
     const struct sender *s = arg;
     for (uint64_t i = 1; i <= EVENTS_EACH; i++)
-        node_events_post(s->events, &(struct node_event){ .kind = EVENT_INTAKE_DRAINED, .source = s->thread * 1000000 + i });
+        node_events_post(s->events, &(struct node_event){ .kind = EVENT_INTAKE_DRAINED,
+                                                          .source = s->thread * 1000000 + i });
     return NULL;
 }
 

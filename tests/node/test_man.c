@@ -21,6 +21,7 @@ static void the_manual_page_has_every_option_for_users(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(the_manual_page_has_every_option_for_users) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(
+        the_manual_page_has_every_option_for_users) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

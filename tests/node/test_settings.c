@@ -40,7 +40,8 @@ static void write_conf(const struct fixture *f, const char *name, const char *te
 #define ARGS_MAX 8
 
 /* Loads with -datadir and the arguments, which end with NULL. */
-static enum err load(const struct fixture *f, struct settings *s, struct error *e, const char *first, ...)
+static enum err load(const struct fixture *f, struct settings *s, struct error *e,
+                     const char *first, ...)
 {
     char *argv[ARGS_MAX] = { "bsvpeerd", f->datadir_arg };
     int argc = 2;
@@ -80,7 +81,8 @@ static void each_network_has_its_directory_and_ports(void **state)
 {
     const struct fixture *f = *state;
     static const struct { const char *arg, *subdir; uint16_t rpc_port; } rows[] = {
-        { "-testnet", "testnet3", 18332 }, { "-stn", "stn", 9332 }, { "-regtest", "regtest", 18332 },
+        { "-testnet", "testnet3", 18332 }, { "-stn", "stn", 9332 },
+        { "-regtest", "regtest", 18332 },
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct settings s;
@@ -290,7 +292,8 @@ static void what_is_done_with_frozen_outputs_can_be_chosen(void **state)
     assert_false(o.assume_whitelisted);
     assert_int_equal(o.assume_whitelisted_depth, 6);
     settings_clear(&s);
-    assert_int_equal(load(*state, &s, &e, "-softconsensusfreezeduration=0", "-enableassumewhitelistedblockdepth", NULL), OK);
+    assert_int_equal(load(*state, &s, &e, "-softconsensusfreezeduration=0",
+                          "-enableassumewhitelistedblockdepth", NULL), OK);
     assert_int_equal(settings_chain(&s, &o, &e), OK);
     assert_int_equal(o.soft_freeze_blocks, 0);
     assert_true(o.assume_whitelisted);
@@ -302,8 +305,8 @@ static void activation_heights_and_work_can_be_chosen_on_regtest(void **state)
 {
     struct settings s;
     struct error e;
-    assert_int_equal(load(*state, &s, &e, "-regtest", "-genesisactivationheight=7", "-chronicleactivationheight=9",
-                          "-minimumchainwork=00ff", NULL), OK);
+    assert_int_equal(load(*state, &s, &e, "-regtest", "-genesisactivationheight=7",
+                          "-chronicleactivationheight=9", "-minimumchainwork=00ff", NULL), OK);
     assert_int_equal(s.params.heights.genesis, 7);
     assert_int_equal(s.params.heights.chronicle, 9);
     const struct u256 work = u256_from_u64(255);
@@ -315,19 +318,25 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nothing_is_mandatory, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(limits_of_the_mempool_are_the_references, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(limits_of_the_mempool_are_the_references, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(blocks_never_wait_for_the_only_worker, set_up, tear_down),
         cmocka_unit_test_setup_teardown(memory_is_a_ceiling_for_the_mempool_too, set_up, tear_down),
         cmocka_unit_test_setup_teardown(limits_that_contradict_are_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(each_network_has_its_directory_and_ports, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(each_network_has_its_directory_and_ports, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(two_networks_at_once_are_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_bad_value_is_one_line_that_names_the_option, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_bad_value_is_one_line_that_names_the_option, set_up,
+                                        tear_down),
         cmocka_unit_test(a_missing_data_directory_is_refused),
-        cmocka_unit_test_setup_teardown(bitcoin_conf_is_read_when_there_is_no_other, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(bitcoin_conf_is_read_when_there_is_no_other, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(options_follow_from_others_unless_given, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_pruned_node_does_not_offer_the_chain, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_is_done_with_frozen_outputs_can_be_chosen, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(activation_heights_and_work_can_be_chosen_on_regtest, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_done_with_frozen_outputs_can_be_chosen, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(activation_heights_and_work_can_be_chosen_on_regtest,
+                                        set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

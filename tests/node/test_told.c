@@ -26,7 +26,11 @@ static void append(void *ctx, struct event_record *r)
     e->v[e->n++] = *r;
 }
 
-static void events_init(struct events *e) { *e = (struct events){ xcalloc(EVENTS_MAX, sizeof *e->v), 0 }; }
+static void events_init(
+    struct events *e)
+{
+    *e = (struct events){ xcalloc(EVENTS_MAX, sizeof *e->v), 0 };
+}
 
 /* The chain a client builds from events; it begins at some block. */
 struct client {
@@ -361,7 +365,8 @@ static struct header_node *step_on(struct world *w, struct header_node *tip)
 {
     struct header_node *child = NULL;
     for (size_t i = 0; i < w->n && !child; i++)
-        if (block_hash_equal(&w->headers[i].prev, &tip->hash) && (dice(3) > 0 || w->n == BLOCKS_MAX))
+        if (block_hash_equal(&w->headers[i].prev, &tip->hash) &&
+            (dice(3) > 0 || w->n == BLOCKS_MAX))
             child = headers_accept(w->index, &w->headers[i], 1);
     if (!child && w->n == BLOCKS_MAX)
         return tip;
@@ -377,7 +382,8 @@ static void check_client(struct world *w, struct header_node *tip)
     const struct block_hash *end = &c->chain[c->n - 1];
     if (!w->told.waiting)
         assert_true(block_hash_equal(end, &tip->hash));
-    else if (w->told.tip && tip->height >= c->base) { /* it is ahead of the chain, on the same way */
+    else if (w->told.tip &&
+             tip->height >= c->base) { /* it is ahead of the chain, on the same way */
         assert_true(tip->height - c->base < (int32_t)c->n);
         assert_memory_equal(c->chain[tip->height - c->base].b, tip->hash.b, 32);
     }

@@ -36,7 +36,8 @@ static void make_sample(struct sample *s)
     n = put_push(s->p2pk, other_key, sizeof(other_key));
     s->p2pk[n++] = 0xac;
     s->out[1] = (struct tx_out){ 2, span_of(s->p2pk, n) };
-    s->tx = (struct tx){ .id = { { 1, 2, 3 } }, .n_in = 1, .in = &s->in, .n_out = 2, .out = s->out };
+    s->tx = (struct tx){ .id = { { 1, 2, 3 } }, .n_in = 1, .in = &s->in, .n_out = 2,
+                         .out = s->out };
 }
 
 static struct bloom filter_with(const void *data, size_t len, enum bloom_update update)

@@ -31,7 +31,8 @@ static void addresses_come_from_the_options(void **state)
     (void)state;
     struct zmq_addresses a;
     bool wanted;
-    struct config *c = configured("zmqpubhashblock=ipc:///a\nzmqpubrawtx2=ipc:///b\nzmqpubremovedfrommempool=ipc:///c\n");
+    struct config *c = configured(
+        "zmqpubhashblock=ipc:///a\nzmqpubrawtx2=ipc:///b\nzmqpubremovedfrommempool=ipc:///c\n");
     assert_int_equal(zmq_addresses_read(&a, &wanted, c, NULL), OK);
     assert_true(wanted);
     for (int i = 0; i < ZMQ_TOPICS; i++)
@@ -100,19 +101,27 @@ static void bodies_have_the_references_fields(void **state)
     buf_reset(&b);
     zmq_json_discarded(&b, tx, MEMPOOL_BLOCK_CONFLICT, other, &block);
     snprintf(want, sizeof want,
-             "{\"txid\":\"%s\",\"reason\":\"collision-in-block-tx\",\"collidedWith\":{\"txid\":\"%s\",\"size\":%zu,"
-             "\"hex\":\"%s\"},\"blockhash\":\"%062d%s\"}", id, other_id, other->raw.len, other_hex, 0, "aa");
+             "{\"txid\":\"%s\",\"reason\":\"collision-in-block-tx\","
+             "\"collidedWith\":{\"txid\":\"%s\",\"size\":%zu,"
+             "\"hex\":\"%s\"},\"blockhash\":\"%062d%s\"}", id, other_id, other->raw.len, other_hex,
+             0, "aa");
     assert_string_equal(text_of(&b), want);
     buf_reset(&b);
-    struct tx_result r = { .tx = tx, .source = 7, .outcome = TX_REJECTED, .conflict = other, .double_spend = true,
-                           .verdict = { .code = REJECT_CONFLICT, .reason = "txn-mempool-conflict" } };
-    zmq_json_invalid(&b, &r, &(struct invalid_origin){ .source = 7, .address = "[::1]:1" }, 1700000000);
+    struct tx_result r = { .tx = tx, .source = 7, .outcome = TX_REJECTED, .conflict = other,
+                           .double_spend = true, .verdict = { .code = REJECT_CONFLICT,
+                                        .reason = "txn-mempool-conflict" } };
+    zmq_json_invalid(&b, &r, &(struct invalid_origin){ .source = 7, .address = "[::1]:1" },
+                     1700000000);
     snprintf(want, sizeof want,
-             "{\"fromBlock\":false,\"source\":\"p2p\",\"address\":\"[::1]:1\",\"nodeId\":7,\"txid\":\"%s\",\"size\":%zu,"
-             "\"hex\":\"%s\",\"isInvalid\":true,\"isValidationError\":false,\"isMissingInputs\":false,"
-             "\"isDoubleSpendDetected\":true,\"isMempoolConflictDetected\":true,\"isNonFinal\":false,"
+             "{\"fromBlock\":false,\"source\":\"p2p\",\"address\":\"[::1]:1\",\"nodeId\":7,"
+             "\"txid\":\"%s\",\"size\":%zu,"
+             "\"hex\":\"%s\",\"isInvalid\":true,\"isValidationError\":false,"
+             "\"isMissingInputs\":false,"
+             "\"isDoubleSpendDetected\":true,\"isMempoolConflictDetected\":true,"
+             "\"isNonFinal\":false,"
              "\"isValidationTimeoutExceeded\":false,\"isStandardTx\":true,\"rejectionCode\":258,"
-             "\"rejectionReason\":\"txn-mempool-conflict\",\"collidedWith\":[{\"txid\":\"%s\",\"size\":%zu,"
+             "\"rejectionReason\":\"txn-mempool-conflict\",\"collidedWith\":[{\"txid\":\"%s\","
+             "\"size\":%zu,"
              "\"hex\":\"%s\"}],\"rejectionTime\":\"2023-11-14T22:13:20Z\"}",
              id, tx->raw.len, hex, other_id, other->raw.len, other_hex);
     assert_string_equal(text_of(&b), want);
@@ -127,15 +136,19 @@ static void invalid_transactions_of_blocks_name_the_block(void **state)
     struct tx *tx = pool_child(NULL, 1, 1, 70);
     struct block_hash block = { { 0xaa } };
     struct tx_result r = { .tx = tx, .outcome = TX_MISSING_INPUTS };
-    const struct invalid_origin o = { .block = &block, .block_time = 5, .block_height = 9, .source = TX_SOURCE_RPC };
+    const struct invalid_origin o = { .block = &block, .block_time = 5, .block_height = 9,
+                                      .source = TX_SOURCE_RPC };
     struct buf b;
     buf_init(&b);
     zmq_json_invalid(&b, &r, &o, 0);
     const char *text = text_of(&b);
-    assert_non_null(strstr(text, "{\"fromBlock\":true,\"origins\":[{\"source\":\"rpc\"}],\"blockhash\":\"0000"));
+    assert_non_null(strstr(
+        text, "{\"fromBlock\":true,\"origins\":[{\"source\":\"rpc\"}],\"blockhash\":\"0000"));
     assert_non_null(strstr(text, "aa\",\"blocktime\":5,\"blockheight\":9,\"txid\":"));
-    assert_non_null(strstr(text, "\"isInvalid\":false,\"isValidationError\":false,\"isMissingInputs\":true"));
-    assert_non_null(strstr(text, "\"rejectionCode\":0,\"rejectionReason\":\"\",\"collidedWith\":[]"));
+    assert_non_null(
+        strstr(text, "\"isInvalid\":false,\"isValidationError\":false,\"isMissingInputs\":true"));
+    assert_non_null(strstr(text,
+                           "\"rejectionCode\":0,\"rejectionReason\":\"\",\"collidedWith\":[]"));
     buf_clear(&b);
     tx_unref(tx);
 }
@@ -210,7 +223,8 @@ static void messages_have_topic_body_and_number(void **state)
 {
     (void)state;
     char *dir = test_dir_make(), *one = ipc_address(dir, "one"), *two = ipc_address(dir, "two");
-    struct zmq_addresses a = { .of = { [ZMQ_HASHTX] = one, [ZMQ_RAWTX] = one, [ZMQ_RAWBLOCK] = two } };
+    struct zmq_addresses a = { .of = { [ZMQ_HASHTX] = one, [ZMQ_RAWTX] = one,
+                                       [ZMQ_RAWBLOCK] = two } };
     struct zmq_sender *s;
     struct subscriber first, second;
     struct received r = { .number = 0 };

@@ -425,7 +425,8 @@ struct fake *fake_new(void)
     f->channels.base = xcheck(event_base_new());
     f->channels.now_ms = START;
     f->channels.kv = kv_open_mem();
-    assert_int_equal(dchan_store_new(&f->channels.store, f->channels.kv, wake_nobody, NULL, &e), OK);
+    assert_int_equal(dchan_store_new(&f->channels.store, f->channels.kv, wake_nobody, NULL, &e),
+                     OK);
     f->peer.contact = fake_add_contact(f, "bob");
     memset(f->peer.key, 2, sizeof f->peer.key);
     for (int i = 0; i < 2; i++) {

@@ -1,7 +1,7 @@
 /*
- * The interface of channels.h for parts under test, without sockets: one peer, whose streams go over
- * a pipe in memory to a far side that the test plays. Contacts are a small array; what is stored is
- * in memory.
+ * The interface of channels.h for parts under test, without sockets: one peer, whose streams go
+ * over a pipe in memory to a far side that the test plays. Contacts are a small array; what is
+ * stored is in memory.
  */
 #ifndef TESTS_P2P_FAKE_CHANNELS_H
 #define TESTS_P2P_FAKE_CHANNELS_H

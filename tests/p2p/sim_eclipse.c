@@ -163,7 +163,8 @@ static struct outcome many_restarts(struct addrman *am, size_t n_anchors, unsign
 static double upper(const struct outcome *r)
 {
     double n = r->trials, p = r->eclipsed / n, z = 1.96;
-    return (p + z * z / (2 * n) + z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))) / (1 + z * z / n);
+    return (p + z * z / (2 * n) + z *
+            sqrt(p * (1 - p) / n + z * z / (4 * n * n))) / (1 + z * z / n);
 }
 
 static void report(const char *what, const struct outcome *r)
@@ -199,7 +200,8 @@ static void a_flooded_book_does_not_isolate_a_restarted_node(void **state)
 }
 
 /* One seed's answer as the node takes it; returns how many addresses were taken. */
-static size_t take_seed(struct addrman *am, const char *host, uint8_t side, uint32_t first, uint32_t n)
+static size_t take_seed(struct addrman *am, const char *host, uint8_t side, uint32_t first,
+                        uint32_t n)
 {
     const struct dns_seed_options o = { NULL, 0, 8333, 1, NETWORK_ALL, START };
     struct netaddr in[256], source;
@@ -228,7 +230,8 @@ static void one_honest_seed_of_three_gives_its_share_of_peers(void **state)
         share += (double)bad / OUTBOUND / n;
         addrman_free(am);
     }
-    printf("two of three seeds his: %.0f %% of slots the attacker's, all of them in %u of %u starts\n",
+    printf(
+        "two of three seeds his: %.0f %% of slots the attacker's, all of them in %u of %u starts\n",
            share * 100, eclipsed, n);
     /* without the cap 93 % of the addresses, and of the slots, would be his */
     assert_true(share < 0.85);
@@ -253,10 +256,10 @@ static int free_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_flooded_book_does_not_isolate_a_restarted_node, fix_random,
-                                        free_random),
-        cmocka_unit_test_setup_teardown(one_honest_seed_of_three_gives_its_share_of_peers, fix_random,
-                                        free_random),
+        cmocka_unit_test_setup_teardown(a_flooded_book_does_not_isolate_a_restarted_node,
+                                        fix_random, free_random),
+        cmocka_unit_test_setup_teardown(one_honest_seed_of_three_gives_its_share_of_peers,
+                                        fix_random, free_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,7 +42,8 @@ static struct net_config world_start(struct world *w)
     memset(w, 0, sizeof(*w));
     w->services = SERVICE_NETWORK;
     w->base = event_base_new();
-    snprintf(w->proxy_text, sizeof(w->proxy_text), "[::1]:%u", (unsigned)wire_listen(&w->proxy, w->base));
+    snprintf(w->proxy_text, sizeof(w->proxy_text), "[::1]:%u",
+             (unsigned)wire_listen(&w->proxy, w->base));
     c.proxy = w->proxy_text;
     c.connect_none = false;
     c.max_outbound = 3;
@@ -100,7 +101,8 @@ static void serve_connect(struct world *w, struct call *c)
         return;
     uint16_t port = be16_get(c->in + len - 2);
     if (c->in[3] == 3) {
-        snprintf(c->target, sizeof(c->target), "%.*s:%u", c->in[4], (char *)c->in + 5, (unsigned)port);
+        snprintf(c->target, sizeof(c->target), "%.*s:%u", c->in[4], (char *)c->in + 5,
+                 (unsigned)port);
     } else {
         struct netaddr a;
         if (c->in[3] == 1)

@@ -34,7 +34,8 @@ static void every_message_has_states_and_a_limit(void **state)
         assert_true(row->states & MSG_IN_READY);
         assert_true(msg_size_limit(row, &l) > 0);
         /* what is collected must be handled, what is dropped must not */
-        assert_int_equal(row->intake == INTAKE_SKIP || row->intake == INTAKE_STREAM, row->handle == NULL);
+        assert_int_equal(row->intake == INTAKE_SKIP || row->intake == INTAKE_STREAM,
+                         row->handle == NULL);
     }
 }
 
@@ -217,11 +218,13 @@ static void a_reject_carries_a_hash_for_blocks_and_transactions(void **state)
 static void headers_survive_a_round_trip_and_have_a_limit(void **state)
 {
     (void)state;
-    struct block_header *in = calloc(2001, sizeof(*in)), *out = calloc(MSG_HEADERS_MAX, sizeof(*out));
+    struct block_header *in = calloc(2001, sizeof(*in)),
+                        *out = calloc(MSG_HEADERS_MAX, sizeof(*out));
     size_t n;
     struct buf b;
     for (uint32_t i = 0; i < 2001; i++) {
-        in[i] = (struct block_header){ .version = 4, .time = i, .bits = 0x1d00ffff, .nonce = i * 7 };
+        in[i] = (struct block_header){ .version = 4, .time = i, .bits = 0x1d00ffff,
+                                       .nonce = i * 7 };
         memset(in[i].prev.b, (int)i, 32);
     }
     buf_init(&b);

@@ -1,4 +1,5 @@
-/* Codecs of compact blocks: round trips, limits, and messages of other nodes against their blocks. */
+/* Codecs of compact blocks: round trips, limits, and messages of other nodes against their
+ * blocks. */
 #include "p2p/msg_compact.h"
 
 #include <stdlib.h>

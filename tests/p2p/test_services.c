@@ -580,8 +580,8 @@ static void targets_are_of_this_machine(void **state)
     static const char *const good[] = { "[::1]:80", "127.0.0.1:22", "udp:127.0.0.1:5004",
                                         "unix:/run/x", "exec:cat", "echo:" };
     static const char *const bad[] = { "", "80", "[2a00::1]:80", "192.168.0.1:80", "[::1]",
-                                       "localhost:80", "udp:[::]:80", "unix:run/x", "unix:", "exec:",
-                                       "echo:x", "0.0.0.0:80", "[::1]:0" };
+                                       "localhost:80", "udp:[::]:80", "unix:run/x", "unix:",
+                                       "exec:", "echo:x", "0.0.0.0:80", "[::1]:0" };
     struct service_target t;
     struct error e;
     (void)state;

@@ -138,7 +138,8 @@ static bool cut(struct wire *w)
 {
     for (;;) {
         size_t used;
-        enum frame_event ev = frame_feed(&w->frame, w->in.data + w->in_off, w->in.len - w->in_off, &used);
+        enum frame_event ev =
+            frame_feed(&w->frame, w->in.data + w->in_off, w->in.len - w->in_off, &used);
         w->in_off += used;
         if (ev == FRAME_MORE)
             return false;

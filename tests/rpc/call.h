@@ -70,9 +70,11 @@ static inline void caller_init(struct caller *c)
 {
     *c = (struct caller){ .code = 0 };
     c->table = rpc_table_new();
-    c->config = config_new(caller_options, sizeof caller_options / sizeof *caller_options, NULL, NULL);
+    c->config =
+        config_new(caller_options, sizeof caller_options / sizeof *caller_options, NULL, NULL);
     cancel_init(&c->cancel);
-    c->env = (struct rpc_env){ .table = c->table, .config = c->config, .cancel = &c->cancel, .user_agent = "/BSVPeer:test/" };
+    c->env = (struct rpc_env){ .table = c->table, .config = c->config, .cancel = &c->cancel,
+                               .user_agent = "/BSVPeer:test/" };
     buf_init(&c->request);
     buf_init(&c->out);
 }
@@ -86,8 +88,10 @@ static inline void caller_clear(struct caller *c)
     buf_clear(&c->out);
 }
 
-/* Runs method with params (JSON text) into run; the whole reply as text, valid until the next call. */
-static inline const char *run_text(struct caller *c, struct rpc_run *run, const char *method, const char *params)
+/* Runs method with params (JSON text) into run; the whole reply as text, valid until the next
+ * call. */
+static inline const char *run_text(struct caller *c, struct rpc_run *run, const char *method,
+                                   const char *params)
 {
     struct json_object *request;
     struct json_writer w;
@@ -135,7 +139,8 @@ static inline struct json_object *call(struct caller *c, const char *method, con
 }
 
 /* A call that must fail with this code and a message that holds `part`. */
-static inline void call_fails(struct caller *c, const char *method, const char *params, int code, const char *part)
+static inline void call_fails(struct caller *c, const char *method, const char *params, int code,
+                              const char *part)
 {
     const char *text = call_text(c, method, params);
     if (c->code != code || !strstr(text, part))
@@ -150,9 +155,21 @@ static inline struct json_object *field(struct json_object *o, const char *name)
     return v;
 }
 
-static inline int64_t number(struct json_object *o, const char *name) { return json_object_get_int64(field(o, name)); }
-static inline const char *text(struct json_object *o, const char *name) { return json_object_get_string(field(o, name)); }
-static inline bool truth(struct json_object *o, const char *name) { return json_object_get_boolean(field(o, name)); }
+static inline int64_t number(struct json_object *o,
+                             const char *name)
+{
+    return json_object_get_int64(field(o, name));
+}
+static inline const char *text(struct json_object *o,
+                               const char *name)
+{
+    return json_object_get_string(field(o, name));
+}
+static inline bool truth(struct json_object *o,
+                         const char *name)
+{
+    return json_object_get_boolean(field(o, name));
+}
 
 /* The names of an object's members, in order, separated by spaces. */
 static inline void assert_members(struct json_object *o, const char *names)

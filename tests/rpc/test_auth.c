@@ -24,7 +24,8 @@ static void only_the_exact_password_opens(void **state)
     struct rpc_auth *a = rpc_auth_new();
     rpc_auth_add_password(a, "user", "pass:word");
     assert_int_equal(try_pair(a, "user:pass:word"), AUTH_OK);
-    static const char *const wrong[] = { "user:pass", "user:pass:wordx", "User:pass:word", "user", ":", "", "user:" };
+    static const char *const wrong[] = { "user:pass", "user:pass:wordx", "User:pass:word", "user",
+                                         ":", "", "user:" };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_int_equal(try_pair(a, wrong[i]), AUTH_WRONG);
     rpc_auth_free(a);
@@ -53,12 +54,16 @@ static void hashed_credentials_open_with_their_password(void **state)
 {
     (void)state;
     struct rpc_auth *a = rpc_auth_new();
-    assert_int_equal(rpc_auth_add_hashed(a, "joe:Jefe$5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843", NULL), OK);
+    assert_int_equal(rpc_auth_add_hashed(
+        a, "joe:Jefe$5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843", NULL), OK);
     assert_int_equal(try_pair(a, "joe:what do ya want for nothing?"), AUTH_OK);
     assert_int_equal(try_pair(a, "joe:what do ya want for nothing"), AUTH_WRONG);
     assert_int_equal(try_pair(a, "jo:what do ya want for nothing?"), AUTH_WRONG);
-    static const char *const bad[] = { "joe", "joe:salt", "joe:salt$12", ":s$5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
-                                       "joe:$5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843" };
+    static const char *const bad[] = { "joe", "joe:salt", "joe:salt$12",
+                                       ":s$5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b9"
+                                       "64ec3843",
+                                       "joe:$5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58"
+                                       "b964ec3843" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(rpc_auth_add_hashed(a, bad[i], NULL), ERR_PARSE);
     rpc_auth_free(a);

@@ -23,7 +23,8 @@
 
 /* --- requests ------------------------------------------------------------------------------- */
 
-static void expect_request(const char *method, const char *const *args, size_t n, enum cli_params how, const char *want)
+static void expect_request(const char *method, const char *const *args, size_t n,
+                           enum cli_params how, const char *want)
 {
     struct rpc_table *t = rpc_table_new();
     struct buf out;
@@ -38,20 +39,28 @@ static void expect_request(const char *method, const char *const *args, size_t n
 static void arguments_become_json_or_text_as_the_row_says(void **state)
 {
     (void)state;
-    expect_request("setmocktime", (const char *[]){ "5" }, 1, CLI_POSITIONAL, "{\"method\":\"setmocktime\",\"params\":[5],\"id\":1}");
-    expect_request("help", (const char *[]){ "5" }, 1, CLI_POSITIONAL, "{\"method\":\"help\",\"params\":[\"5\"],\"id\":1}");
-    expect_request("echo", (const char *[]){ "1", "a\"b" }, 2, CLI_POSITIONAL, "{\"method\":\"echo\",\"params\":[\"1\",\"a\\\"b\"],\"id\":1}");
-    expect_request("echojson", (const char *[]){ "[1,2.50]", "true" }, 2, CLI_POSITIONAL, "{\"method\":\"echojson\",\"params\":[[1,2.50],true],\"id\":1}");
-    expect_request("unknown", (const char *[]){ "1" }, 1, CLI_POSITIONAL, "{\"method\":\"unknown\",\"params\":[\"1\"],\"id\":1}");
+    expect_request("setmocktime", (const char *[]){ "5" }, 1, CLI_POSITIONAL,
+                   "{\"method\":\"setmocktime\",\"params\":[5],\"id\":1}");
+    expect_request("help", (const char *[]){ "5" }, 1, CLI_POSITIONAL,
+                   "{\"method\":\"help\",\"params\":[\"5\"],\"id\":1}");
+    expect_request("echo", (const char *[]){ "1", "a\"b" }, 2, CLI_POSITIONAL,
+                   "{\"method\":\"echo\",\"params\":[\"1\",\"a\\\"b\"],\"id\":1}");
+    expect_request("echojson", (const char *[]){ "[1,2.50]", "true" }, 2, CLI_POSITIONAL,
+                   "{\"method\":\"echojson\",\"params\":[[1,2.50],true],\"id\":1}");
+    expect_request("unknown", (const char *[]){ "1" }, 1, CLI_POSITIONAL,
+                   "{\"method\":\"unknown\",\"params\":[\"1\"],\"id\":1}");
     expect_request("logging", (const char *[]){ "exclude=[]", "include=[\"net\"]" }, 2, CLI_NAMED,
-                   "{\"method\":\"logging\",\"params\":{\"exclude\":[],\"include\":[\"net\"]},\"id\":1}");
+                   "{\"method\":\"logging\",\"params\":{\"exclude\":[],\"include\":[\"net\"]},"
+                   "\"id\":1}");
 }
 
 static void a_verb_after_bca_names_the_method(void **state)
 {
     (void)state;
-    expect_request("bca", (const char *[]){ "verify", "::1", "00" }, 3, CLI_POSITIONAL, "{\"method\":\"bcaverify\",\"params\":[\"::1\",\"00\"],\"id\":1}");
-    expect_request("bca", (const char *[]){ "verify", "params=00" }, 2, CLI_NAMED, "{\"method\":\"bcaverify\",\"params\":{\"params\":\"00\"},\"id\":1}");
+    expect_request("bca", (const char *[]){ "verify", "::1", "00" }, 3, CLI_POSITIONAL,
+                   "{\"method\":\"bcaverify\",\"params\":[\"::1\",\"00\"],\"id\":1}");
+    expect_request("bca", (const char *[]){ "verify", "params=00" }, 2, CLI_NAMED,
+                   "{\"method\":\"bcaverify\",\"params\":{\"params\":\"00\"},\"id\":1}");
     struct rpc_table *t = rpc_table_new();
     struct error e = { 0 };
     struct buf out;
@@ -69,9 +78,11 @@ static void arguments_that_cannot_be_sent_are_named(void **state)
     struct error e = { 0 };
     struct buf out;
     buf_init(&out);
-    assert_int_equal(cli_build_request(t, "setmocktime", (const char *[]){ "x y" }, 1, CLI_POSITIONAL, &out, &e), ERR_PARSE);
+    assert_int_equal(cli_build_request(t, "setmocktime", (const char *[]){ "x y" }, 1,
+                                       CLI_POSITIONAL, &out, &e), ERR_PARSE);
     assert_string_equal(e.text, "Error parsing JSON:x y");
-    assert_int_equal(cli_build_request(t, "help", (const char *[]){ "stop" }, 1, CLI_NAMED, &out, &e), ERR_PARSE);
+    assert_int_equal(cli_build_request(t, "help", (const char *[]){ "stop" }, 1, CLI_NAMED, &out,
+                                       &e), ERR_PARSE);
     assert_non_null(strstr(e.text, "No '=' in named argument 'stop'"));
     buf_clear(&out);
     rpc_table_free(t);
@@ -105,15 +116,18 @@ static void results_are_printed_as_the_references_client_does(void **state)
     expect_result("null", "");
     expect_result("0.10000000", "0.10000000\n");
     expect_result("{\"a\":[1,{\"b\":null}],\"c\":[],\"d\":{}}",
-                  "{\n  \"a\": [\n    1,\n    {\n      \"b\": null\n    }\n  ],\n  \"c\": [\n  ],\n  \"d\": {\n  }\n}\n");
+                  "{\n  \"a\": [\n    1,\n    {\n      \"b\": null\n    }\n  ],\n  \"c\": [\n  ],\n"
+                  "  \"d\": {\n  }\n}\n");
 }
 
 static void errors_give_text_and_exit_status(void **state)
 {
     (void)state;
     static const struct { const char *json, *text; int status; } cases[] = {
-        { "{\"code\":-5,\"message\":\"Block not found\"}", "error code: -5\nerror message:\nBlock not found\n", 5 },
-        { "{\"code\":-32601,\"message\":\"Method not found\"}", "error code: -32601\nerror message:\nMethod not found\n", 89 },
+        { "{\"code\":-5,\"message\":\"Block not found\"}",
+          "error code: -5\nerror message:\nBlock not found\n", 5 },
+        { "{\"code\":-32601,\"message\":\"Method not found\"}",
+          "error code: -32601\nerror message:\nMethod not found\n", 89 },
         { "{\"code\":-28,\"message\":\"x\"}", "error code: -28\nerror message:\nx\n", 28 },
         { "\"odd\"", "error: \"odd\"\n", 1 },
     };
@@ -133,17 +147,23 @@ static void errors_give_text_and_exit_status(void **state)
 static void getinfo_is_a_short_table(void **state)
 {
     (void)state;
-    struct json_object *chain = parse("{\"chain\":\"regtest\",\"blocks\":5,\"headers\":10,\"bestblockhash\":\"ab\",\"difficulty\":1.5,"
+    struct json_object *chain = parse(
+        "{\"chain\":\"regtest\",\"blocks\":5,\"headers\":10,\"bestblockhash\":\"ab\","
+        "\"difficulty\":1.5,"
                                       "\"verificationprogress\":0.5,\"pruned\":true}");
-    struct json_object *net = parse("{\"subversion\":\"/x/\",\"protocolversion\":70016,\"warnings\":\"\"}");
-    struct json_object *peers = parse("[{\"inbound\":true},{\"inbound\":false},{\"inbound\":false}]");
+    struct json_object *net =
+        parse("{\"subversion\":\"/x/\",\"protocolversion\":70016,\"warnings\":\"\"}");
+    struct json_object *peers =
+        parse("[{\"inbound\":true},{\"inbound\":false},{\"inbound\":false}]");
     struct buf out;
     buf_init(&out);
     cli_format_getinfo(chain, net, peers, &out);
     buf_put_u8(&out, 0);
     assert_string_equal((const char *)out.data,
-                        "Chain        regtest (pruned)\nBlocks       5 of 10 headers\nVerified     [##########..........] 50.00 %\n"
-                        "Best block   ab\nDifficulty   1.5\nPeers        3 (2 out, 1 in)\nNode         /x/, protocol 70016\n");
+                        "Chain        regtest (pruned)\nBlocks       5 of 10 headers\nVerified     "
+                        "[##########..........] 50.00 %\n"
+                        "Best block   ab\nDifficulty   1.5\nPeers        3 (2 out, 1 in)\nNode     "
+                        "    /x/, protocol 70016\n");
     buf_clear(&out);
     json_object_put(chain);
     json_object_put(net);
@@ -202,10 +222,12 @@ static void slurp(const char *path, char *out, size_t cap)
     fclose(file);
 }
 
-/* Runs the client in a child with its output in files; args end with NULL. Returns its exit status. */
+/* Runs the client in a child with its output in files; args end with NULL. Returns its exit
+ * status. */
 static int run_cli(struct fixture *f, const char *input, const char *const *args)
 {
-    char *out = path_join(f->dir, "out"), *err = path_join(f->dir, "err"), *in = path_join(f->dir, "in");
+    char *out = path_join(f->dir, "out"), *err = path_join(f->dir, "err"),
+         *in = path_join(f->dir, "in");
     char *datadir = xasprintf("-datadir=%s", f->dir);
     char *argv[24] = { (char *)(uintptr_t) "bsvpeer-cli", (char *)(uintptr_t) "-regtest", datadir };
     int argc = 3, status;
@@ -248,7 +270,8 @@ static void user_and_password_come_from_options_or_standard_input(void **state)
 {
     struct fixture *f = *state;
     assert_int_equal(RUN(f, "", f->port, "-rpcuser=joe", "-rpcpassword=secret", "uptime"), 0);
-    assert_int_equal(RUN(f, "secret\nx\ny z\n", f->port, "-rpcuser=joe", "-stdinrpcpass", "-stdin", "echo", "first"), 0);
+    assert_int_equal(RUN(f, "secret\nx\ny z\n", f->port, "-rpcuser=joe", "-stdinrpcpass", "-stdin",
+                         "echo", "first"), 0);
     assert_string_equal(f->out, "[\n  \"first\",\n  \"x\",\n  \"y z\"\n]\n");
     assert_int_equal(RUN(f, "", f->port, "-rpcuser=joe", "-rpcpassword=wrong", "uptime"), 1);
     assert_string_equal(f->err, "error: incorrect rpcuser or rpcpassword (authorization failed)\n");
@@ -283,8 +306,9 @@ static void rpcwait_waits_for_the_end_of_the_warm_up(void **state)
     char *datadir = xasprintf("-datadir=%s", f->dir);
     pid_t child = fork();
     if (child == 0) {
-        char *argv[] = { (char *)(uintptr_t) "cli", (char *)(uintptr_t) "-regtest", datadir, f->port, (char *)(uintptr_t) "-rpcwait",
-                         (char *)(uintptr_t) "echo", NULL };
+        char *argv[] = { (char *)(uintptr_t) "cli", (char *)(uintptr_t) "-regtest", datadir,
+                         f->port, (char *)(uintptr_t) "-rpcwait", (char *)(uintptr_t) "echo",
+                         NULL };
         if (!freopen("/dev/null", "w", stdout))
             _exit(99);
         _exit(cli_run(6, argv));

@@ -52,7 +52,8 @@ static const char *hash_at(struct fixture *f, int height)
     return f->hash;
 }
 
-static struct json_object *on_block(struct fixture *f, const char *method, int height, const char *more)
+static struct json_object *on_block(struct fixture *f, const char *method, int height,
+                                    const char *more)
 {
     char params[200];
     snprintf(params, sizeof params, "[%s%s]", hash_at(f, height), more);
@@ -68,7 +69,8 @@ static const char *plain(struct fixture *f, int height)
 /* --- memory that is short ------------------------------------------------------------------- */
 
 /* Bytes to be had at once. */
-static _Atomic size_t largest_alloc = SIZE_MAX, largest_calloc = SIZE_MAX, largest_realloc = SIZE_MAX;
+static _Atomic size_t largest_alloc = SIZE_MAX, largest_calloc = SIZE_MAX,
+    largest_realloc = SIZE_MAX;
 
 void *__real_try_alloc(size_t count, size_t size);
 void *__wrap_try_alloc(size_t count, size_t size);
@@ -117,7 +119,8 @@ static void lack_of_memory_is_no_fault_of_a_transaction(void **state)
         { "sendrawtransactions", "[[{\"hex\":\"#\"}]]", false },
         { "verifyscript", "[[{\"tx\":\"#\",\"n\":0}]]", false },
         { "addToConfiscationTxidWhitelist",
-          "[{\"confiscationTxs\":[{\"confiscationTx\":{\"enforceAtHeight\":1,\"hex\":\"#\"}}]}]", false },
+          "[{\"confiscationTxs\":[{\"confiscationTx\":{\"enforceAtHeight\":1,\"hex\":\"#\"}}]}]",
+          false },
         { "submitminingsolution", "[{\"id\":\"x\",\"nonce\":1,\"coinbase\":\"#\"}]", true },
     };
     struct fixture *f = *state;
@@ -152,8 +155,10 @@ static void lack_of_memory_is_no_fault_of_a_script(void **state)
     f->c.env.chain = f->t.chain;
     char *push = calloc(1, 2 * LARGE + 1), *params;
     memset(push, '1', 2 * LARGE);
-    params = xasprintf("[\"0100000001%.64s0000000000ffffffff0100000000000000000000000000\",[{\"txid\":\"%.64s\","
-                       "\"vout\":0,\"scriptPubKey\":\"4e400d0300%s767e\",\"amount\":1}],[]]", push, push, push);
+    params = xasprintf(
+        "[\"0100000001%.64s0000000000ffffffff0100000000000000000000000000\",[{\"txid\":\"%.64s\","
+                       "\"vout\":0,\"scriptPubKey\":\"4e400d0300%s767e\",\"amount\":1}],[]]", push,
+                       push, push);
     assert_non_null(strstr(call_text(&f->c, "signrawtransaction", params), "\"complete\":true"));
     largest_alloc = largest_calloc = largest_realloc = LARGE;
     assert_non_null(strstr(call_text(&f->c, "signrawtransaction", params), "out of memory"));
@@ -185,7 +190,8 @@ static void counts_and_hashes_follow_the_tip(void **state)
     call_fails(&f->c, "getblockhash", "[6]", -8, "Block height out of range");
     call_fails(&f->c, "getblockhash", "[-1]", -8, "Block height out of range");
     call_fails(&f->c, "getblockhash", "[5000000000]", -8, "Block height out of range");
-    assert_string_equal(json_object_get_string(call(&f->c, "getdifficulty", "[]")), "4.656542373906925e-10");
+    assert_string_equal(json_object_get_string(call(&f->c, "getdifficulty", "[]")),
+                        "4.656542373906925e-10");
 }
 
 static void getblockchaininfo_has_the_references_fields(void **state)
@@ -193,11 +199,14 @@ static void getblockchaininfo_has_the_references_fields(void **state)
     struct fixture *f = *state;
     test_chain_grow(&f->t, 3);
     struct json_object *r = call(&f->c, "getblockchaininfo", "[]");
-    assert_members(r, "chain blocks headers bestblockhash difficulty mediantime verificationprogress chainwork pruned softforks");
+    assert_members(r,
+                   "chain blocks headers bestblockhash difficulty mediantime verificationprogress "
+                   "chainwork pruned softforks");
     assert_string_equal(text(r, "chain"), "regtest");
     assert_int_equal(number(r, "blocks"), 3);
     assert_int_equal(number(r, "headers"), 3);
-    assert_string_equal(text(r, "chainwork"), "0000000000000000000000000000000000000000000000000000000000000008");
+    assert_string_equal(text(r, "chainwork"),
+                        "0000000000000000000000000000000000000000000000000000000000000008");
     assert_false(truth(r, "pruned"));
     struct json_object *fork = json_object_array_get_idx(field(r, "softforks"), 0);
     assert_members(fork, "id version reject");
@@ -218,7 +227,8 @@ static void getchaintips_tells_branches_apart(void **state)
     assert_string_equal(test_chain_submit(&f->t, &side[0]), "");
     struct json_object *r = call(&f->c, "getchaintips", "[]");
     assert_int_equal(json_object_array_length(r), 2);
-    struct json_object *first = json_object_array_get_idx(r, 0), *second = json_object_array_get_idx(r, 1);
+    struct json_object *first = json_object_array_get_idx(r, 0),
+                       *second = json_object_array_get_idx(r, 1);
     assert_members(first, "height hash branchlen status");
     assert_string_equal(text(first, "status"), "active");
     assert_int_equal(number(first, "branchlen"), 0);
@@ -231,8 +241,9 @@ static void getchaintips_tells_branches_apart(void **state)
 
 /* --- blocks --------------------------------------------------------------------------------- */
 
-#define HEADER_MEMBERS "hash confirmations size height version versionHex merkleroot num_tx time mediantime nonce bits " \
-                       "difficulty chainwork previousblockhash"
+#define HEADER_MEMBERS                                                                           \
+    "hash confirmations size height version versionHex merkleroot num_tx time mediantime nonce " \
+    "bits difficulty chainwork previousblockhash"
 
 static void getblock_shows_each_verbosity(void **state)
 {
@@ -243,11 +254,15 @@ static void getblock_shows_each_verbosity(void **state)
     assert_int_equal(number(r, "confirmations"), 2);
     assert_int_equal(number(r, "num_tx"), 1);
     assert_int_equal(number(r, "size"), (int64_t)f->t.blocks[2].raw.len);
-    assert_int_equal(json_object_get_type(json_object_array_get_idx(field(r, "tx"), 0)), json_type_string);
-    assert_members(field(r, "status"), "validity data undo failed parent failed disk meta soft reject double spend soft consensus frozen");
+    assert_int_equal(json_object_get_type(json_object_array_get_idx(field(r, "tx"), 0)),
+                     json_type_string);
+    assert_members(field(r, "status"),
+                   "validity data undo failed parent failed disk meta soft reject double spend "
+                   "soft consensus frozen");
     r = on_block(f, "getblock", 3, ", 2");
     assert_members(r, "tx " HEADER_MEMBERS " status");
-    assert_members(json_object_array_get_idx(field(r, "tx"), 0), "txid hash version size locktime vin vout hex");
+    assert_members(json_object_array_get_idx(field(r, "tx"), 0),
+                   "txid hash version size locktime vin vout hex");
     r = on_block(f, "getblock", 3, ", \"DECODE_HEADER_AND_COINBASE\"");
     assert_int_equal(json_object_array_length(field(r, "tx")), 1);
     r = on_block(f, "getblock", 3, ", false");
@@ -297,7 +312,8 @@ static void the_answer_about_a_large_block_begins_before_it_is_read(void **state
     struct built_tx txs[5];
     test_chain_grow(&f->t, 106);
     for (int i = 0; i < 5; i++) {
-        const struct in_spec in = { .prevout = f->t.blocks[i + 1].coinbase, .value = f->t.blocks[i + 1].reward };
+        const struct in_spec in = { .prevout = f->t.blocks[i + 1].coinbase,
+                                    .value = f->t.blocks[i + 1].reward };
         const struct out_spec out = { .value = in.value, .script = span_of(data, size) };
         builder_tx(&(struct tx_spec){ .in = &in, .n_in = 1, .out = &out, .n_out = 1 }, &txs[i]);
     }
@@ -321,11 +337,14 @@ static void getblock_takes_its_verbosity_in_many_forms(void **state)
     struct fixture *f = *state;
     test_chain_grow(&f->t, 1);
     static const struct { const char *form; bool hex; } forms[] = {
-        { ", 0", true }, { ", \"0\"", true }, { ", \"false\"", true }, { ", \"RAW_BLOCK\"", true }, { ", true", false },
-        { ", \"1\"", false }, { ", \"true\"", false }, { ", null", false }, { ", \"DECODE_TRANSACTIONS\"", false },
+        { ", 0", true }, { ", \"0\"", true }, { ", \"false\"", true }, { ", \"RAW_BLOCK\"", true },
+        { ", true", false },
+        { ", \"1\"", false }, { ", \"true\"", false }, { ", null", false },
+        { ", \"DECODE_TRANSACTIONS\"", false },
     };
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
-        assert_int_equal(json_object_get_type(on_block(f, "getblock", 1, forms[i].form)) == json_type_string, forms[i].hex);
+        assert_int_equal(json_object_get_type(
+            on_block(f, "getblock", 1, forms[i].form)) == json_type_string, forms[i].hex);
     char params[100];
     snprintf(params, sizeof params, "[%s, 4]", hash_at(f, 1));
     call_fails(&f->c, "getblock", params, -8, "Verbosity");
@@ -338,11 +357,13 @@ static void getblock_takes_its_verbosity_in_many_forms(void **state)
 static void unknown_blocks_and_bad_hashes_are_refused(void **state)
 {
     struct fixture *f = *state;
-    static const char *const methods[] = { "getblock", "getblockheader", "getblockstats", "invalidateblock", "reconsiderblock", "preciousblock" };
+    static const char *const methods[] = { "getblock", "getblockheader", "getblockstats",
+                                           "invalidateblock", "reconsiderblock", "preciousblock" };
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
         call_fails(&f->c, methods[i], "[" ABSENT "]", -5, "Block not found");
         call_fails(&f->c, methods[i], "[\"abcd\"]", -8, "blockhash must be of length 64 (not 4)");
-        call_fails(&f->c, methods[i], "[\"xyz\"]", -8, "blockhash must be hexadecimal string (not 'xyz')");
+        call_fails(&f->c, methods[i], "[\"xyz\"]", -8,
+                   "blockhash must be hexadecimal string (not 'xyz')");
         call_fails(&f->c, methods[i], "[]", -1, methods[i]);
     }
 }
@@ -356,9 +377,11 @@ static void getblockheader_gives_hex_object_and_coinbase_proof(void **state)
     builder_move(&f->t.blocks[1].coinbase, f->t.blocks[1].reward, &a);
     builder_move(&(struct outpoint){ a.id, 0 }, f->t.blocks[1].reward, &b);
     const struct built_tx txs[] = { a, b };
-    builder_block(&f->t.options.params, &(struct block_spec){ .prev = &f->t.blocks[101], .txs = txs, .n_txs = 2 }, &block);
+    builder_block(&f->t.options.params, &(struct block_spec){ .prev = &f->t.blocks[101], .txs = txs,
+                                                              .n_txs = 2 }, &block);
     assert_string_equal(test_chain_submit(&f->t, &block), "");
-    assert_int_equal(strlen(json_object_get_string(on_block(f, "getblockheader", 1, ", false"))), 160);
+    assert_int_equal(strlen(json_object_get_string(on_block(f, "getblockheader", 1, ", false"))),
+                     160);
     assert_members(on_block(f, "getblockheader", 1, ""), HEADER_MEMBERS " nextblockhash status");
     char hex[HASH_HEX_SIZE], params[100];
     snprintf(params, sizeof params, "[\"%s\", 2]", hash_to_hex(hex, block.hash.b));
@@ -367,7 +390,8 @@ static void getblockheader_gives_hex_object_and_coinbase_proof(void **state)
     struct json_object *proof = field(r, "merkleproof");
     assert_int_equal(json_object_array_length(proof), 2);
     /* three leaves: siblings are the second transaction, then the pair of the third with itself */
-    assert_string_equal(json_object_get_string(json_object_array_get_idx(proof, 0)), hash_to_hex(hex, a.id.b));
+    assert_string_equal(json_object_get_string(json_object_array_get_idx(proof, 0)),
+                        hash_to_hex(hex, a.id.b));
     built_tx_clear(&a);
     built_tx_clear(&b);
     built_block_clear(&block);
@@ -383,10 +407,12 @@ static void generate_one(struct fixture *f, char block[HASH_HEX_SIZE + 2], char 
     char params[100];
     struct json_object *r = call(&f->c, "generatetoaddress", "[1," GENERATE_TO "]");
     assert_int_equal(json_object_array_length(r), 1);
-    snprintf(block, HASH_HEX_SIZE + 2, "\"%s\"", json_object_get_string(json_object_array_get_idx(r, 0)));
+    snprintf(block, HASH_HEX_SIZE + 2, "\"%s\"",
+             json_object_get_string(json_object_array_get_idx(r, 0)));
     snprintf(params, sizeof params, "[%s]", block);
     r = call(&f->c, "getblock", params);
-    snprintf(txid, HASH_HEX_SIZE, "%s", json_object_get_string(json_object_array_get_idx(field(r, "tx"), 0)));
+    snprintf(txid, HASH_HEX_SIZE, "%s",
+             json_object_get_string(json_object_array_get_idx(field(r, "tx"), 0)));
 }
 
 static void gettxout_shows_unspent_outputs_and_null_for_others(void **state)
@@ -414,7 +440,8 @@ static void gettxoutsetinfo_sums_over_all_outputs(void **state)
     struct fixture *f = *state;
     test_chain_grow(&f->t, 4);
     struct json_object *r = call(&f->c, "gettxoutsetinfo", "[]");
-    assert_members(r, "height bestblock transactions txouts bogosize hash_serialized disk_size total_amount");
+    assert_members(
+        r, "height bestblock transactions txouts bogosize hash_serialized disk_size total_amount");
     assert_int_equal(number(r, "height"), 4);
     assert_int_equal(number(r, "transactions"), 4);
     assert_int_equal(number(r, "txouts"), 4);
@@ -438,10 +465,13 @@ static void getrawtransaction_finds_by_output_block_and_index(void **state)
     char block[HASH_HEX_SIZE + 2], id[HASH_HEX_SIZE], params[220];
     generate_one(f, block, id);
     snprintf(params, sizeof params, "[\"%s\"]", id);
-    assert_int_equal(json_object_get_type(call(&f->c, "getrawtransaction", params)), json_type_string);
+    assert_int_equal(json_object_get_type(call(&f->c, "getrawtransaction", params)),
+                     json_type_string);
     snprintf(params, sizeof params, "[\"%s\", 1]", id);
     struct json_object *r = call(&f->c, "getrawtransaction", params);
-    assert_members(r, "txid hash version size locktime vin vout blockhash confirmations time blocktime blockheight hex");
+    assert_members(r,
+                   "txid hash version size locktime vin vout blockhash confirmations time "
+                   "blocktime blockheight hex");
     assert_string_equal(text(r, "txid"), id);
     assert_int_equal(number(r, "confirmations"), 1);
     assert_int_equal(number(r, "blockheight"), 1);
@@ -449,7 +479,8 @@ static void getrawtransaction_finds_by_output_block_and_index(void **state)
     assert_string_equal(text(call(&f->c, "getrawtransaction", params), "txid"), id);
     snprintf(params, sizeof params, "[" ABSENT ", true, %s]", block);
     call_fails(&f->c, "getrawtransaction", params, -5, "in the provided block");
-    call_fails(&f->c, "getrawtransaction", "[" ABSENT "]", -5, "No such mempool transaction. Use -txindex");
+    call_fails(&f->c, "getrawtransaction", "[" ABSENT "]", -5,
+               "No such mempool transaction. Use -txindex");
     snprintf(params, sizeof params, "[\"%s\", \"yes\"]", id);
     call_fails(&f->c, "getrawtransaction", params, -3, "must be a boolean");
 }
@@ -466,14 +497,18 @@ static void getrawtransaction_uses_the_index(void **state)
     struct built_block block;
     char hex[HASH_HEX_SIZE], params[120];
     builder_move(&f->t.blocks[1].coinbase, f->t.blocks[1].reward, &move);
-    builder_block(&f->t.options.params, &(struct block_spec){ .prev = &f->t.blocks[102], .txs = &move, .n_txs = 1 }, &block);
+    builder_block(&f->t.options.params, &(struct block_spec){ .prev = &f->t.blocks[102],
+                                                              .txs = &move, .n_txs = 1 }, &block);
     assert_string_equal(test_chain_submit(&f->t, &block), "");
     assert_int_equal(chain_flush(f->t.chain, NULL), OK);
-    snprintf(params, sizeof params, "[\"%s\", true]", hash_to_hex(hex, f->t.blocks[1].coinbase.txid.b)); /* spent */
+    /* spent */
+    snprintf(params, sizeof params, "[\"%s\", true]",
+             hash_to_hex(hex, f->t.blocks[1].coinbase.txid.b));
     struct json_object *r = call(&f->c, "getrawtransaction", params);
     assert_int_equal(number(r, "blockheight"), 1);
     assert_int_equal(number(r, "confirmations"), 103);
-    call_fails(&f->c, "getrawtransaction", "[" ABSENT "]", -5, "No such mempool or blockchain transaction");
+    call_fails(&f->c, "getrawtransaction", "[" ABSENT "]", -5,
+               "No such mempool or blockchain transaction");
     built_tx_clear(&move);
     built_block_clear(&block);
 }
@@ -494,7 +529,8 @@ static void the_http_thread_shows_small_transactions_of_the_index_and_leaves_oth
     f->c.env.chain = f->t.chain;
     test_chain_grow(&f->t, 102);
     uint8_t *data = calloc(1, LARGE);
-    const struct in_spec in = { .prevout = f->t.blocks[1].coinbase, .value = f->t.blocks[1].reward };
+    const struct in_spec in = { .prevout = f->t.blocks[1].coinbase,
+                                .value = f->t.blocks[1].reward };
     const struct out_spec out = { .value = in.value, .script = span_of(data, LARGE) };
     struct built_tx large;
     builder_tx(&(struct tx_spec){ .in = &in, .n_in = 1, .out = &out, .n_out = 1 }, &large);
@@ -567,14 +603,20 @@ static void decoderawtransaction_shows_inputs_and_outputs(void **state)
     struct fixture *f = *state;
     /* the first payment ever, block 170 */
     static const char params[] =
-        "[\"0100000001c997a5e56e104102fa209c6a852dd90660a20b2d9c352423edce25857fcd3704000000004847304402204e45e16932b8af51"
-        "4961a1d3a1a25fdf3f4f7732e9d624c6c61548ab5fb8cd410220181522ec8eca07de4860a4acdd12909d831cc56cbbac4622082221a8768d1d"
-        "0901ffffffff0200ca9a3b00000000434104ae1a62fe09c5f51b13905f07f06b99a2f7159b2225f374cd378d71302fa28414e7aab37397f554"
-        "a7df5f142c21c1b7303b8a0626f1baded5c72a704f7e6cd84cac00286bee0000000043410411db93e1dcdb8a016b49840f8c53bc1eb68a382e"
-        "97b1482ecad7b148a6909a5cb2e0eaddfb84ccf9744464f82e160bfa9b8b64f9d4c03f999b8643f656b412a3ac00000000\"]";
+        "[\"0100000001c997a5e56e104102fa209c6a852dd90660a20b2d9c352423edce25857fcd37040000000048473"
+        "04402204e45e16932b8af51"
+        "4961a1d3a1a25fdf3f4f7732e9d624c6c61548ab5fb8cd410220181522ec8eca07de4860a4acdd12909d831cc5"
+        "6cbbac4622082221a8768d1d"
+        "0901ffffffff0200ca9a3b00000000434104ae1a62fe09c5f51b13905f07f06b99a2f7159b2225f374cd378d71"
+        "302fa28414e7aab37397f554"
+        "a7df5f142c21c1b7303b8a0626f1baded5c72a704f7e6cd84cac00286bee0000000043410411db93e1dcdb8a01"
+        "6b49840f8c53bc1eb68a382e"
+        "97b1482ecad7b148a6909a5cb2e0eaddfb84ccf9744464f82e160bfa9b8b64f9d4c03f999b8643f656b412a3ac"
+        "00000000\"]";
     struct json_object *r = call(&f->c, "decoderawtransaction", params);
     assert_members(r, "txid hash version size locktime vin vout hex");
-    assert_string_equal(text(r, "txid"), "f4184fc596403b9d638783cf57adfe4c75c605f6356fbc91338530e9831e9e16");
+    assert_string_equal(text(r, "txid"),
+                        "f4184fc596403b9d638783cf57adfe4c75c605f6356fbc91338530e9831e9e16");
     assert_int_equal(number(r, "size"), 275);
     struct json_object *in = json_object_array_get_idx(field(r, "vin"), 0);
     assert_members(in, "txid vout scriptSig sequence");
@@ -584,7 +626,8 @@ static void decoderawtransaction_shows_inputs_and_outputs(void **state)
     assert_string_equal(text(out, "value"), "10.00");
     struct json_object *script = field(out, "scriptPubKey");
     assert_string_equal(text(script, "type"), "pubkey");
-    assert_string_equal(json_object_get_string(json_object_array_get_idx(field(script, "addresses"), 0)),
+    assert_string_equal(
+        json_object_get_string(json_object_array_get_idx(field(script, "addresses"), 0)),
                         "n4YQoLK25P4RsJ2wJEpKnT6q2WGxt149rs");
     call_fails(&f->c, "decoderawtransaction", "[\"00\"]", -22, "TX decode failed");
     call_fails(&f->c, "decoderawtransaction", "[\"0\"]", -8, "hexadecimal");
@@ -593,7 +636,8 @@ static void decoderawtransaction_shows_inputs_and_outputs(void **state)
 static void decodescript_and_validateaddress_tell_what_they_see(void **state)
 {
     struct fixture *f = *state;
-    struct json_object *r = call(&f->c, "decodescript", "[\"76a914243f1394f44554f4ce3fd68649c19adc483ce92488ac\"]");
+    struct json_object *r =
+        call(&f->c, "decodescript", "[\"76a914243f1394f44554f4ce3fd68649c19adc483ce92488ac\"]");
     assert_members(r, "asm reqSigs type addresses p2sh");
     assert_string_equal(text(r, "type"), "pubkeyhash");
     r = call(&f->c, "decodescript", "[\"6a0101\"]");
@@ -601,10 +645,14 @@ static void decodescript_and_validateaddress_tell_what_they_see(void **state)
     assert_string_equal(text(r, "type"), "nulldata");
     r = call(&f->c, "validateaddress", "[" GENERATE_TO "]");
     assert_members(r, "isvalid address scriptPubKey ismine iswatchonly isscript");
-    assert_string_equal(text(r, "scriptPubKey"), "76a914243f1394f44554f4ce3fd68649c19adc483ce92488ac");
-    assert_members(call(&f->c, "validateaddress", "[\"1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa\"]"), "isvalid"); /* main network */
+    assert_string_equal(text(r, "scriptPubKey"),
+                        "76a914243f1394f44554f4ce3fd68649c19adc483ce92488ac");
+    /* main network */
+    assert_members(call(&f->c, "validateaddress", "[\"1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa\"]"),
+                   "isvalid");
     assert_false(truth(call(&f->c, "validateaddress", "[\"x\"]"), "isvalid"));
-    assert_true(truth(call(&f->c, "validateaddress", "[\"2N2JD6wb56AfK4tfmM6PwdVmoYk2dCKf4Br\"]"), "isscript"));
+    assert_true(truth(call(&f->c, "validateaddress", "[\"2N2JD6wb56AfK4tfmM6PwdVmoYk2dCKf4Br\"]"),
+                      "isscript"));
 }
 
 /* --- making and judging blocks -------------------------------------------------------------- */
@@ -618,21 +666,25 @@ static void submitblock_answers_by_bip_22(void **state)
     buf_init(&params);
     test_chain_grow(&f->t, 1);
     builder_block(&f->t.options.params, &(struct block_spec){ .prev = &f->t.blocks[1] }, &good);
-    builder_block(&f->t.options.params, &(struct block_spec){ .prev = &good, .extra_reward = 1 }, &bad);
+    builder_block(&f->t.options.params, &(struct block_spec){ .prev = &good, .extra_reward = 1 },
+                  &bad);
     hex = malloc(2 * good.raw.len + 1);
     hex_encode(hex, good.raw.data, good.raw.len);
     buf_printf(&params, "[\"%s\"]", hex);
     buf_put_u8(&params, 0);
     assert_null(call(&f->c, "submitblock", (const char *)params.data));
-    assert_string_equal(json_object_get_string(call(&f->c, "submitblock", (const char *)params.data)), "duplicate");
+    assert_string_equal(json_object_get_string(call(&f->c, "submitblock",
+                                                    (const char *)params.data)), "duplicate");
     free(hex);
     hex = malloc(2 * bad.raw.len + 1);
     hex_encode(hex, bad.raw.data, bad.raw.len);
     buf_reset(&params);
     buf_printf(&params, "[\"%s\"]", hex);
     buf_put_u8(&params, 0);
-    assert_string_equal(json_object_get_string(call(&f->c, "submitblock", (const char *)params.data)), "bad-cb-amount");
-    assert_string_equal(json_object_get_string(call(&f->c, "submitblock", (const char *)params.data)), "duplicate-invalid");
+    assert_string_equal(json_object_get_string(call(&f->c, "submitblock",
+                                                    (const char *)params.data)), "bad-cb-amount");
+    assert_string_equal(json_object_get_string(
+        call(&f->c, "submitblock", (const char *)params.data)), "duplicate-invalid");
     call_fails(&f->c, "submitblock", "[\"0011\"]", -22, "Block decode failed");
     free(hex);
     buf_clear(&params);
@@ -665,9 +717,11 @@ static void submitheader_wants_a_known_parent(void **state)
 static void generatetoaddress_makes_blocks_or_stops_at_its_tries(void **state)
 {
     struct fixture *f = *state;
-    assert_int_equal(json_object_array_length(call(&f->c, "generatetoaddress", "[3," GENERATE_TO "]")), 3);
+    assert_int_equal(json_object_array_length(call(&f->c, "generatetoaddress",
+                                                   "[3," GENERATE_TO "]")), 3);
     assert_int_equal(test_chain_tip_height(&f->t), 3);
-    assert_int_equal(json_object_array_length(call(&f->c, "generatetoaddress", "[1," GENERATE_TO ",0]")), 0);
+    assert_int_equal(json_object_array_length(call(&f->c, "generatetoaddress",
+                                                   "[1," GENERATE_TO ",0]")), 0);
     call_fails(&f->c, "generatetoaddress", "[1,\"x\"]", -5, "Invalid address");
     call_fails(&f->c, "generatetoaddress", "[-1," GENERATE_TO "]", -8, "nblocks");
 }
@@ -732,7 +786,8 @@ static void pruneblockchain_deletes_whole_files_below_the_height(void **state)
     f->c.env.chain = f->t.chain;
     assert_true(config_set_rule(f->c.config, "prune", "1"));
     test_chain_grow(&f->t, 1010);
-    call_fails(&f->c, "pruneblockchain", "[2000]", -8, "Blockchain is shorter than the attempted prune height.");
+    call_fails(&f->c, "pruneblockchain", "[2000]", -8,
+               "Blockchain is shorter than the attempted prune height.");
     int last = json_object_get_int(call(&f->c, "pruneblockchain", "[600]"));
     assert_true(last > 100 && last <= 600);
     assert_int_equal(number(call(&f->c, "getblockchaininfo", "[]"), "pruneheight"), last + 1);
@@ -743,9 +798,9 @@ static void pruneblockchain_deletes_whole_files_below_the_height(void **state)
     call_fails(&f->c, "getblockstats", "[\"" "\"]", -8, "blockhash must be");
     snprintf(params, sizeof params, "[%s]", hash_at(f, 1));
     call_fails(&f->c, "getblockstats", params, -1, "not available");
-    assert_members(on_block(f, "getblockheader", 1, ""), "hash confirmations height version versionHex merkleroot num_tx time "
-                                                         "mediantime nonce bits difficulty chainwork previousblockhash "
-                                                         "nextblockhash status");
+    assert_members(on_block(f, "getblockheader", 1, ""),
+                   "hash confirmations height version versionHex merkleroot num_tx time mediantime "
+                   "nonce bits difficulty chainwork previousblockhash nextblockhash status");
 }
 
 /* --- statistics ----------------------------------------------------------------------------- */
@@ -774,7 +829,8 @@ static void getblockstats_gives_the_references_answers(void **state)
     for (size_t i = 1; i < n; i++) { /* the first is genesis */
         struct buf params;
         buf_init(&params);
-        buf_printf(&params, "[\"%s\"]", json_object_get_string(json_object_array_get_idx(blocks, i)));
+        buf_printf(&params, "[\"%s\"]",
+                   json_object_get_string(json_object_array_get_idx(blocks, i)));
         buf_put_u8(&params, 0);
         assert_null(call(&f->c, "submitblock", (const char *)params.data));
         buf_clear(&params);
@@ -790,7 +846,8 @@ static void getblockstats_gives_the_references_answers(void **state)
             if (json_object_get_type(value) == json_type_string)
                 assert_string_equal(json_object_get_string(mine), json_object_get_string(value));
             else if (json_object_get_double(mine) != json_object_get_double(value))
-                fail_msg("%s is %s, not %s", key, json_object_get_string(mine), json_object_get_string(value));
+                fail_msg("%s is %s, not %s", key, json_object_get_string(mine),
+                         json_object_get_string(value));
         }
         snprintf(params, sizeof params, "[\"%s\", [\"txs\",\"avgfee\"]]", text(want, "blockhash"));
         assert_members(call(&f->c, "getblockstats", params), "avgfee txs");
@@ -834,10 +891,13 @@ static void overviews_work_without_a_network(void **state)
 {
     struct fixture *f = *state;
     struct json_object *r = call(&f->c, "getinfo", "[]");
-    assert_members(r, "version protocolversion initcomplete blocks timeoffset connections proxy difficulty testnet stn paytxfee "
-                      "relayfee errors maxblocksize maxminedblocksize maxstackmemoryusagepolicy maxstackmemoryusageconsensus");
+    assert_members(r,
+                   "version protocolversion initcomplete blocks timeoffset connections proxy "
+                   "difficulty testnet stn paytxfee relayfee errors maxblocksize maxminedblocksize "
+                   "maxstackmemoryusagepolicy maxstackmemoryusageconsensus");
     assert_int_equal(number(r, "maxblocksize"), 0);
-    assert_string_equal(json_object_get_string(call(&f->c, "setexcessiveblock", "[5000000000]")), "Excessive Block set to 5000000000 bytes.");
+    assert_string_equal(json_object_get_string(call(&f->c, "setexcessiveblock", "[5000000000]")),
+                        "Excessive Block set to 5000000000 bytes.");
     assert_int_equal(number(call(&f->c, "getinfo", "[]"), "maxblocksize"), 5000000000);
     r = call(&f->c, "getsettings", "[]");
     assert_string_equal(text(r, "minminingtxfee"), "0.00000100");
@@ -848,7 +908,8 @@ static void overviews_work_without_a_network(void **state)
     call_fails(&f->c, "addnode", "[\"a\",\"add\"]", -31, "Peer-to-peer");
     assert_int_equal(json_object_array_length(call(&f->c, "dumpparameters", "[]")), 0);
     assert_true(config_set_rule(f->c.config, "par", "4"));
-    assert_string_equal(json_object_get_string(json_object_array_get_idx(call(&f->c, "dumpparameters", "[]"), 0)), "par=4");
+    assert_string_equal(json_object_get_string(
+        json_object_array_get_idx(call(&f->c, "dumpparameters", "[]"), 0)), "par=4");
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

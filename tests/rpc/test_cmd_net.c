@@ -98,15 +98,17 @@ static void getpeerinfo_has_the_references_fields(void **state)
     buf_init(&names);
     json_object_object_foreach(p, key, value) {
         (void)value;
-        if (strcmp(key, "addrlocal") && strcmp(key, "pingtime") && strcmp(key, "minping") && strcmp(key, "pingwait"))
+        if (strcmp(key, "addrlocal") && strcmp(key, "pingtime") && strcmp(key, "minping") &&
+            strcmp(key, "pingwait"))
             buf_printf(&names, "%s ", key);
     }
     buf_put_u8(&names, 0);
     assert_string_equal((const char *)names.data,
-                        "id addr services relaytxes lastsend lastrecv sendsize recvsize sendmemory pausesend unpausesend bytessent "
-                        "bytesrecv avgrecvbw associd streampolicy streams authconn mempoolsync conntime timeoffset version subver "
-                        "inbound addnode startingheight txninvsize banscore synced_headers synced_blocks inflight whitelisted "
-                        "bytessent_per_msg bytesrecv_per_msg ");
+                        "id addr services relaytxes lastsend lastrecv sendsize recvsize sendmemory "
+                        "pausesend unpausesend bytessent bytesrecv avgrecvbw associd streampolicy "
+                        "streams authconn mempoolsync conntime timeoffset version subver inbound "
+                        "addnode startingheight txninvsize banscore synced_headers synced_blocks "
+                        "inflight whitelisted bytessent_per_msg bytesrecv_per_msg ");
     buf_clear(&names);
 }
 
@@ -116,16 +118,22 @@ static void totals_and_overview_follow_the_traffic(void **state)
     struct json_object *r = call(&f->a, "getnettotals", "[]");
     assert_members(r, "totalbytesrecv totalbytessent timemillis uploadtarget");
     assert_true(number(r, "totalbytesrecv") > 0);
-    assert_members(field(r, "uploadtarget"), "timeframe target target_reached serve_historical_blocks bytes_left_in_cycle time_left_in_cycle");
+    assert_members(field(r, "uploadtarget"),
+                   "timeframe target target_reached serve_historical_blocks bytes_left_in_cycle "
+                   "time_left_in_cycle");
     r = call(&f->a, "getnetworkinfo", "[]");
-    assert_members(r, "version subversion protocolversion localservices localrelay timeoffset txnpropagationfreq txnpropagationqlen "
-                      "networkactive connections addresscount streampolicies networks relayfee minconsolidationfactor "
-                      "maxconsolidationinputscriptsize minconfconsolidationinput minconsolidationinputmaturity "
-                      "acceptnonstdconsolidationinput localaddresses warnings");
+    assert_members(r,
+                   "version subversion protocolversion localservices localrelay timeoffset "
+                   "txnpropagationfreq txnpropagationqlen networkactive connections addresscount "
+                   "streampolicies networks relayfee minconsolidationfactor "
+                   "maxconsolidationinputscriptsize minconfconsolidationinput "
+                   "minconsolidationinputmaturity acceptnonstdconsolidationinput localaddresses "
+                   "warnings");
     assert_int_equal(number(r, "connections"), 1);
     assert_string_equal(text(r, "subversion"), "/BSVPeer:test/");
     assert_string_equal(text(r, "relayfee"), "0.00000000");
-    assert_members(json_object_array_get_idx(field(r, "networks"), 0), "name limited reachable proxy proxy_randomize_credentials");
+    assert_members(json_object_array_get_idx(field(r, "networks"), 0),
+                   "name limited reachable proxy proxy_randomize_credentials");
 }
 
 static void disconnectnode_ends_a_connection_by_address_or_number(void **state)
@@ -155,7 +163,8 @@ static void addnode_remembers_forgets_and_says_when_it_cannot(void **state)
     assert_false(truth(r, "connected"));
     call_fails(&f->a, "getaddednodeinfo", "[\"[::1]:10\"]", -24, "Error: Node has not been added.");
     assert_null(call(&f->a, "addnode", "[\"[::1]:9\", \"remove\"]"));
-    call_fails(&f->a, "addnode", "[\"[::1]:9\", \"remove\"]", -24, "Error: Node has not been added.");
+    call_fails(&f->a, "addnode", "[\"[::1]:9\", \"remove\"]", -24,
+               "Error: Node has not been added.");
     assert_null(call(&f->a, "addnode", "[\"[::1]:9\", \"onetry\"]"));
     call_fails(&f->a, "addnode", "[\"[::1]:9\", \"foo\"]", -8, "command");
 }
@@ -182,7 +191,8 @@ static void bans_are_set_listed_lifted_and_cleared(void **state)
 {
     struct fixture *f = *state;
     assert_null(call(&f->a, "setban", "[\"2001:4860::/32\", \"add\", 100]"));
-    call_fails(&f->a, "setban", "[\"2001:4860::/32\", \"add\"]", -23, "Error: IP/Subnet already banned");
+    call_fails(&f->a, "setban", "[\"2001:4860::/32\", \"add\"]", -23,
+               "Error: IP/Subnet already banned");
     call_fails(&f->a, "setban", "[\"2001:4860::/129\", \"add\"]", -30, "Error: Invalid IP/Subnet");
     call_fails(&f->a, "setban", "[\"8.8.8.8\", \"frob\"]", -8, "command");
     char params[100];
@@ -196,7 +206,8 @@ static void bans_are_set_listed_lifted_and_cleared(void **state)
         struct json_object *ban = json_object_array_get_idx(r, i);
         assert_members(ban, "address banned_until ban_created ban_reason");
         assert_string_equal(text(ban, "ban_reason"), "manually added");
-        seen |= strcmp(text(ban, "address"), "8.8.8.8/32") == 0 && number(ban, "banned_until") == until;
+        seen |= strcmp(text(ban, "address"), "8.8.8.8/32") == 0 &&
+            number(ban, "banned_until") == until;
     }
     assert_true(seen);
     assert_null(call(&f->a, "setban", "[\"8.8.8.8\", \"remove\"]"));

@@ -108,7 +108,8 @@ static void a_branch_is_verified(void **state)
     buf_init(&params);
     buf_printf(&params, "[%s]", json_object_to_json_string(proof));
     buf_put_u8(&params, 0);
-    assert_true(json_object_get_boolean(call(&f->c, "verifymerkleproof", (const char *)params.data)));
+    assert_true(json_object_get_boolean(call(&f->c, "verifymerkleproof",
+                                             (const char *)params.data)));
     buf_clear(&params);
 }
 
@@ -123,8 +124,10 @@ static void a_branch_has_the_form_of_the_standard(void **state)
     struct buf raw = unhex(text(proof, "txOrId"));
     assert_int_equal(raw.len, f->moves[3].raw.len);
     assert_memory_equal(raw.data, f->moves[3].raw.data, raw.len);
-    assert_string_equal(text(proof, "target"), hash_to_hex(hex, last_block(f)->header.merkle_root.b));
-    struct json_object *nodes = field(proof, "nodes"); /* five leaves: the last row ends before two */
+    assert_string_equal(text(proof, "target"),
+                        hash_to_hex(hex, last_block(f)->header.merkle_root.b));
+    /* five leaves: the last row ends before two */
+    struct json_object *nodes = field(proof, "nodes");
     assert_string_equal(json_object_get_string(json_object_array_get_idx(nodes, 0)), "*");
     assert_string_equal(json_object_get_string(json_object_array_get_idx(nodes, 1)), "*");
     buf_clear(&raw);
@@ -216,7 +219,8 @@ static void work_for_a_client_that_left_ends(void **state)
     buf_reset(&f->c.request);
     buf_printf(&f->c.request, "{\"method\":\"getbump\",\"params\":[\"" ABSENT "\",\"%s\"]}",
                hash_to_hex(hash, last_block(f)->hash.b));
-    assert_int_equal(json_read((const char *)f->c.request.data, f->c.request.len, &request, NULL), OK);
+    assert_int_equal(json_read((const char *)f->c.request.data, f->c.request.len, &request, NULL),
+                     OK);
     buf_reset(&f->c.out);
     jw_init(&w, &f->c.out, NULL, NULL);
     struct rpc_run run = { .env = &f->c.env, .out = &w, .client_gone = gone, .client = &asked };

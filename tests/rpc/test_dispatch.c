@@ -62,7 +62,8 @@ static void replies_hold_result_error_and_id_in_that_order(void **state)
     struct fixture *f = *state;
     assert_string_equal(run(f, "{\"method\":\"echo\",\"params\":[1,\"a\"],\"id\":\"x\"}"),
                         "{\"result\":[1,\"a\"],\"error\":null,\"id\":\"x\"}");
-    assert_string_equal(run(f, "{\"jsonrpc\":\"2.0\",\"method\":\"echo\"}"), "{\"result\":[],\"error\":null,\"id\":null}");
+    assert_string_equal(run(f, "{\"jsonrpc\":\"2.0\",\"method\":\"echo\"}"),
+                        "{\"result\":[],\"error\":null,\"id\":null}");
     assert_string_equal(run(f, "{\"method\":\"echo\",\"params\":{\"a\":1},\"id\":{\"b\":[1.50]}}"),
                         "{\"result\":{\"a\":1},\"error\":null,\"id\":{\"b\":[1.50]}}");
     assert_int_equal(f->code, 0);
@@ -72,11 +73,20 @@ static void requests_that_are_none_are_refused(void **state)
 {
     struct fixture *f = *state;
     static const struct { const char *request, *reply; } cases[] = {
-        { "7", "{\"result\":null,\"error\":{\"code\":-32600,\"message\":\"Invalid Request object\"},\"id\":null}" },
-        { "{\"id\":1}", "{\"result\":null,\"error\":{\"code\":-32600,\"message\":\"Missing method\"},\"id\":1}" },
-        { "{\"method\":5,\"id\":1}", "{\"result\":null,\"error\":{\"code\":-32600,\"message\":\"Method must be a string\"},\"id\":1}" },
-        { "{\"method\":\"echo\",\"params\":5}", "{\"result\":null,\"error\":{\"code\":-32600,\"message\":\"Params must be an array or object\"},\"id\":null}" },
-        { "{\"method\":\"nothing\"}", "{\"result\":null,\"error\":{\"code\":-32601,\"message\":\"Method not found\"},\"id\":null}" },
+        { "7",
+          "{\"result\":null,\"error\":{\"code\":-32600,\"message\":\"Invalid Request object\"},"
+          "\"id\":null}" },
+        { "{\"id\":1}",
+          "{\"result\":null,\"error\":{\"code\":-32600,\"message\":\"Missing method\"},\"id\":1}" },
+        { "{\"method\":5,\"id\":1}",
+          "{\"result\":null,\"error\":{\"code\":-32600,\"message\":\"Method must be a string\"},"
+          "\"id\":1}" },
+        { "{\"method\":\"echo\",\"params\":5}",
+          "{\"result\":null,\"error\":{\"code\":-32600,\"message\":\"Params must be an array or "
+          "object\"},\"id\":null}" },
+        { "{\"method\":\"nothing\"}",
+          "{\"result\":null,\"error\":{\"code\":-32601,\"message\":\"Method not found\"},"
+          "\"id\":null}" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_string_equal(run(f, cases[i].request), cases[i].reply);
@@ -97,7 +107,8 @@ static void everything_waits_for_the_end_of_the_warm_up(void **state)
 {
     struct fixture *f = *state;
     assert_string_equal(run_in(f, "{\"method\":\"help\",\"id\":3}", "Loading block index..."),
-                        "{\"result\":null,\"error\":{\"code\":-28,\"message\":\"Loading block index...\"},\"id\":3}");
+                        "{\"result\":null,\"error\":{\"code\":-28,\"message\":\"Loading block "
+                        "index...\"},\"id\":3}");
 }
 
 static void a_wrong_number_of_parameters_is_answered_with_the_help(void **state)
@@ -114,21 +125,29 @@ static void a_wrong_number_of_parameters_is_answered_with_the_help(void **state)
 static void wrong_types_name_what_was_expected(void **state)
 {
     struct fixture *f = *state;
-    assert_non_null(strstr(run(f, "{\"method\":\"setmocktime\",\"params\":[\"1\"]}"), "JSON value is not an integer as expected"));
+    assert_non_null(strstr(run(f, "{\"method\":\"setmocktime\",\"params\":[\"1\"]}"),
+                           "JSON value is not an integer as expected"));
     assert_int_equal(f->code, RPC_MISC_ERROR);
-    assert_non_null(strstr(run(f, "{\"method\":\"setmocktime\",\"params\":[1.5]}"), "JSON integer out of range"));
-    assert_non_null(strstr(run(f, "{\"method\":\"setmocktime\",\"params\":[null]}"), "JSON value is not an integer as expected"));
-    assert_non_null(strstr(run(f, "{\"method\":\"help\",\"params\":[5]}"), "JSON value is not a string as expected"));
-    assert_non_null(strstr(run(f, "{\"method\":\"logging\",\"params\":[{}]}"), "JSON value is not an array as expected"));
+    assert_non_null(strstr(run(f, "{\"method\":\"setmocktime\",\"params\":[1.5]}"),
+                           "JSON integer out of range"));
+    assert_non_null(strstr(run(f, "{\"method\":\"setmocktime\",\"params\":[null]}"),
+                           "JSON value is not an integer as expected"));
+    assert_non_null(strstr(run(f, "{\"method\":\"help\",\"params\":[5]}"),
+                           "JSON value is not a string as expected"));
+    assert_non_null(strstr(run(f, "{\"method\":\"logging\",\"params\":[{}]}"),
+                           "JSON value is not an array as expected"));
 }
 
 static void named_parameters_find_their_places_and_holes_are_null(void **state)
 {
     struct fixture *f = *state;
-    assert_non_null(strstr(run(f, "{\"method\":\"help\",\"params\":{\"command\":\"stop\"}}"), "{\"result\":\"stop\\n"));
-    assert_non_null(strstr(run(f, "{\"method\":\"logging\",\"params\":{\"exclude\":[\"net\"]}}"), "\"net\":false"));
+    assert_non_null(strstr(run(f, "{\"method\":\"help\",\"params\":{\"command\":\"stop\"}}"),
+                           "{\"result\":\"stop\\n"));
+    assert_non_null(strstr(run(f, "{\"method\":\"logging\",\"params\":{\"exclude\":[\"net\"]}}"),
+                           "\"net\":false"));
     assert_int_equal(f->code, 0);
-    assert_non_null(strstr(run(f, "{\"method\":\"help\",\"params\":{\"nope\":1}}"), "Unknown named parameter nope"));
+    assert_non_null(strstr(run(f, "{\"method\":\"help\",\"params\":{\"nope\":1}}"),
+                           "Unknown named parameter nope"));
     assert_int_equal(f->code, RPC_INVALID_PARAMETER);
 }
 
@@ -143,7 +162,8 @@ static void help_explains_one_command_or_says_that_it_is_unknown(void **state)
 static void stop_asks_the_node(void **state)
 {
     struct fixture *f = *state;
-    assert_string_equal(run(f, "{\"method\":\"stop\"}"), "{\"result\":\"Bitcoin server stopping\",\"error\":null,\"id\":null}");
+    assert_string_equal(run(f, "{\"method\":\"stop\"}"),
+                        "{\"result\":\"Bitcoin server stopping\",\"error\":null,\"id\":null}");
     assert_int_equal(f->stops, 1);
 }
 
@@ -156,7 +176,8 @@ static void uptime_follows_the_clock_which_setmocktime_sets_on_regtest_alone(voi
     f->env.mock_time_allowed = true;
     run(f, "{\"method\":\"setmocktime\",\"params\":[1500]}");
     assert_int_equal(f->code, 0);
-    assert_string_equal(run(f, "{\"method\":\"uptime\"}"), "{\"result\":500,\"error\":null,\"id\":null}");
+    assert_string_equal(run(f, "{\"method\":\"uptime\"}"),
+                        "{\"result\":500,\"error\":null,\"id\":null}");
     run(f, "{\"method\":\"setmocktime\",\"params\":[-1]}");
     assert_int_equal(f->code, RPC_INVALID_PARAMETER);
 }
@@ -164,8 +185,10 @@ static void uptime_follows_the_clock_which_setmocktime_sets_on_regtest_alone(voi
 static void logging_switches_categories(void **state)
 {
     struct fixture *f = *state;
-    assert_non_null(strstr(run(f, "{\"method\":\"logging\",\"params\":[[\"rpc\"],[]]}"), "\"rpc\":true"));
-    assert_non_null(strstr(run(f, "{\"method\":\"logging\",\"params\":[[],[\"all\"]]}"), "\"rpc\":false"));
+    assert_non_null(strstr(run(f, "{\"method\":\"logging\",\"params\":[[\"rpc\"],[]]}"),
+                           "\"rpc\":true"));
+    assert_non_null(strstr(run(f, "{\"method\":\"logging\",\"params\":[[],[\"all\"]]}"),
+                           "\"rpc\":false"));
     run(f, "{\"method\":\"logging\",\"params\":[[\"bogus\"]]}");
     assert_int_equal(f->code, RPC_INVALID_PARAMETER);
 }
@@ -174,21 +197,24 @@ static void getmemoryinfo_has_the_references_fields(void **state)
 {
     struct fixture *f = *state;
     assert_non_null(strstr(run(f, "{\"method\":\"getmemoryinfo\"}"),
-                           "{\"result\":{\"locked\":{\"used\":0,\"free\":0,\"total\":0,\"locked\":0,\"chunks_used\":0,\"chunks_free\":0}"));
+                           "{\"result\":{\"locked\":{\"used\":0,\"free\":0,\"total\":0,"
+                           "\"locked\":0,\"chunks_used\":0,\"chunks_free\":0}"));
 }
 
 static void commands_are_placed_by_their_row(void **state)
 {
     struct fixture *f = *state;
     static const struct { const char *request; enum rpc_where where; } cases[] = {
-        { "{\"method\":\"uptime\"}", RPC_ON_HTTP }, { "{\"method\":\"getmemoryinfo\"}", RPC_ON_WORKER },
+        { "{\"method\":\"uptime\"}", RPC_ON_HTTP },
+        { "{\"method\":\"getmemoryinfo\"}", RPC_ON_WORKER },
         { "{\"method\":\"nothing\"}", RPC_ON_HTTP }, { "{}", RPC_ON_HTTP },
         { "{\"method\":\"waitfornewblock\"}", RPC_ON_WAITER },
         { "{\"method\":\"getrawtransaction\"}", RPC_TRY_ON_HTTP },
         { "{\"method\":\"getblockheader\",\"params\":[\"x\"]}", RPC_ON_HTTP },
         { "{\"method\":\"getblockheader\",\"params\":[\"x\",false]}", RPC_ON_HTTP },
         { "{\"method\":\"getblockheader\",\"params\":[\"x\",2]}", RPC_ON_WORKER },
-        { "{\"method\":\"getblockheader\",\"params\":[\"x\",\"DECODE_HEADER_EXTENDED\"]}", RPC_ON_WORKER },
+        { "{\"method\":\"getblockheader\",\"params\":[\"x\",\"DECODE_HEADER_EXTENDED\"]}",
+          RPC_ON_WORKER },
         { "{\"method\":\"getblockheader\",\"params\":{\"verbose\":2}}", RPC_ON_WORKER },
         { "{\"method\":\"getblockheader\"}", RPC_ON_HTTP },
     };

@@ -24,7 +24,8 @@ static struct http_decision on_head(void *ctx, const struct http_request *r)
     struct fixture *f = ctx;
     atomic_fetch_add(&f->heads, 1);
     if (strcmp(http_request_path(r), "/refuse") == 0)
-        return (struct http_decision){ .status = 401, .fields = "X-Why: no\r\n", .body = "refused" };
+        return (struct http_decision){ .status = 401, .fields = "X-Why: no\r\n",
+                                       .body = "refused" };
     if (strcmp(http_request_path(r), "/late") == 0)
         return (struct http_decision){ .status = 401, .delay_ms = 250 };
     return (struct http_decision){ .fields = "X-Extra: 1\r\n" };
@@ -81,7 +82,8 @@ static void on_request(void *ctx, struct http_request *r)
         http_reply(r, 200, "text/plain", body.data, body.len);
     } else if (strcmp(path, "/length") == 0) {
         char text[32];
-        int n = snprintf(text, sizeof text, "%zu %d", body.len, body.len ? body.data[body.len - 1] : 0);
+        int n =
+            snprintf(text, sizeof text, "%zu %d", body.len, body.len ? body.data[body.len - 1] : 0);
         http_reply(r, 200, "text/plain", text, (size_t)n);
     } else if (strcmp(path, "/stream") == 0 || strcmp(path, "/abort") == 0) {
         on_thread(f, path[1] == 's' ? stream_main : abort_main, r);
@@ -264,7 +266,8 @@ static void a_request_in_single_bytes_is_understood(void **state)
 {
     struct fixture *f = *state;
     int fd = client_connect(f->port);
-    static const char text[] = "POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    static const char text[] =
+        "POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     struct client_reply r;
     for (size_t i = 0; i + 1 < sizeof text; i++) {
         client_send(fd, text + i, 1);
@@ -559,7 +562,8 @@ int main(void)
         T(an_aborted_reply_cannot_pass_for_a_whole_one),
         T(http_1_0_gets_a_stream_that_ends_with_the_connection),
         cmocka_unit_test_setup_teardown(a_slow_head_is_cut_off, setup_impatient, teardown),
-        cmocka_unit_test_setup_teardown(an_idle_connection_makes_room_for_a_new_one, setup_impatient, teardown),
+        cmocka_unit_test_setup_teardown(an_idle_connection_makes_room_for_a_new_one,
+                                        setup_impatient, teardown),
         cmocka_unit_test(an_adopted_socket_pair_is_served),
         T(replies_of_other_threads_are_followed_by_the_next_request),
         cmocka_unit_test_setup_teardown(a_connection_is_idle_after_a_reply_of_another_thread,

@@ -21,8 +21,10 @@ static void a_plain_request_is_taken_apart(void **state)
     (void)state;
     struct http_head h;
     int status;
-    assert_int_equal(parse(&h, "\r\nPOST /wallet/w?x=1 HTTP/1.1\r\nHost: a\r\ncontent-length:  12 \r\n"
-                               "Authorization: Basic abc\r\nExpect: 100-continue\r\n\r\n", &status), OK);
+    assert_int_equal(parse(&h,
+                           "\r\nPOST /wallet/w?x=1 HTTP/1.1\r\nHost: a\r\ncontent-length:  12 \r\n"
+                               "Authorization: Basic abc\r\nExpect: 100-continue\r\n\r\n", &status),
+                     OK);
     assert_string_equal(h.method, "POST");
     assert_string_equal(h.path, "/wallet/w");
     assert_string_equal(h.query, "x=1");
@@ -51,12 +53,14 @@ static void heads_with_two_readings_are_refused(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "GET / HTTP/2.0\r\n\r\n", "GET /\r\n\r\n", "GET  / HTTP/1.1\r\n\r\n", " GET / HTTP/1.1\r\n\r\n",
-        "GET / HTTP/1.1 \r\n\r\n", "G@T / HTTP/1.1\r\n\r\n", "GET x HTTP/1.1\r\n\r\n",
-        "GET / HTTP/1.1\r\nNo colon\r\n\r\n", "GET / HTTP/1.1\r\nA : b\r\n\r\n", "GET / HTTP/1.1\r\n: b\r\n\r\n",
+        "GET / HTTP/2.0\r\n\r\n", "GET /\r\n\r\n", "GET  / HTTP/1.1\r\n\r\n",
+        " GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1 \r\n\r\n", "G@T / HTTP/1.1\r\n\r\n",
+        "GET x HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nNo colon\r\n\r\n",
+        "GET / HTTP/1.1\r\nA : b\r\n\r\n", "GET / HTTP/1.1\r\n: b\r\n\r\n",
         "GET / HTTP/1.1\r\nA: b\r\n folded\r\n\r\n", "GET / HTTP/1.1\r\nA: b\rc\r\n\r\n",
         "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-        "POST / HTTP/1.1\r\nContent-Length: +1\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length:\r\n\r\n",
+        "POST / HTTP/1.1\r\nContent-Length: +1\r\n\r\n",
+        "POST / HTTP/1.1\r\nContent-Length:\r\n\r\n",
         "POST / HTTP/1.1\r\nContent-Length: 18446744073709551616\r\n\r\n",
         "POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
     };
@@ -69,7 +73,8 @@ static void heads_with_two_readings_are_refused(void **state)
     }
     struct http_head h;
     int status;
-    assert_int_equal(parse(&h, "POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", &status), ERR_RANGE);
+    assert_int_equal(parse(&h, "POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", &status),
+                     ERR_RANGE);
     assert_int_equal(status, 501);
 }
 
@@ -120,7 +125,8 @@ static bool unchunk(const char *text, size_t piece, struct buf *out)
 static void chunks_decode_the_same_however_they_are_cut(void **state)
 {
     (void)state;
-    static const char text[] = "5;x=y\r\nhello\r\n1\r\n \r\n0005 \r\nworld\r\n0\r\nTrailer: x\r\n\r\n";
+    static const char text[] =
+        "5;x=y\r\nhello\r\n1\r\n \r\n0005 \r\nworld\r\n0\r\nTrailer: x\r\n\r\n";
     struct buf out;
     buf_init(&out);
     for (size_t piece = 1; piece < sizeof text; piece++) {
@@ -154,7 +160,8 @@ static void any_number_of_chunks_is_taken_but_not_of_what_is_no_content(void **s
 static void broken_chunks_are_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = { "x\r\n", "\r\n", "-1\r\n", "5\r\nhelloX", "fffffffffffffffff\r\n", "0\r\n" };
+    static const char *const bad[] = { "x\r\n", "\r\n", "-1\r\n", "5\r\nhelloX",
+                                       "fffffffffffffffff\r\n", "0\r\n" };
     struct buf out;
     buf_init(&out);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)

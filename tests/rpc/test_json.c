@@ -56,14 +56,16 @@ static void must_fail(const char *name, const struct buf *text)
 static void compare_with_json_c(const char *name, const struct buf *text, struct json_object *v)
 {
     struct json_tokener *tokener = json_tokener_new_ex(JSON_READ_DEPTH + 1);
-    struct json_object *other = json_tokener_parse_ex(tokener, (const char *)text->data, (int)text->len);
+    struct json_object *other =
+        json_tokener_parse_ex(tokener, (const char *)text->data, (int)text->len);
     if (json_tokener_get_error(tokener) == json_tokener_continue)
         other = json_tokener_parse_ex(tokener, "", 1);
     assert_int_equal(json_tokener_get_error(tokener), json_tokener_success);
     json_tokener_free(tokener);
     if (!json_object_equal(v, other) ||
         strcmp(json_object_to_json_string(v), json_object_to_json_string(other)) != 0)
-        fail_msg("%s: %s, by json-c %s", name, json_object_to_json_string(v), json_object_to_json_string(other));
+        fail_msg("%s: %s, by json-c %s", name, json_object_to_json_string(v),
+                 json_object_to_json_string(other));
     json_object_put(other);
 }
 
@@ -82,14 +84,17 @@ static void trees_are_those_of_json_c(void **state)
     (void)state;
     static const char *const texts[] = {
         "0", "-0", "-1", "9223372036854775807", "9223372036854775808", "18446744073709551615",
-        "-9223372036854775808", "1.50", "-0.0", "1e2", "1E+2", "12345678901234567890.5", "null", "true",
-        "false", "\"\"", "[]", "{}", " [ ] ", "{ }", "[null,[],{},[[]]]", "{\"\":1}", "{\"a\":1,\"a\":2}",
-        "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\u0041\\u00e9\\u20ac\\ud83d\\ude00\\u0000x\"",
-        "\"a\\\\\"", "[\"\\\"\",\"b\"]", "{\"\\u00e9\\n\":\"\\\"\"}", "\"\xc3\xa9\"", " 7 ", "[1 , 2 ,\t3\n]",
-        "{\"a name that is longer than the sixty-four bytes that are kept on the stack for it\":[1]}",
+        "-9223372036854775808", "1.50", "-0.0", "1e2", "1E+2", "12345678901234567890.5", "null",
+        "true", "false", "\"\"", "[]", "{}", " [ ] ", "{ }", "[null,[],{},[[]]]", "{\"\":1}",
+        "{\"a\":1,\"a\":2}", "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"",
+        "\"\\u0041\\u00e9\\u20ac\\ud83d\\ude00\\u0000x\"", "\"a\\\\\"", "[\"\\\"\",\"b\"]",
+        "{\"\\u00e9\\n\":\"\\\"\"}", "\"\xc3\xa9\"", " 7 ", "[1 , 2 ,\t3\n]",
+        "{\"a name that is longer than the sixty-four bytes that are kept on the stack for "
+        "it\":[1]}",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        must_pass(texts[i], &(struct buf){ .data = (uint8_t *)(uintptr_t)texts[i], .len = strlen(texts[i]) });
+        must_pass(texts[i],
+                  &(struct buf){ .data = (uint8_t *)(uintptr_t)texts[i], .len = strlen(texts[i]) });
 }
 
 static void must_come_back(const char *name, const struct buf *text)
@@ -135,12 +140,12 @@ static void texts_that_json_c_would_take_are_refused(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "NaN", "[NaN]", "Infinity", "-Infinity", "nan", "tru", "nulL", "'a'", "[1,]", "{\"a\":1,}", "[,1]",
-        "\"a\nb\"", "\"\x01\"", "\"\\ud800\"", "\"\\ud800x\"", "\"\\udc00\"", "\"\\ud800\\u0041\"",
-        "\"\\x\"", "\"\\u12g4\"", "\"\\u12\"", "\"a", "01", "-", "-a", "1.", ".1", "1e", "1e+", "+1", "0x10",
-        "18446744073709551616", "-9223372036854775809", "[1 2]", "{\"a\" 1}", "{a:1}", "{\"\\u0000\":1}",
-        "1 2", "", " ", "//x\n1", "/*x*/1", "\"\xff\"", "\"\xed\xa0\x80\"", "{", "[", "[[]", "]", "{\"a\":}",
-        "True", "[1]]", "\xef\xbb\xbf" "1",
+        "NaN", "[NaN]", "Infinity", "-Infinity", "nan", "tru", "nulL", "'a'", "[1,]", "{\"a\":1,}",
+        "[,1]", "\"a\nb\"", "\"\x01\"", "\"\\ud800\"", "\"\\ud800x\"", "\"\\udc00\"",
+        "\"\\ud800\\u0041\"", "\"\\x\"", "\"\\u12g4\"", "\"\\u12\"", "\"a", "01", "-", "-a", "1.",
+        ".1", "1e", "1e+", "+1", "0x10", "18446744073709551616", "-9223372036854775809", "[1 2]",
+        "{\"a\" 1}", "{a:1}", "{\"\\u0000\":1}", "1 2", "", " ", "//x\n1", "/*x*/1", "\"\xff\"",
+        "\"\xed\xa0\x80\"", "{", "[", "[[]", "]", "{\"a\":}", "True", "[1]]", "\xef\xbb\xbf" "1",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (json_check(bad[i], strlen(bad[i]), NULL) == OK)
@@ -150,8 +155,9 @@ static void texts_that_json_c_would_take_are_refused(void **state)
 static void values_of_all_kinds_come_through(void **state)
 {
     (void)state;
-    static const char text[] = " {\"a\":[1,-2,18446744073709551615,-9223372036854775808],\"b\":0.00000001,"
-                               "\"c\":\"\\u00e4\\ud83d\\ude00\\n\",\"d\":null,\"e\":true,\"f\":{}} ";
+    static const char text[] = " {\"a\":[1,-2,18446744073709551615,-9223372036854775808],"
+                               "\"b\":0.00000001,\"c\":\"\\u00e4\\ud83d\\ude00\\n\","
+                               "\"d\":null,\"e\":true,\"f\":{}} ";
     struct json_object *v, *m;
     assert_int_equal(json_read(text, sizeof text - 1, &v, NULL), OK);
     assert_true(json_object_object_get_ex(v, "a", &m));
@@ -188,7 +194,8 @@ static void a_text_that_json_c_cannot_hold_is_refused_with_the_way_out(void **st
     (void)state;
     struct error e = { 0 };
     struct json_object *v;
-    assert_int_equal(json_read("[]", JSON_READ_MAX + 1, &v, &e), ERR_RANGE); /* judged by its length alone */
+    /* judged by its length alone */
+    assert_int_equal(json_read("[]", JSON_READ_MAX + 1, &v, &e), ERR_RANGE);
     assert_non_null(strstr(e.text, "-loadblock"));
 }
 
@@ -196,12 +203,17 @@ static void amounts_are_read_from_the_text_of_the_number(void **state)
 {
     (void)state;
     static const struct { const char *json; bool ok; int64_t sat; } cases[] = {
-        { "0.00000001", true, 1 }, { "1", true, 100000000 }, { "20999999.99999999", true, 2099999999999999 },
-        { "0.1", true, 10000000 }, { "1e-8", true, 1 }, { "0.1e-7", true, 1 }, { "1.10000000", true, 110000000 },
+        { "0.00000001", true, 1 }, { "1", true, 100000000 },
+        { "20999999.99999999", true, 2099999999999999 },
+        { "0.1", true, 10000000 }, { "1e-8", true, 1 }, { "0.1e-7", true, 1 },
+        { "1.10000000", true, 110000000 },
         { "\"0.5\"", true, 50000000 }, { "-1", true, -100000000 }, { "0.00000001000000", true, 1 },
-        { "1e-9", false, 0 }, { "0.000000019", false, 0 }, { "1e11", false, 0 }, { "\"\"", false, 0 },
-        { "\" 1\"", false, 0 }, { "\"1\\u0000\"", false, 0 }, { "true", false, 0 }, { "93000000000", false, 0 },
-        { "\"01\"", false, 0 }, { "\".1\"", false, 0 }, { "\"1.\"", false, 0 }, { "1e99999", false, 0 },
+        { "1e-9", false, 0 }, { "0.000000019", false, 0 }, { "1e11", false, 0 },
+        { "\"\"", false, 0 },
+        { "\" 1\"", false, 0 }, { "\"1\\u0000\"", false, 0 }, { "true", false, 0 },
+        { "93000000000", false, 0 },
+        { "\"01\"", false, 0 }, { "\".1\"", false, 0 }, { "\"1.\"", false, 0 },
+        { "1e99999", false, 0 },
         { "0e99999", true, 0 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -271,7 +283,9 @@ static void numbers_have_the_references_formats(void **state)
     jw_i64(&t.w, INT64_MIN);
     jw_u64(&t.w, UINT64_MAX);
     jw_array_close(&t.w);
-    expect(&t, "[0.00000001,-1.50000000,21000000.00000000,50.00,0.00000546,0.10,1,4.656542373906925e-10,"
+    expect(&t,
+           "[0.00000001,-1.50000000,21000000.00000000,50.00,0.00000546,0.10,1,"
+           "4.656542373906925e-10,"
                "0.3333333333333333,0,-9223372036854775808,18446744073709551615]");
 }
 
@@ -297,7 +311,9 @@ static void hashes_are_shown_reversed_and_hex_in_order(void **state)
     jw_hex_u32(&t.w, 0x1d00ffff);
     jw_hex_u64(&t.w, 0x21);
     jw_array_close(&t.w);
-    expect(&t, "[\"0000000000000000000000000000000000000000000000000000000000000001\",\"01fe\",\"1d00ffff\","
+    expect(&t,
+           "[\"0000000000000000000000000000000000000000000000000000000000000001\",\"01fe\","
+           "\"1d00ffff\","
                "\"0000000000000021\"]");
 }
 

@@ -10,7 +10,11 @@
 static void every_address_is_understood(void **state)
 {
     (void)state;
-    static const struct { const char *path; enum rest_subject subject; enum rest_format format; } rows[] = {
+    static const struct {
+        const char *path;
+        enum rest_subject subject;
+        enum rest_format format;
+    } rows[] = {
         { "/rest/tx/" HASH ".bin", REST_TX, REST_BIN },
         { "/rest/tx/" HASH ".json", REST_TX, REST_JSON },
         { "/rest/block/" HASH ".hex", REST_BLOCK, REST_HEX },
@@ -41,7 +45,8 @@ static void values_are_taken_from_the_address(void **state)
     assert_int_equal(rest_path_parse(&q, "/rest/headers/77/" HASH ".json"), 0);
     assert_int_equal(q.count, 77);
     assert_memory_equal(q.hash, hash, 32);
-    assert_int_equal(rest_path_parse(&q, "/rest/getutxos/checkmempool/" HASH "-7/" HASH "-4294967295.bin"), 0);
+    assert_int_equal(
+        rest_path_parse(&q, "/rest/getutxos/checkmempool/" HASH "-7/" HASH "-4294967295.bin"), 0);
     assert_true(q.check_mempool);
     assert_int_equal(q.n_outpoints, 2);
     assert_memory_equal(q.outpoints[1].txid.b, hash, 32);
@@ -63,13 +68,18 @@ static void what_is_wrong_is_refused_with_its_status(void **state)
         { "/rest/tx/abc.bin", 400, "Invalid hash: abc" },
         { "/rest/tx/" HASH "0.bin", 400, "Invalid hash: " HASH "0" },
         { "/rest/block/" HASH "/x.json", 400, "Invalid hash: " HASH "/x" },
-        { "/rest/headers/" HASH ".json", 400, NULL }, { "/rest/headers/0/" HASH ".json", 400, NULL },
-        { "/rest/headers/2001/" HASH ".json", 400, NULL }, { "/rest/headers/-1/" HASH ".json", 400, NULL },
+        { "/rest/headers/" HASH ".json", 400, NULL },
+        { "/rest/headers/0/" HASH ".json", 400, NULL },
+        { "/rest/headers/2001/" HASH ".json", 400, NULL },
+        { "/rest/headers/-1/" HASH ".json", 400, NULL },
         { "/rest/headers/99999999999999999999999/" HASH ".json", 400, NULL },
-        { "/rest/headers/1x/" HASH ".json", 400, NULL }, { "/rest/headers//" HASH ".json", 400, NULL },
+        { "/rest/headers/1x/" HASH ".json", 400, NULL },
+        { "/rest/headers//" HASH ".json", 400, NULL },
         { "/rest/headers/5/.json", 400, NULL },
-        { "/rest/getutxos/" HASH ".json", 400, NULL }, { "/rest/getutxos/" HASH "-.json", 400, NULL },
-        { "/rest/getutxos/" HASH "--1.json", 400, NULL }, { "/rest/getutxos/" HASH "-4294967296.json", 400, NULL },
+        { "/rest/getutxos/" HASH ".json", 400, NULL },
+        { "/rest/getutxos/" HASH "-.json", 400, NULL },
+        { "/rest/getutxos/" HASH "--1.json", 400, NULL },
+        { "/rest/getutxos/" HASH "-4294967296.json", 400, NULL },
         { "/rest/getutxos/" HASH "-1/checkmempool.json", 400, NULL },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -143,7 +153,8 @@ static void a_body_may_not_ask_for_more_and_not_mix(void **state)
     many[1] = 15;
     assert_int_equal(parse_body(&q, REST_BIN, many, sizeof many - 36), 0);
     assert_int_equal(rest_body_parse(&q, span_of(many, sizeof many - 36)), 400);
-    assert_string_equal(q.error, "Combination of URI scheme inputs and raw post data is not allowed");
+    assert_string_equal(q.error,
+                        "Combination of URI scheme inputs and raw post data is not allowed");
 }
 
 int main(void)

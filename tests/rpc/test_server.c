@@ -19,7 +19,8 @@ static void note_stop(void *node) { atomic_fetch_add(&((struct fixture *)node)->
 static void answer_route(void *ctx, struct http_request *r, struct buf *scratch)
 {
     buf_reset(scratch);
-    buf_printf(scratch, "%s of %s", (const char *)ctx, http_request_query(r) ? http_request_query(r) : "nothing");
+    buf_printf(scratch, "%s of %s", (const char *)ctx,
+               http_request_query(r) ? http_request_query(r) : "nothing");
     http_reply_start_sized(r, 200, "text/plain", "X-More: yes\r\n", scratch->len);
     assert_int_equal(http_reply_write(r, scratch->data, scratch->len), OK);
     http_reply_finish(r);
@@ -46,9 +47,12 @@ static int setup(void **state)
     assert_int_equal(rpc_server_new(&f->server, &o, &f->env, f->auth, NULL), OK);
     rpc_server_add_route(f->server, &(struct rpc_route){ .path = "/open/", .allow_post = true,
                                                          .answer = answer_route, .ctx = "open" });
-    rpc_server_add_route(f->server, &(struct rpc_route){ .path = "/closed", .access = ROUTE_WITH_CREDENTIALS,
-                                                         .threads = 1, .answer = answer_route, .ctx = "closed" });
-    rpc_server_add_route(f->server, &(struct rpc_route){ .path = "/cut", .threads = 1, .answer = answer_too_little });
+    rpc_server_add_route(f->server,
+                         &(struct rpc_route){ .path = "/closed", .access = ROUTE_WITH_CREDENTIALS,
+                                              .threads = 1, .answer = answer_route,
+                                              .ctx = "closed" });
+    rpc_server_add_route(f->server, &(struct rpc_route){ .path = "/cut", .threads = 1,
+                                                         .answer = answer_too_little });
     assert_int_equal(rpc_server_listen(f->server, "[::1]:0", 0, NULL), OK);
     assert_int_equal(rpc_server_start(f->server, NULL), OK);
     rpc_server_set_status(f->server, NULL);
@@ -72,7 +76,8 @@ static void post(struct fixture *f, int fd, const char *body)
 {
     struct buf b;
     buf_init(&b);
-    buf_printf(&b, "POST / HTTP/1.1\r\nAuthorization: %s\r\nContent-Length: %zu\r\n\r\n", f->field, strlen(body));
+    buf_printf(&b, "POST / HTTP/1.1\r\nAuthorization: %s\r\nContent-Length: %zu\r\n\r\n", f->field,
+               strlen(body));
     buf_put_str(&b, body);
     client_send(fd, b.data, b.len);
     buf_clear(&b);
@@ -106,21 +111,35 @@ static void answers_are_json_with_a_newline_and_the_exact_type(void **state)
 static void errors_have_their_status(void **state)
 {
     struct fixture *f = *state;
-    expect(f, "{\"method\":\"x\",\"id\":1}", 404, "{\"result\":null,\"error\":{\"code\":-32601,\"message\":\"Method not found\"},\"id\":1}\n");
-    expect(f, "{\"id\":1}", 400, "{\"result\":null,\"error\":{\"code\":-32600,\"message\":\"Missing method\"},\"id\":1}\n");
-    expect(f, "{bad", 500, "{\"result\":null,\"error\":{\"code\":-32700,\"message\":\"Parse error\"},\"id\":null}\n");
-    expect(f, "\"text\"", 500, "{\"result\":null,\"error\":{\"code\":-32700,\"message\":\"Top-level object parse error\"},\"id\":null}\n");
-    expect(f, "", 500, "{\"result\":null,\"error\":{\"code\":-32700,\"message\":\"Parse error\"},\"id\":null}\n");
+    expect(f, "{\"method\":\"x\",\"id\":1}", 404,
+           "{\"result\":null,\"error\":{\"code\":-32601,\"message\":\"Method not found\"},"
+           "\"id\":1}\n");
+    expect(f, "{\"id\":1}", 400,
+           "{\"result\":null,\"error\":{\"code\":-32600,\"message\":\"Missing method\"},"
+           "\"id\":1}\n");
+    expect(f, "{bad", 500,
+           "{\"result\":null,\"error\":{\"code\":-32700,\"message\":\"Parse error\"},"
+           "\"id\":null}\n");
+    expect(f, "\"text\"", 500,
+           "{\"result\":null,\"error\":{\"code\":-32700,\"message\":\"Top-level object parse "
+           "error\"},\"id\":null}\n");
+    expect(f, "", 500,
+           "{\"result\":null,\"error\":{\"code\":-32700,\"message\":\"Parse error\"},"
+           "\"id\":null}\n");
 }
 
 static void batches_are_answered_in_order_with_status_200(void **state)
 {
     struct fixture *f = *state;
     expect(f, "[]", 200, "[]\n");
-    expect(f, "[{\"method\":\"echo\",\"params\":[1],\"id\":1},{\"method\":\"zz\",\"id\":2},5,{\"method\":\"echo\",\"id\":3}]", 200,
+    expect(f,
+           "[{\"method\":\"echo\",\"params\":[1],\"id\":1},{\"method\":\"zz\",\"id\":2},5,"
+           "{\"method\":\"echo\",\"id\":3}]", 200,
            "[{\"result\":[1],\"error\":null,\"id\":1},"
-           "{\"result\":null,\"error\":{\"code\":-32601,\"message\":\"Method not found\"},\"id\":2},"
-           "{\"result\":null,\"error\":{\"code\":-32600,\"message\":\"Invalid Request object\"},\"id\":null},"
+           "{\"result\":null,\"error\":{\"code\":-32601,\"message\":\"Method not found\"},"
+           "\"id\":2},"
+           "{\"result\":null,\"error\":{\"code\":-32600,\"message\":\"Invalid Request object\"},"
+           "\"id\":null},"
            "{\"result\":[],\"error\":null,\"id\":3}]\n");
 }
 
@@ -163,9 +182,11 @@ static void paths_methods_and_credentials_are_checked_before_the_body(void **sta
     assert_int_equal(status_of(f, "GET / HTTP/1.1\r\n\r\n"), 405);
     assert_int_equal(status_of(f, "POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\n"), 401);
     double start = client_now();
-    assert_int_equal(status_of(f, "POST / HTTP/1.1\r\nAuthorization: Basic eDp5\r\nContent-Length: 100\r\n\r\n"), 401);
+    assert_int_equal(status_of(
+        f, "POST / HTTP/1.1\r\nAuthorization: Basic eDp5\r\nContent-Length: 100\r\n\r\n"), 401);
     assert_true(client_now() - start > 0.24);
-    assert_int_equal(status_of(f, "OPTIONS / HTTP/1.1\r\nOrigin: http://evil.example\r\n\r\n"), 405);
+    assert_int_equal(status_of(f, "OPTIONS / HTTP/1.1\r\nOrigin: http://evil.example\r\n\r\n"),
+                     405);
 }
 
 static void the_allowed_origin_gets_cors_fields_and_no_other(void **state)
@@ -173,7 +194,9 @@ static void the_allowed_origin_gets_cors_fields_and_no_other(void **state)
     struct fixture *f = *state;
     int fd = client_connect(f->port);
     struct client_reply r;
-    client_say(fd, "OPTIONS / HTTP/1.1\r\nOrigin: http://good.example\r\nAccess-Control-Request-Method: POST\r\n\r\n");
+    client_say(fd,
+               "OPTIONS / HTTP/1.1\r\nOrigin: http://good.example\r\n"
+               "Access-Control-Request-Method: POST\r\n\r\n");
     assert_true(client_read(fd, &r));
     assert_int_equal(r.status, 200);
     assert_non_null(strstr(r.head, "Access-Control-Allow-Origin: http://good.example\n"));
@@ -192,7 +215,9 @@ static void warm_up_is_reported_until_it_ends(void **state)
 {
     struct fixture *f = *state;
     rpc_server_set_status(f->server, "Verifying blocks...");
-    expect(f, "{\"method\":\"uptime\"}", 500, "{\"result\":null,\"error\":{\"code\":-28,\"message\":\"Verifying blocks...\"},\"id\":null}\n");
+    expect(f, "{\"method\":\"uptime\"}", 500,
+           "{\"result\":null,\"error\":{\"code\":-28,\"message\":\"Verifying blocks...\"},"
+           "\"id\":null}\n");
     rpc_server_set_status(f->server, NULL);
     expect(f, "{\"method\":\"echo\"}", 200, "{\"result\":[],\"error\":null,\"id\":null}\n");
 }
@@ -200,7 +225,8 @@ static void warm_up_is_reported_until_it_ends(void **state)
 static void stop_reaches_the_node_and_is_answered(void **state)
 {
     struct fixture *f = *state;
-    expect(f, "{\"method\":\"stop\",\"id\":1}", 200, "{\"result\":\"Bitcoin server stopping\",\"error\":null,\"id\":1}\n");
+    expect(f, "{\"method\":\"stop\",\"id\":1}", 200,
+           "{\"result\":\"Bitcoin server stopping\",\"error\":null,\"id\":1}\n");
     assert_int_equal(atomic_load(&f->stops), 1);
 }
 
@@ -269,7 +295,8 @@ static void stopping_does_not_wait_for_a_client_that_does_not_read(void **state)
     close(fd);
 }
 
-static int get(struct fixture *f, const char *method, const char *path, const char *fields, struct client_reply *r)
+static int get(struct fixture *f, const char *method, const char *path, const char *fields,
+               struct client_reply *r)
 {
     char text[512];
     int fd = client_connect(f->port);
@@ -292,12 +319,16 @@ static void routes_are_answered_beside_rpc(void **state)
     assert_false(r.chunked);
     free(r.body);
     static const struct { const char *method, *path; bool named; int status; } rows[] = {
-        { "POST", "/open/", false, 200 }, { "PUT", "/open/", false, 405 }, { "GET", "/open", false, 404 },
-        { "GET", "/closed", false, 401 }, { "GET", "/closed", true, 200 }, { "POST", "/closed", true, 405 },
-        { "GET", "/closed/", true, 404 }, { "GET", "/closedx", true, 404 }, { "GET", "/", true, 405 },
+        { "POST", "/open/", false, 200 }, { "PUT", "/open/", false, 405 },
+        { "GET", "/open", false, 404 },
+        { "GET", "/closed", false, 401 }, { "GET", "/closed", true, 200 },
+        { "POST", "/closed", true, 405 },
+        { "GET", "/closed/", true, 404 }, { "GET", "/closedx", true, 404 },
+        { "GET", "/", true, 405 },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        assert_int_equal(get(f, rows[i].method, rows[i].path, rows[i].named ? credentials : "", &r), rows[i].status);
+        assert_int_equal(get(f, rows[i].method, rows[i].path, rows[i].named ? credentials : "", &r),
+                         rows[i].status);
         free(r.body);
     }
     rpc_server_set_status(f->server, "Loading...");

@@ -26,7 +26,8 @@ static void in_all_eras(const char *const *scripts, size_t n)
 static void stack_opcodes_move_elements(void **state)
 {
     static const char *const scripts[] = {
-        "1 2 3 4 5 6 2ROT 2 EQUALVERIFY 1 EQUALVERIFY 6 EQUALVERIFY 5 EQUALVERIFY 4 EQUALVERIFY 3 EQUAL",
+        "1 2 3 4 5 6 2ROT 2 EQUALVERIFY 1 EQUALVERIFY 6 EQUALVERIFY 5 EQUALVERIFY 4 EQUALVERIFY 3 "
+        "EQUAL",
         "1 2 3 4 2SWAP 2 EQUALVERIFY 1 EQUALVERIFY 4 EQUALVERIFY 3 EQUAL",
         "1 2 3 4 2OVER 2 EQUALVERIFY 1 EQUALVERIFY 4 EQUALVERIFY 2DROP",
         "1 2 3 3DUP 3 EQUALVERIFY 2 EQUALVERIFY 1 EQUALVERIFY 3 EQUALVERIFY 2DROP 1",
@@ -117,7 +118,8 @@ static void long_numbers_compute_from_genesis(void **state)
 static void hash_opcodes_hash(void **state)
 {
     static const char *const scripts[] = {
-        "'abc' SHA256 0x20 0xba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad EQUAL",
+        "'abc' SHA256 0x20 "
+        "0xba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad EQUAL",
         "'abc' SHA1 0x14 0xa9993e364706816aba3e25717850c26c9cd0d89d EQUAL",
         "'abc' RIPEMD160 0x14 0x8eb208f7e05d987a9b044a8e98c6b087f15a0bfc EQUAL",
         "'abc' HASH256 'abc' SHA256 SHA256 EQUAL",

@@ -32,7 +32,8 @@ static int setup(void **state)
         k.secret[31] = (uint8_t)(i + 1);
         signing_key_init(&f->keys[i], &k);
     }
-    f->s = (struct signer){ .keys = f->keys, .n_keys = N_KEYS, .hash_type = SIGHASH_ALL | SIGHASH_FORKID };
+    f->s = (struct signer){ .keys = f->keys, .n_keys = N_KEYS,
+                            .hash_type = SIGHASH_ALL | SIGHASH_FORKID };
     *state = f;
     return 0;
 }
@@ -118,7 +119,8 @@ static void every_kind_of_output_is_signed_in_every_era(void **state)
 {
     const struct fixture *f = *state;
     const struct { int32_t block, coin; } rows[] = {
-        { 500000, 400000 }, { BLOCK_G, 400000 }, { BLOCK_G, BLOCK_G }, { BLOCK_C, BLOCK_G }, { BLOCK_C, BLOCK_C },
+        { 500000, 400000 }, { BLOCK_G, 400000 }, { BLOCK_G, BLOCK_G }, { BLOCK_C, BLOCK_G },
+        { BLOCK_C, BLOCK_C },
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         uint32_t flags = policy_at(rows[i].block, rows[i].coin);
@@ -224,7 +226,8 @@ static void what_cannot_be_signed_stays_as_it_was(void **state)
     f->s.earlier = &earlier;
     f->s.n_earlier = 1;
     memset(other.hash, 9, 20);
-    struct buf locks[] = { hash_lock(&other), script_asm("1"), script_asm("0 RETURN 0x01 0x07"), { 0 } };
+    struct buf locks[] = { hash_lock(&other), script_asm("1"), script_asm("0 RETURN 0x01 0x07"),
+                           { 0 } };
     for (size_t i = 0; i < COUNT_OF(locks); i++) {
         struct buf unlock = sign(f, &locks[i], policy_at(BLOCK_G, BLOCK_G), &whole);
         assert_false(whole);

@@ -78,8 +78,8 @@ struct setting {
     struct sigcache *sigcache;
 };
 
-static void check_tx(const struct tx *tx, const struct spent *s, size_t n, const struct setting *set,
-                     struct checked *c)
+static void check_tx(const struct tx *tx, const struct spent *s, size_t n,
+                     const struct setting *set, struct checked *c)
 {
     struct sighash_cache cache;
 

@@ -199,7 +199,8 @@ static void deep_conditionals_are_followed(void **state)
     buf_clear(&lock);
 }
 
-/* The opcode reads the version as unsigned, unlike the rule on malleability (spec consensus 4.5). */
+/* The opcode reads the version as unsigned, unlike the rule on malleability (spec consensus
+ * 4.5). */
 static void a_sequence_lock_takes_a_negative_version_for_a_large_one(void **state)
 {
     struct buf lock = script_asm("3 CHECKSEQUENCEVERIFY");

@@ -168,7 +168,8 @@ static void a_rescan_finds_what_new_scripts_own(void **state)
     assert_int_equal(history_begin_rescan(f.h, 4, HISTORY_TO_BEST, NULL), OK); /* above the best */
     assert_int_equal(history_scan_next(f.h), HISTORY_NO_HEIGHT);
     assert_int_equal(history_begin_rescan(f.h, 1, HISTORY_TO_BEST, NULL), OK);
-    assert_int_equal(history_begin_rescan(f.h, 2, HISTORY_TO_BEST, NULL), OK); /* the running one has more to do */
+    /* the running one has more to do */
+    assert_int_equal(history_begin_rescan(f.h, 2, HISTORY_TO_BEST, NULL), OK);
     assert_int_equal(history_scan_next(f.h), 1);
     assert_int_equal(apply_at(&f, 1, &a, 1), OK);
     reopen(&f);
