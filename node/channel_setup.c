@@ -10,9 +10,11 @@
 #include "chain/bca_view.h"
 #include "node/channel_identities.h"
 #include "p2p/channels.h"
+#include "p2p/transfers.h"
 #include "rpc/wallet_call.h"
 
 #define DIRECTORY "channels"
+#define FILES_DIRECTORY "files"
 
 struct channel_setup {
     const struct settings *settings;
@@ -22,6 +24,7 @@ struct channel_setup {
     struct dchan_store *store;
     struct contacts *contacts;
     struct channels *channels;
+    struct transfers *transfers;
     struct channel_identities *identities;
 };
 
@@ -132,6 +135,22 @@ static enum err open_store(struct channel_setup *cs, struct error *e)
     return rc;
 }
 
+static enum err add_transfers(struct channel_setup *cs, struct error *e)
+{
+    const struct config *c = cs->settings->config;
+    char *dir = path_join(cs->settings->net_dir, FILES_DIRECTORY);
+    const struct transfers_config config = {
+        .directory = dir,
+        .offers_max = number(c, "channelfileoffers"),
+        .reserve_percent = number(c, "channelfilereserve"),
+        .serve_budget = config_size(c, "channelfilememory"),
+    };
+    const struct transfers_ops ops = { .ctx = cs };
+    const enum err rc = transfers_new(&cs->transfers, cs->channels, &config, &ops, e);
+    free(dir);
+    return rc;
+}
+
 static enum err make_channels(struct channel_setup *cs, struct error *e)
 {
     struct channels_config c;
@@ -143,9 +162,10 @@ static enum err make_channels(struct channel_setup *cs, struct error *e)
     const struct channel_part log = { .up = session_up, .down = session_down, .ctx = cs };
     read_config(cs->settings, &c);
     const enum err rc = channels_new(&cs->channels, &c, &ops, cs->store, cs->contacts, e);
-    if (!rc)
-        channels_add_part(cs->channels, &log);
-    return rc;
+    if (rc)
+        return rc;
+    channels_add_part(cs->channels, &log);
+    return add_transfers(cs, e);
 }
 
 static enum err start(struct channel_setup *cs, const struct rpc_env *env, struct error *e)
@@ -182,6 +202,7 @@ enum err channel_setup_open(struct channel_setup **out, const struct settings *s
     if (rc)
         return rc;
     env->channels = cs->channels;
+    env->transfers = cs->transfers;
     env->keeper = (struct rpc_key_keeper){ refresh, keys_locked, cs };
     return OK;
 }
@@ -201,12 +222,13 @@ void channel_setup_stop(struct channel_setup *cs)
         channels_stop(cs->channels);
 }
 
-/* The store first: it completes what waits, which contacts and channels hear of. */
+/* The store first: it completes what waits, which contacts, parts and channels hear of. */
 void channel_setup_free(struct channel_setup *cs)
 {
     if (!cs)
         return;
     dchan_store_free(cs->store);
+    transfers_free(cs->transfers);
     channels_free(cs->channels);
     channel_identities_free(cs->identities);
     contacts_free(cs->contacts);

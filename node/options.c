@@ -351,6 +351,12 @@ const struct option_row node_options[] = {
     SIZE("channelwindows", "256MiB", MIB, 0, 1,
          "Memory for data of streams that nobody has read yet, all sessions together."),
     SIZE("channelwindowsstrangers", "64MiB", MIB, 0, 1, "Of this, for strangers."),
+    NUMBER("channelfileoffers", "100", 0, 10000, "<n>",
+           "Files that one peer may offer and nobody has accepted or refused yet."),
+    NUMBER("channelfilereserve", "5", 0, 99, "<percent>",
+           "Of the file system with the received files stay free."),
+    SIZE("channelfilememory", "64MiB", MIB, 0, 1,
+         "Memory for pieces of files that are being sent, all peers together."),
 #undef CATEGORY
     /* Known options of the reference whose subject does not exist here, or not yet. */
     IGNORED("alertnotify"), IGNORED("shrinkdebugfile"), IGNORED("upnp"), IGNORED("multistreams"),

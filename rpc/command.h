@@ -30,6 +30,7 @@ struct rpc_call;
 struct rpc_laters;
 struct rpc_table;
 struct rpc_wallet_service;
+struct transfers;
 
 /* Spec rpc 1.5. */
 enum rpc_code {
@@ -72,6 +73,7 @@ struct rpc_env {
     struct rpc_wallet_service *wallets; /* wallet_call.h; NULL: -disablewallet */
     struct assigned *assigned;   /* addresses on interfaces; NULL: -disablewallet */
     struct channels *channels;   /* direct channels; NULL: -channel=0 or -disablewallet */
+    struct transfers *transfers; /* of files over them; NULL: no channels */
     struct rpc_key_keeper keeper;
 };
 

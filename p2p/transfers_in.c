@@ -1,0 +1,567 @@
+/*
+ * Offers of others and what becomes of them. A file has one state and one copy; who may bring it is
+ * decided for each peer. What was refused or cancelled while the peer was away stays until it hears
+ * of it.
+ */
+#include <config.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/intmath.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "p2p/transfers_internal.h"
+
+#define FILES_MAX 10000      /* that are known at all */
+#define FILES_STRANGERS 1000 /* above this strangers offer nothing any more */
+#define PAUSE_MS 60000
+
+/* --- life --- */
+
+struct incoming *incoming_find(struct transfers *t, const uint8_t id[32])
+{
+    for (struct list_link *l = list_first(&t->incoming); l; l = list_next(&t->incoming, l)) {
+        struct incoming *in = LIST_ITEM(l, struct incoming, link);
+        if (memcmp(in->id, id, 32) == 0)
+            return in;
+    }
+    return NULL;
+}
+
+struct incoming *incoming_new(struct transfers *t, const uint8_t id[32], uint64_t size)
+{
+    struct incoming *in = xcalloc(1, sizeof *in);
+    in->t = t;
+    memcpy(in->id, id, 32);
+    in->size = size;
+    in->n = dchan_chunk_count(size);
+    in->chunk_log2 = dchan_chunk_log2(size);
+    in->created_ms = in->changed_ms = transfers_unix();
+    in->file.fd = -1;
+    buf_init(&in->name);
+    buf_init(&in->content_type);
+    buf_init(&in->note);
+    list_init(&in->sources);
+    list_init(&in->fetches);
+    list_append(&t->incoming, &in->link);
+    return in;
+}
+
+struct source *source_add(struct incoming *in, uint64_t contact_id, const uint8_t *key)
+{
+    struct source *s = xcalloc(1, sizeof *s);
+    s->contact_id = contact_id;
+    memcpy(s->key, key, IDENTITY_KEY_SIZE);
+    list_append(&in->sources, &s->link);
+    return s;
+}
+
+static void source_remove(struct incoming *in, struct source *s)
+{
+    for (struct list_link *l = list_first(&in->fetches); l; l = list_next(&in->fetches, l)) {
+        struct fetch *f = LIST_ITEM(l, struct fetch, link);
+        if (f->source == s)
+            f->source = NULL;
+    }
+    list_remove(&in->sources, &s->link);
+    free(s);
+}
+
+static void release(struct incoming *in)
+{
+    file_close(&in->file);
+    in->file = (struct file){ .fd = -1 };
+    free(in->leaves);
+    free(in->have);
+    free(in->asked);
+    in->leaves = in->have = in->asked = NULL;
+    in->open = in->closing = in->has_leaves = false;
+    in->unsynced = 0;
+    in->t->running -= in->counted;
+    in->counted = false;
+}
+
+void incoming_close(struct incoming *in)
+{
+    in->closing = true;
+    fetch_reset_all(in, DCHAN_RESET_CANCELLED);
+    if (in->jobs == 0)
+        release(in);
+}
+
+void incoming_free(struct incoming *in)
+{
+    release(in);
+    while (in->sources.n)
+        source_remove(in, LIST_ITEM(list_first(&in->sources), struct source, link));
+    while (in->fetches.n) { /* when all ends: their writes are not waited for */
+        struct fetch *f = LIST_ITEM(list_first(&in->fetches), struct fetch, link);
+        list_remove(&in->fetches, &f->link);
+        free(f->block);
+        free(f);
+    }
+    list_remove(in->gone ? &in->t->gone : &in->t->incoming, &in->link);
+    buf_clear(&in->name);
+    buf_clear(&in->content_type);
+    buf_clear(&in->note);
+    free(in->directory);
+    free(in->saved);
+    free(in);
+}
+
+/* Out of all lists; memory goes when no job uses it any more. */
+static void forget(struct incoming *in)
+{
+    in->jobs++;
+    incoming_close(in);
+    list_remove(&in->t->incoming, &in->link);
+    list_append(&in->t->gone, &in->link);
+    in->gone = true;
+    (void)incoming_job_ended(in);
+}
+
+void incoming_drop(struct incoming *in)
+{
+    incoming_erase(in->t, in);
+    disk_remove(in);
+    forget(in);
+}
+
+bool incoming_job_ended(struct incoming *in)
+{
+    in->jobs--;
+    if (in->jobs)
+        return !in->gone;
+    if (in->gone) {
+        incoming_free(in);
+        return false;
+    }
+    if (in->closing)
+        release(in);
+    return true;
+}
+
+void incoming_pause(struct incoming *in, const struct error *why)
+{
+    in->pause = why->code == ERR_NOSPACE ? TRANSFER_NO_SPACE : TRANSFER_DISK_ERROR;
+    in->retry_ms = channels_now(in->t->channels) + PAUSE_MS;
+    snprintf(in->error, sizeof in->error, "%s", why->text);
+    LOG_LIMITED(LOG_WARN, "files: a transfer pauses: %s", why->text);
+    incoming_close(in);
+}
+
+static void end_with(struct incoming *in, enum transfer_state state, unsigned code)
+{
+    in->state = state;
+    in->code = code;
+    in->changed_ms = transfers_unix();
+    in->pause = TRANSFER_GOES_ON;
+    incoming_close(in);
+}
+
+/* --- sources --- */
+
+static struct source *find_source(struct incoming *in, struct chan_peer *p)
+{
+    for (struct list_link *l = list_first(&in->sources); l; l = list_next(&in->sources, l)) {
+        struct source *s = LIST_ITEM(l, struct source, link);
+        if (transfers_is(p, s->contact_id, s->key))
+            return s;
+    }
+    return NULL;
+}
+
+static bool has_source(const struct incoming *in, bool accepted)
+{
+    for (struct list_link *l = list_first(&in->sources); l; l = list_next(&in->sources, l)) {
+        const struct source *s = LIST_ITEM(l, struct source, link);
+        if (!s->untold && (s->accepted || !accepted))
+            return true;
+    }
+    return false;
+}
+
+/* Nobody offers it any more. What the user had accepted stays in the list for a while. */
+static void end_without_source(struct incoming *in, enum transfer_state why, unsigned code)
+{
+    if (in->state == TRANSFER_WAITING) {
+        if (!in->sources.n)
+            incoming_drop(in);
+        return;
+    }
+    if (in->state != TRANSFER_RUNNING)
+        return;
+    end_with(in, why, code);
+    incoming_store(in->t, in, NULL);
+    incoming_erase_work(in->t, in);
+    disk_remove(in);
+}
+
+void incoming_lost_source(struct incoming *in, struct source *s, enum transfer_state why,
+                          unsigned code)
+{
+    in->jobs++;
+    s->retry_ms = UINT64_MAX;
+    source_erase(in->t, in, s);
+    for (struct list_link *l = list_first(&in->fetches), *next; l; l = next) {
+        struct fetch *f = LIST_ITEM(l, struct fetch, link);
+        next = list_next(&in->fetches, l);
+        if (f->source == s && f->mux)
+            dchan_mux_reset(f->mux, f->sid, DCHAN_RESET_CANCELLED);
+    }
+    source_remove(in, s);
+    if (!has_source(in, in->state == TRANSFER_RUNNING))
+        end_without_source(in, why, code);
+    if (incoming_job_ended(in))
+        fetch_more(in);
+}
+
+/* --- offers --- */
+
+static unsigned waiting_of(struct transfers *t, struct chan_peer *p)
+{
+    unsigned n = 0;
+    for (struct list_link *l = list_first(&t->incoming); l; l = list_next(&t->incoming, l)) {
+        const struct source *s = find_source(LIST_ITEM(l, struct incoming, link), p);
+        n += s && !s->accepted;
+    }
+    return n;
+}
+
+/* What lies here, or has a place reserved, because this contact offered it. */
+static uint64_t bytes_of(struct transfers *t, struct chan_peer *p)
+{
+    uint64_t sum = 0;
+    for (struct list_link *l = list_first(&t->incoming); l; l = list_next(&t->incoming, l)) {
+        struct incoming *in = LIST_ITEM(l, struct incoming, link);
+        const struct source *s = find_source(in, p);
+        if (s && s->accepted && (in->state == TRANSFER_RUNNING ||
+                                 (in->state == TRANSFER_DONE && !in->saved)))
+            sum += in->size;
+    }
+    return sum;
+}
+
+/* Sizes are at most DCHAN_FILE_MAX and files FILES_MAX: no sum overflows. */
+static bool is_taken_unasked(struct transfers *t, struct chan_peer *p, uint64_t size)
+{
+    const struct contact *c = chan_peer_contact(p);
+    return c && c->policy.accept_files && bytes_of(t, p) + size <= c->policy.file_quota;
+}
+
+/* 0, or the code of the refusal. */
+static unsigned judge_offer(struct transfers *t, struct chan_peer *p, const struct incoming *in,
+                            const struct dchan_f_offer *m)
+{
+    const struct contact *c = chan_peer_contact(p);
+    if (m->size > DCHAN_FILE_MAX || dchan_chunk_log2(m->size) != m->chunk_log2 ||
+        (in && in->size != m->size))
+        return CANCEL_BAD;
+    if ((c && !c->policy.files) || waiting_of(t, p) >= t->config.offers_max ||
+        t->incoming.n >= (c ? FILES_MAX : FILES_STRANGERS))
+        return CANCEL_REFUSED;
+    return 0;
+}
+
+static void tell_user(struct incoming *in)
+{
+    struct transfer_info info;
+    if (!in->t->ops.offered)
+        return;
+    transfers_info(in->t, in, &info);
+    in->t->ops.offered(in->t->ops.ctx, &info);
+    transfer_info_clear(&info);
+}
+
+static void accept_source(struct incoming *in, struct source *s)
+{
+    s->accepted = true;
+    source_store(in->t, in, s);
+    if (s->peer)
+        transfers_send_id(s->peer, in->state == TRANSFER_DONE ? DCHAN_F_DONE : DCHAN_F_ACCEPT,
+                          in->id, 0);
+    if (in->state != TRANSFER_WAITING)
+        return;
+    in->state = TRANSFER_RUNNING;
+    in->changed_ms = transfers_unix();
+}
+
+/* It was ended, and is offered anew. */
+static void revive(struct incoming *in)
+{
+    in->state = TRANSFER_WAITING;
+    in->code = 0;
+    in->created_ms = in->changed_ms = transfers_unix();
+    in->transferred = 0;
+    free(in->directory);
+    in->directory = NULL;
+}
+
+static struct incoming *new_offer(struct transfers *t, const struct dchan_f_offer *m)
+{
+    struct incoming *in = incoming_new(t, m->file_id, m->size);
+    buf_put(&in->name, m->name.data, m->name.len);
+    buf_put(&in->content_type, m->content_type.data, m->content_type.len);
+    buf_put(&in->note, m->note.data, m->note.len);
+    return in;
+}
+
+static void take_new_source(struct incoming *in, struct chan_peer *p)
+{
+    const struct contact *c = chan_peer_contact(p);
+    struct source *s = source_add(in, c ? c->id : 0, chan_peer_key(p));
+    s->peer = p;
+    s->offered_ms = transfers_unix();
+    if (is_taken_unasked(in->t, p, in->size)) {
+        accept_source(in, s);
+    } else {
+        source_store(in->t, in, s);
+        tell_user(in);
+    }
+    incoming_store(in->t, in, NULL);
+    fetch_more(in);
+}
+
+/* One that we know: the answer of before once more. */
+static void offered_again(struct incoming *in, struct source *s, struct chan_peer *p)
+{
+    if (s->untold) {
+        transfers_send_id(p, DCHAN_F_CANCEL, in->id, in->code);
+        in->jobs++;
+        incoming_lost_source(in, s, TRANSFER_CANCELLED, in->code);
+        if (!in->gone && !in->sources.n)
+            incoming_drop(in);
+        (void)incoming_job_ended(in);
+        return;
+    }
+    s->retry_ms = 0;
+    if (s->accepted)
+        transfers_send_id(p, in->state == TRANSFER_DONE ? DCHAN_F_DONE : DCHAN_F_ACCEPT, in->id, 0);
+    fetch_more(in);
+}
+
+void incoming_offered(struct transfers *t, struct chan_peer *p, const struct dchan_f_offer *m)
+{
+    struct incoming *in = incoming_find(t, m->file_id);
+    struct source *s = in ? find_source(in, p) : NULL;
+    if (s && in->size == m->size && (in->state <= TRANSFER_DONE || s->untold)) {
+        offered_again(in, s, p);
+        return;
+    }
+    const unsigned code = judge_offer(t, p, in, m);
+    if (code) {
+        transfers_send_id(p, DCHAN_F_CANCEL, m->file_id, code);
+        return;
+    }
+    if (!in)
+        in = new_offer(t, m);
+    else if (in->state > TRANSFER_DONE)
+        revive(in);
+    if (s)
+        source_remove(in, s);
+    take_new_source(in, p);
+}
+
+void incoming_cancelled(struct transfers *t, struct chan_peer *p, const uint8_t id[32],
+                        unsigned code)
+{
+    struct incoming *in = incoming_find(t, id);
+    struct source *s = in ? find_source(in, p) : NULL;
+    if (!s || in->state == TRANSFER_DONE)
+        return;
+    incoming_lost_source(in, s, code == CANCEL_CHANGED ? TRANSFER_CHANGED
+                                : code == CANCEL_LOCAL ? TRANSFER_FAILED : TRANSFER_CANCELLED,
+                         code);
+}
+
+/* --- sessions --- */
+
+void incoming_up(struct transfers *t, struct chan_peer *p)
+{
+    for (struct list_link *l = list_first(&t->incoming), *next; l; l = next) {
+        struct incoming *in = LIST_ITEM(l, struct incoming, link);
+        struct source *s = find_source(in, p);
+        next = list_next(&t->incoming, l);
+        if (!s)
+            continue;
+        s->peer = p;
+        s->retry_ms = 0;
+        if (s->untold)
+            offered_again(in, s, p);
+        else
+            fetch_more(in);
+    }
+}
+
+void incoming_down(struct transfers *t, struct chan_peer *p)
+{
+    for (struct list_link *l = list_first(&t->incoming); l; l = list_next(&t->incoming, l)) {
+        struct incoming *in = LIST_ITEM(l, struct incoming, link);
+        for (struct list_link *k = list_first(&in->sources); k; k = list_next(&in->sources, k)) {
+            struct source *s = LIST_ITEM(k, struct source, link);
+            if (s->peer == p)
+                s->peer = NULL;
+        }
+        if (in->unsynced)
+            disk_sync(in);
+        fetch_more(in); /* from others, or it says that nobody is there */
+    }
+}
+
+void incoming_contact_gone(struct transfers *t)
+{
+    for (struct list_link *l = list_first(&t->incoming), *next; l; l = next) {
+        struct incoming *in = LIST_ITEM(l, struct incoming, link);
+        next = list_next(&t->incoming, l);
+        in->jobs++;
+        for (struct list_link *k = list_first(&in->sources), *after; k && !in->gone; k = after) {
+            struct source *s = LIST_ITEM(k, struct source, link);
+            after = list_next(&in->sources, k);
+            if (s->contact_id && !contacts_by_id(channels_contacts(t->channels), s->contact_id))
+                incoming_lost_source(in, s, TRANSFER_CANCELLED, CANCEL_USER);
+        }
+        (void)incoming_job_ended(in);
+    }
+}
+
+/* --- what the user does --- */
+
+void incoming_accept(struct incoming *in, const char *directory, struct channels_request *r)
+{
+    for (struct list_link *l = list_first(&in->sources); l; l = list_next(&in->sources, l)) {
+        struct source *s = LIST_ITEM(l, struct source, link);
+        if (!s->accepted && !s->untold)
+            accept_source(in, s);
+    }
+    if (directory) {
+        free(in->directory);
+        in->directory = xstrdup(directory);
+    }
+    incoming_store(in->t, in, transfers_answer_when_stored(in->t, r));
+    in->retry_ms = 0;
+    fetch_more(in);
+}
+
+void incoming_cancel(struct incoming *in)
+{
+    const unsigned code = in->state == TRANSFER_WAITING ? CANCEL_REFUSED : CANCEL_USER;
+    const bool live = in->state == TRANSFER_WAITING || in->state == TRANSFER_RUNNING;
+    for (struct list_link *l = list_first(&in->sources), *next; l; l = next) {
+        struct source *s = LIST_ITEM(l, struct source, link);
+        next = list_next(&in->sources, l);
+        if (!live || s->untold)
+            continue;
+        if (s->peer) {
+            transfers_send_id(s->peer, DCHAN_F_CANCEL, in->id, code);
+            source_erase(in->t, in, s);
+            source_remove(in, s);
+        } else {
+            s->untold = true;
+            source_store(in->t, in, s);
+        }
+    }
+    if (!live || !in->sources.n) {
+        incoming_drop(in);
+        return;
+    }
+    end_with(in, TRANSFER_CANCELLED, code);
+    incoming_store(in->t, in, NULL);
+    incoming_erase_work(in->t, in);
+    disk_remove(in);
+}
+
+/* --- it is there --- */
+
+static void told_done(struct transfers *t, void *ctx, enum err rc, const struct error *e)
+{
+    struct incoming *in = incoming_find(t, ctx);
+    free(ctx);
+    if (rc)
+        LOG_LIMITED(LOG_WARN, "files: %s", e->text);
+    if (rc || !in || in->state != TRANSFER_DONE)
+        return;
+    for (struct list_link *l = list_first(&in->sources); l; l = list_next(&in->sources, l)) {
+        struct source *s = LIST_ITEM(l, struct source, link);
+        if (s->accepted && s->peer)
+            transfers_send_id(s->peer, DCHAN_F_DONE, in->id, 0);
+    }
+    if (!t->ops.received)
+        return;
+    struct transfer_info info;
+    transfers_info(t, in, &info);
+    t->ops.received(t->ops.ctx, &info);
+    transfer_info_clear(&info);
+}
+
+void incoming_is_there(struct incoming *in)
+{
+    uint8_t *id = xmalloc(32);
+    memcpy(id, in->id, 32);
+    end_with(in, TRANSFER_DONE, 0);
+    incoming_store(in->t, in, kept_new(in->t, told_done, id));
+    incoming_erase_work(in->t, in);
+}
+
+/* --- time --- */
+
+static bool has_expired(const struct incoming *in, uint64_t now)
+{
+    return in->state != TRANSFER_RUNNING && now > in->changed_ms &&
+           now - in->changed_ms > TRANSFERS_EXPIRE_MS;
+}
+
+/* Rows of what is over go; a received file that was not saved stays where it is. */
+static void expire(struct incoming *in)
+{
+    if (in->state == TRANSFER_DONE) {
+        incoming_erase(in->t, in);
+        forget(in);
+    } else {
+        incoming_drop(in);
+    }
+}
+
+/* It has a place of those that run, and nobody to run with. */
+static bool is_idle(const struct incoming *in)
+{
+    return in->open && in->pause == TRANSFER_NO_SOURCE && in->jobs == 0 && in->unsynced == 0;
+}
+
+static void dial_sources(struct incoming *in)
+{
+    for (struct list_link *l = list_first(&in->sources); l; l = list_next(&in->sources, l)) {
+        const struct source *s = LIST_ITEM(l, struct source, link);
+        if (s->contact_id && (s->accepted || s->untold) && !s->banned)
+            transfers_dial(in->t, s->contact_id);
+    }
+}
+
+static void tick_running(struct incoming *in, uint64_t now_ms)
+{
+    meter_tick(&in->got);
+    for (struct list_link *l = list_first(&in->sources); l; l = list_next(&in->sources, l))
+        meter_tick(&LIST_ITEM(l, struct source, link)->got);
+    if (in->open && in->unsynced && now_ms - in->sync_ms >= TRANSFERS_SYNC_MS)
+        disk_sync(in);
+    fetch_tick(in, now_ms);
+    fetch_more(in);
+    if (is_idle(in))
+        incoming_close(in);
+    if (in->t->ticks % TRANSFERS_DIAL_TICKS == 0)
+        dial_sources(in);
+}
+
+void incoming_tick(struct transfers *t, uint64_t now_ms)
+{
+    const uint64_t now = transfers_unix();
+    for (struct list_link *l = list_first(&t->incoming), *next; l; l = next) {
+        struct incoming *in = LIST_ITEM(l, struct incoming, link);
+        next = list_next(&t->incoming, l);
+        if (in->state == TRANSFER_RUNNING)
+            tick_running(in, now_ms);
+        else if (has_expired(in, now))
+            expire(in);
+    }
+}

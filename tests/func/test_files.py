@@ -1,0 +1,177 @@
+"""Files over direct channels between daemons: whole, after interruptions, from several sources."""
+import os
+
+from channels import connected_pair, is_up, pair, talker
+from framework import LONG, case, check, equal, is_in, main, raises_rpc, wait_until
+
+MIB = 1 << 20
+
+
+def make(t, name, size, seed=1):
+    """A file of bytes that do not repeat soon."""
+    path = t.path(name)
+    with open(path, "wb") as out:
+        block = bytes((i * 7 + i // 256 + seed) % 256 for i in range(65536))
+        for at in range(0, size, 65536):
+            out.write((at.to_bytes(8, "big") + block)[:min(65536, size - at)])
+    return path
+
+
+def same(a, b):
+    with open(a, "rb") as x, open(b, "rb") as y:
+        while True:
+            piece = x.read(MIB)
+            if piece != y.read(MIB):
+                return False
+            if not piece:
+                return True
+
+
+def transfer(node, id):
+    return next((f for f in node.rpc.listtransfers() if f["id"] == id), None)
+
+
+def state(node, id):
+    found = transfer(node, id)
+    return found and found["state"]
+
+
+def offer(t, sender, receiver, contact, path):
+    """Until the receiver knows of it; the id."""
+    id = sender.rpc.sendfile(contact, path)
+    t.wait(lambda: state(receiver, id) == "waiting")
+    return id
+
+
+@case()
+def a_file_is_offered_accepted_and_saved_under_its_name(t):
+    a, b = connected_pair(t)
+    target = t.path("saved")
+    os.mkdir(target)
+    for name, size in (("photo.jpg", 3 * MIB + 17), ("empty", 0)):
+        path = make(t, name, size)
+        id = offer(t, a, b, "bob", path)
+        told = transfer(b, id)
+        equal((told["name"], told["size"], told["direction"]), (name, size, "in"))
+        equal((told["sources"][0]["contact"], told["sources"][0]["state"]), ("alice", "waiting"))
+        b.rpc.acceptfile(id, target)
+        t.wait(lambda: state(b, id) == "done" and state(a, id) == "done")
+        there = transfer(b, id)
+        equal(there["path"], os.path.join(target, name))
+        equal((there["done"], transfer(a, id)["done"]), (size, size))
+        check(same(path, there["path"]), "the same content")
+        equal(os.stat(there["path"]).st_mode & 0o777, 0o600)
+    equal(os.listdir(os.path.join(b.directory, "regtest", "files")), [])
+
+
+def offers_a_running_file(t, a, b, size):
+    """A transfer in its middle: the id and the path."""
+    path = make(t, "large", size)
+    id = offer(t, a, b, "bob", path)
+    b.rpc.acceptfile(id)
+    wait_until(lambda: transfer(b, id)["done"] > MIB, pause=0.001)
+    return id, path
+
+
+def arrives(t, a, b, id, path):
+    t.wait(lambda: state(b, id) == "done")
+    t.wait(lambda: state(a, id) == "done")
+    check(same(path, transfer(b, id)["path"]), "the same content")
+
+
+@case()
+def a_killed_receiver_goes_on_where_it_was(t):
+    size = (256 if LONG else 96) * MIB
+    a, b = connected_pair(t)
+    id, path = offers_a_running_file(t, a, b, size)
+    b.kill()
+    b.start()
+    t.wait(lambda: not is_up(a, "bob"))
+    b.rpc.peerconnect("alice")
+    arrives(t, a, b, id, path)
+    # What was on its way when it died had not arrived; what had been written is not sent again.
+    sent = transfer(a, id)["transferred"]
+    check(sent < size + 24 * MIB, f"{sent} bytes for {size}")
+
+
+@case()
+def a_killed_sender_costs_less_than_a_chunk(t):
+    size = (256 if LONG else 96) * MIB
+    a, b = connected_pair(t)
+    id, path = offers_a_running_file(t, a, b, size)
+    a.kill()
+    t.wait(lambda: state(b, id) in ("no source", "done"))
+    a.start()
+    a.rpc.peerconnect("bob")
+    arrives(t, a, b, id, path)
+    got = transfer(b, id)["transferred"]
+    check(size <= got < size + 2 * 16384, f"{got} bytes for {size}")
+
+
+@case()
+def one_of_two_sources_lies_and_is_named(t):
+    size = 24 * MIB
+    a, b = connected_pair(t)
+    c, c_key = talker(t)
+    b_key = a.rpc.contactlist()[0]["key"]
+    b.rpc.contactadd(f"{c_key}@{c.channel}", "carol")
+    c.rpc.contactadd(f"{b_key}@{b.channel}", "bob")
+    c.rpc.peerconnect("bob")
+    honest, wrong = make(t, "file", size), make(t, "copy", size)
+    id = offer(t, a, b, "bob", honest)
+    equal(c.rpc.sendfile("bob", wrong), id, "the same content")
+    t.wait(lambda: len(transfer(b, id)["sources"]) == 2)
+    times = os.stat(wrong)
+    with open(wrong, "r+b") as out:  # nothing that the node looks at tells
+        for at in range(0, size, 16384):
+            out.seek(at)
+            out.write(b"lies")
+    os.utime(wrong, ns=(times.st_atime_ns, times.st_mtime_ns))
+    b.rpc.acceptfile(id)
+    t.wait(lambda: state(b, id) == "done")
+    liar = next(s for s in transfer(b, id)["sources"] if s["contact"] == "carol")
+    check(liar["bad"] >= 1, "it was asked, and is named")
+    equal(next(s for s in transfer(b, id)["sources"] if s["contact"] == "alice")["bad"], 0)
+    check(same(honest, transfer(b, id)["path"]), "the right content")
+
+
+@case()
+def limits_of_offers_and_of_the_disk_are_kept(t):
+    a, b = connected_pair(t)
+    b.restart("-channelfileoffers=1", "-channelfilereserve=99")
+    a.rpc.peerconnect("bob")
+    first = offer(t, a, b, "bob", make(t, "one", 100))
+    second = a.rpc.sendfile("bob", make(t, "two", 200))
+    t.wait(lambda: state(a, second) == "refused")
+    b.rpc.acceptfile(first)
+    t.wait(lambda: state(b, first) == "no space")
+    is_in("shall stay free", transfer(b, first)["error"])
+    b.restart("-channelfilereserve=0")
+    b.rpc.peerconnect("alice")
+    t.wait(lambda: state(b, first) == "done")
+
+
+@case()
+def what_cannot_be_is_said(t):
+    a, b = connected_pair(t)
+    raises_rpc(-5, lambda: a.rpc.sendfile("nobody", "/tmp"), "contact")
+    raises_rpc(-8, lambda: a.rpc.sendfile("bob", "file"), "begin with /")
+    raises_rpc(-8, lambda: a.rpc.sendfile("bob", "/tmp"))
+    raises_rpc(-5, lambda: a.rpc.sendfile("bob", t.path("nothing")), "no such file")
+    raises_rpc(-5, lambda: b.rpc.acceptfile("00" * 32))
+    raises_rpc(-8, lambda: b.rpc.acceptfile("00" * 31), "64 hex")
+    raises_rpc(-5, lambda: b.rpc.cancelfile("00" * 32))
+    id = offer(t, a, b, "bob", make(t, "file", 100))
+    raises_rpc(-8, lambda: b.rpc.acceptfile(id, "here"), "begin with /")
+    b.rpc.cancelfile(id)
+    t.wait(lambda: state(a, id) == "refused")
+    equal(b.rpc.listtransfers(), [])
+    b.rpc.contactset("alice", {"accept_files": True})
+    a.rpc.sendfile("bob", t.path("file"))
+    t.wait(lambda: state(b, id) == "done" and state(a, id) == "done")
+    a.rpc.cancelfile(id)
+    equal(a.rpc.listtransfers(), [])
+
+
+if __name__ == "__main__":
+    main()
