@@ -234,18 +234,24 @@ static void put_category(const struct rpc_table *t, const char *category, struct
         }
 }
 
+/* The next one in their order, NULL after the last; "" begins. */
+static const char *next_category(const struct rpc_table *t, const char *last)
+{
+    const char *next = NULL;
+    for (size_t i = 0; i < t->n; i++) {
+        const char *category = t->rows[i]->category;
+        if (!(t->rows[i]->flags & RPC_HIDDEN) && strcmp(category, last) > 0 &&
+            (!next || strcmp(category, next) < 0))
+            next = category;
+    }
+    return next;
+}
+
 void rpc_help_list(const struct rpc_table *t, struct buf *out)
 {
-    static const char *const order[] = { "blockchain", "control", "frozentxo", "generating",
-                                         "identity", "mining", "network", "rawtransactions",
-                                         "util", "wallet", NULL };
-    for (size_t c = 0; order[c]; c++) {
-        bool any = false;
-        for (size_t i = 0; i < t->n && !any; i++)
-            any = !(t->rows[i]->flags & RPC_HIDDEN) && strcmp(t->rows[i]->category, order[c]) == 0;
-        if (any)
-            put_category(t, order[c], out);
-    }
+    const char *category = "";
+    while ((category = next_category(t, category)))
+        put_category(t, category, out);
     if (out->len)
         out->len--; /* the reference's text has no line end at its end */
 }
