@@ -11,7 +11,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/file.h"
+#include "node/bca_gossip.h"
 #include "node/bca_keep.h"
+#include "node/bca_records.h"
 #include "node/channel_setup.h"
 #include "node/events.h"
 #include "node/feeds.h"
@@ -47,6 +49,8 @@ struct node {
     struct rpc_wallet_service wallet_service;
     struct bca_keep *keep; /* the same */
     struct channel_setup *channels; /* NULL: none */
+    struct bca_records *records;
+    struct bca_gossip *gossip; /* NULL: -records=0 */
     struct causes *causes;
     void (*ready)(void *ctx);
     void *ready_ctx;
@@ -310,6 +314,24 @@ static enum err open_chain(struct node *n, struct error *e)
     return rc ? rc : feeds_attach(n->feeds, n->chain, e);
 }
 
+static void look_for_record(void *node, const uint8_t key[33])
+{
+    bca_records_look_for(((struct node *)node)->records, key);
+}
+
+static enum err open_records(struct node *n, struct error *e)
+{
+    const enum err rc = bca_records_open(&n->records, n->settings, n->chain, e);
+    if (rc)
+        return rc;
+    if (config_bool(n->settings->config, "records"))
+        n->gossip = bca_gossip_new(n->records, n->settings->params.network == NETWORK_REGTEST);
+    n->env.records = bca_records_store(n->records);
+    n->env.record_intake = bca_records_intake(n->records);
+    n->env.look_for_record = look_for_record;
+    return OK;
+}
+
 static enum err open_sync(struct node *n, struct error *e)
 {
     struct sync_options o;
@@ -317,6 +339,7 @@ static enum err open_sync(struct node *n, struct error *e)
     (void)e;
     settings_sync(n->settings, &o);
     o.causes = n->causes;
+    o.gossip = n->gossip;
     settings_relay(n->settings, &relay);
     n->relay = relay_new(n->chain, n->inbox, &relay);
     n->sync = sync_new(n->chain, n->relay, &o);
@@ -344,6 +367,10 @@ static enum err open_net(struct node *n, struct error *e)
         .on_filter = sync_on_filter,
         .on_filter_add = sync_on_filter_add,
         .on_dsdetected = sync_on_dsdetected,
+        .on_sendbca = bca_on_sendbca,
+        .on_bcainv = bca_on_bcainv,
+        .on_getbca = bca_on_getbca,
+        .on_bcarec = bca_on_bcarec,
         .on_notfound = sync_on_notfound,
         .on_tx = sync_on_tx,
         .on_mempool = sync_on_mempool,
@@ -365,6 +392,8 @@ static enum err open_net(struct node *n, struct error *e)
     feeds_set_net(n->feeds, n->net);
     sync_start(n->sync, n->net, n->base);
     relay_start(n->relay, n->net, n->base);
+    if (n->gossip)
+        bca_gossip_start(n->gossip, n->net, n->base);
     return net_start(n->net, e);
 }
 
@@ -421,12 +450,17 @@ static enum err open_channels(struct node *n, struct error *e)
     return channel_setup_open(&n->channels, n->settings, n->feeds, &n->env, e);
 }
 
+static enum err start_records(struct node *n, struct error *e)
+{
+    return bca_records_start(n->records, &n->env, e);
+}
+
 /* Each step undoes nothing: node_close copes with what was not opened. */
 static enum err node_open(struct node *n, struct error *e)
 {
     static enum err (*const steps[])(struct node *n, struct error *e) = {
-        open_loop, open_feeds, open_rpc, open_chain, open_sync, open_net, start_chain,
-        open_wallets, open_channels,
+        open_loop, open_feeds, open_rpc, open_chain, open_records, open_sync, open_net,
+        start_chain, open_wallets, open_channels, start_records,
     };
     enum err rc = OK;
     for (size_t i = 0; !rc && i < COUNT_OF(steps); i++)
@@ -440,15 +474,18 @@ static enum err node_close(struct node *n, struct error *e)
         net_stop(n->net);
     sync_stop(n->sync);
     relay_stop(n->relay);
+    bca_gossip_stop(n->gossip);
     progress_free(n->progress);
     feeds_stop(n->feeds);
     channel_setup_stop(n->channels);
     if (n->follow)
         wallet_follow_cancel(n->follow);
     bca_keep_cancel(n->keep);
+    bca_records_cancel(n->records);
     chain_stop(n->chain); /* first: RPC threads that verify it may wait for hours */
     rpc_server_stop(n->server);
     bca_keep_stop(n->keep);
+    bca_records_stop(n->records);
     if (n->follow)
         wallet_follow_stop(n->follow);
     channel_setup_free(n->channels);
@@ -462,6 +499,8 @@ static enum err node_close(struct node *n, struct error *e)
     net_free(n->net);
     sync_free(n->sync);
     relay_free(n->relay);
+    bca_gossip_free(n->gossip);
+    bca_records_free(n->records);
     tx_inbox_free(n->inbox);
     wallet_follow_free(n->follow);
     for (size_t i = 0; i < SIGNALS; i++)

@@ -305,6 +305,22 @@ const struct option_row node_options[] = {
       .max = INT32_MAX, .arg = "<n>", .category = CATEGORY,
       .help = "Regtest: version of blocks made here." },
 #undef CATEGORY
+#define CATEGORY "Records of identities"
+    SWITCH("records", "1", "Exchange announced records of identities with peers that do so."),
+    NUMBER("recordsmax", "50000", 1, 10000000, "<n>", "Records that are kept."),
+    SIZE("recordsmaxsize", "128MiB", 4096, 0, 1, "All of them together."),
+    NUMBER("recordsper48", "64", 1, 1000000, "<n>",
+           "Records of strangers with an address in one /48 that are kept."),
+    NUMBER("recordsper64", "8", 1, 1000000, "<n>", "The same in one /64."),
+    NUMBER("recordsperblock", "256", 1, 1000000, "<n>",
+           "The same of identities that were registered in one block."),
+    NUMBER("recordpause", "600", 1, 86400, "<seconds>",
+           "Between two records of one identity that are taken from peers."),
+    NUMBER("recordsignatures", "200", 1, 100000, "<n>",
+           "Signatures of records of peers that are checked in a second."),
+    NUMBER("recordsparked", "256", 1, 100000, "<n>",
+           "Records kept until the chain can say something of their addresses."),
+#undef CATEGORY
 #define CATEGORY "Wallet"
     SWITCH("disablewallet", "0", "Do without wallets and their methods."),
     LIST("wallet", "<name>",

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "chain/presync.h"
+#include "node/bca_gossip.h"
 #include "node/serve.h"
 #include "node/sync_internal.h"
 
@@ -121,6 +122,7 @@ void sync_on_ready(void *ctx, struct peer *p)
     sp->sync = s;
     sp->speed_at = clock_mono_ms();
     sp->relay = relay_peer_new(s->relay, p);
+    sp->bca = bca_peer_new(s->options.gossip, p);
     peer_set_user(p, sp);
     s->n_preferred += peer_is_preferred(p);
     headers_start(sp);
@@ -138,6 +140,7 @@ void sync_on_close(void *ctx, struct peer *p)
     blocks_release_all(sp);
     highband_peer_closed(s, sp->id);
     relay_peer_free(sp->relay);
+    bca_peer_free(sp->bca);
     presync_free(sp->presync);
     free(sp->getdata);
     free(sp->txn_indices);

@@ -18,6 +18,8 @@ struct sync;
 struct presync;
 struct rebuild;
 struct bloom;
+struct bca_gossip;
+struct bca_peer;
 struct causes;
 struct relay;
 struct relay_peer;
@@ -36,6 +38,7 @@ struct sync_options {
     uint64_t intake_budget;       /* bytes of blocks that are arriving, of all peers together */
     bool compact_blocks;          /* asked for: transactions are relayed, so most are known */
     size_t compact_budget;        /* bytes of blocks being rebuilt, of all peers together */
+    struct bca_gossip *gossip;    /* of records of identities; NULL: none */
     struct causes *causes;        /* why things happened; NULL: not recorded */
     unsigned max_blocktxn_percent; /* maxblocktxnpercent: who asks for more gets the block, 99 */
 };
@@ -54,6 +57,7 @@ struct sync_peer {
     struct peer *peer;
     struct sync *sync;
     struct relay_peer *relay;        /* its transactions (relay_tx.h) */
+    struct bca_peer *bca;            /* its records of identities (bca_gossip.h); may be NULL */
 
     /* Headers. */
     struct header_node *best_known;  /* best header we believe it has */

@@ -53,6 +53,15 @@ struct bca_intake {
     struct siphash_key key; /* set once */
 };
 
+const char *bca_outcome_name(enum bca_outcome outcome)
+{
+    static const char *const names[] = {
+        [BCA_TAKEN] = "taken",   [BCA_KNOWN] = "known",     [BCA_WAITS] = "waits",
+        [BCA_PARKED] = "parked", [BCA_REFUSED] = "refused", [BCA_BUSY] = "busy",
+    };
+    return names[outcome];
+}
+
 struct bca_intake *bca_intake_new(struct bca_store *store, const struct bca_intake_config *c)
 {
     struct bca_intake *in = xcalloc(1, sizeof *in);

@@ -37,6 +37,7 @@ enum bca_outcome {
     BCA_REFUSED, /* for the fault */
     BCA_BUSY,    /* too many signatures at the moment: to be shown again */
 };
+const char *bca_outcome_name(enum bca_outcome outcome);
 struct bca_answer {
     enum bca_outcome outcome;
     enum bca_record_fault fault; /* when refused */

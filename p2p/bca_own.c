@@ -126,6 +126,16 @@ enum err bca_own_list(struct bca_store *s, struct bca_own **out, size_t *n, stru
     return rc;
 }
 
+size_t bca_own_record_keys(struct bca_store *s, uint8_t (*record_keys)[32])
+{
+    pthread_mutex_lock(&s->lock);
+    const size_t n = s->n_own;
+    for (size_t i = 0; i < n; i++)
+        bca_record_key(record_keys[i], s->own[i].key);
+    pthread_mutex_unlock(&s->lock);
+    return n;
+}
+
 /* writing is held. On disk first: who reads it in memory may use it. */
 static enum err put(struct bca_store *s, const struct bca_own *own, struct error *e)
 {

@@ -41,6 +41,9 @@ bool bca_own_get(struct bca_store *s, const uint8_t key[IDENTITY_KEY_SIZE], stru
 /* Copies of all, in no order; the caller's to free(). ERR_NOMEM. */
 enum err bca_own_list(struct bca_store *s, struct bca_own **out, size_t *n,
                       struct error *e) MUST_CHECK;
+/* By what their records are asked for, in no order; room for BCA_OWN_MAX. Returns how many.
+ * Memory. */
+size_t bca_own_record_keys(struct bca_store *s, uint8_t (*record_keys)[32]);
 /* Adds or replaces. ERR_RANGE: there are BCA_OWN_MAX. */
 enum err bca_own_put(struct bca_store *s, const struct bca_own *own, struct error *e) MUST_CHECK;
 

@@ -275,7 +275,7 @@ static enum err read_row(struct bca_store *s, const uint8_t record_key[32], stru
     return rc;
 }
 
-static bool is_public(const struct bca_facts *f)
+bool bca_facts_public(const struct bca_facts *f)
 {
     return f->size && f->relay && !f->equivocal && !has_expired(f);
 }
@@ -288,7 +288,7 @@ static enum err find(struct bca_store *s, const uint8_t record_key[32], enum aud
     struct bca_facts f;
     enum err rc = OK;
     pthread_mutex_lock(&s->writing); /* what memory tells of is on disk */
-    *found = look(s, record_key, &f) && f.size && (audience == FOR_US || is_public(&f));
+    *found = look(s, record_key, &f) && f.size && (audience == FOR_US || bca_facts_public(&f));
     if (*found)
         rc = read_row(s, record_key, out, found, e);
     pthread_mutex_unlock(&s->writing);
@@ -302,6 +302,12 @@ enum err bca_store_find(struct bca_store *s, const uint8_t key[IDENTITY_KEY_SIZE
 {
     uint8_t record_key[32];
     bca_record_key(record_key, key);
+    return find(s, record_key, FOR_US, out, facts, found, e);
+}
+
+enum err bca_store_find_any(struct bca_store *s, const uint8_t record_key[32], struct buf *out,
+                            struct bca_facts *facts, bool *found, struct error *e)
+{
     return find(s, record_key, FOR_US, out, facts, found, e);
 }
 
@@ -325,7 +331,7 @@ size_t bca_store_sample(struct bca_store *s, uint8_t (*record_keys)[32], size_t 
     pthread_mutex_lock(&s->lock);
     for (size_t i = 0; i < max * SAMPLE_TRIES && n < max; i++) {
         const struct bca_entry *e = bca_index_random(s->index);
-        if (e && is_public(&e->is) && !has_key(record_keys, n, e->is.record_key))
+        if (e && bca_facts_public(&e->is) && !has_key(record_keys, n, e->is.record_key))
             memcpy(record_keys[n++], e->is.record_key, 32);
     }
     pthread_mutex_unlock(&s->lock);

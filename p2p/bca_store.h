@@ -56,6 +56,11 @@ enum err bca_store_find(struct bca_store *s, const uint8_t key[IDENTITY_KEY_SIZE
 /* The same by what it is asked for with, only one that may be given on and has not expired. */
 enum err bca_store_find_public(struct bca_store *s, const uint8_t record_key[32], struct buf *out,
                                struct bca_facts *facts, bool *found, struct error *e) MUST_CHECK;
+/* The same, any that is there. */
+enum err bca_store_find_any(struct bca_store *s, const uint8_t record_key[32], struct buf *out,
+                            struct bca_facts *facts, bool *found, struct error *e) MUST_CHECK;
+/* Whether a record with these facts is given to anybody. */
+bool bca_facts_public(const struct bca_facts *f);
 /* What is known of a key; false: nothing. Memory. */
 bool bca_store_look(struct bca_store *s, const uint8_t record_key[32], struct bca_facts *out);
 /* Up to max random records that may be given on. Returns how many. Memory. */

@@ -57,6 +57,10 @@ static const struct msg_row table[MSG_ID_COUNT] = {
     ROW(MSG_DSDETECTED, "dsdetected", READY, LIMIT_PROTOCOL, INTAKE_COLLECT, 1, on_dsdetected),
     ROW(MSG_REVOKEMID, "revokemid", READY, LIMIT_PROTOCOL, INTAKE_SKIP, 1, NULL),
     ROW(MSG_ALERT, "alert", READY, LIMIT_PROTOCOL, INTAKE_SKIP, 1, NULL),
+    ROW(MSG_SENDBCA, "sendbca", ANY_AFTER_VERSION, LIMIT_PROTOCOL, INTAKE_COLLECT, 1, on_sendbca),
+    ROW(MSG_BCAINV, "bcainv", READY, LIMIT_PROTOCOL, INTAKE_COLLECT, 20, on_bcainv),
+    ROW(MSG_GETBCA, "getbca", READY, LIMIT_PROTOCOL, INTAKE_COLLECT, 20, on_getbca),
+    ROW(MSG_BCAREC, "bcarec", READY, LIMIT_PROTOCOL, INTAKE_COLLECT, 20, on_bcarec),
     ROW(MSG_UNKNOWN, "*other*", READY, LIMIT_PROTOCOL, INTAKE_SKIP, 1, NULL),
     /* clang-format on */
 };

@@ -1,8 +1,8 @@
 /*
  * Payloads of the messages on Bitcoin connections that carry records of identities (spec channels
- * 1.2): sendbca, bcainv, getbca, bcarec. Codecs only: no peer sends or takes them yet. ERR_PARSE
- * for bytes that do not follow the format or too many of them, ERR_RANGE for a count above its
- * limit. Structs borrow the payload. Pure functions, any thread.
+ * 1.2): sendbca, bcainv, getbca, bcarec. ERR_PARSE for bytes that do not follow the format or too
+ * many of them, ERR_RANGE for a count above its limit. Structs borrow the payload. Pure functions,
+ * any thread.
  */
 #ifndef P2P_MSG_BCA_H
 #define P2P_MSG_BCA_H

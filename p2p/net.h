@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "p2p/dns_seed.h"
 #include "p2p/msg.h"
+#include "p2p/msg_bca.h"
 #include "p2p/msg_compact.h"
 #include "p2p/msg_ds.h"
 #include "p2p/peer.h"
@@ -115,6 +116,11 @@ struct net_handlers {
     void (*on_filter)(void *ctx, struct peer *p, const struct msg_filterload *m);
     void (*on_filter_add)(void *ctx, struct peer *p, struct span element);
     void (*on_dsdetected)(void *ctx, struct peer *p, const struct msg_dsdetected *m);
+    /* Records of identities (spec channels 1.2); malformed ones are judged below. */
+    void (*on_sendbca)(void *ctx, struct peer *p, const struct msg_sendbca *m);
+    void (*on_bcainv)(void *ctx, struct peer *p, const struct msg_bca_list *m);
+    void (*on_getbca)(void *ctx, struct peer *p, const struct msg_getbca *m);
+    void (*on_bcarec)(void *ctx, struct peer *p, const struct msg_bcarec *m);
     void (*on_reject)(void *ctx, struct peer *p, const struct msg_reject *m);
     void (*on_fee_filter)(void *ctx, struct peer *p, int64_t satoshi_per_kb);
     /* age_s: only what has been there for longer is asked for; -1: the plain form, all. */

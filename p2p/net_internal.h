@@ -337,6 +337,11 @@ enum msg_result on_filterload(struct peer *p, struct span payload);
 enum msg_result on_filteradd(struct peer *p, struct span payload);
 enum msg_result on_filterclear(struct peer *p, struct span payload);
 enum msg_result on_dsdetected(struct peer *p, struct span payload);
+/* peer_bca.c */
+enum msg_result on_sendbca(struct peer *p, struct span payload);
+enum msg_result on_bcainv(struct peer *p, struct span payload);
+enum msg_result on_getbca(struct peer *p, struct span payload);
+enum msg_result on_bcarec(struct peer *p, struct span payload);
 enum msg_result on_createstrm(struct peer *p, struct span payload);
 
 #endif

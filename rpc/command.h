@@ -19,6 +19,8 @@
 #include "rpc/json_write.h"
 
 struct assigned;
+struct bca_intake;
+struct bca_store;
 struct causes;
 struct candidates;
 struct chain;
@@ -75,6 +77,9 @@ struct rpc_env {
     struct channels *channels;   /* direct channels; NULL: -channel=0 or -disablewallet */
     struct transfers *transfers; /* of files over them; NULL: no channels */
     struct rpc_key_keeper keeper;
+    struct bca_store *records;   /* announced records; NULL: none yet, as the next two */
+    struct bca_intake *record_intake;
+    void (*look_for_record)(void *node, const uint8_t key[33]); /* asks peers; any thread */
 };
 
 /* The ways a handler can end; made by the functions below alone. */

@@ -33,6 +33,7 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_contact_commands,
     &rpc_peer_commands,
     &rpc_file_commands,
+    &rpc_record_commands,
     &rpc_frozen_commands,
     &rpc_confiscation_commands,
     &rpc_verifyscript_commands,

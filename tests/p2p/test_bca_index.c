@@ -109,8 +109,8 @@ static void whom_we_reached_goes_last(void **state)
         if (n != 1)
             bca_index_set_reached(ix, bca_index_find(ix, f.record_key));
     }
-    const struct bca_facts f = facts(3, 1, 1, 3), next = facts(4, 1, 1, 4),
-                           last = facts(5, 1, 1, 5);
+    const struct bca_facts f = facts(3, 1, 1, 3), next = facts(4, 1, 1, 4);
+    const struct bca_facts last = facts(5, 1, 1, 5);
     assert_int_equal(put(ix, &f, false, &gone), 1);
     assert_int_equal(gone, 1);
     bca_index_set_reached(ix, bca_index_find(ix, f.record_key));
@@ -171,8 +171,8 @@ static void an_update_moves_between_groups(void **state)
         const struct bca_facts f = facts(n, 1, 1, n);
         put(ix, &f, false, &gone);
     }
-    struct bca_facts moved = facts(0, 2, 2, 9), back = facts(3, 1, 1, 3),
-                     tombstone = facts(1, 0, 0, 0);
+    struct bca_facts moved = facts(0, 2, 2, 9), back = facts(3, 1, 1, 3);
+    struct bca_facts tombstone = facts(1, 0, 0, 0);
     assert_int_equal(put(ix, &moved, false, &gone), 0);
     assert_int_equal(put(ix, &back, false, &gone), 0); /* there is room where it was */
     tombstone.has_place = false;

@@ -1,5 +1,4 @@
-/* Records on disk: what is found again, what time and limits take away, what a disk does that
- * refuses. */
+/* Records on disk: what is found again, what time takes away, what a disk does that refuses. */
 #include "p2p/bca_store.h"
 
 #include <stdlib.h>
@@ -334,8 +333,8 @@ static void own_rows_are_read_again(void **state)
 {
     char *dir = test_dir_make();
     struct bca_store *s = open_at(dir);
-    struct bca_own own = { .mode = BCA_CONTACTS, .seq = 5, .wallet = "w", .name = "bob" }, *all,
-                   got;
+    struct bca_own own = { .mode = BCA_CONTACTS, .seq = 5, .wallet = "w", .name = "bob" };
+    struct bca_own *all, got;
     bool doubled;
     size_t n;
     (void)state;

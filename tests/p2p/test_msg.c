@@ -48,6 +48,7 @@ static void only_the_handshake_may_come_before_verack(void **state)
         { MSG_AUTHCH, MSG_IN_VERSION | MSG_IN_READY },
         { MSG_AUTHRESP, MSG_IN_VERSION | MSG_IN_READY },
         { MSG_CREATESTRM, MSG_IN_START | MSG_IN_VERSION | MSG_IN_READY },
+        { MSG_SENDBCA, MSG_IN_VERSION | MSG_IN_READY }, /* where it is ignored */
         { MSG_STREAMACK, MSG_IN_START | MSG_IN_VERSION | MSG_IN_READY },
     };
     uint8_t want[MSG_ID_COUNT];
