@@ -10,6 +10,7 @@
 #include "chain/bca_view.h"
 #include "node/channel_identities.h"
 #include "p2p/channels.h"
+#include "p2p/successor_part.h"
 #include "p2p/transfers.h"
 #include "rpc/wallet_call.h"
 
@@ -24,6 +25,7 @@ struct channel_setup {
     struct dchan_store *store;
     struct contacts *contacts;
     struct channels *channels;
+    struct successor_part *successors;
     struct transfers *transfers;
     struct channel_identities *identities;
 };
@@ -83,6 +85,12 @@ static int32_t height(void *ctx)
     return tip.height;
 }
 
+static void tell_log(struct channel_setup *cs, const struct event_record *r)
+{
+    if (!feeds_tell(cs->feeds, r))
+        log_debug(LOGC_CHANNEL, "direct channels: an event has found no place in the log");
+}
+
 static void tell(struct channel_setup *cs, struct chan_peer *p, enum logged_event type,
                  const char *reason)
 {
@@ -93,8 +101,7 @@ static void tell(struct channel_setup *cs, struct chan_peer *p, enum logged_even
     memcpy(r.v[SESSION_KEY].key, info.key, sizeof info.key);
     log_sanitize(r.v[SESSION_IDENTITY].text, EVENT_TEXT_MAX, info.identity, strlen(info.identity));
     log_sanitize(r.v[SESSION_ADDRESS].text, EVENT_TEXT_MAX, last, strlen(last));
-    if (!feeds_tell(cs->feeds, &r))
-        log_debug(LOGC_CHANNEL, "direct channels: an event has found no place in the log");
+    tell_log(cs, &r);
 }
 
 /* Sessions of strangers are left out: whoever dials must not fill the log. The slot of a peer is
@@ -114,6 +121,19 @@ static void session_down(void *ctx, struct chan_peer *p, const struct dchan_clos
     if (*told)
         tell(ctx, p, LOGGED_SESSION_DOWN, chan_closed_name(closing->why));
     *told = NULL;
+}
+
+static void tell_successor(void *ctx, const struct contact *contact,
+                           const struct dchan_successor *s, bool followed)
+{
+    struct channel_setup *cs = ctx;
+    struct event_record r = { .type = LOGGED_CONTACT_SUCCESSOR };
+    const char *state = followed ? "followed" : "announced";
+    (void)contact;
+    memcpy(r.v[HEIR_OF].key, s->old_key, sizeof s->old_key);
+    memcpy(r.v[HEIR_KEY].key, s->new_key, sizeof s->new_key);
+    log_sanitize(r.v[HEIR_STATE].text, EVENT_TEXT_MAX, state, strlen(state));
+    tell_log(cs, &r);
 }
 
 /* --- opening --- */
@@ -159,13 +179,15 @@ static enum err make_channels(struct channel_setup *cs, struct error *e)
         .height = height,
         .ctx = cs,
     };
+    const struct successor_part_ops successor_ops = { .tell = tell_successor, .ctx = cs };
     const struct channel_part log = { .up = session_up, .down = session_down, .ctx = cs };
     read_config(cs->settings, &c);
-    const enum err rc = channels_new(&cs->channels, &c, &ops, cs->store, cs->contacts, e);
+    enum err rc = channels_new(&cs->channels, &c, &ops, cs->store, cs->contacts, e);
     if (rc)
         return rc;
     channels_add_part(cs->channels, &log);
-    return add_transfers(cs, e);
+    rc = successor_part_new(&cs->successors, cs->channels, &successor_ops, e);
+    return rc ? rc : add_transfers(cs, e);
 }
 
 static enum err start(struct channel_setup *cs, const struct rpc_env *env, struct error *e)
@@ -229,6 +251,7 @@ void channel_setup_free(struct channel_setup *cs)
         return;
     dchan_store_free(cs->store);
     transfers_free(cs->transfers);
+    successor_part_free(cs->successors);
     channels_free(cs->channels);
     channel_identities_free(cs->identities);
     contacts_free(cs->contacts);

@@ -29,6 +29,7 @@ enum logged_event {
     LOGGED_MESSAGE_FAILED = 8,    /* one of ours never will be */
     LOGGED_SESSION_UP = 16,       /* of a direct channel with a contact */
     LOGGED_SESSION_DOWN = 17,
+    LOGGED_CONTACT_SUCCESSOR = 18, /* a contact has announced another key, or moved to it */
 };
 
 /* Who numbers what is told (told_numbers.h); such a number is the first value. Stored, never
@@ -85,6 +86,7 @@ enum { START_HASH, START_HEIGHT };
 enum { BLOCK_HASH, BLOCK_PREVIOUS, BLOCK_HEIGHT, BLOCK_TXS, BLOCK_SIZE, BLOCK_TIME };
 enum { TX_ID, TX_SIZE, TX_FEE };
 enum { REMOVED_ID, REMOVED_REASON, REMOVED_CONFLICT, REMOVED_BLOCK };
+enum { HEIR_OF, HEIR_KEY, HEIR_STATE };
 enum { SESSION_KEY, SESSION_IDENTITY, SESSION_ADDRESS, SESSION_REASON = SESSION_ADDRESS };
 enum { MESSAGE_ENTRY, MESSAGE_NUMBER, MESSAGE_ID, MESSAGE_KEY, MESSAGE_REASON };
 

@@ -101,6 +101,7 @@ bool told_chain_replay(struct told_chain *c, const struct event_record *r)
     case LOGGED_MESSAGE_FAILED:
     case LOGGED_SESSION_UP:
     case LOGGED_SESSION_DOWN:
+    case LOGGED_CONTACT_SUCCESSOR:
         return true;
     }
     return true;

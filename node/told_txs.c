@@ -98,6 +98,7 @@ bool told_txs_replay(struct told_txs *t, const struct event_record *r)
     case LOGGED_MESSAGE_FAILED:
     case LOGGED_SESSION_UP:
     case LOGGED_SESSION_DOWN:
+    case LOGGED_CONTACT_SUCCESSOR:
         return true;
     case LOGGED_TX_ACCEPTED:
         id = id_of(&r->v[TX_ID]);

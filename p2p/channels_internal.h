@@ -269,7 +269,6 @@ struct channels {
 /* Every second. */
 void channels_tick(struct channels *c);
 uint64_t channels_unix_ms(void);
-bool channels_is_own_key(const struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE]);
 /* "": the default, the first one; NULL: none has the name. */
 struct channel_identity *channels_identity_named(const struct channels *c, const char *name);
 struct channel_identity *channels_identity_of(const struct channels *c, const uint8_t *key);

@@ -5,7 +5,8 @@
  * what has been written, not what still waits: who must know keeps it in memory until it is done.
  *
  * First byte of a key: c contacts; o outbox, i inbox, s ids seen, n numbers of messages; f
- * transfers, l their leaves, b what of them is there; v services.
+ * transfers, l their leaves, b what of them is there; v services; k statements that keys
+ * of ours have successors.
  */
 #ifndef P2P_DCHAN_STORE_H
 #define P2P_DCHAN_STORE_H

@@ -18,7 +18,9 @@
 struct contact_work {
     struct channels_request r;
     const char *name;   /* as given */
-    struct contact in;  /* what is wanted, without id when it is added */
+    struct json_object *policy; /* what is to be set */
+    uint16_t default_port;
+    struct contact in;  /* what is to be added */
     struct contact out; /* what has become of it */
 };
 
@@ -27,7 +29,7 @@ struct contact_waiting {
     struct channels *c;
     struct contact_work *work;
     uint64_t id;
-    uint8_t key[IDENTITY_KEY_SIZE]; /* that others know it by, the former one too */
+    uint8_t key[IDENTITY_KEY_SIZE]; /* before the change */
     bool has_key;
     void *answer;
 };
@@ -50,15 +52,16 @@ static void on_disk(void *ctx, enum err rc, const struct error *e)
         wait->work->out = *now;
     if (wait->has_key)
         channels_contact_changed(wait->c, wait->key);
+    if (now && now->has_key && !mem_equal_var(now->key, wait->key, sizeof now->key))
+        channels_contact_changed(wait->c, now->key);
     rpc_channel_answer(wait->answer, rc, e);
     free(wait);
 }
 
-static void give_up(struct channels *c, struct channels_request *r, enum err rc,
-                    const struct error *e)
+static void stop_waiting(struct contact_waiting *wait)
 {
-    if (rc)
-        channels_answer(c, r, rc, e);
+    free(wait->answer);
+    free(wait);
 }
 
 /* --- contactadd ----------------------------------------------------------------------------- */
@@ -74,9 +77,8 @@ static void begin_add(struct channels *c, struct channels_request *r)
         wait->id = made->id;
         return;
     }
-    free(wait->answer);
-    free(wait);
-    give_up(c, r, rc, &e);
+    stop_waiting(wait);
+    channels_answer(c, r, rc, &e);
 }
 
 static struct rpc_result cmd_contactadd(struct rpc_call *call)
@@ -166,28 +168,28 @@ static struct rpc_result cmd_contactremove(struct rpc_call *call)
 
 /* --- contactset ----------------------------------------------------------------------------- */
 
-static void begin_look(struct channels *c, struct channels_request *r)
+static enum err change(struct channels *c, struct contact_work *work, struct contact *contact,
+                       struct error *e)
 {
-    struct contact_work *work = (struct contact_work *)r;
-    const struct contact *contact = rpc_channel_contact(c, r, work->name);
-    if (!contact)
-        return;
-    work->in = *contact;
-    channels_answer(c, r, OK, NULL);
+    struct contact next = *contact;
+    enum err rc = rpc_contact_set(work->policy, work->default_port, &next, e);
+    if (rc)
+        return rc;
+    struct contact_waiting *wait = wait_for(c, work, contact);
+    rc = contacts_change(channels_contacts(c), &next, on_disk, wait, e);
+    if (rc)
+        stop_waiting(wait);
+    return rc;
 }
 
-/* Nobody else changes settings between the two steps but another contactset, of which one wins. */
+/* All on the channel thread: a session may change a contact at any moment. */
 static void begin_set(struct channels *c, struct channels_request *r)
 {
     struct contact_work *work = (struct contact_work *)r;
+    struct contact *contact = rpc_channel_contact(c, r, work->name);
     struct error e = { .code = OK };
-    struct contact_waiting *wait = wait_for(c, work, &work->in);
-    const enum err rc = contacts_change(channels_contacts(c), &work->in, on_disk, wait, &e);
-    if (!rc)
-        return;
-    free(wait->answer);
-    free(wait);
-    give_up(c, r, rc, &e);
+    if (contact && change(c, work, contact, &e))
+        channels_answer(c, r, e.code, &e);
 }
 
 static struct rpc_result cmd_contactset(struct rpc_call *call)
@@ -197,9 +199,9 @@ static struct rpc_result cmd_contactset(struct rpc_call *call)
         return rpc_failed(call);
     struct contact_work *work = xcalloc(1, sizeof(*work));
     work->name = rpc_text(call, 0, "");
-    const bool good = rpc_channel_ask(call, c, begin_look, &work->r) &&
-                      rpc_contact_policy(call, call->argv[1], &work->in) &&
-                      rpc_channel_ask(call, c, begin_set, &work->r);
+    work->policy = call->argv[1];
+    work->default_port = rpc_contact_default_port(call);
+    const bool good = rpc_channel_ask(call, c, begin_set, &work->r);
     if (good)
         rpc_contact_write(call, &work->out);
     free(work);
@@ -209,7 +211,9 @@ static struct rpc_result cmd_contactset(struct rpc_call *call)
 #define CONTACT_RESULT \
     "{alias, key (when it is known), former_keys:[key...], identity:\"of ours, empty: the first\", " \
     "policy:{bare, keep, follow_successor, messages, files, accept_files, relay, relay_for_us, " \
-    "file_quota}, addresses:[\"[address]:port\"...], added, seen:unix time, 0 when never}"
+    "file_quota}, addresses:[\"[address]:port\"...], successors:[{of, key, seq, issued, " \
+    "state:\"proposed\", \"taken\" or \"past\", contradicted}...], added, seen:unix time, " \
+    "0 when never}"
 
 static const struct rpc_command rows[] = {
     { .name = "contactadd",
@@ -251,11 +255,13 @@ static const struct rpc_command rows[] = {
               "messages, files: it may send them; accept_files: without asking, up to file_quota "
               "bytes. relay: it may reach our other contacts through us; relay_for_us: we may reach "
               "others through it. follow_successor: a new key that it announces is taken without "
-              "asking.",
+              "asking. successor: this key, which it has announced, is its key from now on: ask it "
+              "by another way first, since a thief of the old key can announce one too; where "
+              "announcements contradict each other one of them is a theft.",
       .result = CONTACT_RESULT,
       .example = "alice '{\"keep\":true}'",
       .params = { { "contact", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "Alias or key" },
                   { "policy", RPC_OBJECT, RPC_REQUIRED, RPC_CLI_JSON,
-                    "{alias, identity, addresses, and members of policy}" } } },
+                    "{alias, identity, addresses, successor, and members of policy}" } } },
 };
 const struct rpc_group rpc_contact_commands = { rows, COUNT_OF(rows) };

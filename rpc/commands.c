@@ -32,6 +32,7 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_bca_revoke_commands,
     &rpc_contact_commands,
     &rpc_peer_commands,
+    &rpc_successor_commands,
     &rpc_file_commands,
     &rpc_record_commands,
     &rpc_frozen_commands,

@@ -33,6 +33,7 @@ extern const struct rpc_group rpc_bca_recover_commands;
 extern const struct rpc_group rpc_bca_revoke_commands;
 extern const struct rpc_group rpc_contact_commands;
 extern const struct rpc_group rpc_peer_commands;
+extern const struct rpc_group rpc_successor_commands;
 extern const struct rpc_group rpc_file_commands;
 extern const struct rpc_group rpc_record_commands;
 extern const struct rpc_group rpc_frozen_commands;

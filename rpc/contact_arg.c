@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "chain/chain.h"
+#include "p2p/contact_successor.h"
 #include "rpc/channel_call.h"
 
 #define KEY_HEX ((size_t)2 * IDENTITY_KEY_SIZE)
@@ -37,7 +38,7 @@ static bool parse_key(struct rpc_call *call, const char *hex, struct contact *ou
     return true;
 }
 
-static uint16_t default_port(const struct rpc_call *call)
+uint16_t rpc_contact_default_port(const struct rpc_call *call)
 {
     return chain_get_params(call->env->chain)->channel_port;
 }
@@ -46,7 +47,7 @@ static bool parse_address(struct rpc_call *call, const char *text, struct contac
 {
     struct error e = { .code = OK };
     out->n_addresses = 1;
-    return !rpc_channel_address(&out->addresses[0], text, default_port(call), &e) ||
+    return !rpc_channel_address(&out->addresses[0], text, rpc_contact_default_port(call), &e) ||
            fail(call, &e);
 }
 
@@ -124,79 +125,91 @@ static bool *switch_of(struct contact_policy *p, size_t i)
     return (bool *)(void *)((char *)p + switches[i].offset);
 }
 
-static bool wrong(struct rpc_call *call, const char *name, const char *what)
+static enum err wrong(struct error *e, const char *name, const char *what)
 {
-    rpc_fail(call, RPC_INVALID_PARAMETER, "%.40s must be %s", name, what);
-    return false;
+    return error_set(e, ERR_RANGE, "%.40s must be %s", name, what);
 }
 
-static bool set_text(struct rpc_call *call, const char *name, struct json_object *v, char *out,
-                     size_t cap)
+static enum err set_text(const char *name, struct json_object *v, char *out, size_t cap,
+                         struct error *e)
 {
     if (!json_object_is_type(v, json_type_string) ||
         (size_t)json_object_get_string_len(v) >= cap ||
         strlen(json_object_get_string(v)) != (size_t)json_object_get_string_len(v))
-        return wrong(call, name, "a text that is not too long");
+        return wrong(e, name, "a text that is not too long");
     memset(out, 0, cap);
     memcpy(out, json_object_get_string(v), strlen(json_object_get_string(v)));
-    return true;
+    return OK;
 }
 
-static bool set_addresses(struct rpc_call *call, struct json_object *v, struct contact *c)
+static enum err set_addresses(struct json_object *v, uint16_t default_port, struct contact *c,
+                              struct error *e)
 {
-    struct error e = { .code = OK };
     const size_t n = json_object_is_type(v, json_type_array) ? json_object_array_length(v) : 0;
+    enum err rc = OK;
     if (!json_object_is_type(v, json_type_array) || n > CONTACT_ADDRESSES_MAX)
-        return wrong(call, "addresses", "a list of at most four addresses");
-    for (size_t i = 0; i < n; i++) {
+        return wrong(e, "addresses", "a list of at most four addresses");
+    for (size_t i = 0; !rc && i < n; i++) {
         struct json_object *text = json_object_array_get_idx(v, i);
         if (!json_object_is_type(text, json_type_string))
-            return wrong(call, "addresses", "a list of texts");
-        if (rpc_channel_address(&c->addresses[i], json_object_get_string(text),
-                                default_port(call), &e))
-            return fail(call, &e);
+            return wrong(e, "addresses", "a list of texts");
+        rc = rpc_channel_address(&c->addresses[i], json_object_get_string(text), default_port, e);
     }
     c->n_addresses = n;
-    return true;
+    return rc;
 }
 
-static bool set_quota(struct rpc_call *call, struct json_object *v, struct contact *c)
+static enum err set_quota(struct json_object *v, struct contact *c, struct error *e)
 {
     if (!json_object_is_type(v, json_type_int) || json_object_get_int64(v) < 0)
-        return wrong(call, "file_quota", "a number of bytes");
+        return wrong(e, "file_quota", "a number of bytes");
     c->policy.file_quota = (uint64_t)json_object_get_int64(v);
-    return true;
+    return OK;
 }
 
-static bool set_one(struct rpc_call *call, const char *name, struct json_object *v,
-                    struct contact *c)
+static enum err set_successor(struct json_object *v, struct contact *c, struct error *e)
+{
+    uint8_t key[IDENTITY_KEY_SIZE];
+    size_t len;
+    if (!json_object_is_type(v, json_type_string) ||
+        !hex_decode(key, sizeof key, json_object_get_string(v),
+                    (size_t)json_object_get_string_len(v), &len) || len != sizeof key)
+        return wrong(e, "successor", "a key of successors in contactlist");
+    return contact_follow(c, key, e);
+}
+
+static enum err set_one(const char *name, struct json_object *v, uint16_t default_port,
+                        struct contact *c, struct error *e)
 {
     if (strcmp(name, "alias") == 0)
-        return set_text(call, name, v, c->alias, sizeof c->alias);
+        return set_text(name, v, c->alias, sizeof c->alias, e);
     if (strcmp(name, "identity") == 0)
-        return set_text(call, name, v, c->identity, sizeof c->identity);
+        return set_text(name, v, c->identity, sizeof c->identity, e);
     if (strcmp(name, "addresses") == 0)
-        return set_addresses(call, v, c);
+        return set_addresses(v, default_port, c, e);
     if (strcmp(name, "file_quota") == 0)
-        return set_quota(call, v, c);
+        return set_quota(v, c, e);
+    if (strcmp(name, "successor") == 0)
+        return set_successor(v, c, e);
     for (size_t i = 0; i < COUNT_OF(switches); i++)
         if (strcmp(name, switches[i].name) == 0) {
             *switch_of(&c->policy, i) = json_object_get_boolean(v);
-            return json_object_is_type(v, json_type_boolean) ||
-                   wrong(call, name, "true or false");
+            return json_object_is_type(v, json_type_boolean) ? OK
+                                                             : wrong(e, name, "true or false");
         }
-    rpc_fail(call, RPC_INVALID_PARAMETER, "a contact has no setting \"%.40s\"", name);
-    return false;
+    return error_set(e, ERR_RANGE, "a contact has no setting \"%.40s\"", name);
 }
 
-bool rpc_contact_policy(struct rpc_call *call, struct json_object *object, struct contact *c)
+enum err rpc_contact_set(struct json_object *policy, uint16_t default_port, struct contact *c,
+                         struct error *e)
 {
-    json_object_object_foreach(object, name, value)
+    enum err rc = OK;
+    json_object_object_foreach(policy, name, value)
     {
-        if (!set_one(call, name, value, c))
-            return false;
+        if (!rc)
+            rc = set_one(name, value, default_port, c, e);
     }
-    return true;
+    return rc;
 }
 
 /* --- showing -------------------------------------------------------------------------------- */
@@ -233,6 +246,38 @@ static void put_keys(struct json_writer *w, const struct contact *c)
     jw_array_close(w);
 }
 
+static const char *heir_name(enum contact_heir_state state)
+{
+    switch (state) {
+    case CONTACT_HEIR_PROPOSED:
+        return "proposed";
+    case CONTACT_HEIR_TAKEN:
+        return "taken";
+    case CONTACT_HEIR_PAST:
+        return "past";
+    }
+    return "";
+}
+
+static void put_heirs(struct json_writer *w, const struct contact *c)
+{
+    struct contact_heir heir;
+    jw_key(w, "successors");
+    jw_array_open(w);
+    for (size_t i = 0; i < c->n_statements; i++) {
+        contact_heir_get(c, i, &heir);
+        jw_object_open(w);
+        jw_put_hex(w, "of", heir.statement.old_key, IDENTITY_KEY_SIZE);
+        jw_put_hex(w, "key", heir.statement.new_key, IDENTITY_KEY_SIZE);
+        jw_put_u64(w, "seq", heir.statement.seq);
+        jw_put_u64(w, "issued", heir.statement.issued);
+        jw_put_text(w, "state", heir_name(heir.state));
+        jw_put_bool(w, "contradicted", heir.torn);
+        jw_object_close(w);
+    }
+    jw_array_close(w);
+}
+
 void rpc_contact_write(struct rpc_call *call, const struct contact *c)
 {
     struct json_writer *w = call->out;
@@ -242,6 +287,7 @@ void rpc_contact_write(struct rpc_call *call, const struct contact *c)
     jw_put_text(w, "identity", c->identity);
     put_policy(w, c);
     put_addresses(w, c);
+    put_heirs(w, c);
     jw_put_u64(w, "added", c->added_ms / 1000);
     jw_put_u64(w, "seen", c->seen_ms / 1000);
     jw_object_close(w);

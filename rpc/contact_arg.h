@@ -16,8 +16,12 @@ struct json_object;
  */
 bool rpc_contact_parse(struct rpc_call *call, size_t i, struct contact *out);
 
-/* Changes what the object names. False: call has failed with the member and what it may be. */
-bool rpc_contact_policy(struct rpc_call *call, struct json_object *object, struct contact *c);
+/* Changes what the object names; any thread. ERR_RANGE, ERR_PARSE: the text says which member and
+ * what it may be. */
+enum err rpc_contact_set(struct json_object *policy, uint16_t default_port, struct contact *c,
+                         struct error *e) MUST_CHECK;
+/* Of addresses without one. */
+uint16_t rpc_contact_default_port(const struct rpc_call *call);
 
 void rpc_contact_write(struct rpc_call *call, const struct contact *c);
 

@@ -5,6 +5,7 @@ import time
 from channels import connected_pair, is_up, pair, session, talker
 from events import read_events
 from framework import case, check, equal, free_port, is_in, main, raises_rpc
+from identities import grow, identity
 
 NOBODY = "034f355bdcb7cc0af728ef3cceb9615d90684bb5b2ca5f859ab0f0b704075871aa"
 
@@ -148,6 +149,37 @@ def bad_contacts_change_nothing(t):
     for call in (node.rpc.contactremove, node.rpc.peerconnect, node.rpc.peerdisconnect):
         raises_rpc(-5, lambda call=call: call("nobody"), "nobody")
     equal(node.rpc.contactlist(), before)
+
+
+def heirs(node, contact):
+    found = next(c for c in node.rpc.contactlist() if c["alias"] == contact)
+    return [(h["key"], h["state"], h["contradicted"]) for h in found["successors"]]
+
+
+@case()
+def a_contact_moves_to_the_key_that_follows_its_own(t):
+    a, b = connected_pair(t)
+    a.rpc.bcaregister("next", 2)
+    grow(a)
+    key, following = (identity(a, name)["public_key"] for name in ("me", "next"))
+    raises_rpc(-5, lambda: a.rpc.setsuccessor("me", "nobody"), "nobody")
+    raises_rpc(-5, lambda: b.rpc.contactset("nobody", {"successor": following}))
+    raises_rpc(-5, lambda: b.rpc.contactset("alice", {"successor": following}), "has not said")
+    made = a.rpc.setsuccessor("me", "next")
+    equal((made["of"], made["key"], made["seq"]), (key, following, 1))
+    t.wait(lambda: heirs(b, "alice"), what="statement")
+    equal(heirs(b, "alice"), [(following, "proposed", False)])
+    a.restart()
+    equal(a.rpc.setsuccessor("me", "next"), made, "it is made once")
+    raises_rpc(-8, lambda: b.rpc.contactset("alice", {"successor": "00"}), "successor")
+    moved = b.rpc.contactset("alice", {"successor": following})
+    equal((moved["key"], moved["former_keys"]), (following, [key]))
+    equal(heirs(b, "alice"), [(following, "taken", False)])
+    a.rpc.contactset("bob", {"identity": "next"})
+    equal(a.rpc.peerconnect("bob")["identity"], "next")
+    t.wait(lambda: is_up(b, "alice"))
+    equal(session(b, "alice")["key"], following)
+    equal([e["state"] for e in read_events(b) if e["type"] == "contact_successor"], ["announced"])
 
 
 @case()
