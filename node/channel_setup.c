@@ -9,13 +9,12 @@
 #include "base/mem.h"
 #include "chain/bca_view.h"
 #include "node/channel_identities.h"
+#include "node/file_setup.h"
 #include "p2p/channels.h"
 #include "p2p/successor_part.h"
-#include "p2p/transfers.h"
 #include "rpc/wallet_call.h"
 
 #define DIRECTORY "channels"
-#define FILES_DIRECTORY "files"
 
 struct channel_setup {
     const struct settings *settings;
@@ -155,22 +154,6 @@ static enum err open_store(struct channel_setup *cs, struct error *e)
     return rc;
 }
 
-static enum err add_transfers(struct channel_setup *cs, struct error *e)
-{
-    const struct config *c = cs->settings->config;
-    char *dir = path_join(cs->settings->net_dir, FILES_DIRECTORY);
-    const struct transfers_config config = {
-        .directory = dir,
-        .offers_max = number(c, "channelfileoffers"),
-        .reserve_percent = number(c, "channelfilereserve"),
-        .serve_budget = config_size(c, "channelfilememory"),
-    };
-    const struct transfers_ops ops = { .ctx = cs };
-    const enum err rc = transfers_new(&cs->transfers, cs->channels, &config, &ops, e);
-    free(dir);
-    return rc;
-}
-
 static enum err make_channels(struct channel_setup *cs, struct error *e)
 {
     struct channels_config c;
@@ -187,7 +170,7 @@ static enum err make_channels(struct channel_setup *cs, struct error *e)
         return rc;
     channels_add_part(cs->channels, &log);
     rc = successor_part_new(&cs->successors, cs->channels, &successor_ops, e);
-    return rc ? rc : add_transfers(cs, e);
+    return rc ? rc : file_setup(&cs->transfers, cs->settings, cs->channels, cs->feeds, e);
 }
 
 static enum err start(struct channel_setup *cs, const struct rpc_env *env, struct error *e)

@@ -37,6 +37,14 @@ static const struct event_row rows[] = {
       { { "entry", FIELD_NUMBER }, { "message", FIELD_NUMBER }, { "id", FIELD_ID },
         { "key", FIELD_KEY }, { "reason", FIELD_TEXT } },
       TOLD_MESSAGES },
+    { LOGGED_FILE_OFFERED, "file_offered",
+      { { "entry", FIELD_NUMBER }, { "file", FIELD_FILE }, { "key", FIELD_KEY },
+        { "size", FIELD_NUMBER }, { "name", FIELD_TEXT } },
+      TOLD_FILES },
+    { LOGGED_FILE_RECEIVED, "file_received",
+      { { "entry", FIELD_NUMBER }, { "file", FIELD_FILE }, { "key", FIELD_KEY },
+        { "size", FIELD_NUMBER }, { "name", FIELD_TEXT } },
+      TOLD_FILES },
     { LOGGED_SESSION_UP, "session_up",
       { { "key", FIELD_KEY }, { "identity", FIELD_TEXT }, { "address", FIELD_TEXT } },
       TOLD_NOWHERE },
@@ -89,6 +97,9 @@ static void write_value(struct buf *b, enum event_field_kind kind, const union e
     case FIELD_ID:
         buf_put(b, v->id, sizeof v->id);
         return;
+    case FIELD_FILE:
+        buf_put(b, v->file, sizeof v->file);
+        return;
     }
 }
 
@@ -139,6 +150,9 @@ static void read_value(struct reader *r, enum event_field_kind kind, union event
         return;
     case FIELD_ID:
         read_copy(r, v->id, sizeof v->id);
+        return;
+    case FIELD_FILE:
+        read_copy(r, v->file, sizeof v->file);
         return;
     }
 }
@@ -220,6 +234,9 @@ static void put_field(struct json_writer *w, const struct event_field *f,
         return;
     case FIELD_ID:
         jw_put_hex(w, f->name, v->id, sizeof v->id);
+        return;
+    case FIELD_FILE:
+        jw_put_hex(w, f->name, v->file, sizeof v->file);
         return;
     }
 }

@@ -27,6 +27,8 @@ enum logged_event {
     LOGGED_MESSAGE_RECEIVED = 6,
     LOGGED_MESSAGE_DELIVERED = 7, /* one of ours is on the disk of who it is for */
     LOGGED_MESSAGE_FAILED = 8,    /* one of ours never will be */
+    LOGGED_FILE_OFFERED = 9,      /* and waits for the user */
+    LOGGED_FILE_RECEIVED = 10,
     LOGGED_SESSION_UP = 16,       /* of a direct channel with a contact */
     LOGGED_SESSION_DOWN = 17,
     LOGGED_CONTACT_SUCCESSOR = 18, /* a contact has announced another key, or moved to it */
@@ -50,6 +52,7 @@ enum event_field_kind {
     FIELD_TEXT,
     FIELD_KEY, /* public, 33 bytes */
     FIELD_ID,  /* 16 bytes */
+    FIELD_FILE, /* 32 bytes in their order */
 };
 
 struct event_field {
@@ -68,7 +71,7 @@ struct event_row {
 const struct event_row *event_row_find(unsigned type);
 
 union event_value {
-    uint8_t hash[32], key[33], id[16];
+    uint8_t hash[32], key[33], id[16], file[32];
     int64_t number;
     char text[EVENT_TEXT_MAX];
 };
@@ -88,6 +91,7 @@ enum { TX_ID, TX_SIZE, TX_FEE };
 enum { REMOVED_ID, REMOVED_REASON, REMOVED_CONFLICT, REMOVED_BLOCK };
 enum { HEIR_OF, HEIR_KEY, HEIR_STATE };
 enum { SESSION_KEY, SESSION_IDENTITY, SESSION_ADDRESS, SESSION_REASON = SESSION_ADDRESS };
+enum { FILE_ENTRY, FILE_ID, FILE_KEY, FILE_SIZE, FILE_NAME };
 enum { MESSAGE_ENTRY, MESSAGE_NUMBER, MESSAGE_ID, MESSAGE_KEY, MESSAGE_REASON };
 
 void event_record_write(struct buf *b, const struct event_record *r);

@@ -99,6 +99,8 @@ bool told_chain_replay(struct told_chain *c, const struct event_record *r)
     case LOGGED_MESSAGE_RECEIVED:
     case LOGGED_MESSAGE_DELIVERED:
     case LOGGED_MESSAGE_FAILED:
+    case LOGGED_FILE_OFFERED:
+    case LOGGED_FILE_RECEIVED:
     case LOGGED_SESSION_UP:
     case LOGGED_SESSION_DOWN:
     case LOGGED_CONTACT_SUCCESSOR:

@@ -198,6 +198,7 @@ static void on_tick(void *part, uint64_t now_ms)
     offers_tick(t);
     serve_tick(t, now_ms);
     incoming_tick(t, now_ms);
+    file_news_tell(t);
     t->ticks++;
 }
 

@@ -81,10 +81,21 @@ struct transfer_info {
     struct transfer_source_info *sources;
 };
 
+/* For the event log. Entries rise, and are on disk with what they tell of. */
+enum transfer_news_kind { TRANSFER_OFFERED = 1, TRANSFER_RECEIVED = 2 };
+struct transfer_news {
+    enum transfer_news_kind kind;
+    uint64_t entry;
+    uint8_t id[32], key[IDENTITY_KEY_SIZE]; /* key: who offered it */
+    uint64_t size;
+    struct span name;           /* not sanitised */
+};
+
 /* Channel thread. */
 struct transfers_ops {
-    void (*offered)(void *ctx, const struct transfer_info *info); /* and waits for the user */
-    void (*received)(void *ctx, const struct transfer_info *info);
+    /* False: later. Entries up to told are not handed over any more. */
+    bool (*tell)(void *ctx, const struct transfer_news *news);
+    uint64_t (*told)(void *ctx);
     void *ctx;
 };
 

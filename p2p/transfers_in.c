@@ -265,16 +265,6 @@ static unsigned judge_offer(struct transfers *t, struct chan_peer *p, const stru
     return 0;
 }
 
-static void tell_user(struct incoming *in)
-{
-    struct transfer_info info;
-    if (!in->t->ops.offered)
-        return;
-    transfers_info(in->t, in, &info);
-    in->t->ops.offered(in->t->ops.ctx, &info);
-    transfer_info_clear(&info);
-}
-
 static void accept_source(struct incoming *in, struct source *s)
 {
     s->accepted = true;
@@ -308,6 +298,15 @@ static struct incoming *new_offer(struct transfers *t, const struct dchan_f_offe
     return in;
 }
 
+static void file_news_stored(struct transfers *t, void *ctx, enum err rc, const struct error *e)
+{
+    (void)ctx;
+    if (rc)
+        LOG_LIMITED(LOG_WARN, "files: %s", e->text);
+    else
+        file_news_tell(t);
+}
+
 static void take_new_source(struct incoming *in, struct chan_peer *p)
 {
     const struct contact *c = chan_peer_contact(p);
@@ -316,11 +315,11 @@ static void take_new_source(struct incoming *in, struct chan_peer *p)
     s->offered_ms = transfers_unix();
     if (is_taken_unasked(in->t, p, in->size)) {
         accept_source(in, s);
+        incoming_store(in->t, in, NULL);
     } else {
         source_store(in->t, in, s);
-        tell_user(in);
+        incoming_store_news(in->t, in, TRANSFER_OFFERED, kept_new(in->t, file_news_stored, NULL));
     }
-    incoming_store(in->t, in, NULL);
     fetch_more(in);
 }
 
@@ -478,8 +477,7 @@ static void told_done(struct transfers *t, void *ctx, enum err rc, const struct 
 {
     struct incoming *in = incoming_find(t, ctx);
     free(ctx);
-    if (rc)
-        LOG_LIMITED(LOG_WARN, "files: %s", e->text);
+    file_news_stored(t, NULL, rc, e);
     if (rc || !in || in->state != TRANSFER_DONE)
         return;
     for (struct list_link *l = list_first(&in->sources); l; l = list_next(&in->sources, l)) {
@@ -487,12 +485,6 @@ static void told_done(struct transfers *t, void *ctx, enum err rc, const struct 
         if (s->accepted && s->peer)
             transfers_send_id(s->peer, DCHAN_F_DONE, in->id, 0);
     }
-    if (!t->ops.received)
-        return;
-    struct transfer_info info;
-    transfers_info(t, in, &info);
-    t->ops.received(t->ops.ctx, &info);
-    transfer_info_clear(&info);
 }
 
 void incoming_is_there(struct incoming *in)
@@ -500,7 +492,7 @@ void incoming_is_there(struct incoming *in)
     uint8_t *id = xmalloc(32);
     memcpy(id, in->id, 32);
     end_with(in, TRANSFER_DONE, 0);
-    incoming_store(in->t, in, kept_new(in->t, told_done, id));
+    incoming_store_news(in->t, in, TRANSFER_RECEIVED, kept_new(in->t, told_done, id));
     incoming_erase_work(in->t, in);
 }
 

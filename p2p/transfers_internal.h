@@ -186,6 +186,8 @@ struct transfers {
     size_t serve_bytes;
     unsigned hashing, running; /* files that are hashed; that are open for receiving */
     unsigned ticks;
+    uint64_t news_first, news_last, news_told; /* entries: stored, and that the log has */
+    bool news_due;
 };
 
 /* What is kept with a peer that is up. */
@@ -202,9 +204,6 @@ struct chan_peer *transfers_peer_of(struct transfers *t, uint64_t contact_id);
 /* It is wanted: dials, unless it is up or was tried lately. */
 void transfers_dial(struct transfers *t, uint64_t contact_id);
 void transfers_send_id(struct chan_peer *p, uint16_t type, const uint8_t id[32], unsigned code);
-void transfers_info(const struct transfers *t, const struct incoming *in,
-                    struct transfer_info *out);
-void transfer_info_clear(struct transfer_info *i);
 
 static inline bool bit_get(const uint8_t *bits, uint32_t i) { return bits[i / 8] >> i % 8 & 1; }
 static inline void bit_set(uint8_t *bits, uint32_t i) { bits[i / 8] |= (uint8_t)(1 << i % 8); }
@@ -225,6 +224,8 @@ void outgoing_store(struct transfers *t, const struct outgoing *o, const uint8_t
                     struct kept *k);
 void outgoing_erase(struct transfers *t, const struct outgoing *o);
 void incoming_store(struct transfers *t, const struct incoming *in, struct kept *k);
+void incoming_store_news(struct transfers *t, const struct incoming *in,
+                         enum transfer_news_kind kind, struct kept *k);
 void incoming_store_leaves(struct transfers *t, const struct incoming *in);
 void incoming_store_bits(struct transfers *t, const struct incoming *in, const uint8_t *bits);
 /* What is there is of no use any more: leaves and bits. */
@@ -237,6 +238,13 @@ enum err leaves_load(struct kv *kv, bool sending, const uint8_t id[32], struct b
                      bool *found, struct error *e) MUST_CHECK;
 enum err bits_load(struct kv *kv, const uint8_t id[32], struct buf *out, bool *found,
                    struct error *e) MUST_CHECK;
+
+/* --- transfers_news.c: what the event log is told --- */
+
+void file_news_write(struct transfers *t, struct dchan_write *w, const struct incoming *in,
+                enum transfer_news_kind kind);
+void file_news_load(struct transfers *t, struct span key); /* in their order */
+void file_news_tell(struct transfers *t);
 
 /* --- transfers_offer.c: offers of ours --- */
 

@@ -1,6 +1,6 @@
 /*
  * What transfers keep in the store of the channels. Numbers are big-endian; texts are v8 or v16.
- * Every value but those of 'l' and 'b' begins with a version, u8 1.
+ * Every value of 'f' begins with a version, u8 1.
  *
  *   'f' 'o' id 32 | contact u64   an offer of ours: state u8, code u16, flags u8 (1: the peer does
  *                                 not know its end), created u64, changed u64, size u64, device
@@ -10,6 +10,7 @@
  *                                 directory v16, where it is saved v16
  *   'f' 's' id 32 | contact u64 | key 33   who offers it: offered u64, flags u8 (1 accepted, 2
  *                                 banned, 4 does not know its end), bad u16
+ *   'f' 'e' entry u64             news for the event log, without a version: see transfers_news.c
  *   'l' 'o'|'i' id 32             the leaves, 32 bytes each
  *   'b' id 32                     a bit for each chunk that is there
  */
@@ -156,9 +157,8 @@ void outgoing_erase(struct transfers *t, const struct outgoing *o)
     transfers_commit(t, w, NULL);
 }
 
-void incoming_store(struct transfers *t, const struct incoming *in, struct kept *k)
+static void put_incoming(struct dchan_write *w, const struct incoming *in)
 {
-    struct dchan_write *w = dchan_write_new(t->store);
     struct buf b;
     buf_init(&b);
     buf_put_u8(&b, VERSION);
@@ -174,6 +174,21 @@ void incoming_store(struct transfers *t, const struct incoming *in, struct kept 
     buf_put_v16(&b, text(in->directory));
     buf_put_v16(&b, text(in->saved));
     put_value(w, key_of('f', 'i', in->id), &b);
+}
+
+void incoming_store(struct transfers *t, const struct incoming *in, struct kept *k)
+{
+    struct dchan_write *w = dchan_write_new(t->store);
+    put_incoming(w, in);
+    transfers_commit(t, w, k);
+}
+
+void incoming_store_news(struct transfers *t, const struct incoming *in,
+                         enum transfer_news_kind kind, struct kept *k)
+{
+    struct dchan_write *w = dchan_write_new(t->store);
+    put_incoming(w, in);
+    file_news_write(t, w, in, kind);
     transfers_commit(t, w, k);
 }
 
@@ -328,6 +343,9 @@ static enum err load_row(struct transfers *t, struct span key, struct span value
     struct reader r;
     reader_init(&r, value.data, value.len);
     switch (key.len > 1 ? key.data[1] : 0) {
+    case 'e':
+        file_news_load(t, key);
+        return OK;
     case 'i':
         return load_incoming(t, key, &r, e);
     case 'o':

@@ -49,8 +49,8 @@ static uint64_t good_bytes(const struct incoming *in)
     return in->n_have * chunk - (bit_get(in->have, in->n - 1) ? chunk - last : 0);
 }
 
-void transfers_info(const struct transfers *t, const struct incoming *in,
-                    struct transfer_info *out)
+static void incoming_info(const struct transfers *t, const struct incoming *in,
+                          struct transfer_info *out)
 {
     *out = (struct transfer_info){
         .state = in->state, .pause = in->pause, .code = in->code, .size = in->size,
@@ -116,7 +116,7 @@ static void list_all(struct channels *c, void *ctx)
             outgoing_info(t, o, &out->v[out->n++]);
     }
     for (struct list_link *k = list_first(&t->incoming); k; k = list_next(&t->incoming, k))
-        transfers_info(t, LIST_ITEM(k, struct incoming, link), &out->v[out->n++]);
+        incoming_info(t, LIST_ITEM(k, struct incoming, link), &out->v[out->n++]);
     qsort(out->v, out->n, sizeof *out->v, by_age);
 }
 
@@ -127,16 +127,12 @@ enum err transfers_list(struct transfers *t, struct transfer_list *out)
     return channels_call(t->channels, list_all, &l) ? OK : ERR_CANCELLED;
 }
 
-void transfer_info_clear(struct transfer_info *i)
-{
-    free(i->path);
-    free(i->sources);
-}
-
 void transfer_list_clear(struct transfer_list *l)
 {
-    for (size_t i = 0; i < l->n; i++)
-        transfer_info_clear(&l->v[i]);
+    for (size_t i = 0; i < l->n; i++) {
+        free(l->v[i].path);
+        free(l->v[i].sources);
+    }
     free(l->v);
 }
 

@@ -1,8 +1,9 @@
 """Files over direct channels between daemons: whole, after interruptions, from several sources."""
 import os
 
-from channels import connected_pair, is_up, pair, talker
-from framework import LONG, case, check, equal, is_in, main, raises_rpc, wait_until
+from channels import connected_pair, is_up, talker
+from events import read_events
+from framework import ADDRESS, LONG, case, check, equal, is_in, main, raises_rpc, wait_until
 
 MIB = 1 << 20
 
@@ -61,6 +62,18 @@ def a_file_is_offered_accepted_and_saved_under_its_name(t):
         equal((there["done"], transfer(a, id)["done"]), (size, size))
         check(same(path, there["path"]), "the same content")
         equal(os.stat(there["path"]).st_mode & 0o777, 0o600)
+    events = [e for e in read_events(b) if e["type"].startswith("file_")]
+    equal([(e["type"], e["name"], e["entry"]) for e in events],
+          [("file_offered", "photo.jpg", 1), ("file_received", "photo.jpg", 2),
+           ("file_offered", "empty", 3), ("file_received", "empty", 4)])
+    equal({e["key"] for e in events}, {b.rpc.contactlist()[0]["key"]})
+    equal((events[3]["file"], events[1]["size"]), (id, 3 * MIB + 17))
+    b.kill()
+    b.start()
+    b.rpc.generatetoaddress(1, ADDRESS)  # after it, nothing comes a second time
+    t.wait(lambda: any(e["type"] == "block_connected" and e["height"] == b.rpc.getblockcount()
+                       for e in read_events(b)))
+    equal([e for e in read_events(b) if e["type"].startswith("file_")], events)
     equal(os.listdir(os.path.join(b.directory, "regtest", "files")), [])
 
 

@@ -54,13 +54,23 @@ static void lines_have_number_time_type_and_fields(void **state)
     json_is(&m, "{\"number\":2,\"time\":0.005,\"type\":\"message_failed\",\"entry\":9,"
                 "\"message\":7,\"id\":\"22222222222222222222222222222222\",\"key\":\"" ONES
                 "11\",\"reason\":\"expired\"}");
+    struct event_record f = { .type = LOGGED_FILE_RECEIVED, .number = 3, .time_ms = 5 };
+    f.v[FILE_ENTRY].number = 4;
+    memset(f.v[FILE_ID].file, 0x11, 32);
+    f.v[FILE_ID].file[0] = 0x22; /* not in the order of block hashes */
+    memset(f.v[FILE_KEY].key, 0x11, 33);
+    f.v[FILE_SIZE].number = 5;
+    memcpy(f.v[FILE_NAME].text, "a.txt", 6);
+    json_is(&f, "{\"number\":3,\"time\":0.005,\"type\":\"file_received\",\"entry\":4,"
+                "\"file\":\"22" "11111111111111111111111111111111111111111111111111111111111111"
+                "\",\"key\":\"" ONES "11\",\"size\":5,\"name\":\"a.txt\"}");
 }
 
 static size_t size_of(enum event_field_kind kind)
 {
     static const size_t sizes[] = {
         [FIELD_HASH] = 32, [FIELD_OPTIONAL_HASH] = 32, [FIELD_NUMBER] = 8, [FIELD_AMOUNT] = 8,
-        [FIELD_TEXT] = 8, [FIELD_KEY] = 33, [FIELD_ID] = 16,
+        [FIELD_TEXT] = 8, [FIELD_KEY] = 33, [FIELD_ID] = 16, [FIELD_FILE] = 32,
     };
     return sizes[kind];
 }
@@ -90,7 +100,7 @@ static void every_type_is_read_as_it_was_written(void **state)
             assert_int_equal(event_record_read(b.data, cut, &back, &used), EVENT_INCOMPLETE);
         buf_clear(&b);
     }
-    assert_int_equal(types, 11);
+    assert_int_equal(types, 13);
 }
 
 static void a_changed_bit_is_noticed(void **state)
