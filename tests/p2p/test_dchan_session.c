@@ -185,6 +185,23 @@ static void time_ends_what_does_not_come_up(void **state)
     duo_clear(&d);
 }
 
+static void who_changes_his_mind_closes_at_once(void **state)
+{
+    struct duo d;
+    (void)state;
+    for (int moves = 0; moves < 3; moves++) {
+        duo_init(&d);
+        duo_start(&d);
+        for (int i = 0; i < moves; i++)
+            duo_move(&d, i % 2);
+        dchan_session_goaway(d.ends[1].session, DCHAN_SHUTDOWN, d.now_ms);
+        assert_int_equal(d.ends[1].closing.why, DCHAN_CLOSED_LOCAL);
+        assert_int_equal(dchan_session_output(d.ends[1].session, d.now_ms).len, 0);
+        assert_true(dchan_session_done(d.ends[1].session));
+        duo_clear(&d);
+    }
+}
+
 /* --- addresses --- */
 
 struct proved {
@@ -381,6 +398,27 @@ static void idle_sessions_are_pinged_and_dead_ones_closed(void **state)
     duo_clear(&d);
 }
 
+static void pings_come_after_a_minute_more_or_less(void **state)
+{
+    uint64_t least = UINT64_MAX, most = 0;
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct duo d;
+        duo_up(&d);
+        const uint64_t start = d.now_ms;
+        while (dchan_session_output(d.ends[0].session, d.now_ms).len == 0) {
+            d.now_ms += 1000;
+            dchan_session_tick(d.ends[0].session, d.now_ms);
+        }
+        least = MIN_OF(least, d.now_ms - start);
+        most = MAX_OF(most, d.now_ms - start);
+        duo_clear(&d);
+    }
+    assert_true(least >= DCHAN_PING_IDLE_MS - DCHAN_PING_JITTER_MS);
+    assert_true(most <= DCHAN_PING_IDLE_MS + DCHAN_PING_JITTER_MS);
+    assert_true(most > least);
+}
+
 /* Reads everything, answers nothing, and says that it is there. */
 static void murmur(struct duo *d, int i, uint64_t seconds)
 {
@@ -508,11 +546,13 @@ int main(void)
         cmocka_unit_test(a_locked_key_opens_nothing),
         cmocka_unit_test(a_second_session_carries_nothing_before_it_is_settled),
         cmocka_unit_test(time_ends_what_does_not_come_up),
+        cmocka_unit_test(who_changes_his_mind_closes_at_once),
         cmocka_unit_test(a_proved_address_is_bound),
         cmocka_unit_test(addresses_that_were_translated_count_as_unbound),
         cmocka_unit_test(a_provisional_contact_is_looked_at_again),
         cmocka_unit_test(a_revoked_address_ends_after_the_grace),
         cmocka_unit_test(idle_sessions_are_pinged_and_dead_ones_closed),
+        cmocka_unit_test(pings_come_after_a_minute_more_or_less),
         cmocka_unit_test(who_murmurs_lives_but_must_take_part_in_rekeys),
         cmocka_unit_test(a_bye_that_does_not_come_is_not_waited_for),
         cmocka_unit_test(nothing_is_sent_that_was_not_offered),
