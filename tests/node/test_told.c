@@ -26,8 +26,7 @@ static void append(void *ctx, struct event_record *r)
     e->v[e->n++] = *r;
 }
 
-static void events_init(
-    struct events *e)
+static void events_init(struct events *e)
 {
     *e = (struct events){ xcalloc(EVENTS_MAX, sizeof *e->v), 0 };
 }

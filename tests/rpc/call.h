@@ -155,18 +155,17 @@ static inline struct json_object *field(struct json_object *o, const char *name)
     return v;
 }
 
-static inline int64_t number(struct json_object *o,
-                             const char *name)
+static inline int64_t number(struct json_object *o, const char *name)
 {
     return json_object_get_int64(field(o, name));
 }
-static inline const char *text(struct json_object *o,
-                               const char *name)
+
+static inline const char *text(struct json_object *o, const char *name)
 {
     return json_object_get_string(field(o, name));
 }
-static inline bool truth(struct json_object *o,
-                         const char *name)
+
+static inline bool truth(struct json_object *o, const char *name)
 {
     return json_object_get_boolean(field(o, name));
 }

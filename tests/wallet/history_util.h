@@ -98,4 +98,35 @@ static inline bool keep_view(void *ctx, const struct history_tx *t)
     return true;
 }
 
+static inline struct history_tx view_of(struct fixture *f, const struct tx *tx)
+{
+    struct history_tx view;
+    bool found;
+    assert_int_equal(history_get_tx(f->h, &tx->id, keep_view, &view, &found, NULL), OK);
+    assert_true(found);
+    return view;
+}
+
+static inline size_t count_rows(struct kv *kv)
+{
+    size_t n = 0;
+    struct kv_iter *it = kv_iter_new(kv);
+    for (kv_iter_seek(it, "", 0); kv_iter_valid(it); kv_iter_next(it))
+        n++;
+    kv_iter_free(it);
+    return n;
+}
+
+struct order {
+    int64_t first[8];
+    size_t n, max;
+};
+
+static inline bool keep_time(void *ctx, const struct history_tx *t)
+{
+    struct order *o = ctx;
+    o->first[o->n++] = t->time;
+    return o->n < o->max;
+}
+
 #endif
