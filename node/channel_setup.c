@@ -180,7 +180,10 @@ static enum err start(struct channel_setup *cs, const struct rpc_env *env, struc
     return rc ? rc : channel_identities_start(cs->identities, cs->channels, e);
 }
 
-static void refresh(void *ctx) { channel_identities_refresh(((struct channel_setup *)ctx)->identities); }
+static void refresh(void *ctx)
+{
+    channel_identities_refresh(((struct channel_setup *)ctx)->identities);
+}
 
 static void keys_locked(void *ctx, const char *wallet)
 {

@@ -16,8 +16,8 @@ struct channel_setup;
 
 /*
  * env has chain, wallets and the list of assigned addresses; it gets the channels and what commands
- * of wallets tell of keys. *out stays NULL without channels. ERR_IO: a port that was asked for could
- * not be bound; the default one is done without.
+ * of wallets tell of keys. *out stays NULL without channels. ERR_IO: a port that was asked for
+ * could not be bound; the default one is done without.
  */
 enum err channel_setup_open(struct channel_setup **out, const struct settings *s,
                             struct feeds *feeds, struct rpc_env *env,

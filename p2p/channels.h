@@ -100,8 +100,8 @@ struct channels_ops {
 enum err channels_new(struct channels **out, const struct channels_config *c,
                       const struct channels_ops *ops, struct dchan_store *store,
                       struct contacts *contacts, struct error *e) MUST_CHECK;
-/* Binds, listens as soon as there is an identity, and starts the thread. ERR_IO: listening was asked
- * for and no address could be bound. */
+/* Binds, listens as soon as there is an identity, and starts the thread. ERR_IO: listening was
+ * asked for and no address could be bound. */
 enum err channels_start(struct channels *c, struct error *e) MUST_CHECK;
 /*
  * Ends sessions with goaway, flushes for a moment, joins. Calls that wait end with ERR_CANCELLED.

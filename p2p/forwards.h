@@ -1,8 +1,9 @@
 /*
- * Services of contacts as ports of this machine (spec channels 7.1): each connection to such a port,
- * which is on loopback alone, becomes a stream to the contact, each program that sends datagrams to
- * one too. When no session is up the contact is dialled and the connection waits, unread; when the
- * contact cannot be reached it is closed. Forwards last until they are taken away or the node stops.
+ * Services of contacts as ports of this machine (spec channels 7.1): each connection to such a
+ * port, which is on loopback alone, becomes a stream to the contact, each program that sends
+ * datagrams to one too. When no session is up the contact is dialled and the connection waits,
+ * unread; when the contact cannot be reached it is closed. Forwards last until they are taken away
+ * or the node stops.
  *
  * A pipe is a forward for one connection, which begins with a token that only the asker was told:
  * 64 hex digits and a line feed. The answer is "ok" and a line feed when the stream is open, or

@@ -272,7 +272,8 @@ struct relay *relay_new(struct channels *channels, const struct relay_limits *li
     list_init(&r->carried);
     channels_add_part(channels, &(struct channel_part){
         .features = { .offered = 1u << DCHAN_STREAMS | 1u << DCHAN_RELAY }, .open = on_open,
-        .withdrawn = on_withdrawn, .up = on_up, .tick = on_tick, .contact_gone = on_contact_gone, .ctx = r });
+        .withdrawn = on_withdrawn, .up = on_up, .tick = on_tick, .contact_gone = on_contact_gone,
+        .ctx = r });
     return r;
 }
 

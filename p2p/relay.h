@@ -3,10 +3,10 @@
  * stream of the service "relay" carries the bytes of a complete handshake and session, of which who
  * relays sees sizes and times. doc/channels.md says how the stream names whom it wants.
  *
- * Three parts in one. Who relays joins the stream of one contact with one to another, when the first
- * may (contact_policy.relay), the second is connected, and both are talked to under one identity of
- * ours. Who is asked for answers with the identity that was asked for. Who asks does so when a
- * contact could not be dialled and one is connected through which it may (relay_for_us).
+ * Three parts in one. Who relays joins the stream of one contact with one to another, when the
+ * first may (contact_policy.relay), the second is connected, and both are talked to under one
+ * identity of ours. Who is asked for answers with the identity that was asked for. Who asks does so
+ * when a contact could not be dialled and one is connected through which it may (relay_for_us).
  *
  * Channel thread, but for relay_new and relay_free, which run before and after it.
  */

@@ -9,7 +9,8 @@
 #include "rpc/command.h"
 
 /*
- * With the identities that the wallets have now. NULL: call has failed, there are none (-channel=0).
+ * With the identities that the wallets have now. NULL: call has failed, there are none
+ * (-channel=0).
  */
 struct channels *rpc_channels(struct rpc_call *call);
 

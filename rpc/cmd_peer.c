@@ -274,7 +274,8 @@ static struct rpc_result cmd_peerdisconnect(struct rpc_call *call)
 #define PEER_RESULT \
     "{contact:alias (not of strangers), key, identity:\"of ours\", state:\"idle\", \"looking\", " \
     "\"dialling\", \"handshake\", \"up\" or \"going\"; of a session: inbound, address, " \
-    "bound (its proved address is the one it talks from), proof:\"bound\", \"unbound\" or \"bare\", " \
+    "bound (its proved address is the one it talks from), " \
+    "proof:\"bound\", \"unbound\" or \"bare\", " \
     "translated, provisional, agent, version, connected, streams, bytes_sent, bytes_received, " \
     "round_trip_ms (once it was measured), rekeys, key_agreements; last_error, next_dial_s}"
 

@@ -11,8 +11,8 @@
 struct json_object;
 
 /*
- * A key, key@address, an address or a record (hex), as parameter i, into key, addresses and alias of
- * out, which has the policy of a new contact then. False: call has failed.
+ * A key, key@address, an address or a record (hex), as parameter i, into key, addresses and alias
+ * of out, which has the policy of a new contact then. False: call has failed.
  */
 bool rpc_contact_parse(struct rpc_call *call, size_t i, struct contact *out);
 

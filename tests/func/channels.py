@@ -1,4 +1,5 @@
-"""What tests of direct channels share: nodes with identities that know each other, and their sessions."""
+"""What tests of direct channels share: nodes with identities that know each other, and their
+sessions."""
 from identities import grow, identity, wallet_node
 
 
