@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "chain/bca_view.h"
+#include "rpc/own_record.h"
 
 #define MIB (UINT64_C(1) << 20)
 #define CACHE_BYTES (8 * MIB)
@@ -19,7 +20,8 @@
 #define JOBS_BYTES (8 * MIB)
 #define LETTERS_MAX 4096     /* scores and news beyond are lost; answers are bounded by jobs */
 #define ROUND_MS 60000       /* between two looks at what waits, is parked or has expired */
-#define REGTEST_MS 200       /* the same, where tests wait for it */
+#define OWN_MS 5000          /* between two looks at own records */
+#define REGTEST_MS 200       /* both, where tests wait for them */
 #define BUSY_MS 20           /* when too many signatures were checked */
 
 struct bca_records {
@@ -32,7 +34,8 @@ struct bca_records {
     bool started;
     struct cancel cancel;
     struct rpc_env env;
-    int64_t round_at; /* clock_mono_ms */
+    struct own_keeper own;
+    int64_t round_at, own_at; /* clock_mono_ms */
     char said[ERROR_TEXT_MAX]; /* the last trouble that was logged */
 
     pthread_mutex_t lock;     /* of what follows */
@@ -351,21 +354,30 @@ static void run_job(struct bca_records *r, struct bca_job *job)
 
 /* --- the thread --- */
 
+static int64_t pause_ms(const struct bca_records *r, int64_t usual)
+{
+    return r->regtest ? REGTEST_MS : usual;
+}
+
 static void look_around(struct bca_records *r)
 {
     struct error e = { .code = OK };
+    if (clock_mono_ms() >= r->own_at) {
+        own_records_keep(&r->env, &r->own);
+        r->own_at = clock_mono_ms() + pause_ms(r, OWN_MS);
+    }
     if (clock_mono_ms() < r->round_at)
         return;
     if (bca_store_expire(r->store, &e) || bca_intake_retry(r->intake, &e))
         say(r, &e);
-    r->round_at = clock_mono_ms() + (r->regtest ? REGTEST_MS : ROUND_MS);
+    r->round_at = clock_mono_ms() + pause_ms(r, ROUND_MS);
 }
 
 static void *work(void *arg)
 {
     struct bca_records *r = arg;
     while (!cancelled(&r->cancel)) {
-        const int64_t wait = MAX_OF(r->round_at - clock_mono_ms(), (int64_t)0);
+        const int64_t wait = MAX_OF(MIN_OF(r->round_at, r->own_at) - clock_mono_ms(), (int64_t)0);
         struct queue_node *node = queue_pop_wait(r->jobs, wait);
         if (node)
             run_job(r, (struct bca_job *)node);
@@ -379,6 +391,7 @@ enum err bca_records_start(struct bca_records *r, const struct rpc_env *env, str
 {
     r->env = *env;
     r->env.cancel = &r->cancel;
+    own_records_begin(&r->env);
     const int failure = pthread_create(&r->thread, NULL, work, r);
     r->started = failure == 0;
     return failure ? error_set_errno(e, failure, "cannot start a thread") : OK;

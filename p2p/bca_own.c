@@ -11,6 +11,8 @@
 
 #define ROW_KEY_SIZE (1 + IDENTITY_KEY_SIZE)
 
+enum { FLAG_DOUBLED = 1, FLAG_OPEN = 2 };
+
 static const char *const mode_names[BCA_PUBLICATIONS] = {
     [BCA_PRIVATE] = "private", [BCA_CONTACTS] = "contacts", [BCA_PUBLIC] = "public"
 };
@@ -30,7 +32,7 @@ bool bca_publication_of(const char *name, enum bca_publication *mode)
 static void write_row(struct buf *b, const struct bca_own *own)
 {
     buf_put_u8(b, (uint8_t)own->mode);
-    buf_put_u8(b, own->doubled);
+    buf_put_u8(b, (uint8_t)((own->doubled ? FLAG_DOUBLED : 0) | (own->open ? FLAG_OPEN : 0)));
     buf_put_le64(b, own->seq);
     buf_put_var_bytes(b, own->wallet, strlen(own->wallet));
     buf_put_var_bytes(b, own->name, strlen(own->name));
@@ -55,14 +57,16 @@ static bool read_row(struct bca_own *own, struct span key, struct span row)
     reader_init(&r, row.data, row.len);
     const uint8_t mode = read_u8(&r);
     own->mode = mode;
-    own->doubled = read_u8(&r);
+    const uint8_t flags = read_u8(&r);
+    own->doubled = flags & FLAG_DOUBLED;
+    own->open = flags & FLAG_OPEN;
     own->seq = read_le64(&r);
     read_name(&r, own->wallet);
     read_name(&r, own->name);
     const size_t len = r.left;
     const uint8_t *record = read_bytes(&r, len);
     if (r.failed || mode >= BCA_PUBLICATIONS || len > sizeof own->record ||
-        key.len != ROW_KEY_SIZE)
+        key.len != ROW_KEY_SIZE || own->seq == UINT64_MAX)
         return false;
     memcpy(own->key, key.data + 1, sizeof own->key);
     memcpy(own->record, record, len);
@@ -101,6 +105,9 @@ enum err bca_own_load(struct bca_store *s, struct error *e)
 void bca_own_clear(struct bca_store *s) { free(s->own); }
 
 /* --- any thread --- */
+
+void bca_own_begin(struct bca_store *s) { pthread_mutex_lock(&s->making); }
+void bca_own_end(struct bca_store *s) { pthread_mutex_unlock(&s->making); }
 
 bool bca_own_get(struct bca_store *s, const uint8_t key[IDENTITY_KEY_SIZE], struct bca_own *out)
 {

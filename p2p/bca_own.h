@@ -4,7 +4,7 @@
  * from another host. Kept in the store of records (bca_store.h), synced before a function returns,
  * so that no number is used twice.
  *
- *   o | key   mode 1 | doubled 1 | seq 8 | wallet, identity (compact lengths) | record
+ *   o | key   mode 1 | flags 1 | seq 8 | wallet, identity (compact lengths) | record
  *
  * Any thread.
  */
@@ -30,11 +30,16 @@ struct bca_own {
     uint8_t key[IDENTITY_KEY_SIZE];
     enum bca_publication mode;
     bool doubled; /* somebody else signs with its key: nothing more is announced */
+    bool open;    /* its last record is for everybody, not for contacts alone */
     uint64_t seq; /* of its last record */
     char wallet[BCA_OWN_NAME_MAX + 1], name[BCA_OWN_NAME_MAX + 1];
     uint8_t record[BCA_RECORD_MAX];
     size_t record_len; /* 0: none was made */
 };
+
+/* One piece of work on own records at a time, before any lock of a wallet. */
+void bca_own_begin(struct bca_store *s);
+void bca_own_end(struct bca_store *s);
 
 /* A copy; false: nothing is known of the key. */
 bool bca_own_get(struct bca_store *s, const uint8_t key[IDENTITY_KEY_SIZE], struct bca_own *out);

@@ -173,6 +173,7 @@ enum err bca_store_open(struct bca_store **out, struct kv *kv, const struct bca_
     struct bca_store *s = xcalloc(1, sizeof *s);
     s->kv = kv;
     s->index = bca_index_new(limits);
+    pthread_mutex_init(&s->making, NULL);
     pthread_mutex_init(&s->writing, NULL);
     pthread_mutex_init(&s->lock, NULL);
     rand_bytes(&s->key, sizeof s->key);
@@ -200,6 +201,7 @@ void bca_store_close(struct bca_store *s)
     bca_index_free(s->index);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->writing);
+    pthread_mutex_destroy(&s->making);
     kv_close(s->kv);
     free(s);
 }

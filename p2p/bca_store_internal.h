@@ -17,6 +17,7 @@ struct bca_own;
 
 struct bca_store {
     struct kv *kv;
+    pthread_mutex_t making;  /* of bca_own_begin; taken first of all */
     pthread_mutex_t writing; /* whoever changes anything holds it, over the disk; taken first */
     pthread_mutex_t lock;    /* of what is in memory, never held over the disk */
     struct bca_index *index;

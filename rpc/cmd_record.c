@@ -1,4 +1,4 @@
-/* listrecords, getrecord: announced records of identities (spec channels 1). */
+/* setpublication, listrecords, getrecord: announced records of identities (spec channels 1). */
 #include "rpc/commands.h"
 
 #include <stdlib.h>
@@ -9,6 +9,8 @@
 #include "base/intmath.h"
 #include "base/mem.h"
 #include "p2p/bca_intake.h"
+#include "rpc/identity_call.h"
+#include "rpc/own_record.h"
 #include "rpc/record_json.h"
 
 #define COUNT_DEFAULT 100
@@ -22,6 +24,52 @@ static bool has_records(struct rpc_call *call)
     if (!call->env->records)
         rpc_fail(call, RPC_MISC_ERROR, "this node keeps no records of identities yet");
     return call->env->records != NULL;
+}
+
+/* --- setpublication ------------------------------------------------------------------------- */
+
+static void put_own(struct json_writer *w, const struct bca_own *own)
+{
+    struct bca_record r;
+    jw_object_open(w);
+    jw_put_text(w, "identity", own->name);
+    jw_put_text(w, "wallet", own->wallet);
+    jw_put_hex(w, "key", own->key, sizeof own->key);
+    jw_put_text(w, "publication", bca_publication_name(own->mode));
+    if (own->record_len &&
+        bca_record_read(&r, span_of(own->record, own->record_len)) == BCA_RECORD_GOOD)
+        jw_record_fields(w, &r);
+    if (own->doubled)
+        jw_put_text(w, "warning",
+                    "somebody else announces it with its key: a second copy runs, or the key is "
+                    "stolen; nothing more is announced");
+    jw_object_close(w);
+}
+
+/* False: call has failed. */
+static bool take_mode(struct rpc_call *call, enum bca_publication *mode)
+{
+    const char *text = rpc_text(call, 1, "");
+    if (bca_publication_of(text, mode))
+        return true;
+    rpc_fail(call, RPC_INVALID_PARAMETER, "mode must be private, contacts or public");
+    return false;
+}
+
+static struct rpc_result set_publication(struct rpc_call *call, struct wallet *w)
+{
+    enum bca_publication mode;
+    struct bca_own own;
+    const char *name = rpc_identity_name(call, 0);
+    if (!name || !take_mode(call, &mode) || !own_record_set(call, w, name, mode, &own))
+        return rpc_failed(call);
+    put_own(call->out, &own);
+    return rpc_done();
+}
+
+static struct rpc_result cmd_setpublication(struct rpc_call *call)
+{
+    return has_records(call) ? rpc_with_wallet(call, set_publication) : rpc_failed(call);
 }
 
 /* --- listrecords ---------------------------------------------------------------------------- */
@@ -66,6 +114,22 @@ static void put_counts(struct rpc_call *call)
     jw_put_u64(call->out, "parked", held.parked);
 }
 
+static enum err put_all_own(struct rpc_call *call, struct error *e)
+{
+    struct bca_own *all;
+    size_t n;
+    const enum err rc = bca_own_list(call->env->records, &all, &n, e);
+    if (rc)
+        return rc;
+    jw_key(call->out, "own");
+    jw_array_open(call->out);
+    for (size_t i = 0; i < n; i++)
+        put_own(call->out, &all[i]);
+    jw_array_close(call->out);
+    free(all);
+    return OK;
+}
+
 static struct rpc_result cmd_listrecords(struct rpc_call *call)
 {
     struct error e = { .code = OK };
@@ -77,7 +141,9 @@ static struct rpc_result cmd_listrecords(struct rpc_call *call)
                         COUNT_MAX);
     jw_object_open(call->out);
     put_counts(call);
-    const enum err rc = put_records(call, (size_t)from, (size_t)count, &e);
+    enum err rc = put_all_own(call, &e);
+    if (!rc)
+        rc = put_records(call, (size_t)from, (size_t)count, &e);
     jw_object_close(call->out);
     return rc ? rpc_fail_error(call, &e) : rpc_done();
 }
@@ -148,6 +214,22 @@ static struct rpc_result cmd_getrecord(struct rpc_call *call)
 }
 
 static const struct rpc_command rows[] = {
+    { .name = "setpublication",
+      .category = "identity",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_setpublication,
+      .help = "How far an identity of the wallet is announced: private (nobody hears of it, as at "
+              "first), contacts (its record is given over direct channels to contacts alone), or "
+              "public (peers give it to anybody, with key, registration and address). The address "
+              "is that on an interface, else the one formed last. The record is made anew when "
+              "half of its day is over and when the address changes, which takes a wallet that is "
+              "unlocked. Back to private leaves a last record that says so.",
+      .result = "{identity, wallet, key, publication, " RECORD_FIELDS_HELP " (when there is a "
+                "record), warning (when somebody else has its key)}",
+      .example = "alice public",
+      .params = { { "identity", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "Its name" },
+                  { "mode", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT,
+                    "private, contacts or public" } } },
     { .name = "listrecords",
       .category = "identity",
       .where = RPC_ON_WORKER,
@@ -155,8 +237,11 @@ static const struct rpc_command rows[] = {
       .help = "The announced records of identities that this node keeps, in no order: its own, "
               "those of contacts, and what peers have announced. public says that it is given to "
               "any peer, reached that there was a session with the identity. An alias and all "
-              "endpoints but the proved one are the word of the other side.",
+              "endpoints but the proved one are the word of the other side. own: what this node "
+              "announces itself.",
       .result = "{total, bytes, remembered (keys whose record is gone), waiting, parked, "
+                "own:[{identity, wallet, key, publication, " RECORD_FIELDS_HELP " (when there is a "
+                "record), warning (when somebody else has its key)}...], "
                 "records:[{" RECORD_JSON_HELP "}...]}",
       .example = "10 0",
       .params = { { "count", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,

@@ -40,7 +40,7 @@ static void put_endpoint(struct json_writer *w, const struct bca_endpoint *e, bo
     jw_object_close(w);
 }
 
-static void put_fields(struct json_writer *w, const struct bca_record *r)
+void jw_record_fields(struct json_writer *w, const struct bca_record *r)
 {
     jw_put_u64(w, "seq", r->seq);
     jw_put_u64(w, "issued", r->issued);
@@ -64,7 +64,7 @@ void jw_record(struct json_writer *w, struct span raw, const struct bca_facts *f
     jw_object_open(w);
     jw_put_hex(w, "key", r.key, sizeof r.key);
     jw_put_hex(w, "record_key", f->record_key, sizeof f->record_key);
-    put_fields(w, &r);
+    jw_record_fields(w, &r);
     jw_put_bool(w, "public", bca_facts_public(f));
     jw_put_bool(w, "reached", f->reached);
     jw_put_bool(w, "equivocal", f->equivocal);

@@ -333,7 +333,8 @@ static void own_rows_are_read_again(void **state)
 {
     char *dir = test_dir_make();
     struct bca_store *s = open_at(dir);
-    struct bca_own own = { .mode = BCA_CONTACTS, .seq = 5, .wallet = "w", .name = "bob" };
+    struct bca_own own = { .mode = BCA_CONTACTS, .open = true, .seq = 5,
+                           .wallet = "w", .name = "bob" };
     struct bca_own *all, got;
     bool doubled;
     size_t n;
@@ -348,7 +349,7 @@ static void own_rows_are_read_again(void **state)
     s = open_at(dir);
     assert_int_equal(bca_own_list(s, &all, &n, NULL), OK);
     assert_int_equal(n, 1);
-    assert_true(all[0].mode == BCA_CONTACTS && all[0].doubled && all[0].seq == 5);
+    assert_true(all[0].mode == BCA_CONTACTS && all[0].doubled && all[0].seq == 5 && all[0].open);
     assert_string_equal(all[0].name, "bob");
     assert_true(bca_own_get(s, own.key, &got) && got.record_len == 0);
     own.key[0] = 2;
