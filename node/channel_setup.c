@@ -10,6 +10,7 @@
 #include "chain/bca_view.h"
 #include "node/channel_identities.h"
 #include "node/file_setup.h"
+#include "node/message_setup.h"
 #include "p2p/channels.h"
 #include "p2p/successor_part.h"
 #include "rpc/wallet_call.h"
@@ -25,6 +26,7 @@ struct channel_setup {
     struct contacts *contacts;
     struct channels *channels;
     struct successor_part *successors;
+    struct message_part *messages;
     struct transfers *transfers;
     struct channel_identities *identities;
 };
@@ -154,6 +156,20 @@ static enum err open_store(struct channel_setup *cs, struct error *e)
     return rc;
 }
 
+/* What sessions are for. */
+static enum err add_parts(struct channel_setup *cs, struct error *e)
+{
+    const struct successor_part_ops successors = { .tell = tell_successor, .ctx = cs };
+    const struct channel_part log = { .up = session_up, .down = session_down, .ctx = cs };
+    channels_add_part(cs->channels, &log);
+    enum err rc = successor_part_new(&cs->successors, cs->channels, &successors, e);
+    if (!rc)
+        rc = message_setup(&cs->messages, cs->settings->config, cs->channels, cs->feeds, e);
+    if (!rc)
+        rc = file_setup(&cs->transfers, cs->settings, cs->channels, cs->feeds, e);
+    return rc;
+}
+
 static enum err make_channels(struct channel_setup *cs, struct error *e)
 {
     struct channels_config c;
@@ -162,15 +178,9 @@ static enum err make_channels(struct channel_setup *cs, struct error *e)
         .height = height,
         .ctx = cs,
     };
-    const struct successor_part_ops successor_ops = { .tell = tell_successor, .ctx = cs };
-    const struct channel_part log = { .up = session_up, .down = session_down, .ctx = cs };
     read_config(cs->settings, &c);
-    enum err rc = channels_new(&cs->channels, &c, &ops, cs->store, cs->contacts, e);
-    if (rc)
-        return rc;
-    channels_add_part(cs->channels, &log);
-    rc = successor_part_new(&cs->successors, cs->channels, &successor_ops, e);
-    return rc ? rc : file_setup(&cs->transfers, cs->settings, cs->channels, cs->feeds, e);
+    const enum err rc = channels_new(&cs->channels, &c, &ops, cs->store, cs->contacts, e);
+    return rc ? rc : add_parts(cs, e);
 }
 
 static enum err start(struct channel_setup *cs, const struct rpc_env *env, struct error *e)
@@ -238,6 +248,7 @@ void channel_setup_free(struct channel_setup *cs)
     dchan_store_free(cs->store);
     transfers_free(cs->transfers);
     successor_part_free(cs->successors);
+    message_part_free(cs->messages);
     channels_free(cs->channels);
     channel_identities_free(cs->identities);
     contacts_free(cs->contacts);

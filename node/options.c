@@ -373,6 +373,21 @@ const struct option_row node_options[] = {
            "Of the file system with the received files stay free."),
     SIZE("channelfilememory", "64MiB", MIB, 0, 1,
          "Memory for pieces of files that are being sent, all peers together."),
+    NUMBER("channeloutbox", "1000", 1, 1000000, "<n>", "Messages that may wait for a contact."),
+    SIZE("channeloutboxsize", "16MiB", MIB, 0, 1, "Their bytes."),
+    SIZE("channeloutboxtotal", "256MiB", MIB, 0, 1, "Bytes that may wait for all contacts."),
+    SIZE("channelinbox", "1GiB", MIB, 0, 1,
+         "All messages that are kept. The oldest that were read or sent leave when it is nearly "
+         "full; when that is not enough nothing more is taken."),
+    NUMBER("channelmessagerate", "20", 1, 100000, "<n>", "Messages taken from a contact a second."),
+    NUMBER("channelmessageburst", "100", 1, 100000, "<n>", "In a row."),
+    NUMBER("channelmessageids", "100000", 1, 10000000, "<n>",
+           "Ids of messages of a peer that are kept, so that none is shown twice."),
+    SWITCH("channelstrangermessages", "1", "Take messages of strangers that have a session."),
+    NUMBER("channelrequestrate", "60", 1, 3600, "<n>", "From one of them an hour."),
+    SIZE("channelrequestsize", "4096", 1, 0, 1, "Their size."),
+    NUMBER("channelrequests", "100", 0, 1000, "<n>", "Of strangers that nobody has read yet."),
+    NUMBER("channelrequestsper48", "4", 0, 1000, "<n>", "Of these, from one /48 network."),
 #undef CATEGORY
     /* Known options of the reference whose subject does not exist here, or not yet. */
     IGNORED("alertnotify"), IGNORED("shrinkdebugfile"), IGNORED("upnp"), IGNORED("multistreams"),

@@ -203,9 +203,9 @@ static struct contact *whose(struct channels *c, const char *text, struct error 
 {
     struct contact *contact = contacts_find(channels_contacts(c), text);
     if (!contact)
-        error_set(e, ERR_NOTFOUND, "there is no contact of this name or key");
+        error_set(e, ERR_NOTFOUND, "there is no contact \"%.80s\"", text);
     else if (!contact->has_key)
-        error_set(e, ERR_NOTFOUND, "the key of this contact is not known yet: connect to it");
+        error_set(e, ERR_NOTFOUND, "the key of \"%.80s\" is not known yet: connect to it", text);
     return contact && contact->has_key ? contact : NULL;
 }
 
