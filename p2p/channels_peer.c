@@ -317,9 +317,15 @@ void peer_up(struct chan_peer *p, struct chan_conn *conn)
     tell_up(p);
 }
 
+/* One that we dialled may be greeted there before we hear of it. */
 static bool other_one(const struct chan_peer *p, const struct chan_conn *but)
 {
-    return p->newest || greeted_one(p, but);
+    for (struct list_link *l = list_first(&p->conns); l; l = list_next(&p->conns, l)) {
+        const struct chan_conn *conn = LIST_ITEM(l, struct chan_conn, peer_link);
+        if (conn != but && conn->state != CONN_CLOSED)
+            return true;
+    }
+    return false;
 }
 
 void peer_going(struct chan_peer *p, struct chan_conn *conn, enum dchan_goaway_reason reason)

@@ -73,6 +73,11 @@ bool guest_is_cut(struct guest *g)
     return g->cut;
 }
 
+void guest_hang_up(struct guest *g)
+{
+    assert_int_equal(shutdown(g->fd, SHUT_WR), 0);
+}
+
 void guest_leave(struct guest *g)
 {
     dchan_session_free(g->session);

@@ -38,7 +38,9 @@ void guest_send_raw(struct guest *g, const void *data, size_t len);
 void guest_receive_raw(struct guest *g, void *out, size_t len);
 /* The node has closed the connection; false: it has not so far. */
 bool guest_is_cut(struct guest *g);
-/* Without a word. */
+/* His half of the connection ends without a word. */
+void guest_hang_up(struct guest *g);
+/* The same, and he is no more. */
 void guest_leave(struct guest *g);
 
 /* For channels_pair_wait; they move bytes. */
