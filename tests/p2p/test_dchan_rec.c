@@ -174,41 +174,6 @@ static void a_full_output_gives_its_memory_back(void **state)
     duo_clear(&d);
 }
 
-/* --- text in memory --- */
-
-static const char plain_text[] = "nobody else should ever read this";
-static bool text_moved;
-
-void *__real_try_realloc(void *p, size_t count, size_t size);
-void *__wrap_try_realloc(void *p, size_t count, size_t size);
-
-/* What is moved stays behind in free memory. */
-void *__wrap_try_realloc(void *p, size_t count, size_t size)
-{
-    if (p && malloc_usable_size(p) >= sizeof plain_text)
-        text_moved = text_moved || memcmp(p, plain_text, sizeof plain_text) == 0;
-    return __real_try_realloc(p, count, size);
-}
-
-static void text_is_not_left_behind_when_the_buffer_grows(void **state)
-{
-    struct duo d;
-    struct span msg;
-    uint8_t longer[5000] = { 1 };
-    (void)state;
-    text_moved = false;
-    duo_make(&d, DCHAN_REKEYS_NONE);
-    put(d.initiator, plain_text, sizeof plain_text, START);
-    put(d.initiator, longer, sizeof longer, START);
-    struct span in = dchan_rec_output(d.initiator);
-    assert_int_equal(dchan_rec_read(d.responder, &in, START, &msg), OK);
-    assert_memory_equal(msg.data, plain_text, sizeof plain_text);
-    assert_int_equal(dchan_rec_read(d.responder, &in, START, &msg), OK);
-    assert_int_equal(msg.len, sizeof longer);
-    assert_false(text_moved);
-    duo_clear(&d);
-}
-
 /* --- what is refused --- */
 
 static void a_wrong_tag_is_final_and_silent(void **state)
@@ -343,7 +308,6 @@ int main(void)
         cmocka_unit_test(output_is_written_in_parts),
         cmocka_unit_test(output_has_a_limit),
         cmocka_unit_test(a_full_output_gives_its_memory_back),
-        cmocka_unit_test(text_is_not_left_behind_when_the_buffer_grows),
         cmocka_unit_test(a_wrong_tag_is_final_and_silent),
         cmocka_unit_test(packets_come_once_and_in_order),
         cmocka_unit_test(a_message_without_a_type_is_malformed),
