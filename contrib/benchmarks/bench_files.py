@@ -1,0 +1,76 @@
+"""Row of contrib/bench about files over direct channels: file.
+
+Two daemons on loopback, beside the bare record loop before and after it. The receiver writes to the
+disk of the working directory and syncs every 16 MiB, as it always does.
+"""
+import os
+import time
+
+from bench_frame import cpu_seconds, wait_for
+from channels import connected_pair
+
+MBYTE = 1_000_000
+RATIO = 0.8  # what one stream without a disk must reach
+
+
+def bare_rate(bench, size):
+    facts = bench.tool("bench_records", str(size))
+    return facts["bytes"] / facts["seconds"], facts["cpu"] / facts["bytes"]
+
+
+class Case:
+    """What the helpers of the functional tests need of a test."""
+
+    def __init__(self, bench):
+        self.bench = bench
+        self.count = 0
+
+    def node(self, *options):
+        self.count += 1
+        return self.bench.node(f"talker{self.count}", *options).start()
+
+    def wait(self, predicate):
+        wait_for(predicate, 60)
+
+
+def make(path, size):
+    with open(path, "wb") as out:
+        for at in range(0, size, 1 << 20):
+            out.write(os.urandom(min(1 << 20, size - at)))
+    return path
+
+
+def row_of(node, id):
+    return next((f for f in node.rpc.listtransfers() if f["id"] == id), {"state": ""})
+
+
+def transfer(sender, receiver, path):
+    """Seconds from the acceptance until all is verified, written and synced, and CPU seconds."""
+    id = sender.rpc.sendfile("bob", path)
+    wait_for(lambda: row_of(receiver, id)["state"] == "waiting", 60)
+    began, before = time.monotonic(), cpu_seconds(sender) + cpu_seconds(receiver)
+    receiver.rpc.acceptfile(id)
+    wait_for(lambda: row_of(receiver, id)["state"] == "done", 3600, pause=0.02)
+    return time.monotonic() - began, cpu_seconds(sender) + cpu_seconds(receiver) - before
+
+
+def file(bench):
+    size = bench.options.file
+    bare, bare_cpu = bare_rate(bench, size)
+    sender, receiver = connected_pair(Case(bench))
+    path = make(bench.path("file"), size)
+    seconds, cpu = transfer(sender, receiver, path)
+    cpu /= size
+    for node in (sender, receiver):
+        node.stop()
+    again, again_cpu = bare_rate(bench, size)
+    bare, bare_cpu = max(bare, again), min(bare_cpu, again_cpu)
+    bench.row("bare record loop, 16 KiB records on loopback", f"{bare / MBYTE:,.0f} MB/s, "
+              f"{1e9 * bare_cpu:.2f} ns of CPU a byte")
+    bench.row(f"file of {size / 1e9:.3g} GB between two daemons",
+              f"{size / seconds / MBYTE:,.0f} MB/s, {1e9 * cpu:.2f} ns of CPU a byte")
+    bench.row("  ratio to the bare record loop", f"{size / seconds / bare:.2f}, CPU "
+              f"{cpu / bare_cpu:.2f}", f"at least {RATIO:.2f}", size / seconds / bare >= RATIO)
+
+
+ROWS = {"file": file}
