@@ -15,6 +15,7 @@
 #include "base/secret.h"
 #include "chain/bca_view.h"
 #include "chain/chain.h"
+#include "p2p/bca_own.h"
 #include "wallet/identity.h"
 
 #define LOOK_MS 500
@@ -119,6 +120,7 @@ struct channel_identities {
     struct wallets *wallets;
     struct assigned *assigned;
     struct chain *chain;
+    struct bca_store *records;
     struct channels *channels;
     struct bca_view view;
     pthread_mutex_t lock;  /* before those of wallets */
@@ -332,8 +334,19 @@ static bool name_it(const struct handing *h, const char *wallet, const char *nam
     return n <= CHANNEL_IDENTITY_NAME_MAX && !is_named(h, out);
 }
 
-static void hand(struct handing *h, const char *wallet, const struct found *f,
-                 const struct found_address *a)
+/* Of the record by which others find it; 0: it is private. */
+static uint64_t record_seq(const struct channel_identities *ci, const uint8_t *key)
+{
+    struct bca_own *own = xmalloc(sizeof(*own)); /* has a record in it */
+    uint64_t seq = 0;
+    if (ci->records && bca_own_get(ci->records, key, own) && own->mode != BCA_PRIVATE)
+        seq = own->seq;
+    free(own);
+    return seq;
+}
+
+static void hand(const struct channel_identities *ci, struct handing *h, const char *wallet,
+                 const struct found *f, const struct found_address *a)
 {
     const size_t len = a ? a->params.len : 0;
     struct own_identity *own = xcalloc(1, sizeof(*own) + len);
@@ -349,6 +362,7 @@ static void hand(struct handing *h, const char *wallet, const struct found *f,
     id->key = (struct identity_key){ .noise_dh = own_noise_dh, .sign = own_sign,
                                      .ctx = f->secret };
     memcpy(id->key.pub, f->pub, sizeof id->key.pub);
+    id->seq = record_seq(ci, f->pub);
     id->release = release;
     id->refs = 1;
     id->has_address = a != NULL;
@@ -375,7 +389,7 @@ static void hand_wallet(struct channel_identities *ci, struct handing *h, struct
         if (g.all[i].revoked)
             log_debug(LOGC_CHANNEL, "direct channels: identity %s is revoked", g.all[i].name);
         else
-            hand(h, wallet_name(w), &g.all[i], a);
+            hand(ci, h, wallet_name(w), &g.all[i], a);
     }
     clear_found(&g);
 }
@@ -505,12 +519,14 @@ static void *run(void *arg)
 }
 
 struct channel_identities *channel_identities_new(struct wallets *wallets,
-                                                  struct assigned *assigned, struct chain *chain)
+                                                  struct assigned *assigned, struct chain *chain,
+                                                  struct bca_store *records)
 {
     struct channel_identities *ci = xcalloc(1, sizeof(*ci));
     ci->wallets = wallets;
     ci->assigned = assigned;
     ci->chain = chain;
+    ci->records = records;
     bca_view_init_indexed(&ci->view, chain);
     pthread_mutex_init(&ci->lock, NULL);
     clock_cond_init(&ci->wake);

@@ -19,12 +19,14 @@
 #include "p2p/channels.h"
 #include "wallet/wallets.h"
 
+struct bca_store;
 struct chain;
 struct channel_identities;
 
-/* All of it outlives the object. assigned may be NULL. */
+/* All of it outlives the object. assigned and records may be NULL. */
 struct channel_identities *channel_identities_new(struct wallets *wallets,
-                                                  struct assigned *assigned, struct chain *chain);
+                                                  struct assigned *assigned, struct chain *chain,
+                                                  struct bca_store *records);
 /* Looks once, then starts the thread. */
 enum err channel_identities_start(struct channel_identities *ci, struct channels *channels,
                                   struct error *e) MUST_CHECK;

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "chain/bca_view.h"
 #include "node/channel_identities.h"
+#include "node/channel_records.h"
 #include "node/file_setup.h"
 #include "node/message_setup.h"
 #include "p2p/channels.h"
@@ -24,6 +25,7 @@ struct channel_setup {
     struct bca_view view; /* of the channel thread */
     struct dchan_store *store;
     struct contacts *contacts;
+    struct channel_records *records;
     struct channels *channels;
     struct successor_part *successors;
     struct message_part *messages;
@@ -84,6 +86,22 @@ static int32_t height(void *ctx)
     struct chain_tip tip;
     chain_get_tip(((struct channel_setup *)ctx)->chain, &tip);
     return tip.height;
+}
+
+static size_t endpoints(void *ctx, const uint8_t key[IDENTITY_KEY_SIZE],
+                        struct bca_endpoint out[BCA_RECORD_ENDPOINTS_MAX])
+{
+    return channel_records_endpoints(((struct channel_setup *)ctx)->records, key, out);
+}
+
+static void look_for(void *ctx, const uint8_t key[IDENTITY_KEY_SIZE])
+{
+    channel_records_look_for(((struct channel_setup *)ctx)->records, key);
+}
+
+static void contact_changed(void *ctx, const uint8_t key[IDENTITY_KEY_SIZE], bool contact)
+{
+    channel_records_contact(((struct channel_setup *)ctx)->records, key, contact);
 }
 
 static void tell_log(struct channel_setup *cs, const struct event_record *r)
@@ -176,16 +194,23 @@ static enum err make_channels(struct channel_setup *cs, struct error *e)
     const struct channels_ops ops = {
         .proof = &cs->view.policy,
         .height = height,
+        .endpoints = endpoints,
+        .look_for = look_for,
+        .contact = contact_changed,
         .ctx = cs,
     };
     read_config(cs->settings, &c);
     const enum err rc = channels_new(&cs->channels, &c, &ops, cs->store, cs->contacts, e);
-    return rc ? rc : add_parts(cs, e);
+    if (rc)
+        return rc;
+    channel_records_attach(cs->records, cs->channels);
+    return add_parts(cs, e);
 }
 
 static enum err start(struct channel_setup *cs, const struct rpc_env *env, struct error *e)
 {
-    cs->identities = channel_identities_new(env->wallets->wallets, env->assigned, env->chain);
+    cs->identities = channel_identities_new(env->wallets->wallets, env->assigned, env->chain,
+                                            env->records);
     const enum err rc = channels_start(cs->channels, e);
     return rc ? rc : channel_identities_start(cs->identities, cs->channels, e);
 }
@@ -212,6 +237,7 @@ enum err channel_setup_open(struct channel_setup **out, const struct settings *s
     cs->feeds = feeds;
     cs->chain = env->chain;
     bca_view_init_indexed(&cs->view, env->chain);
+    cs->records = channel_records_new(env, s->params.network == NETWORK_REGTEST);
     enum err rc = open_store(cs, e);
     if (!rc)
         rc = make_channels(cs, e);
@@ -249,6 +275,7 @@ void channel_setup_free(struct channel_setup *cs)
     transfers_free(cs->transfers);
     successor_part_free(cs->successors);
     message_part_free(cs->messages);
+    channel_records_free(cs->records);
     channels_free(cs->channels);
     channel_identities_free(cs->identities);
     contacts_free(cs->contacts);

@@ -91,6 +91,8 @@ struct channels_ops {
                         struct bca_endpoint out[BCA_RECORD_ENDPOINTS_MAX]);
     /* Nothing is known: ask Bitcoin peers for its record. */
     void (*look_for)(void *ctx, const uint8_t key[IDENTITY_KEY_SIZE]);
+    /* The key is one of a contact from now on, or is not any more. May be NULL, as the others. */
+    void (*contact)(void *ctx, const uint8_t key[IDENTITY_KEY_SIZE], bool contact);
     /* For the event log. closing NULL: up. */
     void (*session)(void *ctx, struct chan_peer *p, const struct dchan_closing *closing);
     void *ctx;

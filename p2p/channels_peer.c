@@ -459,6 +459,8 @@ void channels_contact_changed(struct channels *c, const uint8_t key[IDENTITY_KEY
 {
     bool former = false;
     struct contact *contact = contacts_by_key(c->contacts, key, &former);
+    if (c->ops.contact)
+        c->ops.contact(c->ops.ctx, key, contact && !former);
     if (!contact)
         contact_gone(c, key);
     for (struct list_link *l = list_first(&c->peers); l; l = list_next(&c->peers, l)) {

@@ -48,6 +48,7 @@ struct contacts {
     struct dchan_store *store;
     struct entry **entries; /* by id */
     size_t n, cap, n_gone, n_waiting; /* of them removed; with changes that wait */
+    size_t n_keyless;
     uint64_t next_id, changes;
     struct map keys, aliases; /* of key_ref; of entry */
     struct siphash_key hash_key;
@@ -104,8 +105,10 @@ static struct entry *find_alias(const struct contacts *c, const char *alias)
 
 static void drop_refs(struct contacts *c, struct entry *en)
 {
-    if (en->alias[0])
+    if (en->alias[0]) {
         map_remove(&c->aliases, hash_text(c, en->alias), alias_is, en->alias);
+        c->n_keyless -= en->n_refs == 0;
+    }
     en->alias[0] = 0;
     for (size_t i = 0; i < en->n_refs; i++)
         map_remove(&c->keys, hash_of(c, en->refs[i].key), ref_is, en->refs[i].key);
@@ -130,6 +133,7 @@ static void index_entry(struct contacts *c, struct entry *en)
         add_ref(c, en, en->now.key, false);
     for (size_t i = 0; i < en->now.n_former; i++)
         add_ref(c, en, en->now.former[i], true);
+    c->n_keyless += en->n_refs == 0;
 }
 
 /* --- entries --- */
@@ -190,6 +194,8 @@ static struct entry *entry_by_id(const struct contacts *c, uint64_t id)
 /* --- looking up --- */
 
 size_t contacts_count(const struct contacts *c) { return c->n - c->n_gone; }
+
+size_t contacts_keyless(const struct contacts *c) { return c->n_keyless; }
 
 struct contact *contacts_by_key(struct contacts *c, const uint8_t key[IDENTITY_KEY_SIZE],
                                 bool *former)

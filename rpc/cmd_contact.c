@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "rpc/channel_call.h"
 #include "rpc/contact_arg.h"
+#include "rpc/contact_find.h"
 
 #define LIST_BATCH 64 /* copied at a time */
 
@@ -95,6 +96,8 @@ static struct rpc_result cmd_contactadd(struct rpc_call *call)
     bool good = rpc_contact_parse(call, 0, &work->in);
     (void)snprintf(work->in.alias, sizeof work->in.alias, "%s", alias);
     good = good && rpc_channel_ask(call, c, begin_add, &work->r);
+    if (good && !work->out.has_key)
+        rpc_contact_ask_there(call, &work->out);
     if (good)
         rpc_contact_write(call, &work->out);
     result = good ? rpc_done() : rpc_failed(call);
@@ -221,9 +224,11 @@ static const struct rpc_command rows[] = {
       .category = "channels",
       .where = RPC_ON_WORKER,
       .fn = cmd_contactadd,
-      .help = "Adds a contact: a key (66 hex digits), key@address, an IPv6 address (whose key is "
-              "not known yet) or a signed record in hex, and a name for it. An address may have a "
-              "port: [2001:db8::1]:9944.",
+      .help = "Adds a contact: a key (66 hex digits), key@address, an IPv6 address or a signed "
+              "record in hex, and a name for it. An address may have a port: [2001:db8::1]:9944. "
+              "The key of an address is that of the record which proves it: one that is known, "
+              "else one that comes later; the node at the address is asked once, on the port for "
+              "peers.",
       .result = CONTACT_RESULT,
       .example = "\"034f355bdcb7cc0af728ef3cceb9615d90684bb5b2ca5f859ab0f0b704075871aa@"
                  "[2001:db8::1]:9944\" alice",
@@ -255,8 +260,8 @@ static const struct rpc_command rows[] = {
               "bare: it need not prove an address. keep: dialled whenever it is not connected. "
               "messages, files: it may send them; accept_files: without asking, up to file_quota "
               "bytes. relay: it may reach our other contacts through us; relay_for_us: we may "
-              "reach "
-              "others through it. follow_successor: a new key that it announces is taken without "
+              "reach others through it. follow_successor: a new key that it announces is taken "
+              "without "
               "asking. successor: this key, which it has announced, is its key from now on: ask it "
               "by another way first, since a thief of the old key can announce one too; where "
               "announcements contradict each other one of them is a theft.",

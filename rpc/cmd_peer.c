@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "rpc/channel_call.h"
+#include "rpc/contact_find.h"
 
 #define LOOK_NS 20000000 /* between two looks at a session that is being made */
 #define TIMEOUT_S 30
@@ -194,6 +195,73 @@ static void begin_look(struct channels *c, struct channels_request *r)
     channels_answer(c, r, OK, NULL);
 }
 
+/* --- a contact without a key --- */
+
+struct key_work {
+    struct channels_request r;
+    const char *name;
+    struct contact contact; /* a copy */
+};
+
+static void begin_copy(struct channels *c, struct channels_request *r)
+{
+    struct key_work *work = (struct key_work *)r;
+    const struct contact *contact = rpc_channel_contact(c, r, work->name);
+    if (!contact)
+        return;
+    work->contact = *contact;
+    channels_answer(c, r, OK, NULL);
+}
+
+/* What was found of it; another change may have been faster. */
+static void begin_give_key(struct channels *c, struct channels_request *r)
+{
+    const struct key_work *work = (const struct key_work *)r;
+    const struct contact *now = contacts_by_id(channels_contacts(c), work->contact.id);
+    struct error e = { .code = OK };
+    if (!now || now->has_key) {
+        channels_answer(c, r, OK, NULL);
+        return;
+    }
+    struct contact next = *now;
+    next.has_key = true;
+    memcpy(next.key, work->contact.key, sizeof next.key);
+    if (contacts_change(channels_contacts(c), &next, NULL, NULL, &e)) {
+        channels_answer(c, r, e.code, &e);
+        return;
+    }
+    channels_contact_changed(c, next.key);
+    channels_answer(c, r, OK, NULL);
+}
+
+/* Until a record has told whose address it is. False: call has failed. */
+static bool await_key(struct rpc_call *call, struct channels *c, const char *name, int64_t end)
+{
+    struct key_work *work = xcalloc(1, sizeof(*work));
+    struct contact *contact = &work->contact;
+    work->name = name;
+    bool good = rpc_channel_ask(call, c, begin_copy, &work->r);
+    const bool had_key = contact->has_key;
+    if (good && !had_key)
+        rpc_contact_find(call, contact);
+    if (good && !had_key && contact->has_key)
+        good = rpc_channel_ask(call, c, begin_give_key, &work->r);
+    else if (good && !had_key)
+        rpc_contact_ask_there(call, contact);
+    while (good && !contact->has_key && clock_mono_ms() < end && !rpc_given_up(call)) {
+        nanosleep(&(struct timespec){ .tv_nsec = LOOK_NS }, NULL);
+        good = rpc_channel_ask(call, c, begin_copy, &work->r);
+    }
+    if (good && !contact->has_key)
+        rpc_fail(call, RPC_NOT_CONNECTED, "no session with \"%s\": nobody has announced a record "
+                 "of its address, so that its key is not known", contact->alias);
+    good = good && contact->has_key;
+    free(work);
+    return good;
+}
+
+/* --- waiting for it --- */
+
 /* A round over all addresses is over and the next one waits. */
 static bool has_failed(const struct chan_peer_info *i)
 {
@@ -205,7 +273,8 @@ static struct rpc_result await_session(struct rpc_call *call, struct channels *c
 {
     const struct chan_peer_info *i = &work->seen.info;
     const int64_t end = clock_mono_ms() + 1000 * rpc_int(call, 1, TIMEOUT_S);
-    bool good = rpc_channel_ask(call, c, begin_dial, &work->r);
+    bool good = await_key(call, c, work->name, end) &&
+                rpc_channel_ask(call, c, begin_dial, &work->r);
     while (good && i->state != CHAN_PEER_UP && !has_failed(i) && clock_mono_ms() < end &&
            !rpc_given_up(call)) {
         nanosleep(&(struct timespec){ .tv_nsec = LOOK_NS }, NULL);

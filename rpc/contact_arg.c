@@ -12,8 +12,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "chain/chain.h"
+#include "p2p/bca_intake.h"
 #include "p2p/contact_successor.h"
 #include "rpc/channel_call.h"
+#include "rpc/contact_find.h"
 
 #define KEY_HEX ((size_t)2 * IDENTITY_KEY_SIZE)
 #define FILE_QUOTA (UINT64_C(10) << 30)
@@ -66,6 +68,23 @@ static void take_record(const struct bca_record *r, bool any_address, struct con
     }
 }
 
+/* For its store, as if its identity had sent it over a session: not to be given on. */
+static bool offer(struct rpc_call *call, struct span raw)
+{
+    const struct bca_offer o = { .raw = raw, .way = BCA_BY_USER };
+    struct bca_answer a = { .outcome = BCA_TAKEN };
+    struct error e = { .code = OK };
+    if (!call->env->record_intake)
+        return true;
+    if (bca_intake_offer(call->env->record_intake, &o, &a, &e))
+        return fail(call, &e);
+    if (a.outcome != BCA_REFUSED)
+        return true;
+    rpc_fail(call, RPC_INVALID_PARAMETER, "the record is refused: %s",
+             bca_record_fault_name(a.fault));
+    return false;
+}
+
 static bool parse_record(struct rpc_call *call, struct span raw, struct contact *out)
 {
     const bool regtest = chain_get_params(call->env->chain)->network == NETWORK_REGTEST;
@@ -83,7 +102,7 @@ static bool parse_record(struct rpc_call *call, struct span raw, struct contact 
         return false;
     }
     take_record(&r, regtest, out);
-    return true;
+    return offer(call, raw);
 }
 
 static bool parse_record_hex(struct rpc_call *call, const char *hex, struct contact *out)
@@ -106,8 +125,12 @@ bool rpc_contact_parse(struct rpc_call *call, size_t i, struct contact *out)
         return parse_key(call, text, out);
     if (strlen(text) > KEY_HEX && text[KEY_HEX] == '@')
         return parse_key(call, text, out) && parse_address(call, text + KEY_HEX + 1, out);
-    if (strchr(text, ':'))
-        return parse_address(call, text, out);
+    if (strchr(text, ':')) {
+        if (!parse_address(call, text, out))
+            return false;
+        rpc_contact_find(call, out);
+        return true;
+    }
     return parse_record_hex(call, text, out);
 }
 

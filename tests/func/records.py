@@ -2,11 +2,12 @@
 specification alone."""
 import ipaddress
 import struct
+import time
 
 from blocks import ANYONE, Key, Tx, TxIn, TxOut, compact, read_compact, var_bytes
 from identities import PREFIX, SEED, tool
 from noise import CURVE, tagged
-from txs import FEE
+from txs import FEE, coin, mine, node_with_coins, output
 
 LIFETIME, TOMBSTONE_LIFETIME = 86400, 1209600
 LIST, SAMPLE = b"\0", b"\1"
@@ -84,3 +85,40 @@ def parse_bcarec(data):
         at += size
     m, at = read_compact(data, at)
     return records, [data[at + 32 * i:at + 32 * i + 32] for i in range(m)]
+
+
+# --- nodes that have them --------------------------------------------------------------------
+
+def registered(t, n, *options):
+    """A node, and n identities with an address each in its chain."""
+    node, chain = node_with_coins(t, *options)
+    people = [Identity(100 + i) for i in range(n)]
+    txs = []
+    source = coin(chain, 1)
+    for person in people:
+        txs.append(person.registration(source))
+        source = output(txs[-1], 2)
+    block = mine(node, chain, *txs)
+    for person, tx in zip(people, txs):
+        person.form(block)
+        person.tx = tx
+    return node, chain, people
+
+
+def friend(t, node, flags=WANTS | ANSWERS):
+    peer = t.peer(node)
+    peer.wait_for("sendbca", seen=True)
+    peer.send("sendbca", sendbca(flags))
+    return peer.ping()
+
+
+def now():
+    return int(time.time())
+
+
+def known(node, person):
+    """seq of what the node has, or None."""
+    for r in node.rpc.listrecords(1000)["records"]:
+        if r["key"] == person.public.hex():
+            return r["seq"]
+    return None

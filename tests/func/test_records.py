@@ -7,46 +7,11 @@ from blocks import TxOut, spend
 from framework import Rpc, case, check, equal, main, raises_rpc
 from identities import MARKER
 from p2p import version_payload
-from records import (ANSWERS, LIST, SAMPLE, WANTS, Identity, bcarec, items, parse_bcarec,
-                     parse_items, record, sendbca)
-from txs import coin, mine, node_with_coins, output
+from records import (ANSWERS, LIST, SAMPLE, Identity, bcarec, friend, items, known, now,
+                     parse_bcarec, parse_items, record, registered, sendbca)
+from txs import mine
 
 SPEAKS = sendbca()
-
-
-def registered(t, n, *options):
-    """A node, and n identities with an address each in its chain."""
-    node, chain = node_with_coins(t, *options)
-    people = [Identity(100 + i) for i in range(n)]
-    txs = []
-    source = coin(chain, 1)
-    for person in people:
-        txs.append(person.registration(source))
-        source = output(txs[-1], 2)
-    block = mine(node, chain, *txs)
-    for person, tx in zip(people, txs):
-        person.form(block)
-        person.tx = tx
-    return node, chain, people
-
-
-def friend(t, node, flags=WANTS | ANSWERS):
-    peer = t.peer(node)
-    peer.wait_for("sendbca", seen=True)
-    peer.send("sendbca", sendbca(flags))
-    return peer.ping()
-
-
-def now():
-    return int(time.time())
-
-
-def known(node, person):
-    """seq of what the node has, or None."""
-    for r in node.rpc.listrecords(1000)["records"]:
-        if r["key"] == person.public.hex():
-            return r["seq"]
-    return None
 
 
 def judged(node, peer):

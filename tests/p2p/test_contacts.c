@@ -200,6 +200,16 @@ static void a_contact_without_a_name_gets_one(void **state)
     assert_string_equal(c->alias, "034f355bdcb7cc0a");
     assert_string_equal(add(d, &at)->alias, "::1");
     assert_string_equal(add(d, &at)->alias, "::1-2");
+    assert_int_equal(contacts_keyless(d->contacts), 2);
+    struct contact known = *contacts_by_alias(d->contacts, "::1"), b = make(0x12, "");
+    known.has_key = true;
+    memcpy(known.key, b.key, sizeof known.key);
+    assert_int_equal(contacts_change(d->contacts, &known, note, d, NULL), OK);
+    assert_int_equal(contacts_keyless(d->contacts), 1);
+    assert_non_null(contacts_by_key(d->contacts, b.key, NULL));
+    contacts_remove(d->contacts, contacts_by_alias(d->contacts, "::1-2"), note, d);
+    settle(d, d->told + 2);
+    assert_int_equal(contacts_keyless(d->contacts), 0);
     assert_int_equal(try_add(d, &a), ERR_EXISTS);
 }
 

@@ -1,0 +1,43 @@
+"""Contacts of which only the address or a record is known: records tell the key and where it is."""
+from framework import case, equal, main, raises_rpc
+from records import bcarec, friend, known, now, registered
+
+
+def tell(node, peer, person, seq=1, **changes):
+    record = person.record(seq, now(), **changes)
+    peer.send("bcarec", bcarec([record]))
+    return record
+
+
+@case()
+def an_address_becomes_a_contact_with_the_key_of_its_record(t):
+    node, _, (alice, bob) = registered(t, 2)
+    peer = friend(t, node)
+    tell(node, peer, alice)
+    t.wait(lambda: known(node, alice) == 1)
+    made = node.rpc.contactadd(alice.address, "alice")
+    equal((made["key"], made["addresses"]), (alice.public.hex(), [f"[{alice.address}]:19955"]))
+    later = node.rpc.contactadd(bob.address, "bob")
+    equal("key" in later, False)
+    raises_rpc(-9, lambda: node.rpc.peerconnect("bob", 1), "nobody has announced")
+    tell(node, peer, bob)
+    t.wait(lambda: "key" in node.rpc.contactlist()[1], what="key")
+    found = node.rpc.contactlist()[1]
+    equal((found["key"], found["addresses"]), (bob.public.hex(), [f"[{bob.address}]:9944"]))
+    node.restart()
+    equal(node.rpc.contactlist()[1]["key"], bob.public.hex())
+
+
+@case()
+def a_record_becomes_a_contact(t):
+    node, _, (alice,) = registered(t, 1)
+    good = alice.record(5, now(), port=7777)
+    raises_rpc(-8, lambda: node.rpc.contactadd((good[:-1] + bytes([good[-1] ^ 1])).hex()),
+               "signature")
+    made = node.rpc.contactadd(good.hex(), "alice")
+    equal((made["key"], made["addresses"]), (alice.public.hex(), [f"[{alice.address}]:7777"]))
+    equal(known(node, alice), 5)
+
+
+if __name__ == "__main__":
+    main()
