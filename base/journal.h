@@ -5,8 +5,8 @@
  *
  * Files DIR/NUMBER.journal; each: "BSVPJRNL", version u32, number u64, check u32, zeros up to 512.
  * Then batches, each of which begins at a multiple of 512 bytes, so that no sector that was synced
- * is written again: check u32, length u32, records (length u32, bytes), zeros. Little-endian; checks
- * are the low half of SipHash-2-4 with an all-zero key over number, offset and bytes.
+ * is written again: check u32, length u32, records (length u32, bytes), zeros. Little-endian;
+ * checks are the low half of SipHash-2-4 with an all-zero key over number, offset and bytes.
  *
  * What a power cut left of the last batch is cut off at the next opening: nobody was told of it. A
  * damaged batch with a good one behind it is damage (ERR_CORRUPT), not a torn end.

@@ -182,9 +182,9 @@ static const struct rpc_command rows[] = {
               "has. When that one is on an interface the new one is put there, with duplicate "
               "address detection as by bcaassign and in the prefix that the interface has now; the "
               "old one takes no new connections and goes when those it has have ended, after 2 "
-              "days at the latest. What could not be put there is tried again by the next call, as long "
-              "as the prefix is the same and the node runs. See -bcarotate for doing so by the "
-              "clock.",
+              "days at the latest. What could not be put there is tried again by the next call, as "
+              "long as the prefix is the same and the node runs. See -bcarotate for doing so by "
+              "the clock.",
       .result = "{address, sec, collision_count, unused, params, interface (when on one), "
                 "replaced}",
       .example = "alice",

@@ -179,8 +179,8 @@ static const struct rpc_command rows[] = {
       .fn = cmd_acceptfile,
       .help = "Takes a file that was offered, from all who offer it. When it is there it lies in "
               "the node's directory under its id, or is saved under a safe form of its name "
-              "where a directory was given; also for one that is there already. Nothing is overwritten: "
-              "a number is added.",
+              "where a directory was given; also for one that is there already. Nothing is "
+              "overwritten: a number is added.",
       .result = "null",
       .example = "e65e2ad61c94df60410ffa6839fa528c72673badd8726ae45640510eb628dd00 /home/me/files",
       .params = { FILE_ID,

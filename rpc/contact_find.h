@@ -8,7 +8,7 @@
 #include "p2p/contacts.h"
 #include "rpc/command.h"
 
-/* Fills in the key of a contact that has only addresses, when a record proves it for one of them. */
+/* Fills in the key of a contact that has only addresses, when a record proves it for one. */
 void rpc_contact_find(struct rpc_call *call, struct contact *c);
 /* Connects to its first address on the Bitcoin port, once; records come by themselves then, and
  * one that fits gives the contact its key. */
