@@ -333,7 +333,8 @@ enum err channels_start(struct channels *c, struct error *e)
 
 static void begin_stop(struct channels *c)
 {
-    const struct timeval moment = { .tv_sec = CHANNELS_STOP_MS / 1000 };
+    const struct timeval moment = { .tv_sec = CHANNELS_STOP_MS / 1000,
+                                    .tv_usec = CHANNELS_STOP_MS % 1000 * 1000 };
     c->stopping = true;
     channels_unlisten(c);
     for (struct list_link *l = list_first(&c->conns); l; l = list_next(&c->conns, l))

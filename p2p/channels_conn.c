@@ -249,9 +249,7 @@ static void flush(struct chan_conn *conn)
 static bool lingers(struct chan_conn *conn)
 {
     const uint64_t now = channels_now(conn->c);
-    if (!conn->was_up && !conn->peer)
-        return false;
-    if (conn->fd < 0 || conn->finished)
+    if (!conn->said_why || conn->fd < 0 || conn->finished)
         return false;
     if (!conn->linger_ms) {
         conn->linger_ms = now;

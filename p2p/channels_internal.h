@@ -24,7 +24,7 @@
 enum {
     CHANNELS_PARTS_MAX = 8,
     CHANNELS_TICK_MS = 1000,
-    CHANNELS_STOP_MS = 2000,          /* for sessions to end in order */
+    CHANNELS_STOP_MS = 1000,          /* for sessions to end in order */
     CHANNELS_LISTENERS_MAX = 16,
     CHANNELS_DIALS_MAX = 16,          /* at a time */
     CHANNELS_DIAL_MS = 5000,          /* for one TCP connection */
@@ -61,7 +61,7 @@ struct chan_conn {
     bool known_source;               /* a contact came from its /64 before */
     bool renews;                     /* takes the place of the newest one */
     bool going;                      /* we or they said goaway */
-    bool was_up;
+    bool was_up, said_why;           /* closed with words that the other side should read */
     uint64_t started_ms, linger_ms;
 
     int fd;                          /* -1: pipe */

@@ -403,6 +403,13 @@ static void end_all(struct chan_peer *p, enum dchan_goaway_reason reason)
         conn_goaway(LIST_ITEM(l, struct chan_conn, peer_link), reason);
 }
 
+static void renew_now(struct chan_peer *p)
+{
+    p->renew = true;
+    p->next_dial_ms = 0;
+    dial_tick(p, channels_now(p->c));
+}
+
 static void take_identity(struct chan_peer *p, struct channel_identity *id)
 {
     const bool moved = id->has_address &&
@@ -411,10 +418,8 @@ static void take_identity(struct chan_peer *p, struct channel_identity *id)
     channel_identity_unref(p->identity);
     p->identity = channel_identity_ref(id);
     p->orphan = false;
-    if (moved && live_one(p)) {
-        p->renew = true;
-        p->next_dial_ms = 0;
-    }
+    if (moved && live_one(p))
+        renew_now(p);
 }
 
 void peers_take_identities(struct channels *c)
@@ -450,8 +455,7 @@ static void follow_contact(struct chan_peer *p, bool removed, bool former)
         peer_check_idle(p);
     } else if (is && !was && p->newest) {
         /* streams and windows of a session are a stranger's or a contact's for its whole life */
-        p->renew = true;
-        p->next_dial_ms = 0;
+        renew_now(p);
     }
 }
 

@@ -101,6 +101,7 @@ static void closed(void *ctx, const struct dchan_closing *closing)
     struct chan_conn *conn = ctx;
     char text[64];
     conn->state = CONN_CLOSED;
+    conn->said_why = closing->why == DCHAN_CLOSED_BY_US || closing->why == DCHAN_CLOSED_GOAWAY;
     log_sanitize(text, sizeof text, closing->text.data, closing->text.len);
     log_debug(LOGC_CHANNEL, "direct channel %s: %s %u %s", conn->was_up ? "ended" : "failed",
               chan_closed_name(closing->why), closing->code, text);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -42,6 +43,7 @@ void guest_connect(struct guest *g, const struct channels_side *host, const char
     struct sockaddr_in6 us = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
     struct sockaddr_in6 there = us;
     socklen_t len = sizeof us;
+    const int one = 1;
     *g = (struct guest){ .going = -1 };
     g->fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(g->fd >= 0);
@@ -55,6 +57,7 @@ void guest_connect(struct guest *g, const struct channels_side *host, const char
     pthread_mutex_unlock(&homes_lock);
     there.sin6_port = htons(channels_port(host->channels));
     assert_int_equal(connect(g->fd, (struct sockaddr *)&there, sizeof there), 0);
+    assert_int_equal(setsockopt(g->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), 0);
 }
 
 void guest_send_raw(struct guest *g, const void *data, size_t len)

@@ -59,10 +59,9 @@ void channels_side_open(struct channels_side *s, uint8_t secret)
     s->identity = (struct channel_identity){ .key = s->key.key, .name = "me", .refs = 1,
                                              .release = on_release };
     s->proof = (struct bca_policy){ .rules = bca_rules_get(BCA_NET_REGTEST) };
-    if (!s->ops.height)
-        s->ops = (struct channels_ops){ .proof = &s->proof, .height = on_height,
-                                        .look_for = on_look_for, .session = on_session,
-                                        .ctx = s };
+    s->ops = (struct channels_ops){ .proof = &s->proof, .height = on_height,
+                                    .endpoints = s->ops.endpoints, .look_for = on_look_for,
+                                    .session = on_session, .ctx = s };
     s->kv = kv_open_mem();
     assert_int_equal(dchan_store_new(&s->store, s->kv, NULL, NULL, NULL), OK);
     assert_int_equal(contacts_open(&s->contacts, s->store, NULL), OK);

@@ -25,7 +25,7 @@ struct channels_side {
     struct channel_identity identity;
     struct bca_policy proof;
     struct channels_config config;   /* to be changed before it is opened */
-    struct channels_ops ops;
+    struct channels_ops ops;         /* endpoints may be set before it is opened; ctx is this */
     struct kv *kv;                   /* of the store, which owns it */
     struct dchan_store *store;
     struct contacts *contacts;

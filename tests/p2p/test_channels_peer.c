@@ -498,6 +498,8 @@ static void who_has_the_larger_key_renews_ten_minutes_later(void **state)
     channels_side_skip(smaller_of(t, false), DAY_MS + 599000);
     assert_true(channels_call(smaller_of(t, false)->channels, renews_call, &renews));
     assert_false(renews);
+    assert_true(channels_call(t->p.sides[0].channels, finish_call, &t->parts[0]));
+    channels_pair_wait(stream_ended, t);
     town_close(t);
     t = town_open();
     begin_with_a_stream(t);

@@ -177,6 +177,7 @@ static void it_is_cut_when_its_carrier_goes(void **state)
     channels_pair_wait(one_down, &t.p.sides[0]);
     assert_int_equal(t.p.sides[0].why, DCHAN_CLOSED_TRUNCATED);
     assert_int_equal(t.ends[0].closes, 0);
+    assert_true(channels_call(t.p.sides[1].channels, close_it, &t.ends[1]));
     channels_pair_close(&t.p);
 }
 
