@@ -62,6 +62,7 @@ struct message_party {
     struct flight *flight;       /* MESSAGES_IN_FLIGHT of them, NULL: none */
     size_t n_flight;
     bool all_loaded;             /* nothing is in the outbox but what is in flight */
+    bool was_full;               /* the last look found more than there was room for */
     uint64_t paused_until_ms, pause_ms;
     struct ratelimit pace;
 };

@@ -226,10 +226,10 @@ static bool load_key(struct message_party *p, const uint8_t key[IDENTITY_KEY_SIZ
     return true;
 }
 
-/* When half of the places are free, so that one look at the table serves many. */
+/* When the places were all taken: once half of them are free, so that one look serves many. */
 static void load_more(struct message_party *p)
 {
-    if (!p->session || p->all_loaded || p->n_flight > MESSAGES_IN_FLIGHT / 2)
+    if (!p->session || p->all_loaded || (p->was_full && p->n_flight > MESSAGES_IN_FLIGHT / 2))
         return;
     if (!p->flight)
         p->flight = xcalloc(MESSAGES_IN_FLIGHT, sizeof *p->flight);
@@ -237,6 +237,7 @@ static void load_more(struct message_party *p)
     bool all = true;
     for (size_t i = 0; i < p->n_keys && all; i++)
         all = load_key(p, p->keys[i], it);
+    p->was_full = !all;
     p->all_loaded = all && !kv_iter_error(it, NULL);
     kv_iter_free(it);
 }
@@ -319,7 +320,7 @@ static void ready_again(struct message_party *p)
 void out_up(struct message_party *p)
 {
     ready_again(p);
-    p->all_loaded = false;
+    p->all_loaded = p->was_full = false;
     out_pump(p);
 }
 
@@ -330,7 +331,7 @@ void out_down(struct message_party *p)
         if (p->flight[i].state == FLIGHT_ENDING)
             p->flight[kept++] = p->flight[i];
     p->n_flight = kept;
-    p->all_loaded = false;
+    p->all_loaded = p->was_full = false;
     if (kept)
         return;
     free(p->flight);

@@ -1,0 +1,101 @@
+"""A peer of direct channels written from the specification alone (noise.py), that dials a daemon and
+does there what it likes. It has a bare key, as regtest allows."""
+import os
+import socket
+import struct
+
+import noise
+from framework import equal
+
+ERROR, HELLO, PING, PONG, BOUND = 17, 16, 18, 19, 26
+M_SEND, M_ACK, M_NACK, M_READ = 96, 98, 100, 101
+FULL, REFUSED, EXPIRED, TOO_LARGE, BUSY = 1, 2, 3, 4, 5  # codes of m_nack
+MESSAGES = b"\x08"     # features: messages, optional
+NOWHERE = bytes(16)    # a side without an address
+
+
+def channel_of(node):
+    """Host and port of its direct channels, as they are for contactadd."""
+    host, port = node.channel.rsplit(":", 1)
+    return host.strip("[]"), int(port)
+
+
+class Guest:
+    def __init__(self, node, key, secret=None, features=MESSAGES):
+        self.secret = secret or os.urandom(32)
+        self.key = noise.CURVE.public(self.secret).hex()
+        self.node, self.remote, self.features = node, bytes.fromhex(key), features
+        self.socket = None
+
+    def connect(self):
+        self.socket = socket.create_connection(channel_of(self.node), timeout=30)
+        shake = noise.Handshake(True, noise.prologue("regtest"), self.secret, os.urandom(32),
+                                self.remote)
+        self.socket.sendall(shake.act_one())
+        self.socket.sendall(shake.act_three(self.take(50)))
+        self.session = shake.session()
+        self.put(HELLO, struct.pack(">HH", 1, len(self.features)) + self.features)
+        self.read(HELLO)
+        self.read(BOUND)
+        self.put(BOUND, self.bound())
+        return self
+
+    def bound(self):
+        nobody = noise.sha256(b"")
+        return NOWHERE + NOWHERE + noise.tagged(
+            b"bcapeer/bind", self.session.id + NOWHERE + NOWHERE + nobody + nobody)
+
+    def take(self, n):
+        data = b""
+        while len(data) < n:
+            piece = self.socket.recv(n - len(data))
+            if not piece:
+                raise EOFError(f"{len(data)} of {n} bytes")
+            data += piece
+        return data
+
+    def packet(self, kind, payload=b""):
+        return self.session.packet(struct.pack(">H", kind) + payload)
+
+    def put(self, kind, payload=b""):
+        self.socket.sendall(self.packet(kind, payload))
+
+    def next(self):
+        """Type and payload of the next message; pings are answered."""
+        while True:
+            message = self.session.read(self.take)
+            kind = struct.unpack(">H", message[:2])[0]
+            if kind != PING:
+                return kind, message[2:]
+            size = struct.unpack(">H", message[2:4])[0]
+            self.put(PONG, struct.pack(">H", size) + bytes(size))
+
+    def read(self, kind):
+        got, payload = self.next()
+        equal(got, kind, "type of a message")
+        return payload
+
+    def close(self):
+        if self.socket:
+            self.socket.close()
+        self.socket = None
+
+
+# --- messages -------------------------------------------------------------------------------------
+
+def m_send(identifier, created_ms, body=b"x", ttl=3600, content=b"text/plain;utf-8", seq=None):
+    payload = identifier + struct.pack(">QIB", created_ms, ttl, len(content)) + content + \
+        struct.pack(">H", len(body)) + body
+    if seq is not None:
+        payload += b"\x05\x08" + struct.pack(">Q", seq)
+    return payload
+
+
+def receipts(guest, n):
+    """(type, id, code) of so many answers to m_send."""
+    answers = []
+    while len(answers) < n:
+        kind, payload = guest.next()
+        code = struct.unpack(">H", payload[16:18])[0] if kind == M_NACK else 0
+        answers.append((kind, payload[:16], code))
+    return answers
