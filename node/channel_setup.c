@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "chain/bca_view.h"
 #include "node/channel_identities.h"
+#include "node/channel_services.h"
 #include "node/channel_records.h"
 #include "node/file_setup.h"
 #include "node/message_setup.h"
@@ -31,6 +32,7 @@ struct channel_setup {
     struct message_part *messages;
     struct transfers *transfers;
     struct channel_identities *identities;
+    struct channel_services *services;
 };
 
 /* --- what the options say --- */
@@ -185,6 +187,8 @@ static enum err add_parts(struct channel_setup *cs, struct error *e)
         rc = message_setup(&cs->messages, cs->settings->config, cs->channels, cs->feeds, e);
     if (!rc)
         rc = file_setup(&cs->transfers, cs->settings, cs->channels, cs->feeds, e);
+    if (!rc)
+        rc = channel_services_open(&cs->services, cs->channels, cs->settings->config, e);
     return rc;
 }
 
@@ -247,6 +251,7 @@ enum err channel_setup_open(struct channel_setup **out, const struct settings *s
         return rc;
     env->channels = cs->channels;
     env->transfers = cs->transfers;
+    channel_services_show(cs->services, env);
     env->keeper = (struct rpc_key_keeper){ refresh, keys_locked, cs };
     return OK;
 }
@@ -276,6 +281,7 @@ void channel_setup_free(struct channel_setup *cs)
     successor_part_free(cs->successors);
     message_part_free(cs->messages);
     channel_records_free(cs->records);
+    channel_services_free(cs->services);
     channels_free(cs->channels);
     channel_identities_free(cs->identities);
     contacts_free(cs->contacts);

@@ -388,6 +388,19 @@ const struct option_row node_options[] = {
     SIZE("channelrequestsize", "4096", 1, 0, 1, "Their size."),
     NUMBER("channelrequests", "100", 0, 1000, "<n>", "Of strangers that nobody has read yet."),
     NUMBER("channelrequestsper48", "4", 0, 1000, "<n>", "Of these, from one /48 network."),
+    LIST("channelservice", "<name,target,contact...>",
+         "Let these contacts (* for all) use a service of this machine: [::1]:8080, "
+         "udp:[::1]:5004, unix:/path, exec:command, echo:. See exposeservice."),
+    NUMBER("channelstreams", "256", 1, 100000, "<n>",
+           "Streams of services and forwards at most."),
+    NUMBER("channelstreamidle", "0", 0, 31536000, "<s>",
+           "How long such a stream may carry nothing; 0: for ever."),
+    SWITCH("channelrelay", "1",
+           "Talk through common contacts, and let contacts that may (relay of contactset) talk "
+           "through this node."),
+    NUMBER("channelrelaystreams", "64", 1, 100000, "<n>", "Sessions of others relayed at most."),
+    NUMBER("channelrelaypercontact", "8", 1, 100000, "<n>", "Of these, for one contact."),
+    SIZE("channelrelaybytes", "10GiB", 1, 0, 1, "What is relayed for one contact in a day."),
 #undef CATEGORY
     /* Known options of the reference whose subject does not exist here, or not yet. */
     IGNORED("alertnotify"), IGNORED("shrinkdebugfile"), IGNORED("upnp"), IGNORED("multistreams"),

@@ -22,7 +22,7 @@
 #include "p2p/ratelimit.h"
 
 enum {
-    CHANNELS_PARTS_MAX = 8,
+    CHANNELS_PARTS_MAX = 12,
     CHANNELS_TICK_MS = 1000,
     CHANNELS_STOP_MS = 1000,          /* for sessions to end in order */
     CHANNELS_LISTENERS_MAX = 16,

@@ -61,6 +61,13 @@ void local_stream_reset(struct local_stream *s, enum dchan_reset code)
     dchan_mux_reset(mux, sid, code);
 }
 
+void local_streams_each(const struct local_streams *set,
+                        void (*fn)(const struct local_stream *s, void *ctx), void *ctx)
+{
+    for (const struct local_stream *s = first(set); s; s = next(set, s))
+        fn(s, ctx);
+}
+
 void local_streams_withdrawn(struct local_streams *set, struct dchan_mux *mux, uint32_t sid)
 {
     for (struct local_stream *s = first(set); s; s = next(set, s))

@@ -57,6 +57,8 @@ void local_stream_reset(struct local_stream *s, enum dchan_reset code);
 /* After something was put from outside a callback of the session. */
 void local_stream_kick(struct local_stream *s);
 
+void local_streams_each(const struct local_streams *set,
+                        void (*fn)(const struct local_stream *s, void *ctx), void *ctx);
 /* Of channel_part, for who accepts them. */
 void local_streams_withdrawn(struct local_streams *set, struct dchan_mux *mux, uint32_t sid);
 /* Ends those for which it holds. */

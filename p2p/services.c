@@ -125,6 +125,11 @@ void services_each(const struct services *s, void (*fn)(const struct service *se
         fn(s->v[i], ctx);
 }
 
+const struct local_streams *services_streams(const struct services *s)
+{
+    return s->streams;
+}
+
 /* Streams of services that are not there or not allowed any more. */
 static bool is_forbidden(const struct local_stream *stream, const void *ctx)
 {
@@ -193,14 +198,6 @@ static enum err add_spec(struct services *s, const char *text, struct error *e)
     }
     set_service(s, v);
     return OK;
-}
-
-enum err service_spec_check(const char *text, struct error *e)
-{
-    struct service *v = xcalloc(1, sizeof *v);
-    const enum err rc = parse_spec(v, text, e);
-    service_free(v);
-    return rc;
 }
 
 /* --- disk --- */

@@ -33,8 +33,8 @@ struct service {
 
 struct services;
 
-/* Makes the part and reads what is kept. specs: values of -channelservice. ERR_PARSE, ERR_RANGE:
- * one of them is wrong; ERR_CORRUPT. */
+/* Makes the part and reads what is kept. specs: values of -channelservice, each
+ * name,target[,contact...]. ERR_PARSE, ERR_RANGE: one of them is wrong; ERR_CORRUPT. */
 enum err services_new(struct services **out, struct local_streams *streams,
                       const struct net_strings *specs, struct error *e) MUST_CHECK;
 void services_free(struct services *s); /* ends what commands still run; NULL is fine */
@@ -62,7 +62,6 @@ enum err services_unexpose(struct services *s, const char *name, dchan_store_fn 
 void services_each(const struct services *s, void (*fn)(const struct service *service, void *ctx),
                    void *ctx);
 
-/* "name,target[,contact...]" of an option; what can be said without contacts. */
-enum err service_spec_check(const char *text, struct error *e) MUST_CHECK;
+const struct local_streams *services_streams(const struct services *s);
 
 #endif

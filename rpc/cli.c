@@ -20,6 +20,7 @@
 #include "rpc/cli_http.h"
 #include "rpc/cli_man.h"
 #include "rpc/cli_request.h"
+#include "rpc/cli_verbs.h"
 #include "rpc/json_read.h"
 
 #define COOKIE_MAX 4096
@@ -73,13 +74,14 @@ struct cli {
     char host[256];
     struct cli_endpoint endpoint;
     char *authorization, *path;
+    char *typed;       /* the password from standard input; NULL: none */
     const char **args; /* method first */
     size_t n_args;
     char **owned;      /* lines of standard input among args */
     size_t n_owned;
 };
 
-static int complain(const char *text)
+int cli_complain(const char *text)
 {
     fprintf(stderr, "error: %s\n", text);
     return EXIT_FAILURE;
@@ -199,11 +201,10 @@ static enum err read_cookie(struct cli *c, struct buf *out, struct error *e)
 }
 
 /* May be called again: a node that is starting writes a new cookie. */
-static enum err find_credentials(struct cli *c, const char *typed_password, struct error *e)
+static enum err find_credentials(struct cli *c, struct error *e)
 {
     const char *user = config_string(c->config, "rpcuser");
-    const char *password =
-        typed_password ? typed_password : config_string(c->config, "rpcpassword");
+    const char *password = c->typed ? c->typed : config_string(c->config, "rpcpassword");
     struct buf both;
     buf_init(&both);
     enum err rc = OK;
@@ -250,13 +251,13 @@ static enum err check_status(int status, const struct buf *body, struct error *e
     return OK;
 }
 
-static enum err post_once(struct cli *c, const struct buf *request, const char *typed_password,
-                          struct json_object **reply, struct error *e)
+static enum err post_once(struct cli *c, const struct buf *request, struct json_object **reply,
+                          struct error *e)
 {
     struct buf body;
     int status = 0;
     buf_init(&body);
-    enum err rc = find_credentials(c, typed_password, e);
+    enum err rc = find_credentials(c, e);
     if (!rc) {
         rc = cli_post(&c->endpoint, c->path, c->authorization, request, &status, &body, e);
         if (rc == ERR_IO)
@@ -271,7 +272,7 @@ static enum err post_once(struct cli *c, const struct buf *request, const char *
     return rc;
 }
 
-static struct json_object *member(struct json_object *o, const char *name)
+struct json_object *cli_member(struct json_object *o, const char *name)
 {
     struct json_object *v = NULL;
     if (json_object_get_type(o) == json_type_object)
@@ -283,16 +284,16 @@ static bool is_warming_up(struct json_object *reply)
 {
     if (json_object_get_type(reply) == json_type_array && json_object_array_length(reply))
         reply = json_object_array_get_idx(reply, 0);
-    return json_object_get_int(member(member(reply, "error"), "code")) == RPC_IN_WARMUP;
+    return json_object_get_int(cli_member(cli_member(reply, "error"), "code")) == RPC_IN_WARMUP;
 }
 
 /* With -rpcwait again and again until the node is there and ready. */
-static enum err post(struct cli *c, const struct buf *request, const char *typed_password,
-                     struct json_object **reply, struct error *e)
+static enum err post(struct cli *c, const struct buf *request, struct json_object **reply,
+                     struct error *e)
 {
     bool wait = config_bool(c->config, "rpcwait");
     for (;;) {
-        enum err rc = post_once(c, request, typed_password, reply, e);
+        enum err rc = post_once(c, request, reply, e);
         bool cookie_missing = rc == ERR_NOTFOUND;
         bool again = rc ? rc == ERR_IO || cookie_missing : is_warming_up(*reply);
         if (!wait || !again)
@@ -310,16 +311,16 @@ static int print(struct buf *text)
 {
     const bool printed = buf_print(text);
     buf_clear(text);
-    return printed ? EXIT_SUCCESS : complain("cannot write to standard output");
+    return printed ? EXIT_SUCCESS : cli_complain("cannot write to standard output");
 }
 
 static int show(struct json_object *reply)
 {
-    struct json_object *error = member(reply, "error");
+    struct json_object *error = cli_member(reply, "error");
     struct buf out;
     buf_init(&out);
     if (!error) {
-        cli_format_result(member(reply, "result"), &out);
+        cli_format_result(cli_member(reply, "result"), &out);
         return print(&out);
     }
     cli_format_error(error, &out);
@@ -334,9 +335,9 @@ static int show_info(struct json_object *replies)
     struct json_object *r[3];
     for (size_t i = 0; i < COUNT_OF(r); i++) {
         struct json_object *reply = json_object_array_get_idx(replies, i);
-        if (!reply || member(reply, "error"))
-            return reply ? show(reply) : complain("couldn't parse reply from server");
-        r[i] = member(reply, "result");
+        if (!reply || cli_member(reply, "error"))
+            return reply ? show(reply) : cli_complain("couldn't parse reply from server");
+        r[i] = cli_member(reply, "result");
     }
     struct buf out;
     buf_init(&out);
@@ -347,32 +348,88 @@ static int show_info(struct json_object *replies)
 static const char info_request[] = "[{\"method\":\"getblockchaininfo\"},{\"method\":"
                                    "\"getnetworkinfo\"},{\"method\":\"getpeerinfo\"}]";
 
-static int call(struct cli *c, const char *typed_password)
+/* One command, as typed. */
+static enum err ask(struct cli *c, const char *method, const char *const *args, size_t n,
+                    enum cli_params how, struct json_object **reply, struct error *e)
 {
-    bool info = config_bool(c->config, "getinfo");
     struct buf request;
+    buf_init(&request);
+    enum err rc = cli_build_request(c->table, method, args, n, how, &request, e);
+    if (!rc)
+        rc = post(c, &request, reply, e);
+    buf_clear(&request);
+    return rc;
+}
+
+static enum err ask_info(struct cli *c, struct json_object **reply, struct error *e)
+{
+    struct buf request;
+    buf_init(&request);
+    buf_put_str(&request, info_request);
+    const enum err rc = post(c, &request, reply, e);
+    buf_clear(&request);
+    return rc;
+}
+
+static int call(struct cli *c)
+{
+    const bool info = config_bool(c->config, "getinfo");
     struct json_object *reply = NULL;
     struct error e = { 0 };
-    enum err rc = OK;
-    buf_init(&request);
-    if (info)
-        buf_put_str(&request, info_request);
-    else if (c->n_args == 0)
-        rc = error_set(&e, ERR_PARSE, "too few parameters (need at least command)");
-    else
-        rc = cli_build_request(c->table, c->args[0], c->args + 1, c->n_args - 1,
-                               config_bool(c->config, "named") ? CLI_NAMED : CLI_POSITIONAL,
-                               &request, &e);
-    if (!rc)
-        rc = post(c, &request, typed_password, &reply, &e);
-    int status = rc ? complain(e.text) : info && json_object_get_type(reply) == json_type_array
-                                             ? show_info(reply) : show(reply);
+    const enum err rc =
+        info ? ask_info(c, &reply, &e)
+             : ask(c, c->args[0], c->args + 1, c->n_args - 1,
+                   config_bool(c->config, "named") ? CLI_NAMED : CLI_POSITIONAL, &reply, &e);
+    const int status = rc ? cli_complain(e.text)
+                          : info && json_object_get_type(reply) == json_type_array
+                                ? show_info(reply) : show(reply);
     json_object_put(reply);
-    buf_clear(&request);
     return status;
 }
 
+bool cli_call(struct cli *c, const char *method, const char *const *args, size_t n,
+              struct json_object **result, int *status)
+{
+    struct json_object *reply = NULL;
+    struct error e = { 0 };
+    const enum err rc = ask(c, method, args, n, CLI_POSITIONAL, &reply, &e);
+    if (rc || cli_member(reply, "error")) {
+        *status = rc ? cli_complain(e.text) : show(reply);
+        json_object_put(reply);
+        return false;
+    }
+    *result = json_object_get(cli_member(reply, "result"));
+    json_object_put(reply);
+    return true;
+}
+
+static int run_verb(struct cli *c, const struct cli_verb *verb)
+{
+    const size_t n = c->n_args - 1;
+    if (n >= verb->min && n <= verb->max)
+        return verb->run(c, c->args + 1, n);
+    fprintf(stderr, "error: it is bsvpeer-cli %s %s\n", verb->name, verb->usage);
+    return EXIT_FAILURE;
+}
+
+static int run_command(struct cli *c)
+{
+    if (c->n_args == 0 && !config_bool(c->config, "getinfo"))
+        return cli_complain("too few parameters (need at least command)");
+    const struct cli_verb *verb = c->n_args ? cli_verb_find(c->args[0]) : NULL;
+    return verb ? run_verb(c, verb) : call(c);
+}
+
 /* --- program -------------------------------------------------------------------------------- */
+
+static void put_verbs(struct buf *out)
+{
+    size_t n;
+    const struct cli_verb *verbs = cli_verbs(&n);
+    for (size_t i = 0; i < n; i++)
+        buf_printf(out, "        bsvpeer-cli [options] %s %s\n", verbs[i].name, verbs[i].usage);
+    buf_put_u8(out, '\n');
+}
 
 static void put_help(struct buf *out)
 {
@@ -383,7 +440,8 @@ static void put_help(struct buf *out)
                 "        bsvpeer-cli [options] bca <verb> [params] Send the command bca<verb>\n"
                 "        bsvpeer-cli [options] help                List the commands\n"
                 "        bsvpeer-cli [options] help <command>      Explain a command\n"
-                "        bsvpeer-cli [options] help --json         Describe all for programs\n\n");
+                "        bsvpeer-cli [options] help --json         Describe all for programs\n");
+    put_verbs(out);
     config_help(option_rows, COUNT_OF(option_rows), CONFIG_HELP_USER, out);
 }
 
@@ -403,7 +461,7 @@ static int run(struct cli *c, int argc, char *const *argv)
     struct error e = { 0 };
     int first;
     if (config_parse_args(c->config, argc, argv, &first, &e))
-        return complain(e.text);
+        return cli_complain(e.text);
     struct buf text;
     buf_init(&text);
     put_text(c, &text);
@@ -412,18 +470,18 @@ static int run(struct cli *c, int argc, char *const *argv)
     if (argc == 1) {
         put_help(&text);
         return print(&text) ? EXIT_FAILURE
-                            : complain("too few parameters (need at least command)");
+                            : cli_complain("too few parameters (need at least command)");
     }
     if (read_settings(c, &e) || choose_endpoint(c, &e))
-        return complain(e.text);
+        return cli_complain(e.text);
     const char *wallet = config_string(c->config, "rpcwallet");
     c->path = wallet ? xasprintf("/wallet/%s", wallet) : xstrdup("/");
-    char *typed = config_bool(c->config, "stdinrpcpass") ? read_line() : NULL;
+    c->typed = config_bool(c->config, "stdinrpcpass") ? read_line() : NULL;
     collect_args(c, argc, argv, first);
-    int status = call(c, typed);
-    if (typed)
-        secure_wipe(typed, strlen(typed));
-    free(typed);
+    const int status = run_command(c);
+    if (c->typed)
+        secure_wipe(c->typed, strlen(c->typed));
+    free(c->typed);
     return status;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/roff.h"
+#include "rpc/cli_verbs.h"
 
 static void put_command(const struct rpc_command *c, struct buf *out)
 {
@@ -33,6 +34,22 @@ static void put_command(const struct rpc_command *c, struct buf *out)
     buf_clear(&line);
 }
 
+static void put_verbs(struct buf *out)
+{
+    size_t n;
+    const struct cli_verb *verbs = cli_verbs(&n);
+    for (size_t i = 0; i < n; i++) {
+        roff_section(out, "SS", verbs[i].name);
+        buf_put_str(out, ".B ");
+        roff_text(out, verbs[i].name);
+        buf_put_u8(out, ' ');
+        roff_text(out, verbs[i].usage);
+        buf_put_str(out, "\n.PP\n");
+        roff_text(out, verbs[i].help);
+        buf_put_u8(out, '\n');
+    }
+}
+
 static void put_ends(struct buf *out)
 {
     roff_section(out, "SH", "EXIT STATUS");
@@ -59,7 +76,9 @@ void cli_man(const struct rpc_table *t, const struct option_row *options, size_t
                    "bca.\n");
     roff_section(out, "SH", "OPTIONS");
     config_man(options, n, CONFIG_HELP_USER, out);
-    roff_section(out, "SH", "COMMANDS");
+    roff_section(out, "SH", "COMMANDS OF THE CLIENT");
+    put_verbs(out);
+    roff_section(out, "SH", "COMMANDS OF THE NODE");
     for (size_t i = 0; i < rpc_table_count(t); i++)
         if (!(rpc_table_at(t, i)->flags & RPC_HIDDEN))
             put_command(rpc_table_at(t, i), out);

@@ -26,11 +26,14 @@ struct candidates;
 struct chain;
 struct channels;
 struct config;
+struct forwards;
 struct json_object;
 struct net;
 struct rpc_call;
 struct rpc_laters;
 struct rpc_table;
+struct chan_relay;
+struct services;
 struct rpc_wallet_service;
 struct transfers;
 
@@ -76,6 +79,9 @@ struct rpc_env {
     struct assigned *assigned;   /* addresses on interfaces; NULL: -disablewallet */
     struct channels *channels;   /* direct channels; NULL: -channel=0 or -disablewallet */
     struct transfers *transfers; /* of files over them; NULL: no channels */
+    struct services *services;   /* with channels */
+    struct forwards *forwards;   /* the same */
+    struct chan_relay *relay;         /* NULL: -channelrelay=0 */
     struct rpc_key_keeper keeper;
     struct bca_store *records;   /* announced records; NULL: none yet, as the next two */
     struct bca_intake *record_intake;

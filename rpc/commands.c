@@ -36,6 +36,8 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_file_commands,
     &rpc_record_commands,
     &rpc_message_commands,
+    &rpc_service_commands,
+    &rpc_forward_commands,
     &rpc_frozen_commands,
     &rpc_confiscation_commands,
     &rpc_verifyscript_commands,

@@ -37,6 +37,8 @@ extern const struct rpc_group rpc_successor_commands;
 extern const struct rpc_group rpc_file_commands;
 extern const struct rpc_group rpc_record_commands;
 extern const struct rpc_group rpc_message_commands;
+extern const struct rpc_group rpc_service_commands;
+extern const struct rpc_group rpc_forward_commands;
 extern const struct rpc_group rpc_frozen_commands;
 extern const struct rpc_group rpc_confiscation_commands;
 extern const struct rpc_group rpc_verifyscript_commands;

@@ -357,12 +357,14 @@ class Node:
     def is_alive(self):
         return self.process is not None and self.process.poll() is None
 
+    def cli_line(self):
+        """How bsvpeer-cli is called for it."""
+        line = [CLIENT, "-datadir=" + self.directory, f"-rpcport={self.rpc_port}"]
+        return line + ["-" + self.network] if self.network != "main" else line
+
     def cli(self, *args, options=(), stdin=None, timeout=60):
         """(exit code, standard output, standard error) of bsvpeer-cli."""
-        line = [CLIENT, "-datadir=" + self.directory, f"-rpcport={self.rpc_port}"]
-        if self.network != "main":
-            line.append("-" + self.network)
-        done = subprocess.run(line + list(options) + [str(a) for a in args], input=stdin,
+        done = subprocess.run(self.cli_line() + list(options) + [str(a) for a in args], input=stdin,
                               capture_output=True, text=True, timeout=within(timeout), check=False)
         return done.returncode, done.stdout, done.stderr
 

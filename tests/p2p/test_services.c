@@ -88,15 +88,11 @@ static void unknown_and_forbidden_are_alike(void **state)
 static void names_of_other_parts_are_left_to_them(void **state)
 {
     struct world w;
-    struct error e;
     (void)state;
     world_init(&w);
     const struct channel_part *part = &w.f->channels.parts[1];
     const struct dchan_s_open m = { .sid = 2, .service = span_of("relay", 5) };
     assert_false(part->open(part->ctx, &w.f->peer, w.f->near, &m));
-    assert_int_equal(service_spec_check("file,[::1]:80", &e), ERR_RANGE);
-    assert_int_equal(service_spec_check("relay,echo:", &e), ERR_RANGE);
-    assert_int_equal(service_spec_check("echo,[::1]:80", &e), ERR_RANGE);
     world_clear(&w);
 }
 
@@ -600,12 +596,24 @@ static void targets_are_of_this_machine(void **state)
 
 static void a_wrong_option_is_named(void **state)
 {
-    static const char *const bad[] = { "", "x", "x,", "X,echo:", "x,[2a00::1]:80,bob" };
-    struct error e;
+    static const char *const bad[] = { "", "x", "x,", "X,echo:", "x,[2a00::1]:80,bob",
+                                       "file,[::1]:80", "relay,echo:", "echo,[::1]:80" };
+    static const char *const good = "x,echo:,bob,carol,*";
+    struct local_streams streams;
+    struct services *services;
+    struct fake *f = fake_new();
     (void)state;
-    for (size_t i = 0; i < COUNT_OF(bad); i++)
-        assert_int_not_equal(service_spec_check(bad[i], &e), OK);
-    assert_int_equal(service_spec_check("x,echo:,bob,carol,*", &e), OK);
+    local_streams_init(&streams, &f->channels, 8, 0);
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        struct error e = { .text = "" };
+        assert_int_not_equal(services_new(&services, &streams, &(struct net_strings){ &bad[i], 1 },
+                                          &e), OK);
+        assert_non_null(strstr(e.text, "-channelservice"));
+    }
+    assert_int_equal(services_new(&services, &streams, &(struct net_strings){ &good, 1 }, NULL),
+                     OK);
+    services_free(services);
+    fake_free(f);
 }
 
 int main(void)

@@ -176,7 +176,7 @@ struct fixture {
     struct rpc_server *server;
     struct rpc_auth *auth;
     struct rpc_env env;
-    char *dir, port[16], out[65536], err[4096];
+    char *dir, port[16], out[1 << 20], err[4096];
 };
 
 static void no_stop(void *node) { (void)node; }

@@ -7,25 +7,25 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "p2p/relay_internal.h"
+#include "p2p/chan_relay_internal.h"
 
 #define LAST_BYTES_MS 10000 /* for the other side to end its half when ours has ended */
 
-struct relay_carried {
+struct chan_relay_carried {
     struct list_link link;
-    struct relay *relay;
+    struct chan_relay *relay;
     struct chan_peer *by;         /* there until the stream is closed, as the mux */
     struct dchan_mux *mux;
     uint32_t sid;
     struct channel_identity *identity;
-    struct relay_attempt *attempt; /* that waits for it; NULL: none */
+    struct chan_relay_attempt *attempt; /* that waits for it; NULL: none */
     bool initiator;
     uint8_t key[IDENTITY_KEY_SIZE]; /* initiator: whose */
     struct chan_pipe *pipe;       /* NULL: the session has ended, or did not begin */
     uint64_t ended_ms;            /* the session did, 0: not yet */
 };
 
-static uint64_t now_of(const struct relay_carried *s)
+static uint64_t now_of(const struct chan_relay_carried *s)
 {
     return channels_now(s->relay->channels);
 }
@@ -34,7 +34,7 @@ static uint64_t now_of(const struct relay_carried *s)
 
 static void on_wake(void *ctx)
 {
-    struct relay_carried *s = ctx;
+    struct chan_relay_carried *s = ctx;
     dchan_mux_wake(s->mux, s->sid);
     chan_peer_kick(s->by);
 }
@@ -42,7 +42,7 @@ static void on_wake(void *ctx)
 /* Its last bytes were given to the stream, whose half ends behind them. */
 static void on_session_closed(void *ctx)
 {
-    struct relay_carried *s = ctx;
+    struct chan_relay_carried *s = ctx;
     s->pipe = NULL;
     s->ended_ms = now_of(s);
     on_wake(s);
@@ -50,7 +50,7 @@ static void on_session_closed(void *ctx)
 
 static const struct chan_pipe_ops pipe_ops = { on_wake, on_session_closed };
 
-static enum err attach(struct relay_carried *s)
+static enum err attach(struct chan_relay_carried *s)
 {
     const struct chan_pipe_config config = {
         .role = s->initiator ? DCHAN_INITIATOR : DCHAN_RESPONDER, .identity = s->identity,
@@ -66,14 +66,14 @@ static enum err attach(struct relay_carried *s)
 
 static void on_accepted(void *ctx)
 {
-    struct relay_carried *s = ctx;
+    struct chan_relay_carried *s = ctx;
     if (attach(s))
         dchan_mux_reset(s->mux, s->sid, DCHAN_RESET_CANCELLED);
 }
 
 static void on_data(void *ctx, struct span data)
 {
-    struct relay_carried *s = ctx;
+    struct chan_relay_carried *s = ctx;
     if (s->pipe)
         chan_pipe_push(s->pipe, data);
     dchan_mux_consumed(s->mux, s->sid, data.len, now_of(s));
@@ -81,19 +81,19 @@ static void on_data(void *ctx, struct span data)
 
 static void on_fin(void *ctx)
 {
-    struct relay_carried *s = ctx;
+    struct chan_relay_carried *s = ctx;
     if (s->pipe)
         chan_pipe_push_end(s->pipe);
 }
 
 static size_t on_pull(void *ctx, uint8_t *out, size_t max, bool *end)
 {
-    const struct relay_carried *s = ctx;
+    const struct chan_relay_carried *s = ctx;
     *end = s->ended_ms != 0;
     return s->pipe && max ? chan_pipe_pull(s->pipe, out, max, end) : 0;
 }
 
-static void carried_free(struct relay_carried *s)
+static void carried_free(struct chan_relay_carried *s)
 {
     if (s->pipe)
         chan_pipe_close(s->pipe);
@@ -115,32 +115,33 @@ static const struct dchan_stream_ops carried_ops = { on_accepted, on_data, on_fi
 
 /* --- beginning --- */
 
-static bool has_room(const struct relay *r, const struct chan_peer *by)
+static bool has_room(const struct chan_relay *r, const struct chan_peer *by)
 {
     size_t n = 0;
     for (struct list_link *l = list_first(&r->carried); l; l = list_next(&r->carried, l))
-        n += LIST_ITEM(l, struct relay_carried, link)->by == by;
-    return n < RELAY_CARRIED_PER_CONTACT && r->carried.n < RELAY_CARRIED_MAX;
+        n += LIST_ITEM(l, struct chan_relay_carried, link)->by == by;
+    return n < CHAN_RELAY_CARRIED_PER_CONTACT && r->carried.n < CHAN_RELAY_CARRIED_MAX;
 }
 
-static struct relay_carried *carried_new(struct relay *r, struct chan_peer *by,
+static struct chan_relay_carried *carried_new(struct chan_relay *r, struct chan_peer *by,
                                          struct dchan_mux *mux,
                                          const struct channel_identity *identity)
 {
-    struct relay_carried *s = xcalloc(1, sizeof *s);
-    *s = (struct relay_carried){ .relay = r, .by = by, .mux = mux };
+    struct chan_relay_carried *s = xcalloc(1, sizeof *s);
+    *s = (struct chan_relay_carried){ .relay = r, .by = by, .mux = mux };
     s->identity = channel_identity_ref((struct channel_identity *)identity);
     list_append(&r->carried, &s->link);
     return s;
 }
 
-void relay_carry_accept(struct relay *r, struct chan_peer *by, struct dchan_mux *mux, uint32_t sid)
+void chan_relay_carry_accept(struct chan_relay *r, struct chan_peer *by, struct dchan_mux *mux,
+                             uint32_t sid)
 {
     if (!has_room(r, by)) {
         dchan_mux_reset(mux, sid, DCHAN_RESET_LIMIT);
         return;
     }
-    struct relay_carried *s = carried_new(r, by, mux, chan_peer_identity(by));
+    struct chan_relay_carried *s = carried_new(r, by, mux, chan_peer_identity(by));
     s->sid = sid;
     if (attach(s)) {
         carried_free(s);
@@ -150,16 +151,16 @@ void relay_carry_accept(struct relay *r, struct chan_peer *by, struct dchan_mux 
     }
 }
 
-bool relay_carry_begin(struct relay *r, struct chan_peer *by, struct chan_peer *target,
-                       struct relay_attempt *attempt)
+bool chan_relay_carry_begin(struct chan_relay *r, struct chan_peer *by, struct chan_peer *target,
+                            struct chan_relay_attempt *attempt)
 {
     struct dchan_mux *mux = chan_peer_mux(by);
     if (!mux || !has_room(r, by))
         return false;
-    struct relay_carried *s = carried_new(r, by, mux, chan_peer_identity(target));
+    struct chan_relay_carried *s = carried_new(r, by, mux, chan_peer_identity(target));
     s->initiator = true;
     memcpy(s->key, chan_peer_key(target), sizeof s->key);
-    if (relay_open(mux, s->key, RELAY_PRIORITY, &carried_ops, s, now_of(s), &s->sid)) {
+    if (chan_relay_open(mux, s->key, CHAN_RELAY_PRIORITY, &carried_ops, s, now_of(s), &s->sid)) {
         carried_free(s);
         return false;
     }
@@ -169,26 +170,26 @@ bool relay_carry_begin(struct relay *r, struct chan_peer *by, struct chan_peer *
     return true;
 }
 
-void relay_carry_forget(struct relay_carried *s)
+void chan_relay_carry_forget(struct chan_relay_carried *s)
 {
     s->attempt = NULL;
 }
 
 /* --- the set --- */
 
-static struct relay_carried *overdue(const struct relay *r, uint64_t now_ms)
+static struct chan_relay_carried *overdue(const struct chan_relay *r, uint64_t now_ms)
 {
     for (struct list_link *l = list_first(&r->carried); l; l = list_next(&r->carried, l)) {
-        struct relay_carried *s = LIST_ITEM(l, struct relay_carried, link);
+        struct chan_relay_carried *s = LIST_ITEM(l, struct chan_relay_carried, link);
         if (s->ended_ms && now_ms - s->ended_ms >= LAST_BYTES_MS)
             return s;
     }
     return NULL;
 }
 
-void relay_carry_tick(struct relay *r, uint64_t now_ms)
+void chan_relay_carry_tick(struct chan_relay *r, uint64_t now_ms)
 {
-    struct relay_carried *s;
+    struct chan_relay_carried *s;
     while ((s = overdue(r, now_ms))) {
         struct chan_peer *by = s->by;
         dchan_mux_reset(s->mux, s->sid, DCHAN_RESET_CANCELLED);
@@ -196,8 +197,8 @@ void relay_carry_tick(struct relay *r, uint64_t now_ms)
     }
 }
 
-void relay_carry_clear(struct relay *r)
+void chan_relay_carry_clear(struct chan_relay *r)
 {
     while (list_first(&r->carried))
-        carried_free(LIST_ITEM(list_first(&r->carried), struct relay_carried, link));
+        carried_free(LIST_ITEM(list_first(&r->carried), struct chan_relay_carried, link));
 }

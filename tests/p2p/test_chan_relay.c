@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "p2p/relay.h"
+#include "p2p/chan_relay.h"
 #include "p2p/services.h"
 #include "tests/p2p/channels_pair.h"
 #include "tests/test.h"
@@ -19,11 +19,11 @@ struct talk {
 
 struct world {
     struct channels_pair pairs[2]; /* the last side is not used */
-    struct relay *relays[SIDES];
+    struct chan_relay *relays[SIDES];
     struct local_streams streams[SIDES];
     struct services *services[SIDES];
     struct talk talks[SIDES];
-    struct relay_limits limits;    /* of the one in the middle */
+    struct chan_relay_limits limits;    /* of the one in the middle */
 };
 
 static struct channels_side *side(struct world *w, int i)
@@ -83,13 +83,13 @@ static void open_side(struct world *w, int i)
 {
     static const char *const spec = "echo,echo:,*";
     struct channels_side *s = side(w, i);
-    const struct relay_limits none = { 0 };
+    const struct chan_relay_limits none = { 0 };
     s->config.listen = i == RELAY;
     channels_side_open(s, (uint8_t)(0x11 + 0x10 * i));
     local_streams_init(&w->streams[i], s->channels, 8, 0);
     assert_int_equal(services_new(&w->services[i], &w->streams[i],
                                   &(struct net_strings){ &spec, 1 }, NULL), OK);
-    w->relays[i] = relay_new(s->channels, i == RELAY ? &w->limits : &none);
+    w->relays[i] = chan_relay_new(s->channels, i == RELAY ? &w->limits : &none);
     channels_add_part(s->channels, &(struct channel_part){
         .handlers = handlers, .n_handlers = 1, .features = { .offered = 1u << DCHAN_MESSAGES },
         .ctx = &w->talks[i] });
@@ -111,7 +111,7 @@ static void world_close(struct world *w)
         channels_stop(s->channels);
         dchan_store_free(s->store);
         assert_int_equal(w->streams[i].all.n, 0);
-        relay_free(w->relays[i]);
+        chan_relay_free(w->relays[i]);
         services_free(w->services[i]);
         channels_free(s->channels);
         contacts_free(s->contacts);
@@ -244,7 +244,7 @@ static void run_echo(struct world *w, size_t bytes)
     channels_pair_wait(is_closed, t);
 }
 
-struct counted { const struct relay *relay; size_t n; uint64_t bytes; };
+struct counted { const struct chan_relay *relay; size_t n; uint64_t bytes; };
 
 static void count_one(const struct relayed *s, void *ctx)
 {
@@ -257,7 +257,7 @@ static void count_relayed(struct channels *c, void *ctx)
 {
     struct counted *n = ctx;
     (void)c;
-    relay_each(n->relay, count_one, n);
+    chan_relay_each(n->relay, count_one, n);
 }
 
 static struct counted relayed(struct world *w)

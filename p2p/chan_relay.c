@@ -1,4 +1,4 @@
-#include "p2p/relay.h"
+#include "p2p/chan_relay.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "p2p/dchan_codec.h"
-#include "p2p/relay_internal.h"
+#include "p2p/chan_relay_internal.h"
 
 #define DAY_MS UINT64_C(86400000)
 #define BACKOFF_MIN_MS UINT64_C(10000) /* as for dials, spec channels 2.3 */
@@ -16,62 +16,62 @@
 
 /* --- s_open --- */
 
-const uint8_t *relay_asked_key(struct span meta)
+const uint8_t *chan_relay_asked_key(struct span meta)
 {
     struct tlv_reader t;
     struct tlv tlv;
     const uint8_t *key = NULL;
     tlv_reader_init(&t, meta);
     while (tlv_next(&t, &tlv))
-        if (tlv.type == RELAY_TLV_KEY && tlv.value.len == IDENTITY_KEY_SIZE)
+        if (tlv.type == CHAN_RELAY_TLV_KEY && tlv.value.len == IDENTITY_KEY_SIZE)
             key = tlv.value.data;
     return key;
 }
 
-enum err relay_open(struct dchan_mux *mux, const uint8_t *key, uint8_t priority,
+enum err chan_relay_open(struct dchan_mux *mux, const uint8_t *key, uint8_t priority,
                     const struct dchan_stream_ops *ops, void *ctx, uint64_t now_ms, uint32_t *sid)
 {
     struct buf meta;
     buf_init(&meta);
-    buf_put_tlv(&meta, RELAY_TLV_KEY, span_of(key, IDENTITY_KEY_SIZE));
+    buf_put_tlv(&meta, CHAN_RELAY_TLV_KEY, span_of(key, IDENTITY_KEY_SIZE));
     const enum err rc = dchan_mux_open(
-        mux, &(struct dchan_open){ relay_service(), priority, buf_span(&meta) }, ops, ctx, now_ms,
-        sid);
+        mux, &(struct dchan_open){ chan_relay_service(), priority, buf_span(&meta) }, ops, ctx,
+        now_ms, sid);
     buf_clear(&meta);
     return rc;
 }
 
 /* --- what contacts use of us --- */
 
-static struct relay_user *user_get(struct relay *r, uint64_t contact)
+static struct chan_relay_user *user_get(struct chan_relay *r, uint64_t contact)
 {
     const uint64_t now = channels_now(r->channels);
     for (struct list_link *l = list_first(&r->users); l; l = list_next(&r->users, l)) {
-        struct relay_user *u = LIST_ITEM(l, struct relay_user, link);
+        struct chan_relay_user *u = LIST_ITEM(l, struct chan_relay_user, link);
         if (u->contact == contact)
             return u;
     }
-    struct relay_user *u = xcalloc(1, sizeof *u);
+    struct chan_relay_user *u = xcalloc(1, sizeof *u);
     u->contact = contact;
     u->day_ms = now;
-    ratelimit_init(&u->opens, 1000000 / RELAY_OPENS_REFILL_MS, RELAY_OPENS_BURST,
-                   RELAY_OPENS_BURST, (int64_t)now);
+    ratelimit_init(&u->opens, 1000000 / CHAN_RELAY_OPENS_REFILL_MS, CHAN_RELAY_OPENS_BURST,
+                   CHAN_RELAY_OPENS_BURST, (int64_t)now);
     list_append(&r->users, &u->link);
     return u;
 }
 
-bool relay_user_take(struct relay *r, uint64_t contact, uint64_t bytes)
+bool chan_relay_user_take(struct chan_relay *r, uint64_t contact, uint64_t bytes)
 {
-    struct relay_user *u = user_get(r, contact);
+    struct chan_relay_user *u = user_get(r, contact);
     u->bytes += bytes;
     return u->bytes <= r->limits.bytes_per_day;
 }
 
 /* A day after its first byte all is forgotten. */
-static void forget_users(struct relay *r, uint64_t now_ms)
+static void forget_users(struct chan_relay *r, uint64_t now_ms)
 {
     for (struct list_link *l = list_first(&r->users), *next; l; l = next) {
-        struct relay_user *u = LIST_ITEM(l, struct relay_user, link);
+        struct chan_relay_user *u = LIST_ITEM(l, struct chan_relay_user, link);
         next = list_next(&r->users, l);
         if (now_ms - u->day_ms < DAY_MS)
             continue;
@@ -98,14 +98,15 @@ static void match(struct chan_peer *p, void *ctx)
         s->found = p;
 }
 
-static struct chan_peer *find_target(struct relay *r, struct chan_peer *from, const uint8_t *key)
+static struct chan_peer *find_target(struct chan_relay *r, struct chan_peer *from,
+                                     const uint8_t *key)
 {
     struct search s = { .key = key, .identity = chan_peer_identity(from) };
     channels_each_peer(r->channels, match, &s);
     return s.found == from ? NULL : s.found;
 }
 
-static void relay_for(struct relay *r, struct chan_peer *from, struct dchan_mux *mux,
+static void relay_for(struct chan_relay *r, struct chan_peer *from, struct dchan_mux *mux,
                       const struct dchan_s_open *m, const uint8_t *key)
 {
     const struct contact *contact = chan_peer_contact(from);
@@ -114,29 +115,29 @@ static void relay_for(struct relay *r, struct chan_peer *from, struct dchan_mux 
         dchan_mux_reset(mux, m->sid, DCHAN_RESET_SERVICE);
         return;
     }
-    struct relay_user *u = user_get(r, contact->id);
+    struct chan_relay_user *u = user_get(r, contact->id);
     if (r->splices.n >= r->limits.streams ||
-        relay_splice_count(r, contact->id) >= r->limits.streams_per_contact ||
+        chan_relay_splice_count(r, contact->id) >= r->limits.streams_per_contact ||
         u->bytes >= r->limits.bytes_per_day ||
         !ratelimit_take(&u->opens, 1, (int64_t)channels_now(r->channels))) {
         dchan_mux_reset(mux, m->sid, DCHAN_RESET_LIMIT);
         return;
     }
-    relay_splice_begin(r, from, mux, m, to, key);
+    chan_relay_splice_begin(r, from, mux, m, to, key);
 }
 
 static bool on_open(void *part, struct chan_peer *p, struct dchan_mux *mux,
                     const struct dchan_s_open *m)
 {
-    struct relay *r = part;
-    const struct span name = relay_service();
+    struct chan_relay *r = part;
+    const struct span name = chan_relay_service();
     if (m->service.len != name.len || memcmp(m->service.data, name.data, name.len) != 0)
         return false;
-    const uint8_t *key = relay_asked_key(m->meta);
+    const uint8_t *key = chan_relay_asked_key(m->meta);
     if (!key || !chan_peer_contact(p))
         dchan_mux_reset(mux, m->sid, DCHAN_RESET_SERVICE);
     else if (mem_equal_var(key, chan_peer_identity(p)->key.pub, IDENTITY_KEY_SIZE))
-        relay_carry_accept(r, p, mux, m->sid);
+        chan_relay_carry_accept(r, p, mux, m->sid);
     else
         relay_for(r, p, mux, m, key);
     return true;
@@ -145,13 +146,13 @@ static bool on_open(void *part, struct chan_peer *p, struct dchan_mux *mux,
 static void on_withdrawn(void *part, struct chan_peer *p, struct dchan_mux *mux, uint32_t sid)
 {
     (void)p;
-    relay_splice_withdrawn(part, mux, sid);
+    chan_relay_splice_withdrawn(part, mux, sid);
 }
 
 /* --- asking --- */
 
 struct relays {
-    struct relay *relay;
+    struct chan_relay *relay;
     struct chan_peer *v[RELAYS_MAX];
     size_t n;
 };
@@ -167,11 +168,11 @@ static void take_relay(struct chan_peer *p, void *ctx)
 
 static void drop_attempt(void **slot)
 {
-    struct relay_attempt *a = *slot;
+    struct chan_relay_attempt *a = *slot;
     if (!a)
         return;
     if (a->active)
-        relay_carry_forget(a->active);
+        chan_relay_carry_forget(a->active);
     free(a);
     *slot = NULL;
 }
@@ -196,7 +197,7 @@ static uint64_t backoff(unsigned fails)
 }
 
 /* The next relay that is talked to under the identity that the contact knows us by. */
-static void try_next(struct relays *all, struct chan_peer *target, struct relay_attempt *a)
+static void try_next(struct relays *all, struct chan_peer *target, struct chan_relay_attempt *a)
 {
     const uint64_t now = channels_now(all->relay->channels);
     const uint8_t *ours = chan_peer_identity(target)->key.pub;
@@ -204,7 +205,7 @@ static void try_next(struct relays *all, struct chan_peer *target, struct relay_
         struct chan_peer *by = all->v[a->tried++];
         if (by != target &&
             mem_equal_var(chan_peer_identity(by)->key.pub, ours, IDENTITY_KEY_SIZE) &&
-            relay_carry_begin(all->relay, by, target, a))
+            chan_relay_carry_begin(all->relay, by, target, a))
             return;
     }
     a->tried = 0;
@@ -215,7 +216,7 @@ static void look_after(struct chan_peer *p, void *ctx)
 {
     struct relays *all = ctx;
     void **slot = chan_peer_slot(p, all->relay);
-    struct relay_attempt *a = *slot;
+    struct chan_relay_attempt *a = *slot;
     if (!is_wanted(p)) {
         if (a && !a->active)
             drop_attempt(slot);
@@ -231,7 +232,7 @@ static void on_tick(void *part, uint64_t now_ms)
 {
     struct relays all = { .relay = part };
     forget_users(part, now_ms);
-    relay_carry_tick(part, now_ms);
+    chan_relay_carry_tick(part, now_ms);
     channels_each_peer(all.relay->channels, take_relay, &all);
     channels_each_peer(all.relay->channels, look_after, &all);
 }
@@ -248,45 +249,46 @@ static void on_up(void *part, struct chan_peer *p)
 
 static void on_contact_gone(void *part, const uint8_t key[IDENTITY_KEY_SIZE])
 {
-    struct relay *r = part;
+    struct chan_relay *r = part;
     struct chan_peer *p = channels_find(r->channels, key);
     if (p)
         drop_of_peer(p, r);
-    relay_splice_gone(r, key);
+    chan_relay_splice_gone(r, key);
 }
 
 /* --- life --- */
 
-struct relay *relay_new(struct channels *channels, const struct relay_limits *limits)
+struct chan_relay *chan_relay_new(struct channels *channels,
+                                  const struct chan_relay_limits *limits)
 {
-    struct relay *r = xcalloc(1, sizeof *r);
+    struct chan_relay *r = xcalloc(1, sizeof *r);
     r->channels = channels;
-    r->limits = (struct relay_limits){
-        .streams = limits->streams ? limits->streams : RELAY_STREAMS,
+    r->limits = (struct chan_relay_limits){
+        .streams = limits->streams ? limits->streams : CHAN_RELAY_STREAMS,
         .streams_per_contact = limits->streams_per_contact ? limits->streams_per_contact
-                                                           : RELAY_STREAMS_PER_CONTACT,
-        .bytes_per_day = limits->bytes_per_day ? limits->bytes_per_day : RELAY_BYTES_PER_DAY,
+                                                           : CHAN_RELAY_STREAMS_PER_CONTACT,
+        .bytes_per_day = limits->bytes_per_day ? limits->bytes_per_day : CHAN_RELAY_BYTES_PER_DAY,
     };
     list_init(&r->users);
     list_init(&r->splices);
     list_init(&r->carried);
     channels_add_part(channels, &(struct channel_part){
         .features = { .offered = 1u << DCHAN_STREAMS | 1u << DCHAN_RELAY }, .open = on_open,
-        .withdrawn = on_withdrawn, .up = on_up, .tick = on_tick, .contact_gone = on_contact_gone,
-        .ctx = r });
+        .withdrawn = on_withdrawn, .up = on_up, .tick = on_tick,
+        .contact_gone = on_contact_gone, .ctx = r });
     return r;
 }
 
-void relay_free(struct relay *r)
+void chan_relay_free(struct chan_relay *r)
 {
     if (!r)
         return;
     channels_each_peer(r->channels, drop_of_peer, r);
-    relay_splice_clear(r);
-    relay_carry_clear(r);
+    chan_relay_splice_clear(r);
+    chan_relay_carry_clear(r);
     for (struct list_link *l; (l = list_first(&r->users));) {
         list_remove(&r->users, l);
-        free(LIST_ITEM(l, struct relay_user, link));
+        free(LIST_ITEM(l, struct chan_relay_user, link));
     }
     free(r);
 }

@@ -7,7 +7,7 @@
 
 #include "base/intmath.h"
 #include "base/mem.h"
-#include "p2p/relay_internal.h"
+#include "p2p/chan_relay_internal.h"
 
 struct splice_end {
     struct splice *splice;
@@ -22,7 +22,7 @@ struct splice_end {
 
 struct splice {
     struct list_link link;
-    struct relay *relay;
+    struct chan_relay *relay;
     uint64_t contact;     /* who asked */
     bool open;            /* both are */
     uint64_t since_ms, bytes;
@@ -108,7 +108,7 @@ static void on_data(void *ctx, struct span data)
     struct splice_end *e = ctx;
     struct splice *s = e->splice;
     s->bytes += data.len;
-    if (!relay_user_take(s->relay, s->contact, data.len) ||
+    if (!chan_relay_user_take(s->relay, s->contact, data.len) ||
         !buf_try_reserve(&e->held, data.len)) {
         reset_end(e, DCHAN_RESET_LIMIT); /* and by its end the other one */
         return;
@@ -187,8 +187,9 @@ static void end_init(struct splice *s, int i, struct chan_peer *peer, struct dch
     buf_init(&e->held);
 }
 
-void relay_splice_begin(struct relay *r, struct chan_peer *from, struct dchan_mux *mux,
-                        const struct dchan_s_open *m, struct chan_peer *to, const uint8_t *key)
+void chan_relay_splice_begin(struct chan_relay *r, struct chan_peer *from, struct dchan_mux *mux,
+                             const struct dchan_s_open *m, struct chan_peer *to,
+                             const uint8_t *key)
 {
     struct splice *s = xcalloc(1, sizeof *s);
     *s = (struct splice){ .relay = r, .contact = chan_peer_contact(from)->id,
@@ -197,7 +198,7 @@ void relay_splice_begin(struct relay *r, struct chan_peer *from, struct dchan_mu
     end_init(s, 1, to, chan_peer_mux(to));
     s->ends[0].sid = m->sid;
     list_append(&r->splices, &s->link);
-    if (relay_open(s->ends[1].mux, key, m->priority, &to_ops, &s->ends[1],
+    if (chan_relay_open(s->ends[1].mux, key, m->priority, &to_ops, &s->ends[1],
                    channels_now(r->channels), &s->ends[1].sid)) {
         s->ends[1].gone = true;
         reset_end(&s->ends[0], DCHAN_RESET_LIMIT);
@@ -208,7 +209,7 @@ void relay_splice_begin(struct relay *r, struct chan_peer *from, struct dchan_mu
 
 /* --- the set --- */
 
-size_t relay_splice_count(const struct relay *r, uint64_t contact)
+size_t chan_relay_splice_count(const struct chan_relay *r, uint64_t contact)
 {
     size_t n = 0;
     for (struct list_link *l = list_first(&r->splices); l; l = list_next(&r->splices, l))
@@ -216,7 +217,7 @@ size_t relay_splice_count(const struct relay *r, uint64_t contact)
     return n;
 }
 
-void relay_splice_withdrawn(struct relay *r, struct dchan_mux *mux, uint32_t sid)
+void chan_relay_splice_withdrawn(struct chan_relay *r, struct dchan_mux *mux, uint32_t sid)
 {
     for (struct list_link *l = list_first(&r->splices); l; l = list_next(&r->splices, l)) {
         struct splice *s = LIST_ITEM(l, struct splice, link);
@@ -227,7 +228,7 @@ void relay_splice_withdrawn(struct relay *r, struct dchan_mux *mux, uint32_t sid
     }
 }
 
-void relay_splice_gone(struct relay *r, const uint8_t *key)
+void chan_relay_splice_gone(struct chan_relay *r, const uint8_t *key)
 {
     struct list_link *l = list_first(&r->splices);
     while (l) {
@@ -242,13 +243,14 @@ void relay_splice_gone(struct relay *r, const uint8_t *key)
     }
 }
 
-void relay_splice_clear(struct relay *r)
+void chan_relay_splice_clear(struct chan_relay *r)
 {
     while (list_first(&r->splices))
         splice_free(LIST_ITEM(list_first(&r->splices), struct splice, link));
 }
 
-void relay_each(const struct relay *r, void (*fn)(const struct relayed *s, void *ctx), void *ctx)
+void chan_relay_each(const struct chan_relay *r, void (*fn)(const struct relayed *s, void *ctx),
+                     void *ctx)
 {
     for (struct list_link *l = list_first(&r->splices); l; l = list_next(&r->splices, l)) {
         const struct splice *s = LIST_ITEM(l, struct splice, link);

@@ -1,0 +1,62 @@
+#include <config.h>
+
+#include "node/channel_services.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "p2p/forwards.h"
+#include "p2p/chan_relay.h"
+#include "p2p/services.h"
+
+struct channel_services {
+    struct local_streams streams;
+    struct services *services;
+    struct forwards *forwards;
+    struct chan_relay *relay; /* NULL: -channelrelay=0 */
+};
+
+static struct chan_relay *make_relay(struct channels *channels, const struct config *config)
+{
+    const struct chan_relay_limits limits = {
+        .streams = (unsigned)config_int(config, "channelrelaystreams"),
+        .streams_per_contact = (unsigned)config_int(config, "channelrelaypercontact"),
+        .bytes_per_day = config_size(config, "channelrelaybytes"),
+    };
+    return config_bool(config, "channelrelay") ? chan_relay_new(channels, &limits) : NULL;
+}
+
+enum err channel_services_open(struct channel_services **out, struct channels *channels,
+                               const struct config *config, struct error *e)
+{
+    struct channel_services *s = xcalloc(1, sizeof(*s));
+    struct net_strings specs;
+    specs.n = config_list(config, "channelservice", &specs.v);
+    *out = s;
+    local_streams_init(&s->streams, channels, (size_t)config_int(config, "channelstreams"),
+                       1000 * (uint64_t)config_int(config, "channelstreamidle"));
+    const enum err rc = services_new(&s->services, &s->streams, &specs, e);
+    if (rc)
+        return rc;
+    s->forwards = forwards_new(&s->streams);
+    s->relay = make_relay(channels, config);
+    return OK;
+}
+
+void channel_services_show(const struct channel_services *s, struct rpc_env *env)
+{
+    env->services = s->services;
+    env->forwards = s->forwards;
+    env->relay = s->relay;
+}
+
+/* Streams have ended with their sessions. */
+void channel_services_free(struct channel_services *s)
+{
+    if (!s)
+        return;
+    chan_relay_free(s->relay);
+    forwards_free(s->forwards);
+    services_free(s->services);
+    free(s);
+}

@@ -1,0 +1,28 @@
+#include <config.h>
+
+#include "rpc/cli_verbs.h"
+
+#include <string.h>
+
+#include "base/intmath.h"
+
+static const struct cli_verb verbs[] = {
+    { "pipe", "<contact> <service>",
+      "Joins standard input and output with a service of a contact. Exit status 0 after a clean "
+      "end, 2 when the stream broke off, 1 when it was not opened.",
+      2, 2, cli_pipe },
+};
+
+const struct cli_verb *cli_verb_find(const char *name)
+{
+    for (size_t i = 0; i < COUNT_OF(verbs); i++)
+        if (strcmp(verbs[i].name, name) == 0)
+            return &verbs[i];
+    return NULL;
+}
+
+const struct cli_verb *cli_verbs(size_t *n)
+{
+    *n = COUNT_OF(verbs);
+    return verbs;
+}

@@ -1,0 +1,228 @@
+"""Byte streams over direct channels: services, forwards, pipes, datagrams, the relay."""
+import http.server
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+
+from channels import connected_pair, is_up, pair, session, talker
+from framework import LONG, case, check, equal, free_port, is_in, main, raises_rpc
+
+LARGE = 20 << 20
+NOBODY = "034f355bdcb7cc0af728ef3cceb9615d90684bb5b2ca5f859ab0f0b704075871aa"
+
+
+def web_server(t, directory):
+    """An HTTP server that knows nothing of us; its port."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "http.server", str(port), "--bind", "::1", "--directory", directory],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    t.cleanups.append(lambda: (process.kill(), process.wait()))
+    t.wait(lambda: connects(port), what="the web server")
+    return port
+
+
+def connects(port):
+    with socket.socket(socket.AF_INET6) as s:
+        return s.connect_ex(("::1", port)) == 0
+
+
+def get(port, path):
+    with urllib.request.urlopen(f"http://localhost:{port}/{path}", timeout=60) as answer:
+        return answer.read()
+
+
+def pipe(t, node, contact, service):
+    process = subprocess.Popen(node.cli_line() + ["pipe", contact, service], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    t.cleanups.append(process.kill)
+    return process
+
+
+def streams(node):
+    return node.rpc.listservices()["streams"]
+
+
+@case()
+def a_web_server_is_reached_through_a_forward(t):
+    a, b = connected_pair(t)
+    directory = t.path("web")
+    os.mkdir(directory)
+    content = os.urandom(LARGE)
+    for name, data in (("large", content), ("small", b"small answer")):
+        with open(os.path.join(directory, name), "wb") as f:
+            f.write(data)
+    b.rpc.exposeservice("web", f"[::1]:{web_server(t, directory)}", ["alice"])
+    port = a.rpc.forwardservice("bob", "web")["local_port"]
+    got = {}
+    thread = threading.Thread(target=lambda: got.update(large=get(port, "large")))
+    thread.start()
+    for _ in range(20):
+        equal(get(port, "small"), b"small answer")
+    thread.join()
+    check(got["large"] == content, "the large answer")
+    t.wait(lambda: streams(a) == [] and streams(b) == [])
+    try:
+        get(port, "missing")
+    except urllib.error.HTTPError as e:
+        equal(e.code, 404)
+    a.rpc.unforward(port)
+    check(not connects(port))
+    raises_rpc(-5, lambda: a.rpc.unforward(port))
+
+
+@case()
+def only_who_is_allowed_gets_through(t):
+    a, b = connected_pair(t, "-channelservice=config,echo:,*")
+    b.rpc.exposeservice("open", "echo:", ["*"])
+    b.rpc.exposeservice("nobody", "echo:")
+    b.rpc.contactadd(NOBODY, "carol")
+    b.rpc.exposeservice("hers", "echo:", ["carol"])
+    for service in ("open", "config"):
+        process = pipe(t, a, "bob", service)
+        equal(process.communicate(b"x" * 100000, timeout=60)[0], b"x" * 100000)
+        equal(process.returncode, 0)
+    for service in ("nobody", "hers", "missing"):
+        process = pipe(t, a, "bob", service)
+        is_in("no such service", process.communicate(b"x", timeout=60)[1].decode())
+        equal(process.returncode, 1)
+    raises_rpc(-8, lambda: b.rpc.exposeservice("relay", "echo:"), "reserved")
+    raises_rpc(-8, lambda: b.rpc.exposeservice("web", "[2a00::1]:80"), "this machine")
+    raises_rpc(-8, lambda: b.rpc.unexposeservice("config"), "-channelservice")
+    raises_rpc(-5, lambda: b.rpc.exposeservice("x", "echo:", ["dave"]), "dave")
+    raises_rpc(-5, lambda: b.rpc.unexposeservice("x"))
+    raises_rpc(-8, lambda: b.rpc.exposeservice("x", "echo:", [1]), "allow")
+    b.restart()
+    listed = {s["name"]: (s["target"], s["allow"], s["option"])
+              for s in b.rpc.listservices()["services"]}
+    equal(listed, {"config": ("echo:", ["*"], True), "hers": ("echo:", ["carol"], False),
+                   "nobody": ("echo:", [], False), "open": ("echo:", ["*"], False)})
+    b.rpc.unexposeservice("open")
+    process = pipe(t, a, "bob", "open") # dials: the session has ended
+    is_in("no such service", process.communicate(b"x", timeout=60)[1].decode())
+
+
+@case()
+def a_command_answers_a_pipe_like_a_shell(t):
+    a, b = connected_pair(t)
+    b.rpc.exposeservice("shell", "exec:sh", ["alice"])
+    shell = pipe(t, a, "bob", "shell")
+    shell.stdin.write(b"echo one; echo $BSVPEER_SERVICE\n")
+    shell.stdin.flush()
+    equal(shell.stdout.readline(), b"one\n")
+    equal(shell.stdout.readline(), b"shell\n")
+    here = streams(a)[0]
+    equal((here["contact"], here["service"], here["direction"], here["open"]),
+          ("bob", "shell", "out", True))
+    there = streams(b)[0]
+    equal((there["contact"], there["direction"], there["received"]), ("alice", "in", here["sent"]))
+    out, _ = shell.communicate(b"echo last\n", timeout=60)
+    equal((out, shell.returncode), (b"last\n", 0))
+
+
+@case()
+def a_stream_that_breaks_off_is_told_from_one_that_ends(t):
+    a, b = connected_pair(t)
+    b.rpc.exposeservice("shell", "exec:sh", ["alice"])
+    b.rpc.exposeservice("gone", f"[::1]:{free_port()}", ["alice"])
+    shell = pipe(t, a, "bob", "shell")
+    shell.stdin.write(b"echo $$\n")
+    shell.stdin.flush()
+    pid = int(shell.stdout.readline())
+    b.rpc.unexposeservice("shell")
+    equal(shell.wait(timeout=60), 2)
+    is_in("broke off", shell.stderr.read().decode())
+    t.wait(lambda: not os.path.exists(f"/proc/{pid}"), what="the command to end")
+    gone = pipe(t, a, "bob", "gone")
+    is_in("does not answer", gone.communicate(timeout=60)[1].decode())
+    equal(gone.returncode, 1)
+
+
+@case()
+def who_cannot_be_reached_is_told_soon(t):
+    a, b = pair(t)
+    b.stop()
+    port = a.rpc.forwardservice("bob", "web", free_port())["local_port"]
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as s:
+        s.sendall(b"hello")
+        equal(s.recv(10), b"", "a clean end")
+    process = pipe(t, a, "bob", "web")
+    is_in("cannot be reached", process.communicate(timeout=60)[1].decode())
+    equal(process.returncode, 1)
+    raises_rpc(-8, lambda: a.rpc.forwardservice("bob", "web", port), "forward already")
+    raises_rpc(-8, lambda: a.rpc.forwardservice("bob", "Web"), "service name")
+    raises_rpc(-8, lambda: a.rpc.forwardservice("bob", "web", 0, {"protocol": "sctp"}), "protocol")
+    raises_rpc(-8, lambda: a.rpc.forwardservice("bob", "web", 0, {"priority": 8}), "priority")
+    raises_rpc(-5, lambda: a.rpc.forwardservice("dave", "web"), "dave")
+    raises_rpc(-5, lambda: a.rpc.pipeservice("dave", "web"), "dave")
+
+
+@case()
+def datagrams_get_through_while_a_transfer_goes_on(t):
+    packets, spacing = (500, 0.02) if LONG else (50, 0.01)
+    a, b = connected_pair(t)
+    b.rpc.exposeservice("voice", "udp:[::1]:%d" % udp_echo(t), ["alice"])
+    b.rpc.exposeservice("bulk", "exec:cat /dev/zero", ["alice"])
+    port = a.rpc.forwardservice("bob", "voice", 0, {"protocol": "udp"})["local_port"]
+    bulk = pipe(t, a, "bob", "bulk")
+    drain = threading.Thread(target=lambda: read_all(bulk.stdout))
+    drain.start()
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
+        s.connect(("::1", port))
+        s.settimeout(5)
+        s.send(struct.pack(">I", 0))
+        s.recv(100) # the stream is there
+        times = []
+        for i in range(1, packets + 1):
+            s.send(struct.pack(">I", i) + b"v" * 160)
+            time.sleep(spacing)
+        s.settimeout(1)
+        try:
+            while len(times) < packets:
+                times.append(struct.unpack(">I", s.recv(1000)[:4])[0])
+        except TimeoutError:
+            pass
+    listed = next(f for f in a.rpc.listservices()["forwards"] if f["local_port"] == port)
+    equal((listed["protocol"], listed["priority"], listed["lost"]), ("udp", 0, 0))
+    moved = next(s for s in streams(a) if s["service"] == "bulk")["received"]
+    bulk.terminate()
+    drain.join()
+    bulk.wait()
+    equal(times, sorted(times), "order")
+    check(len(times) >= packets * 0.9, f"{len(times)} of {packets} datagrams")
+    check(moved > 1 << 20, "bulk was moved meanwhile")
+    if LONG:
+        print(f"datagrams: {packets - len(times)} of {packets} lost, {moved >> 20} MiB of bulk")
+
+
+def udp_echo(t):
+    s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    s.bind(("::1", 0))
+
+    def run():
+        try:
+            while True:
+                data, where = s.recvfrom(2000)
+                if not data:
+                    return
+                s.sendto(data, where)
+        except OSError:
+            pass
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    t.cleanups.append(s.close)
+    return s.getsockname()[1]
+
+
+def read_all(f):
+    while f.read(1 << 16):
+        pass
+
+
+main()
