@@ -7,6 +7,11 @@
 #include "base/intmath.h"
 
 static const struct cli_verb verbs[] = {
+    { "chat", "<contact>",
+      "Lines of standard input go to a contact; what comes from it is printed, and of each line "
+      "what becomes of it: [12 delivered], [12 read]. What was not read is shown at once. Ends at "
+      "the end of input.",
+      1, 1, cli_chat },
     { "pipe", "<contact> <service>",
       "Joins standard input and output with a service of a contact. Exit status 0 after a clean "
       "end, 2 when the stream broke off, 1 when it was not opened.",

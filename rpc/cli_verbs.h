@@ -36,6 +36,7 @@ struct json_object *cli_member(struct json_object *o, const char *name);
 
 /* --- the verbs --- */
 
+int cli_chat(struct cli *c, const char *const *args, size_t n);
 int cli_pipe(struct cli *c, const char *const *args, size_t n);
 
 #endif

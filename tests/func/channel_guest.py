@@ -1,5 +1,5 @@
-"""A peer of direct channels written from the specification alone (noise.py), that dials a daemon and
-does there what it likes. It has a bare key, as regtest allows."""
+"""A peer of direct channels written from the specification alone (noise.py), that dials a daemon
+and does there what it likes. It has a bare key, as regtest allows."""
 import os
 import socket
 import struct

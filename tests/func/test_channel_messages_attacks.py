@@ -128,7 +128,8 @@ def a_peer_that_never_acknowledges_is_sent_no_more_than_64(t):
 def what_comes_from_another_time_or_is_too_long(t):
     node, guest = contact(t)
     hours = 3600 * 1000
-    for created, ttl, want in ((now_ms() + 3 * hours, 60, BUSY), (now_ms() - 2 * hours, 60, EXPIRED),
+    for created, ttl, want in ((now_ms() + 3 * hours, 60, BUSY),
+                               (now_ms() - 2 * hours, 60, EXPIRED),
                                (0, 0xffffffff, EXPIRED), (2**64 - 1, 0xffffffff, BUSY)):
         identifier = os.urandom(16)
         guest.put(M_SEND, m_send(identifier, created, ttl=ttl))
