@@ -1,7 +1,7 @@
 /*
  * bsvpeer-cli chat: lines of standard input go to a contact, what comes from it is printed, and
- * what becomes of each line. Asks the node a few times a second; what was sent while nobody looked is
- * there all the same. Texts of others are printed without what a terminal would act on.
+ * what becomes of each line. Asks the node a few times a second; what was sent while nobody looked
+ * is there all the same. Texts of others are printed without what a terminal would act on.
  */
 #include <config.h>
 
