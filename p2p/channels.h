@@ -228,7 +228,8 @@ void chan_peer_kick(struct chan_peer *p);
 /* Bad behaviour of a part's own (spec attacks): 100 ends the session. */
 void chan_peer_score(struct chan_peer *p, unsigned score, const char *why);
 
-/* Dials unless it is up or being dialled; the back-off of its key counts unless `now`. */
+/* Dials unless it is up (by a socket: a pipe is replaced) or being dialled; the back-off of its key
+ * counts unless `now`. */
 void chan_peer_dial(struct chan_peer *p, bool now);
 /* goaway(shutdown), and no dialling until it is asked for. */
 void chan_peer_disconnect(struct chan_peer *p);

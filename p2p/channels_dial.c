@@ -167,8 +167,10 @@ void dial_finished(struct chan_conn *conn, bool too_late)
     }
     const struct dchan_session *live = p->renew ? peer_session(p) : NULL;
     conn_read_on(conn);
-    if (!conn_begin(conn, p->key, live ? dchan_session_peer(live)->session_id : NULL))
+    if (!conn_begin(conn, p->key, live ? dchan_session_peer(live)->session_id : NULL)) {
+        snprintf(p->last_error, sizeof p->last_error, "the key is none, or our own");
         dial_ended(p, conn);
+    }
 }
 
 void dial_ended(struct chan_peer *p, struct chan_conn *conn)
@@ -203,25 +205,28 @@ void dial_stop(struct chan_peer *p)
 
 /* --- when --- */
 
-static size_t count_dials(const struct channels *c)
+static bool has_room(const struct channels *c)
 {
-    size_t n = 0;
+    size_t dials = 0, sessions = 0;
     for (struct list_link *l = list_first(&c->conns); l; l = list_next(&c->conns, l)) {
         const struct chan_conn *conn = LIST_ITEM(l, struct chan_conn, link);
-        n += conn->role == DCHAN_INITIATOR && conn->state <= CONN_ACTS;
+        dials += conn->role == DCHAN_INITIATOR && conn->state <= CONN_ACTS;
+        sessions += conn->state == CONN_GREETED || conn->state == CONN_UP;
     }
-    return n;
+    return dials < CHANNELS_DIALS_MAX && dials + sessions < c->config.limits.sessions;
 }
 
 void dial_tick(struct chan_peer *p, uint64_t now_ms)
 {
     const bool live = p->newest && !p->newest->going;
+    if (live && p->wanted && p->newest->pipe)
+        p->renew = true;
     if (live)
         p->wanted = false;
     else
         p->renew = false;
     if (p->dial || p->orphan || p->c->stopping || !(p->wanted || p->renew) ||
-        now_ms < p->next_dial_ms || count_dials(p->c) >= CHANNELS_DIALS_MAX)
+        now_ms < p->next_dial_ms || !has_room(p->c))
         return;
     begin_round(p);
 }

@@ -389,8 +389,8 @@ void chan_peer_tick(struct chan_peer *p, uint64_t now_ms)
 {
     const struct chan_conn *live = live_one(p);
     peer_settle(p);
-    if (live && dchan_session_renewal_due(live->session, now_ms))
-        p->renew = true;
+    if (live && (dchan_session_renewal_due(live->session, now_ms) || (live->pipe && keeps(p))))
+        p->renew = true; /* one that somebody carries is better had directly */
     if (!live && !p->wanted && keeps(p))
         p->wanted = true;
     dial_tick(p, now_ms);
@@ -422,8 +422,19 @@ static void take_identity(struct chan_peer *p, struct channel_identity *id)
         renew_now(p);
 }
 
+/* Those whose peer is not known yet; the others follow their peer. */
+static void end_handshakes(struct channels *c)
+{
+    for (struct list_link *l = list_first(&c->conns); l; l = list_next(&c->conns, l)) {
+        struct chan_conn *conn = LIST_ITEM(l, struct chan_conn, link);
+        if (!conn->peer && !channels_identity_of(c, conn->identity->key.pub))
+            conn_abort(conn, DCHAN_NO_ERROR);
+    }
+}
+
 void peers_take_identities(struct channels *c)
 {
+    end_handshakes(c);
     for (struct list_link *l = list_first(&c->peers); l; l = list_next(&c->peers, l)) {
         struct chan_peer *p = LIST_ITEM(l, struct chan_peer, link);
         struct channel_identity *id = channels_identity_of(c, p->identity->key.pub);
@@ -445,11 +456,18 @@ static void contact_gone(struct channels *c, const uint8_t *key)
             c->parts[i].contact_gone(c->parts[i].ctx, key);
 }
 
+/* Its address is to be proved from now on. */
+static bool is_too_bare(const struct chan_peer *p, const struct contact *contact)
+{
+    return p->newest && !p->c->config.regtest && !contact->policy.bare &&
+           dchan_session_peer(p->newest->session)->binding == DCHAN_BARE;
+}
+
 static void follow_contact(struct chan_peer *p, bool removed, bool former)
 {
-    const bool is = chan_peer_contact(p) != NULL;
+    const struct contact *is = chan_peer_contact(p);
     const bool was = p->newest && p->newest->contact;
-    if (removed || former || (was && !is)) {
+    if (removed || former || (was && !is) || (is && is_too_bare(p, is))) {
         p->wanted = p->renew = false;
         end_all(p, former ? DCHAN_RENEW : DCHAN_SHUTDOWN);
         peer_check_idle(p);

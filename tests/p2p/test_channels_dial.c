@@ -273,13 +273,14 @@ static void count_call(struct channels *c, void *ctx)
     *(size_t *)ctx = c->conns.n;
 }
 
-static void few_are_dialled_at_a_time(void **state)
+static size_t dials_of_thirty(unsigned sessions)
 {
-    (void)state;
     const struct port silent = port_open(true);
     struct one *o = one_new();
     size_t n = 0;
     o->side.config.dial_contacts = true;
+    o->side.config.limits.sessions = sessions;
+    o->side.config.limits.reserved_contacts = 1;
     one_start(o);
     for (uint8_t i = 0; i < 30; i++) {
         struct acquaintance a = { o, (uint8_t)(0x31 + i), 1, { silent.number } };
@@ -287,9 +288,16 @@ static void few_are_dialled_at_a_time(void **state)
     }
     channels_side_skip(&o->side, 0);
     assert_true(channels_call(o->side.channels, count_call, &n));
-    assert_int_equal(n, CHANNELS_DIALS_MAX);
     one_free(o);
     close(silent.fd);
+    return n;
+}
+
+static void few_are_dialled_at_a_time(void **state)
+{
+    (void)state;
+    assert_int_equal(dials_of_thirty(128), CHANNELS_DIALS_MAX);
+    assert_int_equal(dials_of_thirty(9), 9);
 }
 
 static bool is_up(void *ctx)

@@ -253,6 +253,22 @@ static void who_says_nothing_or_too_slowly_is_cut(void **state)
     house_free(h);
 }
 
+static void find_key(struct channels *c, void *ctx)
+{
+    const struct list_link *l = list_first(&c->conns);
+    const struct chan_conn *conn = LIST_ITEM(l, const struct chan_conn, link);
+    *(bool *)ctx = dchan_session_peer(conn->session)->key != NULL;
+}
+
+/* The acts are done, of the only guest. */
+static bool knows_a_key(void *ctx)
+{
+    struct house *h = ctx;
+    bool knows;
+    assert_true(channels_call(h->host.channels, find_key, &knows));
+    return knows;
+}
+
 static void who_is_silent_after_the_acts_is_cut(void **state)
 {
     (void)state;
@@ -275,9 +291,10 @@ static void who_is_silent_after_the_acts_is_cut(void **state)
     assert_int_equal(dchan_hs_feed(&hs, &in, reply, &len), OK);
     guest_send_raw(g, reply, len);
     dchan_hs_clear(&hs);
-    channels_side_skip(&h->host, 4000);
+    channels_pair_wait(knows_a_key, h);
+    channels_side_skip(&h->host, 9900);
     assert_false(guest_is_cut(g));
-    channels_side_skip(&h->host, 6000);
+    channels_side_skip(&h->host, 200);
     channels_pair_wait(guest_was_cut, g);
     house_free(h);
 }

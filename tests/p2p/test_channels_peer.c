@@ -36,18 +36,30 @@ static bool host_is_up(void *ctx)
     return ((struct house *)ctx)->host.ups == 1;
 }
 
-static struct house *house_new(void)
+static struct house *house_make(bool regtest)
 {
     struct house *h = xcalloc(1, sizeof *h);
     channels_side_init(&h->host);
+    h->host.config.regtest = regtest;
     channels_side_open(&h->host, 0x21);
     channels_side_freeze(&h->host);
     channels_side_start(&h->host);
     guests_welcome(&h->host);
+    return h;
+}
+
+static void first_comes(struct house *h)
+{
     h->first = come(h, NULL);
     channels_pair_wait(guest_has_come_up, h->first);
     channels_pair_wait(host_is_up, h);
     memcpy(h->session_id, dchan_session_peer(h->first->session)->session_id, 32);
+}
+
+static struct house *house_new(void)
+{
+    struct house *h = house_make(true);
+    first_comes(h);
     return h;
 }
 
@@ -80,6 +92,12 @@ static bool second_has_closed(void *ctx)
     for (size_t i = 0; i < h->n; i++)
         guest_move(&h->guests[i]);
     return h->guests[1].closed;
+}
+
+static bool has_handshakes(void *ctx)
+{
+    struct house *h = ctx;
+    return host_handshakes(&h->host) == h->expected;
 }
 
 static void the_older_of_two_stays_when_it_answers(void **state)
@@ -197,6 +215,54 @@ static void bad_behaviour_of_a_part_ends_the_session(void **state)
     channels_pair_wait(guest_has_closed, h->first);
     assert_int_equal(h->first->closing.why, DCHAN_CLOSED_BY_THEM);
     assert_int_equal(h->first->closing.code, DCHAN_ERROR_LIMIT);
+    house_free(h);
+}
+
+static void an_identity_that_goes_ends_handshakes_with_it(void **state)
+{
+    struct house *h = house_make(true);
+    (void)state;
+    guest_connect(&h->guests[h->n++], &h->host, "2001:470:1::1");
+    h->expected = 1;
+    channels_pair_wait(has_handshakes, h);
+    channels_set_identities(h->host.channels, NULL, 0);
+    channels_pair_wait(guest_was_cut, &h->guests[0]);
+    house_free(h);
+}
+
+static void set_bare(struct channels *c, void *ctx)
+{
+    const bool bare = *(bool *)ctx;
+    struct contact contact = { .has_key = true, .policy.bare = bare }, *found;
+    struct open_key key;
+    open_key_init(&key, 0x31);
+    memcpy(contact.key, key.key.pub, sizeof contact.key);
+    found = contacts_by_key(channels_contacts(c), contact.key, NULL);
+    if (found) {
+        contact = *found;
+        contact.policy.bare = bare;
+        assert_int_equal(contacts_change(channels_contacts(c), &contact, NULL, NULL, NULL), OK);
+    } else {
+        assert_int_equal(contacts_add(channels_contacts(c), &contact, NULL, NULL, &found, NULL),
+                         OK);
+    }
+    channels_contact_changed(c, contact.key);
+}
+
+static void bare_keys_are_for_contacts_marked_so(void **state)
+{
+    struct house *h = house_make(false);
+    bool bare = true;
+    (void)state;
+    struct guest *stranger = come(h, NULL);
+    channels_pair_wait(guest_has_closed, stranger);
+    assert_int_equal(stranger->closing.code, DCHAN_ERROR_IDENTITY);
+    assert_true(channels_call(h->host.channels, set_bare, &bare));
+    first_comes(h);
+    bare = false;
+    assert_true(channels_call(h->host.channels, set_bare, &bare));
+    channels_pair_wait(guest_has_closed, h->first);
+    assert_int_equal(h->first->closing.why, DCHAN_CLOSED_CLEAN);
     house_free(h);
 }
 
@@ -650,6 +716,8 @@ int main(void)
         cmocka_unit_test(who_names_another_session_renews_nothing),
         cmocka_unit_test(an_end_without_bye_is_a_truncation),
         cmocka_unit_test(bad_behaviour_of_a_part_ends_the_session),
+        cmocka_unit_test(an_identity_that_goes_ends_handshakes_with_it),
+        cmocka_unit_test(bare_keys_are_for_contacts_marked_so),
         cmocka_unit_test(both_dial_at_a_time_and_one_session_stays),
         cmocka_unit_test(a_session_is_renewed_after_a_day),
         cmocka_unit_test(who_has_the_larger_key_renews_ten_minutes_later),

@@ -85,7 +85,6 @@ struct pipes {
 static void open_pipes(struct pipes *t, size_t piece)
 {
     channels_pair_init(&t->p);
-    t->p.sides[0].config.listen = t->p.sides[1].config.listen = false;
     channels_pair_open(&t->p);
     channels_pair_start(&t->p);
     for (int i = 0; i < 2; i++)
@@ -151,6 +150,27 @@ static void its_session_ends_in_order(void **state)
     channels_pair_wait(both_closed, &t);
     assert_int_equal(t.p.sides[0].why, DCHAN_CLOSED_CLEAN);
     assert_int_equal(t.p.sides[1].why, DCHAN_CLOSED_CLEAN);
+    channels_pair_close(&t.p);
+}
+
+static bool is_direct(void *ctx)
+{
+    struct pipes *t = ctx;
+    struct chan_peer_info info;
+    return channels_side_info(&t->p.sides[1], &t->p.sides[0], &info) &&
+           info.state == CHAN_PEER_UP && *info.address;
+}
+
+static void a_direct_session_takes_its_place(void **state)
+{
+    static struct pipes t;
+    (void)state;
+    open_pipes(&t, 512);
+    channels_pair_wait(both_up, &t);
+    channels_side_dial(&t.p.sides[0], &t.p.sides[1]);
+    channels_pair_wait(is_direct, &t);
+    channels_pair_wait(both_closed, &t);
+    assert_int_equal(t.p.sides[0].downs + t.p.sides[1].downs, 0);
     channels_pair_close(&t.p);
 }
 
@@ -222,6 +242,7 @@ int main(void)
         cmocka_unit_test(a_session_runs_over_a_pipe),
         cmocka_unit_test(a_pipe_may_give_a_byte_at_a_time),
         cmocka_unit_test(its_session_ends_in_order),
+        cmocka_unit_test(a_direct_session_takes_its_place),
         cmocka_unit_test(it_is_cut_when_its_carrier_goes),
         cmocka_unit_test(what_cannot_be_is_refused),
     };
