@@ -5,14 +5,11 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/rand.h"
 #include "p2p/dchan_codec.h"
 #include "p2p/chan_relay_internal.h"
 
 #define DAY_MS UINT64_C(86400000)
-#define BACKOFF_MIN_MS UINT64_C(10000) /* as for dials, spec channels 2.3 */
-#define BACKOFF_MAX_MS UINT64_C(1800000)
-#define RELAYS_MAX 16 /* that are tried in one round */
+#define RELAYS_MAX 16 /* that are tried for one contact */
 
 /* --- s_open --- */
 
@@ -152,22 +149,44 @@ static void on_withdrawn(void *part, struct chan_peer *p, struct dchan_mux *mux,
 /* --- asking --- */
 
 struct relays {
-    struct chan_relay *relay;
-    struct chan_peer *v[RELAYS_MAX];
-    size_t n;
+    const struct chan_peer *target;
+    size_t skip;             /* so many of them were tried */
+    struct chan_peer *found;
 };
 
+/* One that may be asked and is talked to under the identity that the contact knows us by. */
 static void take_relay(struct chan_peer *p, void *ctx)
 {
-    struct relays *all = ctx;
+    struct relays *s = ctx;
     const struct contact *contact = chan_peer_contact(p);
-    if (contact && contact->policy.relay_for_us && all->n < RELAYS_MAX &&
-        chan_peer_has(p, DCHAN_RELAY) && chan_peer_mux(p))
-        all->v[all->n++] = p;
+    if (s->found || p == s->target || !contact || !contact->policy.relay_for_us ||
+        !chan_peer_has(p, DCHAN_RELAY) || !chan_peer_mux(p) ||
+        !mem_equal_var(chan_peer_identity(p)->key.pub, chan_peer_identity(s->target)->key.pub,
+                       IDENTITY_KEY_SIZE))
+        return;
+    if (s->skip)
+        s->skip--;
+    else
+        s->found = p;
 }
 
-static void drop_attempt(void **slot)
+/* False: there is no other one. */
+static bool try_next(struct chan_relay *r, struct chan_relay_attempt *a)
 {
+    while (a->tried < RELAYS_MAX) {
+        struct relays s = { .target = a->target, .skip = a->tried++ };
+        channels_each_peer(r->channels, take_relay, &s);
+        if (!s.found)
+            return false;
+        if (chan_relay_carry_begin(r, s.found, a))
+            return true;
+    }
+    return false;
+}
+
+static void drop_attempt(struct chan_relay *r, struct chan_peer *p)
+{
+    void **slot = chan_peer_slot(p, r);
     struct chan_relay_attempt *a = *slot;
     if (!a)
         return;
@@ -175,84 +194,70 @@ static void drop_attempt(void **slot)
         chan_relay_carry_forget(a->active);
     free(a);
     *slot = NULL;
+    chan_peer_detour_failed(p);
 }
 
-/* It was to be dialled, and could not be. */
-static bool is_wanted(struct chan_peer *p)
+static bool on_detour(void *part, struct chan_peer *p)
+{
+    void **slot = chan_peer_slot(p, part);
+    if (*slot)
+        return true;
+    struct chan_relay_attempt *a = xcalloc(1, sizeof *a);
+    a->target = p;
+    *slot = a;
+    if (try_next(part, a))
+        return true;
+    drop_attempt(part, p);
+    return false;
+}
+
+void chan_relay_attempt_failed(struct chan_relay *r, struct chan_relay_attempt *a)
+{
+    if (!try_next(r, a))
+        drop_attempt(r, a->target);
+}
+
+/* It was to be dialled, could not be, and waits. */
+static void dial_again(struct chan_peer *p, void *ctx)
 {
     struct chan_peer_info info;
+    (void)ctx;
     if (chan_peer_is_up(p) || !chan_peer_contact(p))
-        return false;
-    chan_peer_get_info(p, &info);
-    return info.next_dial_ms != 0 && info.state < CHAN_PEER_DIALLING;
-}
-
-static uint64_t backoff(unsigned fails)
-{
-    uint64_t pause = BACKOFF_MIN_MS;
-    for (unsigned i = 0; i < fails && pause < BACKOFF_MAX_MS; i++)
-        pause *= 2;
-    pause = pause < BACKOFF_MAX_MS ? pause : BACKOFF_MAX_MS;
-    return pause * 8 / 10 + rand_below(pause * 4 / 10 + 1);
-}
-
-/* The next relay that is talked to under the identity that the contact knows us by. */
-static void try_next(struct relays *all, struct chan_peer *target, struct chan_relay_attempt *a)
-{
-    const uint64_t now = channels_now(all->relay->channels);
-    const uint8_t *ours = chan_peer_identity(target)->key.pub;
-    while (a->tried < all->n) {
-        struct chan_peer *by = all->v[a->tried++];
-        if (by != target &&
-            mem_equal_var(chan_peer_identity(by)->key.pub, ours, IDENTITY_KEY_SIZE) &&
-            chan_relay_carry_begin(all->relay, by, target, a))
-            return;
-    }
-    a->tried = 0;
-    a->next_ms = now + backoff(a->fails++);
-}
-
-static void look_after(struct chan_peer *p, void *ctx)
-{
-    struct relays *all = ctx;
-    void **slot = chan_peer_slot(p, all->relay);
-    struct chan_relay_attempt *a = *slot;
-    if (!is_wanted(p)) {
-        if (a && !a->active)
-            drop_attempt(slot);
         return;
-    }
-    if (!a)
-        *slot = a = xcalloc(1, sizeof *a);
-    if (!a->active && channels_now(all->relay->channels) >= a->next_ms)
-        try_next(all, p, a);
+    chan_peer_get_info(p, &info);
+    if (info.next_dial_ms && info.state < CHAN_PEER_DIALLING)
+        chan_peer_dial(p, true);
+}
+
+/* One through which others can be reached is there. */
+static void on_up(void *part, struct chan_peer *p)
+{
+    struct chan_relay *r = part;
+    const struct contact *contact = chan_peer_contact(p);
+    drop_attempt(r, p);
+    if (contact && contact->policy.relay_for_us)
+        channels_each_peer(r->channels, dial_again, NULL);
 }
 
 static void on_tick(void *part, uint64_t now_ms)
 {
-    struct relays all = { .relay = part };
     forget_users(part, now_ms);
     chan_relay_carry_tick(part, now_ms);
-    channels_each_peer(all.relay->channels, take_relay, &all);
-    channels_each_peer(all.relay->channels, look_after, &all);
 }
 
-static void drop_of_peer(struct chan_peer *p, void *ctx)
-{
-    drop_attempt(chan_peer_slot(p, ctx));
-}
+struct gone { struct chan_relay *relay; const uint8_t *key; };
 
-static void on_up(void *part, struct chan_peer *p)
+static void drop_of_key(struct chan_peer *p, void *ctx)
 {
-    drop_of_peer(p, part);
+    const struct gone *gone = ctx;
+    if (!gone->key || mem_equal_var(chan_peer_key(p), gone->key, IDENTITY_KEY_SIZE))
+        drop_attempt(gone->relay, p);
 }
 
 static void on_contact_gone(void *part, const uint8_t key[IDENTITY_KEY_SIZE])
 {
     struct chan_relay *r = part;
-    struct chan_peer *p = channels_find(r->channels, key);
-    if (p)
-        drop_of_peer(p, r);
+    channels_each_peer(r->channels, drop_of_key, &(struct gone){ r, key });
     chan_relay_splice_gone(r, key);
 }
 
@@ -275,7 +280,7 @@ struct chan_relay *chan_relay_new(struct channels *channels,
     channels_add_part(channels, &(struct channel_part){
         .features = { .offered = 1u << DCHAN_STREAMS | 1u << DCHAN_RELAY }, .open = on_open,
         .withdrawn = on_withdrawn, .up = on_up, .tick = on_tick,
-        .contact_gone = on_contact_gone, .ctx = r });
+        .contact_gone = on_contact_gone, .detour = on_detour, .ctx = r });
     return r;
 }
 
@@ -283,7 +288,7 @@ void chan_relay_free(struct chan_relay *r)
 {
     if (!r)
         return;
-    channels_each_peer(r->channels, drop_of_peer, r);
+    channels_each_peer(r->channels, drop_of_key, &(struct gone){ r, NULL });
     chan_relay_splice_clear(r);
     chan_relay_carry_clear(r);
     for (struct list_link *l; (l = list_first(&r->users));) {

@@ -95,13 +95,17 @@ static size_t on_pull(void *ctx, uint8_t *out, size_t max, bool *end)
 
 static void carried_free(struct chan_relay_carried *s)
 {
+    struct chan_relay_attempt *attempt = s->attempt;
+    struct chan_relay *r = s->relay;
     if (s->pipe)
         chan_pipe_close(s->pipe);
-    if (s->attempt)
-        s->attempt->active = NULL;
-    list_remove(&s->relay->carried, &s->link);
+    list_remove(&r->carried, &s->link);
     channel_identity_unref(s->identity);
     free(s);
+    if (!attempt)
+        return;
+    attempt->active = NULL;
+    chan_relay_attempt_failed(r, attempt);
 }
 
 static void on_closed(void *ctx, unsigned code)
@@ -151,15 +155,16 @@ void chan_relay_carry_accept(struct chan_relay *r, struct chan_peer *by, struct 
     }
 }
 
-bool chan_relay_carry_begin(struct chan_relay *r, struct chan_peer *by, struct chan_peer *target,
+bool chan_relay_carry_begin(struct chan_relay *r, struct chan_peer *by,
                             struct chan_relay_attempt *attempt)
 {
     struct dchan_mux *mux = chan_peer_mux(by);
     if (!mux || !has_room(r, by))
         return false;
-    struct chan_relay_carried *s = carried_new(r, by, mux, chan_peer_identity(target));
+    struct chan_relay_carried *s =
+        carried_new(r, by, mux, chan_peer_identity(attempt->target));
     s->initiator = true;
-    memcpy(s->key, chan_peer_key(target), sizeof s->key);
+    memcpy(s->key, chan_peer_key(attempt->target), sizeof s->key);
     if (chan_relay_open(mux, s->key, CHAN_RELAY_PRIORITY, &carried_ops, s, now_of(s), &s->sid)) {
         carried_free(s);
         return false;

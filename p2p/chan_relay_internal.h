@@ -15,11 +15,11 @@ struct chan_relay_user {
     uint64_t day_ms, bytes;     /* since day_ms */
 };
 
-/* A contact that could not be dialled: in the slot of its peer. */
+/* A contact that could not be dialled: in the slot of its peer, which stays as long. */
 struct chan_relay_attempt {
-    struct chan_relay_carried *active;
-    unsigned tried, fails;      /* relays of this round; rounds */
-    uint64_t next_ms;
+    struct chan_peer *target;
+    struct chan_relay_carried *active; /* NULL while the next one is looked for */
+    size_t tried;                      /* relays */
 };
 
 struct chan_relay {
@@ -41,6 +41,9 @@ enum err chan_relay_open(struct dchan_mux *mux, const uint8_t *key, uint8_t prio
                     uint32_t *sid) MUST_CHECK;
 /* So many bytes more of this contact; false: it has had what it may today. */
 bool chan_relay_user_take(struct chan_relay *r, uint64_t contact, uint64_t bytes);
+
+/* What it had begun has ended without a session: the next relay. */
+void chan_relay_attempt_failed(struct chan_relay *r, struct chan_relay_attempt *a);
 
 /* --- chan_relay_splice.c --- */
 
@@ -65,7 +68,7 @@ struct chan_relay_carried;
 void chan_relay_carry_accept(struct chan_relay *r, struct chan_peer *by, struct dchan_mux *mux,
                              uint32_t sid);
 /* We ask by for the peer of the attempt. False: not now. */
-bool chan_relay_carry_begin(struct chan_relay *r, struct chan_peer *by, struct chan_peer *target,
+bool chan_relay_carry_begin(struct chan_relay *r, struct chan_peer *by,
                             struct chan_relay_attempt *attempt);
 /* The attempt goes away; what it has begun goes on. */
 void chan_relay_carry_forget(struct chan_relay_carried *s);

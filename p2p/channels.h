@@ -181,6 +181,9 @@ struct channel_part {
     void (*withdrawn)(void *part, struct chan_peer *p, struct dchan_mux *mux, uint32_t sid);
     void (*tick)(void *part, uint64_t now_ms); /* every second */
     void (*contact_gone)(void *part, const uint8_t key[IDENTITY_KEY_SIZE]); /* was removed */
+    /* A contact could be dialled nowhere. True: the part tries to get a session with it in another
+     * way, and calls chan_peer_detour_failed when that comes to nothing. */
+    bool (*detour)(void *part, struct chan_peer *p);
     void *ctx;
 };
 /* Copied; handlers are borrowed. */
@@ -231,6 +234,7 @@ void chan_peer_score(struct chan_peer *p, unsigned score, const char *why);
 /* Dials unless it is up (by a socket: a pipe is replaced) or being dialled; the back-off of its key
  * counts unless `now`. */
 void chan_peer_dial(struct chan_peer *p, bool now);
+void chan_peer_detour_failed(struct chan_peer *p);
 /* goaway(shutdown), and no dialling until it is asked for. */
 void chan_peer_disconnect(struct chan_peer *p);
 /* It was disconnected, and nobody has asked for it since. */

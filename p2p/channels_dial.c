@@ -133,12 +133,29 @@ static void round_failed(struct chan_peer *p)
     p->fails++;
 }
 
+static bool begin_detour(struct chan_peer *p)
+{
+    struct channels *c = p->c;
+    if (p->newest || !p->wanted || !chan_peer_contact(p))
+        return false;
+    for (size_t i = 0; i < c->n_parts; i++)
+        if (c->parts[i].detour && c->parts[i].detour(c->parts[i].ctx, p))
+            return true;
+    return false;
+}
+
+void chan_peer_detour_failed(struct chan_peer *p)
+{
+    p->detour = false;
+}
+
 static void next_place(struct chan_peer *p)
 {
     while (p->tried < p->n_places)
         if (start_place(p, &p->places[p->tried++]))
             return;
     round_failed(p);
+    p->detour = p->detour || begin_detour(p);
 }
 
 static void begin_round(struct chan_peer *p)

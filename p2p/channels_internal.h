@@ -161,6 +161,7 @@ struct chan_peer {
     bool quiet;                      /* not to be kept: the user said so */
     bool renew;                      /* a session is to take the place of the newest */
     bool looking;
+    bool detour;                     /* a part tries to reach it */
     unsigned fails;
     uint64_t next_dial_ms;
     struct chan_conn *dial;

@@ -306,7 +306,7 @@ void peer_up(struct chan_peer *p, struct chan_conn *conn)
 {
     struct chan_conn *old = p->newest;
     p->newest = conn;
-    p->wanted = p->renew = p->looking = false;
+    p->wanted = p->renew = p->looking = p->detour = false;
     p->last_error[0] = '\0';
     if (p->dial == conn)
         p->dial = NULL;
@@ -614,6 +614,8 @@ static enum chan_peer_state state_of(const struct chan_peer *p)
         return CHAN_PEER_HANDSHAKE;
     if (p->dial)
         return p->dial->state == CONN_CONNECTING ? CHAN_PEER_DIALLING : CHAN_PEER_HANDSHAKE;
+    if (p->detour)
+        return CHAN_PEER_DIALLING;
     return p->looking && p->wanted ? CHAN_PEER_LOOKING : CHAN_PEER_IDLE;
 }
 

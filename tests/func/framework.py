@@ -388,6 +388,24 @@ class Node:
                     return int(line.split()[1]) * 1024
         raise AssertionError(field + " absent")
 
+    def writable_memory(self):
+        """Pieces of what the process could have written to, stacks and all."""
+        pid = self.process.pid
+        with open(f"/proc/{pid}/maps", encoding="ascii") as maps:
+            ranges = [line.split()[0] for line in maps if line.split()[1].startswith("rw")]
+        try:
+            memory = open(f"/proc/{pid}/mem", "rb", buffering=0)
+        except PermissionError:
+            raise Skip("the memory of another process cannot be read here") from None
+        with memory:
+            for text in ranges:
+                begin, end = (int(x, 16) for x in text.split("-"))
+                try:
+                    memory.seek(begin)
+                    yield memory.read(end - begin)
+                except OSError:
+                    continue  # gone meanwhile, or no memory
+
     def memory_rise(self, before):
         """How far the peak lies above `before`; 0 in a sanitizer's build, whose shadow memory is no
         measure."""

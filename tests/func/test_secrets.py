@@ -11,25 +11,6 @@ KEY_TWO = "cMahea7zqjxrtgAbB7LSGbcQUr1uX1ojuat9jZodMN8rFTv2sfUK"  # private key 
 PIECE = 16  # bytes in a row that give a secret away
 
 
-def writable_memory(node):
-    """What the process could have written to, stacks and all."""
-    pid = node.process.pid
-    with open(f"/proc/{pid}/maps", encoding="ascii") as maps:
-        ranges = [line.split()[0] for line in maps if line.split()[1].startswith("rw")]
-    try:
-        memory = open(f"/proc/{pid}/mem", "rb", buffering=0)
-    except PermissionError:
-        raise Skip("the memory of another process cannot be read here") from None
-    with memory:
-        for text in ranges:
-            begin, end = (int(x, 16) for x in text.split("-"))
-            try:
-                memory.seek(begin)
-                yield memory.read(end - begin)
-            except OSError:
-                continue  # gone meanwhile, or no memory
-
-
 def pieces(secret):
     data = secret.encode()
     return {data[-PIECE:], data[len(data) // 2 - PIECE // 2:][:PIECE]}  # malloc uses the beginning
@@ -38,7 +19,7 @@ def pieces(secret):
 def where(node, told):
     """Names of the secrets that are found, and where."""
     found = [f"{name} in the log" for name, secret in told.items() if secret in node.log()]
-    for data in writable_memory(node):
+    for data in node.writable_memory():
         found += [f"{name} in memory" for name, secret in told.items()
                   if any(piece in data for piece in pieces(secret))]
     return found
