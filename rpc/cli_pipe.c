@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,9 +95,14 @@ static int open_pipe(uint16_t port, const char *token)
 
 /* --- joining --- */
 
+struct joined {
+    int fd;
+    atomic_bool broken; /* as sending found: the system tells of a break once, to whom asks first */
+};
+
 static void *send_input(void *arg)
 {
-    const int *fd = arg;
+    struct joined *j = arg;
     char piece[PIECE];
     for (;;) {
         const ssize_t n = read(STDIN_FILENO, piece, sizeof piece);
@@ -104,10 +110,12 @@ static void *send_input(void *arg)
             continue;
         if (n <= 0)
             break;
-        if (!send_all(*fd, piece, (size_t)n))
-            return NULL; /* the other direction tells how it ended */
+        if (!send_all(j->fd, piece, (size_t)n)) {
+            atomic_store(&j->broken, true);
+            return NULL;
+        }
     }
-    (void)shutdown(*fd, SHUT_WR);
+    (void)shutdown(j->fd, SHUT_WR);
     return NULL;
 }
 
@@ -132,10 +140,8 @@ static int print_output(int fd)
             return EXIT_SUCCESS;
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0) {
-            fprintf(stderr, "error: the stream broke off\n");
+        if (n < 0)
             return EXIT_BROKEN;
-        }
         if (!print_all(piece, (size_t)n))
             return cli_complain("cannot write to standard output");
     }
@@ -143,17 +149,22 @@ static int print_output(int fd)
 
 /* The other side may end its half first: what standard input still has is sent, unless somebody
  * types it. */
-static int join(int fd)
+static int join(struct joined *j)
 {
     pthread_t sender;
-    if (pthread_create(&sender, NULL, send_input, &fd) != 0)
+    if (pthread_create(&sender, NULL, send_input, j) != 0)
         return cli_complain("cannot start a thread");
-    const int status = print_output(fd);
-    if (status == EXIT_SUCCESS && !isatty(STDIN_FILENO)) {
+    int status = print_output(j->fd);
+    const bool ends = status == EXIT_SUCCESS && !isatty(STDIN_FILENO);
+    if (ends)
         pthread_join(sender, NULL);
-        return status;
-    }
-    _exit(status); /* the thread waits for input, and has what is on this stack */
+    if (status == EXIT_SUCCESS && atomic_load(&j->broken))
+        status = EXIT_BROKEN;
+    if (status == EXIT_BROKEN)
+        fprintf(stderr, "error: the stream broke off\n");
+    if (!ends)
+        _exit(status); /* the thread waits for input, and has what is on this stack */
+    return status;
 }
 
 int cli_pipe(struct cli *c, const char *const *args, size_t n)
@@ -164,11 +175,11 @@ int cli_pipe(struct cli *c, const char *const *args, size_t n)
         return status;
     const char *token = json_object_get_string(cli_member(result, "token"));
     const int port = json_object_get_int(cli_member(result, "port"));
-    const int fd = token ? open_pipe((uint16_t)port, token) : -1;
+    struct joined j = { .fd = token ? open_pipe((uint16_t)port, token) : -1 };
     json_object_put(result);
-    if (fd < 0)
+    if (j.fd < 0)
         return EXIT_FAILURE;
-    status = join(fd);
-    close(fd);
+    status = join(&j);
+    close(j.fd);
     return status;
 }
