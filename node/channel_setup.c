@@ -269,6 +269,7 @@ void channel_setup_stop(struct channel_setup *cs)
     channel_identities_stop(cs->identities);
     if (cs->channels)
         channels_stop(cs->channels);
+    transfers_stop(cs->transfers);
 }
 
 /* The store first: it completes what waits, which contacts, parts and channels hear of. */

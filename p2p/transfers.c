@@ -247,11 +247,19 @@ enum err transfers_new(struct transfers **out, struct channels *channels,
     return OK;
 }
 
-void transfers_free(struct transfers *t)
+void transfers_stop(struct transfers *t)
 {
     if (!t)
         return;
     pool_free(t->pool);
+    t->pool = NULL;
+}
+
+void transfers_free(struct transfers *t)
+{
+    if (!t)
+        return;
+    transfers_stop(t);
     for (struct disk_job *j = take_done(t), *next; j; j = next) {
         next = j->next;
         j->drop(j);

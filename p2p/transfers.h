@@ -103,7 +103,9 @@ struct transfers_ops {
 enum err transfers_new(struct transfers **out, struct channels *channels,
                        const struct transfers_config *config, const struct transfers_ops *ops,
                        struct error *e) MUST_CHECK;
-/* After channels_stop and when the store has gone, before channels_free. NULL is fine. */
+/* After channels_stop, before the store is freed, which the workers read. NULL is fine. */
+void transfers_stop(struct transfers *t);
+/* When the store has gone, before channels_free. NULL is fine. */
 void transfers_free(struct transfers *t);
 
 /* --- any --- */

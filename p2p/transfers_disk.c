@@ -375,6 +375,8 @@ static void write_done(struct disk_job *j)
     if (incoming_job_ended(in) && in->open) {
         if (in->unsynced >= TRANSFERS_SYNC_BYTES)
             disk_sync(in);
+        if (w->good < w->n)
+            fetch_more(in);
         disk_finish(in);
     }
     writing_free(j);

@@ -76,6 +76,7 @@ static int tear_down(void **state)
     for (int i = 0; i < 2; i++) {
         struct channels_side *s = &d->pair.sides[i];
         channels_stop(s->channels);
+        transfers_stop(d->nodes[i].files);
         dchan_store_free(s->store);
         transfers_free(d->nodes[i].files);
         channels_free(s->channels);

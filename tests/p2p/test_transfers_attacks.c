@@ -1,0 +1,738 @@
+/* A peer that offers, answers and asks for what it should not. One stands for many: the far side of
+ * fake_channels.h, whose messages and bytes the tests make. */
+#include <config.h>
+
+#include "p2p/transfers.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/intmath.h"
+#include "base/mem.h"
+#include "p2p/transfers_internal.h"
+#include "tests/p2p/fake_channels.h"
+#include "tests/test.h"
+
+#define CHUNK 16384
+#define MESSAGES 64
+
+/* --- what fake_channels.h leaves out --- */
+
+struct post {
+    void (*fn)(struct channels *c, void *ctx);
+    void *ctx;
+    struct post *next;
+};
+
+static struct {
+    struct fake *fake;
+    struct transfers *files;
+    char *dir;
+    struct dchan_msg sent[MESSAGES];
+    size_t n_sent;
+    unsigned score;
+    pthread_mutex_t lock;
+    struct post *posts;
+    enum err answered;
+    bool has_answer;
+} at = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+void *channels_part(const struct channels *c, const struct dchan_handler *handlers)
+{
+    (void)handlers;
+    return c->parts[0].ctx;
+}
+
+enum err chan_peer_send(struct chan_peer *p, const struct dchan_msg *m)
+{
+    (void)p;
+    assert_true(at.n_sent < MESSAGES);
+    at.sent[at.n_sent++] = *m;
+    return OK;
+}
+
+bool chan_peer_has(const struct chan_peer *p, unsigned feature)
+{
+    (void)p;
+    (void)feature;
+    return true;
+}
+
+void chan_peer_score(struct chan_peer *p, unsigned score, const char *why)
+{
+    (void)p;
+    (void)why;
+    at.score += score;
+}
+
+void **chan_peer_slot(struct chan_peer *p, const void *part_ctx)
+{
+    (void)part_ctx;
+    return &p->slot;
+}
+
+void channels_post(struct channels *c, void (*fn)(struct channels *c, void *ctx), void *ctx)
+{
+    struct post *p = xcalloc(1, sizeof *p);
+    (void)c;
+    *p = (struct post){ fn, ctx, NULL };
+    pthread_mutex_lock(&at.lock);
+    p->next = at.posts;
+    at.posts = p;
+    pthread_mutex_unlock(&at.lock);
+}
+
+static void run_posts(struct channels *c)
+{
+    pthread_mutex_lock(&at.lock);
+    struct post *p = at.posts;
+    at.posts = NULL;
+    pthread_mutex_unlock(&at.lock);
+    for (struct post *next; p; p = next) {
+        next = p->next;
+        p->fn(c, p->ctx);
+        free(p);
+    }
+}
+
+bool channels_is_waiting(const struct channels *c, const struct channels_request *r)
+{
+    (void)c;
+    return r && !r->done;
+}
+
+void channels_answer(struct channels *c, struct channels_request *r, enum err rc,
+                     const struct error *e)
+{
+    (void)c;
+    r->done = true;
+    r->rc = rc;
+    if (rc && e)
+        r->error = *e;
+}
+
+static bool is_answered(void *ctx)
+{
+    run_posts(&at.fake->channels);
+    return ((const struct channels_request *)ctx)->done;
+}
+
+enum err channels_ask(struct channels *c, void (*begin)(struct channels *c,
+                                                        struct channels_request *r),
+                      struct channels_request *r, struct error *e)
+{
+    begin(c, r);
+    fake_until(at.fake, is_answered, r);
+    if (r->rc && e)
+        *e = r->error;
+    return r->rc;
+}
+
+bool channels_call(struct channels *c, void (*fn)(struct channels *c, void *ctx), void *ctx)
+{
+    fn(c, ctx);
+    return true;
+}
+
+/* --- one node --- */
+
+static int set_up(void **state)
+{
+    const struct transfers_config config = { .offers_max = 3, .serve_budget = 1 << 20 };
+    struct transfers_config c = config;
+    (void)state;
+    at.fake = fake_new();
+    at.fake->accepts = true;
+    at.fake->peer.contact->policy.files = true;
+    at.fake->peer.contact->has_key = true;
+    at.dir = test_dir_make();
+    at.n_sent = at.score = 0;
+    c.directory = at.dir;
+    const struct transfers_ops ops = { .ctx = NULL };
+    assert_int_equal(transfers_new(&at.files, &at.fake->channels, &c, &ops, NULL), OK);
+    at.fake->channels.parts[0].up(at.files, &at.fake->peer);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    fake_down(at.fake);
+    struct transfers *files = at.files;
+    transfers_stop(files);
+    fake_free(at.fake); /* the store first */
+    transfers_free(files);
+    run_posts(NULL);
+    test_dir_remove(at.dir);
+    return 0;
+}
+
+static void take(const struct dchan_msg *m)
+{
+    const struct channel_part *part = &at.fake->channels.parts[0];
+    for (size_t i = 0; i < part->n_handlers; i++)
+        if (part->handlers[i].first <= m->type && m->type <= part->handlers[i].last)
+            part->handlers[i].take(&at.fake->peer, m);
+}
+
+static void take_id(uint16_t type, const uint8_t id[32], unsigned code)
+{
+    struct dchan_msg m = { .type = type, .f_id = { .code = (uint16_t)code } };
+    memcpy(m.f_id.file_id, id, 32);
+    take(&m);
+}
+
+/* The last message is this one; forgets all. */
+static void assert_said(uint16_t type, unsigned code)
+{
+    assert_true(at.n_sent > 0);
+    assert_int_equal(at.sent[at.n_sent - 1].type, type);
+    assert_int_equal(at.sent[at.n_sent - 1].f_id.code, code);
+    at.n_sent = 0;
+}
+
+static struct transfer_list listed(void)
+{
+    struct transfer_list l;
+    assert_int_equal(transfers_list(at.files, &l), OK);
+    return l;
+}
+
+static size_t count(void)
+{
+    struct transfer_list l = listed();
+    const size_t n = l.n;
+    transfer_list_clear(&l);
+    return n;
+}
+
+/* --- a file --- */
+
+struct content {
+    uint8_t data[3 * CHUNK], leaves[3][32], id[32];
+};
+
+static void keep_leaf(void *ctx, uint32_t index, const uint8_t leaf[32])
+{
+    memcpy(((struct content *)ctx)->leaves[index], leaf, 32);
+}
+
+static void make_content(struct content *c)
+{
+    struct dchan_file_hash h;
+    for (size_t i = 0; i < sizeof c->data; i++)
+        c->data[i] = (uint8_t)(i * 31 + i / 256);
+    assert_int_equal(dchan_file_hash_init(&h, sizeof c->data, keep_leaf, c), OK);
+    assert_int_equal(dchan_file_hash_update(&h, c->data, sizeof c->data), OK);
+    assert_int_equal(dchan_file_hash_final(&h, NULL, c->id), OK);
+}
+
+static void offer(const uint8_t id[32], uint64_t size, unsigned log2)
+{
+    struct dchan_msg m = { .type = DCHAN_F_OFFER,
+                           .f_offer = { .size = size, .chunk_log2 = (uint8_t)log2,
+                                        .name = span_of("x", 1) } };
+    memcpy(m.f_offer.file_id, id, 32);
+    take(&m);
+}
+
+static bool has_stream(void *ctx)
+{
+    run_posts(&at.fake->channels);
+    const size_t n = *(const size_t *)ctx;
+    return at.fake->n_streams >= n && at.fake->streams[n - 1].in.len == FILE_REQUEST_SIZE;
+}
+
+/* The n-th stream that was opened to the peer, with its request. */
+static struct far *stream(size_t n, enum file_what what, uint32_t first, uint32_t n_chunks)
+{
+    fake_until(at.fake, has_stream, &n);
+    struct far *s = &at.fake->streams[n - 1];
+    assert_string_equal(s->service, "file");
+    assert_int_equal(s->in.data[32], what);
+    assert_int_equal(be32_get(s->in.data + 33), first);
+    assert_int_equal(be32_get(s->in.data + 37), n_chunks);
+    return s;
+}
+
+static void reply(struct far *s, uint8_t status, const void *data, size_t len)
+{
+    far_send(s, &status, 1);
+    if (len)
+        far_send(s, data, len);
+    far_end(s);
+}
+
+static bool is_over(void *ctx)
+{
+    run_posts(&at.fake->channels);
+    return ((const struct far *)ctx)->closed;
+}
+
+static void await_over(struct far *s, unsigned code)
+{
+    fake_until(at.fake, is_over, s);
+    assert_int_equal(s->code, code);
+}
+
+static struct incoming *only(void)
+{
+    assert_int_equal(at.files->incoming.n, 1);
+    return LIST_ITEM(list_first(&at.files->incoming), struct incoming, link);
+}
+
+/* Accepted, and the leaves are asked for. */
+static struct far *accepted(struct content *c)
+{
+    make_content(c);
+    offer(c->id, sizeof c->data, 14);
+    assert_int_equal(transfers_accept(at.files, c->id, NULL, NULL), OK);
+    assert_said(DCHAN_F_ACCEPT, 0);
+    return stream(1, FILE_LEAVES, 0, 3);
+}
+
+static struct far *with_leaves(struct content *c)
+{
+    reply(accepted(c), FILE_OK, c->leaves, sizeof c->leaves);
+    return stream(2, FILE_CHUNKS, 0, 3);
+}
+
+static bool is_done(void *ctx)
+{
+    (void)ctx;
+    run_posts(&at.fake->channels);
+    return only()->state == TRANSFER_DONE && at.n_sent;
+}
+
+/* --- offers --- */
+
+static void a_wrong_size_of_chunks_is_refused_before_anything_is_kept(void **state)
+{
+    static const struct { uint64_t size; unsigned log2; } bad[] = {
+        { 100, 13 }, { 100, 15 }, { 100, 0 }, { 100, 255 }, { (UINT64_C(1) << 30) + 1, 14 },
+        { UINT64_C(1) << 30, 15 }, { DCHAN_FILE_MAX + 1, 22 }, { UINT64_MAX, 22 },
+        { UINT64_MAX, 14 },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        const uint8_t id[32] = { (uint8_t)i };
+        offer(id, bad[i].size, bad[i].log2);
+        assert_said(DCHAN_F_CANCEL, CANCEL_BAD);
+        assert_int_equal(count(), 0);
+    }
+}
+
+static void offers_that_wait_are_limited_and_may_come_again(void **state)
+{
+    (void)state;
+    for (uint8_t i = 1; i <= 4; i++) {
+        const uint8_t id[32] = { i };
+        offer(id, 100, 14);
+        offer(id, 100, 14);
+    }
+    assert_int_equal(count(), 3);
+    assert_said(DCHAN_F_CANCEL, CANCEL_REFUSED);
+    const uint8_t first[32] = { 1 }, fifth[32] = { 5 };
+    offer(first, 101, 14); /* the id says another size */
+    assert_said(DCHAN_F_CANCEL, CANCEL_BAD);
+    take_id(DCHAN_F_CANCEL, first, CANCEL_USER);
+    assert_int_equal(count(), 2);
+    offer(fifth, 100, 14);
+    assert_int_equal(count(), 3);
+    assert_int_equal(at.n_sent, 0);
+}
+
+static void who_may_not_offer_is_refused(void **state)
+{
+    const uint8_t id[32] = { 1 };
+    (void)state;
+    at.fake->peer.contact->policy.files = false;
+    offer(id, 100, 14);
+    assert_said(DCHAN_F_CANCEL, CANCEL_REFUSED);
+    assert_int_equal(count(), 0);
+}
+
+static void files_within_the_quota_are_taken_unasked(void **state)
+{
+    const uint8_t ids[3][32] = { { 1 }, { 2 }, { 3 } };
+    (void)state;
+    at.fake->peer.contact->policy.accept_files = true;
+    at.fake->peer.contact->policy.file_quota = 250;
+    offer(ids[0], 100, 14);
+    assert_said(DCHAN_F_ACCEPT, 0);
+    offer(ids[1], 151, 14);
+    assert_int_equal(at.n_sent, 0);
+    offer(ids[2], 150, 14);
+    assert_said(DCHAN_F_ACCEPT, 0);
+}
+
+static void a_flood_of_offers_costs_no_more_than_its_share(void **state)
+{
+    uint8_t id[32] = { 0 };
+    (void)state;
+    for (uint32_t i = 0; i < 2000; i++) {
+        be32_put(id, i + 1);
+        offer(id, 100, 14);
+        take_id(DCHAN_F_CANCEL, id, CANCEL_USER);
+        at.n_sent = 0;
+    }
+    offer(id, 100, 14); /* more than it may in a row: not looked at */
+    assert_int_equal(count(), 0);
+    assert_int_equal(at.n_sent, 0);
+    fake_tick(at.fake, 1000);
+    offer(id, 100, 14);
+    assert_int_equal(count(), 1);
+}
+
+static void what_is_said_of_unknown_files_does_nothing(void **state)
+{
+    const uint8_t id[32] = { 9 };
+    (void)state;
+    take_id(DCHAN_F_ACCEPT, id, 0);
+    take_id(DCHAN_F_DONE, id, 0);
+    take_id(DCHAN_F_CANCEL, id, 2);
+    assert_int_equal(count(), 0);
+    assert_int_equal(at.n_sent, 0);
+}
+
+/* --- answers --- */
+
+static void good_answers_make_the_file(void **state)
+{
+    struct content c;
+    (void)state;
+    struct far *s = with_leaves(&c);
+    reply(s, FILE_OK, c.data, sizeof c.data);
+    await_over(s, 0);
+    fake_until(at.fake, is_done, NULL);
+    assert_said(DCHAN_F_DONE, 0);
+    assert_int_equal(at.score, 0);
+}
+
+static void wrong_leaves_are_blamed(void **state)
+{
+    struct content c;
+    (void)state;
+    struct far *s = accepted(&c);
+    c.leaves[1][7] ^= 1;
+    reply(s, FILE_OK, c.leaves, sizeof c.leaves);
+    stream(2, FILE_LEAVES, 0, 3);
+    assert_int_equal(at.score, 50);
+    assert_false(only()->has_leaves);
+}
+
+static void the_third_wrong_chunk_is_the_last(void **state)
+{
+    struct content c;
+    (void)state;
+    struct far *s = with_leaves(&c);
+    c.data[2 * CHUNK] ^= 1;
+    for (size_t i = 2; i <= 4; i++) {
+        far_send(s, "\0", 1);
+        far_send(s, c.data + (i == 2 ? 0 : 2 * CHUNK), i == 2 ? sizeof c.data : CHUNK);
+        if (i < 4)
+            s = stream(i + 1, FILE_CHUNKS, 2, 1);
+    }
+    await_over(s, DCHAN_RESET_CANCELLED);
+    fake_tick(at.fake, 100000);
+    fake_settle(at.fake);
+    assert_int_equal(at.fake->n_streams, 4);
+    assert_int_equal(at.score, 150);
+    const struct source *source = LIST_ITEM(list_first(&only()->sources), struct source, link);
+    assert_true(source->banned);
+    assert_int_equal(only()->n_have, 2);
+    assert_int_equal(only()->pause, TRANSFER_NO_SOURCE);
+}
+
+static void more_than_was_asked_is_blamed(void **state)
+{
+    struct content c;
+    (void)state;
+    struct far *s = with_leaves(&c);
+    far_send(s, "\0", 1);
+    far_send(s, c.data, sizeof c.data);
+    far_send(s, c.data, 1);
+    await_over(s, DCHAN_RESET_CANCELLED);
+    assert_int_equal(at.score, 50);
+}
+
+static void more_leaves_than_there_are_are_blamed(void **state)
+{
+    struct content c;
+    (void)state;
+    struct far *s = accepted(&c);
+    far_send(s, "\0", 1);
+    far_send(s, c.leaves, sizeof c.leaves);
+    far_send(s, c.leaves, 1);
+    await_over(s, DCHAN_RESET_CANCELLED);
+    assert_int_equal(at.score, 50);
+}
+
+static void what_ends_early_is_asked_for_again_later(void **state)
+{
+    struct content c;
+    (void)state;
+    struct far *s = with_leaves(&c);
+    reply(s, FILE_OK, c.data, 2 * CHUNK + 5);
+    await_over(s, 0); /* both halves had ended */
+    assert_int_equal(at.score, 0);
+    fake_tick(at.fake, 1000);
+    fake_settle(at.fake);
+    assert_int_equal(at.fake->n_streams, 2);
+    fake_tick(at.fake, 2000);
+    reply(stream(3, FILE_CHUNKS, 2, 1), FILE_OK, c.data + 2 * CHUNK, CHUNK);
+    fake_until(at.fake, is_done, NULL);
+}
+
+static void a_busy_source_has_two_seconds_and_one_that_refuses_a_minute(void **state)
+{
+    struct content c;
+    (void)state;
+    reply(accepted(&c), FILE_BUSY, NULL, 0);
+    fake_settle(at.fake);
+    fake_tick(at.fake, 2000);
+    reply(stream(2, FILE_LEAVES, 0, 3), FILE_UNKNOWN, NULL, 0);
+    fake_settle(at.fake);
+    fake_tick(at.fake, 59000);
+    fake_settle(at.fake);
+    assert_int_equal(at.fake->n_streams, 2);
+    fake_tick(at.fake, 1000);
+    reply(stream(3, FILE_LEAVES, 0, 3), FILE_CHANGED, NULL, 0);
+    fake_settle(at.fake);
+    assert_int_equal(only()->state, TRANSFER_CHANGED);
+    fake_tick(at.fake, 100000);
+    fake_settle(at.fake);
+    assert_int_equal(at.fake->n_streams, 3);
+}
+
+static void a_silent_source_is_reset_after_a_minute(void **state)
+{
+    struct content c;
+    (void)state;
+    struct far *s = with_leaves(&c);
+    far_send(s, "\0ab", 3);
+    fake_settle(at.fake);
+    fake_tick(at.fake, 59000);
+    assert_false(s->closed);
+    fake_tick(at.fake, 1000);
+    await_over(s, DCHAN_RESET_IDLE);
+}
+
+static void a_source_that_withdraws_ends_what_nobody_else_has(void **state)
+{
+    struct content c;
+    (void)state;
+    struct far *s = with_leaves(&c);
+    take_id(DCHAN_F_CANCEL, c.id, CANCEL_USER);
+    await_over(s, DCHAN_RESET_CANCELLED);
+    assert_int_equal(only()->state, TRANSFER_CANCELLED);
+    offer(c.id, sizeof c.data, 14); /* anew: the user is asked again */
+    assert_int_equal(only()->state, TRANSFER_WAITING);
+}
+
+/* The directory takes no new file: nothing is asked for, and a minute later it is tried again. */
+static void a_disk_that_fails_pauses(void **state)
+{
+    struct content c;
+    char name[80];
+    (void)state;
+    make_content(&c);
+    hex_encode(name, c.id, 32);
+    memcpy(name + 64, ".part", 6);
+    char *path = path_join(at.dir, name);
+    assert_int_equal(path_make_dirs(path, NULL), OK);
+    offer(c.id, sizeof c.data, 14);
+    assert_int_equal(transfers_accept(at.files, c.id, NULL, NULL), OK);
+    for (int i = 0; i < 20000 && only()->pause != TRANSFER_DISK_ERROR; i++) {
+        run_posts(&at.fake->channels);
+        fake_settle(at.fake);
+    }
+    assert_int_equal(only()->pause, TRANSFER_DISK_ERROR);
+    assert_int_not_equal(only()->error[0], 0);
+    assert_int_equal(at.fake->n_streams, 0);
+    assert_int_equal(rmdir(path), 0);
+    fake_tick(at.fake, 59000);
+    fake_settle(at.fake);
+    assert_int_equal(at.fake->n_streams, 0);
+    fake_tick(at.fake, 1000);
+    stream(1, FILE_LEAVES, 0, 3);
+    free(path);
+}
+
+/* --- questions --- */
+
+static void ask_for(struct far *s, const uint8_t id[32], uint8_t what, uint32_t first, uint32_t n)
+{
+    uint8_t request[FILE_REQUEST_SIZE];
+    memcpy(request, id, 32);
+    request[32] = what;
+    be32_put(request + 33, first);
+    be32_put(request + 37, n);
+    far_send(s, request, sizeof request);
+    far_end(s);
+}
+
+static bool has_ended(void *ctx)
+{
+    run_posts(&at.fake->channels);
+    return ((const struct far *)ctx)->fin || ((const struct far *)ctx)->closed;
+}
+
+static void assert_status(const uint8_t id[32], uint8_t what, uint32_t first, uint32_t n,
+                          uint8_t status)
+{
+    struct far *s = far_open(at.fake, "file");
+    ask_for(s, id, what, first, n);
+    fake_until(at.fake, has_ended, s);
+    assert_true(s->in.len >= 1);
+    assert_int_equal(s->in.data[0], status);
+    if (status)
+        assert_int_equal(s->in.len, 1);
+}
+
+/* Offered to bob and taken by him. */
+static char *offered(struct content *c)
+{
+    uint8_t id[32];
+    struct error e = { .text = "" };
+    char *path = path_join(at.dir, "source");
+    make_content(c);
+    assert_int_equal(file_replace(path, c->data, sizeof c->data, NULL), OK);
+    if (transfers_send(at.files, "bob", path, id, &e))
+        fail_msg("%s", e.text);
+    assert_memory_equal(id, c->id, 32);
+    assert_int_equal(at.sent[at.n_sent - 1].type, DCHAN_F_OFFER);
+    assert_int_equal(at.sent[at.n_sent - 1].f_offer.size, sizeof c->data);
+    return path;
+}
+
+static void only_what_was_offered_and_accepted_is_served(void **state)
+{
+    const uint8_t unknown[32] = { 7 };
+    struct content c;
+    (void)state;
+    free(offered(&c));
+    assert_status(unknown, FILE_CHUNKS, 0, 1, FILE_UNKNOWN);
+    assert_status(c.id, FILE_CHUNKS, 0, 1, FILE_UNKNOWN);
+    take_id(DCHAN_F_ACCEPT, c.id, 0);
+    assert_status(c.id, FILE_CHUNKS, 0, 1, FILE_OK);
+    struct contact *other = fake_add_contact(at.fake, "eve");
+    at.fake->peer.contact = other;
+    assert_status(c.id, FILE_CHUNKS, 0, 1, FILE_UNKNOWN);
+    at.fake->peer.contact = NULL;
+    assert_status(c.id, FILE_CHUNKS, 0, 1, FILE_UNKNOWN);
+    at.fake->peer.contact = &at.fake->contacts[0];
+    take_id(DCHAN_F_DONE, c.id, 0);
+    assert_status(c.id, FILE_CHUNKS, 0, 1, FILE_UNKNOWN);
+}
+
+static void ranges_outside_the_file_are_refused(void **state)
+{
+    struct content c;
+    (void)state;
+    free(offered(&c));
+    take_id(DCHAN_F_ACCEPT, c.id, 0);
+    for (uint8_t what = FILE_LEAVES; what <= FILE_CHUNKS; what++) {
+        assert_status(c.id, what, 0, 0, FILE_RANGE);
+        assert_status(c.id, what, 0, 4, FILE_RANGE);
+        assert_status(c.id, what, 3, 1, FILE_RANGE);
+        assert_status(c.id, what, 1, UINT32_MAX, FILE_RANGE);
+        assert_status(c.id, what, UINT32_MAX, 1, FILE_RANGE);
+        assert_status(c.id, what, UINT32_MAX, UINT32_MAX, FILE_RANGE);
+        assert_status(c.id, what, 2, 1, FILE_OK);
+    }
+    assert_status(c.id, 0, 0, 1, FILE_RANGE);
+    assert_status(c.id, 3, 0, 1, FILE_RANGE);
+    assert_status(c.id, 255, 0, 1, FILE_RANGE);
+    assert_int_equal(at.files->serve_bytes, 0);
+}
+
+static void questions_of_another_length_are_reset(void **state)
+{
+    uint8_t bytes[FILE_REQUEST_SIZE + 1] = { 0 };
+    (void)state;
+    struct far *s = far_open(at.fake, "file");
+    far_send(s, bytes, sizeof bytes);
+    await_over(s, DCHAN_RESET_REFUSED);
+    s = far_open(at.fake, "file");
+    far_send(s, bytes, FILE_REQUEST_SIZE - 1);
+    far_end(s);
+    await_over(s, DCHAN_RESET_REFUSED);
+    s = far_open(at.fake, "file");
+    far_end(s);
+    await_over(s, DCHAN_RESET_REFUSED);
+}
+
+/* They never read: what waits for them is bounded, others get their turn, and they are reset. */
+static void who_does_not_read_has_four_streams_and_a_minute(void **state)
+{
+    struct content c;
+    struct far *lazy[TRANSFERS_STREAMS_MAX];
+    (void)state;
+    free(offered(&c));
+    take_id(DCHAN_F_ACCEPT, c.id, 0);
+    for (size_t i = 0; i < COUNT_OF(lazy); i++) {
+        lazy[i] = far_open(at.fake, "file");
+        lazy[i]->lazy = true;
+        uint8_t request[FILE_REQUEST_SIZE];
+        memcpy(request, c.id, 32);
+        request[32] = FILE_CHUNKS;
+        be32_put(request + 33, 0);
+        be32_put(request + 37, 3);
+        far_send(lazy[i], request, sizeof request); /* and keeps its half open */
+    }
+    fake_settle(at.fake);
+    assert_status(c.id, FILE_CHUNKS, 0, 1, FILE_BUSY);
+    assert_true(at.files->serve_bytes <= at.files->config.serve_budget);
+    for (size_t i = 0; i < COUNT_OF(lazy); i++)
+        fake_until(at.fake, has_ended, lazy[i]);
+    fake_tick(at.fake, 60000);
+    for (size_t i = 0; i < COUNT_OF(lazy); i++)
+        await_over(lazy[i], DCHAN_RESET_IDLE);
+    assert_int_equal(at.files->serve_bytes, 0);
+    assert_status(c.id, FILE_CHUNKS, 0, 1, FILE_OK);
+}
+
+static void silent_streams_are_limited(void **state)
+{
+    struct far *s = NULL;
+    (void)state;
+    for (int i = 0; i < 17; i++)
+        s = far_open(at.fake, "file");
+    await_over(s, DCHAN_RESET_LIMIT);
+    fake_tick(at.fake, 60000);
+    fake_settle(at.fake);
+    assert_int_equal(at.files->serves.n, 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_wrong_size_of_chunks_is_refused_before_anything_is_kept),
+        TEST(offers_that_wait_are_limited_and_may_come_again),
+        TEST(who_may_not_offer_is_refused),
+        TEST(files_within_the_quota_are_taken_unasked),
+        TEST(a_flood_of_offers_costs_no_more_than_its_share),
+        TEST(what_is_said_of_unknown_files_does_nothing),
+        TEST(good_answers_make_the_file),
+        TEST(wrong_leaves_are_blamed),
+        TEST(the_third_wrong_chunk_is_the_last),
+        TEST(more_than_was_asked_is_blamed),
+        TEST(more_leaves_than_there_are_are_blamed),
+        TEST(what_ends_early_is_asked_for_again_later),
+        TEST(a_busy_source_has_two_seconds_and_one_that_refuses_a_minute),
+        TEST(a_silent_source_is_reset_after_a_minute),
+        TEST(a_source_that_withdraws_ends_what_nobody_else_has),
+        TEST(a_disk_that_fails_pauses),
+        TEST(only_what_was_offered_and_accepted_is_served),
+        TEST(ranges_outside_the_file_are_refused),
+        TEST(questions_of_another_length_are_reset),
+        TEST(who_does_not_read_has_four_streams_and_a_minute),
+        TEST(silent_streams_are_limited),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
