@@ -136,7 +136,7 @@ static const struct network_row rows[] = {
         .params = {
             .network = NETWORK_STN, .name = "stn", .data_subdir = "stn",
             .wire_magic = { 0xfb, 0xce, 0xc4, 0xf9 }, .disk_magic = { 0xfb, 0xce, 0xc4, 0xf9 },
-            .p2p_port = 9333, .channel_port = 10944, .rpc_port = 9332,
+            .p2p_port = 9333, .channel_port = 29944, .rpc_port = 9332,
             .pow_limit_bits = 0x1d00ffff,
             .halving_interval = 210000,
             /* The reference sets no BIP65, BIP66 and CSV: zero, spec consensus 1.1 note a. */
@@ -156,7 +156,7 @@ static const struct network_row rows[] = {
         .params = {
             .network = NETWORK_REGTEST, .name = "regtest", .data_subdir = "regtest",
             .wire_magic = { 0xda, 0xb5, 0xbf, 0xfa }, .disk_magic = { 0xfa, 0xbf, 0xb5, 0xda },
-            .p2p_port = 18444, .channel_port = 19955, .rpc_port = 18332,
+            .p2p_port = 18444, .channel_port = 39944, .rpc_port = 18332,
             .pow_limit_bits = 0x207fffff,
             .allow_min_difficulty = true, .no_retargeting = true, .halving_interval = 150,
             .heights = { .p2sh = 1, .bip66 = 1251, .bip65 = 1351, .csv = 576,

@@ -343,7 +343,7 @@ const struct option_row node_options[] = {
     LIST("channelbind", "<addr>",
          "Accept them on this IPv6 address only; [address]:port for another port."),
     NUMBER("channelport", NULL, 1, 65535, "<port>",
-           "Port for them (9944, testnet 19944, stn 10944, regtest 19955)."),
+           "Port for them (9944, testnet 19944, stn 29944, regtest 39944)."),
     SWITCH("channelstrangers", "0", "Accept sessions of those who are no contacts."),
     SWITCH("channelstrangersunbound", "1",
            "Also when they come from another address than the one they prove."),

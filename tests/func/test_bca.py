@@ -3,13 +3,12 @@ reorganisation voids them, the spend of the marker revokes them, and what is not
 judged."""
 import json
 import os
-import subprocess
 import time
 from decimal import Decimal
 
 from blocks import ANYONE, Block, Chain, TxOut, coinbase, from_display
-from framework import (BUILD, TOP, RpcError, Skip, case, check, equal, free_port, is_in, main,
-                       raises_rpc, within)
+from framework import RpcError, Skip, case, check, equal, free_port, is_in, main, raises_rpc
+from guide import commands_of, shell
 from identities import (FAULT, MARKER, PREFIX, crash_at, form, grow, identity, kill_and_start,
                         registration, result, revocation_of, revoked, states, submit, tool,
                         two_nodes, wallet_node)
@@ -417,17 +416,9 @@ def a_node_that_prunes_keeps_the_proof_of_a_registration(t):
     equal(result(node, (made["address"], made["params"]))[:2], ("valid", None))
 
 
-def shell(line, home):
-    environment = dict(os.environ, HOME=home, PATH=BUILD + os.pathsep + os.environ["PATH"])
-    return subprocess.run(line, shell=True, cwd=home, env=environment, capture_output=True,
-                          text=True, timeout=within(60), check=False)
-
-
 @case()
 def ten_commands_of_the_guide_lead_to_a_verified_address(t):
-    with open(os.path.join(TOP, "doc", "identity.md"), encoding="utf-8") as file:
-        part = file.read().split("## Ten commands", 1)[1].split("\n## ", 1)[0]
-    commands = [line.strip() for line in part.splitlines() if line.startswith("    ")]
+    commands = commands_of("identity.md", "Ten commands")
     equal(len(commands), 10)
     home = t.path("home")
     os.makedirs(os.path.join(home, ".bsvpeer"))

@@ -16,7 +16,7 @@ def an_address_becomes_a_contact_with_the_key_of_its_record(t):
     tell(node, peer, alice)
     t.wait(lambda: known(node, alice) == 1)
     made = node.rpc.contactadd(alice.address, "alice")
-    equal((made["key"], made["addresses"]), (alice.public.hex(), [f"[{alice.address}]:19955"]))
+    equal((made["key"], made["addresses"]), (alice.public.hex(), [f"[{alice.address}]:39944"]))
     later = node.rpc.contactadd(bob.address, "bob")
     equal("key" in later, False)
     raises_rpc(-9, lambda: node.rpc.peerconnect("bob", 1), "nobody has announced")

@@ -104,14 +104,14 @@ def contacts_are_added_changed_and_removed(t):
     equal((one["key"], one["addresses"], one["seen"]), (NOBODY, [], 0))
     equal(one["policy"]["messages"], True)
     equal(one["policy"]["keep"], False)
-    equal(add("02" + NOBODY[2:] + "@::2")["addresses"], ["[::2]:19955"])
+    equal(add("02" + NOBODY[2:] + "@::2")["addresses"], ["[::2]:39944"])
     equal(len(listed()), 2)
     changed = node.rpc.contactset("Ünï", {
         "alias": "bob", "bare": True, "file_quota": 5, "identity": "work",
         "addresses": ["[::3]:7777", "::4"]})
     equal((changed["alias"], changed["policy"]["bare"], changed["policy"]["file_quota"]),
           ("bob", True, 5))
-    equal(changed["addresses"], ["[::3]:7777", "[::4]:19955"])
+    equal(changed["addresses"], ["[::3]:7777", "[::4]:39944"])
     equal(changed["identity"], "work")
     equal(changed["policy"]["messages"], True, "what was not named")
     equal(node.rpc.contactset(NOBODY, {"bare": False})["policy"]["bare"], False)

@@ -50,7 +50,7 @@ def a_public_record_reaches_a_third_daemon_through_the_second(t):
     got = c.rpc.getrecord(key)
     equal((got["seq"], got["endpoints"], got["record"]),
           (made["seq"], made["endpoints"], a.rpc.getrecord(key)["record"]))
-    equal((got["endpoints"][0]["address"], got["endpoints"][0]["port"]), (address, 19955))
+    equal((got["endpoints"][0]["address"], got["endpoints"][0]["port"]), (address, 39944))
     for node in (a, b, c):
         node.kill()
         node.start()
