@@ -21,6 +21,7 @@
 
 #define ACCEPTS_PER_TURN 16
 #define BUCKETS 1024 /* a power of two */
+#define PARTS 1000000 /* of one handshake, as one in a day must not be rounded to none */
 #define KNOWN_MAX 4096
 #define KNOWN_MS (UINT64_C(30) * 24 * 3600 * 1000)
 #define CROWDED 32 /* handshakes from which on the crowded make room */
@@ -207,10 +208,10 @@ static bool take_bucket(struct channels *c, const struct netaddr *remote)
         &c->gate.buckets[netgroup_hash(&g, &c->hash_key) & (BUCKETS - 1)];
     if (!b->used || !netgroup_equal(&b->group, &g)) {
         *b = (struct accept_bucket){ .used = true, .group = g };
-        ratelimit_init(&b->rate, 1000 / limits->accepts_refill_s, limits->accepts_burst,
-                       limits->accepts_burst, now);
+        const uint64_t burst = (uint64_t)limits->accepts_burst * PARTS;
+        ratelimit_init(&b->rate, 1000 * PARTS / limits->accepts_refill_s, burst, burst, now);
     }
-    return ratelimit_take(&b->rate, 1, now);
+    return ratelimit_take(&b->rate, PARTS, now);
 }
 
 static bool take_act(struct channels *c, bool known)

@@ -27,7 +27,8 @@ class Guest:
         self.node, self.remote, self.features = node, bytes.fromhex(key), features
         self.socket = None
 
-    def connect(self):
+    def knock(self):
+        """Its hello is sent; the answer is still to be read."""
         self.socket = socket.create_connection(channel_of(self.node), timeout=30)
         shake = noise.Handshake(True, noise.prologue("regtest"), self.secret, os.urandom(32),
                                 self.remote)
@@ -35,6 +36,10 @@ class Guest:
         self.socket.sendall(shake.act_three(self.take(50)))
         self.session = shake.session()
         self.put(HELLO, struct.pack(">HH", 1, len(self.features)) + self.features)
+        return self
+
+    def connect(self):
+        self.knock()
         self.read(HELLO)
         self.read(BOUND)
         self.put(BOUND, self.bound())

@@ -175,6 +175,13 @@ static void a_64_begins_ten_and_then_one_in_six_seconds(void **state)
     h = house_new(&(struct channels_limits){ .accepts_burst = 11 });
     come_and_go(h, 11);
     house_free(h);
+    h = house_new(&(struct channels_limits){ .accepts_burst = 1, .accepts_refill_s = 86400 });
+    come_and_go(h, 1);
+    channels_side_skip(&h->host, 86390000);
+    be_refused(h, "2001:470:1:1::2");
+    channels_side_skip(&h->host, 600000);
+    come_and_go(h, 1);
+    house_free(h);
 }
 
 static void places_are_kept_for_where_contacts_came_from(void **state)
