@@ -10,7 +10,8 @@
 static bool on_is_own_key(void *ctx, const uint8_t key[IDENTITY_KEY_SIZE])
 {
     const struct duo_end *e = ctx;
-    (void)key;
+    const struct duo_end *other = &e->duo->ends[e == &e->duo->ends[0]];
+    assert_memory_equal(key, other->key.key.pub, IDENTITY_KEY_SIZE);
     return e->own_key;
 }
 

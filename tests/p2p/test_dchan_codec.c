@@ -101,7 +101,7 @@ static void streams_follow_bolt_1(void **state)
         "0ffd0201" "00", "1200", "fd010200", "fe0100000200", "ff010000000000000200",
         "0208000000000000022601012a", /* falls */
         "0208000000000000023102080000000000000451", /* twice */
-        "1f000f012a", "1f001f012a", "0100ffffffffffffffffff00" "00",
+        "1f000f012a", "1f001f012a", "0100ffffffffffffffffff00" "0300",
     };
     size_t n;
     (void)state;

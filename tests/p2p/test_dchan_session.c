@@ -371,6 +371,25 @@ static void a_revoked_address_ends_after_the_grace(void **state)
     }
 }
 
+static void a_proof_that_never_held_has_no_grace(void **state)
+{
+    struct proved p;
+    struct duo_end *called = &p.d.ends[1];
+    (void)state;
+    provisional_init(&p);
+    dchan_session_free(called->session);
+    dchan_session_free(p.d.ends[0].session);
+    called->config.grace_ms = 5000;
+    place = BCA_PLACE_ACTIVE;
+    duo_start(&p.d);
+    duo_settle(&p.d);
+    place = BCA_PLACE_NOT_ACTIVE;
+    dchan_session_recheck(called->session, p.d.now_ms);
+    assert_int_equal(called->closes, 1);
+    assert_int_equal(called->closing.code, DCHAN_ERROR_IDENTITY);
+    proved_clear(&p);
+}
+
 /* --- alive --- */
 
 static void idle_sessions_are_pinged_and_dead_ones_closed(void **state)
@@ -551,6 +570,7 @@ int main(void)
         cmocka_unit_test(addresses_that_were_translated_count_as_unbound),
         cmocka_unit_test(a_provisional_contact_is_looked_at_again),
         cmocka_unit_test(a_revoked_address_ends_after_the_grace),
+        cmocka_unit_test(a_proof_that_never_held_has_no_grace),
         cmocka_unit_test(idle_sessions_are_pinged_and_dead_ones_closed),
         cmocka_unit_test(pings_come_after_a_minute_more_or_less),
         cmocka_unit_test(who_murmurs_lives_but_must_take_part_in_rekeys),
