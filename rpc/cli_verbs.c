@@ -16,6 +16,10 @@ static const struct cli_verb verbs[] = {
       "Joins standard input and output with a service of a contact. Exit status 0 after a clean "
       "end, 2 when the stream broke off, 1 when it was not opened.",
       2, 2, cli_pipe },
+    { "send", "<contact> <file>",
+      "Offers a file to a contact and shows how it goes until it is there. Ending the command ends "
+      "only that: the node goes on. Exit status 0 when the contact has the file, 1 otherwise.",
+      2, 2, cli_send },
 };
 
 const struct cli_verb *cli_verb_find(const char *name)

@@ -38,5 +38,6 @@ struct json_object *cli_member(struct json_object *o, const char *name);
 
 int cli_chat(struct cli *c, const char *const *args, size_t n);
 int cli_pipe(struct cli *c, const char *const *args, size_t n);
+int cli_send(struct cli *c, const char *const *args, size_t n);
 
 #endif

@@ -1,5 +1,7 @@
 """Files over direct channels between daemons: whole, after interruptions, from several sources."""
 import os
+import pty
+import subprocess
 
 from channels import connected_pair, is_up, talker
 from events import read_events
@@ -162,6 +164,37 @@ def limits_of_offers_and_of_the_disk_are_kept(t):
     b.restart("-channelfilereserve=0")
     b.rpc.peerconnect("alice")
     t.wait(lambda: state(b, first) == "done")
+
+
+@case()
+def the_client_shows_how_a_file_goes(t):
+    a, b = connected_pair(t)
+    path = make(t, "photo.jpg", 3 * MIB)
+    plain = subprocess.Popen(a.cli_line() + ["send", "bob", path], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True)
+    t.cleanups.append(plain.kill)
+    equal(plain.stdout.readline(), "bob: was offered the file, and has not answered yet\n")
+    t.wait(lambda: b.rpc.listtransfers())
+    id = b.rpc.listtransfers()[0]["id"]
+    b.rpc.acceptfile(id)
+    rest, errors = plain.communicate(timeout=60)
+    equal((plain.returncode, errors), (0, ""))
+    is_in("100 %  3.1 MB of 3.1 MB", rest.splitlines()[-1])
+    master, slave = pty.openpty()
+    b.rpc.cancelfile(id)
+    b.rpc.contactset("alice", {"accept_files": True})
+    seen = subprocess.Popen(a.cli_line() + ["send", "bob", os.path.basename(path)], stdout=slave,
+                            cwd=os.path.dirname(path))
+    t.cleanups.append(seen.kill)
+    equal(seen.wait(60), 0)
+    os.close(slave)
+    is_in("[" + 30 * "#" + "] 100 %", os.read(master, 65536).decode())
+    os.close(master)
+    b.rpc.contactset("alice", {"files": False})
+    code, out, _ = a.cli("send", "bob", make(t, "other", 100))
+    equal((code, out.splitlines()[-1]), (1, "bob: refused"))
+    code, _, errors = a.cli("send", "bob", t.path("nothing"))
+    equal((code, errors), (1, "error: there is no such file\n"))
 
 
 @case()
