@@ -284,16 +284,47 @@ bool bca_facts_public(const struct bca_facts *f)
 
 enum audience { FOR_US, FOR_ANYBODY };
 
+/* *same: what was read is what memory tells of. */
+static enum err read_known(struct bca_store *s, const uint8_t record_key[32],
+                           enum audience audience, struct buf *out, struct bca_facts *f,
+                           bool *found, bool *same, struct error *e)
+{
+    const size_t start = out->len;
+    uint8_t digest[32];
+    *same = true;
+    *found = look(s, record_key, f) && f->size && (audience == FOR_US || bca_facts_public(f));
+    if (!*found)
+        return OK;
+    const enum err rc = read_row(s, record_key, out, found, e);
+    if (rc || !*found) {
+        *same = false;
+        return rc;
+    }
+    sha256(digest, out->data + start, out->len - start);
+    *same = mem_equal_var(digest, f->digest, sizeof digest);
+    return OK;
+}
+
+/*
+ * Without waiting for a write, unless one of this record is just under way: then what memory tells
+ * is not on disk yet, and a record for us alone must not be taken for the public one before it.
+ */
 static enum err find(struct bca_store *s, const uint8_t record_key[32], enum audience audience,
                      struct buf *out, struct bca_facts *facts, bool *found, struct error *e)
 {
+    const size_t start = out->len;
     struct bca_facts f;
-    enum err rc = OK;
-    pthread_mutex_lock(&s->writing); /* what memory tells of is on disk */
-    *found = look(s, record_key, &f) && f.size && (audience == FOR_US || bca_facts_public(&f));
-    if (*found)
-        rc = read_row(s, record_key, out, found, e);
-    pthread_mutex_unlock(&s->writing);
+    bool same;
+    enum err rc = read_known(s, record_key, audience, out, &f, found, &same, e);
+    if (!rc && !same) {
+        buf_truncate(out, start);
+        pthread_mutex_lock(&s->writing);
+        rc = read_known(s, record_key, audience, out, &f, found, &same, e);
+        pthread_mutex_unlock(&s->writing);
+    }
+    if (!rc && !same) /* of a disk that has lost it */
+        buf_truncate(out, start);
+    *found = *found && same;
     if (facts && !rc && *found)
         *facts = f;
     return rc;

@@ -1,6 +1,8 @@
 /* Records on disk: what is found again, what time takes away, what a disk does that refuses. */
 #include "p2p/bca_store.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -260,6 +262,58 @@ static void a_write_that_fails_is_no_verdict(void **state)
     bca_store_close(s);
 }
 
+/* --- two threads --- */
+
+#define RACES 400
+
+struct race {
+    struct bca_store *s;
+    struct made_record made[RACES];
+    atomic_bool ends;
+};
+
+static void *put_all(void *arg)
+{
+    struct race *r = arg;
+    bool taken;
+    for (size_t i = 0; i < RACES; i++)
+        assert_int_equal(put(r->s, &r->made[i], i % 2 ? FOR_US : FOR_ALL, &taken), OK);
+    atomic_store(&r->ends, true);
+    return NULL;
+}
+
+/* Every second record is for us alone: a reader beside the writer never gets it as a public one. */
+static void what_is_for_us_alone_is_never_read_in_place_of_a_public_one(void **state)
+{
+    static struct race r;
+    struct bca_record got;
+    struct kv *kv;
+    struct buf raw;
+    pthread_t writer;
+    bool found;
+    (void)state;
+    r.s = open_mem(&kv);
+    atomic_init(&r.ends, false);
+    buf_init(&raw);
+    for (size_t i = 0; i < RACES; i++)
+        record_make(&r.made[i], 1, i + 2, NULL);
+    assert_int_equal(pthread_create(&writer, NULL, put_all, &r), 0);
+    while (!atomic_load(&r.ends)) {
+        buf_reset(&raw);
+        assert_int_equal(bca_store_find_public(r.s, r.made[0].record_key, &raw, NULL, &found,
+                                               NULL), OK);
+        if (found) {
+            assert_int_equal(bca_record_read(&got, buf_span(&raw)), BCA_RECORD_GOOD);
+            assert_int_equal(got.seq % 2, 0);
+        }
+    }
+    pthread_join(writer, NULL);
+    for (size_t i = 0; i < RACES; i++)
+        record_clear(&r.made[i]);
+    buf_clear(&raw);
+    bca_store_close(r.s);
+}
+
 static void rows_that_are_none_are_dropped(void **state)
 {
     char *dir = test_dir_make();
@@ -371,6 +425,8 @@ int main(void)
         cmocka_unit_test_setup(listeners_hear_of_what_is_new, setup),
         cmocka_unit_test_setup(a_sample_is_of_public_records, setup),
         cmocka_unit_test_setup(a_write_that_fails_is_no_verdict, setup),
+        cmocka_unit_test_setup(what_is_for_us_alone_is_never_read_in_place_of_a_public_one,
+                               setup),
         cmocka_unit_test_setup(rows_that_are_none_are_dropped, setup),
         cmocka_unit_test_setup(numbers_of_own_records_survive_a_power_cut, setup),
         cmocka_unit_test_setup(own_rows_are_read_again, setup),
