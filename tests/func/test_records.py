@@ -172,6 +172,21 @@ def a_flood_of_records_is_taken_at_the_rate_of_the_bucket(t):
 
 
 @case()
+def what_cannot_be_judged_yet_waits_for_the_chain(t):
+    node, _, (alice,) = registered(t, 1)
+    new = t.node("-genesisactivationheight=1")
+    peer = friend(t, new)
+    peer.send("bcarec", bcarec([alice.record(5, now())]))
+    equal(judged(new, peer), 0)
+    equal((new.rpc.listrecords()["parked"], known(new, alice)), (1, None))
+    peer.close()
+    new.rpc.addnode(node.p2p, "onetry")
+    t.wait_same_tip(node, new)
+    t.wait(lambda: known(new, alice) == 5, what="the record once the chain is there")
+    equal(new.rpc.listrecords()["parked"], 0)
+
+
+@case()
 def what_is_asked_of_two_peers_comes_from_one(t):
     node, _, (alice,) = registered(t, 1)
     one, two = friend(t, node), friend(t, node)

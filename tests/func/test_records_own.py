@@ -5,6 +5,8 @@ import time
 
 from framework import case, check, equal, is_in, main, raises_rpc
 from identities import PREFIX, grow, identity, wallet_node
+from noise import tagged
+from records import parse_items, sendbca
 
 QUICK = "-recordpause=1"
 DAY = 86400
@@ -51,12 +53,21 @@ def a_public_record_reaches_a_third_daemon_through_the_second(t):
     equal((got["seq"], got["endpoints"], got["record"]),
           (made["seq"], made["endpoints"], a.rpc.getrecord(key)["record"]))
     equal((got["endpoints"][0]["address"], got["endpoints"][0]["port"]), (address, 39944))
-    for node in (a, b, c):
+    a.restart()  # the others get its blocks again
+    for node in (b, c):
         node.kill()
         node.start()
         equal(node.rpc.getrecord(key)["record"], got["record"], "after a kill")
+    t.wait_same_tip(a, b, c)
     t.wait(lambda: len(a.rpc.getpeerinfo()) == 1)
     t.wait(lambda: len(b.rpc.getpeerinfo()) == 2)
+    peer = t.peer(a)
+    peer.send("sendbca", sendbca())
+    is_in(tagged(b"bcapeer/key", bytes.fromhex(key)),
+          [k for k, _ in parse_items(peer.wait_for("bcainv"))], "told to whom comes later")
+    peer.close()
+    late = t.node(QUICK, "-connect=" + c.p2p)
+    t.wait(lambda: total(late) == 1, what="a sample, for a node without any")
     left = a.rpc.setpublication("alice", "private")
     t.wait(lambda: c.rpc.getrecord(key)["tombstone"], what="that it has left")
     equal((left["publication"], left["tombstone"], left["endpoints"]), ("private", True, []))

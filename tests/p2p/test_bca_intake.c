@@ -113,6 +113,12 @@ static bool wants(struct bench *b, uint8_t who, uint64_t seq)
 static void long_alias(struct bca_record *r) { r->alias = span_of("another", 7); }
 static void loopback(struct bca_record *r) { memset(r->endpoints[0].address, 0, 15); }
 static void other_address(struct bca_record *r) { r->endpoints[0].address[15] = 99; }
+static void address_of_one(struct bca_record *r) { r->endpoints[0].address[15] = 1; }
+static void issued_later(struct bca_record *r)
+{
+    r->issued += 50;
+    r->expires = r->issued + BCA_RECORD_LIFETIME;
+}
 static void issued_long_ago(struct bca_record *r)
 {
     r->issued = MAKER_NOW - 100;
@@ -167,6 +173,7 @@ static void a_number_does_not_go_back_in_time(void **state)
     assert_int_equal(offer(&b, 1, 5, BCA_BY_GOSSIP), BCA_TAKEN);
     clock_set_mock(MAKER_NOW + 601);
     assert_int_equal(offer_changed(&b, 1, 7, BCA_BY_GOSSIP, issued_long_ago), BCA_KNOWN);
+    assert_int_equal(offer_changed(&b, 1, 4, BCA_BY_USER, issued_later), BCA_KNOWN);
     assert_int_equal(stored(&b, 1), 5);
     finish(&b);
 }
@@ -221,6 +228,10 @@ static void failures_are_remembered_for_exactly_what_failed(void **state)
     /* The same parameters of another key, or for another address. */
     assert_int_equal(offer(&b, 2, 1, BCA_BY_GOSSIP), BCA_TAKEN);
     assert_int_equal(offer_changed(&b, 1, 4, BCA_BY_GOSSIP, other_address), BCA_TAKEN);
+    b.says = BCA_RECORD_BAD_BCA;
+    assert_int_equal(offer_changed(&b, 4, 1, BCA_BY_GOSSIP, address_of_one), BCA_REFUSED);
+    b.says = BCA_RECORD_GOOD;
+    assert_int_equal(offer_changed(&b, 3, 1, BCA_BY_GOSSIP, address_of_one), BCA_TAKEN);
     finish(&b);
     start(&b, (struct bca_intake_config){ .failure_s = -1 }); /* without that memory */
     b.says = BCA_RECORD_BAD_BCA;
@@ -322,7 +333,8 @@ static void what_is_undetermined_is_parked_for_an_hour(void **state)
     start(&b, (struct bca_intake_config){ 0 });
     b.says = BCA_RECORD_UNDETERMINED;
     assert_int_equal(offer(&b, 1, 1, BCA_BY_GOSSIP), BCA_PARKED);
-    assert_int_equal(offer(&b, 2, 1, BCA_BY_GOSSIP), BCA_PARKED);
+    assert_int_equal(offer(&b, 2, 3, BCA_BY_GOSSIP), BCA_PARKED);
+    assert_int_equal(offer(&b, 2, 2, BCA_BY_GOSSIP), BCA_PARKED); /* the newer one stays */
     assert_true(b.score == 0 && stored(&b, 1) == 0);
     assert_false(wants(&b, 1, 1));
     clock_set_mock(MAKER_NOW + 1800);
@@ -331,7 +343,7 @@ static void what_is_undetermined_is_parked_for_an_hour(void **state)
     assert_int_equal(counts.parked, 2);
     b.says = BCA_RECORD_GOOD;
     assert_int_equal(bca_intake_retry(b.intake, NULL), OK);
-    assert_true(stored(&b, 1) == 1 && stored(&b, 2) == 1);
+    assert_true(stored(&b, 1) == 1 && stored(&b, 2) == 3);
     b.says = BCA_RECORD_UNDETERMINED;
     assert_int_equal(offer(&b, 3, 1801, BCA_BY_GOSSIP), BCA_PARKED);
     clock_set_mock(MAKER_NOW + 1800 + 3000);
