@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "base/kv_mend.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "chain/bca_view.h"
@@ -165,7 +166,7 @@ static enum err open_store(struct channel_setup *cs, struct error *e)
                                   .bloom_filter = true };
     struct kv *kv = NULL;
     char *dir = path_join(cs->settings->net_dir, DIRECTORY);
-    enum err rc = kv_open_leveldb(&kv, dir, &o, e);
+    enum err rc = kv_open_leveldb_mending(&kv, dir, &o, e);
     if (!rc)
         rc = dchan_store_new(&cs->store, kv, NULL, NULL, e);
     if (!rc)

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/intmath.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/rand.h"
 
@@ -64,19 +63,6 @@ void write_last(struct messages *m, struct dchan_write *w)
     buf_put_be64(&b, m->kept_bytes);
     write_put(w, &key, &b);
     buf_clear(&b);
-}
-
-/* Once for each trouble, not for each message that meets it. */
-void note_write(struct messages *m, enum err rc, const struct error *e)
-{
-    if (rc && !m->disk_error.code)
-        log_error("messages: %s; what arrives is not acknowledged until this is mended", e->text);
-    else if (!rc && m->disk_error.code)
-        log_info("messages: they can be written again");
-    if (rc)
-        m->disk_error = *e;
-    else
-        m->disk_error.code = OK;
 }
 
 bool key_has_prefix(struct span key, const struct message_key *prefix)
@@ -196,9 +182,7 @@ enum err messages_new(struct messages **out, struct dchan_store *store,
     map_init(&m->by_name);
     rand_bytes(&m->hash_key, sizeof m->hash_key);
     list_init(&m->parties);
-    enum err rc = message_last_load(m->kv, &m->last_number, &m->kept_bytes, e);
-    if (!rc)
-        rc = box_load(m, e);
+    enum err rc = load_totals(m, e);
     if (!rc)
         rc = out_count_all(m, e);
     m->news_due = true;
@@ -339,6 +323,10 @@ static void trim(struct messages *m)
     if (looked <= TRIM_AT_ONCE)
         m->trim.len = 0;
     kv_iter_free(it);
+    if (m->kept_bytes == before) {
+        dchan_write_free(w);
+        return;
+    }
     struct trimming *t = xmalloc(sizeof *t);
     *t = (struct trimming){ m, before - m->kept_bytes };
     write_last(m, w);
@@ -358,6 +346,9 @@ static void clean(struct messages *m)
 void messages_tick(struct messages *m, uint64_t now_ms)
 {
     m->now_ms = now_ms;
+    probe_disk(m);
+    if (!reload_if_due(m))
+        return;
     for (struct list_link *l = list_first(&m->parties), *next; l; l = next) {
         struct message_party *p = LIST_ITEM(l, struct message_party, link);
         next = list_next(&m->parties, l);

@@ -67,6 +67,8 @@ static uint16_t check_first(struct message_party *p, const struct dchan_m_send *
         return MESSAGE_NACK_TOO_LARGE;
     if (dchan_store_waiting(m->store) > STORE_WAITING_MAX)
         return MESSAGE_NACK_BUSY;
+    if (!reload_if_due(p->m))
+        return p->m->disk_error.code ? MESSAGE_NACK_FULL : MESSAGE_NACK_BUSY;
     return 0;
 }
 
@@ -279,7 +281,9 @@ enum err messages_mark_read(struct messages *m, uint64_t number, bool receipt,
                             dchan_store_fn done, void *ctx, struct error *e)
 {
     struct message_head h;
-    enum err rc = message_head_load(m->kv, number, &h, e);
+    enum err rc = reload_check(m, e);
+    if (!rc)
+        rc = message_head_load(m->kv, number, &h, e);
     if (!rc && h.ours)
         rc = error_set(e, ERR_NOTFOUND, "message %llu is one of ours", (unsigned long long)number);
     if (rc)

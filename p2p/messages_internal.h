@@ -2,6 +2,7 @@
  * What the files of the message machine share. The public face is messages.h.
  *
  *   messages.c        the machine: parties, numbers, what happens every second
+ *   messages_disk.c   when the disk takes nothing, and what follows
  *   messages_queue.c  what the user sends
  *   messages_out.c    the outbox: what is in flight, receipts, the end of a message
  *   messages_in.c     what arrives
@@ -93,6 +94,8 @@ struct messages {
     struct message_key clean;
     uint64_t clean_after_ms;
     struct error disk_error; /* code OK: none */
+    bool probing;    /* a write that is to tell whether it is over */
+    bool reload_due; /* after that: what failed may be there all the same */
 };
 
 static inline uint64_t messages_unix_ms(const struct messages *m)
@@ -114,16 +117,28 @@ void write_head(struct dchan_write *w, const struct message_head *h);
 void write_order(struct dchan_write *w, const struct message_party *p);
 /* Numbers and bytes of all, as they are now. */
 void write_last(struct messages *m, struct dchan_write *w);
-/* Every completion says how it went. */
-void note_write(struct messages *m, enum err rc, const struct error *e);
 /* Iterators stay in a table. */
 bool key_has_prefix(struct span key, const struct message_key *prefix);
+
+/* --- messages_disk.c --- */
+/* What is counted and kept in memory is taken from the store again, when that is due and nothing is
+ * being written. False: it is due still, nothing new is taken. */
+bool reload_if_due(struct messages *m);
+/* The same as an error. */
+enum err reload_check(struct messages *m, struct error *e) MUST_CHECK;
+/* Every completion says how it went. */
+void note_write(struct messages *m, enum err rc, const struct error *e);
+/* Numbers, bytes and the request box. */
+enum err load_totals(struct messages *m, struct error *e) MUST_CHECK;
+/* While there is trouble one write a second finds its end, also when nobody sends anything. */
+void probe_disk(struct messages *m);
 
 /* --- messages_out.c --- */
 void out_charge(struct message_party *p, const struct message_outbox *row);
 void out_discharge(struct message_party *p, const struct message_outbox *row);
 void out_add_key(struct message_party *p, const uint8_t key[IDENTITY_KEY_SIZE]);
 enum err out_count_all(struct messages *m, struct error *e) MUST_CHECK;
+void out_forget_counts(struct message_party *p); /* before that */
 void out_up(struct message_party *p);
 void out_down(struct message_party *p);
 void out_tick(struct message_party *p);

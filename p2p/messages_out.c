@@ -60,6 +60,16 @@ static struct message_key outbox_of(const uint8_t key[IDENTITY_KEY_SIZE])
     return k;
 }
 
+static struct message_party *party_of(struct messages *m, const struct message_outbox *row)
+{
+    struct message_peer peer = { .contact = row->contact };
+    struct message_name n;
+    message_name_contact(&n, row->contact);
+    struct message_party *p = party_find(m, &n);
+    memcpy(peer.key, row->key, sizeof peer.key);
+    return p ? p : party_get(m, &peer);
+}
+
 enum err out_count_all(struct messages *m, struct error *e)
 {
     struct kv_iter *it = kv_iter_new(m->kv);
@@ -71,9 +81,7 @@ enum err out_count_all(struct messages *m, struct error *e)
             rc = error_set(e, ERR_CORRUPT, "the outbox cannot be understood");
             break;
         }
-        struct message_peer peer = { .contact = row.contact };
-        memcpy(peer.key, row.key, sizeof peer.key);
-        struct message_party *p = party_get(m, &peer);
+        struct message_party *p = party_of(m, &row);
         out_add_key(p, row.key);
         out_charge(p, &row);
         p->last_created_ms = MAX_OF(p->last_created_ms, row.created_ms);
@@ -82,6 +90,15 @@ enum err out_count_all(struct messages *m, struct error *e)
         rc = kv_iter_error(it, e);
     kv_iter_free(it);
     return rc;
+}
+
+void out_forget_counts(struct message_party *p)
+{
+    p->m->n_out -= p->n_out;
+    p->m->out_bytes -= p->out_bytes;
+    p->n_out = p->n_flight = p->n_keys = 0;
+    p->out_bytes = 0;
+    p->all_loaded = p->was_full = false;
 }
 
 /* --- the end of a message --- */
@@ -229,7 +246,8 @@ static bool load_key(struct message_party *p, const uint8_t key[IDENTITY_KEY_SIZ
 /* When the places were all taken: once half of them are free, so that one look serves many. */
 static void load_more(struct message_party *p)
 {
-    if (!p->session || p->all_loaded || (p->was_full && p->n_flight > MESSAGES_IN_FLIGHT / 2))
+    if (!p->session || p->all_loaded || p->m->reload_due ||
+        (p->was_full && p->n_flight > MESSAGES_IN_FLIGHT / 2))
         return;
     if (!p->flight)
         p->flight = xcalloc(MESSAGES_IN_FLIGHT, sizeof *p->flight);
@@ -406,7 +424,7 @@ static struct flight *find_sent(struct message_party *p, const uint8_t id[MESSAG
 void out_take_ack(struct message_party *p, const struct dchan_m_receipt *r)
 {
     struct flight *f = find_sent(p, r->id);
-    if (!f)
+    if (!f || p->m->reload_due)
         return;
     p->pause_ms = 0;
     end_message(p, &f->row, MESSAGE_STATE_DELIVERED, 0);
@@ -416,7 +434,7 @@ void out_take_ack(struct message_party *p, const struct dchan_m_receipt *r)
 void out_take_nack(struct message_party *p, const struct dchan_m_receipt *r)
 {
     struct flight *f = find_sent(p, r->id);
-    if (!f)
+    if (!f || p->m->reload_due)
         return;
     switch (r->code) {
     case MESSAGE_NACK_FULL:
@@ -467,7 +485,8 @@ void out_take_read(struct message_party *p, const struct dchan_m_receipt *r)
     struct message_head h;
     struct buf value;
     bool found = false;
-    if (find_sent(p, r->id) || !ratelimit_take(&p->reads, 1, (int64_t)p->m->now_ms))
+    if (find_sent(p, r->id) || p->m->reload_due ||
+        !ratelimit_take(&p->reads, 1, (int64_t)p->m->now_ms))
         return;
     buf_init(&value);
     if (!kv_get(p->m->kv, key.b, key.len, &value, &found, NULL) && found && value.len == 8 &&

@@ -38,7 +38,7 @@ static void send_done(void *ctx, enum err rc, const struct error *e)
 
 static const char default_type[] = "text/plain;utf-8";
 
-static enum err check_draft(const struct messages *m, const struct message_draft *d,
+static enum err check_draft(struct messages *m, const struct message_draft *d,
                             struct error *e)
 {
     if (d->body.len > DCHAN_BODY_MAX)
@@ -50,9 +50,7 @@ static enum err check_draft(const struct messages *m, const struct message_draft
     if (d->ttl > MESSAGES_TTL_MAX)
         return error_set(e, ERR_RANGE, "a message is kept for at most %d seconds",
                          MESSAGES_TTL_MAX);
-    if (m->disk_error.code && dchan_store_waiting(m->store) > STORE_WAITING_MAX)
-        return error_set(e, ERR_BUSY, "%s", m->disk_error.text);
-    return OK;
+    return reload_check(m, e);
 }
 
 static enum err check_room(const struct message_party *p, uint32_t bytes, struct error *e)

@@ -122,17 +122,19 @@ static bool parse(struct span key, struct message_name *n, uint8_t *row)
     return true;
 }
 
-/* The count of whom it is about is left as it is: it is corrected by having no more to forget. */
-static void clean_row(struct messages *m, struct dchan_write *w, struct span key)
+/* The count of whom it is about is left as it is: it is corrected by having no more to forget.
+ * True: it leaves. */
+static bool clean_row(struct messages *m, struct dchan_write *w, struct span key)
 {
     struct message_name n;
     uint8_t row;
     if (!parse(key, &n, &row) || row != 't' || time_of(key) > messages_unix_ms(m))
-        return;
+        return false;
     struct message_party *p = party_find(m, &n);
     if (p)
         p->seen -= p->seen > 0;
     forget(w, &n, time_of(key), id_of(key));
+    return true;
 }
 
 static void clean_done(void *ctx, enum err rc, const struct error *e)
@@ -149,6 +151,7 @@ void seen_clean(struct messages *m)
     struct dchan_write *w = dchan_write_new(m->store);
     struct kv_iter *it = kv_iter_new(m->kv);
     size_t n = 0;
+    bool any = false;
     struct message_key next = { .len = 0 };
     for (kv_iter_seek(it, from->b, from->len);
          kv_iter_valid(it) && key_has_prefix(kv_iter_key(it), &table); kv_iter_next(it)) {
@@ -158,10 +161,14 @@ void seen_clean(struct messages *m)
             next.len = key.len;
             break;
         }
-        clean_row(m, w, key);
+        any |= clean_row(m, w, key);
     }
     kv_iter_free(it);
     m->clean = next;
+    if (!any) {
+        dchan_write_free(w);
+        return;
+    }
     m->writes++;
     dchan_store_commit(m->store, w, clean_done, m);
 }

@@ -1,10 +1,12 @@
 """Messages of two daemons over direct channels: once, in order, whoever is away or dies when."""
+import os
 import random
 import time
 
 from channels import connected_pair, is_up, pair, session, talker
 from events import read_events
-from framework import LONG, case, check, equal, is_in, main, raises_rpc, within
+from framework import LONG, Skip, case, check, equal, is_in, main, raises_rpc, within
+from identities import FAULT
 
 
 def messages(node, contact="", count=1000, start=1):
@@ -192,6 +194,45 @@ def what_is_too_old_expires(t):
     b.stop()
     a.rpc.sendmessage("bob", "short", {"ttl": 1})
     t.wait(lambda: states(a) == ["expired"], timeout=within(10))
+
+
+def writes_of_a_run(t, node):
+    """How often it writes to the database of its channels from its start to its end."""
+    node.stop()
+    file = t.path("counts")
+    node.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT_PATH": "/channels/",
+                    "BSVPEER_FAULT_COUNT": file})
+    node.stop()
+    with open(file, encoding="ascii") as counts:
+        return next(int(line.split()[1]) for line in counts if line.startswith("write "))
+
+
+@case()
+def a_full_disk_acknowledges_nothing_and_loses_nothing(t):
+    if not os.path.exists(FAULT):
+        raise Skip("no " + FAULT)
+    a, b = pair(t)
+    count = writes_of_a_run(t, b)  # so many go well: it starts, and takes a few messages
+    b.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT_PATH": "/channels/",
+                 "BSVPEER_FAULT": f"write:{count + 1}:ENOSPC"})
+    b.rpc.peerconnect("alice")
+    want = []
+    while "warning" not in b.rpc.listmessages():
+        want.append(f"m{len(want)}")
+        check(len(want) < 50, "no end of the disk")
+        a.rpc.sendmessage("bob", want[-1])
+        t.wait(lambda: set(states(a)) == {"delivered"} or "warning" in b.rpc.listmessages())
+    is_in("disk is full", b.rpc.listmessages()["warning"])
+    lost = want[len(received(b)):]
+    check(lost, "what came last was not stored")
+    equal([s == "delivered" for s in states(a)], [text not in lost for text in want])
+    raises_rpc(-1, lambda: b.rpc.sendmessage("alice", "I cannot"), "disk is full")
+    b.restart()
+    equal(received(b), want[:-len(lost)])
+    b.rpc.peerconnect("alice")
+    t.wait(lambda: set(states(a)) == {"delivered"})
+    equal(received(b), want)
+    check("warning" not in b.rpc.listmessages())
 
 
 @case()

@@ -15,10 +15,10 @@
 struct lent {
     struct kv kv;
     struct kv_ops ops; /* the engine's, but for what has the store itself as argument */
-    struct kv *disk;
+    struct duo_side *side;
 };
 
-static struct kv *disk_of(struct kv *kv) { return ((struct lent *)(void *)kv)->disk; }
+static struct kv *disk_of(struct kv *kv) { return ((struct lent *)(void *)kv)->side->disk; }
 
 static void lent_close(struct kv *kv) { free(kv); }
 
@@ -32,16 +32,21 @@ static struct kv_batch *lent_batch_new(struct kv *kv) { return kv_batch_new(disk
 
 static enum err lent_write(struct kv *kv, struct kv_batch *b, enum kv_sync sync, struct error *e)
 {
-    return disk_of(kv)->ops->write(disk_of(kv), b, sync, e);
+    struct duo_side *s = ((struct lent *)(void *)kv)->side;
+    const enum err rc = s->disk->ops->write(s->disk, b, sync, e);
+    if (rc || !s->lies)
+        return rc;
+    s->lies--;
+    return error_set(e, ERR_IO, "said to have failed");
 }
 
 static struct kv_iter *lent_iter_new(struct kv *kv) { return kv_iter_new(disk_of(kv)); }
 
-static struct kv *lend(struct kv *disk)
+static struct kv *lend(struct duo_side *s)
 {
     struct lent *l = xcalloc(1, sizeof *l);
-    l->disk = disk;
-    l->ops = *disk->ops;
+    l->side = s;
+    l->ops = *s->disk->ops;
     l->ops.close = lent_close;
     l->ops.get = lent_get;
     l->ops.batch_new = lent_batch_new;
@@ -117,7 +122,8 @@ void duo_revive(struct duo_side *s)
 {
     const struct messages_ops ops = { send_packet, is_slow, dial, unix_now, tell, told, s };
     kv_mem_fail_writes(s->disk, 0);
-    assert_int_equal(dchan_store_new(&s->store, lend(s->disk), NULL, NULL, NULL), OK);
+    s->lies = 0;
+    assert_int_equal(dchan_store_new(&s->store, lend(s), NULL, NULL, NULL), OK);
     assert_int_equal(messages_new(&s->m, s->store, &s->limits, &ops, NULL), OK);
 }
 
@@ -163,6 +169,8 @@ void duo_settle(struct duo_side *s)
 }
 
 void duo_fail_writes(struct duo_side *s, uint64_t n) { kv_mem_fail_writes(s->disk, n); }
+
+void duo_lie(struct duo_side *s, unsigned n) { s->lies = n; }
 
 void duo_kill(struct duo_side *s)
 {

@@ -22,6 +22,7 @@ struct duo_side {
     struct message_duo *duo;
     int at;                       /* 0 or 1 */
     struct kv *disk;              /* survives the machine */
+    unsigned lies;                /* writes that are said to fail */
     struct dchan_store *store;    /* NULL: dead */
     struct messages *m;
     struct message_party *party;  /* NULL: no session */
@@ -63,6 +64,8 @@ void duo_repeat(struct duo_side *from, size_t i);
 
 /* From now on the n-th write and all after it fail; 0: none. */
 void duo_fail_writes(struct duo_side *s, uint64_t n);
+/* The next n writes are said to have failed though they are there, as after a failed sync. */
+void duo_lie(struct duo_side *s, unsigned n);
 /* The process is gone, and so is what its disk had not been told to keep. */
 void duo_kill(struct duo_side *s);
 /* It comes back. */

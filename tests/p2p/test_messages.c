@@ -683,7 +683,9 @@ static void what_is_not_on_disk_was_not_sent(void **state)
     assert_int_equal(A->sent[DCHAN_M_SEND], 0);
     messages_get_stats(A->m, &stats);
     assert_int_equal(stats.outbox, 0);
+    assert_int_equal(duo_send(A, "nor this", NULL), ERR_IO);
     duo_fail_writes(A, 0);
+    duo_pass(d, 1);
     uint64_t number;
     assert_int_equal(duo_send(A, "this", &number), OK);
     duo_fail_writes(A, 1); /* the receipt cannot be written: it is asked for again */
@@ -694,6 +696,30 @@ static void what_is_not_on_disk_was_not_sent(void **state)
     assert_int_equal(duo_head(A, number).state, MESSAGE_STATE_DELIVERED);
     received_is(B, 0, "this");
     nothing_received_after(B, 1);
+}
+
+/* After a failed sync nobody knows what is there: it is looked up before anything else happens. */
+static void what_failed_may_be_there_all_the_same(void **state)
+{
+    struct message_duo *d = *state;
+    struct messages_stats stats;
+    duo_connect(d);
+    duo_lie(A, 1);
+    assert_int_equal(duo_send(A, "it was written", NULL), ERR_IO);
+    messages_get_stats(A->m, &stats);
+    assert_int_equal(stats.outbox, 0);
+    duo_lie(B, 1);
+    duo_pass(d, 2); /* a write shows that the disk works; then the outbox is read again */
+    received_is(B, 0, "it was written");
+    assert_int_equal(duo_count(A, true, MESSAGE_STATE_DELIVERED), 0);
+    duo_pass(d, 8);
+    assert_int_equal(duo_count(A, true, MESSAGE_STATE_DELIVERED), 1);
+    nothing_received_after(B, 1);
+    messages_get_stats(A->m, &stats);
+    assert_int_equal(stats.outbox, 0);
+    assert_int_equal(stats.outbox_bytes, 0);
+    assert_int_equal(duo_news(B, MESSAGE_RECEIVED), 1);
+    assert_int_equal(duo_news(A, MESSAGE_DELIVERED), 1);
 }
 
 static void a_contact_that_is_removed_gets_nothing_more(void **state)
@@ -746,6 +772,7 @@ int main(void)
         TEST(gaps_are_kept_within_limits),
         TEST(a_full_disk_acknowledges_nothing_and_loses_nothing),
         TEST(what_is_not_on_disk_was_not_sent),
+        TEST(what_failed_may_be_there_all_the_same),
         TEST(a_contact_that_is_removed_gets_nothing_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

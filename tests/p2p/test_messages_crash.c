@@ -61,6 +61,7 @@ static void heal(struct world *w)
         if (!d->sides[i].store)
             duo_revive(&d->sides[i]);
         duo_fail_writes(&d->sides[i], 0);
+        duo_lie(&d->sides[i], 0);
     }
     duo_connect(d);
     duo_pass(d, 130); /* pauses end, what was lost is sent again */
@@ -242,7 +243,9 @@ static void step(struct world *w)
         duo_connect(d);
     } else if (dice < 96) {
         duo_fail_writes(s, duo_random(d, 3)); /* full for a while, or no longer */
-    } else if (dice < 98) {
+    } else if (dice < 97) {
+        duo_lie(s, (unsigned)duo_random(d, 3));
+    } else if (dice < 99) {
         die(d, s);
     }
 }
@@ -250,6 +253,7 @@ static void step(struct world *w)
 static void nothing_is_lost_or_doubled_whatever_happens(void **state)
 {
     const uint64_t seeds = getenv("BSVPEER_LONG") ? 200 : 6;
+    size_t said = 0;
     for (uint64_t seed = 1; seed <= seeds; seed++) {
         teardown(state);
         setup(state);
@@ -260,8 +264,9 @@ static void nothing_is_lost_or_doubled_whatever_happens(void **state)
         heal(w);
         heal(w);
         check(w);
-        assert_true(w->sent[0].n > 20);
+        said += w->sent[0].n;
     }
+    assert_true(said > 20 * seeds);
 }
 
 int main(void)
