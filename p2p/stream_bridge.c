@@ -14,6 +14,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#define KEPT_MAX (128 << 10) /* of memory for what is held, when nothing is */
+
 struct stream_bridge {
     struct local_stream base;
     struct stream_bridge_config config;
@@ -109,8 +111,6 @@ static ssize_t write_some(struct stream_bridge *b, struct span data)
 
 static bool hold(struct stream_bridge *b, struct span data)
 {
-    if (data.len == 0)
-        return true;
     if (b->held_from > b->held.len / 2) {
         memmove(b->held.data, b->held.data + b->held_from, held_bytes(b));
         buf_truncate(&b->held, held_bytes(b));
@@ -119,20 +119,27 @@ static bool hold(struct stream_bridge *b, struct span data)
     if (!buf_try_reserve(&b->held, data.len))
         return false;
     buf_put(&b->held, data.data, data.len);
-    event_add(b->writable, NULL);
     return true;
 }
 
+/* Written at the end of this turn of the loop, in one piece with what else it brings: each write
+ * may wake the program. */
 static void on_data(void *ctx, struct span data)
 {
     struct stream_bridge *b = ctx;
     local_stream_count(&b->base, 0, data.len);
-    const ssize_t n = held_bytes(b) ? 0 : write_some(b, data);
-    if (n < 0 || !hold(b, span_of(data.data + n, data.len - (size_t)n))) {
+    if (!held_bytes(b))
+        event_active(b->writable, EV_WRITE, 0);
+    if (!hold(b, data))
         local_stream_reset(&b->base, DCHAN_RESET_LOCAL);
-        return;
-    }
-    dchan_mux_consumed(b->base.mux, b->base.sid, (size_t)n, now_of(b));
+}
+
+static void empty(struct stream_bridge *b)
+{
+    if (b->held.cap > KEPT_MAX)
+        buf_clear(&b->held);
+    buf_reset(&b->held);
+    b->held_from = 0;
 }
 
 static void write_held(struct stream_bridge *b)
@@ -146,8 +153,7 @@ static void write_held(struct stream_bridge *b)
     if (held_bytes(b)) {
         event_add(b->writable, NULL);
     } else {
-        buf_clear(&b->held);
-        b->held_from = 0;
+        empty(b);
         if (b->fin)
             end_output(b);
     }

@@ -66,6 +66,11 @@ rescan of a chain, to reading its blocks
 bare record loop, # KiB records on loopback
 file of # GB between two daemons
   ratio to the bare record loop
+bare record loop beside the stream
+stream of # GB from a command to a pipe
+  ratio to the bare record loop
+round trip of a priority-0 stream, quiet link, median and 99th percentile
+  while both directions are full (# GB meanwhile)
 """.strip("\n").splitlines()
 
 

@@ -1,0 +1,86 @@
+"""Rows of contrib/bench about byte streams of direct channels: stream, voice.
+
+stream: what a command of one daemon writes comes out of `bsvpeer-cli pipe` at the other, beside the
+bare record loop before and after it. Four programs share the cores with the kernel's pipes and
+sockets between them, where the bare loop has two threads and one socket.
+
+voice: round trips of small packets on a stream of priority 0 to the echo of the other daemon, one at
+a time, while pipes fill the link in both directions.
+"""
+import socket
+import subprocess
+import time
+
+from bench_files import MBYTE, RATIO, Case, bare_rate
+from bench_frame import cpu_seconds
+from channels import connected_pair
+
+LIMIT_MS = 20  # 99 of 100 round trips
+
+
+def pipe(node, service, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL):
+    return subprocess.Popen(node.cli_line() + ["pipe", "bob", service], stdin=stdin, stdout=stdout)
+
+
+def stream(bench):
+    size = bench.options.stream
+    bare, bare_cpu = bare_rate(bench, size)
+    a, b = connected_pair(Case(bench))
+    b.rpc.exposeservice("zeros", f"exec:head -c {size} /dev/zero", ["alice"])
+    before, began = cpu_seconds(a) + cpu_seconds(b), time.monotonic()
+    if pipe(a, "zeros").wait() != 0:
+        raise SystemExit("bench: the stream broke off")
+    seconds = time.monotonic() - began
+    cpu = (cpu_seconds(a) + cpu_seconds(b) - before) / size
+    for node in (a, b):
+        node.stop()
+    again, again_cpu = bare_rate(bench, size)
+    bare, bare_cpu = max(bare, again), min(bare_cpu, again_cpu)
+    bench.row("bare record loop beside the stream", f"{bare / MBYTE:,.0f} MB/s, "
+              f"{1e9 * bare_cpu:.2f} ns of CPU a byte")
+    bench.row(f"stream of {size / 1e9:.3g} GB from a command to a pipe",
+              f"{size / seconds / MBYTE:,.0f} MB/s, {1e9 * cpu:.2f} ns of CPU a byte in the daemons")
+    bench.row("  ratio to the bare record loop", f"{size / seconds / bare:.2f}, CPU "
+              f"{cpu / bare_cpu:.2f}", f"at least {RATIO:.2f}", size / seconds / bare >= RATIO)
+
+
+def round_trips(port, n):
+    """Milliseconds, sorted."""
+    times = []
+    with socket.create_connection(("::1", port)) as s:
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(n):
+            began = time.monotonic()
+            s.sendall(b"v" * 160)
+            left = 160
+            while left:
+                left -= len(s.recv(left))
+            times.append(1000 * (time.monotonic() - began))
+            time.sleep(0.005)
+    return sorted(times)
+
+
+def voice(bench):
+    n = bench.options.trips
+    a, b = connected_pair(Case(bench))
+    b.rpc.exposeservice("echo", "echo:", ["alice"])
+    b.rpc.exposeservice("zeros", "exec:cat /dev/zero", ["alice"])
+    b.rpc.exposeservice("sink", "exec:cat >/dev/null", ["alice"])
+    port = a.rpc.forwardservice("bob", "echo", 0, {"priority": 0})["local_port"]
+    quiet = round_trips(port, n)
+    with open("/dev/zero", "rb") as zeros:
+        pipes = [pipe(a, "zeros"), pipe(a, "sink", stdin=zeros)]
+        time.sleep(0.5)
+        busy = round_trips(port, n)
+        moved = sum(s["sent"] + s["received"] for s in a.rpc.listservices()["streams"])
+    for process in pipes:
+        process.kill()
+        process.wait()
+    p99 = busy[n * 99 // 100]
+    bench.row("round trip of a priority-0 stream, quiet link, median and 99th percentile",
+              f"{quiet[n // 2]:.2f} ms, {quiet[n * 99 // 100]:.2f} ms")
+    bench.row(f"  while both directions are full ({moved / 1e9:.2f} GB meanwhile)",
+              f"{busy[n // 2]:.2f} ms, {p99:.2f} ms", f"99th at most {LIMIT_MS} ms", p99 <= LIMIT_MS)
+
+
+ROWS = {"stream": stream, "voice": voice}
