@@ -5,7 +5,7 @@ import socket
 import struct
 
 import noise
-from framework import equal
+from framework import equal, wait_until
 
 ERROR, HELLO, PING, PONG, BOUND = 17, 16, 18, 19, 26
 M_SEND, M_ACK, M_NACK, M_READ = 96, 98, 100, 101
@@ -27,9 +27,17 @@ class Guest:
         self.node, self.remote, self.features = node, bytes.fromhex(key), features
         self.socket = None
 
+    def reach(self):
+        """A daemon listens a moment after it got an identity. False: not yet."""
+        try:
+            self.socket = socket.create_connection(channel_of(self.node), timeout=30)
+        except ConnectionRefusedError:
+            return False
+        return True
+
     def knock(self):
         """Its hello is sent; the answer is still to be read."""
-        self.socket = socket.create_connection(channel_of(self.node), timeout=30)
+        wait_until(self.reach, 10, "a listener")
         shake = noise.Handshake(True, noise.prologue("regtest"), self.secret, os.urandom(32),
                                 self.remote)
         self.socket.sendall(shake.act_one())

@@ -79,7 +79,8 @@ def what_a_caller_may_not_do(t):
     raises_rpc(-5, lambda: a.rpc.readmessage(999))
     number = a.rpc.sendmessage("bob", "x")["number"]
     raises_rpc(-5, lambda: a.rpc.readmessage(number), "ours")
-    equal(a.rpc.listmessages("bob")["outbox"], 0 if states(a) == ["delivered"] else 1)
+    t.wait(lambda: states(a) == ["delivered"], what="delivery")
+    equal(a.rpc.listmessages("bob")["outbox"], 0)
 
 
 @case()
