@@ -306,6 +306,16 @@ size_t bca_index_records(const struct bca_index *ix)
 
 uint64_t bca_index_bytes(const struct bca_index *ix) { return ix->bytes; }
 
+size_t bca_index_memory(const struct bca_index *ix)
+{
+    size_t bytes = mem_cost(sizeof *ix) + map_bytes(&ix->entries) + map_bytes(&ix->groups) +
+                   ix->entries.n * mem_cost(sizeof(struct bca_entry)) +
+                   ix->groups.n * mem_cost(sizeof(struct bca_group));
+    for (size_t b = 0; b < BAGS; b++)
+        bytes += ix->bags[b].cap * sizeof(*ix->bags[b].v);
+    return bytes;
+}
+
 struct bca_entry *bca_index_random(const struct bca_index *ix)
 {
     const size_t n = bca_index_records(ix);

@@ -77,6 +77,7 @@ size_t bca_index_count(const struct bca_index *ix);
 struct bca_entry *bca_index_at(const struct bca_index *ix, size_t i);
 size_t bca_index_records(const struct bca_index *ix);
 uint64_t bca_index_bytes(const struct bca_index *ix); /* of records */
+size_t bca_index_memory(const struct bca_index *ix);  /* bytes it takes itself */
 /* A record, each as likely; NULL when there is none. */
 struct bca_entry *bca_index_random(const struct bca_index *ix);
 

@@ -32,6 +32,7 @@ struct held {
 
 struct held_list {
     struct list list; /* oldest first */
+    size_t bytes;
     struct map by_key;
     size_t max;
 };
@@ -100,6 +101,7 @@ static struct held *find_held(const struct bca_intake *in, const struct held_lis
 static struct held *take_held(const struct bca_intake *in, struct held_list *l, struct held *h)
 {
     list_remove(&l->list, &h->link);
+    l->bytes -= mem_cost(sizeof *h + h->len);
     map_remove(&l->by_key, siphash_32(&in->key, h->record_key), is_held, h->record_key);
     return h;
 }
@@ -155,6 +157,7 @@ static void hold(const struct bca_intake *in, struct held_list *l, const struct 
     memcpy(h->record_key, f->record_key, sizeof h->record_key);
     memcpy(h->raw, o->raw.data, o->raw.len);
     list_append(&l->list, &h->link);
+    l->bytes += mem_cost(sizeof *h + h->len);
     map_put(&l->by_key, siphash_32(&in->key, h->record_key), h);
 }
 
@@ -513,5 +516,7 @@ void bca_intake_count(struct bca_intake *in, struct bca_intake_counts *out)
     pthread_mutex_lock(&in->lock);
     out->waiting = in->waiting.list.n;
     out->parked = in->parked.list.n;
+    out->memory = sizeof *in + in->waiting.bytes + in->parked.bytes +
+                  map_bytes(&in->waiting.by_key) + map_bytes(&in->parked.by_key);
     pthread_mutex_unlock(&in->lock);
 }

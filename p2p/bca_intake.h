@@ -72,7 +72,7 @@ enum err bca_intake_retry(struct bca_intake *in, struct error *e) MUST_CHECK;
 /* A record that nobody showed and is worth asking for: one with this number. Loop too. */
 bool bca_intake_wants(struct bca_intake *in, const uint8_t record_key[32], uint64_t seq);
 
-struct bca_intake_counts { size_t waiting, parked; };
+struct bca_intake_counts { size_t waiting, parked, memory /* bytes */; };
 void bca_intake_count(struct bca_intake *in, struct bca_intake_counts *out);
 
 #endif

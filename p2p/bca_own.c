@@ -82,18 +82,26 @@ static struct bca_own *find_row(struct bca_store *s, const uint8_t key[IDENTITY_
     return NULL;
 }
 
+static struct bca_own *new_row(struct bca_store *s)
+{
+    if (s->n_own == s->own_cap) {
+        s->own_cap += 4;
+        s->own = xrealloc(s->own, s->own_cap * sizeof *s->own);
+    }
+    return &s->own[s->n_own++];
+}
+
 enum err bca_own_load(struct bca_store *s, struct error *e)
 {
     static const uint8_t first = BCA_ROW_OWN;
     struct kv_iter *it = kv_iter_new(s->kv);
     enum err rc = OK;
-    s->own = xcalloc(BCA_OWN_MAX, sizeof *s->own);
     for (kv_iter_seek(it, &first, 1); !rc && kv_iter_valid(it) && s->n_own < BCA_OWN_MAX;
          kv_iter_next(it)) {
         const struct span key = kv_iter_key(it);
         if (key.len == 0 || key.data[0] != BCA_ROW_OWN)
             break;
-        if (!read_row(&s->own[s->n_own++], key, kv_iter_value(it)))
+        if (!read_row(new_row(s), key, kv_iter_value(it)))
             rc = error_set(e, ERR_CORRUPT, "what is announced of an identity cannot be read");
     }
     if (!rc)
@@ -161,7 +169,7 @@ static enum err put(struct bca_store *s, const struct bca_own *own, struct error
     pthread_mutex_lock(&s->lock);
     struct bca_own *at = find_row(s, own->key);
     if (!at)
-        at = &s->own[s->n_own++];
+        at = new_row(s);
     *at = *own;
     pthread_mutex_unlock(&s->lock);
     return OK;
@@ -175,6 +183,26 @@ enum err bca_own_put(struct bca_store *s, const struct bca_own *own, struct erro
                             : error_set(e, ERR_RANGE, "there are %d announced identities already",
                                         BCA_OWN_MAX);
     pthread_mutex_unlock(&s->writing);
+    return rc;
+}
+
+enum err bca_own_forget(struct bca_store *s, const uint8_t key[IDENTITY_KEY_SIZE], struct error *e)
+{
+    uint8_t row_key[ROW_KEY_SIZE] = { BCA_ROW_OWN };
+    struct kv_batch *b = kv_batch_new(s->kv);
+    memcpy(row_key + 1, key, IDENTITY_KEY_SIZE);
+    kv_batch_delete(b, row_key, sizeof row_key);
+    pthread_mutex_lock(&s->writing);
+    const enum err rc = kv_write(s->kv, b, KV_SYNC, e);
+    pthread_mutex_lock(&s->lock);
+    struct bca_own *row = rc ? NULL : find_row(s, key);
+    if (row)
+        *row = s->own[--s->n_own];
+    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_unlock(&s->writing);
+    kv_batch_free(b);
+    if (!rc)
+        bca_store_set_contact(s, key, false);
     return rc;
 }
 

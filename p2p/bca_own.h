@@ -52,6 +52,10 @@ size_t bca_own_record_keys(struct bca_store *s, uint8_t (*record_keys)[32]);
 /* Adds or replaces. ERR_RANGE: there are BCA_OWN_MAX. */
 enum err bca_own_put(struct bca_store *s, const struct bca_own *own, struct error *e) MUST_CHECK;
 
+/* Another machine goes on with it. */
+enum err bca_own_forget(struct bca_store *s, const uint8_t key[IDENTITY_KEY_SIZE],
+                        struct error *e) MUST_CHECK;
+
 /*
  * The record by which contacts find an identity of ours, for their sessions (announce, kind
  * direct): its last one, unless it never was announced. out is initialized. False: there is none.

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rand.h"
+#include "p2p/bca_own.h"
 #include "p2p/bca_store_internal.h"
 
 enum {
@@ -16,6 +17,7 @@ enum {
     SEQ_ROW_SIZE = 45,
     SWEEP = 2048,     /* entries that one call of bca_store_expire looks at */
     SAMPLE_TRIES = 8, /* for each record wanted */
+    VICTIMS = 64,     /* of one newcomer: more when limits were lowered, with the next ones */
 
     FLAG_RELAY = 1,
     FLAG_REACHED = 2,
@@ -387,7 +389,9 @@ void bca_store_count(struct bca_store *s, struct bca_store_counts *out)
     out->records = bca_index_records(s->index);
     out->remembered = bca_index_count(s->index) - out->records;
     out->bytes = bca_index_bytes(s->index);
+    out->memory = bca_index_memory(s->index) + s->own_cap * sizeof(*s->own);
     pthread_mutex_unlock(&s->lock);
+    out->memory += kv_memory_bytes(s->kv);
 }
 
 /* --- changing --- */
@@ -425,11 +429,11 @@ static void place(struct bca_store *s, struct kv_batch *b, const struct bca_fact
     struct bca_entry *e, *other;
     e = bca_index_put(s->index, f, is_contact(s, f->record_key));
     put_record_row(b, f, raw);
-    while ((other = bca_index_victim(s->index, e))) {
+    for (size_t n = 0; n < VICTIMS && (other = bca_index_victim(s->index, e)); n++) {
         put_seq_row(b, &other->is);
         bca_index_drop_record(s->index, other);
     }
-    while ((other = bca_index_forgettable(s->index, e))) {
+    for (size_t n = 0; n < VICTIMS && (other = bca_index_forgettable(s->index, e)); n++) {
         delete_rows(b, other->is.record_key);
         bca_index_forget(s->index, other);
     }

@@ -68,7 +68,8 @@ size_t bca_store_sample(struct bca_store *s, uint8_t (*record_keys)[32], size_t 
 /* Record keys of all records, in no order, from the `from`-th. Returns how many. Memory. */
 size_t bca_store_list(struct bca_store *s, uint8_t (*record_keys)[32], size_t from, size_t max);
 
-struct bca_store_counts { size_t records, remembered; uint64_t bytes; };
+/* memory: bytes it takes, database included. */
+struct bca_store_counts { size_t records, remembered; uint64_t bytes; size_t memory; };
 void bca_store_count(struct bca_store *s, struct bca_store_counts *out); /* memory */
 
 /* --- changing --- */

@@ -23,8 +23,8 @@ struct bca_store {
     struct bca_index *index;
     struct siphash_key key;
     struct map contacts;     /* struct contact */
-    struct bca_own *own; /* bca_own.c; BCA_OWN_MAX places */
-    size_t n_own;
+    struct bca_own *own; /* bca_own.c */
+    size_t n_own, own_cap;
     size_t swept;            /* where bca_store_expire goes on */
     struct { bca_news_fn fn; void *ctx; } listeners[BCA_STORE_LISTENERS];
     size_t n_listeners;

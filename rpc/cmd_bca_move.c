@@ -6,6 +6,7 @@
 
 #include "base/intmath.h"
 #include "rpc/identity_form.h"
+#include "rpc/own_record.h"
 #include "wallet/identity_move.h"
 
 static struct span take_passphrase(struct rpc_call *call)
@@ -45,6 +46,7 @@ static struct rpc_result export_to(struct identity_forming *g, const char *path)
     if (identity_export(g->w, &g->id, &how, &e))
         return how.no_passphrase ? rpc_fail(g->call, RPC_INVALID_PARAMETER, "%s", e.text)
                                  : rpc_wallet_fail(g->call, &e);
+    own_record_moved(g->call->env, g->id.public_key);
     jw_object_open(w);
     jw_put_text(w, "filename", path);
     jw_put_text(w, "state", rpc_identity_state_name(STANDS_MOVED));

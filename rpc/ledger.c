@@ -7,6 +7,7 @@
 
 #include "base/causes.h"
 #include "chain/chain.h"
+#include "p2p/bca_intake.h"
 #include "p2p/net.h"
 #include "rpc/candidates.h"
 #include "rpc/wallet_call.h"
@@ -25,6 +26,8 @@ static const struct { const char *name, *help; } rows[LEDGER_ROWS] = {
     [LEDGER_TRANSACTIONS] = { "transactions", "transactions handed over and not judged yet" },
     [LEDGER_NETWORK] = { "network", "peers, their queues, the address book" },
     [LEDGER_RELAY] = { "relay", "orphans, requests, transactions kept for peers" },
+    [LEDGER_RECORDS] = { "records",
+        "announced records of identities: index, what waits, cache of their database" },
     [LEDGER_COMPACT] = { "compact", "blocks put together from compact form, and kept in it" },
     [LEDGER_FEEDS] = { "feeds",
         "transactions the event log has told of, messages that wait for ZMQ" },
@@ -91,6 +94,15 @@ static void take_heap(struct ledger *l, uint64_t untouched)
     l->bytes[LEDGER_OTHER] = used > counted ? used - counted : 0;
 }
 
+static uint64_t memory_of_records(struct rpc_env *env)
+{
+    struct bca_store_counts stored;
+    struct bca_intake_counts held;
+    bca_store_count(env->records, &stored);
+    bca_intake_count(env->record_intake, &held);
+    return stored.memory + held.memory;
+}
+
 void ledger_take(struct rpc_env *env, struct ledger *l)
 {
     struct net_status net;
@@ -110,6 +122,8 @@ void ledger_take(struct rpc_env *env, struct ledger *l)
         l->bytes[LEDGER_COMPACT] = env->compact_memory(env->node);
     if (env->feeds_memory)
         l->bytes[LEDGER_FEEDS] = env->feeds_memory(env->node);
+    if (env->records)
+        l->bytes[LEDGER_RECORDS] = memory_of_records(env);
     if (env->wallets)
         l->bytes[LEDGER_WALLETS] = env->wallets->memory(env->wallets->ctx);
     l->bytes[LEDGER_CAUSES] = causes_bytes(env->causes);

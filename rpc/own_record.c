@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "chain/chain.h"
 #include "p2p/bca_intake.h"
+#include "p2p/channels.h"
 #include "rpc/identity_link.h"
 #include "rpc/identity_revoked.h"
 #include "rpc/wallet_call.h"
@@ -47,8 +48,12 @@ static void making_clear(struct making *m)
 
 static bool has_last(const struct making *m) { return m->own.record_len > 0; }
 
+/* Where sessions are listened for, or would be. */
 static uint16_t port_of(const struct rpc_env *env)
 {
+    const uint16_t port = env->channels ? channels_port(env->channels) : 0;
+    if (port)
+        return port;
     return config_is_set(env->config, "channelport")
                ? (uint16_t)config_int(env->config, "channelport")
                : chain_get_params(env->chain)->channel_port;
@@ -255,6 +260,15 @@ static bool store_mode(struct making *m, enum bca_publication mode)
     return false;
 }
 
+/* Another wallet goes on with it, and with the numbers of its records. False: call has failed. */
+static bool is_here(struct making *m, const struct standing *s)
+{
+    const bool moved = s->state == STANDS_MOVING || s->state == STANDS_MOVED;
+    if (moved)
+        rpc_fail(m->call, RPC_WALLET_ERROR, "%s has moved to another wallet", m->id.name);
+    return !moved;
+}
+
 static bool leave(struct making *m)
 {
     m->own.mode = BCA_PRIVATE;
@@ -308,13 +322,25 @@ bool own_record_set(struct rpc_call *call, struct wallet *w, const char *identit
     struct making m;
     making_init(&m, call, w);
     bca_own_begin(store);
-    bool done = rpc_identity_load(call, w, identity, &m.id, &s) && load_own(&m, identity);
+    bool done = rpc_identity_load(call, w, identity, &m.id, &s) && is_here(&m, &s) &&
+                load_own(&m, identity);
     if (done)
         done = mode == BCA_PRIVATE ? leave(&m) : announce(&m, &s, mode);
     bca_own_end(store);
     *out = m.own;
     making_clear(&m);
     return done;
+}
+
+void own_record_moved(struct rpc_env *env, const uint8_t key[IDENTITY_KEY_SIZE])
+{
+    struct error e = { .code = OK };
+    if (!env->records)
+        return;
+    bca_own_begin(env->records);
+    if (bca_own_forget(env->records, key, &e))
+        log_warn("identities: %s", e.text);
+    bca_own_end(env->records);
 }
 
 /* --- from time to time ---------------------------------------------------------------------- */
@@ -349,8 +375,8 @@ static bool renew(struct making *m)
         return false;
     if (!is_due(m))
         return true;
-    return rpc_identity_load(m->call, m->w, m->own.name, &m->id, &s) && may_announce(m, &s) &&
-           issue(m, RECORD_OF_ADDRESS);
+    return rpc_identity_load(m->call, m->w, m->own.name, &m->id, &s) && is_here(m, &s) &&
+           may_announce(m, &s) && issue(m, RECORD_OF_ADDRESS);
 }
 
 static void say(struct own_keeper *k, const char *name, const struct rpc_call *call)

@@ -21,6 +21,9 @@ struct wallet;
 bool own_record_set(struct rpc_call *call, struct wallet *w, const char *identity,
                     enum bca_publication mode, struct bca_own *out);
 
+/* Another wallet goes on with the identity, and with its announcements. */
+void own_record_moved(struct rpc_env *env, const uint8_t key[IDENTITY_KEY_SIZE]);
+
 /* Once, before records can come: own ones are never taken out for a limit. */
 void own_records_begin(struct rpc_env *env);
 /* What was said last of what cannot be done, so that it is said once. */

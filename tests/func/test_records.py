@@ -232,6 +232,7 @@ def limits_are_options(t):
     peer.send("bcarec", bcarec([p.record(5, now()) for p in people[:4]]))
     judged(node, peer)
     equal((node.rpc.listrecords()["total"], node.rpc.listrecords()["remembered"]), (2, 2))
+    check(node.rpc.getmemoryinfo()["ledger"]["records"] > 4 * 200, "their memory is counted")
     check(known(node, people[3]) == 5, "the newcomer stays")
     node.restart("-recordsmax=1")
     peer = friend(t, node)

@@ -52,7 +52,7 @@ def a_public_record_reaches_a_third_daemon_through_the_second(t):
     got = c.rpc.getrecord(key)
     equal((got["seq"], got["endpoints"], got["record"]),
           (made["seq"], made["endpoints"], a.rpc.getrecord(key)["record"]))
-    equal((got["endpoints"][0]["address"], got["endpoints"][0]["port"]), (address, 39944))
+    equal((got["endpoints"][0]["address"], got["endpoints"][0]["port"]), (address, a.channel_port))
     a.restart()  # the others get its blocks again
     for node in (b, c):
         node.kill()
@@ -144,6 +144,25 @@ def what_cannot_be_announced_is_said(t):
     grow(node)
     raises_rpc(-4, lambda: rpc.setpublication("alice", "contacts"), "revoked")
     equal(rpc.setpublication("alice", "private")["tombstone"], True, "it can leave all the same")
+
+
+@case()
+def an_identity_that_moves_is_announced_by_the_other_host(t):
+    a, key, address = alice_of(t)
+    b = t.node(QUICK, "-connect=" + a.p2p)
+    t.wait_same_tip(a, b)
+    a.rpc.setpublication("alice", "public")
+    t.wait(lambda: total(b) == 1)
+    path = t.path("alice.bca")
+    a.rpc.bcaexport("alice", path)
+    equal(a.rpc.listrecords()["own"], [])
+    for mode in ("public", "private"):
+        raises_rpc(-4, lambda mode=mode: a.rpc.setpublication("alice", mode), "moved")
+    b.rpc.bcaimport(path, "alice")
+    made = b.rpc.setpublication("alice", "public")
+    equal(made["endpoints"][0]["address"], address)
+    t.wait(lambda: seq_of(a, key) == made["seq"], what="the record of the new host")
+    equal((a.rpc.listrecords()["own"], "warning" in own(b)), ([], False))
 
 
 @case()

@@ -410,6 +410,12 @@ static void own_rows_are_read_again(void **state)
     assert_int_equal(bca_own_see(s, own.key, 9, &doubled, NULL), OK);
     assert_false(doubled); /* not ours */
     free(all);
+    own.key[0] = 3;
+    assert_int_equal(bca_own_forget(s, own.key, NULL), OK);
+    assert_false(bca_own_get(s, own.key, &got));
+    bca_store_close(s);
+    s = open_at(dir);
+    assert_false(bca_own_get(s, own.key, &got));
     bca_store_close(s);
     test_dir_remove(dir);
 }
