@@ -6,6 +6,7 @@ from channels import connected_pair, is_up, pair, session, talker
 from events import read_events
 from framework import case, check, equal, free_port, is_in, main, raises_rpc
 from identities import grow, identity
+from wallet_rpc import WalletRpc
 
 NOBODY = "034f355bdcb7cc0af728ef3cceb9615d90684bb5b2ca5f859ab0f0b704075871aa"
 
@@ -202,6 +203,30 @@ def a_busy_port_ends_the_start_only_when_it_was_asked_for(t):
         equal(node.wait_exit(), 1)
         is_in(str(port), node.errors())
         is_in("direct channels", node.errors())
+
+
+@case()
+def each_contact_has_the_identity_that_was_chosen_for_it(t):
+    a, b = pair(t)
+    a.rpc.createwallet("work")
+    work, home = WalletRpc(a, "work"), WalletRpc(a, "default")
+    home.sendtoaddress(work.getnewaddress(), 1)
+    grow(a)
+    work.bcaregister("me", 2)
+    grow(a)
+    key = work.bcalist()["identities"][0]["public_key"]
+    equal(a.rpc.peerconnect("bob")["identity"], "me", "the first of the first wallet")
+    a.rpc.peerdisconnect("bob")
+    b.rpc.contactadd(key, "work")
+    a.rpc.contactset("bob", {"identity": "work/me"})
+    equal(a.rpc.peerconnect("bob")["identity"], "work/me")
+    t.wait(lambda: is_up(b, "work"))
+    equal(session(b, "work")["key"], key)
+    a.rpc.unloadwallet("work")
+    t.wait(lambda: not session(b, "work"), what="end of the session")
+    raises_rpc(-5, lambda: a.rpc.peerconnect("bob"), "work/me")
+    a.rpc.loadwallet("work")
+    equal(a.rpc.peerconnect("bob")["state"], "up")
 
 
 @case()
