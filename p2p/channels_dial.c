@@ -213,9 +213,9 @@ void dial_lost(struct chan_peer *p, bool had_lasted)
 void dial_stop(struct chan_peer *p)
 {
     struct chan_conn *dial = p->dial;
-    /* once it was greeted the rule for duplicates decides, here as there */
-    if (!dial || dial->state == CONN_GREETED)
+    if (!dial)
         return;
+    BUG_ON(dial->state == CONN_GREETED); /* the one that came up was the only one */
     p->dial = NULL;
     conn_abort(dial, DCHAN_NO_ERROR);
 }

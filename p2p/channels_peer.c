@@ -121,7 +121,7 @@ struct contact *peer_contact(struct channels *c, const struct channel_identity *
 
 /* --- two sessions --- */
 
-static struct chan_conn *greeted_one(const struct chan_peer *p, const struct chan_conn *but)
+struct chan_conn *peer_greeted_conn(const struct chan_peer *p, const struct chan_conn *but)
 {
     for (struct list_link *l = list_first(&p->conns); l; l = list_next(&p->conns, l)) {
         struct chan_conn *conn = LIST_ITEM(l, struct chan_conn, peer_link);
@@ -177,7 +177,7 @@ static void ask_newest(struct chan_peer *p, struct chan_conn *fresh)
 
 bool peer_greeted(struct chan_peer *p, struct chan_conn *conn, const struct dchan_hello *hello)
 {
-    struct chan_conn *other = greeted_one(p, conn);
+    struct chan_conn *other = peer_greeted_conn(p, conn);
     if (conn->role == DCHAN_RESPONDER)
         conn->renews = names_newest(p, hello);
     if (other && stays_before(p, other, conn)) {
@@ -371,7 +371,7 @@ void peer_closed(struct chan_peer *p, struct chan_conn *conn, const struct dchan
         note_error(p, closing);
     dial_ended(p, conn);
     peer_settle(p);
-    if (!p->announced || p->newest || greeted_one(p, NULL))
+    if (!p->announced || p->newest || peer_greeted_conn(p, NULL))
         return;
     dial_lost(p, channels_now(p->c) - p->up_ms >= CHANNELS_STEADY_MS);
     tell_down(p, closing);
@@ -397,7 +397,7 @@ void chan_peer_tick(struct chan_peer *p, uint64_t now_ms)
     peer_check_idle(p);
 }
 
-static void end_all(struct chan_peer *p, enum dchan_goaway_reason reason)
+void peer_end_all(struct chan_peer *p, enum dchan_goaway_reason reason)
 {
     for (struct list_link *l = list_first(&p->conns); l; l = list_next(&p->conns, l))
         conn_goaway(LIST_ITEM(l, struct chan_conn, peer_link), reason);
@@ -443,7 +443,7 @@ void peers_take_identities(struct channels *c)
         } else {
             p->orphan = true;
             p->wanted = p->renew = false;
-            end_all(p, DCHAN_SHUTDOWN);
+            peer_end_all(p, DCHAN_SHUTDOWN);
             peer_check_idle(p);
         }
     }
@@ -469,7 +469,7 @@ static void follow_contact(struct chan_peer *p, bool removed, bool former)
     const bool was = p->newest && p->newest->contact;
     if (removed || former || (was && !is) || (is && is_too_bare(p, is))) {
         p->wanted = p->renew = false;
-        end_all(p, former ? DCHAN_RENEW : DCHAN_SHUTDOWN);
+        peer_end_all(p, former ? DCHAN_RENEW : DCHAN_SHUTDOWN);
         peer_check_idle(p);
     } else if (is && !was && p->newest) {
         /* streams and windows of a session are a stranger's or a contact's for its whole life */
@@ -492,165 +492,4 @@ void channels_contact_changed(struct channels *c, const uint8_t key[IDENTITY_KEY
     }
     if (contact && !former)
         (void)channels_peer_of(c, contact);
-}
-
-/* --- what others may ask --- */
-
-struct chan_peer *channels_find(struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE])
-{
-    struct chan_peer *found = NULL;
-    for (struct list_link *l = list_first(&c->peers); l; l = list_next(&c->peers, l)) {
-        struct chan_peer *p = LIST_ITEM(l, struct chan_peer, link);
-        if (!mem_equal_var(p->key, key, IDENTITY_KEY_SIZE))
-            continue;
-        if (!found || (!found->newest && p->newest) || chan_peer_contact(p))
-            found = p;
-    }
-    return found;
-}
-
-struct chan_peer *channels_peer_of(struct channels *c, struct contact *contact)
-{
-    struct channel_identity *id = channels_identity_named(c, contact->identity);
-    return id && contact->has_key ? peer_get(c, id, contact->key) : NULL;
-}
-
-void channels_each_peer(struct channels *c, void (*fn)(struct chan_peer *p, void *ctx), void *ctx)
-{
-    for (struct list_link *l = list_first(&c->peers); l; l = list_next(&c->peers, l))
-        fn(LIST_ITEM(l, struct chan_peer, link), ctx);
-}
-
-struct channels *chan_peer_channels(struct chan_peer *p)
-{
-    return p->c;
-}
-
-const uint8_t *chan_peer_key(const struct chan_peer *p)
-{
-    return p->key;
-}
-
-const struct channel_identity *chan_peer_identity(const struct chan_peer *p)
-{
-    return p->identity;
-}
-
-struct contact *chan_peer_contact(struct chan_peer *p)
-{
-    bool former;
-    return peer_contact(p->c, p->identity, p->key, &former);
-}
-
-void **chan_peer_slot(struct chan_peer *p, const void *part_ctx)
-{
-    for (size_t i = 0; i < p->c->n_parts; i++)
-        if (p->c->parts[i].ctx == part_ctx)
-            return &p->slots[i];
-    BUG_ON(true);
-}
-
-bool chan_peer_is_up(const struct chan_peer *p)
-{
-    return p->newest != NULL;
-}
-
-enum err chan_peer_send(struct chan_peer *p, const struct dchan_msg *m)
-{
-    if (!p->newest)
-        return ERR_NOTFOUND;
-    const enum err rc = dchan_session_send(p->newest->session, m, channels_now(p->c));
-    conn_kick(p->newest);
-    return rc;
-}
-
-bool chan_peer_is_slow(const struct chan_peer *p)
-{
-    return !p->newest || dchan_session_slow(p->newest->session);
-}
-
-struct dchan_mux *chan_peer_mux(struct chan_peer *p)
-{
-    return p->newest ? dchan_session_mux(p->newest->session) : NULL;
-}
-
-bool chan_peer_has(const struct chan_peer *p, unsigned feature)
-{
-    return p->newest && dchan_offers(&p->c->features, (enum dchan_feature)feature) &&
-           dchan_offers(&dchan_session_peer(p->newest->session)->features,
-                        (enum dchan_feature)feature);
-}
-
-void chan_peer_kick(struct chan_peer *p)
-{
-    for (struct list_link *l = list_first(&p->conns); l; l = list_next(&p->conns, l))
-        conn_kick(LIST_ITEM(l, struct chan_conn, peer_link));
-}
-
-void chan_peer_score(struct chan_peer *p, unsigned score, const char *why)
-{
-    p->score += score;
-    log_debug(LOGC_CHANNEL, "direct channel: %s, score %u", why, p->score);
-    if (p->score < CHANNELS_SCORE_MAX || !p->newest)
-        return;
-    p->score = 0;
-    conn_abort(p->newest, DCHAN_ERROR_LIMIT);
-}
-
-bool chan_peer_is_quiet(const struct chan_peer *p) { return p->quiet; }
-
-void chan_peer_disconnect(struct chan_peer *p)
-{
-    p->wanted = p->renew = false;
-    p->quiet = true;
-    end_all(p, DCHAN_SHUTDOWN);
-}
-
-static enum chan_peer_state state_of(const struct chan_peer *p)
-{
-    if (p->newest)
-        return p->newest->going ? CHAN_PEER_GOING : CHAN_PEER_UP;
-    if (greeted_one(p, NULL))
-        return CHAN_PEER_HANDSHAKE;
-    if (p->dial)
-        return p->dial->state == CONN_CONNECTING ? CHAN_PEER_DIALLING : CHAN_PEER_HANDSHAKE;
-    if (p->detour)
-        return CHAN_PEER_DIALLING;
-    return p->looking && p->wanted ? CHAN_PEER_LOOKING : CHAN_PEER_IDLE;
-}
-
-static void session_info(const struct chan_conn *conn, struct chan_peer_info *out)
-{
-    const struct dchan_peer *known = dchan_session_peer(conn->session);
-    char text[NETADDR_TEXT_MAX];
-    out->inbound = conn->role == DCHAN_RESPONDER;
-    out->translated = known->translated;
-    out->provisional = known->provisional;
-    out->binding = known->binding;
-    out->version = known->version;
-    out->streams = conn->mux ? dchan_mux_stats(conn->mux)->streams : 0;
-    out->stats = dchan_session_stats(conn->session);
-    out->up_unix_ms = channels_unix_ms() - (channels_now(conn->c) - out->stats.up_ms);
-    memcpy(out->agent, conn->agent, sizeof out->agent);
-    if (!conn->pipe)
-        snprintf(out->address, sizeof out->address, "%s",
-                 netaddr_print(text, &conn->remote, NETADDR_WITH_PORT));
-}
-
-void chan_peer_get_info(struct chan_peer *p, struct chan_peer_info *out)
-{
-    const uint64_t now = channels_now(p->c);
-    *out = (struct chan_peer_info){ .state = state_of(p), .contact = chan_peer_contact(p) };
-    memcpy(out->key, p->key, sizeof out->key);
-    memcpy(out->identity, p->identity->name, sizeof out->identity);
-    memcpy(out->last_error, p->last_error, sizeof out->last_error);
-    if (p->newest)
-        session_info(p->newest, out);
-    if (p->wanted && !p->dial && p->next_dial_ms > now)
-        out->next_dial_ms = p->next_dial_ms - now;
-}
-
-struct dchan_session *peer_session(const struct chan_peer *p)
-{
-    return p->newest ? p->newest->session : NULL;
 }

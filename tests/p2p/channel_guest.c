@@ -44,9 +44,12 @@ void guest_connect(struct guest *g, const struct channels_side *host, const char
     struct sockaddr_in6 there = us;
     socklen_t len = sizeof us;
     const int one = 1;
-    *g = (struct guest){ .going = -1 };
+    const int narrow = 2048;
+    g->going = -1;
     g->fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(g->fd >= 0);
+    if (g->narrow)
+        (void)setsockopt(g->fd, SOL_SOCKET, SO_RCVBUF, &narrow, sizeof narrow);
     assert_int_equal(bind(g->fd, (struct sockaddr *)&us, sizeof us), 0);
     assert_int_equal(getsockname(g->fd, (struct sockaddr *)&us, &len), 0);
     struct netaddr home;
@@ -109,9 +112,10 @@ static bool rules(void *ctx, const uint8_t key[IDENTITY_KEY_SIZE], struct dchan_
 
 static bool greeted(void *ctx, const struct dchan_hello *hello)
 {
-    (void)ctx;
+    struct guest *g = ctx;
     (void)hello;
-    return true;
+    g->greeted = true;
+    return !g->holds;
 }
 
 static void up(void *ctx) { ((struct guest *)ctx)->up = true; }
@@ -138,13 +142,14 @@ static uint64_t now_of(const struct guest *g)
     return (uint64_t)clock_mono_ms() + g->skew_ms;
 }
 
-static void begin(struct guest *g, const struct channels_side *host,
+static void begin(struct guest *g, const struct channels_side *host, enum dchan_role role,
                   const struct identity_key *key, const uint8_t *renews)
 {
     g->shares = (struct dchan_shares){ .granted_max = DCHAN_SHARES_MAX,
                                        .to_strangers_max = DCHAN_SHARES_STRANGERS_MAX };
     struct dchan_session_config config = {
-        .role = DCHAN_INITIATOR, .key = key, .remote_key = host->key.key.pub,
+        .role = role, .key = key,
+        .remote_key = role == DCHAN_INITIATOR ? host->key.key.pub : NULL,
         .features = { .offered = 1u << DCHAN_STREAMS }, .shares = &g->shares, .ops = &ops,
         .ctx = g, .hello = { .has_renews = renews != NULL }
     };
@@ -160,14 +165,37 @@ void guest_begin(struct guest *g, const struct channels_side *host, uint8_t secr
                  const uint8_t *renews)
 {
     open_key_init(&g->key, secret);
-    begin(g, host, &g->key.key, renews);
+    begin(g, host, DCHAN_INITIATOR, &g->key.key, renews);
 }
 
 void guest_begin_as(struct guest *g, const struct channels_side *host,
                     const struct identity_key *key)
 {
     open_key_init(&g->key, 0x99); /* what his session takes for its own */
-    begin(g, host, key, NULL);
+    begin(g, host, DCHAN_INITIATOR, key, NULL);
+}
+
+struct guest_port guest_port_open(bool listens)
+{
+    struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+    socklen_t len = sizeof a;
+    struct guest_port p = { .fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+    assert_int_equal(bind(p.fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(getsockname(p.fd, (struct sockaddr *)&a, &len), 0);
+    if (listens)
+        assert_int_equal(listen(p.fd, 100), 0);
+    p.number = ntohs(a.sin6_port);
+    return p;
+}
+
+void guest_answer(struct guest *g, const struct channels_side *host, struct guest_port at,
+                  uint8_t secret)
+{
+    g->going = -1;
+    g->fd = accept(at.fd, NULL, NULL);
+    assert_true(g->fd >= 0);
+    open_key_init(&g->key, secret);
+    begin(g, host, DCHAN_RESPONDER, &g->key.key, NULL);
 }
 
 static void write_all(struct guest *g)

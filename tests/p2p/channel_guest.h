@@ -8,6 +8,13 @@
 
 #include "tests/p2p/channels_pair.h"
 
+/* A port of [::1]; guests that are dialled answer there. */
+struct guest_port {
+    int fd;
+    uint16_t number;
+};
+struct guest_port guest_port_open(bool listens);
+
 /* From now on guests come from the addresses that guest_connect gives. */
 void guests_welcome(struct channels_side *host);
 
@@ -16,14 +23,16 @@ struct guest {
     struct open_key key;
     struct dchan_shares shares;
     struct dchan_session *session;
-    bool up, closed, cut;           /* cut: the node has closed the connection */
+    bool greeted, up, closed, cut;           /* cut: the node has closed the connection */
     struct dchan_closing closing;   /* without text */
     int going;                      /* reason of their goaway, -1: none */
     uint64_t skew_ms;
     bool deaf;                      /* reads nothing, so answers nothing */
+    bool holds;                     /* does not send `bound` */
+    bool narrow;                    /* little fits into what he has not read; before he connects */
 };
 
-/* TCP only. The address as text. */
+/* TCP only. The address as text. What was set in g before stays. */
 void guest_connect(struct guest *g, const struct channels_side *host, const char *from);
 /* A session begins over it, with the key of this secret; renews may be NULL. */
 void guest_begin(struct guest *g, const struct channels_side *host, uint8_t secret,
@@ -31,6 +40,9 @@ void guest_begin(struct guest *g, const struct channels_side *host, uint8_t secr
 /* The same, with another's key. */
 void guest_begin_as(struct guest *g, const struct channels_side *host,
                     const struct identity_key *key);
+/* Waits for the host to dial this port. */
+void guest_answer(struct guest *g, const struct channels_side *host, struct guest_port at,
+                  uint8_t secret);
 /* Moves what is there, without waiting. */
 void guest_move(struct guest *g);
 void guest_send_raw(struct guest *g, const void *data, size_t len);

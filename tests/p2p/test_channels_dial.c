@@ -1,35 +1,14 @@
 /* Whom direct channels dial, where, and how often (spec channels 2.3, 9). */
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "p2p/channels_internal.h"
-#include "tests/p2p/channels_pair.h"
+#include "tests/p2p/channel_guest.h"
 #include "tests/test.h"
 
 /* --- fixtures --- */
-
-/* A port of [::1] where nobody listens, or one that accepts and says nothing. */
-struct port {
-    int fd;
-    uint16_t number;
-};
-
-static struct port port_open(bool listens)
-{
-    struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
-    socklen_t len = sizeof a;
-    struct port p = { .fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0) };
-    assert_int_equal(bind(p.fd, (struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(getsockname(p.fd, (struct sockaddr *)&a, &len), 0);
-    if (listens)
-        assert_int_equal(listen(p.fd, 100), 0);
-    p.number = ntohs(a.sin6_port);
-    return p;
-}
 
 struct one {
     struct channels_side side;
@@ -132,7 +111,7 @@ static bool shakes_hands(void *ctx) { return look(ctx)->state == CHAN_PEER_HANDS
 static void pauses_double_up_to_half_an_hour(void **state)
 {
     (void)state;
-    const struct port nobody = port_open(false);
+    const struct guest_port nobody = guest_port_open(false);
     struct one *o = one_new();
     uint64_t base = 10000;
     one_start(o);
@@ -152,7 +131,7 @@ static void pauses_double_up_to_half_an_hour(void **state)
 static void a_pause_is_kept_unless_the_user_asks(void **state)
 {
     (void)state;
-    const struct port nobody = port_open(false), silent = port_open(true);
+    const struct guest_port nobody = guest_port_open(false), silent = guest_port_open(true);
     struct one *o = one_new();
     one_start(o);
     know(o, nobody.number, silent.number);
@@ -175,7 +154,7 @@ static void a_pause_is_kept_unless_the_user_asks(void **state)
 static void an_answer_that_does_not_come_is_waited_for_five_seconds(void **state)
 {
     (void)state;
-    const struct port silent = port_open(true);
+    const struct guest_port silent = guest_port_open(true);
     struct one *o = one_new();
     one_start(o);
     know(o, silent.number, 0);
@@ -212,7 +191,7 @@ static void announce_call(struct channels *c, void *ctx)
 
 static void announce_from_call(struct channels *c, void *ctx)
 {
-    const struct port *at = ctx;
+    const struct guest_port *at = ctx;
     (void)c;
     endpoint_port = at->number;
 }
@@ -220,7 +199,7 @@ static void announce_from_call(struct channels *c, void *ctx)
 static void who_is_nowhere_is_looked_for(void **state)
 {
     (void)state;
-    struct port silent = port_open(true);
+    struct guest_port silent = guest_port_open(true);
     struct one *o = one_new();
     o->side.ops.endpoints = give_endpoint;
     endpoint_port = 0;
@@ -275,7 +254,7 @@ static void count_call(struct channels *c, void *ctx)
 
 static size_t dials_of_thirty(unsigned sessions)
 {
-    const struct port silent = port_open(true);
+    const struct guest_port silent = guest_port_open(true);
     struct one *o = one_new();
     size_t n = 0;
     o->side.config.dial_contacts = true;
