@@ -96,9 +96,7 @@ static void up(void *ctx, struct chan_peer *p)
     struct message_part *part = ctx;
     void **slot = chan_peer_slot(p, part);
     const struct message_peer peer = describe(p);
-    if (*slot && messages_contact(*slot) != peer.contact)
-        messages_down(part->m, *slot);
-    *slot = messages_up(part->m, &peer, p, channels_now(part->c));
+    *slot = messages_up(part->m, *slot, &peer, p, channels_now(part->c));
 }
 
 static void down(void *ctx, struct chan_peer *p, const struct dchan_closing *closing)
@@ -107,7 +105,7 @@ static void down(void *ctx, struct chan_peer *p, const struct dchan_closing *clo
     void **slot = chan_peer_slot(p, part);
     (void)closing;
     if (*slot)
-        messages_down(part->m, *slot);
+        messages_down(part->m, *slot, p);
     *slot = NULL;
 }
 

@@ -140,7 +140,7 @@ static void party_free(struct message_party *p)
 /* A stranger is kept for as long as its next message is not due: else it would come anew. */
 void party_release(struct message_party *p)
 {
-    if (p->session || p->writes || p->n_out)
+    if (p->n_held || p->writes || p->n_out)
         return;
     if (!p->peer.contact && ratelimit_wait_ms(&p->rate, 1, (int64_t)p->m->now_ms) > 0)
         return;
@@ -204,11 +204,17 @@ void messages_free(struct messages *m)
     free(m);
 }
 
-struct message_party *messages_up(struct messages *m, const struct message_peer *peer,
-                                  void *session, uint64_t now_ms)
+struct message_party *messages_up(struct messages *m, struct message_party *held,
+                                  const struct message_peer *peer, void *session,
+                                  uint64_t now_ms)
 {
     m->now_ms = now_ms;
     struct message_party *p = party_get(m, peer);
+    if (held != p) {
+        p->n_held++;
+        if (held)
+            messages_down(m, held, session);
+    }
     p->session = session;
     p->paused_until_ms = p->pause_ms = 0;
     out_up(p);
@@ -216,11 +222,14 @@ struct message_party *messages_up(struct messages *m, const struct message_peer 
     return p;
 }
 
-void messages_down(struct messages *m, struct message_party *p)
+void messages_down(struct messages *m, struct message_party *p, const void *session)
 {
     (void)m;
-    p->session = NULL;
-    out_down(p);
+    p->n_held--;
+    if (p->session == session) {
+        p->session = NULL;
+        out_down(p);
+    }
     party_release(p);
 }
 

@@ -95,11 +95,13 @@ struct message_peer {
 };
 /*
  * A session came up, or another one took the place of the last one: what was in flight is sent
- * again. The party stays valid until messages_down.
+ * again, on this session. held: what this session had until now, or NULL. The party stays valid
+ * until messages_down of the same session. A contact that changes its key has two for a while.
  */
-struct message_party *messages_up(struct messages *m, const struct message_peer *peer,
-                                  void *session, uint64_t now_ms);
-void messages_down(struct messages *m, struct message_party *p);
+struct message_party *messages_up(struct messages *m, struct message_party *held,
+                                  const struct message_peer *peer, void *session,
+                                  uint64_t now_ms);
+void messages_down(struct messages *m, struct message_party *p, const void *session);
 uint64_t messages_contact(const struct message_party *p); /* 0: a stranger */
 /* What is known of who is there has changed, but whether it is a contact, and which. */
 void messages_change(struct message_party *p, const struct message_peer *peer);

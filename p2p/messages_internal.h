@@ -45,7 +45,8 @@ struct message_party {
     struct list_link link;
     struct message_name name;
     struct message_peer peer;
-    void *session;               /* NULL: none is up */
+    void *session;               /* the newest; NULL: none is up */
+    size_t n_held;               /* sessions that know it */
     size_t writes;               /* that wait and come back here */
     bool loaded;                 /* order and seen are what the store says */
     struct message_order order;

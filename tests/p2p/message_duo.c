@@ -143,7 +143,7 @@ static void end_side(struct duo_side *s)
 {
     struct dchan_store *store = s->store;
     if (s->party)
-        messages_down(s->m, s->party);
+        messages_down(s->m, s->party, s);
     s->party = NULL;
     dchan_store_settle(store);
     messages_free(s->m);
@@ -188,7 +188,7 @@ void duo_cut(struct message_duo *d)
         struct duo_side *s = &d->sides[i];
         drop_packets(s);
         if (s->party)
-            messages_down(s->m, s->party);
+            messages_down(s->m, s->party, s);
         s->party = NULL;
     }
 }
@@ -214,7 +214,7 @@ void duo_connect(struct message_duo *d)
     for (int i = 0; i < 2; i++) {
         struct duo_side *s = &d->sides[i];
         const struct message_peer peer = peer_of(s);
-        s->party = messages_up(s->m, &peer, s, d->now_ms);
+        s->party = messages_up(s->m, NULL, &peer, s, d->now_ms);
     }
 }
 

@@ -722,6 +722,36 @@ static void what_failed_may_be_there_all_the_same(void **state)
     assert_int_equal(duo_news(A, MESSAGE_DELIVERED), 1);
 }
 
+/* The contact has a session under its old key and one under the new one, which ends first. */
+static void a_contact_that_changes_its_key_keeps_what_waits(void **state)
+{
+    struct message_duo *d = *state;
+    uint64_t number;
+    static struct duo_side second; /* the session under the new key */
+    second.slow = true;
+    A->slow = true;
+    duo_connect(d);
+    assert_int_equal(duo_send(A, "under the old key", &number), OK);
+    struct message_peer moved = duo_draft(A, "").to;
+    moved.key[1] = 0x77;
+    struct message_party *p = messages_up(A->m, NULL, &moved, &second, d->now_ms);
+    assert_ptr_equal(p, A->party);
+    messages_down(A->m, A->party, A); /* the old one ends, the new one is still there */
+    second.party = p;
+    second.slow = false;
+    messages_tick(A->m, d->now_ms + 1000);
+    assert_int_equal(second.sent[DCHAN_M_SEND], 1);
+    free(second.out[0].data); /* and is lost */
+    A->party = messages_up(A->m, NULL, &moved, A, d->now_ms);
+    assert_ptr_equal(A->party, p);
+    messages_down(A->m, p, &second);
+    A->slow = false;
+    duo_pass(d, 1);
+    received_is(B, 0, "under the old key");
+    assert_int_equal(duo_head(A, number).state, MESSAGE_STATE_DELIVERED);
+    assert_int_equal(duo_rows(A, "o"), 0);
+}
+
 static void a_contact_that_is_removed_gets_nothing_more(void **state)
 {
     struct message_duo *d = *state;
@@ -773,6 +803,7 @@ int main(void)
         TEST(a_full_disk_acknowledges_nothing_and_loses_nothing),
         TEST(what_is_not_on_disk_was_not_sent),
         TEST(what_failed_may_be_there_all_the_same),
+        TEST(a_contact_that_changes_its_key_keeps_what_waits),
         TEST(a_contact_that_is_removed_gets_nothing_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
