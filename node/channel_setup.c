@@ -257,6 +257,31 @@ enum err channel_setup_open(struct channel_setup **out, const struct settings *s
     return OK;
 }
 
+struct count {
+    uint64_t bytes;
+};
+
+static void count_session(struct chan_peer *p, void *ctx)
+{
+    if (chan_peer_is_up(p))
+        ((struct count *)ctx)->bytes += DCHAN_SESSION_IDLE_BYTES;
+}
+
+static void count_all(struct channels *c, void *ctx)
+{
+    ((struct count *)ctx)->bytes += contacts_bytes(channels_contacts(c));
+    channels_each_peer(c, count_session, ctx);
+}
+
+uint64_t channel_setup_memory(struct channel_setup *cs)
+{
+    struct count count = { .bytes = 0 };
+    if (!cs || !cs->channels || !channels_call(cs->channels, count_all, &count))
+        return 0;
+    return count.bytes + kv_memory_bytes(dchan_store_kv(cs->store)) +
+           dchan_store_waiting(cs->store);
+}
+
 void channel_setup_tip_changed(struct channel_setup *cs)
 {
     if (cs)

@@ -24,6 +24,7 @@ enum err channel_setup_open(struct channel_setup **out, const struct settings *s
                             struct error *e) MUST_CHECK;
 /* A new tip: proofs of addresses are looked at again. */
 void channel_setup_tip_changed(struct channel_setup *cs);
+uint64_t channel_setup_memory(struct channel_setup *cs); /* bytes; any thread */
 /* Ends sessions and their thread, so that nobody waits for channels any more. Before the chain and
  * the wallets stop. */
 void channel_setup_stop(struct channel_setup *cs);

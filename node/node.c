@@ -266,6 +266,11 @@ static uint64_t memory_of_compact(void *ctx)
     return sync_compact_memory(((struct node *)ctx)->sync);
 }
 
+static uint64_t memory_of_channels(void *ctx)
+{
+    return channel_setup_memory(((struct node *)ctx)->channels);
+}
+
 static enum err open_rpc(struct node *n, struct error *e)
 {
     n->env = (struct rpc_env){
@@ -275,6 +280,7 @@ static enum err open_rpc(struct node *n, struct error *e)
         .user_agent = n->settings->user_agent,
         .stop = request_stop,
         .compact_memory = memory_of_compact,
+        .channels_memory = memory_of_channels,
         .feeds_memory = memory_of_feeds,
         .causes = n->causes,
         .node = n,

@@ -215,9 +215,11 @@ static enum err fill_limits(struct channels_limits *l, struct error *e)
     if (l->windows_strangers == 0)
         l->windows_strangers = DCHAN_SHARES_STRANGERS_MAX;
     if (l->reserved_contacts > l->sessions)
-        return error_set(e, ERR_RANGE, "more sessions are kept for contacts than there may be");
+        return error_set(e, ERR_RANGE, "-channelsessionsreserved is above -channelsessions");
     if (l->handshakes_reserved > l->handshakes)
-        return error_set(e, ERR_RANGE, "more handshakes are kept for contacts than there may be");
+        return error_set(e, ERR_RANGE, "-channelhandshakesreserved is above -channelhandshakes");
+    if (l->windows_strangers > l->windows)
+        return error_set(e, ERR_RANGE, "-channelwindowsstrangers is above -channelwindows");
     return OK;
 }
 
@@ -225,14 +227,14 @@ static enum err read_binds(struct channels *c, struct error *e)
 {
     const struct net_strings *bind = &c->config.bind;
     if (bind->n > CHANNELS_LISTENERS_MAX)
-        return error_set(e, ERR_RANGE, "at most %d addresses for direct channels",
+        return error_set(e, ERR_RANGE, "at most %d times -channelbind",
                          CHANNELS_LISTENERS_MAX);
     for (size_t i = 0; i < bind->n; i++) {
         const enum err rc = netaddr_parse(&c->binds[i], bind->v[i], c->config.port, e);
         if (rc)
-            return error_prefix(e, ERR_RANGE, "an address for direct channels");
+            return error_prefix(e, ERR_RANGE, "-channelbind");
         if (netaddr_is_ipv4(&c->binds[i]))
-            return error_set(e, ERR_RANGE, "direct channels use IPv6, not %s", bind->v[i]);
+            return error_set(e, ERR_RANGE, "-channelbind=%s: direct channels use IPv6", bind->v[i]);
     }
     c->n_binds = bind->n;
     c->config.bind = (struct net_strings){ NULL, 0 }; /* borrowed, not looked at again */

@@ -417,7 +417,9 @@ enum err channels_listen(struct channels *c, struct error *e)
         if (listen_on(c, &c->binds[i], &why))
             log_warn("%s", why.text);
     if (c->n_listeners == 0)
-        return error_set(e, ERR_IO, "no address for direct channels: %s", why.text);
+        return error_set(e, ERR_IO,
+                         "no address for direct channels (-channelbind, -channelport): %s",
+                         why.text);
     atomic_store(&c->port, c->listeners[0].addr.port);
     channels_listen_or_not(c);
     return OK;

@@ -195,6 +195,13 @@ static struct entry *entry_by_id(const struct contacts *c, uint64_t id)
 
 size_t contacts_count(const struct contacts *c) { return c->n - c->n_gone; }
 
+size_t contacts_bytes(const struct contacts *c)
+{
+    const size_t waiting = 2 * mem_cost(sizeof(struct contact)); /* before and after */
+    return c->n * mem_cost(sizeof(struct entry)) + c->n_waiting * waiting +
+           c->cap * sizeof(*c->entries) + map_bytes(&c->keys) + map_bytes(&c->aliases);
+}
+
 size_t contacts_keyless(const struct contacts *c) { return c->n_keyless; }
 
 struct contact *contacts_by_key(struct contacts *c, const uint8_t key[IDENTITY_KEY_SIZE],

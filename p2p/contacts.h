@@ -64,6 +64,7 @@ enum err contacts_open(struct contacts **out, struct dchan_store *store,
 void contacts_free(struct contacts *c);
 
 size_t contacts_count(const struct contacts *c);
+size_t contacts_bytes(const struct contacts *c);   /* of memory */
 size_t contacts_keyless(const struct contacts *c); /* of which only an address is known */
 /* Borrowed until it is removed. By key: also a former one, when former is not NULL and set then. */
 struct contact *contacts_by_key(struct contacts *c, const uint8_t key[IDENTITY_KEY_SIZE],

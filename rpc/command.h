@@ -71,6 +71,7 @@ struct rpc_env {
     const char *user_agent;      /* as peers see it */
     void (*stop)(void *node);    /* asks the node to stop; any thread */
     uint64_t (*compact_memory)(void *node); /* bytes of blocks in compact form; may be NULL */
+    uint64_t (*channels_memory)(void *node); /* of direct channels; may be NULL */
     uint64_t (*feeds_memory)(void *node); /* bytes of event log and ZMQ; may be NULL */
     void *node;
     struct cancel *cancel;       /* set while stopping */

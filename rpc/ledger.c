@@ -28,6 +28,8 @@ static const struct { const char *name, *help; } rows[LEDGER_ROWS] = {
     [LEDGER_RELAY] = { "relay", "orphans, requests, transactions kept for peers" },
     [LEDGER_RECORDS] = { "records",
         "announced records of identities: index, what waits, cache of their database" },
+    [LEDGER_CHANNELS] = { "channels",
+        "direct channels: contacts, sessions at rest, cache of their database" },
     [LEDGER_COMPACT] = { "compact", "blocks put together from compact form, and kept in it" },
     [LEDGER_FEEDS] = { "feeds",
         "transactions the event log has told of, messages that wait for ZMQ" },
@@ -124,6 +126,8 @@ void ledger_take(struct rpc_env *env, struct ledger *l)
         l->bytes[LEDGER_FEEDS] = env->feeds_memory(env->node);
     if (env->records)
         l->bytes[LEDGER_RECORDS] = memory_of_records(env);
+    if (env->channels_memory)
+        l->bytes[LEDGER_CHANNELS] = env->channels_memory(env->node);
     if (env->wallets)
         l->bytes[LEDGER_WALLETS] = env->wallets->memory(env->wallets->ctx);
     l->bytes[LEDGER_CAUSES] = causes_bytes(env->causes);

@@ -107,6 +107,7 @@ def contacts_are_added_changed_and_removed(t):
     equal(one["policy"]["keep"], False)
     equal(add("02" + NOBODY[2:] + "@::2")["addresses"], ["[::2]:39944"])
     equal(len(listed()), 2)
+    check(node.rpc.getmemoryinfo()["ledger"]["channels"] > 8000, "their memory is counted")
     changed = node.rpc.contactset("Ünï", {
         "alias": "bob", "bare": True, "file_quota": 5, "identity": "work",
         "addresses": ["[::3]:7777", "::4"]})

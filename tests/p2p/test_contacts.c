@@ -334,6 +334,7 @@ static void the_address_where_it_was_reached_comes_first(void **state)
     struct desk *d = *state;
     const struct contact in = make(0x11, "alice");
     struct contact *c = add(d, &in);
+    assert_true(contacts_bytes(d->contacts) > sizeof *c);
     for (uint8_t i = 1; i <= CONTACT_ADDRESSES_MAX + 1; i++) {
         const struct contact_address where = at(i, 9944);
         contacts_seen(d->contacts, c, &where, 1000000 + i);
