@@ -73,15 +73,21 @@ class Guest:
     def put(self, kind, payload=b""):
         self.socket.sendall(self.packet(kind, payload))
 
-    def next(self):
-        """Type and payload of the next message; pings are answered."""
-        while True:
-            message = self.session.read(self.take)
-            kind = struct.unpack(">H", message[:2])[0]
-            if kind != PING:
-                return kind, message[2:]
-            size = struct.unpack(">H", message[2:4])[0]
+    def take_one(self):
+        """Type and payload of the next message; a ping is answered."""
+        message = self.session.read(self.take)
+        kind, payload = struct.unpack(">H", message[:2])[0], message[2:]
+        if kind == PING:
+            size = struct.unpack(">H", payload[:2])[0]
             self.put(PONG, struct.pack(">H", size) + bytes(size))
+        return kind, payload
+
+    def next(self):
+        """The same of the next message that is no ping."""
+        while True:
+            kind, payload = self.take_one()
+            if kind != PING:
+                return kind, payload
 
     def read(self, kind):
         got, payload = self.next()

@@ -71,6 +71,11 @@ stream of # GB from a command to a pipe
   ratio to the bare record loop
 round trip of a priority-0 stream, quiet link, median and 99th percentile
   while both directions are full (# GB meanwhile)
+curve operations of one handshake
+handshake, responder, on an open socket
+  ratio to the curve operations
+message, sent until receipt, both on disk
+memory of an idle session
 """.strip("\n").splitlines()
 
 
