@@ -241,8 +241,8 @@ static void say(struct bca_records *r, const struct error *e)
     log_warn("records of identities: %s", e->text);
 }
 
-/* Waits while too many signatures were checked. */
-static void judge_one(struct bca_records *r, const struct bca_offer *o)
+/* Waits while too many signatures were checked. Busy: it could not be judged. */
+static struct bca_answer judge_one(struct bca_records *r, const struct bca_offer *o)
 {
     struct error e = { .code = OK };
     struct bca_answer a = { .outcome = BCA_BUSY };
@@ -250,7 +250,7 @@ static void judge_one(struct bca_records *r, const struct bca_offer *o)
     while (!cancelled(&r->cancel)) {
         if (bca_intake_offer(r->intake, o, &a, &e)) {
             say(r, &e);
-            return;
+            return (struct bca_answer){ .outcome = BCA_BUSY };
         }
         if (a.outcome != BCA_BUSY)
             break;
@@ -259,6 +259,7 @@ static void judge_one(struct bca_records *r, const struct bca_offer *o)
     log_debug(LOGC_NET, "peer %llu: record %s", (unsigned long long)o->peer,
               a.outcome == BCA_REFUSED ? bca_record_fault_name(a.fault)
                                        : bca_outcome_name(a.outcome));
+    return a;
 }
 
 static void judge(struct bca_records *r, const struct bca_job *job)
@@ -267,8 +268,15 @@ static void judge(struct bca_records *r, const struct bca_job *job)
     for (size_t i = 0; i < job->n; at += job->sizes[i++]) {
         const struct bca_offer o = { span_of(job->data.data + at, job->sizes[i]), BCA_BY_GOSSIP,
                                      job->peer };
-        judge_one(r, &o);
+        (void)judge_one(r, &o);
     }
+}
+
+static void judge_offer(struct bca_records *r, struct bca_job *job)
+{
+    const struct bca_offer o = { buf_span(&job->data), BCA_BY_SESSION, 0 };
+    const struct bca_answer a = judge_one(r, &o);
+    job->offer.judged(job, &a);
 }
 
 /* An answer that is being put together. */
@@ -342,12 +350,21 @@ static void serve(struct bca_records *r, const struct bca_job *job)
 
 static void run_job(struct bca_records *r, struct bca_job *job)
 {
-    struct bca_letter *done = new_letter(job->peer);
-    done->kind = BCA_LETTER_DONE;
-    if (job->kind == BCA_JOB_JUDGE)
+    struct bca_letter *done;
+    switch (job->kind) {
+    case BCA_JOB_JUDGE:
         judge(r, job);
-    else
+        break;
+    case BCA_JOB_SERVE:
         serve(r, job);
+        break;
+    case BCA_JOB_OFFER:
+        judge_offer(r, job);
+        bca_job_free(job);
+        return;
+    }
+    done = new_letter(job->peer);
+    done->kind = BCA_LETTER_DONE;
     send_letter(r, done);
     bca_job_free(job);
 }

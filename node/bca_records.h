@@ -32,17 +32,24 @@ void bca_records_free(struct bca_records *r);   /* NULL is fine */
 /* What a peer has sent, or wants. */
 struct bca_job {
     struct queue_node node;
-    enum { BCA_JOB_JUDGE, BCA_JOB_SERVE } kind;
+    enum { BCA_JOB_JUDGE, BCA_JOB_SERVE, BCA_JOB_OFFER } kind;
     uint64_t peer;
     struct buf data;                    /* to be judged: records behind one another */
     size_t n;
     uint32_t sizes[MSG_BCAREC_MAX];     /* of these */
     struct msg_bca_item *items;         /* to be served; n, then n_refused more */
     size_t n_refused;                   /* that are not looked for */
+    struct {                            /* data is the record that a contact shows */
+        /* The thread; not when it ends before. */
+        void (*judged)(struct bca_job *job, const struct bca_answer *a);
+        void *ctx;
+        uint8_t key[IDENTITY_KEY_SIZE];
+        uint32_t req;
+    } offer;
 };
 struct bca_job *bca_job_new(uint64_t peer);
 void bca_job_free(struct bca_job *job);
-/* Loop. Takes the job; false: there are too many, it is freed. */
+/* Any thread. Takes the job; false: there are too many, it is freed. */
 bool bca_records_submit(struct bca_records *r, struct bca_job *job);
 
 /* What the thread, or any other, has to say to the loop. */

@@ -14,6 +14,7 @@
 #include "node/channel_records.h"
 #include "node/file_setup.h"
 #include "node/message_setup.h"
+#include "node/record_setup.h"
 #include "p2p/channels.h"
 #include "p2p/successor_part.h"
 #include "rpc/wallet_call.h"
@@ -28,6 +29,8 @@ struct channel_setup {
     struct dchan_store *store;
     struct contacts *contacts;
     struct channel_records *records;
+    struct bca_records *bca_records;
+    struct record_setup *own_records; /* and those that contacts show */
     struct channels *channels;
     struct successor_part *successors;
     struct message_part *messages;
@@ -183,6 +186,7 @@ static enum err add_parts(struct channel_setup *cs, struct error *e)
     const struct successor_part_ops successors = { .tell = tell_successor, .ctx = cs };
     const struct channel_part log = { .up = session_up, .down = session_down, .ctx = cs };
     channels_add_part(cs->channels, &log);
+    cs->own_records = record_setup_new(cs->channels, cs->bca_records);
     enum err rc = successor_part_new(&cs->successors, cs->channels, &successors, e);
     if (!rc)
         rc = message_setup(&cs->messages, cs->settings->config, cs->channels, cs->feeds, e);
@@ -231,7 +235,8 @@ static void keys_locked(void *ctx, const char *wallet)
 }
 
 enum err channel_setup_open(struct channel_setup **out, const struct settings *s,
-                            struct feeds *feeds, struct rpc_env *env, struct error *e)
+                            struct feeds *feeds, struct bca_records *records,
+                            struct rpc_env *env, struct error *e)
 {
     *out = NULL;
     if (!config_bool(s->config, "channel") || !env->wallets)
@@ -240,6 +245,7 @@ enum err channel_setup_open(struct channel_setup **out, const struct settings *s
     *out = cs;
     cs->settings = s;
     cs->feeds = feeds;
+    cs->bca_records = records;
     cs->chain = env->chain;
     bca_view_init_indexed(&cs->view, env->chain);
     cs->records = channel_records_new(env, s->params.network == NETWORK_REGTEST);
@@ -282,6 +288,12 @@ uint64_t channel_setup_memory(struct channel_setup *cs)
            dchan_store_waiting(cs->store);
 }
 
+void channel_setup_own_record(struct channel_setup *cs)
+{
+    if (cs)
+        record_part_own_changed(cs->channels);
+}
+
 void channel_setup_tip_changed(struct channel_setup *cs)
 {
     if (cs)
@@ -307,6 +319,7 @@ void channel_setup_free(struct channel_setup *cs)
     transfers_free(cs->transfers);
     successor_part_free(cs->successors);
     message_part_free(cs->messages);
+    record_setup_free(cs->own_records);
     channel_records_free(cs->records);
     channel_services_free(cs->services);
     channels_free(cs->channels);

@@ -12,7 +12,9 @@
 #include "node/settings.h"
 #include "rpc/command.h"
 
+struct bca_records;
 struct channel_setup;
+struct feeds;
 
 /*
  * env has chain, wallets and the list of assigned addresses; it gets the channels and what commands
@@ -20,11 +22,13 @@ struct channel_setup;
  * could not be bound; the default one is done without.
  */
 enum err channel_setup_open(struct channel_setup **out, const struct settings *s,
-                            struct feeds *feeds, struct rpc_env *env,
-                            struct error *e) MUST_CHECK;
+                            struct feeds *feeds, struct bca_records *records,
+                            struct rpc_env *env, struct error *e) MUST_CHECK;
 /* A new tip: proofs of addresses are looked at again. */
 void channel_setup_tip_changed(struct channel_setup *cs);
 uint64_t channel_setup_memory(struct channel_setup *cs); /* bytes; any thread */
+/* Any thread: a record of ours has changed. NULL is fine. */
+void channel_setup_own_record(struct channel_setup *cs);
 /* Ends sessions and their thread, so that nobody waits for channels any more. Before the chain and
  * the wallets stop. */
 void channel_setup_stop(struct channel_setup *cs);

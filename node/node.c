@@ -325,6 +325,11 @@ static void look_for_record(void *node, const uint8_t key[33])
     bca_records_look_for(((struct node *)node)->records, key);
 }
 
+static void own_record_changed(void *node)
+{
+    channel_setup_own_record(((struct node *)node)->channels);
+}
+
 static enum err open_records(struct node *n, struct error *e)
 {
     const enum err rc = bca_records_open(&n->records, n->settings, n->chain, e);
@@ -335,6 +340,7 @@ static enum err open_records(struct node *n, struct error *e)
     n->env.records = bca_records_store(n->records);
     n->env.record_intake = bca_records_intake(n->records);
     n->env.look_for_record = look_for_record;
+    n->env.own_record_changed = own_record_changed;
     return OK;
 }
 
@@ -453,7 +459,7 @@ static enum err open_wallets(struct node *n, struct error *e)
 
 static enum err open_channels(struct node *n, struct error *e)
 {
-    return channel_setup_open(&n->channels, n->settings, n->feeds, &n->env, e);
+    return channel_setup_open(&n->channels, n->settings, n->feeds, n->records, &n->env, e);
 }
 
 static enum err start_records(struct node *n, struct error *e)

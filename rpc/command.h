@@ -84,8 +84,9 @@ struct rpc_env {
     struct forwards *forwards;   /* the same */
     struct chan_relay *relay;         /* NULL: -channelrelay=0 */
     struct rpc_key_keeper keeper;
-    struct bca_store *records;   /* announced records; NULL: none yet, as the next two */
+    struct bca_store *records;   /* announced records; NULL: none yet, as what follows */
     struct bca_intake *record_intake;
+    void (*own_record_changed)(void *node); /* any thread */
     void (*look_for_record)(void *node, const uint8_t key[33]); /* asks peers; any thread */
 };
 

@@ -215,6 +215,8 @@ static bool issue(struct making *m, enum kind kind)
     (void)bca_record_read(&m->last, span_of(m->own.record, m->own.record_len));
     bca_store_set_contact(m->call->env->records, m->own.key, true);
     show_where_missing(m->call->env, m);
+    if (m->call->env->own_record_changed)
+        m->call->env->own_record_changed(m->call->env->node);
     return true;
 }
 

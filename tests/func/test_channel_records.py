@@ -1,5 +1,7 @@
 """Contacts of which only the address or a record is known: records tell the key and where it is."""
-from framework import case, equal, main, raises_rpc
+from channels import pair
+from framework import ADDRESS, case, equal, main, raises_rpc
+from identities import PREFIX, identity
 from records import bcarec, friend, known, now, registered
 
 
@@ -37,6 +39,32 @@ def a_record_becomes_a_contact(t):
     made = node.rpc.contactadd(good.hex(), "alice")
     equal((made["key"], made["addresses"]), (alice.public.hex(), [f"[{alice.address}]:7777"]))
     equal(known(node, alice), 5)
+
+
+@case()
+def a_record_for_contacts_goes_to_them_alone_and_follows_what_changes(t):
+    a, b = pair(t, "-recordpause=1")
+    b.rpc.addnode(a.p2p, "onetry")
+    a.rpc.addnode(b.p2p, "onetry")
+    b.rpc.generatetoaddress(1, ADDRESS)  # the longer chain
+    t.wait_same_tip(a, b)
+    key = identity(b, "me")["public_key"]
+    others = t.node("-connect=" + b.p2p)
+    t.wait_same_tip(b, others)
+    address = b.rpc.bcanew("me", PREFIX)["address"]
+    made = b.rpc.setpublication("me", "contacts")
+    a.rpc.peerconnect("bob")
+    t.wait(lambda: a.rpc.listrecords()["total"] == 1, what="the record in the session")
+    got = a.rpc.getrecord(key)
+    equal((got["seq"], got["public"], got["endpoints"][0]["address"]),
+          (made["seq"], False, address))
+    other = b.rpc.bcanew("me", PREFIX)["address"]
+    later = b.rpc.setpublication("me", "contacts")
+    equal(later["endpoints"][0]["address"], other)
+    t.wait(lambda: a.rpc.getrecord(key)["seq"] == later["seq"], what="another address")
+    b.rpc.setpublication("me", "private")
+    t.wait(lambda: a.rpc.getrecord(key)["tombstone"], what="that it has left")
+    equal(others.rpc.listrecords()["total"], 0, "nobody else has heard of it")
 
 
 if __name__ == "__main__":
