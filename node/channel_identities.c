@@ -127,8 +127,9 @@ struct channel_identities {
     pthread_cond_t wake;
     pthread_t thread;
     bool started, stopping;
-    bool stamped;          /* stamp and told say what was handed over */
-    uint8_t stamp[32], told[32];
+    bool handed;           /* told says what */
+    uint8_t stamp[32];     /* of what it was made of; zeros: to be looked at in any case */
+    uint8_t told[32];
     struct own_secret **secrets;
     size_t n_secrets;
     struct assigned_address list[ASSIGNED_MAX];
@@ -283,7 +284,8 @@ static bool collect_wallet(struct collecting *g)
         rc = identity_each_address(wallet_keystore(g->w), take_address, g, &e);
     wallet_unlock(g->w);
     if (rc) {
-        log_warn("direct channels: identities of wallet \"%s\": %s", wallet_name(g->w), e.text);
+        LOG_LIMITED(LOG_WARN, "direct channels: identities of wallet \"%s\": %s",
+                    wallet_name(g->w), e.text);
         clear_found(g);
         return false;
     }
@@ -379,11 +381,11 @@ static void hand(const struct channel_identities *ci, struct handing *h, const c
     h->ids[h->n++] = id;
 }
 
-static void hand_wallet(struct channel_identities *ci, struct handing *h, struct wallet *w)
+static bool hand_wallet(struct channel_identities *ci, struct handing *h, struct wallet *w)
 {
     struct collecting g = { .ci = ci, .w = w };
     if (!collect_wallet(&g))
-        return;
+        return false;
     for (size_t i = 0; i < g.n; i++) {
         const struct found_address *a = choose_address(ci, &g.all[i]);
         if (g.all[i].revoked)
@@ -392,6 +394,7 @@ static void hand_wallet(struct channel_identities *ci, struct handing *h, struct
             hand(ci, h, wallet_name(w), &g.all[i], a);
     }
     clear_found(&g);
+    return true;
 }
 
 static void drop_unused(struct channel_identities *ci)
@@ -401,26 +404,31 @@ static void drop_unused(struct channel_identities *ci)
             drop_secret(ci, i);
 }
 
-static void collect_locked(struct channel_identities *ci, struct wallet **all, size_t n)
+/* False: a wallet could not be read, which is no reason to end sessions: all stays as it was. */
+static bool collect_locked(struct channel_identities *ci, struct wallet **all, size_t n)
 {
     struct handing h = { .n = 0 };
     uint8_t told[32];
+    bool good = true;
     sha256_init(&h.told);
     for (size_t i = 0; i < ci->n_secrets; i++)
         ci->secrets[i]->used = false;
-    for (size_t i = 0; i < n; i++)
-        hand_wallet(ci, &h, all[i]);
+    for (size_t i = 0; good && i < n; i++)
+        good = hand_wallet(ci, &h, all[i]);
     sha256_final(&h.told, told);
-    if (!ci->stamped || !mem_equal_var(told, ci->told, sizeof told)) {
+    if (good && !(ci->handed && mem_equal_var(told, ci->told, sizeof told))) {
         log_info("direct channels: %zu %s", h.n, h.n == 1 ? "identity" : "identities");
         channels_set_identities(ci->channels, h.ids, h.n);
+        memcpy(ci->told, told, sizeof told);
+        ci->handed = true;
     } else {
         for (size_t i = 0; i < h.n; i++)
             channel_identity_unref(h.ids[i]);
     }
     free(h.ids);
-    memcpy(ci->told, told, sizeof told);
-    drop_unused(ci);
+    if (good)
+        drop_unused(ci);
+    return good;
 }
 
 /* --- looking --- */
@@ -468,27 +476,30 @@ static void make_stamp(struct channel_identities *ci, struct wallet **all, size_
     sha256_final(&s, stamp);
 }
 
-static void look_locked(struct channel_identities *ci)
+/* False: it must be looked at again. */
+static bool look_locked(struct channel_identities *ci)
 {
     struct wallet **all;
     uint8_t stamp[32];
+    bool good = true;
     if (!ci->channels || ci->stopping)
-        return;
+        return true;
     const size_t n = wallets_all(ci->wallets, &all);
     make_stamp(ci, all, n, stamp);
-    if (!ci->stamped || !mem_equal_var(stamp, ci->stamp, sizeof stamp))
-        collect_locked(ci, all, n);
-    memcpy(ci->stamp, stamp, sizeof stamp);
-    ci->stamped = true;
+    if (!mem_equal_var(stamp, ci->stamp, sizeof stamp))
+        good = collect_locked(ci, all, n);
+    if (good)
+        memcpy(ci->stamp, stamp, sizeof stamp);
     for (size_t i = 0; i < n; i++)
         wallet_unref(all[i]);
     free(all);
+    return good;
 }
 
 void channel_identities_refresh(struct channel_identities *ci)
 {
     pthread_mutex_lock(&ci->lock);
-    look_locked(ci);
+    (void)look_locked(ci);
     pthread_mutex_unlock(&ci->lock);
 }
 
@@ -499,7 +510,10 @@ void channel_identities_lock(struct channel_identities *ci, const char *wallet)
         if (strcmp(ci->secrets[i]->wallet, wallet) == 0)
             drop_secret(ci, i);
     memset(ci->stamp, 0, sizeof ci->stamp);
-    look_locked(ci);
+    if (!look_locked(ci)) { /* sessions of the wallet end, those of others come back soon */
+        channels_set_identities(ci->channels, NULL, 0);
+        ci->handed = false;
+    }
     pthread_mutex_unlock(&ci->lock);
 }
 
@@ -512,7 +526,7 @@ static void *run(void *arg)
     while (!ci->stopping) {
         const struct timespec until = clock_deadline(LOOK_MS);
         (void)pthread_cond_timedwait(&ci->wake, &ci->lock, &until);
-        look_locked(ci);
+        (void)look_locked(ci);
     }
     pthread_mutex_unlock(&ci->lock);
     return NULL;

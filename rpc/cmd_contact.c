@@ -72,6 +72,11 @@ static void begin_add(struct channels *c, struct channels_request *r)
     struct contact_work *work = (struct contact_work *)r;
     struct error e = { .code = OK };
     struct contact *made;
+    if (work->in.has_key && channels_is_own_key(c, work->in.key)) {
+        error_set(&e, ERR_RANGE, "that is the key of an identity of this node");
+        channels_answer(c, r, e.code, &e);
+        return;
+    }
     struct contact_waiting *wait = wait_for(c, work, &work->in);
     const enum err rc = contacts_add(channels_contacts(c), &work->in, on_disk, wait, &made, &e);
     if (!rc) {

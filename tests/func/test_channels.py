@@ -69,7 +69,8 @@ def nobody_listens_without_an_identity(t):
 
 @case()
 def an_unreachable_contact_is_told_of(t):
-    a, _ = talker(t)
+    a, key = talker(t)
+    raises_rpc(-8, lambda: a.rpc.contactadd(key), "identity of this node")
     t.wait(lambda: not refuses(a.channel_port), what="listening")
     a.rpc.contactadd(f"{NOBODY}@[::1]:{free_port()}", "bob")
     raises_rpc(-9, lambda: a.rpc.peerconnect("bob"), "refused")
