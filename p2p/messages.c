@@ -112,7 +112,8 @@ static struct message_party *party_new(struct messages *m, const struct message_
     else
         ratelimit_init(&p->rate, m->limits.stranger_per_hour * 1000 / 3600, 1, 1, now);
     ratelimit_init(&p->reads, 1000 * m->limits.rate, m->limits.burst, m->limits.burst, now);
-    ratelimit_init(&p->pace, 1000 * PACE_PER_S, PACE_BURST, PACE_BURST, now);
+    const uint64_t paced = MAX_OF(m->limits.burst * PACE_BURST_PERCENT / 100u, 1u);
+    ratelimit_init(&p->pace, 10 * PACE_PERCENT * m->limits.rate, paced, paced, now);
     list_append(&m->parties, &p->link);
     map_put(&m->by_name, hash_of(m, n), p);
     return p;

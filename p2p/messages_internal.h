@@ -23,7 +23,7 @@ enum {
     STORE_WAITING_MAX = 8 << 20, /* bytes: above, nothing more is taken from outside */
     PAUSE_MIN_MS = 1000,         /* after an m_nack that asks to come again; doubles */
     PAUSE_MAX_MS = 60000,
-    PACE_PER_S = 18, PACE_BURST = 80, /* of what we send: below what the other side takes */
+    PACE_PERCENT = 90, PACE_BURST_PERCENT = 80, /* of what we would take, we send */
     RECEIPTS_AT_ONCE = 256,
     SWEEP_AT_ONCE = 64,
 };
