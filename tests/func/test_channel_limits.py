@@ -1,11 +1,12 @@
-"""Limits of direct channels, each option at the socket of a daemon: who may begin a handshake, and
-who may keep a session."""
+"""Limits of direct channels, each option at the socket of a daemon: who may begin a handshake, who
+may keep a session, what streams may take; and who dials."""
 import select
 import socket
 import struct
+import threading
 
 from channel_guest import PING, PONG, Guest, channel_of
-from channels import talker
+from channels import is_up, pair, session, talker
 from framework import case, check, equal, main
 
 GOAWAY, BUSY = 20, 3
@@ -118,6 +119,62 @@ def strangers_have_few_sessions(t):
     equal([each is not None for each in others], [True, True, False], "two of three")
     check(answer(node, key, friend.secret))
     equal(answer(node, key), None, "no place is left")
+
+
+S_OPEN, S_ACCEPT, S_RESET, LIMIT = 64, 66, 74, 4
+
+
+def windows(node, key, secret, n):
+    """Opens so many streams of a service; the windows that were granted, 0: reset for a limit."""
+    guest = Guest(node, key, secret, features=b"\x02").connect()
+    granted = []
+    for sid in range(1, 2 * n, 2):
+        guest.put(S_OPEN, struct.pack(">IB", sid, 4) + b"back" + struct.pack(">BI", 3, 1 << 18))
+        kind, payload = guest.next()
+        if kind == S_ACCEPT:
+            granted.append(struct.unpack(">II", payload)[1])
+        else:
+            equal((kind, payload), (S_RESET, struct.pack(">IH", sid, LIMIT)))
+            granted.append(0)
+    guest.close()
+    return granted
+
+
+@case()
+def windows_of_all_streams_have_a_limit(t):
+    quarter = 1 << 18
+    node, key = host(t, "-channelservice=back,echo:,*", "-channelwindows=1MiB")
+    friend = Guest(node, key)
+    node.rpc.contactadd(friend.key, "friend")
+    equal(windows(node, key, friend.secret, 5), [quarter] * 4 + [0])
+    t.wait(lambda: not node.rpc.peerlist())
+    equal(windows(node, key, friend.secret, 5), [quarter] * 4 + [0], "they came back")
+    restart(t, node, "-channelwindows=256MiB")
+    equal(windows(node, key, friend.secret, 6), [quarter] * 6)
+
+
+@case()
+def contacts_are_dialled_where_that_is_wanted(t):
+    a, b = pair(t, "-channeldial")
+    t.wait(lambda: is_up(a, "bob") and is_up(b, "alice"), what="session that nobody asked for")
+    b.restart()
+    t.wait(lambda: is_up(a, "bob") and is_up(b, "alice"), what="session after the restart")
+    a.rpc.peerdisconnect("bob")
+    t.wait(lambda: not session(a, "bob"))
+
+
+@case()
+def both_may_connect_at_a_time(t):
+    a, b = pair(t)
+    calls = [threading.Thread(target=node.rpc.peerconnect, args=(contact,))
+             for node, contact in ((a, "bob"), (b, "alice"))]
+    for call in calls:
+        call.start()
+    for call in calls:
+        call.join()
+    t.wait(lambda: is_up(a, "bob") and is_up(b, "alice"))
+    equal(session(a, "bob")["inbound"], not session(b, "alice")["inbound"])
+    equal((len(a.rpc.peerlist()), len(b.rpc.peerlist())), (1, 1))
 
 
 @case()

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/ec.h"
 #include "p2p/channels_internal.h"
 #include "tests/test.h"
 
@@ -52,11 +53,10 @@ void guest_connect(struct guest *g, const struct channels_side *host, const char
         (void)setsockopt(g->fd, SOL_SOCKET, SO_RCVBUF, &narrow, sizeof narrow);
     assert_int_equal(bind(g->fd, (struct sockaddr *)&us, sizeof us), 0);
     assert_int_equal(getsockname(g->fd, (struct sockaddr *)&us, &len), 0);
-    struct netaddr home;
-    assert_int_equal(netaddr_parse_ip(&home, from, NULL), OK);
-    home.port = 1; /* is set */
+    assert_int_equal(netaddr_parse_ip(&g->home, from, NULL), OK);
+    g->home.port = 1; /* is set */
     pthread_mutex_lock(&homes_lock);
-    homes[ntohs(us.sin6_port)] = home;
+    homes[ntohs(us.sin6_port)] = g->home;
     pthread_mutex_unlock(&homes_lock);
     there.sin6_port = htons(channels_port(host->channels));
     assert_int_equal(connect(g->fd, (struct sockaddr *)&there, sizeof there), 0);
@@ -137,9 +137,9 @@ static const struct dchan_session_ops ops = {
     .closed = closed
 };
 
-static uint64_t now_of(const struct guest *g)
+static uint64_t now_ms(void)
 {
-    return (uint64_t)clock_mono_ms() + g->skew_ms;
+    return (uint64_t)clock_mono_ms();
 }
 
 static void begin(struct guest *g, const struct channels_side *host, enum dchan_role role,
@@ -154,9 +154,16 @@ static void begin(struct guest *g, const struct channels_side *host, enum dchan_
         .ctx = g, .hello = { .has_renews = renews != NULL }
     };
     memcpy(config.magic, host->config.magic, sizeof config.magic);
+    if (g->proof) {
+        memcpy(config.local, g->home.ip, sizeof config.local);
+        memcpy(config.hello.address, g->proof->address, sizeof config.hello.address);
+        config.hello.params = g->proof->params;
+        config.hello.port = g->proof->port;
+        config.hello.has_bca = true;
+    }
     if (renews)
         memcpy(config.hello.renews, renews, sizeof config.hello.renews);
-    g->session = dchan_session_new(&config, now_of(g));
+    g->session = dchan_session_new(&config, now_ms());
     assert_non_null(g->session);
     guest_move(g);
 }
@@ -173,6 +180,16 @@ void guest_begin_as(struct guest *g, const struct channels_side *host,
 {
     open_key_init(&g->key, 0x99); /* what his session takes for its own */
     begin(g, host, DCHAN_INITIATOR, key, NULL);
+}
+
+void guest_begin_proved(struct guest *g, const struct channels_side *host,
+                        const struct guest_proof *proof)
+{
+    open_key_init(&g->key, 0x99);
+    memcpy(g->key.secret, proof->secret, sizeof g->key.secret);
+    assert_true(ec_pubkey_of(g->key.key.pub, proof->secret));
+    g->proof = proof;
+    begin(g, host, DCHAN_INITIATOR, &g->key.key, NULL);
 }
 
 struct guest_port guest_port_open(bool listens)
@@ -201,11 +218,11 @@ void guest_answer(struct guest *g, const struct channels_side *host, struct gues
 static void write_all(struct guest *g)
 {
     struct span out;
-    while (g->session && (out = dchan_session_output(g->session, now_of(g))).len) {
+    while (g->session && (out = dchan_session_output(g->session, now_ms())).len) {
         const ssize_t n = send(g->fd, out.data, out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n <= 0)
             return;
-        dchan_session_written(g->session, (size_t)n, now_of(g));
+        dchan_session_written(g->session, (size_t)n, now_ms());
     }
 }
 
@@ -218,7 +235,7 @@ void guest_move(struct guest *g)
     for (;;) {
         const ssize_t n = recv(g->fd, in, sizeof in, MSG_DONTWAIT);
         if (n > 0 && g->session)
-            dchan_session_feed(g->session, span_of(in, (size_t)n), now_of(g));
+            dchan_session_feed(g->session, span_of(in, (size_t)n), now_ms());
         else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
             g->cut = true;
         if (n <= 0)
@@ -226,7 +243,7 @@ void guest_move(struct guest *g)
         write_all(g);
     }
     if (g->cut && g->session)
-        dchan_session_feed_end(g->session, now_of(g));
+        dchan_session_feed_end(g->session, now_ms());
 }
 
 bool guest_was_cut(void *ctx) { return guest_is_cut(ctx); }

@@ -6,6 +6,7 @@
 #ifndef TESTS_P2P_CHANNEL_GUEST_H
 #define TESTS_P2P_CHANNEL_GUEST_H
 
+#include "p2p/netaddr.h"
 #include "tests/p2p/channels_pair.h"
 
 /* A port of [::1]; guests that are dialled answer there. */
@@ -26,7 +27,8 @@ struct guest {
     bool greeted, up, closed, cut;           /* cut: the node has closed the connection */
     struct dchan_closing closing;   /* without text */
     int going;                      /* reason of their goaway, -1: none */
-    uint64_t skew_ms;
+    struct netaddr home;
+    const struct guest_proof *proof;
     bool deaf;                      /* reads nothing, so answers nothing */
     bool holds;                     /* does not send `bound` */
     bool narrow;                    /* little fits into what he has not read; before he connects */
@@ -40,6 +42,15 @@ void guest_begin(struct guest *g, const struct channels_side *host, uint8_t secr
 /* The same, with another's key. */
 void guest_begin_as(struct guest *g, const struct channels_side *host,
                     const struct identity_key *key);
+/* The same, with the key of this secret and the address that is proved. He sees himself at the
+ * address from which he came. */
+struct guest_proof {
+    uint8_t secret[32], address[BCA_ADDRESS_SIZE];
+    struct span params;
+    uint16_t port;
+};
+void guest_begin_proved(struct guest *g, const struct channels_side *host,
+                        const struct guest_proof *proof);
 /* Waits for the host to dial this port. */
 void guest_answer(struct guest *g, const struct channels_side *host, struct guest_port at,
                   uint8_t secret);
