@@ -69,7 +69,7 @@ def a_relay_serves_whom_its_user_lets(t):
 
 
 @case()
-def limits_of_the_relay_are_options(t):
+def bytes_that_are_relayed_have_a_limit(t):
     relay, alice, bob = three(t, "-channelrelaybytes=100000")
     allow(relay, alice)
     bob.rpc.exposeservice("echo", "echo:", ["alice"])
@@ -82,6 +82,38 @@ def limits_of_the_relay_are_options(t):
     relay.restart("-channelrelay=0")
     alice.rpc.peerconnect("relay")
     bob.rpc.peerconnect("relay")
+    raises_rpc(-9, lambda: alice.rpc.peerconnect("bob", 1), "bob")
+
+
+def with_carol(t, relay, alice, bob):
+    """One more who does not listen; she knows all, and all know her."""
+    carol, key = talker(t, "-channellisten=0")
+    for node in (relay, alice, bob):
+        node.rpc.contactadd(key, "carol")
+    for contact in alice.rpc.contactlist():
+        carol.rpc.contactadd("@".join([contact["key"], *contact["addresses"]]), contact["alias"])
+    carol.rpc.contactadd(bob.rpc.contactlist()[1]["key"], "alice")
+    carol.rpc.contactset("relay", {"relay_for_us": True})
+    carol.rpc.peerconnect("relay")
+    relay.rpc.contactset("carol", {"relay": True})
+    return carol
+
+
+@case(long_only=True)
+def sessions_that_are_relayed_have_limits(t):
+    relay, alice, bob = three(t, "-channelrelaypercontact=1", "-channelrelaystreams=2")
+    allow(relay, alice)
+    carol = with_carol(t, relay, alice, bob)
+    equal(alice.rpc.peerconnect("bob")["state"], "up")
+    raises_rpc(-9, lambda: alice.rpc.peerconnect("carol", 1), "carol")
+    equal(carol.rpc.peerconnect("bob")["state"], "up")
+    bob.rpc.contactset("relay", {"relay_for_us": True})
+    relay.rpc.contactset("bob", {"relay": True})
+    equal(len(relay.rpc.listservices()["relayed"]), 2)
+    relay.restart("-channelrelaystreams=1", "-channelrelaypercontact=8")
+    for node in (alice, bob, carol):
+        node.rpc.peerconnect("relay")
+    equal(alice.rpc.peerconnect("carol")["state"], "up")
     raises_rpc(-9, lambda: alice.rpc.peerconnect("bob", 1), "bob")
 
 
