@@ -307,6 +307,24 @@ static void enter(struct forward *f, int fd)
     }
 }
 
+static bool is_shortage(int failed)
+{
+    return failed == EMFILE || failed == ENFILE || failed == ENOBUFS || failed == ENOMEM;
+}
+
+/* Until the next tick: the connection stays where it is, and would be told of without end. */
+static void pause_listening(struct forward *f)
+{
+    for (size_t i = 0; i < f->local.n; i++)
+        event_del(f->events[i]);
+}
+
+static void resume_listening(struct forward *f)
+{
+    for (size_t i = 0; i < f->local.n; i++)
+        event_add(f->events[i], NULL);
+}
+
 static void on_connection(evutil_socket_t fd, short what, void *ctx)
 {
     struct forward *f = ctx;
@@ -314,9 +332,11 @@ static void on_connection(evutil_socket_t fd, short what, void *ctx)
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
         const int guest = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (guest < 0) {
-            if (errno != EAGAIN)
+            if (is_shortage(errno)) {
                 LOG_LIMITED(LOG_WARN, "cannot accept a connection for %s: %s", f->service,
                             strerror(errno));
+                pause_listening(f);
+            }
             return;
         }
         enter(f, guest);
@@ -443,12 +463,11 @@ static enum err check(const struct forwards *all, const struct forward_wish *w, 
 
 static void listen_to(struct forward *f)
 {
-    for (size_t i = 0; i < f->local.n; i++) {
+    for (size_t i = 0; i < f->local.n; i++)
         f->events[i] = xcheck(event_new(channels_base(f->owner->streams->channels),
                                         f->local.fds[i], EV_READ | EV_PERSIST,
                                         f->dgrams ? on_datagrams : on_connection, f));
-        event_add(f->events[i], NULL);
-    }
+    resume_listening(f);
 }
 
 static struct forward *find(const struct forwards *all, uint16_t port)
@@ -532,8 +551,10 @@ static void expire(struct forward *f, uint64_t now_ms)
 static void on_tick(void *part, uint64_t now_ms)
 {
     struct forwards *all = part;
-    for (struct forward *f = first_forward(all); f; f = next_forward(f))
+    for (struct forward *f = first_forward(all); f; f = next_forward(f)) {
+        resume_listening(f);
         expire(f, now_ms);
+    }
     try_all(all);
 }
 

@@ -33,6 +33,8 @@ _bsvpeer_complete() {
         fi
     done
     commands=$("$program" "${given[@]}" help 2>/dev/null | sed -n 's/^\([a-z][a-zA-Z0-9]*\).*/\1/p')
+    commands+=" "$("$program" -help 2>/dev/null |
+        sed -n 's/^ *bsvpeer-cli \[options\] \([a-z]*\) <.*/\1/p')
     mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word")
 }
 

@@ -2,9 +2,11 @@
 #include "p2p/forwards.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -212,6 +214,30 @@ static void those_who_wait_have_a_limit(void **state)
     arrived(&w, 9);
     for (size_t i = 1; i < COUNT_OF(programs); i++)
         close(programs[i]);
+    world_clear(&w);
+}
+
+static void a_lack_of_descriptors_passes(void **state)
+{
+    struct world w;
+    struct rlimit before, few;
+    (void)state;
+    world_init(&w);
+    const struct forward *f = add(&w, (struct forward_wish){ .priority = 3 });
+    const int program = program_connect(AF_INET6, SOCK_STREAM, f->port);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = (rlim_t)program + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    fake_settle(w.f);
+    for (size_t i = 0; i < f->local.n; i++) /* it is not told of again and again */
+        assert_false(event_pending(f->events[i], EV_READ, NULL));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    fake_settle(w.f);
+    assert_int_equal(w.f->n_streams, 0);
+    fake_tick(w.f, 1000);
+    arrived(&w, 1);
+    close(program);
     world_clear(&w);
 }
 
@@ -458,6 +484,7 @@ int main(void)
         cmocka_unit_test(a_connection_waits_until_the_contact_is_there),
         cmocka_unit_test(nobody_waits_for_ever),
         cmocka_unit_test(those_who_wait_have_a_limit),
+        cmocka_unit_test(a_lack_of_descriptors_passes),
         cmocka_unit_test(a_contact_that_cannot_be_reached_is_said_at_once),
         cmocka_unit_test(a_forward_that_is_taken_away_ends_its_streams),
         cmocka_unit_test(a_contact_that_is_removed_loses_its_forwards),
