@@ -126,7 +126,7 @@ static void on_fin(void *ctx)
 
 static void drop_taken(struct splice_end *e)
 {
-    if (e->from < e->held.len / 2)
+    if (e->held.len == 0 || e->from < e->held.len / 2)
         return;
     memmove(e->held.data, e->held.data + e->from, held_bytes(e));
     buf_truncate(&e->held, held_bytes(e));
