@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "p2p/channels_internal.h"
+#include "p2p/channels_pace.h"
 
 #define READ_CHUNK (64u << 10)
 #define READS_PER_TURN 4
@@ -80,6 +81,7 @@ static void close_fd(struct chan_conn *conn)
         return;
     event_free(conn->read_ev);
     event_free(conn->write_ev);
+    event_free(conn->pace_ev);
     close(conn->fd);
     conn->fd = -1;
 }
@@ -176,6 +178,13 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
         conn_kick(conn);
 }
 
+static void on_pace(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    conn_kick(arg);
+}
+
 void conn_take_fd(struct chan_conn *conn, int fd)
 {
     const int one = 1, send_buffer = SEND_BUFFER, unsent = UNSENT_MAX;
@@ -187,6 +196,7 @@ void conn_take_fd(struct chan_conn *conn, int fd)
     conn->fd = fd;
     conn->read_ev = event_new(conn->c->base, fd, EV_READ | EV_PERSIST, on_readable, conn);
     conn->write_ev = event_new(conn->c->base, fd, EV_WRITE | EV_PERSIST, on_writable, conn);
+    conn->pace_ev = event_new(conn->c->base, -1, 0, on_pace, conn);
     if (conn->state == CONN_CONNECTING)
         want_write(conn, true);
 }
@@ -203,10 +213,22 @@ void conn_read_on(struct chan_conn *conn)
 
 /* --- what leaves --- */
 
+/* Where voice is spoken bulk data must not fill the buffers of the path. */
+static void pace(struct chan_conn *conn)
+{
+    if (conn->state != CONN_UP || !conn->mux)
+        return;
+    const bool full = dchan_mux_has_first(conn->mux) && pace_is_full(conn->fd);
+    dchan_mux_hold(conn->mux, full);
+    if (full)
+        event_add(conn->pace_ev, &(struct timeval){ 0, 1000 * PACE_AGAIN_MS });
+}
+
 /* False: the socket takes no more now, or never. */
 static bool write_some(struct chan_conn *conn)
 {
     const uint64_t now = channels_now(conn->c);
+    pace(conn);
     const struct span out = dchan_session_output(conn->session, now);
     if (out.len == 0) {
         want_write(conn, false);

@@ -66,6 +66,7 @@ struct chan_conn {
 
     int fd;                          /* -1: pipe */
     struct event *read_ev, *write_ev;
+    struct event *pace_ev;           /* to look again whether there is room for bulk data */
     bool writing, finished;          /* our half is shut, waits for theirs */
     struct netaddr remote, local;    /* zero in a pipe */
     const struct chan_pipe_ops *pipe;

@@ -116,6 +116,7 @@ static struct mux_stream *add(struct dchan_mux *mux, uint32_t sid, uint8_t prior
     side->v[side->n++] = s;
     side->highest = sid;
     side->waiting++;
+    mux->first += priority == 0;
     mux->stats.streams++;
     return s;
 }
@@ -127,6 +128,7 @@ static void remove_stream(struct dchan_mux *mux, struct mux_stream *s)
     memmove(side->v + i, side->v + i + 1, (side->n - i - 1) * sizeof(struct mux_stream *));
     side->n--;
     side->waiting -= !s->open;
+    mux->first -= s->priority == 0;
     mux->stats.streams--;
     mux_not_ready(mux, s);
     give_back(mux, s, s->window);

@@ -42,6 +42,8 @@ struct dchan_mux {
     struct ratelimit opens_sent, opens_received, opens_flood;
     uint64_t rtt_ms; /* 0: not measured */
     bool going, peer_going;
+    size_t first;    /* streams of priority 0 */
+    bool hold;
 };
 
 struct mux_stream *mux_find(const struct dchan_mux *mux, uint32_t sid);

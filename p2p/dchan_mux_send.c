@@ -68,7 +68,7 @@ void mux_not_ready(struct dchan_mux *mux, struct mux_stream *s)
 
 static struct mux_stream *next_stream(struct dchan_mux *mux)
 {
-    for (size_t i = 0; i < COUNT_OF(mux->ready); i++) {
+    for (size_t i = 0; i < (mux->hold ? 1 : COUNT_OF(mux->ready)); i++) {
         struct list_link *link = list_first(&mux->ready[i]);
         if (link)
             return LIST_ITEM(link, struct mux_stream, link);
@@ -128,6 +128,16 @@ size_t dchan_mux_pump(struct dchan_mux *mux, size_t room)
     while (sent < room && (s = next_stream(mux)))
         sent += serve(mux, s);
     return sent;
+}
+
+bool dchan_mux_has_first(const struct dchan_mux *mux)
+{
+    return mux->first != 0;
+}
+
+void dchan_mux_hold(struct dchan_mux *mux, bool hold)
+{
+    mux->hold = hold;
 }
 
 void dchan_mux_wake(struct dchan_mux *mux, uint32_t sid)

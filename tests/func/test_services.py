@@ -1,5 +1,4 @@
 """Byte streams over direct channels: services, forwards, pipes, datagrams, the relay."""
-import http.server
 import os
 import socket
 import struct
@@ -10,9 +9,13 @@ import time
 import urllib.error
 import urllib.request
 
-from channels import connected_pair, is_up, pair, session, talker
-from framework import LONG, case, check, equal, free_port, is_in, main, raises_rpc
+from channels import connected_pair, pair
+from framework import (ADDRESS, LONG, Skip, case, check, equal, free_port, is_in, main, raises_rpc,
+                       within)
+from identities import grow, identity
+from netns import host_node, two_hosts
 
+PREFIX = "2001:db8:0:1::"
 LARGE = 20 << 20
 NOBODY = "034f355bdcb7cc0af728ef3cceb9615d90684bb5b2ca5f859ab0f0b704075871aa"
 
@@ -177,6 +180,29 @@ def streams_have_limits_that_are_options(t):
     equal(first.wait(timeout=60), 2, "it was idle")
 
 
+def speak(s, packets, spacing=0.02):
+    """Round trips in ms, sorted, of so many packets; in order they must be."""
+    sent, came = {}, []
+
+    def listen():
+        try:
+            while len(came) < packets:
+                i = struct.unpack(">I", s.recv(1000)[:4])[0]
+                came.append((i, 1000 * (time.monotonic() - sent[i])))
+        except TimeoutError:
+            pass
+    s.settimeout(2)
+    thread = threading.Thread(target=listen)
+    thread.start()
+    for i in range(packets):
+        sent[i] = time.monotonic()
+        s.send(struct.pack(">I", i) + b"v" * 160)
+        time.sleep(spacing)
+    thread.join()
+    equal([i for i, _ in came], sorted(i for i, _ in came), "order")
+    return sorted(ms for _, ms in came)
+
+
 @case()
 def datagrams_get_through_while_a_transfer_goes_on(t):
     packets, spacing = (500, 0.02) if LONG else (50, 0.01)
@@ -184,35 +210,76 @@ def datagrams_get_through_while_a_transfer_goes_on(t):
     b.rpc.exposeservice("voice", "udp:[::1]:%d" % udp_echo(t), ["alice"])
     b.rpc.exposeservice("bulk", "exec:cat /dev/zero", ["alice"])
     port = a.rpc.forwardservice("bob", "voice", 0, {"protocol": "udp"})["local_port"]
-    bulk = pipe(t, a, "bob", "bulk")
-    drain = threading.Thread(target=lambda: read_all(bulk.stdout))
-    drain.start()
+    bulk = subprocess.Popen(a.cli_line() + ["pipe", "bob", "bulk"], stdin=subprocess.DEVNULL,
+                            stdout=subprocess.DEVNULL)
+    t.cleanups.append(bulk.kill)
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
         s.connect(("::1", port))
-        s.settimeout(5)
-        s.send(struct.pack(">I", 0))
-        s.recv(100) # the stream is there
-        times = []
-        for i in range(1, packets + 1):
-            s.send(struct.pack(">I", i) + b"v" * 160)
-            time.sleep(spacing)
-        s.settimeout(1)
-        try:
-            while len(times) < packets:
-                times.append(struct.unpack(">I", s.recv(1000)[:4])[0])
-        except TimeoutError:
-            pass
+        speak(s, 1) # the stream is there
+        times = speak(s, packets, spacing)
     listed = next(f for f in a.rpc.listservices()["forwards"] if f["local_port"] == port)
     equal((listed["protocol"], listed["priority"], listed["lost"]), ("udp", 0, 0))
-    moved = next(s for s in streams(a) if s["service"] == "bulk")["received"]
-    bulk.terminate()
-    drain.join()
-    bulk.wait()
-    equal(times, sorted(times), "order")
     check(len(times) >= packets * 0.9, f"{len(times)} of {packets} datagrams")
-    check(moved > 1 << 20, "bulk was moved meanwhile")
+    check(moved(a, "bulk") > 1 << 20, "bulk was moved meanwhile")
     if LONG:
-        print(f"datagrams: {packets - len(times)} of {packets} lost, {moved >> 20} MiB of bulk")
+        print(f"datagrams: {packets - len(times)} of {packets} lost, "
+              f"{moved(a, 'bulk') >> 20} MiB of bulk")
+
+
+def slow_pair(t):
+    """Two nodes on hosts of their own, with a line of 10 Mbit/s whose buffers hold 300 ms."""
+    hosts = two_hosts(t)
+    nodes, keys = [], []
+    for host, last in zip(hosts, "12"):
+        host.ip("addr", "add", f"{PREFIX}{last}/64", "dev", "eth0", "nodad")
+        try:
+            host.run("tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", "10mbit", "burst",
+                     "16kb", "latency", "300ms")
+        except (AssertionError, FileNotFoundError) as error:
+            raise Skip(f"no slow line can be made: {error}") from None
+        node = host_node(t, host, "-channelport=19955")
+        node.rpc.generatetoaddress(1, node.rpc.getnewaddress())
+        node.rpc.generatetoaddress(100, ADDRESS)
+        node.rpc.bcaregister("me", 2)
+        grow(node)
+        nodes.append(node)
+        keys.append(identity(node, "me")["public_key"])
+    a, b = nodes
+    a.rpc.contactadd(f"{keys[1]}@[{PREFIX}2]:19955", "bob")
+    b.rpc.contactadd(keys[0], "alice")
+    a.rpc.peerconnect("bob")
+    return a, b
+
+
+@case(long_only=True)
+def voice_does_not_wait_behind_a_transfer_on_a_slow_line(t):
+    a, b = slow_pair(t)
+    with b.netns.inside():
+        b.rpc.exposeservice("voice", "udp:[::1]:%d" % udp_echo(t), ["alice"])
+    b.rpc.exposeservice("bulk", "exec:cat /dev/zero", ["alice"])
+    port = a.rpc.forwardservice("bob", "voice", 0, {"protocol": "udp"})["local_port"]
+    with a.netns.inside():
+        s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        s.connect(("::1", port))
+    with s:
+        quiet = speak(s, 50)
+        bulk = subprocess.Popen(a.netns.wrap(a.cli_line() + ["pipe", "bob", "bulk"]),
+                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        t.cleanups.append(bulk.kill)
+        time.sleep(2)
+        before, began = moved(a, "bulk"), time.monotonic()
+        busy = speak(s, 250)
+        rate = (moved(a, "bulk") - before) / (time.monotonic() - began)
+    added = busy[len(busy) // 2] - quiet[len(quiet) // 2]
+    print(f"voice: {250 - len(busy)} of 250 lost, {added:.0f} ms more in the middle, "
+          f"{busy[len(busy) * 9 // 10]:.0f} ms in 9 of 10, beside {rate / 125000:.1f} Mbit/s")
+    check(len(busy) >= 248, f"{len(busy)} of 250 packets")
+    check(added < within(15), f"{added} ms added") # 30 at least; without the pace about 90
+    check(rate > 125000 * 7, f"{rate / 125000} Mbit/s of bulk")
+
+
+def moved(node, service):
+    return next(s for s in streams(node) if s["service"] == service)["received"]
 
 
 def udp_echo(t):
@@ -232,11 +299,6 @@ def udp_echo(t):
     thread.start()
     t.cleanups.append(s.close)
     return s.getsockname()[1]
-
-
-def read_all(f):
-    while f.read(1 << 16):
-        pass
 
 
 main()

@@ -207,6 +207,30 @@ static void bulk_never_delays_a_lower_priority(void **state)
     pair_free(p);
 }
 
+static void what_is_held_waits_and_the_first_does_not(void **state)
+{
+    struct pair *p = pair_new(false);
+    struct side *side = &p->sides[0];
+    (void)state;
+    struct owner *bulk = side_open(side, 4, 100000);
+    pair_settle(p);
+    assert_false(dchan_mux_has_first(side->mux));
+    assert_true(bulk->closed || bulk->sent == 100000);
+    bulk = side_open(side, 4, 100000);
+    struct owner *voice = side_open(side, 0, 1000);
+    assert_true(dchan_mux_has_first(side->mux));
+    dchan_mux_hold(side->mux, true);
+    pair_settle(p);
+    assert_int_equal(voice->sent, 1000);
+    assert_int_equal(bulk->sent, 0);
+    dchan_mux_hold(side->mux, false);
+    pair_settle(p);
+    assert_int_equal(bulk->sent, 100000);
+    assert_true(voice->closed);
+    assert_false(dchan_mux_has_first(side->mux));
+    pair_free(p);
+}
+
 static void streams_of_one_priority_share_by_bytes(void **state)
 {
     struct pair *p = pair_new(false);
@@ -351,6 +375,7 @@ int main(void)
         cmocka_unit_test(every_byte_arrives_once_and_in_order),
         cmocka_unit_test(streams_that_are_reset_leave_others_alone),
         cmocka_unit_test(bulk_never_delays_a_lower_priority),
+        cmocka_unit_test(what_is_held_waits_and_the_first_does_not),
         cmocka_unit_test(streams_of_one_priority_share_by_bytes),
         cmocka_unit_test(producers_are_asked_only_when_there_is_room),
         cmocka_unit_test(an_end_needs_no_window),
