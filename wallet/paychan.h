@@ -35,6 +35,7 @@ enum {
     PAYCHAN_MARGIN_MAX = 1008,
     PAYCHAN_MARGIN_BEFORE = 144,    /* of use before that */
     PAYCHAN_LIFE_MAX = 4032,        /* blocks from the tip to the expiry */
+    PAYCHAN_OPEN_S = 60,            /* in which a chan_open is answered */
     PAYCHAN_ACCEPT_GOOD_S = 3600,
     PAYCHAN_ABANDON_S = 172800,     /* an accept without funding is forgotten */
     PAYCHAN_TIP_AGE_MAX_S = 7200,   /* of a tip by which payments are taken */
@@ -170,6 +171,7 @@ struct paychan_pay_msg {
     uint64_t n, paid;
     uint8_t sig[EC_SIG_SIZE];
     struct span ref;
+    bool too_fast;   /* of one that came: more than so many a second are not taken */
 };
 struct paychan_ack_msg { uint64_t n, paid; };
 struct paychan_close_msg {
@@ -202,7 +204,8 @@ enum paychan_event_kind {
     PAYCHAN_EV_FAIL_MSG,
     /* of the user and the wallet */
     PAYCHAN_EV_OPEN,       /* payer, on a new channel */
-    PAYCHAN_EV_FUND,       /* payer: the wallet has made `tx`, which pays into the lock */
+    PAYCHAN_EV_FUND,       /* payer: the wallet has made `tx`, which pays into the lock; NULL: there
+                              is none, and it cannot make one */
     PAYCHAN_EV_PAY,
     PAYCHAN_EV_CLOSE,      /* fee 0: that of the terms */
     PAYCHAN_EV_ACKED,      /* payee: this acknowledgement has left */
@@ -243,6 +246,7 @@ struct paychan_event {
         struct {
             const struct tx *tx;
             uint32_t height, index; /* of its block; of the output that funds */
+            bool already;           /* PAYCHAN_EV_FUND: it may have been sent before */
         } tx;
     };
     const struct paychan_own *own; /* PAYCHAN_EV_OPEN, _OPEN_MSG */

@@ -174,15 +174,15 @@ static bool is_late(const struct step *s)
     return (uint64_t)s->ev->view.tip + c->close_margin >= c->terms.expiry;
 }
 
-/* Also when blocks do not come: by time. */
+/* Also when blocks do not come: by time, but while old blocks are being fetched. */
 static bool is_due(const struct step *s)
 {
     const struct paychan *c = s->c;
     const struct paychan_view *v = &s->ev->view;
     const uint64_t age = v->now > v->tip_time ? v->now - v->tip_time : 0;
     const uint64_t margin = (uint64_t)c->close_margin * PAYCHAN_BLOCK_S;
-    if (is_late(s))
-        return true;
+    if (is_late(s) || !v->synced)
+        return is_late(s);
     return (uint64_t)(c->terms.expiry - v->tip) * PAYCHAN_BLOCK_S < margin + age;
 }
 
@@ -225,7 +225,7 @@ static enum paychan_fail check_pay(const struct step *s, const char **why)
         m->paid > paychan_limit(c, s->ev->policy, &s->ev->view))
         return PAYCHAN_TOO_SHALLOW;
     *why = "too many payments at once";
-    return c->in_flight >= PAYCHAN_UNACKED_MAX ? PAYCHAN_LIMIT : 0;
+    return m->too_fast || c->in_flight >= PAYCHAN_UNACKED_MAX ? PAYCHAN_LIMIT : 0;
 }
 
 static void take_bad_sig(struct step *s)

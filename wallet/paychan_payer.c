@@ -71,9 +71,9 @@ static void take_accept(struct step *s)
     step_do(s, PAYCHAN_DO_FUND);
 }
 
-static bool accept_is_old(const struct step *s)
+static bool is_older(const struct step *s, uint64_t seconds)
 {
-    return s->ev->view.now > s->c->since && s->ev->view.now - s->c->since > PAYCHAN_ACCEPT_GOOD_S;
+    return s->ev->view.now > s->c->since && s->ev->view.now - s->c->since > seconds;
 }
 
 static void send_pay(struct step *s, struct span ref)
@@ -101,12 +101,20 @@ static bool may_fund(struct step *s, const struct tx *tx)
     const uint32_t index = s->ev->tx.index;
     if (index >= tx->n_out || !paychan_is_funding(&tx->out[index], &c->terms))
         step_refuse(s, ERR_RANGE, "the transaction does not fund this channel");
-    else if (c->state == P_ACCEPTED && accept_is_old(s))
+    else if (c->state == P_ACCEPTED && !s->ev->tx.already && is_older(s, PAYCHAN_ACCEPT_GOOD_S))
         step_refuse(s, ERR_TIMEOUT, "the other side has agreed too long ago");
     else if (c->state != P_ACCEPTED &&
              (c->funded != PAYCHAN_REPLACED || c->state < P_FUNDED || c->state > P_OPEN))
         step_refuse(s, ERR_RANGE, "the channel is funded");
     return s->out->refused == OK;
+}
+
+static void give_up_funding(struct step *s)
+{
+    if (s->c->state != P_ACCEPTED)
+        return;
+    step_fail(s, PAYCHAN_REFUSED, "the channel is not funded");
+    step_forget(s);
 }
 
 /* The first time, or when another transaction has taken the place of the first: then what was paid
@@ -115,6 +123,10 @@ static void fund(struct step *s)
 {
     struct paychan *c = s->c;
     const struct tx *tx = s->ev->tx.tx;
+    if (!tx) {
+        give_up_funding(s);
+        return;
+    }
     if (!may_fund(s, tx))
         return;
     const struct outpoint before = c->funding;
@@ -344,7 +356,7 @@ static void look_at_spend(struct step *s, bool new_tip)
         step_forget(s);
     else if (depth >= PAYCHAN_DEPTH_FINAL && c->state == P_REFUNDING)
         step_move(s, P_REFUNDED);
-    else if (!depth && new_tip && c->state == P_REFUNDING)
+    else if (!depth && new_tip && c->state == P_REFUNDING && is_expired(s))
         step_do(s, PAYCHAN_DO_BROADCAST_REFUND);
 }
 
@@ -359,7 +371,10 @@ static void take_tip(struct step *s)
 {
     struct paychan *c = s->c;
     const bool new_tip = step_new_tip(s);
-    if (c->state == P_ACCEPTED && accept_is_old(s)) {
+    if (c->state == P_OPENING && is_older(s, PAYCHAN_OPEN_S)) {
+        step_alarm(s, "the other side did not answer");
+        step_forget(s);
+    } else if (c->state == P_ACCEPTED && is_older(s, PAYCHAN_ACCEPT_GOOD_S)) {
         step_alarm(s, "a channel was not funded in time");
         step_forget(s);
     } else if (is_to_be_taken_back(s)) {
@@ -453,7 +468,7 @@ static void start(struct step *s)
         step_do(s, PAYCHAN_DO_WATCH);
     if (c->state >= P_FUNDED && c->funded != PAYCHAN_CONFIRMED)
         step_do(s, PAYCHAN_DO_SEND_FUNDING);
-    if (c->state == P_REFUNDING && !c->spend_height)
+    if (c->state == P_REFUNDING && !c->spend_height && is_expired(s)) /* else it is parked */
         step_do(s, PAYCHAN_DO_BROADCAST_REFUND);
 }
 

@@ -158,14 +158,18 @@ static struct tx *make_funding(const struct duo_side *s, uint32_t salt)
 
 static void fund(struct duo_side *s)
 {
-    struct duo *d = s->duo;
-    if (!d->wallet_funds)
-        return;
-    if (!d->funding)
-        d->funding = make_funding(s, 7);
     struct paychan_event ev = { .kind = PAYCHAN_EV_FUND };
-    ev.tx.tx = d->funding;
+    if (!s->duo->wallet_funds)
+        return;
+    ev.tx.tx = duo_make_funding(s->duo);
     duo_give(s, ev);
+}
+
+const struct tx *duo_make_funding(struct duo *d)
+{
+    if (!d->funding)
+        d->funding = make_funding(&d->payer, 7);
+    return d->funding;
 }
 
 static void note_signed(struct duo *d, const struct paychan_pay_msg *m)

@@ -55,6 +55,8 @@ struct duo {
 
 void duo_init(struct duo *d);
 void duo_clear(struct duo *d);
+/* What the wallet would make for the channel as it is agreed on. */
+const struct tx *duo_make_funding(struct duo *d);
 /* A user's or the chain's event for one side: step, write, do. */
 void duo_give(struct duo_side *s, struct paychan_event ev);
 /* Delivers until nothing is under way. */

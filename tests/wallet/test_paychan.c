@@ -119,6 +119,64 @@ static void nothing_answers_before_the_channel_is_funded(void **state)
     assert_true(d->payee.forgotten);
 }
 
+static void an_opening_that_nobody_answers_is_given_up(void **state)
+{
+    struct duo *d = *state;
+    duo_give(&d->payer, (struct paychan_event){ .kind = PAYCHAN_EV_OPEN });
+    d->view.now += PAYCHAN_OPEN_S;
+    duo_give(&d->payer, (struct paychan_event){ .kind = PAYCHAN_EV_TIP });
+    assert_int_equal(d->payer.c.state, P_OPENING);
+    d->view.now++;
+    duo_give(&d->payer, (struct paychan_event){ .kind = PAYCHAN_EV_TIP });
+    assert_true(d->payer.forgotten);
+}
+
+static void without_coins_there_is_no_channel(void **state)
+{
+    struct duo *d = *state;
+    d->wallet_funds = false;
+    duo_connect(d);
+    duo_give(&d->payer, (struct paychan_event){ .kind = PAYCHAN_EV_OPEN });
+    duo_run(d);
+    assert_int_equal(d->payee.c.state, R_ACCEPTED);
+    duo_give(&d->payer, (struct paychan_event){ .kind = PAYCHAN_EV_FUND }); /* no transaction */
+    duo_run(d);
+    assert_true(d->payer.forgotten && d->payee.forgotten);
+}
+
+/* It pays into the lock, and whoever has it may send it. */
+static void funding_that_was_made_before_is_taken_however_late(void **state)
+{
+    struct duo *d = *state;
+    struct paychan_event ev = { .kind = PAYCHAN_EV_FUND };
+    d->wallet_funds = false;
+    duo_connect(d);
+    duo_give(&d->payer, (struct paychan_event){ .kind = PAYCHAN_EV_OPEN });
+    duo_run(d);
+    d->view.now += PAYCHAN_ACCEPT_GOOD_S + 1;
+    ev.tx.tx = duo_make_funding(d);
+    duo_give(&d->payer, ev);
+    assert_int_equal(d->payer.c.state, P_ACCEPTED);
+    ev.tx.already = true;
+    duo_give(&d->payer, ev);
+    assert_int_equal(d->payer.c.state, P_FUNDED);
+}
+
+/* A node that has lost blocks: what is sent early would be parked, and stay. */
+static void refund_is_not_sent_again_below_its_height(void **state)
+{
+    struct duo *d = *state;
+    duo_open(d, 1);
+    duo_disconnect(d);
+    d->payee.c = (struct paychan){ .role = PAYCHAN_PAYEE };
+    duo_mine(d, d->expiry - d->view.tip);
+    assert_int_equal(d->payer.c.state, P_REFUNDING);
+    d->view.tip = 1;
+    duo_kill(&d->payer); /* begins again: sending it now would be a failure (paychan_duo.c) */
+    duo_give(&d->payer, (struct paychan_event){ .kind = PAYCHAN_EV_TIP });
+    assert_int_equal(d->payer.c.state, P_REFUNDING);
+}
+
 static void late_accept_is_not_funded(void **state)
 {
     struct duo *d = *state;
@@ -158,6 +216,10 @@ static void payee_closes_in_time_by_the_clock_when_blocks_stall(void **state)
     duo_give(&d->payee, (struct paychan_event){ .kind = PAYCHAN_EV_TIP });
     assert_int_equal(d->payee.c.state, R_OPEN);
     d->view.now += 1;
+    d->view.synced = false; /* old blocks are fetched: their time says nothing */
+    duo_give(&d->payee, (struct paychan_event){ .kind = PAYCHAN_EV_TIP });
+    assert_int_equal(d->payee.c.state, R_OPEN);
+    d->view.synced = true;
     duo_give(&d->payee, (struct paychan_event){ .kind = PAYCHAN_EV_TIP });
     assert_int_equal(d->payee.c.state, R_CLOSING);
 }
@@ -766,6 +828,10 @@ int main(void)
         T(payer_takes_back_what_was_not_paid),
         T(locked_wallet_takes_back_when_it_is_unlocked),
         T(nothing_answers_before_the_channel_is_funded),
+        T(an_opening_that_nobody_answers_is_given_up),
+        T(without_coins_there_is_no_channel),
+        T(funding_that_was_made_before_is_taken_however_late),
+        T(refund_is_not_sent_again_below_its_height),
         T(late_accept_is_not_funded),
         T(payee_closes_in_time_by_height),
         T(payee_closes_in_time_by_the_clock_when_blocks_stall),
