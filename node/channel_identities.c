@@ -97,6 +97,12 @@ static void release(struct channel_identity *id)
     free(own);
 }
 
+void channel_identity_wallet(const struct channel_identity *id, char out[WALLET_NAME_MAX + 1])
+{
+    const struct own_identity *own = (const struct own_identity *)id;
+    memcpy(out, own->secret->wallet, WALLET_NAME_MAX + 1);
+}
+
 /* --- what is collected --- */
 
 struct found_address {

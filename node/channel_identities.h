@@ -34,6 +34,9 @@ enum err channel_identities_start(struct channel_identities *ci, struct channels
 void channel_identities_stop(struct channel_identities *ci);
 void channel_identities_free(struct channel_identities *ci);
 
+/* The wallet that an identity of the channels is in. Any thread that holds a reference. */
+void channel_identity_wallet(const struct channel_identity *id, char out[WALLET_NAME_MAX + 1]);
+
 void channel_identities_refresh(struct channel_identities *ci);
 /* The wallet has been locked by its user, or will be unloaded. */
 void channel_identities_lock(struct channel_identities *ci, const char *wallet);

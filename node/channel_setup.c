@@ -15,6 +15,7 @@
 #include "node/file_setup.h"
 #include "node/message_setup.h"
 #include "node/record_setup.h"
+#include "node/paychan_setup.h"
 #include "p2p/channels.h"
 #include "p2p/successor_part.h"
 #include "rpc/wallet_call.h"
@@ -35,6 +36,7 @@ struct channel_setup {
     struct successor_part *successors;
     struct message_part *messages;
     struct transfers *transfers;
+    struct paychans *payments;
     struct channel_identities *identities;
     struct channel_services *services;
 };
@@ -181,7 +183,7 @@ static enum err open_store(struct channel_setup *cs, struct error *e)
 }
 
 /* What sessions are for. */
-static enum err add_parts(struct channel_setup *cs, struct error *e)
+static enum err add_parts(struct channel_setup *cs, const struct rpc_env *env, struct error *e)
 {
     const struct successor_part_ops successors = { .tell = tell_successor, .ctx = cs };
     const struct channel_part log = { .up = session_up, .down = session_down, .ctx = cs };
@@ -194,10 +196,13 @@ static enum err add_parts(struct channel_setup *cs, struct error *e)
         rc = file_setup(&cs->transfers, cs->settings, cs->channels, cs->feeds, e);
     if (!rc)
         rc = channel_services_open(&cs->services, cs->channels, cs->settings->config, e);
+    if (!rc)
+        rc = paychan_setup(&cs->payments, cs->settings, cs->channels, env, cs->feeds, e);
     return rc;
 }
 
-static enum err make_channels(struct channel_setup *cs, struct error *e)
+static enum err make_channels(struct channel_setup *cs, const struct rpc_env *env,
+                              struct error *e)
 {
     struct channels_config c;
     const struct channels_ops ops = {
@@ -213,14 +218,16 @@ static enum err make_channels(struct channel_setup *cs, struct error *e)
     if (rc)
         return rc;
     channel_records_attach(cs->records, cs->channels);
-    return add_parts(cs, e);
+    return add_parts(cs, env, e);
 }
 
 static enum err start(struct channel_setup *cs, const struct rpc_env *env, struct error *e)
 {
     cs->identities = channel_identities_new(env->wallets->wallets, env->assigned, env->chain,
                                             env->records);
-    const enum err rc = channels_start(cs->channels, e);
+    enum err rc = channels_start(cs->channels, e);
+    if (!rc && cs->payments)
+        rc = paychans_start(cs->payments, e);
     return rc ? rc : channel_identities_start(cs->identities, cs->channels, e);
 }
 
@@ -251,7 +258,7 @@ enum err channel_setup_open(struct channel_setup **out, const struct settings *s
     cs->records = channel_records_new(env, s->params.network == NETWORK_REGTEST);
     enum err rc = open_store(cs, e);
     if (!rc)
-        rc = make_channels(cs, e);
+        rc = make_channels(cs, env, e);
     if (!rc)
         rc = start(cs, env, e);
     if (rc)
@@ -259,6 +266,7 @@ enum err channel_setup_open(struct channel_setup **out, const struct settings *s
     env->channels = cs->channels;
     env->transfers = cs->transfers;
     channel_services_show(cs->services, env);
+    env->payments = cs->payments ? paychans_service(cs->payments) : NULL;
     env->keeper = (struct rpc_key_keeper){ refresh, keys_locked, cs };
     return OK;
 }
@@ -296,8 +304,10 @@ void channel_setup_own_record(struct channel_setup *cs)
 
 void channel_setup_tip_changed(struct channel_setup *cs)
 {
-    if (cs)
-        channels_recheck(cs->channels);
+    if (!cs)
+        return;
+    channels_recheck(cs->channels);
+    paychans_tip_changed(cs->payments);
 }
 
 void channel_setup_stop(struct channel_setup *cs)
@@ -315,7 +325,9 @@ void channel_setup_free(struct channel_setup *cs)
 {
     if (!cs)
         return;
+    paychans_stop(cs->payments);
     dchan_store_free(cs->store);
+    paychans_free(cs->payments);
     transfers_free(cs->transfers);
     successor_part_free(cs->successors);
     message_part_free(cs->messages);

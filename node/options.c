@@ -402,6 +402,31 @@ const struct option_row node_options[] = {
     NUMBER("channelrelaypercontact", "8", 1, 100000, "<n>", "Of these, for one contact."),
     SIZE("channelrelaybytes", "10GiB", 1, 0, 1, "What is relayed for one contact in a day."),
 #undef CATEGORY
+#define CATEGORY "Payment channels"
+    SWITCH("paychannels", "1", "Pay contacts over direct channels, and be paid by them."),
+    NUMBER("paychannelmin", "10000", 1000, INT64_MAX, "<satoshis>",
+           "Smallest channel that a contact may open to us."),
+    NUMBER("paychannelmax", "100000000", 1000, INT64_MAX, "<satoshis>", "Largest one."),
+    NUMBER("paychannelmargin", "144", 36, 1008, "<blocks>",
+           "Before its expiry a channel to us is closed so early that the close finds a block."),
+    NUMBER("paychanneldepth", "1", 0, 10, "<blocks>",
+           "Confirmations of the funding before a channel to us is used; 0 only with "
+           "-paychannelunconfirmed."),
+    NUMBER("paychannelunconfirmed", "0", 0, INT64_MAX, "<satoshis>",
+           "Taken in all while the funding is in no block: it may be replaced, and is lost then."),
+    NUMBER("paychannelshallow", "100000", 0, INT64_MAX, "<satoshis>",
+           "Taken in all until the funding is 6 blocks deep."),
+    NUMBER("paychannelunsettled", "0", 0, INT64_MAX, "<satoshis>",
+           "A channel that has paid us more is closed at once (0: none is)."),
+    NUMBER("paychannelfee", "500", 1, 1000000, "<satoshis/kB>",
+           "Fee rate of closes and refunds: of channels that we open, and least for those to us."),
+    NUMBER("paychannelcount", "128", 1, 10000, "<n>", "Channels with one contact at most."),
+    NUMBER("paychannelopens", "60", 1, 100000, "<n>",
+           "Channels that one contact may ask for in an hour."),
+    NUMBER("paychannelrate", "20000", 1, 10000000, "<n>", "Payments a second on one channel."),
+    NUMBER("paychannelgather", "0", 0, 1000000, "<us>",
+           "How long a flush of payments to disk waits for more while others arrive."),
+#undef CATEGORY
     /* Known options of the reference whose subject does not exist here, or not yet. */
     IGNORED("alertnotify"), IGNORED("shrinkdebugfile"), IGNORED("upnp"), IGNORED("multistreams"),
     IGNORED("multistreampolicies"), IGNORED("maxparallelblocks"),

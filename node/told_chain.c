@@ -104,6 +104,11 @@ bool told_chain_replay(struct told_chain *c, const struct event_record *r)
     case LOGGED_SESSION_UP:
     case LOGGED_SESSION_DOWN:
     case LOGGED_CONTACT_SUCCESSOR:
+    case LOGGED_PAYCHAN_OPENED:
+    case LOGGED_PAYMENT_RECEIVED:
+    case LOGGED_PAYCHAN_CLOSING:
+    case LOGGED_PAYCHAN_CLOSED:
+    case LOGGED_PAYCHAN_ALARM:
         return true;
     }
     return true;

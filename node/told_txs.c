@@ -101,6 +101,11 @@ bool told_txs_replay(struct told_txs *t, const struct event_record *r)
     case LOGGED_SESSION_UP:
     case LOGGED_SESSION_DOWN:
     case LOGGED_CONTACT_SUCCESSOR:
+    case LOGGED_PAYCHAN_OPENED:
+    case LOGGED_PAYMENT_RECEIVED:
+    case LOGGED_PAYCHAN_CLOSING:
+    case LOGGED_PAYCHAN_CLOSED:
+    case LOGGED_PAYCHAN_ALARM:
         return true;
     case LOGGED_TX_ACCEPTED:
         id = id_of(&r->v[TX_ID]);

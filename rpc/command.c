@@ -46,7 +46,8 @@ struct rpc_result rpc_fail_error(struct rpc_call *call, const struct error *e)
 
 bool rpc_client_gone(const struct rpc_call *call)
 {
-    return call->out->failed || (call->client_gone && call->client_gone(call->client));
+    return (call->out && call->out->failed) ||
+           (call->client_gone && call->client_gone(call->client));
 }
 
 bool rpc_given_up(const struct rpc_call *call)

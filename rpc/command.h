@@ -31,6 +31,7 @@ struct json_object;
 struct net;
 struct rpc_call;
 struct rpc_laters;
+struct rpc_pay_service;
 struct rpc_table;
 struct chan_relay;
 struct services;
@@ -83,6 +84,7 @@ struct rpc_env {
     struct services *services;   /* with channels */
     struct forwards *forwards;   /* the same */
     struct chan_relay *relay;         /* NULL: -channelrelay=0 */
+    const struct rpc_pay_service *payments; /* payment channels (pay_call.h); NULL: no channels */
     struct rpc_key_keeper keeper;
     struct bca_store *records;   /* announced records; NULL: none yet, as what follows */
     struct bca_intake *record_intake;
@@ -153,7 +155,7 @@ struct rpc_call {
     struct json_object *argv[RPC_PARAMS_MAX]; /* NULL: null or not given */
     size_t argc;              /* given, holes included */
     struct json_object *params; /* as received (array or object), for RPC_ANY_PARAMS */
-    struct json_writer *out;
+    struct json_writer *out;  /* NULL: the node calls a helper for itself, there is no client */
     bool (*client_gone)(void *ctx); /* NULL: not known */
     void *client;
     struct rpc_laters *laters; /* NULL: the handler cannot answer later (later.h) */

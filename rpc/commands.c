@@ -34,6 +34,7 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_peer_commands,
     &rpc_successor_commands,
     &rpc_file_commands,
+    &rpc_paychan_commands,
     &rpc_record_commands,
     &rpc_message_commands,
     &rpc_service_commands,

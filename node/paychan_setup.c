@@ -1,0 +1,48 @@
+#include "node/paychan_setup.h"
+
+#include <stdlib.h>
+
+#include "base/file.h"
+
+#define DIRECTORY "paychannels"
+
+static uint64_t number(const struct config *c, const char *name)
+{
+    return (uint64_t)config_int(c, name);
+}
+
+static struct paychan_policy read_policy(const struct config *c)
+{
+    const uint64_t rate = number(c, "paychannelfee");
+    return (struct paychan_policy){
+        .capacity_min = number(c, "paychannelmin"),
+        .capacity_max = number(c, "paychannelmax"),
+        .close_margin = (uint16_t)number(c, "paychannelmargin"),
+        .min_depth = (uint8_t)number(c, "paychanneldepth"),
+        .unconfirmed_max = number(c, "paychannelunconfirmed"),
+        .shallow_max = number(c, "paychannelshallow"),
+        .unsettled_max = number(c, "paychannelunsettled"),
+        .close_fee_min = (PAYCHAN_CLOSE_SIZE_MAX * rate + 999) / 1000,
+    };
+}
+
+enum err paychan_setup(struct paychans **out, const struct settings *s, struct channels *c,
+                       const struct rpc_env *env, struct feeds *feeds, struct error *e)
+{
+    *out = NULL;
+    if (!config_bool(s->config, "paychannels"))
+        return OK;
+    char *dir = path_join(s->net_dir, DIRECTORY);
+    const struct paychans_config config = {
+        .dir = dir,
+        .gather_us = (unsigned)number(s->config, "paychannelgather"),
+        .policy = read_policy(s->config),
+        .fee_per_kb = number(s->config, "paychannelfee"),
+        .live_max = (unsigned)number(s->config, "paychannelcount"),
+        .opens_per_hour = (unsigned)number(s->config, "paychannelopens"),
+        .pays_per_s = (unsigned)number(s->config, "paychannelrate"),
+    };
+    const enum err rc = paychans_new(out, c, &config, env, feeds, e);
+    free(dir);
+    return rc;
+}

@@ -1,0 +1,56 @@
+/*
+ * Payment channels of the node (spec channels 8): the state machines of wallet/paychan.h, their
+ * journal, the messages of sessions, the wallet's keys and funding, and what the chain tells of
+ * them, brought together as one part of the direct channels.
+ *
+ * What a step says is done when its record is on disk, in the order of the steps of its channel
+ * (wallet/paychan.h). Acknowledgements that become due together leave as one. When the journal
+ * fails nothing is taken, paid or acknowledged any more, which is said in the log, by alarms and to
+ * peers; what saves money in the chain is still done.
+ *
+ * Only contacts may open channels. A channel belongs to a contact, whose key may change, and to the
+ * wallet of the identity that it was opened with. Files: DIR/paychannels (journal), the database of
+ * the direct channels (what the journal came to, at its last compaction).
+ *
+ * Channel thread, but for what says otherwise.
+ */
+#ifndef NODE_PAYCHANS_H
+#define NODE_PAYCHANS_H
+
+#include "node/feeds.h"
+#include "node/paychan_watch.h"
+#include "p2p/channels.h"
+#include "rpc/command.h"
+#include "rpc/pay_call.h"
+#include "wallet/paychan.h"
+
+struct paychans;
+
+/* One option for each. */
+struct paychans_config {
+    const char *dir;             /* of the journal */
+    unsigned gather_us;          /* base/journal.h */
+    struct paychan_policy policy;
+    uint64_t fee_per_kb;         /* of closes and refunds of channels that we open */
+    unsigned live_max;           /* channels with one contact */
+    unsigned opens_per_hour;     /* by one contact */
+    unsigned pays_per_s;         /* on one channel */
+};
+
+/* Before the channels start: reads the journal. env (chain, wallets) and feeds outlive it. */
+enum err paychans_new(struct paychans **out, struct channels *c,
+                      const struct paychans_config *config, const struct rpc_env *env,
+                      struct feeds *feeds, struct error *e) MUST_CHECK;
+/* The channels run. */
+enum err paychans_start(struct paychans *pc, struct error *e) MUST_CHECK;
+/* When channels and chain have stopped, before the store of the channels is freed: ends the
+ * threads. NULL is fine, here and below. */
+void paychans_stop(struct paychans *pc);
+void paychans_free(struct paychans *pc); /* after that store */
+
+/* Any thread. */
+void paychans_tip_changed(struct paychans *pc);
+/* What commands are given; borrowed. */
+const struct rpc_pay_service *paychans_service(struct paychans *pc);
+
+#endif

@@ -1,0 +1,165 @@
+/* Shared by the files of payment channels (paychans.h). */
+#ifndef NODE_PAYCHANS_INTERNAL_H
+#define NODE_PAYCHANS_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "base/journal.h"
+#include "base/map.h"
+#include "node/paychan_wallet.h"
+#include "node/paychans.h"
+
+/* What a step said, until its record is on disk. */
+struct paychan_pending {
+    struct held *h;
+    struct paychan_pending *next;
+    bool durable;
+    enum err rc;                 /* of writing the record */
+    struct channels_request *r;  /* answered when all is done; or NULL */
+    uint8_t ref[PAYCHAN_REF_MAX];
+    char text[PAY_TEXT_MAX];     /* of a failure or alarm */
+    size_t n;
+    struct paychan_action actions[];
+};
+
+/* A pay command that waits for its acknowledgement. */
+struct pay_wait {
+    struct channels_request r; /* first */
+    struct paychans *pc;
+    const struct pay_paying *in;
+    struct pay_paid *out;
+    struct pay_wait *next;
+};
+
+/* An open command that waits for the funding. */
+struct open_wait {
+    struct channels_request r; /* first */
+    struct paychans *pc;
+    const struct pay_opening *in;
+    struct pay_opened *out;
+};
+
+/* A channel with what belongs to it beside the state machine. Its owner is the table. */
+struct held {
+    struct paychans *pc;
+    uint64_t number;             /* on disk and for jobs */
+    struct paychan c;
+    uint64_t contact;
+    uint8_t ours[EC_PUBKEY_SIZE], theirs[EC_PUBKEY_SIZE]; /* identities, at the opening */
+    char wallet[WALLET_NAME_MAX + 1];
+    char memo[PAYCHAN_MEMO_MAX + 1]; /* sanitised where it is shown */
+    int64_t created;
+    uint32_t opened_at;          /* the tip then: no block below has to do with it */
+
+    /* Not stored. */
+    bool started;                /* PAYCHAN_EV_START was given, or it is new */
+    uint8_t *secret;             /* NULL: not to be had now */
+    bool imported;               /* the wallet knows the payout key */
+    bool job, funding, checking; /* a job for keys, funding, its check is under way */
+    struct paychan_pending *first, *last;
+    bool running;
+    bool forgetting, forgotten;  /* no more steps; to be dropped */
+    bool ack_due;
+    struct paychan_ack_msg ack;
+    uint64_t told_paid;          /* payee: of it the event log knows */
+    uint8_t told_state;
+    uint64_t second, in_second;  /* payments that came */
+    struct pay_wait *waits;
+    struct open_wait *opener;
+    char alarm[PAY_TEXT_MAX];
+};
+
+/* A contact that opens channels. */
+struct opens {
+    uint64_t contact;
+    uint64_t since;
+    unsigned n;
+};
+
+struct paychans {
+    struct channels *channels;
+    const struct rpc_env *env;
+    struct feeds *feeds;
+    struct paychans_config config;
+    char *dir;
+    struct paychan_wallet *wallet;
+    struct paychan_watch *watch;
+    struct rpc_pay_service service;
+
+    struct held **all;           /* in the order of their numbers */
+    size_t n, cap;
+    uint64_t next_number;
+    struct map ids;              /* of those that have an id */
+    struct siphash_key key;
+    struct paychan_view view;
+    uint64_t last_tick;          /* unix seconds */
+    struct opens *opens;
+    size_t n_opens;
+
+    struct journal *journal;
+    _Atomic bool polling;
+    struct held **acks;          /* with ack_due */
+    size_t n_acks, acks_cap;
+    char trouble[PAY_TEXT_MAX];  /* the journal has failed; "" not */
+    bool compacting;
+    uint64_t compacted_from;     /* what is below goes when the database has it */
+    uint64_t *gone;              /* forgotten since the last compaction */
+    size_t n_gone, gone_cap;
+    bool stopping;
+};
+
+/* --- paychans.c --- */
+
+struct held *paychans_add(struct paychans *pc, struct held *h); /* with its number */
+struct held *paychans_by_number(struct paychans *pc, uint64_t number);
+struct held *paychans_by_id(struct paychans *pc, const uint8_t id[PAYCHAN_ID_SIZE]);
+void paychans_index(struct held *h); /* it has an id now */
+struct chan_peer *paychans_peer(const struct held *h); /* of its contact, or NULL */
+/* A step. r (may be NULL) is answered when all that it said is done. The error: it is refused. */
+enum err paychans_try(struct held *h, struct paychan_event *ev, struct channels_request *r,
+                      struct error *e) MUST_CHECK;
+/* The same of one whose refusal is of no interest but to r. h may be gone afterwards. */
+void paychans_give(struct held *h, struct paychan_event *ev, struct channels_request *r);
+void paychans_run(struct held *h);      /* what is durable is done */
+void paychans_send_acks(struct paychans *pc);
+void paychans_drop_if_new(struct held *h); /* nothing came of it */
+void paychans_alarm(struct held *h, const char *text);
+struct paychan_own paychans_own(const struct held *h);
+bool paychans_is_open(const struct held *h);
+
+/* --- paychans_store.c --- */
+
+enum err paychans_load(struct paychans *pc, struct error *e) MUST_CHECK;
+void paychans_write(struct held *h, enum paychan_record_kind kind, struct paychan_pending *p);
+void paychans_write_forget(struct paychans *pc, uint64_t number);
+void paychans_poll(struct paychans *pc);
+void paychans_compact_if_due(struct paychans *pc);
+
+/* --- paychans_do.c: actions --- */
+
+void paychans_do(struct held *h, const struct paychan_action *a);
+void paychans_send_ack(struct held *h); /* the one that is due */
+/* Keys of what was loaded, and payout keys that the wallet does not know yet. */
+void paychans_ask_for_keys(struct held *h);
+
+/* --- paychans_msgs.c --- */
+
+extern const struct dchan_handler paychans_handlers[1];
+void paychans_send_fail(struct chan_peer *p, const uint8_t id[PAYCHAN_ID_SIZE], unsigned code,
+                        const char *text);
+
+/* --- paychans_tell.c: the event log --- */
+
+void paychans_tell_state(struct held *h);
+void paychans_tell_paid(struct held *h, const struct paychan_ack_msg *m);
+void paychans_tell_alarm(const struct held *h, const char *text);
+
+/* --- paychans_calls.c --- */
+
+void paychans_fill_service(struct paychans *pc);
+void paychans_answer_pays(struct held *h);
+/* Unacknowledged, or (rc) never sent. */
+void paychans_end_pays(struct held *h, enum err rc);
+void paychans_opened(struct held *h, enum err rc, const char *text);
+
+#endif

@@ -1,0 +1,297 @@
+/*
+ * Payment channels on disk. Journal records and values of the database, little-endian:
+ *
+ *   'W' | number 8 | contact 8 | identity of ours 33 | of theirs 33 | created 8 |
+ *       height then 4 | wallet (length 1, bytes) | memo (length 2, bytes) |
+ *       wallet/paychan_record.h, whole
+ *   'N' | number 8 | numbers of wallet/paychan_record.h: one payment or more
+ *   'F' | number 8: forgotten
+ *
+ * Database: 'p' | number 8 big-endian -> the whole record. It has what the journal came to when it
+ * was last turned; the journal's files are replayed over it, which may repeat what it has.
+ */
+#include <config.h>
+
+#include "node/paychans_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/reader.h"
+#include "wallet/paychan_record.h"
+
+#define KEY_PREFIX 'p'
+#define KEY_SIZE 9
+#define COMPACT_BYTES (UINT64_C(16) << 20)
+
+/* --- records --- */
+
+static void put_whole(struct buf *b, const struct held *h)
+{
+    const size_t wallet = strlen(h->wallet), memo = strlen(h->memo);
+    buf_put_u8(b, 'W');
+    buf_put_le64(b, h->number);
+    buf_put_le64(b, h->contact);
+    buf_put(b, h->ours, sizeof h->ours);
+    buf_put(b, h->theirs, sizeof h->theirs);
+    buf_put_le64(b, (uint64_t)h->created);
+    buf_put_le32(b, h->opened_at);
+    buf_put_u8(b, (uint8_t)wallet);
+    buf_put(b, h->wallet, wallet);
+    buf_put_le16(b, (uint16_t)memo);
+    buf_put(b, h->memo, memo);
+    paychan_put_whole(b, &h->c);
+}
+
+static void read_string(struct reader *r, size_t len, char *out, size_t room)
+{
+    const uint8_t *text = len < room ? read_bytes(r, len) : NULL;
+    r->failed |= len >= room;
+    if (text && !r->failed)
+        memcpy(out, text, len);
+}
+
+static enum err read_whole(struct paychans *pc, uint64_t number, struct reader *r,
+                           struct error *e)
+{
+    struct held *h = paychans_by_number(pc, number);
+    struct paychan c;
+    const bool is_new = !h;
+    if (is_new)
+        h = xcalloc(1, sizeof *h);
+    h->number = number;
+    h->contact = read_le64(r);
+    read_copy(r, h->ours, sizeof h->ours);
+    read_copy(r, h->theirs, sizeof h->theirs);
+    h->created = (int64_t)read_le64(r);
+    h->opened_at = read_le32(r);
+    read_string(r, read_u8(r), h->wallet, sizeof h->wallet);
+    read_string(r, read_le16(r), h->memo, sizeof h->memo);
+    const size_t left = r->left;
+    const uint8_t *whole = read_bytes(r, left);
+    enum err rc = r->failed ? error_set(e, ERR_CORRUPT, "a record is damaged")
+                            : paychan_get_whole(&c, span_of(whole, left), e);
+    if (!rc)
+        h->c = c;
+    if (!rc && is_new)
+        paychans_add(pc, h);
+    else if (!rc)
+        paychans_index(h);
+    else if (is_new)
+        free(h);
+    return rc;
+}
+
+static void forget_loaded(struct paychans *pc, uint64_t number)
+{
+    for (size_t i = 0; i < pc->n; i++)
+        if (pc->all[i]->number == number)
+            pc->all[i]->forgotten = true;
+}
+
+static enum err replay(void *ctx, struct span record, struct error *e)
+{
+    struct paychans *pc = ctx;
+    struct reader r;
+    reader_init(&r, record.data, record.len);
+    const uint8_t kind = read_u8(&r);
+    const uint64_t number = read_le64(&r);
+    struct held *h = paychans_by_number(pc, number);
+    if (r.failed)
+        return error_set(e, ERR_CORRUPT, "a record is damaged");
+    if (kind == 'W')
+        return read_whole(pc, number, &r, e);
+    if (kind == 'F')
+        forget_loaded(pc, number);
+    else if (kind == 'N' && h) /* else it has been forgotten since, in a file that is gone */
+        return paychan_get_numbers(&h->c, span_of(record.data + 9, record.len - 9), e);
+    else if (kind != 'N')
+        return error_set(e, ERR_RANGE, "a record of a newer version");
+    return OK;
+}
+
+static enum err load_database(struct paychans *pc, struct error *e)
+{
+    const uint8_t prefix = KEY_PREFIX;
+    struct kv_iter *it = kv_iter_new(dchan_store_kv(channels_store(pc->channels)));
+    enum err rc = OK;
+    for (kv_iter_seek(it, &prefix, 1); !rc && kv_iter_valid(it); kv_iter_next(it)) {
+        const struct span key = kv_iter_key(it), value = kv_iter_value(it);
+        if (key.len != KEY_SIZE || key.data[0] != KEY_PREFIX)
+            break;
+        rc = replay(pc, value, e);
+    }
+    if (!rc)
+        rc = kv_iter_error(it, e);
+    kv_iter_free(it);
+    return rc;
+}
+
+static void drop_forgotten(struct paychans *pc)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < pc->n; i++) {
+        struct held *h = pc->all[i];
+        if (h->forgotten) {
+            pc->gone = xrealloc(pc->gone, (pc->n_gone + 1) * sizeof *pc->gone);
+            pc->gone[pc->n_gone++] = h->number;
+            pc->gone_cap = pc->n_gone;
+            free(h);
+        } else {
+            pc->all[n++] = h;
+        }
+    }
+    pc->n = n;
+    map_clear(&pc->ids);
+    map_init(&pc->ids);
+    for (size_t i = 0; i < n; i++)
+        paychans_index(pc->all[i]);
+}
+
+/* --- writing --- */
+
+static void poll(struct channels *c, void *ctx)
+{
+    if (c)
+        paychans_poll(ctx);
+}
+
+/* The journal's thread. */
+static void wake(void *ctx)
+{
+    struct paychans *pc = ctx;
+    if (!atomic_exchange(&pc->polling, true))
+        channels_post(pc->channels, poll, pc);
+}
+
+void paychans_poll(struct paychans *pc)
+{
+    atomic_store(&pc->polling, false);
+    if (pc->stopping)
+        return;
+    journal_poll(pc->journal);
+    paychans_send_acks(pc);
+}
+
+static void fail(struct paychans *pc, const struct error *e)
+{
+    if (*pc->trouble)
+        return;
+    const char *why = e && *e->text ? e->text : "unknown";
+    log_sanitize(pc->trouble, sizeof pc->trouble, why, strlen(why));
+    log_error("payment channels: the journal has failed: %s; nothing is paid or taken any more, "
+              "until the disk is mended and the node started again", pc->trouble);
+    for (size_t i = 0; i < pc->n; i++) {
+        struct held *h = pc->all[i];
+        struct chan_peer *p = h->c.role == PAYCHAN_PAYEE ? paychans_peer(h) : NULL;
+        paychans_alarm(h, "the disk fails: nothing is paid or taken");
+        paychans_end_pays(h, ERR_IO);
+        if (p) /* who waits for an acknowledgement will not get one */
+            paychans_send_fail(p, h->c.id, PAYCHAN_REFUSED, "the disk fails");
+    }
+}
+
+static void on_durable(void *ctx, enum err rc, const struct error *e)
+{
+    struct paychan_pending *p = ctx;
+    p->durable = true;
+    p->rc = rc;
+    if (rc && !p->h->pc->stopping)
+        fail(p->h->pc, e);
+    paychans_run(p->h);
+}
+
+void paychans_write(struct held *h, enum paychan_record_kind kind, struct paychan_pending *p)
+{
+    struct buf b;
+    buf_init(&b);
+    if (kind == PAYCHAN_WHOLE) {
+        put_whole(&b, h);
+    } else {
+        buf_put_u8(&b, 'N');
+        buf_put_le64(&b, h->number);
+        paychan_put_numbers(&b, &h->c);
+    }
+    journal_append(h->pc->journal, buf_span(&b), on_durable, p);
+    buf_clear(&b);
+}
+
+void paychans_write_forget(struct paychans *pc, uint64_t number)
+{
+    struct buf b;
+    buf_init(&b);
+    buf_put_u8(&b, 'F');
+    buf_put_le64(&b, number);
+    journal_append(pc->journal, buf_span(&b), NULL, NULL);
+    buf_clear(&b);
+    if (pc->n_gone == pc->gone_cap) {
+        pc->gone_cap = 2 * pc->gone_cap + 4;
+        pc->gone = xrealloc(pc->gone, pc->gone_cap * sizeof *pc->gone);
+    }
+    pc->gone[pc->n_gone++] = number;
+}
+
+/* --- compaction --- */
+
+static void on_compacted(void *ctx, enum err rc, const struct error *e)
+{
+    struct paychans *pc = ctx;
+    struct error drop = { .code = OK };
+    pc->compacting = false;
+    if (pc->stopping || !pc->journal)
+        return; /* at the next start the files are replayed once more */
+    if (rc)
+        log_warn("payment channels: the journal is not shortened: %s", e ? e->text : "");
+    else if (journal_drop_before(pc->journal, pc->compacted_from, &drop))
+        log_warn("payment channels: the journal is not shortened: %s", drop.text);
+}
+
+static void make_key(uint8_t key[KEY_SIZE], uint64_t number)
+{
+    key[0] = KEY_PREFIX;
+    be64_put(key + 1, number);
+}
+
+static void compact(struct paychans *pc)
+{
+    struct dchan_store *store = channels_store(pc->channels);
+    struct dchan_write *w = dchan_write_new(store);
+    uint8_t key[KEY_SIZE];
+    struct buf b;
+    buf_init(&b);
+    pc->compacting = true;
+    pc->compacted_from = journal_turn(pc->journal);
+    for (size_t i = 0; i < pc->n; i++) {
+        buf_reset(&b);
+        put_whole(&b, pc->all[i]);
+        make_key(key, pc->all[i]->number);
+        dchan_write_put(w, key, sizeof key, b.data, b.len);
+    }
+    for (size_t i = 0; i < pc->n_gone; i++) {
+        make_key(key, pc->gone[i]);
+        dchan_write_delete(w, key, sizeof key);
+    }
+    pc->n_gone = 0;
+    dchan_store_commit(store, w, on_compacted, pc);
+    buf_clear(&b);
+}
+
+void paychans_compact_if_due(struct paychans *pc)
+{
+    if (!pc->compacting && !*pc->trouble && journal_bytes(pc->journal) > COMPACT_BYTES)
+        compact(pc);
+}
+
+enum err paychans_load(struct paychans *pc, struct error *e)
+{
+    const struct journal_options o = { .dir = pc->dir, .gather_us = pc->config.gather_us,
+                                       .wake = wake, .ctx = pc };
+    enum err rc = load_database(pc, e);
+    if (!rc)
+        rc = journal_open(&pc->journal, &o, replay, pc, e);
+    if (!rc)
+        drop_forgotten(pc);
+    return rc;
+}

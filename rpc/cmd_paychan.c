@@ -1,0 +1,324 @@
+/* openchannel, listpaychannels, getpaychannel, pay, closechannel, exportchannels: payment
+ * channels. */
+#include "rpc/commands.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/intmath.h"
+#include "rpc/channel_call.h"
+#include "rpc/pay_call.h"
+#include "rpc/wallet_call.h"
+
+#define ID_SIZE 32
+#define DEFAULT_EXPIRY 1008
+#define MAX_EXPIRY 4032
+#define MAX_REF 64
+#define MAX_MEMO 256
+
+static const struct rpc_pay_service *service(struct rpc_call *call)
+{
+    if (!rpc_channels(call))
+        return NULL;
+    if (!call->env->payments)
+        rpc_fail(call, RPC_METHOD_NOT_FOUND, "this node has no payment channels "
+                 "(-paychannels=0)");
+    return call->env->payments;
+}
+
+static bool read_amount(struct rpc_call *call, size_t i, uint64_t *out)
+{
+    const int64_t v = rpc_int(call, i, 0);
+    if (v <= 0)
+        rpc_fail(call, RPC_INVALID_PARAMETER, "an amount in satoshis above 0 is wanted");
+    *out = (uint64_t)v;
+    return v > 0;
+}
+
+static bool read_text(struct rpc_call *call, size_t i, size_t most, const char **out)
+{
+    *out = rpc_text(call, i, "");
+    if (strlen(*out) <= most)
+        return true;
+    rpc_fail(call, RPC_INVALID_PARAMETER, "a text of at most %zu bytes is wanted", most);
+    return false;
+}
+
+static bool read_id(struct rpc_call *call, uint8_t id[ID_SIZE])
+{
+    struct buf b;
+    buf_init(&b);
+    rpc_hex(call, 0, &b);
+    const bool good = b.len == ID_SIZE;
+    if (good)
+        memcpy(id, b.data, ID_SIZE);
+    else
+        rpc_fail(call, RPC_INVALID_PARAMETER, "the id of a channel has 64 hex digits");
+    buf_clear(&b);
+    return good;
+}
+
+/* --- openchannel, pay, closechannel --------------------------------------------------------- */
+
+static struct rpc_result cmd_openchannel(struct rpc_call *call)
+{
+    const struct rpc_pay_service *s = service(call);
+    const int64_t blocks = rpc_int(call, 2, DEFAULT_EXPIRY);
+    struct pay_opening in = { .contact = rpc_text(call, 0, "") };
+    struct pay_opened out;
+    struct error e = { .code = OK };
+    if (!s || !read_amount(call, 1, &in.capacity) || !read_text(call, 3, MAX_MEMO, &in.memo))
+        return rpc_failed(call);
+    if (blocks < 1 || blocks > MAX_EXPIRY)
+        return rpc_fail(call, RPC_INVALID_PARAMETER, "expiry_blocks: 1 to %d", MAX_EXPIRY);
+    in.expiry_blocks = (uint32_t)blocks;
+    if (s->open(s->ctx, &in, &out, &e))
+        return rpc_channel_fail(call, &e);
+    jw_object_open(call->out);
+    jw_put_hex(call->out, "id", out.id, sizeof out.id);
+    jw_put_hash(call->out, "txid", out.funding.txid.b);
+    jw_put_u64(call->out, "vout", out.funding.index);
+    jw_put_u64(call->out, "expiry", out.expiry);
+    jw_object_close(call->out);
+    return rpc_done();
+}
+
+static struct rpc_result cmd_pay(struct rpc_call *call)
+{
+    const struct rpc_pay_service *s = service(call);
+    struct pay_paying in = { .contact = rpc_text(call, 0, "") };
+    struct pay_paid out;
+    struct error e = { .code = OK };
+    if (!s || !read_amount(call, 1, &in.amount) || !read_text(call, 2, MAX_REF, &in.ref))
+        return rpc_failed(call);
+    if (s->pay(s->ctx, &in, &out, &e))
+        return rpc_channel_fail(call, &e);
+    jw_object_open(call->out);
+    jw_put_hex(call->out, "channel", out.id, sizeof out.id);
+    jw_put_u64(call->out, "n", out.n);
+    jw_put_u64(call->out, "paid", out.paid);
+    jw_put_bool(call->out, "acknowledged", out.acknowledged);
+    jw_object_close(call->out);
+    return rpc_done();
+}
+
+static struct rpc_result cmd_closechannel(struct rpc_call *call)
+{
+    const struct rpc_pay_service *s = service(call);
+    const int64_t rate = rpc_int(call, 1, 0);
+    struct pay_closing in = { .fee_per_kb = rate > 0 ? (uint64_t)rate : 0 };
+    struct error e = { .code = OK };
+    if (!s || !read_id(call, in.id))
+        return rpc_failed(call);
+    if (rate < 0 || rate > 1000000)
+        return rpc_fail(call, RPC_INVALID_PARAMETER, "fee_rate: satoshis per kB, to 1000000");
+    if (s->close(s->ctx, &in, &e))
+        return rpc_channel_fail(call, &e);
+    jw_null(call->out);
+    return rpc_done();
+}
+
+/* --- listpaychannels, getpaychannel --------------------------------------------------------- */
+
+static void put_funding(struct json_writer *w, const struct pay_channel *c)
+{
+    jw_put_text(w, "funding", c->funded);
+    if (!c->has_funding)
+        return;
+    jw_put_hash(w, "txid", c->funding.txid.b);
+    jw_put_u64(w, "vout", c->funding.index);
+    if (c->funding_height)
+        jw_put_u64(w, "height", c->funding_height);
+    jw_put_text(w, "spend", c->spend);
+    if (c->spend_height)
+        jw_put_u64(w, "spend_height", c->spend_height);
+    if (c->settled) {
+        jw_put_u64(w, "settled_paid", c->settled_paid);
+        jw_put_u64(w, "settled_fee", c->settled_fee);
+    }
+}
+
+static void put_sums(struct json_writer *w, const struct pay_channel *c)
+{
+    jw_put_u64(w, "capacity", c->capacity);
+    jw_put_u64(w, "close_fee", c->close_fee);
+    jw_put_u64(w, "n", c->n);
+    jw_put_u64(w, "paid", c->paid);
+    jw_put_u64(w, "acknowledged", c->acknowledged);
+    if (c->open && c->limit != UINT64_MAX)
+        jw_put_u64(w, "limit", c->limit);
+}
+
+static void put_channel(struct json_writer *w, const struct pay_channel *c)
+{
+    jw_object_open(w);
+    if (c->has_id)
+        jw_put_hex(w, "id", c->id, sizeof c->id);
+    jw_put_text(w, "contact", c->contact[0] ? c->contact : NULL);
+    jw_put_hex(w, "key", c->key, sizeof c->key);
+    jw_put_text(w, "role", c->payer ? "payer" : "payee");
+    jw_put_text(w, "state", c->state);
+    jw_put_bool(w, "connected", c->connected);
+    jw_put_bool(w, "locked", c->locked);
+    put_sums(w, c);
+    jw_put_u64(w, "expiry", c->expiry);
+    jw_put_u64(w, "close_margin", c->close_margin);
+    jw_put_u64(w, "min_depth", c->min_depth);
+    put_funding(w, c);
+    jw_put_i64(w, "created", c->created);
+    if (c->memo[0])
+        jw_put_text(w, "memo", c->memo);
+    if (c->alarm[0])
+        jw_put_text(w, "alarm", c->alarm);
+    jw_object_close(w);
+}
+
+static bool get_list(struct rpc_call *call, struct pay_list *l)
+{
+    const struct rpc_pay_service *s = service(call);
+    struct error e = { .code = OK };
+    if (!s)
+        return false;
+    if (!s->list(s->ctx, l, &e))
+        return true;
+    rpc_channel_fail(call, &e);
+    return false;
+}
+
+static struct rpc_result cmd_listpaychannels(struct rpc_call *call)
+{
+    struct pay_list l;
+    if (!get_list(call, &l))
+        return rpc_failed(call);
+    jw_array_open(call->out);
+    for (size_t i = 0; i < l.n; i++)
+        put_channel(call->out, &l.v[i]);
+    jw_array_close(call->out);
+    free(l.v);
+    return rpc_done();
+}
+
+static struct rpc_result cmd_getpaychannel(struct rpc_call *call)
+{
+    uint8_t id[ID_SIZE];
+    struct pay_list l;
+    size_t i = 0;
+    if (!read_id(call, id) || !get_list(call, &l))
+        return rpc_failed(call);
+    while (i < l.n && !(l.v[i].has_id && memcmp(l.v[i].id, id, sizeof id) == 0))
+        i++;
+    const bool found = i < l.n;
+    if (found)
+        put_channel(call->out, &l.v[i]);
+    free(l.v);
+    return found ? rpc_done()
+                 : rpc_fail(call, RPC_NOT_FOUND, "no such channel: listpaychannels");
+}
+
+/* --- exportchannels ------------------------------------------------------------------------- */
+
+static struct rpc_result cmd_exportchannels(struct rpc_call *call)
+{
+    const struct rpc_pay_service *s = service(call);
+    struct error e = { .code = OK };
+    struct buf b;
+    if (!s)
+        return rpc_failed(call);
+    buf_init(&b);
+    char *path = rpc_wallet_path(call, 0);
+    enum err rc = s->export_all(s->ctx, &b, &e);
+    if (!rc)
+        rc = file_replace(path, b.data, b.len, &e);
+    free(path);
+    buf_clear(&b);
+    if (rc)
+        return rpc_channel_fail(call, &e);
+    jw_null(call->out);
+    return rpc_done();
+}
+
+#define CHANNEL_ID                                                          \
+    {                                                                       \
+        "id", RPC_HEX, RPC_REQUIRED, RPC_CLI_TEXT, "Of listpaychannels"     \
+    }
+#define CHANNEL_RESULT                                                                        \
+    "{id, contact, key, role, state, connected, locked, capacity, close_fee, n, paid, "      \
+    "acknowledged, limit, expiry, close_margin, min_depth, funding, txid, vout, height, "    \
+    "spend, spend_height, settled_paid, settled_fee, created, memo, alarm}"
+
+static const struct rpc_command rows[] = {
+    { .name = "openchannel",
+      .category = "channels",
+      .where = RPC_ON_WAITER,
+      .fn = cmd_openchannel,
+      .help = "Opens a payment channel to a contact that is connected: locks the amount, out of "
+              "which pay then pays without a transaction for each payment. The wallet of the "
+              "identity that talks to the contact funds it. What was not paid comes back when the "
+              "channel is closed, or after the expiry without the contact's help. Returns when the "
+              "funding transaction is on its way; the contact takes payments when it is in a "
+              "block.",
+      .result = "{id, txid, vout, expiry}; expiry: the height from which it can be taken back",
+      .example = "bob 1000000",
+      .params = { { "contact", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "Alias or key" },
+                  { "satoshis", RPC_INT, RPC_REQUIRED, RPC_CLI_JSON, "What is locked" },
+                  { "expiry_blocks", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Blocks from now; default 1008" },
+                  { "memo", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT, "The contact sees it" } } },
+    { .name = "pay",
+      .category = "channels",
+      .where = RPC_ON_WAITER,
+      .fn = cmd_pay,
+      .help = "Pays a contact over an open payment channel. Returns when the contact has it on "
+              "disk (acknowledged), or when the session ends before that: such a payment counts, "
+              "and is sent again when the contact is there. Many may be under way at once.",
+      .result = "{channel, n, paid, acknowledged}; n, paid: payments and satoshis on the channel "
+                "so far",
+      .example = "bob 1000",
+      .params = { { "contact", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "Alias or key" },
+                  { "satoshis", RPC_INT, RPC_REQUIRED, RPC_CLI_JSON, "The amount" },
+                  { "ref", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT,
+                    "What it is for; the contact gets it" } } },
+    { .name = "closechannel",
+      .category = "channels",
+      .where = RPC_ON_WAITER,
+      .fn = cmd_closechannel,
+      .help = "Closes a payment channel. The payee publishes what was paid; a payer asks the payee "
+              "to do so, again at each session until it has. Returns when that is on disk.",
+      .result = "null",
+      .example = "97f552069165c2370d3dc3704372e1b1898f0c8b7895c04bd25b72c3c9270c9a",
+      .params = { CHANNEL_ID,
+                  { "fee_rate", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Satoshis per kB, of a payer; default: what was agreed at the opening" } } },
+    { .name = "listpaychannels",
+      .category = "channels",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_listpaychannels,
+      .help = "Payment channels, both ways. All amounts are satoshis. state of a payer: opening, "
+              "accepted, funded, open, closing, closed, expired, refunding, refunded; of a payee: "
+              "accepted, seen, open, closing, closed, abandoned (nothing was paid). alarm: what "
+              "needs the user. A channel that is over is forgotten 100 blocks later.",
+      .result = "[" CHANNEL_RESULT "]",
+      .example = "" },
+    { .name = "getpaychannel",
+      .category = "channels",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_getpaychannel,
+      .help = "One of listpaychannels.",
+      .result = CHANNEL_RESULT,
+      .example = "97f552069165c2370d3dc3704372e1b1898f0c8b7895c04bd25b72c3c9270c9a",
+      .params = { CHANNEL_ID } },
+    { .name = "exportchannels",
+      .category = "channels",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_exportchannels,
+      .help = "Writes what identifies each funded payment channel into a file (it holds no "
+              "secrets): with it and the phrase of the wallet the keys of the channels can be "
+              "derived again.",
+      .result = "null",
+      .example = "/home/me/channels.dat",
+      .params = { { "file", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT,
+                    "Replaced when it is there; a relative path begins in the node's "
+                    "directory" } } },
+};
+const struct rpc_group rpc_paychan_commands = { rows, COUNT_OF(rows) };

@@ -1,0 +1,87 @@
+/*
+ * What commands ask of payment channels. The node fills the functions in (rpc_env.payments); they
+ * wait, so they are for waiters and workers. Amounts are satoshis.
+ */
+#ifndef RPC_PAY_CALL_H
+#define RPC_PAY_CALL_H
+
+#include "base/buf.h"
+#include "base/ec.h"
+#include "base/err.h"
+#include "base/ids.h"
+
+#define PAY_TEXT_MAX 160
+#define PAY_ALIAS_MAX 65
+#define PAY_MEMO_MAX 257
+
+struct pay_opening {
+    const char *contact;  /* alias or key */
+    uint64_t capacity;
+    uint32_t expiry_blocks; /* from the tip */
+    const char *memo;
+};
+struct pay_opened {
+    uint8_t id[32];
+    struct outpoint funding;
+    uint32_t expiry;
+};
+
+struct pay_paying {
+    const char *contact;
+    uint64_t amount;
+    const char *ref;
+};
+struct pay_paid {
+    uint8_t id[32];
+    uint64_t n, paid;   /* of the channel in all */
+    bool acknowledged;  /* false: the session went down first; it is signed and counts */
+};
+
+struct pay_closing {
+    uint8_t id[32];
+    uint64_t fee_per_kb; /* 0: the fee that was agreed on at the opening */
+};
+
+/* A channel as it stands. */
+struct pay_channel {
+    uint8_t id[32];
+    bool has_id;           /* false: the other side has not answered */
+    bool payer;
+    bool open;             /* payments may be made or taken */
+    bool locked;           /* its key is not to be had until the wallet is unlocked */
+    bool connected;
+    const char *state, *funded, *spend; /* static */
+    char contact[PAY_ALIAS_MAX];        /* "": it is none any more */
+    uint8_t key[EC_PUBKEY_SIZE];        /* of the other side, at the opening */
+    uint64_t capacity, close_fee, n, paid, acknowledged, limit;
+    uint32_t expiry, close_margin, min_depth;
+    bool has_funding;
+    struct outpoint funding;
+    uint32_t funding_height, spend_height;
+    bool settled;                       /* a close is known: these are what it pays */
+    uint64_t settled_paid, settled_fee;
+    int64_t created;
+    char memo[PAY_MEMO_MAX], alarm[PAY_TEXT_MAX];
+};
+struct pay_list {
+    struct pay_channel *v; /* the caller's (free) */
+    size_t n;
+    char trouble[PAY_TEXT_MAX]; /* why nothing is taken or paid: the disk fails; "" else */
+};
+
+struct rpc_pay_service {
+    /* Returns when the funding transaction is made and on its way. */
+    enum err (*open)(void *ctx, const struct pay_opening *in, struct pay_opened *out,
+                     struct error *e);
+    /* Returns when the payment is acknowledged, or will not be for now. */
+    enum err (*pay)(void *ctx, const struct pay_paying *in, struct pay_paid *out,
+                    struct error *e);
+    /* Returns when it is on disk that the channel closes. */
+    enum err (*close)(void *ctx, const struct pay_closing *in, struct error *e);
+    enum err (*list)(void *ctx, struct pay_list *out, struct error *e);
+    /* Appends what a lost database is restored from. */
+    enum err (*export_all)(void *ctx, struct buf *out, struct error *e);
+    void *ctx;
+};
+
+#endif

@@ -1,0 +1,78 @@
+"""What tests of payment channels share: two contacts on one chain, one of which pays the other."""
+from channels import is_up, talker
+from framework import ADDRESS, wait_until
+from identities import identity
+
+CAPACITY = 1000000
+CLOSE_FEE = 133
+GENESIS = "-genesisactivationheight=1"  # the refund takes its rules
+
+
+def mine(node, n=1):
+    return node.rpc.generatetoaddress(n, ADDRESS)
+
+
+def payers(t, *options):
+    """Two of them on one chain with a session; the first knows the second as bob, that one the
+    first as alice."""
+    a, a_key = talker(t, GENESIS, *options)
+    b = t.node(GENESIS, "-connect=" + a.p2p, *options)
+    t.wait_same_tip(a, b)
+    mine_to(b)
+    t.wait_same_tip(a, b)
+    b.rpc.bcaregister("me", 2)
+    mine(b, 2)
+    t.wait_same_tip(a, b)
+    b_key = identity(b, "me")["public_key"]
+    a.rpc.contactadd(f"{b_key}@{b.channel}", "bob")
+    b.rpc.contactadd(f"{a_key}@{a.channel}", "alice")
+    connect(t, a, b)
+    return a, b
+
+
+def mine_to(node):
+    node.rpc.generatetoaddress(1, node.rpc.getnewaddress())
+    mine(node, 100)
+
+
+def connect(t, a, b):
+    t.wait(lambda: is_up(b, "alice") or a.rpc.peerconnect("bob") is None and is_up(a, "bob"))
+
+
+def channel(node, id):
+    return next((c for c in node.rpc.listpaychannels() if c.get("id") == id), None)
+
+
+def state(node, id):
+    found = channel(node, id)
+    return found and found["state"]
+
+
+def open_channel(t, a, b, capacity=CAPACITY, depth=1, **more):
+    """Funded in a block of that depth, and open on both sides: its id."""
+    opened = a.rpc.openchannel(contact="bob", satoshis=capacity, **more)
+    in_pool(t, b, opened["txid"])
+    mine(b, depth)
+    t.wait_same_tip(a, b)
+    t.wait(lambda: state(a, opened["id"]) == "open" and state(b, opened["id"]) == "open")
+    return opened["id"]
+
+
+def in_pool(t, node, txid):
+    wait_until(lambda: txid in node.rpc.getrawmempool(), what="in the mempool")
+
+
+def spender(node, id):
+    """The transaction in the mempool that spends the channel, or None."""
+    found = channel(node, id)
+    at = (found["txid"], found["vout"])
+    for txid in node.rpc.getrawmempool():
+        tx = node.rpc.getrawtransaction(txid, 1)
+        if any((i["txid"], i["vout"]) == at for i in tx["vin"]):
+            return tx
+    return None
+
+
+def sums(tx):
+    """What its outputs are worth, in satoshis."""
+    return [int(o["value"] * 10**8) for o in tx["vout"]]

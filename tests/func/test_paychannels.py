@@ -1,0 +1,239 @@
+"""Payment channels between two daemons: opened, paid over, closed and settled on the chain."""
+import http.client
+import os
+import threading
+
+from channels import is_up
+from events import read_events
+from framework import (LONG, Rpc, RpcError, Skip, case, check, equal, is_in, main,
+                       raises_rpc)
+from identities import FAULT, kill_and_start
+from paychannels import (CAPACITY, CLOSE_FEE, channel, connect, in_pool, mine, open_channel,
+                         payers, spender, state, sums)
+
+
+def pay_from_threads(node, count, amount, threads=10):
+    """So many payments at once; the answers."""
+    answers, errors = [], []
+
+    def work(n):
+        rpc = Rpc(node.rpc_port, node.cookie)
+        try:
+            for _ in range(n):
+                answers.append(rpc.pay("bob", amount))
+        except Exception as error:  # told by the thread that waits
+            errors.append(error)
+        rpc.close()
+
+    workers = [threading.Thread(target=work, args=(count // threads,)) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    equal(errors, [])
+    return answers
+
+
+def pay_until_killed(node, answers):
+    """The amounts that were acknowledged."""
+    rpc = Rpc(node.rpc_port, node.cookie)
+    try:
+        while rpc.pay("bob", 7)["acknowledged"]:
+            answers.append(7)
+    except (OSError, http.client.HTTPException, RpcError):
+        pass  # one of the two is gone
+    rpc.close()
+
+
+@case()
+def a_hundred_payments_are_settled_to_the_satoshi(t):
+    a, b = payers(t)
+    id = open_channel(t, a, b, memo="for coffee")
+    equal(channel(b, id)["memo"], "for coffee")
+    equal((channel(a, id)["role"], channel(b, id)["role"]), ("payer", "payee"))
+    answers = pay_from_threads(a, 100, 700)
+    equal(sorted(p["n"] for p in answers), list(range(1, 101)))
+    check(all(p["acknowledged"] for p in answers), "acknowledged")
+    equal((channel(b, id)["paid"], channel(b, id)["n"]), (70000, 100))
+    equal(channel(a, id)["acknowledged"], 70000)
+    a.rpc.closechannel(id)
+    tx = t.wait(lambda: spender(b, id))
+    equal(sums(tx), [70000, CAPACITY - 70000 - CLOSE_FEE])
+    before = b.rpc.getbalance(), a.rpc.getbalance()
+    t.wait(lambda: tx["txid"] in a.rpc.getrawmempool())
+    mine(a)
+    t.wait_same_tip(a, b)
+    t.wait(lambda: state(a, id) == "closed")
+    equal((channel(a, id)["settled_paid"], channel(a, id)["settled_fee"]), (70000, CLOSE_FEE))
+    t.wait(lambda: channel(b, id)["spend_height"] == b.rpc.getblockcount())
+    equal(int((b.rpc.getbalance() - before[0]) * 10**8), 70000)
+    equal(int((a.rpc.getbalance() - before[1]) * 10**8), CAPACITY - 70000 - CLOSE_FEE)
+    mine(a, 5)
+    t.wait(lambda: state(b, id) == "closed")
+    received = [e for e in read_events(b) if e["type"] == "payment_received"]
+    equal(sum(e["satoshis"] for e in received), 70000)
+    types = [e["type"] for e in read_events(b) if e["type"].startswith("channel_")]
+    equal(types, ["channel_opened", "channel_closing", "channel_closed"])
+
+
+def settle(t, node, id, what, depth=6):
+    """Mines until what spends the channel is final; the state it ends in."""
+    tx = t.wait(lambda: spender(node, id))
+    mine(node, depth)
+    t.wait(lambda: state(node, id) == what)
+    return tx
+
+
+@case()
+def the_payer_takes_back_all_after_the_expiry(t):
+    a, b = payers(t, "-paychannelmargin=36")
+    id = open_channel(t, a, b, expiry_blocks=181)
+    b.restart("-channel=0")  # away for good, and before anything was paid
+    t.wait_same_tip(a, b)
+    expiry = channel(a, id)["expiry"]
+    mine(a, expiry - 1 - a.rpc.getblockcount())
+    equal((state(a, id), a.rpc.getrawmempool()), ("open", []))
+    before = a.rpc.getbalance()
+    mine(a)
+    t.wait(lambda: state(a, id) == "refunding")
+    kill_and_start(t, a, b)  # goes on where it was
+    tx = settle(t, a, id, "refunded")
+    fee = CAPACITY - sums(tx)[0]
+    check(288 <= fee < 288 + 60, f"a fee of {fee}")
+    equal(tx["locktime"], expiry)
+    equal(int((a.rpc.getbalance() - before) * 10**8), CAPACITY - fee)
+
+
+@case()
+def the_payee_closes_before_the_expiry_when_the_payer_is_gone(t):
+    a, b = payers(t, "-paychannelmargin=36")
+    id = open_channel(t, a, b, expiry_blocks=181)
+    a.rpc.pay("bob", 5000)
+    a.restart("-channel=0")
+    kill_and_start(t, b, a)
+    due = channel(b, id)["expiry"] - 36
+    mine(b, due - 1 - b.rpc.getblockcount())
+    equal((state(b, id), b.rpc.getrawmempool()), ("open", []))
+    before = b.rpc.getbalance()
+    mine(b)
+    tx = settle(t, b, id, "closed")
+    equal(sums(tx), [5000, CAPACITY - 5000 - CLOSE_FEE])
+    equal(int((b.rpc.getbalance() - before) * 10**8), 5000)
+
+
+@case()
+def nothing_is_lost_when_both_are_killed_between_steps(t):
+    a, b = payers(t)
+    opened = a.rpc.openchannel("bob", CAPACITY)
+    id = opened["id"]
+    for node, other in ((a, b), (b, a)):
+        kill_and_start(t, node, other)
+        connect(t, a, b)
+        in_pool(t, node, opened["txid"])
+    mine(b)
+    t.wait_same_tip(a, b)
+    t.wait(lambda: state(a, id) == "open" and state(b, id) == "open")
+    paid = 0
+    for node in (a, b) * (10 if LONG else 1):
+        answers = []
+        payer = threading.Thread(target=pay_until_killed, args=(a, answers))
+        payer.start()
+        t.wait(lambda: len(answers) > 20)
+        node.kill()
+        payer.join()
+        node.start()
+        t.wait_same_tip(a, b)
+        connect(t, a, b)
+        t.wait(lambda: channel(a, id)["acknowledged"] == channel(a, id)["paid"])
+        there = channel(b, id)["paid"]
+        equal(there, channel(a, id)["paid"])
+        check(there >= paid + sum(answers), "what was acknowledged is there")
+        paid = there
+    a.rpc.closechannel(id)
+    kill_and_start(t, b, a)
+    connect(t, a, b)
+    tx = settle(t, b, id, "closed")
+    equal(sums(tx), [paid, CAPACITY - paid - CLOSE_FEE])
+
+
+@case()
+def what_cannot_be_done_is_refused_and_said(t):
+    a, b = payers(t, "-paychannelmin=20000", "-paychannelcount=1")
+    raises_rpc(-5, lambda: a.rpc.openchannel("carol", CAPACITY), "no contact")
+    raises_rpc(-8, lambda: a.rpc.openchannel("bob", 0))
+    raises_rpc(-8, lambda: a.rpc.openchannel("bob", CAPACITY, 4033))
+    raises_rpc(-5, lambda: a.rpc.pay("bob", 1), "no payment channel")
+    for amount, blocks, why in ((19999, 1008, "capacity"), (CAPACITY, 287, "expiry")):
+        raises_rpc(-1, lambda: a.rpc.openchannel("bob", amount, blocks), why)
+    equal((a.rpc.listpaychannels(), b.rpc.listpaychannels()), ([], []))
+    id = open_channel(t, a, b, capacity=200000)
+    raises_rpc(-1, lambda: a.rpc.openchannel("bob", CAPACITY), "too many channels")
+    raises_rpc(-8, lambda: a.rpc.pay("bob", 200000 - CLOSE_FEE + 1), "does not hold so much")
+    raises_rpc(-1, lambda: a.rpc.pay("bob", 100001), "waits for more blocks")
+    raises_rpc(-8, lambda: a.rpc.pay("bob", 1, "x" * 65))
+    mine(b, 5)
+    t.wait(lambda: channel(a, id)["limit"] == 200000 - CLOSE_FEE)
+    equal(a.rpc.pay("bob", 200000 - CLOSE_FEE, "all")["acknowledged"], True)
+    path = t.path("channels.dat")
+    a.rpc.exportchannels(path)
+    with open(path, "rb") as exported:
+        data = exported.read()
+    equal((len(data), data[:32].hex()), (32 + 224, id))
+    equal(a.rpc.getpaychannel(id), channel(a, id))
+    raises_rpc(-5, lambda: a.rpc.getpaychannel("00" * 32))
+    raises_rpc(-5, lambda: a.rpc.closechannel("00" * 32))
+    a.rpc.peerdisconnect("bob")
+    t.wait(lambda: not is_up(b, "alice"))
+    raises_rpc(-1, lambda: a.rpc.pay("bob", 1), "no session")
+    b.rpc.closechannel(id)
+    equal(sums(settle(t, b, id, "closed")), [200000 - CLOSE_FEE])
+    raises_rpc(-8, lambda: b.rpc.closechannel(id), "not open")
+
+
+@case()
+def a_locked_payee_alarms_and_closes_when_it_is_unlocked(t):
+    a, b = payers(t)
+    id = open_channel(t, a, b)
+    equal(a.rpc.pay("bob", 4000)["acknowledged"], True)
+    b.rpc.encryptwallet("secret")
+    b.restart()
+    t.wait(lambda: "locked" in channel(b, id).get("alarm", ""))
+    equal(channel(b, id)["locked"], True)
+    b.rpc.closechannel(id)
+    t.wait(lambda: state(b, id) == "closing")
+    equal(spender(b, id), None)
+    b.rpc.walletpassphrase("secret", 60)
+    tx = settle(t, b, id, "closed")
+    equal(sums(tx), [4000, CAPACITY - 4000 - CLOSE_FEE])
+    check("alarm" not in channel(b, id), "the alarm is over")
+
+
+@case()
+def a_payee_whose_disk_fails_takes_nothing_and_still_closes(t):
+    if not os.path.exists(FAULT):
+        raise Skip("the library that makes writes fail is not built")
+    a, b = payers(t)
+    id = open_channel(t, a, b)
+    equal(a.rpc.pay("bob", 900)["acknowledged"], True)
+    b.stop()
+    b.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT_PATH": b.file("paychannels"),
+                 "BSVPEER_FAULT": "fdatasync:3:EIO"})
+    t.wait(lambda: not is_up(a, "bob"))
+    connect(t, a, b)
+    t.wait(lambda: channel(a, id)["acknowledged"] == 900)
+    answers = [a.rpc.pay("bob", 1) for _ in range(1)]
+    while answers[-1]["acknowledged"]:
+        answers.append(a.rpc.pay("bob", 1))
+        check(len(answers) < 20, "the disk fails")
+    raises_rpc(-1, lambda: a.rpc.pay("bob", 1), "refuses")
+    is_in("the disk fails", channel(b, id)["alarm"])
+    check(any(e["type"] == "channel_alarm" for e in read_events(b)), "in the event log")
+    is_in("the journal has failed", b.log())
+    raises_rpc(-1, lambda: b.rpc.closechannel(id), "journal")
+    got = sums(t.wait(lambda: spender(b, id)))[0]
+    check(got >= 900 + sum(1 for x in answers if x["acknowledged"]), f"{got} satoshis")
+    b.kill()
+
+
+if __name__ == "__main__":
+    main()
