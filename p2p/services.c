@@ -383,12 +383,20 @@ static void command_ended(void *ctx, const struct stream_ends *ends, unsigned co
                                  channels_now(s->streams->channels));
 }
 
+/* Those that have left meanwhile do not count. */
+static bool has_room(struct services *s)
+{
+    if (s->commands.n >= SERVICE_COMMANDS_MAX)
+        service_commands_tick(&s->commands, channels_now(s->streams->channels));
+    return s->commands.n < SERVICE_COMMANDS_MAX;
+}
+
 static enum err open_target(struct services *s, const struct service *v, struct chan_peer *p,
                             struct stream_ends *ends, struct error *e)
 {
     char peer[16 + 2 * IDENTITY_KEY_SIZE + 1], name[32 + sizeof v->name];
     char hex[2 * IDENTITY_KEY_SIZE + 1];
-    if (v->target.kind == TARGET_EXEC && s->commands.n >= SERVICE_COMMANDS_MAX)
+    if (v->target.kind == TARGET_EXEC && !has_room(s))
         return error_set(e, ERR_BUSY, "too many commands run");
     hex_encode(hex, chan_peer_key(p), IDENTITY_KEY_SIZE);
     snprintf(peer, sizeof peer, "BSVPEER_PEER=%s", hex);

@@ -7,7 +7,7 @@ import struct
 import time
 
 from channels import session, talker
-from framework import ADDRESS, Skip, case, check, equal, main, wait_until
+from framework import ADDRESS, case, check, equal, main, wait_until
 from identities import grow, wallet_node
 from noise import CURVE
 from wallet_rpc import WalletRpc
@@ -40,15 +40,9 @@ def expect_no_trace(node, told):
         equal(where(node, told), [])
 
 
-def no_sanitizer(node):
-    if node.memory("VmSize") > 1 << 40:
-        raise Skip("a sanitizer keeps what is freed")
-
-
 @case(timeout=120)
 def nothing_told_in_confidence_stays(t):
     node = rich_node(t, "-debug=1")
-    no_sanitizer(node)
     rpc = node.rpc
     first, second, third = (secrets.token_hex(20) for _ in range(3))
     told = {"passphrase": first, "new passphrase": second, "passphrase of wrong calls": third,
@@ -106,7 +100,6 @@ def has_bytes(node, secret):
 @case(timeout=120)
 def the_key_of_an_identity_leaves_with_its_sessions(t):
     node = wallet_node(t, "-debug=1")
-    no_sanitizer(node)
     other, key = talker(t)
     node.rpc.createwallet("sealed", False, False, "pass", PHRASE)
     sealed, rich = WalletRpc(node, "sealed"), WalletRpc(node, "default")

@@ -301,6 +301,23 @@ static void a_command_has_the_stream_as_its_input_and_output(void **state)
     world_clear(&w);
 }
 
+static void commands_that_have_left_make_room(void **state)
+{
+    struct world w;
+    (void)state;
+    world_init(&w);
+    for (int i = 0; i <= SERVICE_COMMANDS_MAX; i++) { /* no second passes */
+        w.f->n_streams = 0;
+        struct far *s = far_open(w.f, "who");
+        far_end(s);
+        far_await_closed(s);
+        assert_int_equal(s->code, 0);
+        buf_clear(&s->in);
+        w.f->channels.now_ms += 50; /* for the rate of opens */
+    }
+    world_clear(&w);
+}
+
 static void a_command_that_has_closed_its_input_may_go_on(void **state)
 {
     struct world w;
@@ -629,6 +646,7 @@ int main(void)
         cmocka_unit_test(a_program_that_does_not_read_stops_the_sender),
         cmocka_unit_test(a_peer_that_does_not_read_stops_the_program),
         cmocka_unit_test(a_command_has_the_stream_as_its_input_and_output),
+        cmocka_unit_test(commands_that_have_left_make_room),
         cmocka_unit_test(a_command_that_has_closed_its_input_may_go_on),
         cmocka_unit_test(a_command_ends_with_its_stream),
         cmocka_unit_test(datagrams_go_to_a_port_and_back),
