@@ -69,6 +69,13 @@ static void gather_places(struct chan_peer *p)
 
 /* --- one connection --- */
 
+/* A session that lives is not ill because a better one could not be had. */
+static void note_error(struct chan_peer *p, const char *what, const char *why)
+{
+    if (!p->newest)
+        snprintf(p->last_error, sizeof p->last_error, "%s%s", what, why);
+}
+
 /* The peer takes us as bound only when we come from our own address (spec channels 1.4). Where the
  * address is on no interface the session is unbound. */
 static void bind_source(const struct channel_identity *id, int fd)
@@ -104,7 +111,7 @@ static bool start_place(struct chan_peer *p, const struct contact_address *where
     netaddr_from_ipv6(&a, where->address, where->port);
     const int fd = connect_to(p, &a);
     if (fd < 0) {
-        snprintf(p->last_error, sizeof p->last_error, "cannot connect: %s", strerror(errno));
+        note_error(p, "cannot connect: ", strerror(errno));
         return false;
     }
     struct chan_conn *conn = conn_new(p->c, DCHAN_INITIATOR, p->identity);
@@ -163,7 +170,7 @@ static void begin_round(struct chan_peer *p)
     gather_places(p);
     p->looking = p->n_places == 0;
     if (p->looking) {
-        snprintf(p->last_error, sizeof p->last_error, "no address is known");
+        note_error(p, "no address is known", "");
         if (p->c->ops.look_for)
             p->c->ops.look_for(p->c->ops.ctx, p->key);
     }
@@ -178,14 +185,14 @@ void dial_finished(struct chan_conn *conn, bool too_late)
     if (!too_late && getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
         error = errno;
     if (error) {
-        snprintf(p->last_error, sizeof p->last_error, "cannot connect: %s", strerror(error));
+        note_error(p, "cannot connect: ", strerror(error));
         conn_abort(conn, DCHAN_NO_ERROR);
         return;
     }
     const struct dchan_session *live = p->renew ? peer_session(p) : NULL;
     conn_read_on(conn);
     if (!conn_begin(conn, p->key, live ? dchan_session_peer(live)->session_id : NULL)) {
-        snprintf(p->last_error, sizeof p->last_error, "the key is none, or our own");
+        note_error(p, "the key is none, or our own", "");
         dial_ended(p, conn);
     }
 }

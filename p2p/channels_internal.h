@@ -61,6 +61,7 @@ struct chan_conn {
     bool known_source;               /* a contact came from its /64 before */
     bool renews;                     /* takes the place of the newest one */
     bool going;                      /* we or they said goaway */
+    const char *their_reason;        /* theirs; NULL: they did not */
     bool was_up, said_why;           /* closed with words that the other side should read */
     uint64_t started_ms, linger_ms;
 

@@ -350,7 +350,8 @@ static struct chan_conn *last_up(const struct chan_peer *p)
     return found;
 }
 
-static void note_error(struct chan_peer *p, const struct dchan_closing *closing)
+static void note_error(struct chan_peer *p, const struct chan_conn *conn,
+                       const struct dchan_closing *closing)
 {
     char text[64];
     log_sanitize(text, sizeof text, closing->text.data, closing->text.len);
@@ -358,7 +359,8 @@ static void note_error(struct chan_peer *p, const struct dchan_closing *closing)
         snprintf(p->last_error, sizeof p->last_error, "%s %u%s%s",
                  chan_closed_name(closing->why), closing->code, *text ? ": " : "", text);
     else
-        snprintf(p->last_error, sizeof p->last_error, "%s", chan_closed_name(closing->why));
+        snprintf(p->last_error, sizeof p->last_error, "%s%s%s", chan_closed_name(closing->why),
+                 conn->their_reason ? ": " : "", conn->their_reason ? conn->their_reason : "");
 }
 
 void peer_closed(struct chan_peer *p, struct chan_conn *conn, const struct dchan_closing *closing)
@@ -368,7 +370,7 @@ void peer_closed(struct chan_peer *p, struct chan_conn *conn, const struct dchan
     if (p->newest == conn)
         p->newest = last_up(p);
     if (closing->why != DCHAN_CLOSED_CLEAN && !p->newest)
-        note_error(p, closing);
+        note_error(p, conn, closing);
     dial_ended(p, conn);
     peer_settle(p);
     if (!p->announced || p->newest || peer_greeted_conn(p, NULL))

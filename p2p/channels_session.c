@@ -68,10 +68,22 @@ static void up(void *ctx)
     conn_kick(conn);
 }
 
+static const char *reason_name(enum dchan_goaway_reason reason)
+{
+    switch (reason) {
+    case DCHAN_SHUTDOWN: return "it ends";
+    case DCHAN_DUPLICATE: return "it has another session";
+    case DCHAN_RENEW: return "it has a newer session";
+    case DCHAN_BUSY: return "it is busy";
+    }
+    return "no known reason"; /* as received */
+}
+
 static void going(void *ctx, enum dchan_goaway_reason reason)
 {
     struct chan_conn *conn = ctx;
     conn->going = true;
+    conn->their_reason = reason_name(reason);
     if (conn->peer)
         peer_going(conn->peer, conn, reason);
 }

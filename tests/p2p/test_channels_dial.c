@@ -27,7 +27,7 @@ static struct one *one_new(void)
 
 static void one_start(struct one *o)
 {
-    channels_side_open(&o->side, 0x11);
+    channels_side_open(&o->side, 0x13);
     channels_side_freeze(&o->side);
     channels_side_start(&o->side);
 }
@@ -338,6 +338,27 @@ static void somebody_else_at_the_address_gets_no_session(void **state)
     channels_pair_close(&p);
 }
 
+/* It has no place for strangers. */
+static void why_a_peer_turned_us_away_is_told(void **state)
+{
+    (void)state;
+    struct channels_pair p;
+    struct one *o = one_new();
+    channels_pair_init(&p);
+    p.sides[1].config.limits.sessions = p.sides[1].config.limits.reserved_contacts = 2;
+    channels_pair_open(&p);
+    channels_pair_start(&p);
+    one_start(o);
+    struct acquaintance a = { o, 0x21, 1, { channels_port(p.sides[1].channels) } };
+    o->theirs = p.sides[1].key;
+    assert_true(channels_call(o->side.channels, know_call, &a));
+    dial(o);
+    channels_pair_wait(pauses, o);
+    assert_string_equal(o->info.last_error, "peer went away: it is busy");
+    one_free(o);
+    channels_pair_close(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +369,7 @@ int main(void)
         cmocka_unit_test(what_may_be_dialled),
         cmocka_unit_test(few_are_dialled_at_a_time),
         cmocka_unit_test(contacts_are_kept_unless_the_user_disconnects),
+        cmocka_unit_test(why_a_peer_turned_us_away_is_told),
         cmocka_unit_test(somebody_else_at_the_address_gets_no_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
