@@ -288,7 +288,7 @@ static bool step_compare(struct passage *p, enum err *rc, struct error *e)
     p->facts.relay = p->offer->way == BCA_BY_GOSSIP || p->offer->way == BCA_OF_OURS;
     p->order = BCA_RECORD_REPLACES;
     if (!bca_store_look(p->in->store, p->facts.record_key, &p->known))
-        return false;
+        return p->r.tombstone && p->offer->way == BCA_BY_GOSSIP ? end(p, BCA_KNOWN) : false;
     p->order = bca_store_compare(p->in->store, &p->facts);
     switch (p->order) {
     case BCA_RECORD_OLD:

@@ -4,8 +4,10 @@
  * signature, proof of the address, store. A record of gossip that comes too early is kept until the
  * pause ends, the newest of a key; one whose proof cannot be judged yet is tried again for an hour.
  *
- * Where this differs from the order of the specification it does so against forgery: only a record
- * with a valid signature takes the place of one that waits, and counts as equivocation.
+ * Where this differs from the order of the specification it does so against forgery and floods:
+ * only a record with a valid signature takes the place of one that waits, and counts as
+ * equivocation; and the last word of a key of which nothing is known is not taken from gossip,
+ * since it proves no address, so that anybody could make as many as he likes.
  *
  * Any thread that may wait for the disk and for whoever judges addresses.
  */

@@ -415,6 +415,30 @@ static void what_came_for_us_alone_is_not_given_on(void **state)
     finish(&b);
 }
 
+static void last_word(struct bca_record *r)
+{
+    r->tombstone = true;
+    r->n_endpoints = 0;
+    r->params = span_of(NULL, 0);
+    r->expires = r->issued + BCA_RECORD_LIFETIME_MAX;
+}
+
+/* F9, G4: keys cost nothing, registrations do. A tombstone shows none. */
+static void tombstones_of_unknown_keys_fill_no_store(void **state)
+{
+    struct bench b;
+    (void)state;
+    start(&b, (struct bca_intake_config){ 0 });
+    assert_int_equal(offer_changed(&b, 1, 5, BCA_BY_GOSSIP, last_word), BCA_KNOWN);
+    assert_int_equal(stored(&b, 1), 0);
+    assert_int_equal(offer(&b, 1, 5, BCA_BY_GOSSIP), BCA_TAKEN);
+    clock_set_mock(MAKER_NOW + 600);
+    assert_int_equal(offer_changed(&b, 1, 6, BCA_BY_GOSSIP, last_word), BCA_TAKEN);
+    assert_int_equal(stored(&b, 1), 6);
+    assert_int_equal(offer_changed(&b, 2, 6, BCA_BY_SESSION, last_word), BCA_TAKEN);
+    finish(&b);
+}
+
 /* --- own keys --- */
 
 static void a_number_we_never_gave_is_the_mark_of_a_second_copy(void **state)
@@ -454,6 +478,7 @@ int main(void)
         cmocka_unit_test(what_is_parked_has_a_limit),
         cmocka_unit_test(equivocation_keeps_the_first_and_relays_neither),
         cmocka_unit_test(what_came_for_us_alone_is_not_given_on),
+        cmocka_unit_test(tombstones_of_unknown_keys_fill_no_store),
         cmocka_unit_test(a_number_we_never_gave_is_the_mark_of_a_second_copy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
