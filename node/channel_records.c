@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "p2p/bca_store.h"
+#include "p2p/successor_part.h"
 
 struct channel_records {
     struct bca_store *store;
@@ -26,7 +27,7 @@ static bool find(struct channel_records *cr, const uint8_t *key, struct buf *raw
     bool found = false;
     if (cr->store && bca_store_find(cr->store, key, raw, NULL, &found, &e))
         LOG_LIMITED(LOG_WARN, "direct channels: %s", e.text);
-    return found && bca_record_read(out, buf_span(raw)) == BCA_RECORD_GOOD && !out->tombstone;
+    return found && bca_record_read(out, buf_span(raw)) == BCA_RECORD_GOOD;
 }
 
 size_t channel_records_endpoints(void *ctx, const uint8_t key[IDENTITY_KEY_SIZE],
@@ -66,6 +67,8 @@ struct news {
     uint8_t key[IDENTITY_KEY_SIZE];
     bool has_place;
     struct contact_address place; /* the proved one */
+    bool has_successor;
+    struct dchan_successor successor;
     struct channels *c;           /* on the channel thread, as what follows */
     uint64_t contact;             /* that waits for a key at this place; 0: none */
 };
@@ -111,6 +114,8 @@ static void give_key(struct channels *c, struct news *n)
 static void take_news(struct channels *c, void *ctx)
 {
     struct news *n = ctx;
+    if (c && n->has_successor)
+        successor_part_see(c, n->key, &n->successor);
     if (c && contacts_by_key(channels_contacts(c), n->key, NULL))
         channels_endpoints_changed(c, n->key);
     else if (c && n->has_place && contacts_keyless(channels_contacts(c)))
@@ -130,7 +135,11 @@ static void on_news(void *ctx, const struct bca_news *news)
     struct buf raw;
     buf_init(&raw);
     memcpy(n->key, news->key, sizeof n->key);
-    n->has_place = find(cr, news->key, &raw, &r) && r.n_endpoints;
+    const bool found = find(cr, news->key, &raw, &r);
+    n->has_place = found && r.n_endpoints;
+    n->has_successor = found && r.has_successor;
+    if (n->has_successor)
+        n->successor = r.successor;
     if (n->has_place) {
         memcpy(n->place.address, r.endpoints[0].address, sizeof n->place.address);
         n->place.port = r.endpoints[0].port;

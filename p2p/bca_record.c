@@ -217,6 +217,15 @@ bool bca_record_may_dial(const struct bca_record *r, size_t i, bool is_contact, 
 
 /* --- writing --- */
 
+void bca_record_put_successor(struct buf *ext, const struct dchan_successor *s)
+{
+    struct buf statement;
+    buf_init(&statement);
+    dchan_successor_write(&statement, s);
+    buf_put_tlv(ext, EXT_SUCCESSOR, buf_span(&statement));
+    buf_clear(&statement);
+}
+
 uint64_t bca_record_next_seq(uint64_t last, uint64_t now_ms)
 {
     BUG_ON(last == UINT64_MAX); /* the limit that receivers set is far below */

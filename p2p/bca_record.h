@@ -108,6 +108,8 @@ bool bca_record_may_dial(const struct bca_record *r, size_t i, bool is_contact, 
 
 /* max(last + 1, time in milliseconds): to be stored before it is used. */
 uint64_t bca_record_next_seq(uint64_t last, uint64_t now_ms);
+/* Appends a statement to what becomes ext. */
+void bca_record_put_successor(struct buf *ext, const struct dchan_successor *s);
 /*
  * Writes the record with the key of `key` and its signature; of r everything is read but key, sig,
  * body and has_successor (ext has it). ERR_RANGE: a rule of the format is broken; ERR_AUTH: the key

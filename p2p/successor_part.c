@@ -101,27 +101,27 @@ static void stored(void *ctx, enum err rc, const struct error *e)
 
 /* --- receiving ------------------------------------------------------------------------------ */
 
-/* Whose key it speaks of, in a session under it or its successor; NULL: nobody's. */
-static const struct contact *whose(struct chan_peer *p, const struct dchan_successor *s)
+/* Whose key it speaks of, as somebody says who has it or its successor; NULL: nobody's. */
+static const struct contact *whose(struct channels *c, const uint8_t *teller,
+                                   const struct dchan_successor *s)
 {
-    struct contacts *contacts = channels_contacts(chan_peer_channels(p));
-    const uint8_t *key = chan_peer_key(p);
+    struct contacts *contacts = channels_contacts(c);
     bool former = false;
     const struct contact *contact = contacts_by_key(contacts, s->old_key, &former);
-    if (!contact || !(mem_equal_var(key, s->old_key, IDENTITY_KEY_SIZE) ||
-                      mem_equal_var(key, s->new_key, IDENTITY_KEY_SIZE)))
+    if (!contact || !(mem_equal_var(teller, s->old_key, IDENTITY_KEY_SIZE) ||
+                      mem_equal_var(teller, s->new_key, IDENTITY_KEY_SIZE)))
         return NULL;
     const struct contact *other = contacts_by_key(contacts, s->new_key, &former);
     return other && other != contact ? NULL : contact;
 }
 
-static void take(void *ctx, const struct dchan_msg *m)
+enum teller { TELLER_SESSION, TELLER_RECORD };
+
+static void see(struct successor_part *part, const uint8_t *key, enum teller teller,
+                const struct dchan_successor *s)
 {
-    struct chan_peer *p = ctx;
-    struct channels *c = chan_peer_channels(p);
-    struct successor_part *part = channels_part(c, handlers);
-    const struct dchan_successor *s = &m->successor;
-    const struct contact *contact = whose(p, s);
+    struct channels *c = part->c;
+    const struct contact *contact = whose(c, key, s);
     struct error e = { .code = OK };
     if (!contact || contact_has_statement(contact, s) || channels_is_own_key(c, s->new_key) ||
         !ratelimit_take(&part->checks, 1, (int64_t)channels_now(c)) ||
@@ -130,7 +130,7 @@ static void take(void *ctx, const struct dchan_msg *m)
     struct contact next = *contact;
     struct storing *st = xcalloc(1, sizeof(*st));
     *st = (struct storing){ .part = part, .contact = contact->id, .statement = *s };
-    st->under_old = mem_equal_var(chan_peer_key(p), s->old_key, IDENTITY_KEY_SIZE);
+    st->under_old = teller == TELLER_SESSION && mem_equal_var(key, s->old_key, IDENTITY_KEY_SIZE);
     enum err rc = contact_add_statement(&next, s, &e);
     if (!rc)
         rc = contacts_change(channels_contacts(c), &next, stored, st, &e);
@@ -138,6 +138,20 @@ static void take(void *ctx, const struct dchan_msg *m)
         return;
     LOG_LIMITED(LOG_WARN, "direct channels: %s", e.text);
     free(st);
+}
+
+static void take(void *ctx, const struct dchan_msg *m)
+{
+    struct channels *c = chan_peer_channels(ctx);
+    see(channels_part(c, handlers), chan_peer_key(ctx), TELLER_SESSION, &m->successor);
+}
+
+void successor_part_see(struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE],
+                        const struct dchan_successor *s)
+{
+    struct successor_part *part = channels_part(c, handlers);
+    if (part)
+        see(part, key, TELLER_RECORD, s);
 }
 
 /* --- our own -------------------------------------------------------------------------------- */
@@ -264,6 +278,19 @@ void successor_part_make(struct channels *c, struct channels_request *r)
     asker->made = made->s;
     channels_answer(c, r, rc, &e);
     free(made);
+}
+
+bool successor_part_of(struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE],
+                       struct dchan_successor *out)
+{
+    const struct successor_part *part = channels_part(c, handlers);
+    bool found = false;
+    for (size_t i = 0; part && i < part->n_own; i++)
+        if (same_key(part->own[i].old_key, key) || same_key(part->own[i].new_key, key)) {
+            *out = part->own[i];
+            found = true;
+        }
+    return found;
 }
 
 /* --- opening -------------------------------------------------------------------------------- */

@@ -2,7 +2,8 @@
  * Statements that a key has a successor (spec channels 2.7) in sessions, message 25.
  *
  * Those of contacts: a valid one is stored, synced, before anything else happens; then the user is
- * told, or the contact moves when it was marked so before and nothing speaks against it.
+ * told, or the contact moves when it was marked so before and nothing speaks against it. One out of
+ * a record is no more than told of.
  *
  * Our own: made once for a key, stored synced before anybody gets it, then sent to contacts as soon
  * as a session is up, in those of the old key and, for SUCCESSOR_SENT_S, of the new one.
@@ -34,6 +35,13 @@ enum err successor_part_new(struct successor_part **out, struct channels *c,
                             const struct successor_part_ops *ops, struct error *e) MUST_CHECK;
 /* After the channels have stopped and their store is closed. NULL is fine. */
 void successor_part_free(struct successor_part *part);
+
+/* A record of the key carries the statement: it is kept and told of, and never followed. */
+void successor_part_see(struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE],
+                        const struct dchan_successor *s);
+/* The last of ours that speaks of a key, for its records. False: none. */
+bool successor_part_of(struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE],
+                       struct dchan_successor *out);
 
 /* For channels_ask: answered when it is on disk. The same as before gives the same statement.
  * ERR_EXISTS: the identity has named another one. */

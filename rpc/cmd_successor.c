@@ -40,8 +40,9 @@ static const struct rpc_command rows[] = {
       .fn = cmd_setsuccessor,
       .help = "Tells all contacts, in the sessions of either identity, that one is followed by the "
               "other: they know us by the key of the successor when they have taken it. That "
-              "cannot be taken back. Keep both identities until all contacts have moved, for 180 "
-              "days at most.",
+              "cannot be taken back. Records of either that are made from then on say so too: give "
+              "the old one private with setpublication, which announces that it leaves. Keep both "
+              "identities until all contacts have moved, for 180 days at most.",
       .result = "{of, key, seq, issued, statement:\"hex\"}",
       .example = "alice alice2",
       .params = { { "identity", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "The one that ends" },

@@ -14,6 +14,7 @@
 #include "chain/chain.h"
 #include "p2p/bca_intake.h"
 #include "p2p/channels.h"
+#include "p2p/successor_part.h"
 #include "rpc/identity_link.h"
 #include "rpc/identity_revoked.h"
 #include "rpc/wallet_call.h"
@@ -125,6 +126,28 @@ static bool sign(void *ctx, uint8_t sig[IDENTITY_SIG_SIZE], const char *tag, str
     return ec_sign_rs(sig, s->key, digest);
 }
 
+/* Where contacts find us when the key has a successor, or is one (spec channels 2.7). */
+struct succession {
+    const uint8_t *key;
+    struct dchan_successor s;
+    bool found;
+};
+
+static void find_successor(struct channels *c, void *ctx)
+{
+    struct succession *s = ctx;
+    s->found = successor_part_of(c, s->key, &s->s);
+}
+
+/* Appends a TLV stream, or nothing. */
+static void put_succession(const struct making *m, struct buf *ext)
+{
+    struct succession s = { .key = m->own.key };
+    struct channels *c = m->call->env->channels;
+    if (c && channels_call(c, find_successor, &s) && s.found)
+        bca_record_put_successor(ext, &s.s);
+}
+
 enum kind { RECORD_OF_ADDRESS, RECORD_TOMBSTONE };
 
 static struct bca_record fill(const struct making *m, enum kind kind)
@@ -194,11 +217,14 @@ static void show_where_missing(struct rpc_env *env, const struct making *m)
 /* The next record of m->own, on disk and then shown. False: call has failed. */
 static bool issue(struct making *m, enum kind kind)
 {
-    const struct bca_record r = fill(m, kind);
+    struct bca_record r = fill(m, kind);
     struct bca_own next = m->own;
     struct error e = { .code = OK };
-    struct buf raw;
+    struct buf raw, ext;
     buf_init(&raw);
+    buf_init(&ext);
+    put_succession(m, &ext);
+    r.ext = buf_span(&ext);
     enum err rc = write_signed(m, &r, &raw, &e);
     if (!rc) {
         next.seq = r.seq;
@@ -207,6 +233,7 @@ static bool issue(struct making *m, enum kind kind)
         rc = bca_own_put(m->call->env->records, &next, &e);
     }
     buf_clear(&raw);
+    buf_clear(&ext);
     if (rc) {
         rpc_wallet_fail(m->call, &e);
         return false;

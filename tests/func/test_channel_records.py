@@ -1,7 +1,7 @@
 """Contacts of which only the address or a record is known: records tell the key and where it is."""
 from channels import pair
-from framework import ADDRESS, case, equal, main, raises_rpc
-from identities import PREFIX, identity
+from framework import ADDRESS, case, check, equal, main, raises_rpc
+from identities import PREFIX, grow, identity, wallet_node
 from records import bcarec, friend, known, now, registered
 
 
@@ -65,6 +65,29 @@ def a_record_for_contacts_goes_to_them_alone_and_follows_what_changes(t):
     b.rpc.setpublication("me", "private")
     t.wait(lambda: a.rpc.getrecord(key)["tombstone"], what="that it has left")
     equal(others.rpc.listrecords()["total"], 0, "nobody else has heard of it")
+
+
+@case()
+def a_record_tells_of_a_successor_and_moves_nobody(t):
+    a = wallet_node(t, "-recordpause=1")
+    b = t.node("-recordpause=1", "-connect=" + a.p2p)
+    keys = []
+    for name in ("me", "next"):
+        a.rpc.bcaregister(name, 2)
+        grow(a)
+        a.rpc.bcanew(name, PREFIX)
+        keys.append(identity(a, name)["public_key"])
+    t.wait_same_tip(a, b)
+    b.rpc.contactadd(keys[0], "alice")
+    b.rpc.contactset("alice", {"follow_successor": True})
+    statement = a.rpc.setsuccessor("me", "next")
+    a.rpc.setpublication("next", "public")
+    t.wait(lambda: b.rpc.contactlist()[0]["successors"], what="statement")
+    alice = b.rpc.contactlist()[0]
+    equal([(h["of"], h["key"], h["state"]) for h in alice["successors"]],
+          [(keys[0], keys[1], "proposed")])
+    equal(alice["key"], keys[0])
+    check(statement["statement"] in b.rpc.getrecord(keys[1])["record"], "it is in the record")
 
 
 if __name__ == "__main__":
