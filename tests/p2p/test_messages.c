@@ -628,7 +628,9 @@ static void gaps_are_kept_within_limits(void **state)
     buf_init(&b);
     message_order_write(&b, &o);
     assert_true(message_order_read(&back, buf_span(&b)));
-    assert_memory_equal(&back, &o, sizeof o);
+    assert_int_equal(back.n_gaps, o.n_gaps);
+    assert_memory_equal(back.gaps, o.gaps, sizeof o.gaps);
+    assert_true(back.sent == 3 && back.seen == o.seen);
     assert_false(message_order_read(&back, span_of(b.data, b.len - 1)));
     buf_clear(&b);
     message_order_take(&o, UINT64_MAX, &h);
