@@ -221,8 +221,8 @@ static int64_t assigned_since(const struct collecting *g, const struct identity_
 {
     for (size_t i = 0; i < g->ci->n_list; i++) {
         const struct assigned_address *at = &g->ci->list[i];
-        if (!at->retired && mem_equal_var(at->address, a->address, sizeof at->address) &&
-            strcmp(at->owner, wallet_name(g->w)) == 0)
+        if (mem_equal_var(at->address, a->address, sizeof at->address) &&
+            strcmp(at->owner, wallet_name(g->w)) == 0 && assigned_in_use(g->ci->assigned, at))
             return at->since > 0 ? at->since : 1;
     }
     return 0;

@@ -148,6 +148,12 @@ bool assigned_find(struct assigned *a, const uint8_t address[16], struct assigne
     return found;
 }
 
+bool assigned_in_use(struct assigned *a, const struct assigned_address *at)
+{
+    struct assigned_address old;
+    return !at->retired && (!assigned_find(a, at->replaces, &old) || old.retired);
+}
+
 static enum err check_number(size_t n, struct error *e)
 {
     return n <= ASSIGNED_MAX ? OK

@@ -54,6 +54,9 @@ size_t assigned_list(struct assigned *a, struct assigned_address *out);
 /* ERR_RANGE: there are ASSIGNED_MAX. */
 enum err assigned_room(struct assigned *a, struct error *e) MUST_CHECK;
 bool assigned_find(struct assigned *a, const uint8_t address[16], struct assigned_address *out);
+/* Others may be told of it: it is not retired, and not one that is still being tried while the one
+ * that it will replace is in use. */
+bool assigned_in_use(struct assigned *a, const struct assigned_address *at);
 /* In place of the one at `old` (NULL: of the one with its own address), or as a new one. ERR_RANGE:
  * there are ASSIGNED_MAX. ERR_EXISTS: it is there beside the old one. */
 enum err assigned_put(struct assigned *a, const uint8_t *old, const struct assigned_address *in,

@@ -94,7 +94,8 @@ static enum err see_address(void *ctx, const struct identity_address *a, struct 
     const enum err rc = identity_address_collisions(a, &collisions, e);
     if (rc)
         return rc;
-    const bool on_interface = rpc_link_find(m->call, m->w, a->address, &at) && !at.retired;
+    const bool on_interface = rpc_link_find(m->call, m->w, a->address, &at) &&
+                              assigned_in_use(m->call->env->assigned, &at);
     const int64_t assigned = on_interface ? at.since : 0;
     if (!goes_before(m, assigned, a->modifier, collisions))
         return OK;

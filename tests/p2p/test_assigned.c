@@ -108,6 +108,23 @@ static void one_takes_the_place_of_another(void **state)
     assigned_free(a);
 }
 
+static void one_that_is_still_tried_is_not_in_use(void **state)
+{
+    struct assigned *a = open_with(*state, 2);
+    struct assigned_address old = entry(1), next = entry(2);
+    memcpy(next.replaces, old.address, sizeof next.replaces);
+    assert_int_equal(assigned_put(a, NULL, &next, NULL), OK);
+    assert_true(assigned_in_use(a, &old));
+    assert_false(assigned_in_use(a, &next));
+    old.retired = 2000;
+    assert_int_equal(assigned_put(a, NULL, &old, NULL), OK);
+    assert_false(assigned_in_use(a, &old));
+    assert_true(assigned_in_use(a, &next));
+    assert_int_equal(assigned_remove(a, old.address, NULL), OK);
+    assert_true(assigned_in_use(a, &next));
+    assigned_free(a);
+}
+
 static void what_is_removed_stays_away(void **state)
 {
     struct assigned *a = open_with(*state, 3);
@@ -186,6 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_put_is_there_after_a_restart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_takes_the_place_of_another, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_that_is_still_tried_is_not_in_use, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_removed_stays_away, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_write_that_fails_changes_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(there_is_a_limit, set_up, tear_down),
