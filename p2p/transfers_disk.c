@@ -192,9 +192,7 @@ static bool take_memory(struct incoming *in, struct opening *o)
     if (!in->leaves || !in->asked)
         return false;
     in->have = buf_take(&o->bits, &len);
-    in->n_have = 0;
-    for (uint32_t i = 0; i < in->n; i++)
-        in->n_have += bit_get(in->have, i);
+    in->n_have = incoming_count(in, in->have, &in->good);
     in->file = o->file;
     o->file = (struct file){ .fd = -1 };
     in->search = 0;
@@ -354,6 +352,7 @@ static void note_chunks(struct incoming *in, uint32_t first, uint32_t n)
             continue;
         bit_set(in->have, i);
         in->n_have++;
+        in->good += dchan_chunk_size(in->size, i);
         in->unsynced += dchan_chunk_size(in->size, i);
     }
 }

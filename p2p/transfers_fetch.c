@@ -373,31 +373,41 @@ static bool ask_new(struct incoming *in, struct source *s)
     return n && open_fetch(in, s, FILE_CHUNKS, in->search, n);
 }
 
-static bool source_serves(const struct incoming *in, const struct source *s)
+
+/* Chunks that a stream is to bring and nobody else was asked for. */
+static uint32_t count_missing(const struct fetch *f)
 {
-    for (struct list_link *l = list_first(&in->fetches); l; l = list_next(&in->fetches, l))
-        if (LIST_ITEM(l, struct fetch, link)->source == s)
-            return true;
-    return false;
+    uint32_t n = 0;
+    for (uint32_t i = f->next; i < end_of(f); i++)
+        n += is_wanted(f->in, i, 1);
+    return n;
 }
 
-/* The later half of what somebody else has before it. */
+/* The later half of them. */
+static bool help(struct incoming *in, struct source *s, const struct fetch *f, uint32_t missing)
+{
+    uint32_t i = f->next;
+    for (uint32_t skip = missing / 2; !is_wanted(in, i, 1) || skip--;)
+        i++;
+    return open_fetch(in, s, FILE_CHUNKS, i, run_from(in, i, end_of(f) - i, 1));
+}
+
+/* What somebody else has before it, of whom has the most. */
 static bool ask_again(struct incoming *in, struct source *s)
 {
-    const struct fetch *most = NULL;
-    if (source_serves(in, s))
+    const struct fetch *slowest = NULL;
+    uint32_t most = 0;
+    if (s->streams)
         return false;
     for (struct list_link *l = list_first(&in->fetches); l; l = list_next(&in->fetches, l)) {
         const struct fetch *f = LIST_ITEM(l, struct fetch, link);
-        if (f->what == FILE_CHUNKS && f->mux && f->next < end_of(f) &&
-            (!most || end_of(f) - f->next > end_of(most) - most->next))
-            most = f;
+        const uint32_t n = f->what == FILE_CHUNKS && f->mux ? count_missing(f) : 0;
+        if (n > most) {
+            slowest = f;
+            most = n;
+        }
     }
-    if (!most)
-        return false;
-    const uint32_t from = most->next + (end_of(most) - most->next) / 2;
-    const uint32_t n = run_from(in, from, end_of(most) - from, 1);
-    return n && open_fetch(in, s, FILE_CHUNKS, from, n);
+    return slowest && help(in, s, slowest, most);
 }
 
 static bool is_near_end(const struct fetch *f)

@@ -156,9 +156,23 @@ static void end_with(struct incoming *in, enum transfer_state state, unsigned co
 {
     in->state = state;
     in->code = code;
+    in->good = 0;
     in->changed_ms = transfers_unix();
     in->pause = TRANSFER_GOES_ON;
     incoming_close(in);
+}
+
+uint32_t incoming_count(const struct incoming *in, const uint8_t *bits, uint64_t *bytes)
+{
+    uint32_t n = 0;
+    *bytes = 0;
+    for (uint32_t i = 0; i < in->n; i++) {
+        if (!bit_get(bits, i))
+            continue;
+        n++;
+        *bytes += dchan_chunk_size(in->size, i);
+    }
+    return n;
 }
 
 /* --- sources --- */

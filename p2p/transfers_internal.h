@@ -142,6 +142,7 @@ struct incoming {
     uint8_t *leaves;        /* NULL: not there yet */
     uint8_t *have, *asked;  /* bits; how many streams ask for each chunk */
     uint32_t n_have;
+    uint64_t good;          /* bytes of chunks that are there; also while it is closed */
     uint32_t search;        /* no chunk below is missing and unasked */
     struct list fetches;
     uint64_t unsynced, sync_ms;
@@ -208,6 +209,8 @@ void transfers_send_id(struct chan_peer *p, uint16_t type, const uint8_t id[32],
 static inline bool bit_get(const uint8_t *bits, uint32_t i) { return bits[i / 8] >> i % 8 & 1; }
 static inline void bit_set(uint8_t *bits, uint32_t i) { bits[i / 8] |= (uint8_t)(1 << i % 8); }
 static inline size_t bits_size(uint32_t n) { return (n + 7) / 8; }
+/* How many are set, and how many bytes their chunks have. */
+uint32_t incoming_count(const struct incoming *in, const uint8_t *bits, uint64_t *bytes);
 
 /* --- transfers_store.c: what is on disk --- */
 

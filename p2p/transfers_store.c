@@ -357,6 +357,29 @@ static enum err load_row(struct transfers *t, struct span key, struct span value
     }
 }
 
+static enum err count_bits(struct transfers *t, struct incoming *in, struct error *e)
+{
+    struct buf bits;
+    bool found = false;
+    buf_init(&bits);
+    const enum err rc = bits_load(dchan_store_kv(t->store), in->id, &bits, &found, e);
+    if (!rc && bits.len == bits_size(in->n))
+        (void)incoming_count(in, bits.data, &in->good);
+    buf_clear(&bits);
+    return rc;
+}
+
+static enum err load_progress(struct transfers *t, struct error *e)
+{
+    enum err rc = OK;
+    for (struct list_link *l = list_first(&t->incoming); !rc && l; l = list_next(&t->incoming, l)) {
+        struct incoming *in = LIST_ITEM(l, struct incoming, link);
+        if (in->state == TRANSFER_RUNNING)
+            rc = count_bits(t, in, e);
+    }
+    return rc;
+}
+
 enum err transfers_load(struct transfers *t, struct error *e)
 {
     struct kv_iter *it = kv_iter_new(dchan_store_kv(t->store));
@@ -370,7 +393,7 @@ enum err transfers_load(struct transfers *t, struct error *e)
     if (!rc)
         rc = kv_iter_error(it, e);
     kv_iter_free(it);
-    return rc;
+    return rc ? rc : load_progress(t, e);
 }
 
 enum err leaves_load(struct kv *kv, bool sending, const uint8_t id[32], struct buf *out,

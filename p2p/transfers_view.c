@@ -38,23 +38,12 @@ static void put_source(const struct transfers *t, const struct source *s,
     out->rate = s->got.rate;
 }
 
-static uint64_t good_bytes(const struct incoming *in)
-{
-    if (in->state == TRANSFER_DONE)
-        return in->size;
-    if (!in->open)
-        return 0;
-    const uint64_t chunk = UINT64_C(1) << in->chunk_log2;
-    const uint64_t last = dchan_chunk_size(in->size, in->n - 1);
-    return in->n_have * chunk - (bit_get(in->have, in->n - 1) ? chunk - last : 0);
-}
-
 static void incoming_info(const struct transfers *t, const struct incoming *in,
                           struct transfer_info *out)
 {
     *out = (struct transfer_info){
         .state = in->state, .pause = in->pause, .code = in->code, .size = in->size,
-        .done = good_bytes(in), .transferred = in->transferred,
+        .done = in->state == TRANSFER_DONE ? in->size : in->good, .transferred = in->transferred,
         .rate = in->state == TRANSFER_RUNNING ? in->got.rate : 0, .created_ms = in->created_ms,
     };
     memcpy(out->id, in->id, sizeof out->id);

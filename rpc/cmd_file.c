@@ -58,7 +58,11 @@ static const char *source_state(const struct transfer_source_info *s)
 static void put_source(struct json_writer *w, const struct transfer_source_info *s)
 {
     jw_object_open(w);
-    jw_put_text(w, "contact", s->name[0] ? s->name : NULL);
+    jw_key(w, "contact");
+    if (s->name[0])
+        jw_text(w, s->name);
+    else
+        jw_null(w);
     jw_put_hex(w, "key", s->key, sizeof s->key);
     jw_put_text(w, "state", source_state(s));
     jw_put_u64(w, "bad", s->bad);

@@ -1,11 +1,15 @@
 """Files over direct channels between daemons: whole, after interruptions, from several sources."""
 import os
 import pty
+import signal
+import socket
 import subprocess
 
-from channels import connected_pair, is_up, talker
+from channels import connected_pair, talker
 from events import read_events
-from framework import ADDRESS, LONG, case, check, equal, is_in, main, raises_rpc, wait_until
+from identities import FAULT
+from framework import (ADDRESS, LONG, RpcError, Skip, case, check, equal, is_in, main, raises_rpc,
+                       wait_until)
 
 MIB = 1 << 20
 
@@ -28,6 +32,11 @@ def same(a, b):
                 return False
             if not piece:
                 return True
+
+
+def can_connect(node):
+    with socket.socket(socket.AF_INET6) as probe:
+        return probe.connect_ex(("::1", node.channel_port)) == 0
 
 
 def transfer(node, id):
@@ -79,6 +88,15 @@ def a_file_is_offered_accepted_and_saved_under_its_name(t):
     equal(os.listdir(os.path.join(b.directory, "regtest", "files")), [])
 
 
+def flushed_pair(t):
+    """A connected pair whose chains, with the registrations, are on disk: it may be killed."""
+    a, b = connected_pair(t)
+    a.restart()
+    b.restart()
+    a.rpc.peerconnect("bob")
+    return a, b
+
+
 def offers_a_running_file(t, a, b, size):
     """A transfer in its middle: the id and the path."""
     path = make(t, "large", size)
@@ -97,11 +115,11 @@ def arrives(t, a, b, id, path):
 @case()
 def a_killed_receiver_goes_on_where_it_was(t):
     size = (256 if LONG else 96) * MIB
-    a, b = connected_pair(t)
+    a, b = flushed_pair(t)
     id, path = offers_a_running_file(t, a, b, size)
     b.kill()
     b.start()
-    t.wait(lambda: not is_up(a, "bob"))
+    check(transfer(b, id)["state"] == "done" or transfer(b, id)["done"] % 16384 == 0)
     b.rpc.peerconnect("alice")
     arrives(t, a, b, id, path)
     # What was on its way when it died had not arrived; what had been written is not sent again.
@@ -112,7 +130,7 @@ def a_killed_receiver_goes_on_where_it_was(t):
 @case()
 def a_killed_sender_costs_less_than_a_chunk(t):
     size = (256 if LONG else 96) * MIB
-    a, b = connected_pair(t)
+    a, b = flushed_pair(t)
     id, path = offers_a_running_file(t, a, b, size)
     a.kill()
     t.wait(lambda: state(b, id) in ("no source", "done"))
@@ -123,18 +141,23 @@ def a_killed_sender_costs_less_than_a_chunk(t):
     check(size <= got < size + 2 * 16384, f"{got} bytes for {size}")
 
 
+def source(t, b, b_key, name, path):
+    """Another node that offers the file to b."""
+    node, key = talker(t)
+    b.rpc.contactadd(f"{key}@{node.channel}", name)
+    node.rpc.contactadd(f"{b_key}@{b.channel}", "bob")
+    node.rpc.peerconnect("bob")
+    return node, node.rpc.sendfile("bob", path)
+
+
 @case()
 def one_of_two_sources_lies_and_is_named(t):
     size = 24 * MIB
     a, b = connected_pair(t)
-    c, c_key = talker(t)
-    b_key = a.rpc.contactlist()[0]["key"]
-    b.rpc.contactadd(f"{c_key}@{c.channel}", "carol")
-    c.rpc.contactadd(f"{b_key}@{b.channel}", "bob")
-    c.rpc.peerconnect("bob")
     honest, wrong = make(t, "file", size), make(t, "copy", size)
     id = offer(t, a, b, "bob", honest)
-    equal(c.rpc.sendfile("bob", wrong), id, "the same content")
+    _, same_id = source(t, b, a.rpc.contactlist()[0]["key"], "carol", wrong)
+    equal(same_id, id, "the same content")
     t.wait(lambda: len(transfer(b, id)["sources"]) == 2)
     times = os.stat(wrong)
     with open(wrong, "r+b") as out:  # nothing that the node looks at tells
@@ -148,6 +171,107 @@ def one_of_two_sources_lies_and_is_named(t):
     check(liar["bad"] >= 1, "it was asked, and is named")
     equal(next(s for s in transfer(b, id)["sources"] if s["contact"] == "alice")["bad"], 0)
     check(same(honest, transfer(b, id)["path"]), "the right content")
+
+
+@case()
+def a_source_that_hangs_holds_up_nothing(t):
+    size = 24 * MIB
+    a, b = connected_pair(t)
+    path = make(t, "file", size)
+    id = offer(t, a, b, "bob", path)
+    c, _ = source(t, b, a.rpc.contactlist()[0]["key"], "carol", path)
+    t.wait(lambda: len(transfer(b, id)["sources"]) == 2)
+    c.process.send_signal(signal.SIGSTOP)  # it will be asked, and neither answers nor goes away
+    try:
+        b.rpc.acceptfile(id)
+        t.wait(lambda: state(b, id) == "done", timeout=20)  # less than a stream may be silent
+    finally:
+        c.process.send_signal(signal.SIGCONT)
+    check(same(path, transfer(b, id)["path"]), "the same content")
+    t.wait(lambda: state(c, id) == "done")
+
+
+@case()
+def names_of_files_choose_nothing(t):
+    a, b = connected_pair(t)
+    target = t.path("saved")
+    os.mkdir(target)
+    os.mkdir(t.path("odd"))
+    names = [".profile", "..\\..\\.ssh\\keys", "\x1b[2J\u202etxt.exe", "a.txt", "-rf", "\r\n"]
+    for n, name in enumerate(names):
+        path = make(t, os.path.join("odd", name), 10 + n)
+        id = offer(t, a, b, "bob", path)
+        check(all(c.isprintable() or c == "\u202e" for c in transfer(b, id)["name"]))
+        if name == "a.txt":
+            os.symlink(t.path("victim"), os.path.join(target, name))
+        b.rpc.acceptfile(id, target)
+        t.wait(lambda: state(b, id) == "done")
+    equal(sorted(os.listdir(target)),
+          sorted(["profile", "keys", "[2Jtxt.exe", "a.txt", "a (1).txt", "-rf", "file"]))
+    check(not os.path.exists(t.path("victim")))
+
+
+@case()
+def a_disk_that_fills_pauses_and_goes_on(t):
+    if not os.path.exists(FAULT):
+        raise Skip("no " + FAULT)
+    size = 8 * MIB
+    a, b = connected_pair(t)
+    path = make(t, "file", size)
+    id = offer(t, a, b, "bob", path)
+    for fault, shown in (("pwrite:40:ENOSPC", "no space"), ("fdatasync:1:EIO", "disk error")):
+        b.stop()
+        b.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": fault, "BSVPEER_FAULT_PATH": ".part"})
+        a.rpc.peerconnect("bob")
+        b.rpc.acceptfile(id)
+        t.wait(lambda: state(b, id) == shown)
+        check(transfer(b, id)["error"])
+        equal(state(a, id), "running")
+    b.stop()
+    b.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": "rename:1:exit",
+                 "BSVPEER_FAULT_PATH": ".part"})
+    try:
+        a.rpc.peerconnect("bob")
+    except RpcError:
+        pass  # it may be over before the session is told of
+    b.wait_exit()
+    b.start()
+    a.rpc.peerconnect("bob")
+    arrives(t, a, b, id, path)
+    check(transfer(b, id)["transferred"] < size, "what was written stayed")
+
+
+@case()
+def strangers_are_asked_for_and_never_taken_unasked(t):
+    a, a_key = talker(t)
+    b, b_key = talker(t, "-channelstrangers=1")
+    a.rpc.contactadd(f"{b_key}@{b.channel}", "bob")
+    t.wait(lambda: b.rpc.listtransfers() == [] and can_connect(b))
+    a.rpc.peerconnect("bob")
+    path = make(t, "file", 50000)
+    id = offer(t, a, b, "bob", path)
+    equal([(s["contact"], s["key"]) for s in transfer(b, id)["sources"]], [(None, a_key)])
+    b.rpc.acceptfile(id)
+    arrives(t, a, b, id, path)
+
+
+@case(timeout=900)
+def fifty_interruptions_cost_less_than_a_chunk_each(t):
+    if not LONG:
+        raise Skip("a GiB: with BSVPEER_LONG=1")
+    size, times = 1024 * MIB, 50
+    a, b = flushed_pair(t)
+    path = make(t, "file", size)
+    id = offer(t, a, b, "bob", path)
+    b.rpc.acceptfile(id)
+    for i in range(1, times + 1):
+        wait_until(lambda: transfer(b, id)["done"] > i * size // (times + 2), pause=0.005)
+        a.kill()
+        a.start()
+        a.rpc.peerconnect("bob")
+    arrives(t, a, b, id, path)
+    got = transfer(b, id)["transferred"]
+    check(size <= got < size + times * 16384, f"{got - size} bytes came twice")
 
 
 @case()
