@@ -23,7 +23,7 @@
 #define GIVEN 200             /* records that one peer is given: more than it may take from us */
 #define GIVEN_MILLI_PER_S 4000
 #define SAMPLE_PAUSE_MS 60000
-#define ASKED_MS 60000        /* after that another peer is asked */
+#define ASKED_MS 20000        /* after that another peer is asked */
 #define ASKED_EACH 200
 #define WANTED_MAX 1000       /* announcements of a peer that wait for tokens */
 #define WANTED_LOOKS 200      /* of these at one tick */

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <json-c/json.h>
+
 #include "base/clock.h"
 #include "base/intmath.h"
 #include "base/mem.h"
@@ -213,6 +215,17 @@ static struct rpc_result cmd_getrecord(struct rpc_call *call)
     return put_record(call, key);
 }
 
+/* Who does not wait takes no place of those that do. */
+static enum rpc_where place_getrecord(struct json_object *params)
+{
+    struct json_object *wait = NULL;
+    if (json_object_get_type(params) == json_type_array)
+        wait = json_object_array_length(params) > 1 ? json_object_array_get_idx(params, 1) : NULL;
+    else if (params)
+        json_object_object_get_ex(params, "wait", &wait);
+    return wait ? RPC_ON_WAITER : RPC_ON_WORKER;
+}
+
 static const struct rpc_command rows[] = {
     { .name = "setpublication",
       .category = "identity",
@@ -252,6 +265,7 @@ static const struct rpc_command rows[] = {
       .category = "identity",
       .where = RPC_ON_WAITER,
       .fn = cmd_getrecord,
+      .place = place_getrecord,
       .help = "The record by which an identity announces where it can be reached; that of a "
               "contact is kept when it has expired. With wait the connected peers are asked for "
               "a newer one first.",

@@ -226,6 +226,20 @@ def getrecord_asks_the_peers_that_answer(t):
 
 
 @case()
+def getrecord_without_a_wait_needs_no_place_of_those_that_wait(t):
+    node, _, (alice,) = registered(t, 1)
+    callers = [Rpc(node.rpc_port, node.cookie) for _ in range(16)]
+    for caller in callers:
+        caller.send_only("waitforblockheight", 1000, 20000)
+    peer = friend(t, node)
+    peer.send("bcarec", bcarec([alice.record(5, now())]))
+    judged(node, peer)
+    equal(node.rpc.getrecord(alice.public.hex())["seq"], 5)
+    for caller in callers:
+        caller.close()
+
+
+@case()
 def limits_are_options(t):
     node, _, people = registered(t, 5, "-recordsper64=2", "-recordsper48=3")
     peer = friend(t, node)
