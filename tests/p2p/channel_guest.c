@@ -113,8 +113,9 @@ static bool rules(void *ctx, const uint8_t key[IDENTITY_KEY_SIZE], struct dchan_
 static bool greeted(void *ctx, const struct dchan_hello *hello)
 {
     struct guest *g = ctx;
-    (void)hello;
     g->greeted = true;
+    g->is_renewal = hello->has_renews;
+    memcpy(g->renews, hello->renews, sizeof g->renews);
     return !g->holds;
 }
 
@@ -182,13 +183,18 @@ void guest_begin_as(struct guest *g, const struct channels_side *host,
     begin(g, host, DCHAN_INITIATOR, key, NULL);
 }
 
+static void take_proved_key(struct guest *g)
+{
+    open_key_init(&g->key, 0x99);
+    memcpy(g->key.secret, g->proof->secret, sizeof g->key.secret);
+    assert_true(ec_pubkey_of(g->key.key.pub, g->key.secret));
+}
+
 void guest_begin_proved(struct guest *g, const struct channels_side *host,
                         const struct guest_proof *proof)
 {
-    open_key_init(&g->key, 0x99);
-    memcpy(g->key.secret, proof->secret, sizeof g->key.secret);
-    assert_true(ec_pubkey_of(g->key.key.pub, proof->secret));
     g->proof = proof;
+    take_proved_key(g);
     begin(g, host, DCHAN_INITIATOR, &g->key.key, NULL);
 }
 
@@ -211,7 +217,10 @@ void guest_answer(struct guest *g, const struct channels_side *host, struct gues
     g->going = -1;
     g->fd = accept(at.fd, NULL, NULL);
     assert_true(g->fd >= 0);
-    open_key_init(&g->key, secret);
+    if (g->proof)
+        take_proved_key(g);
+    else
+        open_key_init(&g->key, secret);
     begin(g, host, DCHAN_RESPONDER, &g->key.key, NULL);
 }
 

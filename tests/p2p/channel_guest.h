@@ -26,6 +26,8 @@ struct guest {
     struct dchan_session *session;
     bool greeted, up, closed, cut;           /* cut: the node has closed the connection */
     struct dchan_closing closing;   /* without text */
+    bool is_renewal;                /* what their hello says */
+    uint8_t renews[32];
     int going;                      /* reason of their goaway, -1: none */
     struct netaddr home;
     const struct guest_proof *proof;
@@ -51,7 +53,7 @@ struct guest_proof {
 };
 void guest_begin_proved(struct guest *g, const struct channels_side *host,
                         const struct guest_proof *proof);
-/* Waits for the host to dial this port. */
+/* Waits for the host to dial this port; with g.proof that key and not the secret counts. */
 void guest_answer(struct guest *g, const struct channels_side *host, struct guest_port at,
                   uint8_t secret);
 /* Moves what is there, without waiting. */

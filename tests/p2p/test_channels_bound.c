@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/hash.h"
 #include "base/mem.h"
@@ -37,7 +38,20 @@ static enum bca_place find_block(void *ctx, const uint8_t header[80],
     return (enum bca_place)atomic_load(&h->place);
 }
 
-static struct house *house_new(bool strangers_unbound)
+/* Where the host's records say that the guest is. */
+static struct guest_port moved_to;
+
+static size_t give_endpoint(void *ctx, const uint8_t key[IDENTITY_KEY_SIZE],
+                            struct bca_endpoint out[BCA_RECORD_ENDPOINTS_MAX])
+{
+    (void)ctx;
+    (void)key;
+    out[0] = (struct bca_endpoint){ .type = BCA_RECORD_TCP6, .port = moved_to.number };
+    out[0].address[BCA_ADDRESS_SIZE - 1] = 1;
+    return moved_to.number != 0;
+}
+
+static struct house *house_make(bool strangers_unbound, bool regtest)
 {
     static const uint8_t owner[16] = "owner"; /* what proof.c makes its key of */
     struct house *h = xcalloc(1, sizeof *h);
@@ -51,7 +65,9 @@ static struct house *house_new(bool strangers_unbound)
     netaddr_from_ipv6(&a, h->proof.address, 0);
     netaddr_print(h->address, &a, NETADDR_IP_ONLY);
     channels_side_init(&h->host);
-    h->host.config.regtest = false;
+    h->host.config.regtest = regtest;
+    h->host.ops.endpoints = give_endpoint;
+    moved_to.number = 0;
     h->host.config.strangers_unbound = strangers_unbound;
     channels_side_open(&h->host, 0x21);
     atomic_store(&h->place, BCA_PLACE_ACTIVE);
@@ -61,6 +77,11 @@ static struct house *house_new(bool strangers_unbound)
     channels_side_start(&h->host);
     guests_welcome(&h->host);
     return h;
+}
+
+static struct house *house_new(bool strangers_unbound)
+{
+    return house_make(strangers_unbound, false);
 }
 
 static void house_free(struct house *h)
@@ -222,6 +243,48 @@ static void a_block_that_leaves_the_chain_takes_the_session_along(void **state)
     house_free(h);
 }
 
+struct news {
+    struct house *h;
+    struct guest_port port;
+};
+
+static void tell_news(struct channels *c, void *ctx)
+{
+    const struct news *n = ctx;
+    moved_to = n->port;
+    channels_endpoints_changed(c, n->h->proof.public_key);
+}
+
+static void count_conns(struct channels *c, void *ctx) { *(size_t *)ctx = c->conns.n; }
+
+/* Any address may be dialled here, and both sides be unbound. */
+static void a_contact_that_has_moved_is_dialled_if_it_does_not_come(void **state)
+{
+    (void)state;
+    struct chan_peer_info info;
+    struct house *h = house_make(true, true);
+    struct news news = { h, guest_port_open(true) };
+    size_t conns;
+    befriend(h);
+    be_let_in(h, h->address, &info);
+    struct guest *old = &h->guests[0], *new = &h->guests[h->n++];
+    assert_true(channels_call(h->host.channels, tell_news, &news));
+    channels_side_skip(&h->host, 9900);
+    assert_true(channels_call(h->host.channels, count_conns, &conns));
+    assert_int_equal(conns, 1);
+    channels_side_skip(&h->host, 200);
+    new->proof = &h->shown;
+    guest_answer(new, &h->host, news.port, 0);
+    channels_pair_wait(guest_has_come_up, new);
+    assert_true(new->is_renewal);
+    assert_memory_equal(new->renews, dchan_session_peer(old->session)->session_id, 32);
+    channels_pair_wait(guest_has_closed, old);
+    assert_int_equal(old->going, DCHAN_RENEW);
+    assert_int_equal(h->host.downs, 0);
+    house_free(h);
+    close(news.port.fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +293,7 @@ int main(void)
         cmocka_unit_test(contacts_may_and_are_remembered_by_their_address),
         cmocka_unit_test(a_proof_that_nobody_can_judge_yet_is_for_contacts_and_for_an_hour),
         cmocka_unit_test(a_block_that_leaves_the_chain_takes_the_session_along),
+        cmocka_unit_test(a_contact_that_has_moved_is_dialled_if_it_does_not_come),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "p2p/channels_internal.h"
@@ -414,6 +415,45 @@ static void a_flood_leaves_room_for_contacts(void **state)
     house_free(h);
 }
 
+static void junk(struct house *h, unsigned i)
+{
+    const uint8_t act[DCHAN_ACT_ONE_SIZE] = { 0 };
+    struct guest g = { .fd = -1 };
+    guest_connect(&g, &h->host, address(i % 2 ? "2001:471:" : "2001:470:1:", i & 0xffff));
+    if (i % 3)
+        guest_send_raw(&g, act, sizeof act);
+    guest_leave(&g);
+}
+
+/* Time goes on, and so do the attackers: places are taken as soon as they are free. */
+static void contacts_come_and_go_during_a_flood(void **state)
+{
+    (void)state;
+    const struct timespec pause = { 0, 50000000 }; /* 20 of them a second: 25 are kept */
+    const unsigned rounds = getenv("BSVPEER_LONG") ? 200 : 3;
+    struct house *h = xcalloc(1, sizeof *h);
+    channels_side_init(&h->host);
+    channels_side_open(&h->host, 0x21);
+    channels_side_start(&h->host);
+    guests_welcome(&h->host);
+    befriend(h, 0x3f);
+    for (unsigned r = 0, n = 0; r < rounds; r++) {
+        struct guest contact = { .fd = -1 };
+        if (h->n < 48)
+            for (unsigned i = 0; i < 16; i++)
+                come(h, address("2001:472:", n++));
+        for (unsigned i = 0; i < 100; i++)
+            junk(h, n++);
+        know(h, address("2001:470:abcd:", r));
+        guest_connect(&contact, &h->host, address("2001:470:abcd:", r));
+        guest_begin(&contact, &h->host, 0x3f, NULL);
+        channels_pair_wait(guest_has_come_up, &contact);
+        guest_leave(&contact);
+        nanosleep(&pause, NULL);
+    }
+    house_free(h);
+}
+
 static void what_a_source_is_remembered_by_is_bounded(void **state)
 {
     (void)state;
@@ -442,6 +482,7 @@ int main(void)
         cmocka_unit_test(strangers_have_no_session_where_they_are_not_wanted),
         cmocka_unit_test(a_key_of_our_own_is_cut),
         cmocka_unit_test(a_flood_leaves_room_for_contacts),
+        cmocka_unit_test(contacts_come_and_go_during_a_flood),
         cmocka_unit_test(what_a_source_is_remembered_by_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
