@@ -172,8 +172,13 @@ static enum err open_store(struct bca_records *r, const struct settings *s, stru
     struct kv *kv;
     char *path = path_join(s->net_dir, "records");
     enum err rc = kv_open_leveldb(&kv, path, &o, e);
+    if (!rc)
+        rc = bca_store_open(&r->store, kv, &limits, e);
+    if (rc)
+        rc = error_prefix(e, rc, "announced records (they come again when %s is moved away; "
+                          "setpublication must then be called again)", path);
     free(path);
-    return rc ? rc : bca_store_open(&r->store, kv, &limits, e);
+    return rc;
 }
 
 enum err bca_records_open(struct bca_records **out, const struct settings *s, struct chain *chain,

@@ -222,7 +222,7 @@ def prepared(t):
 
 
 # What is no part of the chain is not made anew from blocks.
-REMEDIES = {"channels": "-channel=0"}
+REMEDIES = {"channels": "-channel=0", "records": "moved away"}
 
 
 @case(timeout=90)
