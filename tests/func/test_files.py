@@ -88,9 +88,9 @@ def a_file_is_offered_accepted_and_saved_under_its_name(t):
     equal(os.listdir(os.path.join(b.directory, "regtest", "files")), [])
 
 
-def flushed_pair(t):
+def flushed_pair(t, *options):
     """A connected pair whose chains, with the registrations, are on disk: it may be killed."""
-    a, b = connected_pair(t)
+    a, b = connected_pair(t, *options)
     a.restart()
     b.restart()
     a.rpc.peerconnect("bob")
@@ -255,12 +255,10 @@ def strangers_are_asked_for_and_never_taken_unasked(t):
     arrives(t, a, b, id, path)
 
 
-@case(timeout=900)
+@case(timeout=900, long_only=True)
 def fifty_interruptions_cost_less_than_a_chunk_each(t):
-    if not LONG:
-        raise Skip("a GiB: with BSVPEER_LONG=1")
     size, times = 1024 * MIB, 50
-    a, b = flushed_pair(t)
+    a, b = flushed_pair(t, "-channelacceptburst=1000")
     path = make(t, "file", size)
     id = offer(t, a, b, "bob", path)
     b.rpc.acceptfile(id)
