@@ -20,9 +20,10 @@ def part(t, *nodes):
         node.rpc.setnetworkactive(True)
 
 
-def neighbours(t, modifiers=8):
+def neighbours(t, modifiers=8, publication="public"):
     """Two nodes, each on a host of its own and not connected, with one chain, and an identity whose
-    address is on its interface and announced to the world; their addresses."""
+    address is on its interface and announced, to the world if not said otherwise; their
+    addresses."""
     hosts = two_hosts(t)
     for host, last in zip(hosts, "12"):
         host.ip("addr", "add", f"{PREFIX}{last}/64", "dev", "eth0", "nodad")
@@ -41,5 +42,5 @@ def neighbours(t, modifiers=8):
     addresses = [node.rpc.bcanew("me", PREFIX)["address"] for node in (a, b)]
     for node, address in zip((a, b), addresses):
         node.rpc.bcaassign(address, "eth0")
-        node.rpc.setpublication("me", "public")
+        node.rpc.setpublication("me", publication)
     return a, b, *addresses

@@ -1,4 +1,7 @@
 """Contacts of which only the address or a record is known: records tell the key and where it is."""
+import struct
+
+from channel_guest import Guest
 from channels import pair
 from framework import ADDRESS, case, check, equal, main, raises_rpc
 from identities import PREFIX, grow, identity, wallet_node
@@ -65,6 +68,41 @@ def a_record_for_contacts_goes_to_them_alone_and_follows_what_changes(t):
     b.rpc.setpublication("me", "private")
     t.wait(lambda: a.rpc.getrecord(key)["tombstone"], what="that it has left")
     equal(others.rpc.listrecords()["total"], 0, "nobody else has heard of it")
+
+
+def shown(guest, req, record, kind=1):
+    """The status that the node answers."""
+    guest.put(36, struct.pack(">IBH", req, kind, len(record)) + record)
+    got, status = struct.unpack(">IB", guest.read(38))
+    equal(got, req, "number of the answer")
+    return status
+
+
+@case()
+def a_contact_shows_its_own_record_and_not_too_often(t):
+    node, _, (alice, bob) = registered(t, 2, "-channelstrangers")
+    node.rpc.generatetoaddress(1, node.rpc.getnewaddress())
+    grow(node, 100)
+    node.rpc.bcaregister("me", 1)
+    key = identity(node, "me")["public_key"]
+    for person in (alice, bob):
+        node.rpc.contactadd(person.public.hex(), "alice" if person is alice else "bob")
+    stranger = Guest(node, key).connect()
+    equal(shown(stranger, 1, alice.record(5, now())), 4, "of a stranger")
+    guest = Guest(node, key, alice.secret).connect()
+    equal(shown(guest, 2, alice.record(5, now()), kind=0), 4, "to be stored for others")
+    equal(shown(guest, 3, bob.record(5, now())), 2, "of somebody else")
+    equal((known(node, alice), known(node, bob)), (None, None))
+    equal(shown(guest, 4, alice.record(5, now())), 0)
+    equal((known(node, alice), node.rpc.getrecord(alice.public.hex())["public"]), (5, False))
+    equal(shown(guest, 5, alice.record(4, now())), 1, "an older one")
+    good = alice.record(6, now())
+    equal(shown(guest, 6, good[:-1] + bytes([good[-1] ^ 1])), 2, "with another signature")
+    equal(shown(guest, 7, good), 0)
+    equal(shown(guest, 8, alice.record(7, now())), 3, "the fifth within a minute")
+    equal(known(node, alice), 6)
+    for one in (guest, stranger):
+        one.close()
 
 
 @case()

@@ -6,7 +6,7 @@ import threading
 import time
 
 from channel_hosts import neighbours
-from channels import session
+from channels import is_up, session
 from events import read_events
 from framework import LONG, case, check, equal, main
 from netns import HostRpc
@@ -171,6 +171,28 @@ def what_runs_goes_on_while_both_sides_move(t):
         with node.netns.inside():
             changes = [e["type"] for e in read_events(node) if e["type"].startswith("session")]
         equal(changes, ["session_up"], "always with a session")
+
+
+@case()
+def a_contact_dials_the_address_of_a_record_that_only_contacts_have(t):
+    a, b, at_a, at_b = neighbours(t, publication="contacts")
+    keys = [x.rpc.bcalist()["identities"][0]["public_key"] for x in (a, b)]
+    a.rpc.contactadd(f"{keys[1]}@[{at_b}]:19955", "bob")
+    b.rpc.contactadd(f"{keys[0]}@[{at_a}]:19955", "alice")
+    a.rpc.peerconnect("bob", 30)
+
+    def announced():
+        return b.rpc.getrecord(keys[0])["endpoints"][0]["address"]
+    t.wait(lambda: b.rpc.listrecords()["total"] == 2, what="the record, beside its own")
+    equal((announced(), b.rpc.getrecord(keys[0])["public"]), (at_a, False))
+    moved = rotate(t, a, at_a, b, "alice")
+    a.rpc.setmocktime(int(time.time()) + 700)  # no pause between two records is left
+    t.wait(lambda: announced() == moved, what="a record of the new address")
+    b.rpc.peerdisconnect("alice")
+    t.wait(lambda: not is_up(a, "bob") and not is_up(b, "alice"), what="end of the session")
+    a.rpc.bcarelease(at_a)
+    found = b.rpc.peerconnect("alice", 30)
+    equal((found["address"], found["bound"]), (f"[{moved}]:19955", True))
 
 
 if __name__ == "__main__":
