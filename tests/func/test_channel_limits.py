@@ -143,7 +143,8 @@ def windows(node, key, secret, n):
 @case()
 def windows_of_all_streams_have_a_limit(t):
     quarter = 1 << 18
-    node, key = host(t, "-channelservice=back,echo:,*", "-channelwindows=1MiB")
+    node, key = host(t, "-channelservice=back,echo:,*", "-channelwindows=1MiB",
+                     "-channelwindowsstrangers=1MiB")
     friend = Guest(node, key)
     node.rpc.contactadd(friend.key, "friend")
     equal(windows(node, key, friend.secret, 5), [quarter] * 4 + [0])

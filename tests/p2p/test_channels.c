@@ -169,12 +169,38 @@ static void a_stop_says_goodbye(void **state)
     close_pair(&t);
 }
 
+/* Such a configuration is refused, in these words. */
+static void be_refused(const struct channels_limits *limits, const char *bind, const char *words)
+{
+    struct channels_side s;
+    struct error e = { .text = "" };
+    channels_side_init(&s);
+    channels_side_open(&s, 0x11);
+    s.config.limits = *limits;
+    s.config.bind = (struct net_strings){ &bind, 1 };
+    struct channels *c;
+    assert_true(channels_new(&c, &s.config, &s.ops, s.store, s.contacts, &e) != OK);
+    assert_non_null(strstr(e.text, words));
+    channels_side_close(&s);
+}
+
+static void what_cannot_be_configured_is_named(void **state)
+{
+    (void)state;
+    be_refused(&(struct channels_limits){ .sessions = 15 }, "[::1]:0", "-channelsessionsreserved");
+    be_refused(&(struct channels_limits){ .handshakes = 15 }, "[::1]:0",
+               "-channelhandshakesreserved");
+    be_refused(&(struct channels_limits){ 0 }, "127.0.0.1:0", "IPv6");
+    be_refused(&(struct channels_limits){ 0 }, "[::1", "-channelbind");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_nodes_meet_and_talk),
         cmocka_unit_test(a_session_ends_in_order_on_both_sides),
         cmocka_unit_test(a_stop_says_goodbye),
+        cmocka_unit_test(what_cannot_be_configured_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
