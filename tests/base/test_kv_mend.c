@@ -2,6 +2,8 @@
 
 #include "base/kv_mend.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -143,6 +145,51 @@ static void what_cannot_be_opened_at_all_is_an_error(void **state)
     assert_int_equal(d.cleared, 1);
 }
 
+/* --- readers meanwhile --- */
+
+struct reading {
+    struct kv *kv;
+    atomic_bool stop;
+    atomic_size_t looks;
+};
+
+static void *read_on(void *arg)
+{
+    struct reading *r = arg;
+    while (!atomic_load(&r->stop)) {
+        (void)has(r->kv, "a");
+        struct kv_iter *it = kv_iter_new(r->kv);
+        for (kv_iter_seek(it, "", 0); kv_iter_valid(it); kv_iter_next(it))
+            if (kv_iter_value(it).len != 1)
+                abort();
+        kv_iter_free(it);
+        atomic_fetch_add(&r->looks, 1);
+    }
+    return NULL;
+}
+
+static void readers_go_on_while_it_is_opened_again(void **state)
+{
+    (void)state;
+    struct disk d = { .full = false };
+    struct reading r = { .kv = open_mending(&d) };
+    pthread_t threads[2];
+    now = 0;
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, read_on, &r), 0);
+    for (int round = 0; round < 50 || atomic_load(&r.looks) < 100; round++) {
+        kv_mem_fail_writes(d.now, 1);
+        assert_int_equal(put(r.kv, "a", NULL), ERR_IO);
+        now += KV_MEND_PAUSE_MS;
+        assert_int_equal(put(r.kv, "a", NULL), OK);
+    }
+    atomic_store(&r.stop, true);
+    for (size_t i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(has(r.kv, "a"), 1);
+    kv_close(r.kv);
+}
+
 static void files_are_those_of_the_database(void **state)
 {
     (void)state;
@@ -167,6 +214,7 @@ int main(void)
         cmocka_unit_test(after_a_failure_it_is_opened_again_first),
         cmocka_unit_test(one_that_cannot_be_opened_again_says_so),
         cmocka_unit_test(what_cannot_be_opened_at_all_is_an_error),
+        cmocka_unit_test(readers_go_on_while_it_is_opened_again),
         cmocka_unit_test(files_are_those_of_the_database),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 
 #include "tests/p2p/message_duo.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,9 +35,9 @@ static enum err lent_write(struct kv *kv, struct kv_batch *b, enum kv_sync sync,
 {
     struct duo_side *s = ((struct lent *)(void *)kv)->side;
     const enum err rc = s->disk->ops->write(s->disk, b, sync, e);
-    if (rc || !s->lies)
+    if (rc || !atomic_load(&s->lies))
         return rc;
-    s->lies--;
+    atomic_fetch_sub(&s->lies, 1);
     return error_set(e, ERR_IO, "said to have failed");
 }
 
@@ -122,7 +123,7 @@ void duo_revive(struct duo_side *s)
 {
     const struct messages_ops ops = { send_packet, is_slow, dial, unix_now, tell, told, s };
     kv_mem_fail_writes(s->disk, 0);
-    s->lies = 0;
+    atomic_store(&s->lies, 0);
     assert_int_equal(dchan_store_new(&s->store, lend(s), NULL, NULL, NULL), OK);
     assert_int_equal(messages_new(&s->m, s->store, &s->limits, &ops, NULL), OK);
 }
@@ -170,7 +171,7 @@ void duo_settle(struct duo_side *s)
 
 void duo_fail_writes(struct duo_side *s, uint64_t n) { kv_mem_fail_writes(s->disk, n); }
 
-void duo_lie(struct duo_side *s, unsigned n) { s->lies = n; }
+void duo_lie(struct duo_side *s, unsigned n) { atomic_store(&s->lies, n); }
 
 void duo_kill(struct duo_side *s)
 {

@@ -22,7 +22,7 @@ struct duo_side {
     struct message_duo *duo;
     int at;                       /* 0 or 1 */
     struct kv *disk;              /* survives the machine */
-    unsigned lies;                /* writes that are said to fail */
+    _Atomic unsigned lies;        /* writes that are said to fail */
     struct dchan_store *store;    /* NULL: dead */
     struct messages *m;
     struct message_party *party;  /* NULL: no session */
