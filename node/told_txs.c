@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/intmath.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "chain/header_index.h"
@@ -84,37 +85,35 @@ static struct txid id_of(const union event_value *v)
     return id;
 }
 
+static bool replay_start(struct told_txs *t, const struct event_record *r)
+{
+    (void)r;
+    forget_all(t);
+    return true;
+}
+
+static bool replay_accepted(struct told_txs *t, const struct event_record *r)
+{
+    const struct txid id = id_of(&r->v[TX_ID]);
+    return add(t, &id);
+}
+
+static bool replay_removed(struct told_txs *t, const struct event_record *r)
+{
+    const struct txid id = id_of(&r->v[REMOVED_ID]);
+    return drop(t, &id);
+}
+
+/* Events that are not here say nothing of the mempool. */
 bool told_txs_replay(struct told_txs *t, const struct event_record *r)
 {
-    struct txid id;
-    switch (r->type) {
-    case LOGGED_START:
-        forget_all(t);
-        return true;
-    case LOGGED_BLOCK_CONNECTED:
-    case LOGGED_BLOCK_DISCONNECTED:
-    case LOGGED_MESSAGE_RECEIVED:
-    case LOGGED_MESSAGE_DELIVERED:
-    case LOGGED_MESSAGE_FAILED:
-    case LOGGED_FILE_OFFERED:
-    case LOGGED_FILE_RECEIVED:
-    case LOGGED_SESSION_UP:
-    case LOGGED_SESSION_DOWN:
-    case LOGGED_CONTACT_SUCCESSOR:
-    case LOGGED_PAYCHAN_OPENED:
-    case LOGGED_PAYMENT_RECEIVED:
-    case LOGGED_PAYCHAN_CLOSING:
-    case LOGGED_PAYCHAN_CLOSED:
-    case LOGGED_PAYCHAN_ALARM:
-        return true;
-    case LOGGED_TX_ACCEPTED:
-        id = id_of(&r->v[TX_ID]);
-        return add(t, &id);
-    case LOGGED_TX_REMOVED:
-        id = id_of(&r->v[REMOVED_ID]);
-        return drop(t, &id);
-    }
-    return true;
+    static bool (*const replays[])(struct told_txs *t, const struct event_record *r) = {
+        [LOGGED_START] = replay_start,
+        [LOGGED_TX_ACCEPTED] = replay_accepted,
+        [LOGGED_TX_REMOVED] = replay_removed,
+    };
+    const size_t type = (size_t)r->type;
+    return type >= COUNT_OF(replays) || !replays[type] || replays[type](t, r);
 }
 
 void told_txs_store(const struct told_txs *t, struct buf *out)

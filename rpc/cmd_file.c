@@ -15,20 +15,6 @@ static struct transfers *transfers_of(struct rpc_call *call)
     return rpc_channels(call) ? call->env->transfers : NULL;
 }
 
-static bool read_id(struct rpc_call *call, uint8_t id[ID_SIZE])
-{
-    struct buf b;
-    buf_init(&b);
-    rpc_hex(call, 0, &b);
-    const bool good = b.len == ID_SIZE;
-    if (good)
-        memcpy(id, b.data, ID_SIZE);
-    else
-        rpc_fail(call, RPC_INVALID_PARAMETER, "the id of a file has 64 hex digits");
-    buf_clear(&b);
-    return good;
-}
-
 /* --- sendfile ------------------------------------------------------------------------------- */
 
 static struct rpc_result cmd_sendfile(struct rpc_call *call)
@@ -125,7 +111,7 @@ static struct rpc_result cmd_acceptfile(struct rpc_call *call)
     struct transfers *t = transfers_of(call);
     uint8_t id[ID_SIZE];
     struct error e = { .code = OK };
-    if (!t || !read_id(call, id))
+    if (!t || !rpc_bytes32(call, 0, "the id of a file", id))
         return rpc_failed(call);
     if (transfers_accept(t, id, rpc_text(call, 1, NULL), &e))
         return rpc_channel_fail(call, &e);
@@ -138,7 +124,7 @@ static struct rpc_result cmd_cancelfile(struct rpc_call *call)
     struct transfers *t = transfers_of(call);
     uint8_t id[ID_SIZE];
     struct error e = { .code = OK };
-    if (!t || !read_id(call, id))
+    if (!t || !rpc_bytes32(call, 0, "the id of a file", id))
         return rpc_failed(call);
     if (transfers_cancel(t, id, &e))
         return rpc_channel_fail(call, &e);

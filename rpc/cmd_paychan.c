@@ -45,20 +45,6 @@ static bool read_text(struct rpc_call *call, size_t i, size_t most, const char *
     return false;
 }
 
-static bool read_id(struct rpc_call *call, uint8_t id[ID_SIZE])
-{
-    struct buf b;
-    buf_init(&b);
-    rpc_hex(call, 0, &b);
-    const bool good = b.len == ID_SIZE;
-    if (good)
-        memcpy(id, b.data, ID_SIZE);
-    else
-        rpc_fail(call, RPC_INVALID_PARAMETER, "the id of a channel has 64 hex digits");
-    buf_clear(&b);
-    return good;
-}
-
 /* --- openchannel, pay, closechannel --------------------------------------------------------- */
 
 static struct rpc_result cmd_openchannel(struct rpc_call *call)
@@ -109,7 +95,7 @@ static struct rpc_result cmd_closechannel(struct rpc_call *call)
     const int64_t rate = rpc_int(call, 1, 0);
     struct pay_closing in = { .fee_per_kb = rate > 0 ? (uint64_t)rate : 0 };
     struct error e = { .code = OK };
-    if (!s || !read_id(call, in.id))
+    if (!s || !rpc_bytes32(call, 0, "the id of a channel", in.id))
         return rpc_failed(call);
     if (rate < 0 || rate > 1000000)
         return rpc_fail(call, RPC_INVALID_PARAMETER, "fee_rate: satoshis per kB, to 1000000");
@@ -204,7 +190,7 @@ static struct rpc_result cmd_getpaychannel(struct rpc_call *call)
     uint8_t id[ID_SIZE];
     struct pay_list l;
     size_t i = 0;
-    if (!read_id(call, id) || !get_list(call, &l))
+    if (!rpc_bytes32(call, 0, "the id of a channel", id) || !get_list(call, &l))
         return rpc_failed(call);
     while (i < l.n && !(l.v[i].has_id && memcmp(l.v[i].id, id, sizeof id) == 0))
         i++;

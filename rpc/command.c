@@ -86,6 +86,20 @@ void rpc_hex(const struct rpc_call *call, size_t i, struct buf *out)
     BUG_ON(!hex_decode(p, digits / 2, json_object_get_string(call->argv[i]), digits, &n));
 }
 
+bool rpc_bytes32(struct rpc_call *call, size_t i, const char *what, uint8_t out[32])
+{
+    struct buf b;
+    buf_init(&b);
+    rpc_hex(call, i, &b);
+    const bool good = b.len == 32;
+    if (good)
+        memcpy(out, b.data, b.len);
+    else
+        rpc_fail(call, RPC_INVALID_PARAMETER, "%s has 64 hex digits", what);
+    buf_clear(&b);
+    return good;
+}
+
 size_t rpc_param_count(const struct rpc_command *c)
 {
     size_t n = 0;

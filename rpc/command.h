@@ -187,6 +187,8 @@ int64_t rpc_int(const struct rpc_call *call, size_t i, int64_t def);
 bool rpc_bool(const struct rpc_call *call, size_t i, bool def);
 void rpc_hash(const struct rpc_call *call, size_t i, uint8_t out[32]); /* must be given */
 void rpc_hex(const struct rpc_call *call, size_t i, struct buf *out);  /* appends */
+/* 32 bytes in the order of their digits; false, and the call has failed, when it is not so many. */
+bool rpc_bytes32(struct rpc_call *call, size_t i, const char *what, uint8_t out[32]);
 
 /* --- table --- */
 extern const struct rpc_group *const rpc_groups[]; /* NULL-terminated; commands.c */

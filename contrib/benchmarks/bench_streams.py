@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 
-from bench_files import MBYTE, RATIO, Case, bare_rate
+from bench_files import Case, bare_rate, rows_of
 from bench_frame import cpu_seconds
 from channels import connected_pair
 
@@ -24,24 +24,18 @@ def pipe(node, service, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL):
 
 def stream(bench):
     size = bench.options.stream
-    bare, bare_cpu = bare_rate(bench, size)
+    bare = bare_rate(bench, size)
     a, b = connected_pair(Case(bench))
     b.rpc.exposeservice("zeros", f"exec:head -c {size} /dev/zero", ["alice"])
     before, began = cpu_seconds(a) + cpu_seconds(b), time.monotonic()
     if pipe(a, "zeros").wait() != 0:
         raise SystemExit("bench: the stream broke off")
     seconds = time.monotonic() - began
-    cpu = (cpu_seconds(a) + cpu_seconds(b) - before) / size
+    cpu = cpu_seconds(a) + cpu_seconds(b) - before
     for node in (a, b):
         node.stop()
-    again, again_cpu = bare_rate(bench, size)
-    bare, bare_cpu = max(bare, again), min(bare_cpu, again_cpu)
-    bench.row("bare record loop beside the stream", f"{bare / MBYTE:,.0f} MB/s, "
-              f"{1e9 * bare_cpu:.2f} ns of CPU a byte")
-    bench.row(f"stream of {size / 1e9:.3g} GB from a command to a pipe",
-              f"{size / seconds / MBYTE:,.0f} MB/s, {1e9 * cpu:.2f} ns of CPU a byte in the daemons")
-    bench.row("  ratio to the bare record loop", f"{size / seconds / bare:.2f}, CPU "
-              f"{cpu / bare_cpu:.2f}", f"at least {RATIO:.2f}", size / seconds / bare >= RATIO)
+    rows_of(bench, "bare record loop beside the stream",
+            f"stream of {size / 1e9:.3g} GB from a command to a pipe", size, seconds, cpu, bare)
 
 
 def round_trips(port, n):

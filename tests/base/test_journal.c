@@ -97,15 +97,27 @@ static void reopen(struct world *w)
     assert_int_equal(try_open(w), OK);
 }
 
+static char *file_name(const struct world *w, unsigned number)
+{
+    return xasprintf("%s/%020u.journal", w->dir, number);
+}
+
+/* Its file number 1, for changing. */
+static struct file close_and_open_file(struct world *w)
+{
+    char *name = file_name(w, 1);
+    struct file f;
+    journal_close(w->j);
+    w->j = NULL;
+    assert_int_equal(file_open(&f, name, FILE_WRITE, NULL), OK);
+    free(name);
+    return f;
+}
+
 static void assert_read(struct world *w, const char *expected)
 {
     assert_int_equal(w->read.len, strlen(expected));
     assert_memory_equal(w->read.data, expected, w->read.len);
-}
-
-static char *file_name(const struct world *w, unsigned number)
-{
-    return xasprintf("%s/%020u.journal", w->dir, number);
 }
 
 static void records_come_back_in_their_order(void **state)
@@ -167,13 +179,9 @@ static void compaction_leaves_what_came_after_the_turn(void **state)
 static void torn_end_is_cut_off(void **state)
 {
     struct world *w = *state;
-    char *name = file_name(w, 1);
-    struct file f;
     write_one(w, "one");
     write_one(w, "two");
-    journal_close(w->j);
-    w->j = NULL;
-    assert_int_equal(file_open(&f, name, FILE_WRITE, NULL), OK);
+    struct file f = close_and_open_file(w);
     for (uint64_t at = 2 * SECTOR; at < 2 * SECTOR + 16; at++) {
         uint8_t byte;
         assert_int_equal(file_pread(&f, &byte, 1, at, NULL), OK);
@@ -194,34 +202,24 @@ static void torn_end_is_cut_off(void **state)
     }
     w->j = NULL;
     file_close(&f);
-    free(name);
 }
 
 static void damage_before_a_good_batch_is_no_torn_end(void **state)
 {
     struct world *w = *state;
-    char *name = file_name(w, 1);
-    struct file f;
     write_one(w, "one");
     write_one(w, "two");
-    journal_close(w->j);
-    w->j = NULL;
-    assert_int_equal(file_open(&f, name, FILE_WRITE, NULL), OK);
+    struct file f = close_and_open_file(w);
     assert_int_equal(file_pwrite(&f, "X", 1, SECTOR + 12, NULL), OK);
     assert_int_equal(try_open(w), ERR_CORRUPT);
     file_close(&f);
-    free(name);
 }
 
 static void heads_that_are_wrong_are_seen(void **state)
 {
     struct world *w = *state;
-    char *name = file_name(w, 1);
-    struct file f;
     write_one(w, "one");
-    journal_close(w->j);
-    w->j = NULL;
-    assert_int_equal(file_open(&f, name, FILE_WRITE, NULL), OK);
+    struct file f = close_and_open_file(w);
     assert_int_equal(file_pwrite(&f, "\2", 1, 8, NULL), OK);
     assert_int_equal(try_open(w), ERR_RANGE);
     assert_int_equal(file_pwrite(&f, "\1\7", 2, 8, NULL), OK);
@@ -229,7 +227,6 @@ static void heads_that_are_wrong_are_seen(void **state)
     assert_int_equal(file_pwrite(&f, "\1\0\0\0\7", 5, 8, NULL), OK);
     assert_int_equal(try_open(w), ERR_CORRUPT);
     file_close(&f);
-    free(name);
 }
 
 static void file_that_was_being_made_is_removed(void **state)

@@ -59,13 +59,7 @@ class Guest:
             b"bcapeer/bind", self.session.id + NOWHERE + NOWHERE + nobody + nobody)
 
     def take(self, n):
-        data = b""
-        while len(data) < n:
-            piece = self.socket.recv(n - len(data))
-            if not piece:
-                raise EOFError(f"{len(data)} of {n} bytes")
-            data += piece
-        return data
+        return noise.take(self.socket, n)
 
     def packet(self, kind, payload=b""):
         return self.session.packet(struct.pack(">H", kind) + payload)

@@ -28,13 +28,7 @@ class Peer:
         self.socket.sendall(data)
 
     def take(self, n):
-        data = b""
-        while len(data) < n:
-            piece = self.socket.recv(n - len(data))
-            if not piece:
-                raise EOFError(f"{len(data)} of {n} bytes")
-            data += piece
-        return data
+        return noise.take(self.socket, n)
 
     def shake_hands(self):
         remote = noise.CURVE.public(THEIRS) if self.initiator else None

@@ -250,3 +250,14 @@ class Session:
         """take(n) gives exactly n bytes."""
         size = struct.unpack(">H", self.receive.open(take(18)))[0]
         return self.receive.open(take(size + 16))
+
+
+def take(connection, n):
+    """Exactly so many bytes of a socket."""
+    data = b""
+    while len(data) < n:
+        piece = connection.recv(n - len(data))
+        if not piece:
+            raise EOFError(f"{len(data)} of {n} bytes")
+        data += piece
+    return data

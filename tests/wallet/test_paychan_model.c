@@ -70,20 +70,25 @@ static void settle(struct duo *d, bool payee_closes)
     assert_true(close.paid >= d->payee.served);
 }
 
+/* After a kill while it was opened. */
+static void open_again(struct duo *d)
+{
+    if (d->payer.c.state == PAYCHAN_NEW)
+        duo_give(&d->payer, (struct paychan_event){ .kind = PAYCHAN_EV_OPEN });
+    duo_connect(d);
+    duo_run(d);
+    duo_mine(d, 1);
+    duo_run(d);
+}
+
 static void run_once(uint32_t seed)
 {
     struct duo d;
     duo_init(&d);
     d.crash_in = next(&seed) % 20;
     duo_open(&d, 1 + next(&seed) % 8);
-    while (d.payer.c.state != P_OPEN) { /* a kill while it was opened */
-        if (d.payer.c.state == PAYCHAN_NEW)
-            duo_give(&d.payer, (struct paychan_event){ .kind = PAYCHAN_EV_OPEN });
-        duo_connect(&d);
-        duo_run(&d);
-        duo_mine(&d, 1);
-        duo_run(&d);
-    }
+    while (d.payer.c.state != P_OPEN)
+        open_again(&d);
     for (int i = 0; i < 60; i++)
         one_move(&d, &seed);
     settle(&d, next(&seed) % 2);
@@ -107,14 +112,8 @@ static void kill_at_every_point_loses_nothing(void **state)
         duo_init(&d);
         d.crash_in = at;
         duo_open(&d, 1);
-        for (int i = 0; i < 8 && d.payer.c.state != P_OPEN; i++) {
-            if (d.payer.c.state == PAYCHAN_NEW)
-                duo_give(&d.payer, (struct paychan_event){ .kind = PAYCHAN_EV_OPEN });
-            duo_connect(&d);
-            duo_run(&d);
-            duo_mine(&d, 1);
-            duo_run(&d);
-        }
+        for (int i = 0; i < 8 && d.payer.c.state != P_OPEN; i++)
+            open_again(&d);
         assert_int_equal(d.payer.c.state, P_OPEN);
         for (int i = 0; i < 5; i++) {
             if (!d.session)
