@@ -353,6 +353,13 @@ static void serve(struct bca_records *r, const struct bca_job *job)
     free(g);
 }
 
+static void note_reached(struct bca_records *r, const struct bca_job *job)
+{
+    struct error e = { .code = OK };
+    if (bca_store_set_reached(r->store, job->offer.key, &e))
+        say(r, &e);
+}
+
 static void run_job(struct bca_records *r, struct bca_job *job)
 {
     struct bca_letter *done;
@@ -365,6 +372,10 @@ static void run_job(struct bca_records *r, struct bca_job *job)
         break;
     case BCA_JOB_OFFER:
         judge_offer(r, job);
+        bca_job_free(job);
+        return;
+    case BCA_JOB_REACHED:
+        note_reached(r, job);
         bca_job_free(job);
         return;
     }

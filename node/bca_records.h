@@ -32,14 +32,15 @@ void bca_records_free(struct bca_records *r);   /* NULL is fine */
 /* What a peer has sent, or wants. */
 struct bca_job {
     struct queue_node node;
-    enum { BCA_JOB_JUDGE, BCA_JOB_SERVE, BCA_JOB_OFFER } kind;
+    enum { BCA_JOB_JUDGE, BCA_JOB_SERVE, BCA_JOB_OFFER, BCA_JOB_REACHED } kind;
     uint64_t peer;
     struct buf data;                    /* to be judged: records behind one another */
     size_t n;
     uint32_t sizes[MSG_BCAREC_MAX];     /* of these */
     struct msg_bca_item *items;         /* to be served; n, then n_refused more */
     size_t n_refused;                   /* that are not looked for */
-    struct {                            /* data is the record that a contact shows */
+    struct {                            /* data is the record that a contact shows; or, of one
+                                           that was reached, the key alone */
         /* The thread; not when it ends before. */
         void (*judged)(struct bca_job *job, const struct bca_answer *a);
         void *ctx;

@@ -63,10 +63,21 @@ static bool offer(void *ctx, const struct record_offer *o, struct span raw)
     return bca_records_submit(rs->records, job);
 }
 
+/* What is lost when there is too much to do is noted with the next session. */
+static void reached(void *ctx, const uint8_t key[IDENTITY_KEY_SIZE])
+{
+    const struct record_setup *rs = ctx;
+    struct bca_job *job = bca_job_new(0);
+    job->kind = BCA_JOB_REACHED;
+    memcpy(job->offer.key, key, sizeof job->offer.key);
+    (void)bca_records_submit(rs->records, job);
+}
+
 struct record_setup *record_setup_new(struct channels *c, struct bca_records *records)
 {
     struct record_setup *rs = xcalloc(1, sizeof *rs);
-    const struct record_part_ops ops = { .own = own, .offer = offer, .ctx = rs };
+    const struct record_part_ops ops = { .own = own, .offer = offer, .reached = reached,
+                                         .ctx = rs };
     rs->channels = c;
     rs->records = records;
     rs->part = record_part_new(c, &ops);

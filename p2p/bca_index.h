@@ -50,7 +50,7 @@ struct bca_entry {
     struct { struct list_link link; struct bca_group *group; } in[BCA_GROUPS];
 };
 
-/* Of a record that was read; raw are its bytes. relay, reached, accepted are left to the caller. */
+/* Of a record that was read; raw are its bytes. relay, reached, accepted are the caller's. */
 void bca_facts_of(struct bca_facts *f, const struct bca_record *r, struct span raw);
 
 struct bca_index;

@@ -286,6 +286,7 @@ static bool step_compare(struct passage *p, enum err *rc, struct error *e)
     (void)e;
     bca_facts_of(&p->facts, &p->r, p->offer->raw);
     p->facts.relay = p->offer->way == BCA_BY_GOSSIP || p->offer->way == BCA_OF_OURS;
+    p->facts.reached = p->offer->way == BCA_BY_SESSION;
     p->order = BCA_RECORD_REPLACES;
     if (!bca_store_look(p->in->store, p->facts.record_key, &p->known))
         return p->r.tombstone && p->offer->way == BCA_BY_GOSSIP ? end(p, BCA_KNOWN) : false;

@@ -458,7 +458,7 @@ static enum err put(struct bca_store *s, struct bca_facts *f, struct span raw, b
     const struct bca_entry *known = bca_index_find(s->index, f->record_key);
     const enum bca_record_order order = known ? compare(f, &known->is) : BCA_RECORD_REPLACES;
     f->accepted = clock_now();
-    f->reached = known && known->is.reached;
+    f->reached = f->reached || (known && known->is.reached);
     *taken = order == BCA_RECORD_REPLACES ||
              (order == BCA_RECORD_SAME && merge_same(f, &known->is));
     if (*taken)

@@ -78,7 +78,8 @@ void bca_store_count(struct bca_store *s, struct bca_store_counts *out); /* memo
 enum bca_record_order bca_store_compare(struct bca_store *s, const struct bca_facts *f);
 /*
  * Takes a verified record, unless what is known goes before it (*taken false); f: bca_facts_of,
- * with relay set. What is the same as the one that is stored lets it be given on, or comes back.
+ * with relay and reached set. What is the same as the one that is stored lets it be given on, or
+ * comes back.
  */
 enum err bca_store_put(struct bca_store *s, const struct bca_record *r, struct span raw,
                        const struct bca_facts *f, uint64_t source, bool *taken,

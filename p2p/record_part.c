@@ -119,6 +119,7 @@ static void show(struct record_part *part, struct chan_peer *p)
 static void up(void *ctx, struct chan_peer *p)
 {
     struct record_part *part = ctx;
+    part->ops.reached(part->ops.ctx, chan_peer_key(p));
     if (chan_peer_contact(p))
         shown_of(part, p)->seq = 0; /* also when a session takes the place of another one */
     show(part, p);

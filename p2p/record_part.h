@@ -37,6 +37,8 @@ struct record_part_ops {
     bool (*own)(void *ctx, const uint8_t key[IDENTITY_KEY_SIZE], struct buf *raw);
     /* Has it judged; record_part_answer comes later. raw is borrowed. False: there is too much. */
     bool (*offer)(void *ctx, const struct record_offer *o, struct span raw);
+    /* There is a session with this key. */
+    void (*reached)(void *ctx, const uint8_t key[IDENTITY_KEY_SIZE]);
     void *ctx;
 };
 

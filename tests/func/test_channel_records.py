@@ -59,6 +59,7 @@ def a_record_for_contacts_goes_to_them_alone_and_follows_what_changes(t):
     a.rpc.peerconnect("bob")
     t.wait(lambda: a.rpc.listrecords()["total"] == 1, what="the record in the session")
     got = a.rpc.getrecord(key)
+    equal(got["reached"], True, "there is a session")
     equal((got["seq"], got["public"], got["endpoints"][0]["address"]),
           (made["seq"], False, address))
     other = b.rpc.bcanew("me", PREFIX)["address"]

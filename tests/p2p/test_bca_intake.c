@@ -398,17 +398,29 @@ static void equivocation_keeps_the_first_and_relays_neither(void **state)
     finish(&b);
 }
 
+static bool was_reached(struct bench *b, uint8_t who)
+{
+    struct made_record m;
+    struct bca_facts f;
+    record_make(&m, who, 1, NULL);
+    assert_true(bca_store_look(b->store, m.record_key, &f));
+    record_clear(&m);
+    return f.reached;
+}
+
 static void what_came_for_us_alone_is_not_given_on(void **state)
 {
     struct bench b;
     (void)state;
     start(&b, (struct bca_intake_config){ 0 });
     assert_int_equal(offer(&b, 1, 1, BCA_BY_SESSION), BCA_TAKEN);
+    assert_true(was_reached(&b, 1));
     assert_int_equal(offer(&b, 2, 1, BCA_BY_USER), BCA_TAKEN);
     assert_int_equal(offer(&b, 3, 1, BCA_OF_OURS_DIRECT), BCA_TAKEN);
     assert_int_equal(offer(&b, 4, 1, BCA_OF_OURS), BCA_TAKEN);
     assert_false(may_be_given_on(&b, 1) || may_be_given_on(&b, 2) || may_be_given_on(&b, 3));
     assert_true(may_be_given_on(&b, 4));
+    assert_false(was_reached(&b, 2) || was_reached(&b, 4));
     assert_true(wants(&b, 1, 1)); /* once it is public it can be given on */
     assert_int_equal(offer(&b, 1, 1, BCA_BY_GOSSIP), BCA_TAKEN);
     assert_true(may_be_given_on(&b, 1));

@@ -93,6 +93,39 @@ static int setup(void **state)
     return 0;
 }
 
+static bool was_reached(struct bca_store *s, uint8_t who)
+{
+    struct made_record m;
+    struct bca_facts f;
+    record_make(&m, who, 1, NULL);
+    assert_true(bca_store_look(s, m.record_key, &f));
+    record_clear(&m);
+    return f.reached;
+}
+
+static void whom_we_reached_is_known_after_a_restart(void **state)
+{
+    char *dir = test_dir_make();
+    struct bca_store *s = open_at(dir);
+    struct made_record m;
+    (void)state;
+    record_make(&m, 1, 1, NULL);
+    assert_int_equal(bca_store_set_reached(s, m.key, NULL), OK); /* nothing is known of it */
+    assert_true(put_new(s, 1, 5, FOR_ALL));
+    assert_false(was_reached(s, 1));
+    assert_int_equal(bca_store_set_reached(s, m.key, NULL), OK);
+    assert_true(was_reached(s, 1));
+    bca_store_close(s);
+    s = open_at(dir);
+    assert_true(was_reached(s, 1));
+    assert_int_equal(stored(s, 1), 5);
+    assert_true(put_new(s, 1, 6, FOR_ALL));
+    assert_true(was_reached(s, 1)); /* its next record, too */
+    record_clear(&m);
+    bca_store_close(s);
+    test_dir_remove(dir);
+}
+
 static void records_are_there_again_after_a_restart(void **state)
 {
     char *dir = test_dir_make();
@@ -423,6 +456,7 @@ static void own_rows_are_read_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(whom_we_reached_is_known_after_a_restart, setup),
         cmocka_unit_test_setup(records_are_there_again_after_a_restart, setup),
         cmocka_unit_test_setup(a_number_is_remembered_as_long_as_a_record_of_it_could_be_valid,
                                setup),

@@ -17,7 +17,7 @@ struct stage {
     atomic_bool has_own;
     enum record_status says; /* side 1 of all that it is offered, unless it is too much */
     bool too_much;
-    atomic_uint offered, answered;
+    atomic_uint offered, answered, reached;
     atomic_int status;      /* of the last answer that side 0 got */
     struct dchan_msg out;
 
@@ -47,6 +47,13 @@ static bool offer(void *ctx, const struct record_offer *o, struct span raw)
     return true;
 }
 
+static void reached(void *ctx, const uint8_t key[IDENTITY_KEY_SIZE])
+{
+    const struct seat *s = ctx;
+    assert_memory_equal(key, s->t->p.sides[!s->side].key.key.pub, IDENTITY_KEY_SIZE);
+    atomic_fetch_add(&s->t->reached, 1);
+}
+
 static struct stage *listening; /* whom answers are told */
 
 static void on_answer(void *ctx, const struct dchan_msg *m)
@@ -67,7 +74,8 @@ static int stage_open(void **state)
     listening = t;
     for (int i = 0; i < 2; i++) {
         seats[i] = (struct seat){ t, i };
-        const struct record_part_ops ops = { .own = own, .offer = offer, .ctx = &seats[i] };
+        const struct record_part_ops ops = { .own = own, .offer = offer, .reached = reached,
+                                             .ctx = &seats[i] };
         t->parts[i] = record_part_new(t->p.sides[i].channels, &ops);
     }
     channels_add_part(t->p.sides[0].channels,
@@ -144,6 +152,7 @@ static void what_is_private_is_not_shown(void **state)
     record_part_own_changed(t->p.sides[0].channels);
     assert_int_equal(show(t, 1, t->p.sides[0].key.secret[0], 1), RECORD_STORED);
     assert_int_equal(t->offered, 1); /* that one alone */
+    assert_int_equal(t->reached, 2); /* by both sides */
 }
 
 /* E3: a contact speaks for its own key alone. */
