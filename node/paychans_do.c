@@ -107,13 +107,11 @@ static void send_sync(struct held *h, const struct paychan_sync_msg *s)
     say(h, &m);
 }
 
-/* Of what was refused at the opening: its nonce. */
 static void send_fail(const struct held *h, const struct paychan_fail_msg *f)
 {
     struct chan_peer *p = paychans_peer(h);
-    const bool named = h->c.role == PAYCHAN_PAYER || h->c.state != PAYCHAN_NEW;
     if (p)
-        paychans_send_fail(p, named ? h->c.id : h->c.nonce_a, f->code, f->text);
+        paychans_send_fail(p, f->opening ? h->c.nonce_a : h->c.id, f->code, f->text);
 }
 
 static void ack_later(struct held *h, const struct paychan_ack_msg *m)

@@ -435,7 +435,7 @@ static void take_fail(struct held *h, const struct dchan_msg *msg)
     char text[PAY_TEXT_MAX];
     log_sanitize(text, sizeof text, (const char *)msg->chan_fail.text.data,
                  msg->chan_fail.text.len);
-    ev.fail = (struct paychan_fail_msg){ msg->chan_fail.code, text };
+    ev.fail = (struct paychan_fail_msg){ .code = msg->chan_fail.code, .text = text };
     log_debug(LOGC_CHANNEL, "payment channels: the other side refuses (%s): %s",
               paychan_fail_name(msg->chan_fail.code), text);
     if (h->c.role == PAYCHAN_PAYER)

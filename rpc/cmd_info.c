@@ -10,6 +10,7 @@
 #include "chain/chain.h"
 #include "p2p/net.h"
 #include "rpc/block_json.h"
+#include "rpc/pay_call.h"
 
 
 /* Spec rpc 2, getnetworkinfo: 100000000 + major*10^6 + minor*10^4 + revision*100. */
@@ -114,6 +115,7 @@ static struct rpc_result cmd_getinfo(struct rpc_call *call)
     struct chain *c = call->env->chain;
     struct net_status s = { .active = false };
     struct chain_tip tip;
+    char trouble[PAY_TEXT_MAX];
     const char *proxy = config_string(config, "proxy");
     if (call->env->net && net_get_status(call->env->net, &s))
         return no_network(call);
@@ -131,7 +133,8 @@ static struct rpc_result cmd_getinfo(struct rpc_call *call)
     jw_put_bool(w, "stn", chain_get_params(c)->network == NETWORK_STN);
     jw_put_amount(w, "paytxfee", 0);
     jw_put_amount(w, "relayfee", 0);
-    jw_put_text(w, "errors", "");
+    rpc_pay_trouble(call->env->payments, trouble);
+    jw_put_text(w, "errors", trouble);
     jw_put_u64(w, "maxblocksize", chain_max_block_size(c));
     jw_put_u64(w, "maxminedblocksize", assembler_max_size(chain_assembler(c)));
     jw_put_u64(w, "maxstackmemoryusagepolicy", config_size(config, "maxstackmemoryusagepolicy"));
@@ -220,7 +223,8 @@ static const struct rpc_command rows[] = {
       .category = "control",
       .where = RPC_ON_WORKER,
       .fn = cmd_getinfo,
-      .help = "State of the node in one object.",
+      .help = "State of the node in one object. errors: what needs the user most, of payment "
+              "channels (listpaychannels).",
       .result = "{version, protocolversion, initcomplete, blocks, timeoffset, connections, proxy, "
                 "difficulty, testnet, "
                 "stn, paytxfee, relayfee, errors, maxblocksize, maxminedblocksize, "

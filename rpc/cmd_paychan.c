@@ -202,6 +202,19 @@ static struct rpc_result cmd_getpaychannel(struct rpc_call *call)
                  : rpc_fail(call, RPC_NOT_FOUND, "no such channel: listpaychannels");
 }
 
+void rpc_pay_trouble(const struct rpc_pay_service *s, char out[PAY_TEXT_MAX])
+{
+    struct error e = { .code = OK };
+    struct pay_list l;
+    *out = 0;
+    if (!s || s->list(s->ctx, &l, &e))
+        return;
+    memcpy(out, l.trouble, PAY_TEXT_MAX);
+    for (size_t i = 0; i < l.n && !*out; i++)
+        memcpy(out, l.v[i].alarm, PAY_TEXT_MAX);
+    free(l.v);
+}
+
 /* --- exportchannels ------------------------------------------------------------------------- */
 
 static struct rpc_result cmd_exportchannels(struct rpc_call *call)

@@ -84,4 +84,8 @@ struct rpc_pay_service {
     void *ctx;
 };
 
+/* What needs the user most: the disk, else the first alarm of a channel; "" nothing. s may be
+ * NULL. */
+void rpc_pay_trouble(const struct rpc_pay_service *s, char out[PAY_TEXT_MAX]);
+
 #endif

@@ -73,12 +73,12 @@ void step_refuse(struct step *s, enum err code, const char *text)
 
 void step_fail(struct step *s, enum paychan_fail code, const char *text)
 {
-    step_do(s, PAYCHAN_DO_SEND_FAIL)->fail = (struct paychan_fail_msg){ code, text };
+    step_do(s, PAYCHAN_DO_SEND_FAIL)->fail = (struct paychan_fail_msg){ code, text, false };
 }
 
 void step_alarm(struct step *s, const char *text)
 {
-    step_do(s, PAYCHAN_DO_ALARM)->fail = (struct paychan_fail_msg){ 0, text };
+    step_do(s, PAYCHAN_DO_ALARM)->fail = (struct paychan_fail_msg){ 0, text, false };
 }
 
 void step_forget(struct step *s)

@@ -184,7 +184,11 @@ struct paychan_sync_msg {
     uint8_t sig[EC_SIG_SIZE];
     uint32_t tip;
 };
-struct paychan_fail_msg { uint16_t code; const char *text; };
+struct paychan_fail_msg {
+    uint16_t code;
+    const char *text;
+    bool opening; /* it refuses a chan_open, and names that by its nonce */
+};
 
 /* --- events --- */
 

@@ -55,6 +55,11 @@ static bool is_repeated(const struct paychan *c, const struct paychan_open_msg *
            same(m->payer_pkh, t->payer_pkh, PAYCHAN_PKH_SIZE);
 }
 
+static void refuse_open(struct step *s, enum paychan_fail code, const char *text)
+{
+    step_do(s, PAYCHAN_DO_SEND_FAIL)->fail = (struct paychan_fail_msg){ code, text, true };
+}
+
 static void take_open(struct step *s)
 {
     struct paychan *c = s->c;
@@ -63,16 +68,16 @@ static void take_open(struct step *s)
         if (is_repeated(c, &ev->open))
             step_do(s, PAYCHAN_DO_SEND_ACCEPT);
         else
-            step_fail(s, PAYCHAN_BAD_PARAMS, "another channel was opened with this nonce");
+            refuse_open(s, PAYCHAN_BAD_PARAMS, "another channel was opened with this nonce");
         return;
     }
     if (!paychan_tip_is_fresh(&ev->view)) {
-        step_fail(s, PAYCHAN_REFUSED, "this node does not know the newest blocks");
+        refuse_open(s, PAYCHAN_REFUSED, "this node does not know the newest blocks");
         return;
     }
     const char *why = why_not_open(ev);
     if (why) {
-        step_fail(s, PAYCHAN_BAD_PARAMS, why);
+        refuse_open(s, PAYCHAN_BAD_PARAMS, why);
         return;
     }
     take_terms(c, ev);

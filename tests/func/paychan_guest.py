@@ -1,0 +1,114 @@
+"""The payer of a payment channel written from the specification alone (channels 8.3 to 8.5), at the
+other end of a session with a daemon, where it signs and sends what it likes."""
+import os
+import struct
+
+import noise
+from blocks import (Key, Tx, TxIn, TxOut, from_display, hash160, push, push_number, sha256d,
+                    var_bytes)
+from channel_guest import Guest
+
+OPEN, ACCEPT, FUNDED, READY, PAY, ACK, CLOSE, CLOSED, SYNC, FAIL = range(256, 276, 2)
+PARAMS, SCRIPT, AMOUNT, SIG, DEPTH, STATE, LATE, LIMIT, UNKNOWN = range(2, 11)
+PAYMENTS = b"\x80"  # features: payments, optional
+N = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141
+PAYER = b"\x71" * 32
+FEE = 133
+
+
+def lock(payer, payee, expiry):
+    """8.3"""
+    h = bytes.fromhex
+    return (h("74539c6352") + push(payer) + push(payee) + h("52ae6776aa818b01208026"
+            "3044022079be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f8179802207c7e01417e"
+            "2102b405d7f0322a89d0f9f3a98e6f938fdc1c969a8d1382a2bf66a71ae74a1e83b0ad"
+            "7601447f7701247f75aa78547f7701207f7588"
+            "82012c947f77547f7c04feffffff88"
+            "01207f77547f7501007e81") + push_number(expiry) + h("040065cd1da569") + push(payer) +
+            h("ac68"))
+
+
+def pay_to(pkh):
+    return b"\x76\xa9\x14" + pkh + b"\x88\xac"
+
+
+class Payer(Guest):
+    def __init__(self, node, key):
+        super().__init__(node, key, features=PAYMENTS)
+        self.payer_key, self.payer_pkh = noise.CURVE.public(PAYER), hash160(b"payout")
+
+    def answer(self, kind):
+        """The next message of channels; of that type it must be."""
+        while True:
+            got, payload = self.next()
+            if got >= OPEN:
+                assert got == kind, (got, kind, payload)
+                return payload
+
+    def refused(self, kind, payload, code, about):
+        self.put(kind, payload)
+        answer = self.answer(FAIL)
+        assert answer[:34] == about + struct.pack(">H", code), (answer[32:34], answer[36:])
+
+    # --- opening ---
+
+    def open_message(self, capacity, expiry, nonce, fee=FEE, key=None, kind=1):
+        return nonce + struct.pack(">HQII", kind, capacity, expiry, fee) + \
+            (key or self.payer_key) + self.payer_pkh + struct.pack(">H", 0)
+
+    def open(self, capacity, expiry):
+        nonce = os.urandom(32)
+        self.put(OPEN, self.open_message(capacity, expiry, nonce))
+        accept = self.answer(ACCEPT)
+        self.id, self.capacity, self.nonce = accept[:32], capacity, nonce
+        self.payee_key, self.payee_pkh = accept[64:97], accept[97:117]
+        self.lock = lock(self.payer_key, self.payee_key, expiry)
+        assert self.id == noise.tagged(b"bcapeer/chan", bytes.fromhex(self.key) + self.remote +
+                                       nonce + accept[32:64])
+
+    def fund(self, script=None, value=None):
+        """A transaction that pays into the lock, out of a coin that the daemon gives."""
+        rpc, key = self.node.rpc, Key(7)
+        address = rpc.decodescript(key.script.hex())["addresses"][0]
+        coin = rpc.getrawtransaction(rpc.sendtoaddress(address, "0.1"), 1)
+        at = next(o for o in coin["vout"] if o["scriptPubKey"]["hex"] == key.script.hex())
+        value = self.capacity if value is None else value
+        tx = Tx([TxIn(from_display(coin["txid"]), at["n"])],
+                [TxOut(value, script or self.lock), TxOut(10**7 - value - 1000, key.script)])
+        tx.sign_input(0, key, 10**7, key.script)
+        return tx
+
+    def funded_message(self, tx, index=0):
+        beef = b"\x01\x00\xbe\xef\x00\x01" + tx.serialize() + b"\x00"
+        return self.id + tx.txid() + struct.pack(">I", index) + struct.pack(">H", len(beef)) + beef
+
+    # --- paying ---
+
+    def digest(self, paid, fee=FEE):
+        """Of the close, BIP 143."""
+        rest = self.capacity - paid - fee
+        outs = [TxOut(paid, pay_to(self.payee_pkh))] if 0 < paid < 1 << 63 else []
+        outs += [TxOut(rest, pay_to(self.payer_pkh))] if rest > 0 else []
+        at = self.funding.txid() + struct.pack("<I", 0)
+        return sha256d(struct.pack("<i", 1) + sha256d(at) + sha256d(b"\xff" * 4) + at +
+                       var_bytes(self.lock) + struct.pack("<qI", self.capacity, 0xffffffff) +
+                       sha256d(b"".join(o.serialize() for o in outs)) +
+                       struct.pack("<II", 0, 0x41))
+
+    def sign(self, paid, fee=FEE, secret=PAYER):
+        return noise.CURVE.sign(secret, self.digest(paid, fee))
+
+    def pay(self, n, paid, sig=None):
+        return self.id + struct.pack(">QQ", n, paid) + (sig or self.sign(paid)) + b"\x00"
+
+    def close_message(self, paid, fee=FEE, sig=None):
+        return self.id + struct.pack(">QI", paid, fee) + (sig or self.sign(paid, fee))
+
+    def sync(self, n, paid):
+        return self.id + struct.pack(">BBQQI", 1, 4, n, paid, FEE) + bytes(64) + bytes(4)
+
+
+def high(sig):
+    """The same signature with the other S."""
+    s = N - int.from_bytes(sig[32:], "big")
+    return sig[:32] + s.to_bytes(32, "big")

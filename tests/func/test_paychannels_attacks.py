@@ -1,0 +1,116 @@
+"""A payer that means harm: each thing it tries is refused with its code, and changes nothing."""
+import os
+import struct
+
+from channels import talker
+from framework import case, equal, main
+from paychan_guest import (ACK, AMOUNT, CLOSE, CLOSED, DEPTH, FUNDED, LIMIT, OPEN, PARAMS, PAY,
+                           READY, SCRIPT, SIG, STATE, SYNC, UNKNOWN, FEE, Payer, high)
+from paychannels import CAPACITY, GENESIS, channel, mine, spender, state, sums
+
+
+def payee(t, *options):
+    node, key = talker(t, GENESIS, *options)
+    payer = Payer(node, key)
+    t.cleanups.append(payer.close)
+    node.rpc.contactadd(payer.key, "mallory")
+    return node, payer.connect()
+
+
+def open_channel(t, node, payer):
+    payer.open(CAPACITY, node.rpc.getblockcount() + 1000)
+    payer.funding = payer.fund()
+    node.rpc.sendrawtransaction(payer.funding.serialize().hex())
+    mine(node)
+    payer.put(FUNDED, payer.funded_message(payer.funding))
+    payer.answer(READY)
+
+
+def stands_at(node, payer, n, paid):
+    found = channel(node, payer.id.hex())
+    equal((found["state"], found["n"], found["paid"]), ("open", n, paid))
+
+
+@case()
+def openings_that_are_none_are_refused(t):
+    node, payer = payee(t, "-paychannelopens=8")
+    tip = node.rpc.getblockcount()
+    for more in ({"capacity": 9999}, {"capacity": 10**8 + 1}, {"expiry": tip + 287},
+                 {"expiry": tip + 4033}, {"expiry": 0}, {"fee": FEE - 1}, {"kind": 2}):
+        fields = {"capacity": CAPACITY, "expiry": tip + 1000, "nonce": os.urandom(32), **more}
+        payer.refused(OPEN, payer.open_message(**fields), PARAMS, fields["nonce"])
+    equal(node.rpc.listpaychannels(), [])
+    payer.open(CAPACITY, tip + 1000)
+    again = payer.open_message(CAPACITY, tip + 1000, payer.nonce)
+    payer.put(OPEN, again)  # the same: no other channel
+    equal(payer.answer(258)[:32], payer.id)
+    payer.refused(OPEN, payer.open_message(CAPACITY, tip + 999, payer.nonce), PARAMS, payer.nonce)
+    nonce = os.urandom(32)
+    payer.refused(OPEN, payer.open_message(CAPACITY, tip + 1000, nonce), LIMIT, nonce)
+    equal(len(node.rpc.listpaychannels()), 1)
+
+
+@case()
+def fundings_that_are_none_are_refused(t):
+    node, payer = payee(t)
+    payer.open(CAPACITY, node.rpc.getblockcount() + 1000)
+    payer.refused(PAY, payer.id + struct.pack(">QQ", 1, 1) + bytes(65), STATE, payer.id)
+    wrong = payer.lock[:-1] + b"\x67"
+    for tx in (payer.fund(script=wrong), payer.fund(value=CAPACITY - 1)):
+        payer.refused(FUNDED, payer.funded_message(tx), SCRIPT, payer.id)
+    payer.funding = payer.fund()
+    payer.refused(FUNDED, payer.funded_message(payer.funding, 1), SCRIPT, payer.id)
+    payer.refused(FUNDED, payer.id + bytes(36) + b"\0\0", SCRIPT, payer.id)
+    equal(state(node, payer.id.hex()), "accepted")
+    payer.put(FUNDED, payer.funded_message(payer.funding))  # in no block: it waits
+    t.wait(lambda: state(node, payer.id.hex()) == "seen")
+    mine(node)
+    payer.answer(READY)
+    payer.put(PAY, payer.pay(1, 1000))
+    equal(payer.answer(ACK), payer.id + struct.pack(">QQ", 1, 1000))
+
+
+@case()
+def payments_that_are_wrong_are_refused_and_the_best_close_stays(t):
+    node, payer = payee(t)
+    open_channel(t, node, payer)
+    payer.put(PAY, payer.pay(1, 1000))
+    equal(payer.answer(ACK), payer.id + struct.pack(">QQ", 1, 1000))
+    payer.refused(PAY, payer.pay(3, 1200), STATE, payer.id)  # a gap
+    payer.put(PAY, payer.pay(1, 1500))  # the same number again: where it stands
+    equal(payer.answer(ACK), payer.id + struct.pack(">QQ", 1, 1000))
+    good = payer.sign(1100)
+    for paid, sig, code in ((999, None, AMOUNT), (1000, None, AMOUNT),
+                            (CAPACITY - FEE + 1, good, AMOUNT), (2**64 - 1, good, AMOUNT),
+                            (100001, None, DEPTH), (1101, good, SIG), (1100, high(good), SIG),
+                            (1100, bytes(64), SIG), (1100, payer.sign(1100, FEE + 1), SIG),
+                            (1100, payer.sign(1100, secret=b"\x72" * 32), SIG)):
+        payer.refused(PAY, payer.pay(2, paid, sig), code, payer.id)
+        stands_at(node, payer, 1, 1000)
+    other = os.urandom(32)
+    payer.refused(PAY, other + payer.pay(2, 1100)[32:], UNKNOWN, other)
+    payer.put(SYNC, payer.sync(1, 1000))
+    payer.answer(SYNC)
+    payer.answer(READY)
+    payer.put(PAY, payer.pay(2, 1100, good))
+    equal(payer.answer(ACK), payer.id + struct.pack(">QQ", 2, 1100))
+    payer.refused(CLOSE, payer.close_message(2**64 - 1, sig=good), AMOUNT, payer.id)
+    payer.answer(CLOSED)
+    equal(sums(t.wait(lambda: spender(node, payer.id.hex()))),
+          [1100, CAPACITY - 1100 - FEE])
+    mine(node, 6)
+    t.wait(lambda: state(node, payer.id.hex()) == "closed")
+
+
+@case()
+def ten_bad_signatures_end_the_session(t):
+    node, payer = payee(t)
+    open_channel(t, node, payer)
+    for _ in range(10):
+        payer.refused(PAY, payer.pay(1, 1000, bytes(64)), SIG, payer.id)
+    t.wait(lambda: not node.rpc.listpaychannels()[0]["connected"])
+    equal(state(node, payer.id.hex()), "open")
+
+
+if __name__ == "__main__":
+    main()
