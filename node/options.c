@@ -426,6 +426,9 @@ const struct option_row node_options[] = {
     NUMBER("paychannelrate", "20000", 1, 10000000, "<n>", "Payments a second on one channel."),
     NUMBER("paychannelgather", "0", 0, 1000000, "<us>",
            "How long a flush of payments to disk waits for more while others arrive."),
+    NUMBER("paychanneljournal", "16384", 1, 1 << 20, "<KiB>",
+           "Size of the journal of payments from which it is written down into the database of "
+           "the direct channels and begun anew."),
 #undef CATEGORY
     /* Known options of the reference whose subject does not exist here, or not yet. */
     IGNORED("alertnotify"), IGNORED("shrinkdebugfile"), IGNORED("upnp"), IGNORED("multistreams"),

@@ -36,6 +36,7 @@ enum err paychan_setup(struct paychans **out, const struct settings *s, struct c
     const struct paychans_config config = {
         .dir = dir,
         .gather_us = (unsigned)number(s->config, "paychannelgather"),
+        .compact_bytes = number(s->config, "paychanneljournal") << 10,
         .policy = read_policy(s->config),
         .fee_per_kb = number(s->config, "paychannelfee"),
         .live_max = (unsigned)number(s->config, "paychannelcount"),

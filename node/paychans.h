@@ -30,6 +30,7 @@ struct paychans;
 struct paychans_config {
     const char *dir;             /* of the journal */
     unsigned gather_us;          /* base/journal.h */
+    uint64_t compact_bytes;      /* of the journal: then it is begun anew */
     struct paychan_policy policy;
     uint64_t fee_per_kb;         /* of closes and refunds of channels that we open */
     unsigned live_max;           /* channels with one contact */

@@ -24,7 +24,6 @@
 
 #define KEY_PREFIX 'p'
 #define KEY_SIZE 9
-#define COMPACT_BYTES (UINT64_C(16) << 20)
 
 /* --- records --- */
 
@@ -280,7 +279,7 @@ static void compact(struct paychans *pc)
 
 void paychans_compact_if_due(struct paychans *pc)
 {
-    if (!pc->compacting && !*pc->trouble && journal_bytes(pc->journal) > COMPACT_BYTES)
+    if (!pc->compacting && !*pc->trouble && journal_bytes(pc->journal) > pc->config.compact_bytes)
         compact(pc);
 }
 

@@ -222,6 +222,27 @@ def a_reorganisation_of_the_funding_and_of_the_close_is_followed(t):
     equal(channel(a, id)["settled_paid"], 3010)
 
 
+def oldest_journal(node):
+    return min(os.listdir(node.file("paychannels")))
+
+
+@case()
+def a_journal_that_is_begun_anew_loses_nothing(t):
+    a, b = payers(t, "-paychanneljournal=1")
+    id = open_channel(t, a, b)
+    first = oldest_journal(a), oldest_journal(b)
+    equal(pay_from_threads(a, 20, 50)[-1]["acknowledged"], True)
+    t.wait(lambda: oldest_journal(a) > first[0] and oldest_journal(b) > first[1])
+    for node, other in ((a, b), (b, a)):
+        kill_and_start(t, node, other)
+        equal((channel(node, id)["paid"], channel(node, id)["n"]), (1000, 20))
+        connect(t, a, b)
+    t.wait(lambda: channel(a, id).get("limit") and state(a, id) == "open")
+    equal(a.rpc.pay("bob", 1)["n"], 21)
+    a.rpc.closechannel(id)
+    equal(sums(settle(t, b, id, "closed")), [1001, CAPACITY - 1001 - CLOSE_FEE])
+
+
 @case()
 def a_locked_payee_alarms_and_closes_when_it_is_unlocked(t):
     a, b = payers(t)
