@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ec.h"
 #include "base/intmath.h"
 #include "base/mem.h"
 #include "p2p/messages_internal.h"
@@ -184,6 +185,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct world w = { .kv = kv_open_mem(), .peer = { .contact = 7, .key = { 2 } } };
     struct reader r;
+    ec_init();
     reader_init(&r, data, size);
     w.peer.contact = read_u8(&r) & 1 ? 0 : 7;
     require(!dchan_store_new(&w.store, w.kv, NULL, NULL, NULL));
