@@ -387,12 +387,22 @@ static bool keeps(struct chan_peer *p)
     return contact && (p->c->config.dial_contacts || contact->policy.keep);
 }
 
+/* Our address was replaced while the session was being made, or while one of theirs was. */
+static bool is_at_old_address(const struct chan_peer *p, const struct chan_conn *live)
+{
+    const struct channel_identity *now = p->identity, *then = live->identity;
+    return now->has_address && (!then->has_address ||
+                                !mem_equal_var(now->address, then->address, sizeof now->address));
+}
+
 void chan_peer_tick(struct chan_peer *p, uint64_t now_ms)
 {
     const struct chan_conn *live = live_one(p);
     peer_settle(p);
     if (live && (dchan_session_renewal_due(live->session, now_ms) || (live->pipe && keeps(p))))
         p->renew = true; /* one that somebody carries is better had directly */
+    if (live && is_at_old_address(p, live))
+        p->renew = true;
     if (!live && !p->wanted && keeps(p))
         p->wanted = true;
     dial_tick(p, now_ms);

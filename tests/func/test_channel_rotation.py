@@ -11,7 +11,7 @@ from events import read_events
 from framework import LONG, case, check, equal, main
 from netns import HostRpc
 
-ROTATIONS = 30 if LONG else 3
+ROTATIONS = 24 if LONG else 3
 PAUSE = 4 if LONG else 0  # seconds
 SIZE = (24 if LONG else 8) << 20
 PIECE = bytes(range(256)) * 64
@@ -100,7 +100,7 @@ class Chat:
     def __call__(self, n):
         self.rpcs[0].sendmessage("bob", f"a {n}")
         self.rpcs[1].sendmessage("alice", f"b {n}")
-        time.sleep(0.02)
+        time.sleep(0.1)  # a contact takes 20 a second
 
     def check(self, t, n):
         for node, other, letter in ((self.a, self.b, "a"), (self.b, self.a, "b")):

@@ -410,6 +410,48 @@ static void a_new_address_of_ours_moves_the_session(void **state)
     assert_int_equal(moved.seq, 1);
 }
 
+struct change {
+    struct town *t;
+    struct channel_identity *id;
+};
+
+/* The connection is under way with what the identity was. */
+static void dial_and_change(struct channels *c, void *ctx)
+{
+    struct change *x = ctx;
+    channels_side_dial(&x->t->p.sides[0], &x->t->p.sides[1]);
+    channels_set_identities(c, &x->id, 1);
+}
+
+static bool has_shown_address(void *ctx)
+{
+    struct town *t = ctx;
+    struct chan_peer_info info;
+    channels_side_skip(&t->p.sides[0], 1000);
+    return channels_side_info(&t->p.sides[1], &t->p.sides[0], &info) &&
+           info.state == CHAN_PEER_UP && info.binding == DCHAN_UNBOUND;
+}
+
+static void an_address_that_is_new_while_a_session_is_made_moves_it(void **state)
+{
+    (void)state;
+    struct town *t = town_make();
+    take_proved_key(t);
+    town_start(t);
+    struct channel_identity moved = t->p.sides[0].identity;
+    struct change x = { t, &moved };
+    moved.refs = 1;
+    moved.release = forget;
+    moved.has_address = true;
+    memcpy(moved.address, t->proof.address, sizeof moved.address);
+    moved.params = buf_span(&t->params);
+    assert_true(channels_call(t->p.sides[0].channels, dial_and_change, &x));
+    channels_pair_wait(has_shown_address, t);
+    proof_clear(&t->proof);
+    buf_clear(&t->params);
+    town_close(t);
+}
+
 static bool are_down(void *ctx)
 {
     struct town *t = ctx;
@@ -500,6 +542,7 @@ int main(void)
         cmocka_unit_test(who_has_the_larger_key_renews_ten_minutes_later),
         cmocka_unit_test(both_renew_at_a_time_and_nothing_is_lost),
         cmocka_unit_test(a_new_address_of_ours_moves_the_session),
+        cmocka_unit_test(an_address_that_is_new_while_a_session_is_made_moves_it),
         cmocka_unit_test(sessions_of_an_identity_that_is_gone_end),
         cmocka_unit_test(a_contact_that_is_removed_is_told_to_parts),
         cmocka_unit_test(a_stranger_that_becomes_a_contact_gets_a_new_session),
