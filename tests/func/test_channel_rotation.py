@@ -190,7 +190,7 @@ def a_contact_dials_the_address_of_a_record_that_only_contacts_have(t):
     t.wait(lambda: announced() == moved, what="a record of the new address")
     b.rpc.peerdisconnect("alice")
     t.wait(lambda: not is_up(a, "bob") and not is_up(b, "alice"), what="end of the session")
-    a.rpc.bcarelease(at_a)
+    t.wait(lambda: at_a not in a.netns.addresses("eth0"), what="end of the address not in use")
     found = b.rpc.peerconnect("alice", 30)
     equal((found["address"], found["bound"]), (f"[{moved}]:19955", True))
 
