@@ -150,6 +150,8 @@ def what_runs_goes_on_while_both_sides_move(t):
     a, b, at_a, at_b = neighbours(t, 32 if LONG else 8)
     a.rpc.contactadd(at_b, "bob")
     b.rpc.contactadd(at_a, "alice")
+    for node in (a, b):
+        t.wait(lambda n=node: "key" in n.rpc.contactlist()[0], what="the key of the other")
     a.rpc.peerconnect("bob", 30)
     b.rpc.exposeservice("echo", "echo:", ["alice"])
     port = a.rpc.forwardservice("bob", "echo")["local_port"]
