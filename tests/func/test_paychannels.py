@@ -7,7 +7,7 @@ from channels import is_up
 from events import read_events
 from framework import (LONG, Rpc, RpcError, Skip, case, check, equal, is_in, main,
                        raises_rpc)
-from identities import FAULT, kill_and_start
+from identities import FAULT, crash_at, kill_and_start
 from paychannels import (CAPACITY, CLOSE_FEE, channel, connect, in_pool, mine, open_channel,
                          payers, spender, state, sums)
 
@@ -220,6 +220,40 @@ def a_reorganisation_of_the_funding_and_of_the_close_is_followed(t):
     t.wait_same_tip(a, b)
     t.wait(lambda: state(b, id) == "closed" and state(a, id) == "closed")
     equal(channel(a, id)["settled_paid"], 3010)
+
+
+def opened_in_a_crash(t, a, b, sync):
+    """The payer ends before this sync of its journal, while it opens a channel, and begins again;
+    the channels that it has then, and what it has spent."""
+    before = a.rpc.getbalance()
+
+    def act():
+        connect(t, a, b)
+        a.rpc.openchannel("bob", CAPACITY)
+
+    check(crash_at(a, f"fdatasync:{sync}:exit", a.file("paychannels"), act), "a crash")
+    a.start()
+    connect(t, a, b)
+    t.wait(lambda: all(c["state"] in ("funded", "open") and
+                       (c["state"] == "open" or c["txid"] in b.rpc.getrawmempool())
+                       for c in a.rpc.listpaychannels()))
+    mine(b)
+    t.wait_same_tip(a, b)
+    t.wait(lambda: all(c["state"] == "open" for c in a.rpc.listpaychannels()))
+    return a.rpc.listpaychannels(), int((before - a.rpc.getbalance()) * 10**8)
+
+
+@case()
+def a_crash_while_a_channel_is_opened_funds_it_once(t):
+    if not os.path.exists(FAULT):
+        raise Skip("the library that makes writes fail is not built")
+    a, b = payers(t)
+    for i, sync in enumerate((2, 3, 4)):  # opening, accepted, funded
+        channels, spent = opened_in_a_crash(t, a, b, sync)
+        equal(len(channels), i + 1)
+        check(CAPACITY <= spent < CAPACITY + 1000, f"{spent} satoshis")
+    equal(len({(c["txid"], c["vout"]) for c in channels}), 3)
+    equal({c["state"] for c in b.rpc.listpaychannels()}, {"open"})
 
 
 def oldest_journal(node):
