@@ -63,6 +63,29 @@ static void drop_identities(struct channel_identity **ids, size_t n)
     free(ids);
 }
 
+static void drop_former(struct channels *c, size_t i)
+{
+    channel_identity_unref(c->former[i]);
+    memmove(c->former + i, c->former + i + 1,
+            (--c->n_former - i) * sizeof(struct channel_identity *));
+}
+
+/* Two sides that move at once dial each other where they were: there they are still answered. */
+static void keep_former(struct channels *c, struct channel_identity **old, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!old[i]->has_address || channels_identity_has(c, old[i]->address))
+            continue;
+        if (c->n_former == CHANNELS_FORMER_MAX)
+            drop_former(c, CHANNELS_FORMER_MAX - 1);
+        memmove(c->former + 1, c->former, c->n_former++ * sizeof(struct channel_identity *));
+        c->former[0] = channel_identity_ref(old[i]);
+    }
+    for (size_t i = c->n_former; i-- > 0;)
+        if (!channels_identity_of(c, c->former[i]->key.pub))
+            drop_former(c, i);
+}
+
 static void meet_contact(struct contact *contact, void *ctx)
 {
     struct channels *c = ctx;
@@ -78,6 +101,7 @@ static void take_identities(struct channels *c, void *ctx)
         const size_t n = c->n_ids;
         c->ids = next->ids;
         c->n_ids = next->n;
+        keep_former(c, old, n);
         peers_take_identities(c);
         contacts_each(c->contacts, meet_contact, c);
         channels_listen_or_not(c);
@@ -386,6 +410,8 @@ void channels_free(struct channels *c)
         chan_peer_free(LIST_ITEM(list_first(&c->peers), struct chan_peer, link));
     map_clear(&c->peer_map);
     drop_identities(c->ids, c->n_ids);
+    while (c->n_former)
+        drop_former(c, 0);
     gate_clear(c);
     calls_clear(c);
     free_events(c);

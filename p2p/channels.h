@@ -114,7 +114,8 @@ void channels_stop(struct channels *c);
 void channels_free(struct channels *c); /* NULL is fine */
 
 /* Any: the identities of now, the first one the default; takes the references. Sessions of keys
- * that are gone end; a new address of a key moves its sessions (spec channels 2.6). */
+ * that are gone end; a new address of a key moves its sessions (spec channels 2.6), and at its last
+ * addresses it is still answered. */
 void channels_set_identities(struct channels *c, struct channel_identity **ids, size_t n);
 /* Channel: whether it is the key of one of them. */
 bool channels_is_own_key(const struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE]);

@@ -49,20 +49,28 @@ static void add_place(struct chan_peer *p, const uint8_t *address, uint16_t port
         p->places[p->n_places++] = where;
 }
 
-/* A record is newer than what was true at some time; the session that lives is true now. */
+static void add_live(struct chan_peer *p)
+{
+    if (p->newest && p->newest->has_endpoint)
+        add_place(p, p->newest->endpoint.address, p->newest->endpoint.port);
+}
+
+/* A record is newer than what was true at some time; the session that lives is true now. When it is
+ * us who moved the session goes first: of two that move at once no record tells yet. */
 static void gather_places(struct chan_peer *p)
 {
     struct channels *c = p->c;
     struct bca_endpoint endpoints[BCA_RECORD_ENDPOINTS_MAX];
     const struct contact *contact = chan_peer_contact(p);
     p->tried = p->n_places = 0;
+    if (p->newest && peer_has_left(p, p->newest))
+        add_live(p);
     const size_t n =
         c->ops.endpoints ? c->ops.endpoints(c->ops.ctx, p->key, endpoints) : 0;
     for (size_t i = 0; i < n; i++)
         if (endpoints[i].type == BCA_RECORD_TCP6)
             add_place(p, endpoints[i].address, endpoints[i].port);
-    if (p->newest && p->newest->has_endpoint)
-        add_place(p, p->newest->endpoint.address, p->newest->endpoint.port);
+    add_live(p);
     for (size_t i = 0; contact && i < contact->n_addresses; i++)
         add_place(p, contact->addresses[i].address, contact->addresses[i].port);
 }

@@ -136,6 +136,10 @@ void channels_unlisten(struct channels *c);
 /* After descriptors were short. */
 void channels_listen_again(struct channels *c);
 /* The identity that answers at a local address; NULL: none does. */
+/* Our address is not the one of this session any more. */
+bool peer_has_left(const struct chan_peer *p, const struct chan_conn *live);
+/* One of now is at this address. */
+bool channels_identity_has(const struct channels *c, const uint8_t *address);
 struct channel_identity *channels_identity_at(struct channels *c, const uint8_t *address);
 
 /* --- peers --- */
@@ -219,6 +223,8 @@ bool dial_may(const struct channels *c, const struct contact_address *where);
 /* Starts: nobody is the channel thread. */
 enum channels_stage { CHANNELS_NEW, CHANNELS_STARTS, CHANNELS_RUNS, CHANNELS_ENDED };
 
+#define CHANNELS_FORMER_MAX 8
+
 struct channels {
     struct channels_config config;
     char *agent;
@@ -246,6 +252,8 @@ struct channels {
 
     struct channel_identity **ids;
     size_t n_ids;
+    struct channel_identity *former[CHANNELS_FORMER_MAX]; /* at addresses before; latest first */
+    size_t n_former;
 
     struct channel_part parts[CHANNELS_PARTS_MAX];
     size_t n_parts;

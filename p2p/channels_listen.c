@@ -270,16 +270,30 @@ bool gate_has_room(struct channels *c, const struct chan_conn *newcomer)
 
 /* --- accepting --- */
 
+static struct channel_identity *find_at(struct channel_identity *const *ids, size_t n,
+                                        const uint8_t *address)
+{
+    for (size_t i = 0; i < n; i++)
+        if (ids[i]->has_address && mem_equal_var(ids[i]->address, address, BCA_ADDRESS_SIZE))
+            return ids[i];
+    return NULL;
+}
+
+bool channels_identity_has(const struct channels *c, const uint8_t *address)
+{
+    return find_at(c->ids, c->n_ids, address) != NULL;
+}
+
 struct channel_identity *channels_identity_at(struct channels *c, const uint8_t *address)
 {
-    struct channel_identity *bare = NULL;
-    for (size_t i = 0; i < c->n_ids; i++) {
-        if (c->ids[i]->has_address &&
-            mem_equal_var(c->ids[i]->address, address, BCA_ADDRESS_SIZE))
-            return c->ids[i];
-        if (!bare && !c->ids[i]->has_address)
+    struct channel_identity *bare = NULL, *found = find_at(c->ids, c->n_ids, address);
+    if (!found)
+        found = find_at(c->former, c->n_former, address);
+    if (found)
+        return found;
+    for (size_t i = 0; i < c->n_ids && !bare; i++)
+        if (!c->ids[i]->has_address)
             bare = c->ids[i];
-    }
     if (c->config.regtest && c->n_ids)
         return c->ids[0];
     return bare;

@@ -388,7 +388,7 @@ static bool keeps(struct chan_peer *p)
 }
 
 /* Our address was replaced while the session was being made, or while one of theirs was. */
-static bool is_at_old_address(const struct chan_peer *p, const struct chan_conn *live)
+bool peer_has_left(const struct chan_peer *p, const struct chan_conn *live)
 {
     const struct channel_identity *now = p->identity, *then = live->identity;
     return now->has_address && (!then->has_address ||
@@ -401,7 +401,7 @@ void chan_peer_tick(struct chan_peer *p, uint64_t now_ms)
     peer_settle(p);
     if (live && (dchan_session_renewal_due(live->session, now_ms) || (live->pipe && keeps(p))))
         p->renew = true; /* one that somebody carries is better had directly */
-    if (live && is_at_old_address(p, live))
+    if (live && peer_has_left(p, live))
         p->renew = true;
     if (!live && !p->wanted && keeps(p))
         p->wanted = true;

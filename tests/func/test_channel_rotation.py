@@ -117,6 +117,19 @@ def rotate(t, mover, address, watcher, contact):
     return moved
 
 
+def rotate_at_once(t, a, at_a, b, at_b):
+    """Both sides, and each other's new session may come while the own one is made."""
+    rpc, moved = HostRpc(a.netns, a.rpc_port, a.cookie), {}
+    thread = threading.Thread(
+        target=lambda: moved.update(a=rpc.bcarotate("me", at_a)["address"]))
+    thread.start()
+    moved["b"] = b.rpc.bcarotate("me", at_b)["address"]
+    thread.join()
+    t.wait(lambda: moved["a"] in session(b, "alice")["address"] and
+           moved["b"] in session(a, "bob")["address"], timeout=10, what="both new addresses")
+    return moved["a"], moved["b"]
+
+
 def slow_link(host):
     """What the host sends takes its time, so that it is under way when something happens."""
     host.run("sh", "-c", "tc qdisc add dev eth0 root tbf rate 100mbit burst 64kb latency 50ms "
@@ -163,6 +176,7 @@ def what_runs_goes_on_while_both_sides_move(t):
         finish = send_file(t, a, b, i)
         at_a = rotate(t, a, at_a, b, "alice")
         at_b = rotate(t, b, at_b, a, "bob")
+        at_a, at_b = rotate_at_once(t, a, at_a, b, at_b)
         running.append(stream_of(t, a, port))
         finish()
         time.sleep(PAUSE)
