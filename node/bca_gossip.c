@@ -18,8 +18,6 @@
 #define FLUSH_MS 60000        /* spec channels 1.2 */
 #define REGTEST_TICK_MS 50
 #define REGTEST_FLUSH_MS 200
-#define TOKENS 100            /* records of one peer; the next one a second */
-#define TOKENS_MILLI_PER_S 2000
 #define GIVEN 200             /* records that one peer is given: more than it may take from us */
 #define GIVEN_MILLI_PER_S 4000
 #define SAMPLE_PAUSE_MS 60000
@@ -71,13 +69,17 @@ struct bca_gossip {
     struct list peers;
     struct siphash_key key;
     struct map asked;               /* of all peers, by record key */
+    uint32_t burst, rate;           /* records of one peer: in a row, a second */
     uint64_t ring_next;             /* items ever */
     struct ring_item ring[RING];
 };
 
-struct bca_gossip *bca_gossip_new(struct bca_records *records, bool regtest)
+struct bca_gossip *bca_gossip_new(struct bca_records *records, const struct settings *s)
 {
     struct bca_gossip *g = xcalloc(1, sizeof *g);
+    const bool regtest = s->params.network == NETWORK_REGTEST;
+    g->burst = (uint32_t)config_int(s->config, "recordburst");
+    g->rate = (uint32_t)config_int(s->config, "recordrate");
     g->records = records;
     g->store = bca_records_store(records);
     g->intake = bca_records_intake(records);
@@ -162,7 +164,7 @@ struct bca_peer *bca_peer_new(struct bca_gossip *g, struct peer *p)
     bp->peer = p;
     bp->cursor = g->ring_next;
     bp->flush_at = now + (int64_t)rand_below((uint64_t)g->flush_ms);
-    ratelimit_init(&bp->taken, TOKENS_MILLI_PER_S, TOKENS, TOKENS, now);
+    ratelimit_init(&bp->taken, 1000 * g->rate, g->burst, g->burst, now);
     ratelimit_init(&bp->given, GIVEN_MILLI_PER_S, GIVEN, GIVEN, now);
     list_init(&bp->asked);
     list_append(&g->peers, &bp->link);

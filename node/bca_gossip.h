@@ -17,8 +17,8 @@
 struct bca_gossip;
 struct bca_peer;
 
-/* regtest: announcements and requests go out within moments. */
-struct bca_gossip *bca_gossip_new(struct bca_records *records, bool regtest);
+/* On regtest announcements and requests go out within moments. */
+struct bca_gossip *bca_gossip_new(struct bca_records *records, const struct settings *s);
 void bca_gossip_free(struct bca_gossip *g); /* NULL is fine */
 /* Once the network exists. */
 void bca_gossip_start(struct bca_gossip *g, struct net *net, struct event_base *base);

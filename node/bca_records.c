@@ -201,7 +201,9 @@ enum err bca_records_open(struct bca_records **out, const struct settings *s, st
         .any_address = r->regtest,
         .pause_s = config_int(s->config, "recordpause"),
         .signatures = (unsigned)config_int(s->config, "recordsignatures"),
+        .waiting = (size_t)config_int(s->config, "recordswaiting"),
         .parked = (size_t)config_int(s->config, "recordsparked"),
+        .park_s = config_int(s->config, "recordparktime"),
     };
     r->intake = bca_intake_new(r->store, &c);
     bca_store_listen(r->store, on_news, r);

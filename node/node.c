@@ -336,7 +336,7 @@ static enum err open_records(struct node *n, struct error *e)
     if (rc)
         return rc;
     if (config_bool(n->settings->config, "records"))
-        n->gossip = bca_gossip_new(n->records, n->settings->params.network == NETWORK_REGTEST);
+        n->gossip = bca_gossip_new(n->records, n->settings);
     n->env.records = bca_records_store(n->records);
     n->env.record_intake = bca_records_intake(n->records);
     n->env.look_for_record = look_for_record;

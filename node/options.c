@@ -318,8 +318,13 @@ const struct option_row node_options[] = {
            "Between two records of one identity that are taken from peers."),
     NUMBER("recordsignatures", "200", 1, 100000, "<n>",
            "Signatures of records of peers that are checked in a second."),
+    NUMBER("recordburst", "100", 1, 100000, "<n>", "Records taken from a peer in a row."),
+    NUMBER("recordrate", "2", 1, 100000, "<n>", "Records taken from a peer a second."),
+    NUMBER("recordswaiting", "1024", 1, 1000000, "<n>",
+           "Records that came too early and are kept until their pause is over."),
     NUMBER("recordsparked", "256", 1, 100000, "<n>",
            "Records kept until the chain can say something of their addresses."),
+    NUMBER("recordparktime", "3600", 1, 604800, "<seconds>", "They are kept for so long."),
 #undef CATEGORY
 #define CATEGORY "Wallet"
     SWITCH("disablewallet", "0", "Do without wallets and their methods."),

@@ -37,7 +37,7 @@ static const char verdicts[] =
     "{\n point\n Memcheck:Cond\n obj:*libsecp256k1*\n ...\n fun:secp256k1_ec_pubkey_combine\n}\n"
     "{\n infinity\n Memcheck:Cond\n fun:secp256k1_ec_pubkey_combine\n}\n"
     "{\n signed_der\n Memcheck:Cond\n fun:ec_sign_der\n}\n"
-    "{\n signed_rs\n Memcheck:Cond\n fun:ec_sign_rs\n}\n"
+    "{\n signed_rs\n Memcheck:Cond\n fun:sign_rs\n}\n"
     "{\n nonce\n Memcheck:Cond\n obj:*libsecp256k1*\n ...\n fun:secp256k1_ecdsa_sign\n}\n"
     "{\n public_key\n Memcheck:Cond\n obj:*libsecp256k1*\n ...\n"
     " fun:secp256k1_ec_pubkey_serialize\n}\n"

@@ -255,5 +255,28 @@ def limits_are_options(t):
     equal((node.rpc.listrecords()["total"], known(node, people[4])), (1, 5))
 
 
+@case()
+def rates_and_waits_are_options(t):
+    node, _, (alice, bob) = registered(t, 2, "-recordburst=2", "-recordrate=1", "-recordpause=2",
+                                       "-recordswaiting=1")
+    peer = friend(t, node)
+    peer.send("bcarec", bcarec([b"\x01\x00"] * 2 + [alice.record(4, now())]))
+    judged(node, peer)
+    equal(known(node, alice), None, "the bucket holds two")
+    for seq in (5, 6):
+        other = friend(t, node)
+        other.send("bcarec", bcarec([alice.record(seq, now()), bob.record(seq, now())]))
+        judged(node, other)
+        equal((known(node, alice), known(node, bob)), (5, 5))
+    t.wait(lambda: sorted((known(node, alice), known(node, bob))) == [5, 6],
+           what="the end of the pause of the one that has found a place")
+    new = t.node("-genesisactivationheight=1", "-recordparktime=1")
+    peer = friend(t, new)
+    peer.send("bcarec", bcarec([alice.record(5, now())]))
+    judged(new, peer)
+    equal(new.rpc.listrecords()["parked"], 1)
+    t.wait(lambda: new.rpc.listrecords()["parked"] == 0, what="the end of the time it is kept")
+
+
 if __name__ == "__main__":
     main()

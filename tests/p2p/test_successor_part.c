@@ -17,6 +17,7 @@ struct stage {
     struct open_key next, other; /* of alice */
     struct channel_identity next_id;
     atomic_uint stored, followed; /* as bob is told */
+    atomic_bool trusted;          /* and bob's disk knows */
     struct dchan_msg out;
     struct contact bobs;          /* a copy of what bob knows of alice */
 };
@@ -101,12 +102,27 @@ static bool is_down(void *ctx)
     return !channels_side_is_up(&t->p.sides[1], &t->p.sides[0]);
 }
 
-static void trust(struct channels *c, void *ctx)
+static void on_trusted(void *ctx, enum err rc, const struct error *e)
+{
+    struct stage *t = ctx;
+    (void)e;
+    assert_int_equal(rc, OK);
+    atomic_store(&t->trusted, true);
+}
+
+static void begin_trust(struct channels *c, void *ctx)
 {
     struct contact next = *contacts_by_alias(channels_contacts(c), "other");
-    (void)ctx;
     next.policy.follow_successor = true;
-    assert_int_equal(contacts_change(channels_contacts(c), &next, NULL, NULL, NULL), OK);
+    assert_int_equal(contacts_change(channels_contacts(c), &next, on_trusted, ctx, NULL), OK);
+}
+
+static bool is_trusted(void *ctx) { return ((struct stage *)ctx)->trusted; }
+
+static void trust(struct stage *t)
+{
+    assert_true(channels_call(t->p.sides[1].channels, begin_trust, t));
+    channels_pair_wait(is_trusted, t);
 }
 
 static void a_statement_is_kept_and_the_user_decides(void **state)
@@ -135,7 +151,7 @@ static void a_statement_is_kept_and_the_user_decides(void **state)
 static void a_contact_that_is_trusted_moves_and_its_old_session_ends(void **state)
 {
     struct stage *t = *state;
-    assert_true(channels_call(t->p.sides[1].channels, trust, NULL));
+    trust(t);
     make(t, &t->next, 1);
     say(t);
     channels_pair_wait(has_followed, t);
@@ -152,7 +168,7 @@ static void two_heirs_of_one_key_are_a_matter_for_the_user(void **state)
     make(t, &t->other, 1);
     say(t);
     channels_pair_wait(one_is_stored, t);
-    assert_true(channels_call(t->p.sides[1].channels, trust, NULL));
+    trust(t);
     make(t, &t->next, 2);
     say(t);
     channels_pair_wait(two_are_stored, t);
@@ -194,6 +210,16 @@ static void what_is_not_well_said_is_ignored(void **state)
     assert_int_equal(look(t)->n_statements, 2);
 }
 
+/* Alice sends nothing meanwhile. */
+static bool all_has_arrived(void *ctx)
+{
+    struct stage *t = ctx;
+    struct chan_peer_info from, to;
+    return channels_side_info(&t->p.sides[0], &t->p.sides[1], &from) &&
+           channels_side_info(&t->p.sides[1], &t->p.sides[0], &to) &&
+           to.stats.bytes_received >= from.stats.bytes_sent;
+}
+
 static void a_flood_is_looked_at_no_more_than_so_often(void **state)
 {
     struct stage *t = *state;
@@ -205,10 +231,7 @@ static void a_flood_is_looked_at_no_more_than_so_often(void **state)
     }
     make(t, &t->next, 1);
     say(t);
-    struct chan_peer_info info;
-    do
-        assert_true(channels_side_info(&t->p.sides[1], &t->p.sides[0], &info));
-    while (info.stats.bytes_received < 6 * SUCCESSOR_CHECKS_PER_S * DCHAN_SUCCESSOR_SIZE * 4 / 5);
+    channels_pair_wait(all_has_arrived, t);
     channels_side_skip(&t->p.sides[1], 1000);
     make(t, &t->other, 2);
     say(t);
@@ -239,10 +262,7 @@ static bool has_followed_at_last(void *ctx)
 static void nothing_follows_what_the_disk_refuses(void **state)
 {
     struct stage *t = *state;
-    assert_true(channels_call(t->p.sides[1].channels, trust, NULL));
-    do
-        look(t);
-    while (!t->bobs.policy.follow_successor);
+    trust(t);
     kv_mem_fail_writes(t->p.sides[1].kv, 1);
     make(t, &t->next, 1);
     say(t);
