@@ -46,6 +46,7 @@ struct bca_peer {
     struct list_link link;
     struct bca_gossip *gossip;
     struct peer *peer;
+    bool told;                      /* we have said sendbca */
     bool spoke, wants, answers;     /* its sendbca */
     bool tell_own;                  /* our own records with the next announcement */
     struct ratelimit taken, given;  /* records from it and to it */
@@ -153,10 +154,24 @@ static void expire_asked(struct bca_peer *bp, int64_t now)
 
 /* --- peers --- */
 
+static void say_sendbca(struct bca_peer *bp)
+{
+    struct buf payload;
+    if (bp->told)
+        return;
+    bp->told = true;
+    buf_init(&payload);
+    msg_sendbca_write(&payload, MSG_SENDBCA_ANNOUNCE | MSG_SENDBCA_ANSWERS);
+    peer_send_buf(bp->peer, MSG_SENDBCA, &payload);
+    buf_clear(&payload);
+}
+
+/* Nodes ignore what they do not know. Programs that dial us and offer nothing may end at it. */
+static bool is_client(struct peer *p) { return peer_is_inbound(p) && peer_services(p) == 0; }
+
 struct bca_peer *bca_peer_new(struct bca_gossip *g, struct peer *p)
 {
     const int64_t now = clock_mono_ms();
-    struct buf payload;
     if (!g)
         return NULL;
     struct bca_peer *bp = xcalloc(1, sizeof *bp);
@@ -168,10 +183,8 @@ struct bca_peer *bca_peer_new(struct bca_gossip *g, struct peer *p)
     ratelimit_init(&bp->given, GIVEN_MILLI_PER_S, GIVEN, GIVEN, now);
     list_init(&bp->asked);
     list_append(&g->peers, &bp->link);
-    buf_init(&payload);
-    msg_sendbca_write(&payload, MSG_SENDBCA_ANNOUNCE | MSG_SENDBCA_ANSWERS);
-    peer_send_buf(p, MSG_SENDBCA, &payload);
-    buf_clear(&payload);
+    if (!is_client(p))
+        say_sendbca(bp);
     return bp;
 }
 
@@ -335,6 +348,7 @@ void bca_on_sendbca(void *ctx, struct peer *p, const struct msg_sendbca *m)
     if (!bp || bp->spoke)
         return;
     bp->spoke = true;
+    say_sendbca(bp);
     bp->wants = bp->tell_own = m->flags & MSG_SENDBCA_ANNOUNCE;
     bp->answers = m->flags & MSG_SENDBCA_ANSWERS;
     bca_store_count(bp->gossip->store, &counts);

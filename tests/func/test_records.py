@@ -83,6 +83,18 @@ def a_peer_that_has_not_said_sendbca_gets_nothing_else(t):
 
 
 @case()
+def a_client_hears_of_it_once_it_has_spoken(t):
+    node, _, _ = registered(t, 1)
+    client = t.peer(node, services=0)
+    check("sendbca" not in [c for c, _ in client.collect(0.5)], "programs may end at it")
+    client.send("sendbca", SPEAKS)
+    client.wait_for("sendbca", seen=True)
+    client.send("sendbca", SPEAKS)
+    judged(node, client)
+    equal(client.count("sendbca"), 1)
+
+
+@case()
 def false_records_cost_their_sender_and_others_do_not(t):
     node, chain, (alice, bob) = registered(t, 2)
     stranger = Identity(99)
