@@ -2,8 +2,8 @@
  * Gossip of announced records on Bitcoin connections (spec channels 1.2): what peers announce is
  * asked for, what they send is judged beside the loop (bca_records.h), and what was taken is
  * announced to the others, never to its source. A peer that has not said sendbca gets nothing but
- * ours, and a client (it dialled us and offers no service) not even that: there are some that end at
- * commands they do not know.
+ * ours, and a client (it dialled us and offers no service) not even that: there are some that end
+ * at commands they do not know.
  *
  * Loop thread. What a peer costs is bounded: its records by a token bucket, also those that are
  * asked of it; what it wants by another; lists by the limits below.
