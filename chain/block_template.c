@@ -155,13 +155,22 @@ static void first_come_clear(struct first_come *w)
     *w = (struct first_come){ .snapshot = NULL };
 }
 
-/* Begins anew, or goes on with what was added since. */
+static bool is_older(const struct journal_snapshot *s, const struct journal_snapshot *than)
+{
+    return s->revision < than->revision ||
+           (s->revision == than->revision && s->next_number < than->next_number);
+}
+
+/*
+ * Begins anew, or goes on with what was added since. Whoever waited for another thread may come with
+ * an older snapshot than that one had: what was taken in order reaches beyond its end, and stays.
+ */
 static void first_come_follow(struct first_come *w, struct journal_snapshot *s,
                               enum template_need need)
 {
     const bool same_tip = w->snapshot && w->snapshot->tip == s->tip;
     /* What was begun on this tip is finished first, or steady removals would let nothing be. */
-    if (same_tip && !w->done && need == TEMPLATE_QUICK)
+    if (same_tip && ((!w->done && need == TEMPLATE_QUICK) || is_older(s, w->snapshot)))
         return;
     if (!same_tip || w->snapshot->revision != s->revision) {
         first_come_clear(w);
