@@ -162,8 +162,9 @@ static bool is_older(const struct journal_snapshot *s, const struct journal_snap
 }
 
 /*
- * Begins anew, or goes on with what was added since. Whoever waited for another thread may come with
- * an older snapshot than that one had: what was taken in order reaches beyond its end, and stays.
+ * Begins anew, or goes on with what was added since. Whoever waited for another thread may come
+ * with an older snapshot than that one had: what was taken in order reaches beyond its end, and
+ * stays.
  */
 static void first_come_follow(struct first_come *w, struct journal_snapshot *s,
                               enum template_need need)
