@@ -317,6 +317,7 @@ void channel_setup_stop(struct channel_setup *cs)
     channel_identities_stop(cs->identities);
     if (cs->channels)
         channels_stop(cs->channels);
+    paychans_cancel_pays(cs->payments);
     transfers_stop(cs->transfers);
 }
 

@@ -63,6 +63,7 @@ static void free_held(struct held *h)
     while (h->first) {
         struct paychan_pending *p = h->first;
         h->first = p->next;
+        h->pc->unsent -= p->pays;
         free(p);
     }
     secret_free(h->secret);
@@ -162,6 +163,7 @@ void paychans_run(struct held *h)
         h->first = p->next;
         if (!h->first)
             h->last = NULL;
+        h->pc->unsent -= p->pays;
         if (!h->pc->stopping) {
             do_pending(h, p);
             answer(h->pc, p);
@@ -235,6 +237,8 @@ enum err paychans_try(struct held *h, struct paychan_event *ev, struct channels_
     h->forgetting = says(&out, PAYCHAN_DO_FORGET);
     struct paychan_pending *p = keep(h, &out, r);
     p->durable = out.record == PAYCHAN_KEEP;
+    p->pays = !p->durable && says(&out, PAYCHAN_DO_SEND_PAY);
+    pc->unsent += p->pays;
     if (!p->durable)
         paychans_write(h, out.record, p);
     else
@@ -380,12 +384,14 @@ static void up(void *ctx, struct chan_peer *p)
             paychans_give(pc->all[i], &(struct paychan_event){ .kind = PAYCHAN_EV_UP }, NULL);
 }
 
+static bool has_pays(const struct held *h) { return h->waits.first || h->queued.first; }
+
 static void down(void *ctx, struct chan_peer *p, const struct dchan_closing *closing)
 {
     struct paychans *pc = ctx;
     (void)closing;
     for (size_t i = 0; i < pc->n; i++)
-        if (pc->all[i]->waits && paychans_peer(pc->all[i]) == p)
+        if (has_pays(pc->all[i]) && paychans_peer(pc->all[i]) == p)
             paychans_end_pays(pc->all[i], OK);
 }
 
@@ -396,6 +402,7 @@ static void tick(void *ctx, uint64_t now_ms)
     for (size_t i = 0; i < pc->n; i++)
         paychans_ask_for_keys(pc->all[i]);
     tell_all_of_tip(pc);
+    paychans_pay_queued(pc);
     paychans_compact_if_due(pc);
 }
 

@@ -44,8 +44,10 @@ enum err paychans_new(struct paychans **out, struct channels *c,
                       struct feeds *feeds, struct error *e) MUST_CHECK;
 /* The channels run. */
 enum err paychans_start(struct paychans *pc, struct error *e) MUST_CHECK;
+/* When the channels have stopped: who waits for a payment is answered. NULL is fine, as below. */
+void paychans_cancel_pays(struct paychans *pc);
 /* When channels and chain have stopped, before the store of the channels is freed: ends the
- * threads. NULL is fine, here and below. */
+ * threads. */
 void paychans_stop(struct paychans *pc);
 void paychans_free(struct paychans *pc); /* after that store */
 

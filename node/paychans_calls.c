@@ -18,8 +18,8 @@
 
 /* --- whom it is about --- */
 
-static struct chan_peer *find_peer(struct paychans *pc, const char *text, struct contact **contact,
-                                   struct error *e)
+struct chan_peer *paychans_find_peer(struct paychans *pc, const char *text,
+                                     struct contact **contact, struct error *e)
 {
     *contact = contacts_find(channels_contacts(pc->channels), text);
     if (!*contact) {
@@ -133,8 +133,9 @@ static void begin_open(struct channels *c, struct channels_request *r)
     struct paychans *pc = o->pc;
     struct contact *contact;
     struct error e = { .code = OK };
-    struct chan_peer *p = rules_are_there(pc, &e) ? find_peer(pc, o->in->contact, &contact, &e)
-                                                  : NULL;
+    struct chan_peer *p = rules_are_there(pc, &e) ? paychans_find_peer(pc, o->in->contact,
+                                                                     &contact, &e)
+                                                : NULL;
     if (!p) {
         channels_answer(c, r, e.code, &e);
         return;
@@ -175,90 +176,6 @@ static enum err call_open(void *ctx, const struct pay_opening *in, struct pay_op
     struct paychans *pc = ctx;
     struct open_wait o = { .pc = pc, .in = in, .out = out };
     return channels_ask(pc->channels, begin_open, &o.r, e);
-}
-
-/* --- paying --- */
-
-static void answer_pay(struct held *h, struct pay_wait *w, bool acknowledged, enum err rc)
-{
-    struct channels *c = h->pc->channels;
-    struct error e = { .code = OK };
-    if (h->pc->stopping || !channels_is_waiting(c, &w->r))
-        return;
-    if (rc)
-        error_set(&e, rc, "the payment was not made: the disk fails");
-    w->out->acknowledged = acknowledged;
-    channels_answer(c, &w->r, rc, &e);
-}
-
-/* Who has gone is no longer looked at: a wait ends with the request, before which nobody has it. */
-void paychans_answer_pays(struct held *h)
-{
-    for (struct pay_wait **at = &h->waits; *at;) {
-        struct pay_wait *w = *at;
-        if (w->out->n > h->c.acked_n) {
-            at = &w->next;
-            continue;
-        }
-        *at = w->next;
-        answer_pay(h, w, true, OK);
-    }
-}
-
-void paychans_end_pays(struct held *h, enum err rc)
-{
-    while (h->waits) {
-        struct pay_wait *w = h->waits;
-        h->waits = w->next;
-        answer_pay(h, w, false, rc);
-    }
-}
-
-/* True: it was signed, or the last reason why not is in e. */
-static bool pay_over(struct held *h, struct pay_wait *w, struct error *e)
-{
-    struct paychan_event ev = { .kind = PAYCHAN_EV_PAY };
-    const uint64_t n = h->c.n;
-    ev.amount.amount = w->in->amount;
-    ev.amount.ref = span_of(w->in->ref, strlen(w->in->ref));
-    if (paychans_try(h, &ev, NULL, e))
-        return false;
-    BUG_ON(h->c.n == n);
-    *w->out = (struct pay_paid){ .n = h->c.n, .paid = h->c.paid };
-    memcpy(w->out->id, h->c.id, sizeof w->out->id);
-    w->next = h->waits;
-    h->waits = w;
-    return true;
-}
-
-static void begin_pay(struct channels *c, struct channels_request *r)
-{
-    struct pay_wait *w = (struct pay_wait *)r;
-    struct paychans *pc = w->pc;
-    struct contact *contact;
-    struct error e = { .code = OK };
-    struct chan_peer *p = find_peer(pc, w->in->contact, &contact, &e);
-    if (p && chan_peer_is_slow(p)) {
-        error_set(&e, ERR_BUSY, "too much waits to be sent: try again");
-        p = NULL;
-    }
-    if (p)
-        error_set(&e, ERR_NOTFOUND, "no payment channel to %s is open", contact->alias);
-    for (size_t i = 0; p && i < pc->n; i++) {
-        struct held *h = pc->all[i];
-        if (h->contact == contact->id && h->c.role == PAYCHAN_PAYER && paychans_is_open(h) &&
-            pay_over(h, w, &e))
-            return;
-    }
-    channels_answer(c, r, e.code, &e);
-}
-
-static enum err call_pay(void *ctx, const struct pay_paying *in, struct pay_paid *out,
-                         struct error *e)
-{
-    struct paychans *pc = ctx;
-    struct pay_wait w = { .pc = pc, .in = in, .out = out };
-    return channels_ask(pc->channels, begin_pay, &w.r, e);
 }
 
 /* --- closing --- */
@@ -412,7 +329,7 @@ static enum err call_export(void *ctx, struct buf *out, struct error *e)
 
 void paychans_fill_service(struct paychans *pc)
 {
-    pc->service = (struct rpc_pay_service){ .open = call_open, .pay = call_pay,
+    pc->service = (struct rpc_pay_service){ .open = call_open, .pay = paychans_pay,
                                             .close = call_close, .list = call_list,
                                             .export_all = call_export, .ctx = pc };
 }

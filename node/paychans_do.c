@@ -66,6 +66,7 @@ static void send_ready(struct held *h, const struct paychan_ready_msg *r)
 static void send_pay(struct held *h, const struct paychan_pay_msg *p)
 {
     struct dchan_msg m = { .type = DCHAN_CHAN_PAY };
+    h->sent_n = p->n;
     m.chan_pay = (struct dchan_chan_pay){ .n = p->n, .paid = p->paid, .ref = p->ref };
     memcpy(m.chan_pay.id, h->c.id, sizeof m.chan_pay.id);
     memcpy(m.chan_pay.sig, p->sig, sizeof m.chan_pay.sig);

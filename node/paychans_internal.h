@@ -14,6 +14,7 @@ struct paychan_pending {
     struct held *h;
     struct paychan_pending *next;
     bool durable;
+    bool pays;                   /* a payment that is signed and has not left */
     enum err rc;                 /* of writing the record */
     struct channels_request *r;  /* answered when all is done; or NULL */
     uint8_t ref[PAYCHAN_REF_MAX];
@@ -22,13 +23,9 @@ struct paychan_pending {
     struct paychan_action actions[];
 };
 
-/* A pay command that waits for its acknowledgement. */
-struct pay_wait {
-    struct channels_request r; /* first */
-    struct paychans *pc;
-    const struct pay_paying *in;
-    struct pay_paid *out;
-    struct pay_wait *next;
+/* Payments that commands have asked for, in order (paychans_pay.c). */
+struct pay_fifo {
+    struct pay_wait *first, *last;
 };
 
 /* An open command that waits for the funding. */
@@ -64,7 +61,9 @@ struct held {
     uint64_t told_paid;          /* payee: of it the event log knows */
     uint8_t told_state;
     uint64_t second, in_second;  /* payments that came */
-    struct pay_wait *waits;
+    struct pay_fifo waits;       /* signed, in the order of n */
+    struct pay_fifo queued;      /* for their turn */
+    uint64_t sent_n;             /* payer: the highest that was durable, and so may have left */
     struct open_wait *opener;
     char alarm[PAY_TEXT_MAX];
 };
@@ -98,6 +97,7 @@ struct paychans {
 
     struct journal *journal;
     _Atomic bool polling;
+    size_t unsent;               /* pending ones that pay */
     struct held **acks;          /* with ack_due */
     size_t n_acks, acks_cap;
     char trouble[PAY_TEXT_MAX];  /* the journal has failed; "" not */
@@ -157,9 +157,18 @@ void paychans_tell_alarm(const struct held *h, const char *text);
 /* --- paychans_calls.c --- */
 
 void paychans_fill_service(struct paychans *pc);
-void paychans_answer_pays(struct held *h);
-/* Unacknowledged, or (rc) never sent. */
-void paychans_end_pays(struct held *h, enum err rc);
+/* The contact of a text and its session that takes payments; NULL: why not is in e. */
+struct chan_peer *paychans_find_peer(struct paychans *pc, const char *text,
+                                     struct contact **contact, struct error *e);
 void paychans_opened(struct held *h, enum err rc, const char *text);
+
+/* --- paychans_pay.c --- */
+
+/* rpc_pay_service.pay */
+void paychans_pay(void *ctx, const struct pay_paying *in, pay_done_fn done, void *done_ctx);
+void paychans_answer_pays(struct held *h); /* what is acknowledged by now */
+/* No acknowledgement comes for now; rc: the disk fails. */
+void paychans_end_pays(struct held *h, enum err rc);
+void paychans_pay_queued(struct paychans *pc); /* there is room again */
 
 #endif

@@ -172,6 +172,7 @@ void paychans_poll(struct paychans *pc)
         return;
     journal_poll(pc->journal);
     paychans_send_acks(pc);
+    paychans_pay_queued(pc);
 }
 
 static void fail(struct paychans *pc, const struct error *e)

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/intmath.h"
 #include "rpc/channel_call.h"
+#include "rpc/later.h"
 #include "rpc/pay_call.h"
 #include "rpc/wallet_call.h"
 
@@ -17,14 +18,17 @@
 #define MAX_REF 64
 #define MAX_MEMO 256
 
-static const struct rpc_pay_service *service(struct rpc_call *call)
+static const struct rpc_pay_service *payments(struct rpc_call *call)
 {
-    if (!rpc_channels(call))
-        return NULL;
     if (!call->env->payments)
         rpc_fail(call, RPC_METHOD_NOT_FOUND, "this node has no payment channels "
-                 "(-paychannels=0)");
+                 "(-paychannels=0, -channel=0 or -disablewallet)");
     return call->env->payments;
+}
+
+static const struct rpc_pay_service *service(struct rpc_call *call)
+{
+    return rpc_channels(call) ? payments(call) : NULL;
 }
 
 static bool read_amount(struct rpc_call *call, size_t i, uint64_t *out)
@@ -70,23 +74,49 @@ static struct rpc_result cmd_openchannel(struct rpc_call *call)
     return rpc_done();
 }
 
-static struct rpc_result cmd_pay(struct rpc_call *call)
+struct payment_end {
+    enum err rc;
+    const struct pay_paid *paid;
+    const struct error *e;
+};
+
+static struct rpc_result answer_paid(struct rpc_call *call, void *ctx)
 {
-    const struct rpc_pay_service *s = service(call);
-    struct pay_paying in = { .contact = rpc_text(call, 0, "") };
-    struct pay_paid out;
-    struct error e = { .code = OK };
-    if (!s || !read_amount(call, 1, &in.amount) || !read_text(call, 2, MAX_REF, &in.ref))
-        return rpc_failed(call);
-    if (s->pay(s->ctx, &in, &out, &e))
-        return rpc_channel_fail(call, &e);
+    const struct payment_end *end = ctx;
+    if (end->rc)
+        return rpc_channel_fail(call, end->e);
     jw_object_open(call->out);
-    jw_put_hex(call->out, "channel", out.id, sizeof out.id);
-    jw_put_u64(call->out, "n", out.n);
-    jw_put_u64(call->out, "paid", out.paid);
-    jw_put_bool(call->out, "acknowledged", out.acknowledged);
+    jw_put_hex(call->out, "channel", end->paid->id, sizeof end->paid->id);
+    jw_put_u64(call->out, "n", end->paid->n);
+    jw_put_u64(call->out, "paid", end->paid->paid);
+    jw_put_bool(call->out, "acknowledged", end->paid->acknowledged);
     jw_object_close(call->out);
     return rpc_done();
+}
+
+static void on_paid(void *ctx, enum err rc, const struct pay_paid *paid, const struct error *e)
+{
+    struct payment_end end = { rc, paid, e };
+    rpc_later_end(ctx, answer_paid, &end);
+}
+
+/* On the HTTP thread, or one of a batch: many are under way at once, none of which has a thread.
+ * There is a session, so nothing new of wallets has to be looked for. */
+static struct rpc_result cmd_pay(struct rpc_call *call)
+{
+    const struct rpc_pay_service *s = payments(call);
+    struct pay_paying in = { .contact = rpc_text(call, 0, "") };
+    uint8_t channel[ID_SIZE];
+    if (!s || !read_amount(call, 1, &in.amount) || !read_text(call, 2, MAX_REF, &in.ref))
+        return rpc_failed(call);
+    if (rpc_has(call, 3) && !rpc_bytes32(call, 3, "the id of a channel", channel))
+        return rpc_failed(call);
+    in.channel = rpc_has(call, 3) ? channel : NULL;
+    struct rpc_later *later = rpc_later_begin(call);
+    if (!later)
+        return rpc_fail(call, RPC_OUT_OF_MEMORY, "no memory for the answer");
+    s->pay(s->ctx, &in, on_paid, later);
+    return rpc_pending();
 }
 
 static struct rpc_result cmd_closechannel(struct rpc_call *call)
@@ -266,18 +296,22 @@ static const struct rpc_command rows[] = {
                   { "memo", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT, "The contact sees it" } } },
     { .name = "pay",
       .category = "channels",
-      .where = RPC_ON_WAITER,
+      .where = RPC_ON_HTTP,
+      .flags = RPC_OVERLAPS,
       .fn = cmd_pay,
       .help = "Pays a contact over an open payment channel. Returns when the contact has it on "
               "disk (acknowledged), or when the session ends before that: such a payment counts, "
-              "and is sent again when the contact is there. Many may be under way at once.",
+              "and is sent again when the contact is there. Many may be under way at once, on "
+              "connections of their own or as a batch of JSON-RPC.",
       .result = "{channel, n, paid, acknowledged}; n, paid: payments and satoshis on the channel "
                 "so far",
       .example = "bob 1000",
       .params = { { "contact", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "Alias or key" },
                   { "satoshis", RPC_INT, RPC_REQUIRED, RPC_CLI_JSON, "The amount" },
                   { "ref", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT,
-                    "What it is for; the contact gets it" } } },
+                    "What it is for; the contact gets it" },
+                  { "channel", RPC_HEX, RPC_OPTIONAL, RPC_CLI_TEXT,
+                    "Over this one; default: the first that holds the amount" } } },
     { .name = "closechannel",
       .category = "channels",
       .where = RPC_ON_WAITER,

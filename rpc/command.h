@@ -29,6 +29,7 @@ struct config;
 struct forwards;
 struct json_object;
 struct net;
+struct rpc_batch;
 struct rpc_call;
 struct rpc_laters;
 struct rpc_pay_service;
@@ -130,6 +131,8 @@ enum rpc_flag {
     RPC_ANY_PARAMS_JSON = 4, /* with the one above: the client sends them as JSON */
     RPC_SECRET = 8,          /* a passphrase, a phrase or a private key may be among the parameters
                                 or in the result: no copy stays when the call has ended */
+    RPC_OVERLAPS = 16,       /* waits for others and answers later (later.h); in a batch the next
+                                call begins meanwhile */
 };
 
 #define RPC_PARAMS_MAX 8
@@ -159,6 +162,7 @@ struct rpc_call {
     bool (*client_gone)(void *ctx); /* NULL: not known */
     void *client;
     struct rpc_laters *laters; /* NULL: the handler cannot answer later (later.h) */
+    struct rpc_batch *batch;   /* NULL: it is none of a batch */
     struct json_object *id;
     const char *wallet;       /* named by the address; NULL: none was */
     bool on_http;             /* may decline by rpc_elsewhere rather than wait */

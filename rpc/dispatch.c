@@ -185,7 +185,8 @@ enum rpc_code rpc_run(struct rpc_run *run, struct json_object *request)
 {
     struct rpc_call call = { .env = run->env, .out = run->out, .client_gone = run->client_gone,
                              .client = run->client, .laters = run->laters,
-                             .wallet = run->wallet, .on_http = run->on_http };
+                             .batch = run->batch, .wallet = run->wallet,
+                             .on_http = run->on_http };
     const struct jw_mark start = rpc_reply_begin(&call);
     struct rpc_result r;
     run->broken = false;
@@ -228,8 +229,26 @@ void rpc_request_free(const struct rpc_env *env, struct json_object *request)
     json_object_put(request);
 }
 
+bool rpc_overlaps(const struct rpc_env *env, struct json_object *request)
+{
+    const char *name = method_of(request);
+    const struct rpc_command *c = name ? rpc_table_find(env->table, name) : NULL;
+    return c && c->flags & RPC_OVERLAPS;
+}
+
+/* Who waits for others does not take a worker. */
+static enum rpc_where place_batch(const struct rpc_env *env, struct json_object *batch)
+{
+    for (size_t i = 0; i < json_object_array_length(batch); i++)
+        if (rpc_overlaps(env, json_object_array_get_idx(batch, i)))
+            return RPC_ON_WAITER;
+    return RPC_ON_WORKER;
+}
+
 enum rpc_where rpc_place(const struct rpc_env *env, struct json_object *request)
 {
+    if (json_object_get_type(request) == json_type_array)
+        return place_batch(env, request);
     const char *name = method_of(request);
     if (!name)
         return RPC_ON_HTTP; /* an error, given at once */

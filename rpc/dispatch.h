@@ -29,6 +29,7 @@ struct rpc_run {
     const char *wallet;        /* named by the address; NULL: none was */
     bool broken;
     struct rpc_laters *laters; /* handlers may answer later, to client, which is the HTTP request */
+    struct rpc_batch *batch;   /* those with RPC_OVERLAPS into this; NULL: it is none of a batch */
     bool pending;              /* this one does: nothing has been written */
     bool on_http;              /* a handler may decline */
     bool elsewhere;            /* this one did: nothing has been written, run it on a worker */
@@ -51,8 +52,10 @@ enum rpc_code rpc_reply_end(struct rpc_call *call, struct rpc_result r,
 enum rpc_code rpc_invoke(struct rpc_run *run, const char *method, struct json_object *params,
                          struct buf *message);
 
-/* Where a request wants to run; what is no request is refused at once. */
+/* Where a request or a batch wants to run; what is no request is refused at once. */
 enum rpc_where rpc_place(const struct rpc_env *env, struct json_object *request);
+/* The row of its method has RPC_OVERLAPS. */
+bool rpc_overlaps(const struct rpc_env *env, struct json_object *request);
 /* Gives the caller's reference back, which must be the last one; what methods with RPC_SECRET were
  * told is wiped. */
 void rpc_request_free(const struct rpc_env *env, struct json_object *request);

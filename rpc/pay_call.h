@@ -1,6 +1,6 @@
 /*
- * What commands ask of payment channels. The node fills the functions in (rpc_env.payments); they
- * wait, so they are for waiters and workers. Amounts are satoshis.
+ * What commands ask of payment channels. The node fills the functions in (rpc_env.payments); all
+ * but pay wait, so they are for waiters and workers. Amounts are satoshis.
  */
 #ifndef RPC_PAY_CALL_H
 #define RPC_PAY_CALL_H
@@ -30,12 +30,16 @@ struct pay_paying {
     const char *contact;
     uint64_t amount;
     const char *ref;
+    const uint8_t *channel; /* its id; NULL: one that is open and holds so much */
 };
 struct pay_paid {
     uint8_t id[32];
     uint64_t n, paid;   /* of the channel in all */
     bool acknowledged;  /* false: the session went down first; it is signed and counts */
 };
+/* Once for each payment, on any thread. rc: why it was not made; paid is borrowed. */
+typedef void (*pay_done_fn)(void *ctx, enum err rc, const struct pay_paid *paid,
+                            const struct error *e);
 
 struct pay_closing {
     uint8_t id[32];
@@ -73,9 +77,9 @@ struct rpc_pay_service {
     /* Returns when the funding transaction is made and on its way. */
     enum err (*open)(void *ctx, const struct pay_opening *in, struct pay_opened *out,
                      struct error *e);
-    /* Returns when the payment is acknowledged, or will not be for now. */
-    enum err (*pay)(void *ctx, const struct pay_paying *in, struct pay_paid *out,
-                    struct error *e);
+    /* Any thread, does not wait: done is called when the payment is acknowledged, or will not be
+     * for now. What cannot be under way yet has its turn later. in is copied. */
+    void (*pay)(void *ctx, const struct pay_paying *in, pay_done_fn done, void *done_ctx);
     /* Returns when it is on disk that the channel closes. */
     enum err (*close)(void *ctx, const struct pay_closing *in, struct error *e);
     enum err (*list)(void *ctx, struct pay_list *out, struct error *e);

@@ -100,13 +100,47 @@ static const char *wallet_of(const struct http_request *http)
 
 static bool client_gone(void *ctx) { return http_request_gone(ctx); }
 
-static void run_batch(struct rpc_run *run, struct json_object *batch)
+/* One that may answer later. What it says at once has its place behind what others still owe. */
+static void run_overlapping(const struct rpc_run *run, struct rpc_batch *all,
+                            struct json_object *request)
 {
+    struct rpc_run own = *run;
+    struct json_writer w;
+    struct buf text;
+    buf_init(&text);
+    jw_init(&w, &text, NULL, NULL);
+    own.out = &w;
+    own.batch = all;
+    own.laters = all->owner;
+    (void)rpc_run(&own, request);
+    if (!own.pending)
+        rpc_batch_add(all, buf_span(&text));
+    buf_clear(&text);
+}
+
+static void run_one_of_batch(struct rpc_run *run, struct rpc_batch *all,
+                             struct json_object *request)
+{
+    const bool overlaps = rpc_overlaps(run->env, request);
+    if (!overlaps || all->n >= RPC_BATCH_WAITING_MAX)
+        rpc_batch_write(all, run->out);
+    if (overlaps)
+        run_overlapping(run, all, request);
+    else
+        (void)rpc_run(run, request);
+}
+
+static void run_batch(struct rpc_run *run, struct rpc_laters *laters, struct json_object *batch)
+{
+    const size_t n = json_object_array_length(batch);
+    struct rpc_batch all;
+    rpc_batch_init(&all, laters);
     jw_array_open(run->out);
-    for (size_t i = 0; i < json_object_array_length(batch) && !run->broken && !run->out->failed;
-         i++)
-        rpc_run(run, json_object_array_get_idx(batch, i));
+    for (size_t i = 0; i < n && !run->broken && !run->out->failed; i++)
+        run_one_of_batch(run, &all, json_object_array_get_idx(batch, i));
+    rpc_batch_write(&all, run->out);
     jw_array_close(run->out);
+    rpc_batch_clear(&all);
 }
 
 enum answer_on { ANSWER_ON_HTTP, ANSWER_ON_WORKER };
@@ -126,7 +160,7 @@ static bool answer(struct rpc_server *s, struct http_request *http, struct json_
                            .wallet = wallet_of(http), .on_http = on_http,
                            .laters = on_http ? &s->laters : NULL };
     if (json_object_get_type(request) == json_type_array)
-        run_batch(&run, request);
+        run_batch(&run, &s->laters, request);
     else
         status = rpc_http_status(rpc_run(&run, request));
     if (run.broken)
@@ -169,16 +203,31 @@ static bool parse_body(struct http_request *http, struct json_object **request)
 
 /* --- workers -------------------------------------------------------------------------------- */
 
+static void hand_over(struct rpc_server *s, struct http_request *http, struct json_object *request,
+                      enum rpc_where where);
+
+/* A worker has parsed a body that turns out to be a batch for a waiter. */
+static bool belongs_to_waiter(const struct rpc_server *s, struct json_object *request)
+{
+    return json_object_get_type(request) == json_type_array &&
+           rpc_place(s->env, request) == RPC_ON_WAITER;
+}
+
 static void job_run(struct work *work, struct buf *out)
 {
     struct job *j = (struct job *)work; /* its first member */
     struct rpc_server *s = j->server;
-    if (cancelled(&s->cancel))
+    const bool parsed = j->request;
+    if (cancelled(&s->cancel)) {
         http_reply(j->http, 503, type_text, "Request rejected during server shutdown", 39);
-    else if (j->request || parse_body(j->http, &j->request))
-        (void)answer(s, j->http, j->request, ANSWER_ON_WORKER, out);
-    else
+    } else if (!parsed && !parse_body(j->http, &j->request)) {
         j->request = NULL;
+    } else if (!parsed && belongs_to_waiter(s, j->request)) {
+        hand_over(s, j->http, j->request, RPC_ON_WAITER);
+        j->request = NULL;
+    } else {
+        (void)answer(s, j->http, j->request, ANSWER_ON_WORKER, out);
+    }
     rpc_request_free(s->env, j->request);
     free(j);
 }
@@ -277,9 +326,7 @@ static void on_request(void *ctx, struct http_request *http)
     }
     if (!parse_body(http, &request))
         return;
-    enum rpc_where where = json_object_get_type(request) == json_type_array
-                               ? RPC_ON_WORKER
-                               : rpc_place(s->env, request);
+    const enum rpc_where where = rpc_place(s->env, request);
     if (where == RPC_ON_HTTP ? answer(s, http, request, ANSWER_ON_HTTP, &s->http_out)
                              : where == RPC_TRY_ON_HTTP && try_here(s, http, request))
         rpc_request_free(s->env, request);

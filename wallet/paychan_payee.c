@@ -463,8 +463,10 @@ static void start(struct step *s)
 
 static void take_acked(struct step *s)
 {
-    if (s->ev->ack.n >= s->c->n)
-        s->c->in_flight = 0;
+    struct paychan *c = s->c;
+    const uint64_t after = c->n > s->ev->ack.n ? c->n - s->ev->ack.n : 0; /* came meanwhile */
+    if (c->in_flight > after)
+        c->in_flight = (unsigned)after;
 }
 
 void step_payee(struct step *s)

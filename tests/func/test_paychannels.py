@@ -77,6 +77,23 @@ def a_hundred_payments_are_settled_to_the_satoshi(t):
     equal(types, ["channel_opened", "channel_closing", "channel_closed"])
 
 
+@case()
+def thousands_of_payments_are_under_way_at_once(t):
+    a, b = payers(t)
+    first, second = open_channel(t, a, b), open_channel(t, a, b)
+    calls = [("pay", ["bob", 3])] * 5000 + [("pay", ["bob", 2, "x", second])] * 100
+    answers = a.rpc.batch(calls + [("pay", ["bob", 0]), ("getblockcount", [])])
+    equal([r["error"] for r in answers[:5100]], [None] * 5100)
+    check(all(r["result"]["acknowledged"] for r in answers[:5100]), "acknowledged")
+    equal(answers[5100]["error"]["code"], -8)
+    equal(answers[5101]["result"], a.rpc.getblockcount())
+    on = {id: [r["result"]["n"] for r in answers[:5100] if r["result"]["channel"] == id]
+          for id in (first, second)}
+    equal(on[first] + on[second], list(range(1, 5001)) + list(range(1, 101)))
+    equal((channel(b, first)["paid"], channel(b, second)["paid"]), (15000, 200))
+    raises_rpc(-5, lambda: a.rpc.pay("bob", 1, "", "00" * 32), "no such payment channel")
+
+
 def settle(t, node, id, what, depth=6):
     """Mines until what spends the channel is final; the state it ends in."""
     tx = t.wait(lambda: spender(node, id))

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 
 #include "rpc/http.h"
+#include "rpc/pay_call.h"
 #include "tests/rpc/http_client.h"
 
 struct fixture {
@@ -12,6 +13,9 @@ struct fixture {
     uint16_t port;
     char *field;
     atomic_uint stops;
+    struct rpc_pay_service payments;
+    struct { pay_done_fn done; void *ctx; uint64_t amount; } pays[3];
+    atomic_size_t n_pays;
 };
 
 static void note_stop(void *node) { atomic_fetch_add(&((struct fixture *)node)->stops, 1); }
@@ -24,6 +28,23 @@ static void answer_route(void *ctx, struct http_request *r, struct buf *scratch)
     http_reply_start_sized(r, 200, "text/plain", "X-More: yes\r\n", scratch->len);
     assert_int_equal(http_reply_write(r, scratch->data, scratch->len), OK);
     http_reply_finish(r);
+}
+
+/* Nobody is answered before the third has come, and that one first. */
+static void pay_of_three(void *ctx, const struct pay_paying *in, pay_done_fn done, void *done_ctx)
+{
+    struct fixture *f = ctx;
+    f->pays[f->n_pays].done = done;
+    f->pays[f->n_pays].ctx = done_ctx;
+    f->pays[f->n_pays].amount = in->amount;
+    if (++f->n_pays < 3)
+        return;
+    while (f->n_pays) {
+        const size_t i = --f->n_pays;
+        const struct pay_paid paid = { .n = f->pays[i].amount, .acknowledged = true };
+        const struct error e = { ERR_BUSY, "no room" };
+        f->pays[i].done(f->pays[i].ctx, paid.n == 9 ? e.code : OK, &paid, &e);
+    }
 }
 
 static void answer_too_little(void *ctx, struct http_request *r, struct buf *scratch)
@@ -43,7 +64,8 @@ static int setup(void **state)
     f->auth = rpc_auth_new();
     rpc_auth_add_password(f->auth, "u", "p");
     f->field = rpc_auth_field("u:p");
-    f->env = (struct rpc_env){ .stop = note_stop, .node = f };
+    f->payments = (struct rpc_pay_service){ .pay = pay_of_three, .ctx = f };
+    f->env = (struct rpc_env){ .stop = note_stop, .node = f, .payments = &f->payments };
     assert_int_equal(rpc_server_new(&f->server, &o, &f->env, f->auth, NULL), OK);
     rpc_server_add_route(f->server, &(struct rpc_route){ .path = "/open/", .allow_post = true,
                                                          .answer = answer_route, .ctx = "open" });
@@ -141,6 +163,50 @@ static void batches_are_answered_in_order_with_status_200(void **state)
            "{\"result\":null,\"error\":{\"code\":-32600,\"message\":\"Invalid Request object\"},"
            "\"id\":null},"
            "{\"result\":[],\"error\":null,\"id\":3}]\n");
+}
+
+#define PAY(amount) "{\"method\":\"pay\",\"params\":[\"bob\"," #amount "],\"id\":" #amount "}"
+#define ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
+#define PAID(amount) "{\"result\":{\"channel\":\"" ZEROS "\",\"n\":" #amount              \
+                     ",\"paid\":0,\"acknowledged\":true},\"error\":null,\"id\":" #amount "}"
+
+static const char refused_amount[] =
+    "{\"result\":null,\"error\":{\"code\":-8,\"message\":\"an amount in satoshis above 0 is "
+    "wanted\"},\"id\":0}";
+
+/* Of a batch and of several connections, none of which has a thread. */
+static void what_waits_for_others_does_not_hold_up_the_next(void **state)
+{
+    struct fixture *f = *state;
+    struct buf want, batch;
+    buf_init(&want);
+    buf_init(&batch);
+    buf_printf(&want, "[%s,%s,%s,{\"result\":null,\"error\":{\"code\":-1,\"message\":"
+               "\"no room\"},\"id\":9},{\"result\":[],\"error\":null,\"id\":4}]\n",
+               PAID(1), refused_amount, PAID(2));
+    buf_put_u8(&want, 0);
+    for (int i = 0; i < 2; i++) { /* small, and so long that a worker parses it */
+        buf_reset(&batch);
+        buf_printf(&batch, "[%*s" PAY(1) "," PAY(0) "," PAY(2) "," PAY(9)
+                   ",{\"method\":\"echo\",\"id\":4}]", i * 20000 + 1, " ");
+        buf_put_u8(&batch, 0);
+        expect(f, (const char *)batch.data, 200, (const char *)want.data);
+    }
+    int fd[3];
+    for (int i = 0; i < 3; i++)
+        fd[i] = client_connect(f->port);
+    post(f, fd[0], PAY(1));
+    post(f, fd[1], PAY(2));
+    post(f, fd[2], PAY(3));
+    for (int i = 0; i < 3; i++) {
+        struct client_reply r;
+        assert_true(client_read(fd[i], &r));
+        assert_non_null(strstr(r.body, "\"acknowledged\":true"));
+        free(r.body);
+        close(fd[i]);
+    }
+    buf_clear(&want);
+    buf_clear(&batch);
 }
 
 static void a_long_answer_is_streamed(void **state)
@@ -368,6 +434,7 @@ int main(void)
         T(answers_are_json_with_a_newline_and_the_exact_type),
         T(errors_have_their_status),
         T(batches_are_answered_in_order_with_status_200),
+        T(what_waits_for_others_does_not_hold_up_the_next),
         T(a_long_answer_is_streamed),
         T(paths_methods_and_credentials_are_checked_before_the_body),
         T(the_allowed_origin_gets_cors_fields_and_no_other),
