@@ -20,7 +20,7 @@
 
 #define READ_CHUNK (64u << 10)
 #define READS_PER_TURN 4
-#define WRITES_PER_TURN 16
+#define WRITTEN_PER_TURN (256u << 10)
 #define SEND_BUFFER (128 << 10) /* spec channels 4.4 */
 #define UNSENT_MAX (32 << 10)
 #define LINGER_MS 2000 /* for the other side to read why we close */
@@ -224,8 +224,8 @@ static void pace(struct chan_conn *conn)
         event_add(conn->pace_ev, &(struct timeval){ 0, 1000 * PACE_AGAIN_MS });
 }
 
-/* False: the socket takes no more now, or never. */
-static bool write_some(struct chan_conn *conn)
+/* Adds what was written. False: the socket takes no more now, or never. */
+static bool write_some(struct chan_conn *conn, size_t *written)
 {
     const uint64_t now = channels_now(conn->c);
     pace(conn);
@@ -242,8 +242,10 @@ static bool write_some(struct chan_conn *conn)
             take_end(conn);
         return false;
     }
-    if (n > 0)
+    if (n > 0) {
         dchan_session_written(conn->session, (size_t)n, now);
+        *written += (size_t)n;
+    }
     want_write(conn, n < (ssize_t)out.len);
     return n == (ssize_t)out.len;
 }
@@ -257,10 +259,11 @@ static void flush(struct chan_conn *conn)
             conn->pipe->wake(conn->pipe_ctx);
         return;
     }
-    int i = 0;
-    while (conn->fd >= 0 && !conn->finished && i < WRITES_PER_TURN && write_some(conn))
-        i++;
-    if (i == WRITES_PER_TURN)
+    size_t written = 0;
+    bool more = conn->fd >= 0 && !conn->finished;
+    while (more && written < WRITTEN_PER_TURN)
+        more = write_some(conn, &written);
+    if (more)
         want_write(conn, true);
 }
 

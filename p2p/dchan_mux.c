@@ -129,6 +129,7 @@ static void remove_stream(struct dchan_mux *mux, struct mux_stream *s)
     side->n--;
     side->waiting -= !s->open;
     mux->first -= s->priority == 0;
+    mux->dgrams -= s->ops && s->ops->dgram;
     mux->stats.streams--;
     mux_not_ready(mux, s);
     give_back(mux, s, s->window);
@@ -168,6 +169,14 @@ void mux_close_if_done(struct dchan_mux *mux, struct mux_stream *s)
 {
     if (s->fin_sent && s->fin_received && s->unread == 0)
         mux_close(mux, s, 0);
+}
+
+static void set_owner(struct dchan_mux *mux, struct mux_stream *s,
+                      const struct dchan_stream_ops *ops, void *ctx)
+{
+    s->ops = ops;
+    s->ctx = ctx;
+    mux->dgrams += ops->dgram != NULL;
 }
 
 static void set_open(struct dchan_mux *mux, struct mux_stream *s)
@@ -344,8 +353,7 @@ enum err dchan_mux_open(struct dchan_mux *mux, const struct dchan_open *o,
         !ratelimit_take(&mux->opens_sent, 1, (int64_t)now_ms))
         return ERR_BUSY;
     struct mux_stream *s = add(mux, next_sid(mux), o->priority, now_ms);
-    s->ops = ops;
-    s->ctx = ctx;
+    set_owner(mux, s, ops, ctx);
     BUG_ON(!grant_first(mux, s, now_ms));
     *sid = s->sid;
     put_open(mux, s, o);
@@ -362,8 +370,7 @@ enum err dchan_mux_accept(struct dchan_mux *mux, uint32_t sid, const struct dcha
         break_off_for_owner(mux, s, DCHAN_RESET_LIMIT);
         return ERR_BUSY;
     }
-    s->ops = ops;
-    s->ctx = ctx;
+    set_owner(mux, s, ops, ctx);
     set_open(mux, s);
     mux_put_number(mux, DCHAN_S_ACCEPT, sid, s->window);
     if (!s->fin_received)

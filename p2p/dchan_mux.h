@@ -137,6 +137,8 @@ bool dchan_mux_send_dgram(struct dchan_mux *mux, uint32_t sid, struct span data)
 
 /* A stream of priority 0 is there: what it sends should wait nowhere behind the rest. */
 bool dchan_mux_has_first(const struct dchan_mux *mux);
+/* Such a stream, or one with datagrams: what is put early would be in its way. */
+bool dchan_mux_is_urgent(const struct dchan_mux *mux);
 /* From now on, or not any more, the pump serves nothing else. */
 void dchan_mux_hold(struct dchan_mux *mux, bool hold);
 /* Pulls and puts until `room` bytes are reached or nobody has any; returns how many were put. */

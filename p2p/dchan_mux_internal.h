@@ -43,6 +43,7 @@ struct dchan_mux {
     uint64_t rtt_ms; /* 0: not measured */
     bool going, peer_going;
     size_t first;    /* streams of priority 0 */
+    size_t dgrams;   /* streams whose owner takes datagrams */
     bool hold;
 };
 

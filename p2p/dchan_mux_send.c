@@ -135,6 +135,11 @@ bool dchan_mux_has_first(const struct dchan_mux *mux)
     return mux->first != 0;
 }
 
+bool dchan_mux_is_urgent(const struct dchan_mux *mux)
+{
+    return mux->first || mux->dgrams;
+}
+
 void dchan_mux_hold(struct dchan_mux *mux, bool hold)
 {
     mux->hold = hold;

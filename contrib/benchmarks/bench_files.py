@@ -13,9 +13,13 @@ MBYTE = 1_000_000
 RATIO = 0.8  # what one stream without a disk must reach
 
 
-def bare_rate(bench, size):
-    facts = bench.tool("bench_records", str(size))
+def rate_of(facts):
+    """Bytes a second, and CPU seconds a byte."""
     return facts["bytes"] / facts["seconds"], facts["cpu"] / facts["bytes"]
+
+
+def bare_rate(bench, size):
+    return rate_of(bench.tool("bench_records", str(size)))
 
 
 class Case:
@@ -54,13 +58,13 @@ def transfer(sender, receiver, path):
     return time.monotonic() - began, cpu_seconds(sender) + cpu_seconds(receiver) - before
 
 
-def rows_of(bench, bare_name, name, size, seconds, cpu, bare):
+def rows_of(bench, bare_name, name, size, seconds, cpu, bare, where=" in the daemons"):
     """Beside the bare loop before and after it, of which the better one counts."""
     (first, first_cpu), (again, again_cpu) = bare, bare_rate(bench, size)
     bare, bare_cpu = max(first, again), min(first_cpu, again_cpu)
     rate, cpu = size / seconds, cpu / size
     bench.row(bare_name, f"{bare / MBYTE:,.0f} MB/s, {1e9 * bare_cpu:.2f} ns of CPU a byte")
-    bench.row(name, f"{rate / MBYTE:,.0f} MB/s, {1e9 * cpu:.2f} ns of CPU a byte in the daemons")
+    bench.row(name, f"{rate / MBYTE:,.0f} MB/s, {1e9 * cpu:.2f} ns of CPU a byte{where}")
     bench.row("  ratio to the bare record loop", f"{rate / bare:.2f}, CPU {cpu / bare_cpu:.2f}",
               f"at least {RATIO:.2f}", rate / bare >= RATIO)
 

@@ -66,6 +66,9 @@ rescan of a chain, to reading its blocks
 bare record loop, # KiB records on loopback
 file of # GB between two daemons
   ratio to the bare record loop
+bare record loop, a thread a side
+stream of # GB between two cores, a thread a side
+  ratio to the bare record loop
 bare record loop beside the stream
 stream of # GB from a command to a pipe
   ratio to the bare record loop

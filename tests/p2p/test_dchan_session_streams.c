@@ -87,6 +87,8 @@ static void echo_closed(void *ctx, unsigned code)
 
 static const struct dchan_stream_ops echo_ops = { NULL, echo_data, echo_fin, echo_pull, echo_dgram,
                                                   echo_closed };
+static const struct dchan_stream_ops plain_ops = { NULL, echo_data, echo_fin, echo_pull, NULL,
+                                                   echo_closed };
 static struct echo answering[4];
 static size_t n_answering;
 
@@ -98,14 +100,20 @@ static void echo_open(void *ctx, const struct dchan_s_open *m)
     assert_int_equal(dchan_mux_accept(mux_of(e), m->sid, &echo_ops, e, end->duo->now_ms), OK);
 }
 
-static void echo_start(struct echo *e, struct duo_end *end, uint8_t priority, size_t bytes)
+static void echo_start_with(struct echo *e, struct duo_end *end, uint8_t priority, size_t bytes,
+                            const struct dchan_stream_ops *ops)
 {
     *e = (struct echo){ .end = end, .to_send = bytes };
     assert_int_equal(dchan_mux_open(mux_of(e), &(struct dchan_open){ span_of("echo", 4), priority,
                                                                     span_of(NULL, 0) },
-                                    &echo_ops, e, end->duo->now_ms, &e->sid), OK);
+                                    ops, e, end->duo->now_ms, &e->sid), OK);
     e->mux = mux_of(e);
     dchan_mux_wake(mux_of(e), e->sid);
+}
+
+static void echo_start(struct echo *e, struct duo_end *end, uint8_t priority, size_t bytes)
+{
+    echo_start_with(e, end, priority, bytes, &echo_ops);
 }
 
 static void echo_up(struct duo *d)
@@ -330,6 +338,42 @@ static void datagrams_pass_a_file_while_the_link_drains(void **state)
     duo_clear(&d);
 }
 
+/* Records of bulk data are sealed together for one write, but not where they would be in the way of
+ * voice or datagrams, or where another session carries them. */
+static void little_is_sealed_early_where_it_matters(void **state)
+{
+    static const struct { uint8_t priority; bool dgrams, relayed, early; } cases[] = {
+        { 3, false, false, true }, { 0, false, false, false }, { 3, true, false, false },
+        { 3, false, true, false },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct duo d;
+        struct echo bulk, other;
+        duo_init(&d);
+        for (int k = 0; k < 2; k++) {
+            d.ends[k].ops.open = echo_open;
+            d.ends[k].config.relayed = cases[i].relayed;
+        }
+        duo_start(&d);
+        duo_settle(&d);
+        echo_start_with(&other, &d.ends[0], cases[i].priority, 0,
+                        cases[i].dgrams ? &echo_ops : &plain_ops);
+        other.idle = true;
+        echo_start_with(&bulk, &d.ends[0], 5, 1 << 20, &plain_ops);
+        duo_move(&d, 0);
+        duo_move(&d, 1);
+        const size_t waits = dchan_session_output(d.ends[0].session, d.now_ms).len;
+        assert_true(cases[i].early ? waits > 65536 && waits < 65536 + 17000
+                                   : waits > 12288 && waits < DCHAN_DGRAM_BACKLOG);
+        dchan_mux_reset(mux_of(&other), other.sid, DCHAN_RESET_CANCELLED);
+        duo_settle(&d);
+        assert_int_equal(bulk.got, 1 << 20);
+        assert_int_equal(bulk.wrong, 0);
+        duo_clear(&d);
+    }
+}
+
 static void goaway_is_told_once(void **state)
 {
     struct duo d;
@@ -383,6 +427,7 @@ int main(void)
         cmocka_unit_test(strangers_have_less),
         cmocka_unit_test(after_the_end_nothing_leaves),
         cmocka_unit_test(datagrams_pass_a_file_while_the_link_drains),
+        cmocka_unit_test(little_is_sealed_early_where_it_matters),
         cmocka_unit_test(goaway_is_told_once),
         cmocka_unit_test(goaway_does_not_wait_for_ever),
     };
