@@ -163,16 +163,22 @@ static bool names_newest(const struct chan_peer *p, const struct dchan_hello *he
                          sizeof hello->renews);
 }
 
-static void ask_newest(struct chan_peer *p, struct chan_conn *fresh)
+/* False: it has so much unread that it ended by being asked. */
+static bool ask_newest(struct chan_peer *p, struct chan_conn *fresh)
 {
     const uint64_t now = channels_now(p->c);
+    struct chan_conn *asked = p->newest;
     if (!p->fresh) {
         p->asked_ms = now;
-        p->asked_pongs = dchan_session_stats(p->newest->session).pongs;
+        p->asked_pongs = dchan_session_stats(asked->session).pongs;
     }
+    p->fresh = NULL; /* nothing is settled while it is asked */
+    dchan_session_ping(asked->session, now);
+    conn_kick(asked);
+    if (!live_one(p))
+        return false;
     p->fresh = fresh;
-    dchan_session_ping(p->newest->session, now);
-    conn_kick(p->newest);
+    return true;
 }
 
 bool peer_greeted(struct chan_peer *p, struct chan_conn *conn, const struct dchan_hello *hello)
@@ -184,16 +190,12 @@ bool peer_greeted(struct chan_peer *p, struct chan_conn *conn, const struct dcha
         conn_goaway(conn, DCHAN_DUPLICATE);
         return false;
     }
-    if (!live_one(p) || conn->renews) {
+    const bool waits = live_one(p) && !conn->renews && ask_newest(p, conn);
+    if (!waits)
         p->fresh = NULL;
-        if (other)
-            conn_goaway(other, DCHAN_DUPLICATE);
-        return true;
-    }
-    ask_newest(p, conn);
     if (other)
         conn_goaway(other, DCHAN_DUPLICATE);
-    return false;
+    return !waits;
 }
 
 static enum dchan_live newest_answers(const struct chan_peer *p)

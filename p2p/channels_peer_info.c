@@ -68,10 +68,11 @@ bool chan_peer_is_up(const struct chan_peer *p)
 
 enum err chan_peer_send(struct chan_peer *p, const struct dchan_msg *m)
 {
-    if (!p->newest)
+    struct chan_conn *conn = p->newest; /* which it is no more when this closes it */
+    if (!conn)
         return ERR_NOTFOUND;
-    const enum err rc = dchan_session_send(p->newest->session, m, channels_now(p->c));
-    conn_kick(p->newest);
+    const enum err rc = dchan_session_send(conn->session, m, channels_now(p->c));
+    conn_kick(conn);
     return rc;
 }
 

@@ -6,8 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/intmath.h"
 #include "base/mem.h"
 #include "p2p/channels_internal.h"
+#include "p2p/dchan_session_internal.h"
 #include "tests/p2p/channel_guest.h"
 #include "tests/test.h"
 
@@ -195,6 +197,86 @@ static void an_end_without_bye_is_a_truncation(void **state)
     guest_hang_up(h->first);
     channels_pair_wait(host_is_down, h);
     assert_int_equal(h->host.why, DCHAN_CLOSED_TRUNCATED);
+    house_free(h);
+}
+
+/* What a guest who reads nothing makes the host keep; then a message more, or a second session. */
+struct glut {
+    struct house *h;
+    unsigned full; /* times that it was found filled */
+    struct guest *second;
+    enum err last; /* of the message that is one too many */
+};
+
+static struct dchan_msg pong_of(size_t len)
+{
+    static const uint8_t zeros[60000];
+    return (struct dchan_msg){ .type = DCHAN_PONG, .ping.pad = span_of(zeros, len) };
+}
+
+static void fill_up(struct channels *c, void *ctx)
+{
+    struct glut *g = ctx;
+    const size_t least = DCHAN_PACKET_EXTRA + DCHAN_TYPE_SIZE + 2; /* a ping has two bytes more */
+    struct chan_peer *p = channels_find(c, g->h->first->key.key.pub);
+    for (g->full++; p->newest; g->full = 0) {
+        const size_t room = DCHAN_OUT_MAX - session_waiting(p->newest->session);
+        if (room <= least)
+            break;
+        const struct dchan_msg m = pong_of(room < 100000 ? MIN_OF(room - least, 60000u) : 50000);
+        assert_int_equal(chan_peer_send(p, &m), OK);
+    }
+}
+
+static bool is_full(void *ctx)
+{
+    struct glut *g = ctx;
+    assert_true(channels_call(g->h->host.channels, fill_up, g));
+    return g->full >= 5; /* the socket takes no more */
+}
+
+static bool second_is_up(void *ctx)
+{
+    struct glut *g = ctx;
+    if (!g->second->greeted)
+        (void)is_full(g);
+    return guest_has_come_up(g->second);
+}
+
+static void send_one_more(struct channels *c, void *ctx)
+{
+    struct glut *g = ctx;
+    const struct dchan_msg m = pong_of(100);
+    struct chan_peer *p = channels_find(c, g->h->first->key.key.pub);
+    fill_up(c, g);
+    g->last = chan_peer_send(p, &m);
+    assert_int_equal(chan_peer_send(p, &m), ERR_NOTFOUND);
+}
+
+static void who_reads_nothing_is_cut_by_the_message_too_many(void **state)
+{
+    struct house *h = house_new();
+    struct glut g = { .h = h };
+    (void)state;
+    h->first->deaf = true;
+    channels_pair_wait(is_full, &g);
+    assert_true(channels_call(h->host.channels, send_one_more, &g));
+    assert_int_equal(g.last, ERR_BUSY);
+    channels_pair_wait(host_is_down, h);
+    house_free(h);
+}
+
+static void who_reads_nothing_is_cut_by_the_question_whether_it_lives(void **state)
+{
+    struct house *h = house_new();
+    struct glut g = { .h = h };
+    (void)state;
+    h->first->deaf = true;
+    channels_pair_wait(is_full, &g);
+    channels_side_skip(&h->host, 1500); /* it may be asked again */
+    g.second = come(h, NULL);
+    channels_pair_wait(second_is_up, &g);
+    assert_int_equal(h->host.downs, 0);
     house_free(h);
 }
 
@@ -460,6 +542,8 @@ int main(void)
         cmocka_unit_test(a_renewal_takes_the_place_without_a_question),
         cmocka_unit_test(who_names_another_session_renews_nothing),
         cmocka_unit_test(an_end_without_bye_is_a_truncation),
+        cmocka_unit_test(who_reads_nothing_is_cut_by_the_message_too_many),
+        cmocka_unit_test(who_reads_nothing_is_cut_by_the_question_whether_it_lives),
         cmocka_unit_test(bad_behaviour_of_a_part_ends_the_session),
         cmocka_unit_test(of_two_dialled_at_a_time_that_of_the_smaller_key_stays),
         cmocka_unit_test(a_dial_ends_when_the_peer_comes),
