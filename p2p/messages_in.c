@@ -137,7 +137,6 @@ static void take_done(void *ctx, enum err rc, const struct error *e)
     struct incoming *x = ctx;
     struct message_party *p = x->p;
     list_remove(&p->incoming, &x->link);
-    p->writes--;
     p->m->writes--;
     note_write(p->m, rc, e);
     if (rc) {
@@ -149,6 +148,7 @@ static void take_done(void *ctx, enum err rc, const struct error *e)
         news_pump(p->m);
     }
     free(x);
+    p->writes--; /* it stays until here: an answer may end its last session */
     party_release(p);
 }
 

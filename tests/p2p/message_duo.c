@@ -67,6 +67,13 @@ static enum err send_packet(void *session, const struct dchan_msg *msg)
     struct buf b;
     if (!s->party && !s->store)
         return ERR_CANCELLED;
+    if (s->glutted) {
+        struct message_party *p = s->party;
+        s->glutted = false;
+        s->party = NULL;
+        messages_down(s->m, p, s);
+        return ERR_BUSY;
+    }
     assert_true(s->n_out < DUO_PACKETS_MAX);
     buf_init(&b);
     dchan_msg_write(&b, msg);

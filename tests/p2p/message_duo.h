@@ -33,6 +33,7 @@ struct duo_side {
     struct duo_packet out[DUO_PACKETS_MAX]; /* on the way to the other side */
     size_t n_out;
     bool slow;
+    bool glutted;                 /* the next that it sends ends its session */
     size_t dials;
     struct message_news news[DUO_NEWS_MAX]; /* as in its event log */
     size_t n_news, sent[128];     /* by type of message */

@@ -159,6 +159,23 @@ static void a_peer_that_is_away_gets_it_once_and_in_order(void **state)
     assert_int_equal(duo_rows(A, "o"), 0);
 }
 
+/* So much waits for it that the receipt is what ends its session. */
+static void a_session_may_end_by_a_receipt(void **state)
+{
+    struct message_duo *d = *state;
+    duo_connect(d);
+    assert_int_equal(duo_send(A, "and then nothing is read", NULL), OK);
+    duo_arrive(A, 0);
+    B->glutted = true;
+    duo_settle(B);
+    assert_null(B->party);
+    received_is(B, 0, "and then nothing is read");
+    duo_connect(d);
+    duo_run(d);
+    nothing_received_after(B, 1);
+    assert_int_equal(duo_count(A, true, MESSAGE_STATE_DELIVERED), 1);
+}
+
 static void no_more_than_64_are_in_flight(void **state)
 {
     struct message_duo *d = *state;
@@ -810,3 +827,4 @@ int main(void)
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
+        TEST(a_session_may_end_by_a_receipt),
