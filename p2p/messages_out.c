@@ -465,7 +465,8 @@ static void read_done(void *ctx, enum err rc, const struct error *e)
 static void note_read(struct message_party *p, struct message_head *h, uint64_t when_ms)
 {
     struct messages *m = p->m;
-    if (!h->ours || h->state == MESSAGE_STATE_SEEN)
+    if (!h->ours || h->state == MESSAGE_STATE_SEEN ||
+        (h->state == MESSAGE_STATE_QUEUED && !is_ending(p, h->number)))
         return;
     struct dchan_write *w = dchan_write_new(m->store);
     h->state = MESSAGE_STATE_SEEN;

@@ -273,6 +273,25 @@ static void receipts_count_for_what_is_in_flight_alone(void **state)
 
 /* --- refusals --- */
 
+/* What it says of one that it has not taken would be the last word on what still waits. */
+static void one_that_waits_is_not_read(void **state)
+{
+    struct message_duo *d = *state;
+    uint64_t number;
+    duo_connect(d);
+    assert_int_equal(duo_send(A, "hello", &number), OK);
+    const struct message_head h = duo_head(A, number);
+    receipt(A, DCHAN_M_NACK, h.id, MESSAGE_NACK_BUSY);
+    receipt(A, DCHAN_M_READ, h.id, 0);
+    duo_settle(A);
+    assert_int_equal(duo_head(A, number).state, MESSAGE_STATE_QUEUED);
+    duo_pass(d, 3);
+    assert_int_equal(duo_head(A, number).state, MESSAGE_STATE_DELIVERED);
+    receipt(A, DCHAN_M_READ, h.id, 0);
+    duo_settle(A);
+    assert_int_equal(duo_head(A, number).state, MESSAGE_STATE_SEEN);
+}
+
 static void some_refusals_are_final(void **state)
 {
     struct message_duo *d = *state;
@@ -828,3 +847,4 @@ int main(void)
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
         TEST(a_session_may_end_by_a_receipt),
+        TEST(one_that_waits_is_not_read),
