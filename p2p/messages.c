@@ -346,7 +346,7 @@ static void trim(struct messages *m)
 
 static void clean(struct messages *m)
 {
-    if (m->now_ms < m->clean_after_ms)
+    if (m->cleaning || m->now_ms < m->clean_after_ms)
         return;
     seen_clean(m);
     if (!m->clean.len)

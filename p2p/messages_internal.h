@@ -93,6 +93,7 @@ struct messages {
     uint64_t news_told, news_pruned; /* entries up to */
     struct message_key sweep, trim; /* where the next look begins */
     struct message_key clean;
+    bool cleaning; /* what the last look found is being written */
     uint64_t clean_after_ms;
     struct error disk_error; /* code OK: none */
     bool probing;    /* a write that is to tell whether it is over */

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "base/intmath.h"
+
 #define LEAVE_AT_ONCE 4   /* with each new one: more than come */
 #define CLEAN_AT_ONCE 256
 
@@ -122,24 +124,56 @@ static bool parse(struct span key, struct message_name *n, uint8_t *row)
     return true;
 }
 
-/* The count of whom it is about is left as it is: it is corrected by having no more to forget.
- * True: it leaves. */
-static bool clean_row(struct messages *m, struct dchan_write *w, struct span key)
+/* What leaves of one peer; rows of one stand together. */
+struct cleaning {
+    struct messages *m;
+    struct dchan_write *w;
+    struct message_name name;
+    uint32_t n;
+    bool any;
+};
+
+/* A count that stayed too high would have ids forgotten that are needed. One that cannot be read
+ * now is said by who reads it next. */
+static void lower_count(struct cleaning *c)
+{
+    const struct message_key key = message_key_seen_count(&c->name);
+    struct message_party *p = party_find(c->m, &c->name);
+    struct message_party stored = { .m = c->m, .name = c->name };
+    const uint32_t n = c->n;
+    uint8_t number[4];
+    if (!p || !p->loaded)
+        p = &stored;
+    c->n = 0;
+    if (n == 0 || (p == &stored && seen_load(p, NULL)))
+        return;
+    p->seen -= MIN_OF(p->seen, n);
+    be32_put(number, p->seen);
+    if (p->seen)
+        dchan_write_put(c->w, key.b, key.len, number, sizeof number);
+    else
+        write_delete(c->w, &key);
+}
+
+static void clean_row(struct cleaning *c, struct span key)
 {
     struct message_name n;
     uint8_t row;
-    if (!parse(key, &n, &row) || row != 't' || time_of(key) > messages_unix_ms(m))
-        return false;
-    struct message_party *p = party_find(m, &n);
-    if (p)
-        p->seen -= p->seen > 0;
-    forget(w, &n, time_of(key), id_of(key));
-    return true;
+    if (!parse(key, &n, &row) || row != 't' || time_of(key) > messages_unix_ms(c->m))
+        return;
+    if (c->name.len != n.len || memcmp(c->name.b, n.b, n.len) != 0) {
+        lower_count(c);
+        c->name = n;
+    }
+    forget(c->w, &n, time_of(key), id_of(key));
+    c->n++;
+    c->any = true;
 }
 
 static void clean_done(void *ctx, enum err rc, const struct error *e)
 {
     struct messages *m = ctx;
+    m->cleaning = false;
     m->writes--;
     note_write(m, rc, e);
 }
@@ -148,10 +182,9 @@ void seen_clean(struct messages *m)
 {
     static const struct message_key table = { { 's' }, 1 };
     const struct message_key *from = m->clean.len ? &m->clean : &table;
-    struct dchan_write *w = dchan_write_new(m->store);
+    struct cleaning c = { .m = m, .w = dchan_write_new(m->store) };
     struct kv_iter *it = kv_iter_new(m->kv);
     size_t n = 0;
-    bool any = false;
     struct message_key next = { .len = 0 };
     for (kv_iter_seek(it, from->b, from->len);
          kv_iter_valid(it) && key_has_prefix(kv_iter_key(it), &table); kv_iter_next(it)) {
@@ -161,14 +194,16 @@ void seen_clean(struct messages *m)
             next.len = key.len;
             break;
         }
-        any |= clean_row(m, w, key);
+        clean_row(&c, key);
     }
     kv_iter_free(it);
+    lower_count(&c);
     m->clean = next;
-    if (!any) {
-        dchan_write_free(w);
+    if (!c.any) {
+        dchan_write_free(c.w);
         return;
     }
+    m->cleaning = true;
     m->writes++;
-    dchan_store_commit(m->store, w, clean_done, m);
+    dchan_store_commit(m->store, c.w, clean_done, m);
 }
