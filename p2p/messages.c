@@ -357,14 +357,16 @@ void messages_tick(struct messages *m, uint64_t now_ms)
 {
     m->now_ms = now_ms;
     probe_disk(m);
-    if (!reload_if_due(m))
-        return;
+    const bool works = reload_if_due(m);
     for (struct list_link *l = list_first(&m->parties), *next; l; l = next) {
         struct message_party *p = LIST_ITEM(l, struct message_party, link);
         next = list_next(&m->parties, l);
-        out_tick(p);
+        if (works)
+            out_tick(p);
         party_release(p);
     }
+    if (!works)
+        return;
     out_sweep(m);
     news_pump(m);
     news_prune(m);

@@ -531,6 +531,30 @@ static void a_stranger_that_comes_again_waits_all_the_same(void **state)
     assert_int_equal(duo_count(B, false, 0), 1);
 }
 
+/* Who came while the disk was full is forgotten as at other times. */
+static void strangers_are_not_kept_while_the_disk_is_full(void **state)
+{
+    struct message_duo *d = *state;
+    struct messages_stats stats;
+    struct message_peer peer = duo_draft(B, "").to;
+    peer.contact = 0;
+    duo_fail_writes(B, 1);
+    for (unsigned i = 0; i < 50; i++) {
+        peer.key[1] = (uint8_t)i;
+        B->party = messages_up(B->m, NULL, &peer, B, d->now_ms);
+        throw(B, i, 0, 10);
+        duo_settle(B);
+        messages_down(B->m, B->party, B);
+        B->party = NULL;
+    }
+    messages_get_stats(B->m, &stats);
+    assert_int_equal(stats.parties, 50);
+    duo_pass(d, 64);
+    messages_get_stats(B->m, &stats);
+    assert_true(stats.disk_trouble);
+    assert_int_equal(stats.parties, 0);
+}
+
 static void no_stranger_is_heard_when_the_user_wants_none(void **state)
 {
     struct message_duo *d = *state;
@@ -857,3 +881,4 @@ int main(void)
 }
         TEST(a_session_may_end_by_a_receipt),
         TEST(one_that_waits_is_not_read),
+        TEST(strangers_are_not_kept_while_the_disk_is_full),
