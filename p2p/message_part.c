@@ -31,13 +31,14 @@ static enum err send_to(void *session, const struct dchan_msg *msg)
 static bool is_slow(void *session) { return chan_peer_is_slow(session); }
 
 /* Unless the user has said that it shall be left alone. */
-static void dial(void *ctx, uint64_t id)
+static bool dial(void *ctx, uint64_t id)
 {
     struct message_part *part = ctx;
     struct contact *contact = contacts_by_id(channels_contacts(part->c), id);
     struct chan_peer *p = contact ? channels_peer_of(part->c, contact) : NULL;
     if (p && !chan_peer_is_quiet(p))
         chan_peer_dial(p, false);
+    return contact != NULL;
 }
 
 static uint64_t unix_now(void *ctx)

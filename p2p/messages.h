@@ -64,8 +64,9 @@ struct messages_ops {
     /* To the session that messages_up was called with. As dchan_session_send. */
     enum err (*send)(void *session, const struct dchan_msg *m);
     bool (*is_slow)(void *session);
-    /* Something waits for the contact, which has no session. Called again every second. */
-    void (*dial)(void *ctx, uint64_t contact);
+    /* Something waits for the contact, which has no session. Called again every second. False: it
+     * is no contact any more. */
+    bool (*dial)(void *ctx, uint64_t contact);
     uint64_t (*unix_ms)(void *ctx);
     /* False: later. Entries up to told are not handed over any more. */
     bool (*tell)(void *ctx, const struct message_news *news);

@@ -366,12 +366,14 @@ static void look_at_time(struct message_party *p, struct flight *f)
         f->state = FLIGHT_READY;
 }
 
+/* One that was removed may have left what waited for it: the two are not written together. */
 void out_tick(struct message_party *p)
 {
     if (!p->n_out)
         return;
     if (!p->session) {
-        p->m->ops.dial(p->m->ops.ctx, p->peer.contact);
+        if (!p->m->ops.dial(p->m->ops.ctx, p->peer.contact))
+            out_forget(p);
         return;
     }
     for (size_t i = 0; i < p->n_flight; i++)

@@ -85,10 +85,12 @@ static enum err send_packet(void *session, const struct dchan_msg *msg)
 
 static bool is_slow(void *session) { return ((struct duo_side *)session)->slow; }
 
-static void dial(void *ctx, uint64_t contact)
+static bool dial(void *ctx, uint64_t contact)
 {
+    struct duo_side *s = ctx;
     assert_int_equal(contact, DUO_CONTACT);
-    ((struct duo_side *)ctx)->dials++;
+    s->dials++;
+    return !s->unknown;
 }
 
 static uint64_t unix_now(void *ctx)

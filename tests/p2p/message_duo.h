@@ -35,6 +35,7 @@ struct duo_side {
     bool slow;
     bool glutted;                 /* the next that it sends ends its session */
     size_t dials;
+    bool unknown;                 /* the other side is no contact any more */
     struct message_news news[DUO_NEWS_MAX]; /* as in its event log */
     size_t n_news, sent[128];     /* by type of message */
 };

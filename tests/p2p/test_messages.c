@@ -842,6 +842,24 @@ static void a_contact_that_is_removed_gets_nothing_more(void **state)
     assert_int_equal(A->sent[DCHAN_M_SEND], 0);
 }
 
+/* The process ended after the contact had been removed and before its messages were. */
+static void what_waits_for_nobody_is_cancelled(void **state)
+{
+    struct message_duo *d = *state;
+    uint64_t number;
+    assert_int_equal(duo_send(A, "never", &number), OK);
+    duo_kill(A);
+    duo_revive(A);
+    A->unknown = true;
+    duo_pass(d, 1);
+    assert_int_equal(duo_head(A, number).state, MESSAGE_STATE_CANCELLED);
+    assert_int_equal(duo_rows(A, "o"), 0);
+    assert_int_equal(duo_news(A, MESSAGE_FAILED), 1);
+    const size_t dials = A->dials;
+    duo_pass(d, 2);
+    assert_int_equal(A->dials, dials);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -850,10 +868,12 @@ int main(void)
         TEST(it_is_marked_as_read_on_both_sides),
         TEST(a_receipt_waits_for_the_next_session),
         TEST(a_peer_that_is_away_gets_it_once_and_in_order),
+        TEST(a_session_may_end_by_a_receipt),
         TEST(no_more_than_64_are_in_flight),
         TEST(what_is_not_acknowledged_is_sent_again),
         TEST(one_that_comes_twice_is_acknowledged_twice),
         TEST(receipts_count_for_what_is_in_flight_alone),
+        TEST(one_that_waits_is_not_read),
         TEST(some_refusals_are_final),
         TEST(a_busy_peer_is_asked_again_ever_more_slowly),
         TEST(that_it_came_too_late_is_checked_by_our_clock),
@@ -865,6 +885,7 @@ int main(void)
         TEST(a_contact_that_floods_is_slowed_down),
         TEST(strangers_have_a_box),
         TEST(a_stranger_that_comes_again_waits_all_the_same),
+        TEST(strangers_are_not_kept_while_the_disk_is_full),
         TEST(no_stranger_is_heard_when_the_user_wants_none),
         TEST(one_who_becomes_a_contact_is_known),
         TEST(old_ids_are_forgotten),
@@ -876,9 +897,7 @@ int main(void)
         TEST(what_failed_may_be_there_all_the_same),
         TEST(a_contact_that_changes_its_key_keeps_what_waits),
         TEST(a_contact_that_is_removed_gets_nothing_more),
+        TEST(what_waits_for_nobody_is_cancelled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
-        TEST(a_session_may_end_by_a_receipt),
-        TEST(one_that_waits_is_not_read),
-        TEST(strangers_are_not_kept_while_the_disk_is_full),
