@@ -162,16 +162,16 @@ static bool show_theirs(struct chat *chat, struct json_object *m, int *status)
            mark_read(chat, number_of(m, "number"), status);
 }
 
-/* False: *status is what the client ends with. */
-static bool show(struct chat *chat, struct json_object *m, int *status)
+/* seen: below, all was shown before. False: *status is what the client ends with. */
+static bool show(struct chat *chat, struct json_object *m, int64_t seen, int *status)
 {
     const int64_t number = number_of(m, "number");
     struct chat_line *line = find_line(chat, number);
     if (line)
         show_state(chat, line, text_of(m, "state"));
-    if (number < chat->next)
+    if (number < seen)
         return true;
-    chat->next = number + 1;
+    chat->next = MAX_OF(chat->next, number + 1);
     if (strcmp(text_of(m, "direction"), "in") == 0)
         return show_theirs(chat, m, status);
     if (!line)
@@ -184,7 +184,7 @@ static int64_t look_from(const struct chat *chat)
     return chat->n_out ? MIN_OF(chat->out[0].number, chat->next) : chat->next;
 }
 
-/* *full: there is more. */
+/* *full: there is more. One that came late stands before others that have lower numbers. */
 static bool look_once(struct chat *chat, bool *full, int *status)
 {
     char count[NUMBER_TEXT], from[NUMBER_TEXT];
@@ -196,9 +196,10 @@ static bool look_once(struct chat *chat, bool *full, int *status)
         return false;
     struct json_object *all = cli_member(page, "messages");
     const size_t n = all ? json_object_array_length(all) : 0;
+    const int64_t seen = chat->next;
     bool good = true;
     for (size_t i = 0; i < n && good; i++)
-        good = show(chat, json_object_array_get_idx(all, i), status);
+        good = show(chat, json_object_array_get_idx(all, i), seen, status);
     *full = n == PAGE;
     json_object_put(page);
     return good;
@@ -298,14 +299,15 @@ static bool begin(struct chat *chat, int *status)
     struct json_object *all = cli_member(page, "messages");
     const size_t n = all ? json_object_array_length(all) : 0;
     const size_t old = isatty(STDIN_FILENO) ? HISTORY : 0;
-    chat->next = 1;
+    int64_t first = INT64_MAX, end = 1;
     for (size_t i = 0; i < n; i++) {
         struct json_object *m = json_object_array_get_idx(all, i);
-        if (i + old < n && strcmp(text_of(m, "state"), "unread") != 0)
-            chat->next = number_of(m, "number") + 1;
-        else
-            break;
+        const int64_t number = number_of(m, "number");
+        end = MAX_OF(end, number + 1);
+        if (i + old >= n || strcmp(text_of(m, "state"), "unread") == 0)
+            first = MIN_OF(first, number);
     }
+    chat->next = MIN_OF(first, end);
     json_object_put(page);
     return true;
 }

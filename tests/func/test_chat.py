@@ -4,7 +4,8 @@ import select
 import subprocess
 import time
 
-from channels import connected_pair, pair, session
+from channel_guest import M_SEND, Guest, m_send, receipts
+from channels import connected_pair, pair, session, talker
 from framework import case, check, equal, is_in, main, within
 
 
@@ -65,6 +66,26 @@ def what_was_not_read_is_shown_at_the_start(t):
     code, out, _ = b.cli("chat", "alice", stdin="")
     equal((code, out), (0, "alice: two\n"))
     code, out, _ = b.cli("chat", "alice", stdin="")
+    equal((code, out), (0, ""))
+
+
+@case()
+def one_that_comes_late_hides_none(t):
+    """It stands where its sender sent it, before others that have lower numbers here."""
+    node, key = talker(t)
+    guest = Guest(node, key)
+    t.cleanups.append(guest.close)
+    node.rpc.contactadd(guest.key, "carol")
+    guest.connect()
+    now = int(time.time() * 1000)
+    for text, seq in (("one", 1), ("three", 3), ("four", 4), ("two", 2)):
+        guest.put(M_SEND, m_send(os.urandom(16), now, text.encode(), seq=seq))
+    receipts(guest, 4)
+    code, out, _ = node.cli("chat", "carol", stdin="")
+    lines = [line for line in out.splitlines() if line.startswith("carol")]
+    equal((code, lines), (0, [f"carol: {text}" for text in ("one", "two", "three", "four")]))
+    equal({m["state"] for m in node.rpc.listmessages("carol")["messages"]}, {"read"})
+    code, out, _ = node.cli("chat", "carol", stdin="")
     equal((code, out), (0, ""))
 
 
