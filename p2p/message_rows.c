@@ -380,7 +380,7 @@ enum err message_body_load(struct kv *kv, uint64_t number, struct buf *out, stru
     bool found;
     enum err rc = kv_get(kv, key.b, key.len, out, &found, e);
     if (!rc && !found)
-        rc = error_set(e, ERR_CORRUPT, "message %llu has no body", (unsigned long long)number);
+        rc = error_set(e, ERR_NOTFOUND, "message %llu has no body", (unsigned long long)number);
     return rc;
 }
 

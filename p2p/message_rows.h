@@ -149,6 +149,7 @@ bool message_entry_read(struct message_entry *x, struct span value);
 /* ERR_NOTFOUND; ERR_CORRUPT. */
 enum err message_head_load(struct kv *kv, uint64_t number, struct message_head *h,
                            struct error *e) MUST_CHECK;
+/* ERR_NOTFOUND: none is there. */
 enum err message_body_load(struct kv *kv, uint64_t number, struct buf *out,
                            struct error *e) MUST_CHECK;
 /* Zeros when there is none. */

@@ -224,7 +224,7 @@ static enum err put_messages(struct rpc_call *call, struct kv *kv,
         rc = message_body_load(kv, s->all[i].head.number, &body, e);
         if (!rc)
             put_message(call->out, &s->all[i], &body);
-        else if (rc == ERR_CORRUPT)
+        else if (rc == ERR_NOTFOUND)
             rc = OK;
     }
     jw_array_close(call->out);

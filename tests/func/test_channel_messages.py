@@ -42,6 +42,26 @@ def told(node, kind):
 
 
 @case()
+def a_damaged_message_is_an_error_and_not_left_out(t):
+    a, b = pair(t)
+    b.stop()
+    for _ in range(3):
+        a.rpc.sendmessage("bob", {"hex": os.urandom(5000).hex()})
+    a.restart()  # what was in the log of the store is in a table then
+    a.stop()
+    folder = os.path.join(a.net_directory, "channels")
+    table = max((os.path.join(folder, n) for n in os.listdir(folder) if n.endswith(".ldb")),
+                key=os.path.getsize)
+    with open(table, "r+b") as f:
+        f.seek(os.path.getsize(table) // 2)
+        byte = f.read(1)
+        f.seek(-1, os.SEEK_CUR)
+        f.write(bytes([byte[0] ^ 1]))
+    a.start()
+    raises_rpc(-20, a.rpc.listmessages, "damaged")
+
+
+@case()
 def a_message_and_its_receipts(t):
     a, b = connected_pair(t)
     sent = a.rpc.sendmessage("bob", "good morning")
