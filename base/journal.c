@@ -25,14 +25,14 @@
 #define GROW (UINT64_C(4) << 20)   /* the file is allocated in such steps */
 #define NAME_DIGITS 20
 
-/* A record on its way, or (turn set) the order to begin another file. */
+/* A record on its way, or the order to begin another file (turn) or to remove old ones (drop). */
 struct entry {
     struct queue_node node; /* first, so that the cast back is plain */
     journal_done_fn done;
     void *ctx;
     enum err rc;
     struct error error;
-    uint64_t turn;
+    uint64_t turn, drop; /* numbers of files */
     size_t len;
     uint8_t data[];
 };
@@ -90,6 +90,57 @@ static void put_head(uint8_t out[SECTOR], uint64_t number)
 }
 
 static size_t to_sector(size_t n) { return (n + SECTOR - 1) / SECTOR * SECTOR; }
+
+/* --- the files there are --- */
+
+struct numbers {
+    uint64_t *v; /* rising */
+    size_t n, room;
+};
+
+static void add_number(void *ctx, const char *name)
+{
+    struct numbers *l = ctx;
+    uint64_t number;
+    if (!number_of(name, &number))
+        return;
+    if (l->n == l->room) {
+        l->room = l->room ? 2 * l->room : 16;
+        l->v = xrealloc(l->v, l->room * sizeof *l->v);
+    }
+    l->v[l->n++] = number;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* The caller frees l->v. */
+static enum err list_numbers(struct numbers *l, const char *dir, struct error *e)
+{
+    *l = (struct numbers){ .n = 0 };
+    const enum err rc = path_list(dir, add_number, l, e);
+    if (l->n)
+        qsort(l->v, l->n, sizeof *l->v, by_number);
+    return rc;
+}
+
+static enum err remove_before(const char *dir, uint64_t number, struct error *e)
+{
+    struct numbers l;
+    enum err rc = list_numbers(&l, dir, e);
+    for (size_t i = 0; !rc && i < l.n && l.v[i] < number; i++) {
+        char *path = path_of(dir, l.v[i]);
+        rc = path_remove(path, e);
+        if (!rc)
+            rc = path_sync_dir(dir, e);
+        free(path);
+    }
+    free(l.v);
+    return rc;
+}
 
 /* --- writing, on the journal's thread --- */
 
@@ -152,7 +203,9 @@ static void finish(struct journal *j, struct entry *list)
     }
 }
 
-/* first and what waits behind it, up to the next turn, which is returned. */
+static bool is_order(const struct entry *entry) { return entry->turn || entry->drop; }
+
+/* first and what waits behind it, up to the next order, which is returned. */
 static struct entry *gather(struct journal *j, struct entry *first, struct buf *batch)
 {
     struct entry *last = first, *next = NULL;
@@ -160,13 +213,14 @@ static struct entry *gather(struct journal *j, struct entry *first, struct buf *
     (void)buf_extend(batch, BATCH_HEAD);
     put_record(batch, first);
     first->node.next = NULL;
-    while (batch->len < BATCH_MAX && (next = (struct entry *)queue_pop(j->todo)) && !next->turn) {
+    while (batch->len < BATCH_MAX && (next = (struct entry *)queue_pop(j->todo)) &&
+           !is_order(next)) {
         put_record(batch, next);
         next->node.next = NULL;
         last->node.next = &next->node;
         last = next;
     }
-    return next && next->turn ? next : NULL;
+    return next && is_order(next) ? next : NULL;
 }
 
 static void turn(struct journal *j, struct entry *entry)
@@ -174,6 +228,25 @@ static void turn(struct journal *j, struct entry *entry)
     if (!j->failed)
         j->failed = create_file(j, entry->turn, &j->failure);
     free(entry);
+}
+
+/* What has failed keeps all its files. */
+static void drop(struct journal *j, struct entry *entry)
+{
+    entry->rc = j->failed;
+    entry->error = j->failure;
+    if (!j->failed)
+        entry->rc = remove_before(j->dir, entry->drop, &entry->error);
+    if (!queue_push_always(j->done, &entry->node))
+        WARN_BUG(true);
+}
+
+static void obey(struct journal *j, struct entry *order)
+{
+    if (order->turn)
+        turn(j, order);
+    else
+        drop(j, order);
 }
 
 static void wait_for_more(const struct journal *j)
@@ -192,8 +265,8 @@ static void *run(void *arg)
     buf_init(&batch);
     while ((node = queue_pop_wait(j->todo, -1))) {
         struct entry *first = (struct entry *)node, *after = NULL;
-        if (first->turn) {
-            turn(j, first);
+        if (is_order(first)) {
+            obey(j, first);
             continue;
         }
         if (busy)
@@ -204,7 +277,7 @@ static void *run(void *arg)
         busy = first->node.next != NULL;
         finish(j, first);
         if (after)
-            turn(j, after);
+            obey(j, after);
     }
     buf_clear(&batch);
     return NULL;
@@ -216,28 +289,7 @@ struct replay {
     struct journal *j;
     journal_replay_fn fn;
     void *ctx;
-    uint64_t *numbers;
-    size_t n, room;
 };
-
-static void add_number(void *ctx, const char *name)
-{
-    struct replay *r = ctx;
-    uint64_t number;
-    if (!number_of(name, &number))
-        return;
-    if (r->n == r->room) {
-        r->room = r->room ? 2 * r->room : 16;
-        r->numbers = xrealloc(r->numbers, r->room * sizeof *r->numbers);
-    }
-    r->numbers[r->n++] = number;
-}
-
-static int by_number(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
 
 static enum err check_head(const struct file *f, uint64_t number, struct error *e)
 {
@@ -333,13 +385,13 @@ static bool is_unfinished(const struct file *f, bool last)
     return last && file_size(f, &size, NULL) == OK && size < SECTOR;
 }
 
-static enum err replay_number(const struct replay *r, size_t i, struct error *e)
+static enum err replay_number(const struct replay *r, uint64_t number, bool last,
+                              struct error *e)
 {
-    const uint64_t number = r->numbers[i];
     char *path = path_of(r->j->dir, number);
     struct file f = { .fd = -1 };
     enum err rc = file_open(&f, path, FILE_READ, e);
-    if (!rc && is_unfinished(&f, i + 1 == r->n)) {
+    if (!rc && is_unfinished(&f, last)) {
         rc = path_remove(path, e);
     } else if (!rc) {
         rc = check_head(&f, number, e);
@@ -353,14 +405,13 @@ static enum err replay_number(const struct replay *r, size_t i, struct error *e)
 
 static enum err replay_all(struct journal *j, journal_replay_fn fn, void *ctx, struct error *e)
 {
-    struct replay r = { .j = j, .fn = fn, .ctx = ctx };
-    enum err rc = path_list(j->dir, add_number, &r, e);
-    if (r.n)
-        qsort(r.numbers, r.n, sizeof *r.numbers, by_number);
-    for (size_t i = 0; !rc && i < r.n; i++)
-        rc = replay_number(&r, i, e);
-    j->number = r.n ? r.numbers[r.n - 1] + 1 : 1;
-    free(r.numbers);
+    const struct replay r = { .j = j, .fn = fn, .ctx = ctx };
+    struct numbers l;
+    enum err rc = list_numbers(&l, j->dir, e);
+    for (size_t i = 0; !rc && i < l.n; i++)
+        rc = replay_number(&r, l.v[i], i + 1 == l.n, e);
+    j->number = l.n ? l.v[l.n - 1] + 1 : 1;
+    free(l.v);
     return rc;
 }
 
@@ -466,27 +517,11 @@ uint64_t journal_turn(struct journal *j)
 
 uint64_t journal_bytes(struct journal *j) { return atomic_load(&j->bytes); }
 
-struct drop {
-    const char *dir;
-    uint64_t before;
-    enum err rc;
-    struct error *e;
-};
-
-static void drop_one(void *ctx, const char *name)
+void journal_drop_before(struct journal *j, uint64_t number, journal_done_fn done, void *ctx)
 {
-    struct drop *d = ctx;
-    uint64_t number;
-    if (d->rc || !number_of(name, &number) || number >= d->before)
-        return;
-    char *path = path_join(d->dir, name);
-    d->rc = path_remove(path, d->e);
-    free(path);
-}
-
-enum err journal_drop_before(struct journal *j, uint64_t number, struct error *e)
-{
-    struct drop d = { .dir = j->dir, .before = number, .e = e };
-    const enum err rc = path_list(j->dir, drop_one, &d, e);
-    return rc ? rc : d.rc;
+    struct entry *entry = xcalloc(1, sizeof *entry);
+    entry->drop = number;
+    entry->done = done;
+    entry->ctx = ctx;
+    push(j, entry);
 }

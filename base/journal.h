@@ -57,10 +57,13 @@ size_t journal_waiting(struct journal *j); /* bytes that are not on disk */
 
 /*
  * Compaction: what is appended from now on goes into another file, whose number is returned. When
- * the owner has stored elsewhere, synced, what the records before come to, he drops them.
+ * the owner has stored elsewhere, synced, what the records before come to, he drops them. The files
+ * go one after the other, the oldest first, each for good before the next: whatever a crash leaves
+ * is the end of what was dropped, so that replaying it over what was stored comes to the same.
+ * done (may be NULL) as with a record; what could not be removed goes with the next order.
  */
 uint64_t journal_turn(struct journal *j);
-enum err journal_drop_before(struct journal *j, uint64_t number, struct error *e) MUST_CHECK;
+void journal_drop_before(struct journal *j, uint64_t number, journal_done_fn done, void *ctx);
 uint64_t journal_bytes(struct journal *j); /* written since the last turn */
 
 #endif

@@ -105,6 +105,7 @@ struct paychans {
     uint64_t compacted_from;     /* what is below goes when the database has it */
     uint64_t *gone;              /* forgotten since the last compaction */
     size_t n_gone, gone_cap;
+    size_t n_going;              /* the first so many: the compaction under way deletes them */
     bool stopping;
 };
 

@@ -235,17 +235,28 @@ void paychans_write_forget(struct paychans *pc, uint64_t number)
 
 /* --- compaction --- */
 
+/* What is not dropped is replayed once more at the next start, over what is stored. */
+static void on_dropped(void *ctx, enum err rc, const struct error *e)
+{
+    struct paychans *pc = ctx;
+    pc->compacting = false;
+    if (rc && !pc->stopping)
+        log_warn("payment channels: the journal is not shortened: %s", e->text);
+}
+
 static void on_compacted(void *ctx, enum err rc, const struct error *e)
 {
     struct paychans *pc = ctx;
-    struct error drop = { .code = OK };
-    pc->compacting = false;
     if (pc->stopping || !pc->journal)
-        return; /* at the next start the files are replayed once more */
-    if (rc)
-        log_warn("payment channels: the journal is not shortened: %s", e ? e->text : "");
-    else if (journal_drop_before(pc->journal, pc->compacted_from, &drop))
-        log_warn("payment channels: the journal is not shortened: %s", drop.text);
+        return;
+    if (rc) {
+        on_dropped(pc, rc, e);
+        return;
+    }
+    pc->n_gone -= pc->n_going; /* those that were forgotten since stand behind them */
+    if (pc->n_gone)
+        memmove(pc->gone, pc->gone + pc->n_going, pc->n_gone * sizeof *pc->gone);
+    journal_drop_before(pc->journal, pc->compacted_from, on_dropped, pc);
 }
 
 static void make_key(uint8_t key[KEY_SIZE], uint64_t number)
@@ -273,7 +284,7 @@ static void compact(struct paychans *pc)
         make_key(key, pc->gone[i]);
         dchan_write_delete(w, key, sizeof key);
     }
-    pc->n_gone = 0;
+    pc->n_going = pc->n_gone; /* not before they are: the journal that says so will be dropped */
     dchan_store_commit(store, w, on_compacted, pc);
     buf_clear(&b);
 }

@@ -148,9 +148,11 @@ enum err paychan_get_numbers(struct paychan *c, struct span in, struct error *e)
     struct paychan next = *c;
     reader_init(&r, in.data, in.len);
     get_numbers(&r, &next);
-    if (!reader_done(&r) || next.n < c->n || next.paid < c->paid ||
+    const bool older = next.n <= c->n && next.paid <= c->paid;
+    if (!reader_done(&r) || (!older && (next.n < c->n || next.paid < c->paid)) ||
         next.paid > c->terms.capacity)
         return error_set(e, ERR_CORRUPT, "the numbers of a payment channel are damaged");
-    *c = next;
+    if (!older)
+        *c = next;
     return OK;
 }

@@ -24,7 +24,8 @@ void paychan_put_whole(struct buf *out, const struct paychan *c);
 void paychan_put_numbers(struct buf *out, const struct paychan *c);
 /* What is not stored is zero. ERR_RANGE: a newer version; ERR_CORRUPT. */
 enum err paychan_get_whole(struct paychan *c, struct span in, struct error *e) MUST_CHECK;
-/* Into a channel that was stored before; its other fields stay. ERR_CORRUPT. */
+/* Into a channel that was stored before; its other fields stay, and all do when it is further
+ * already: a journal is replayed over what was stored of it. ERR_CORRUPT. */
 enum err paychan_get_numbers(struct paychan *c, struct span in, struct error *e) MUST_CHECK;
 
 #endif

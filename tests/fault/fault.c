@@ -1,7 +1,8 @@
 /*
  * Preloaded library that makes calls on files fail, for tests of programs with real files:
  *
- *   BSVPEER_FAULT=OP:N:WHAT   OP: open write pwrite fsync fdatasync rename ftruncate, or any
+ *   BSVPEER_FAULT=OP:N:WHAT   OP: open write pwrite fsync fdatasync rename ftruncate fallocate
+ *                             unlink, or any
  *                             N: from the N-th such call on (1 is the first)
  *                             WHAT: a name or number of errno: this call and all later ones fail
  *                                   exit: the process ends before the call, as by SIGKILL
@@ -26,11 +27,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum op { OP_OPEN, OP_WRITE, OP_PWRITE, OP_FSYNC, OP_FDATASYNC, OP_RENAME, OP_FTRUNCATE, OP_ANY };
+enum op {
+    OP_OPEN, OP_WRITE, OP_PWRITE, OP_FSYNC, OP_FDATASYNC, OP_RENAME, OP_FTRUNCATE, OP_FALLOCATE,
+    OP_UNLINK, OP_ANY
+};
 #define OPS (OP_ANY + 1)
 
 static const char *const op_names[OPS] = {
-    "open", "write", "pwrite", "fsync", "fdatasync", "rename", "ftruncate", "any",
+    "open", "write", "pwrite", "fsync", "fdatasync", "rename", "ftruncate", "fallocate", "unlink",
+    "any",
 };
 
 static const struct {
@@ -267,4 +272,20 @@ int ftruncate(int fd, off_t size)
 int ftruncate64(int fd, off64_t size)
 {
     return fd_counts(fd) && fails(OP_FTRUNCATE) ? -1 : CALL_REAL(ftruncate64, fd, size);
+}
+
+int fallocate(int fd, int mode, off_t offset, off_t len)
+{
+    return fd_counts(fd) && fails(OP_FALLOCATE) ? -1 : CALL_REAL(fallocate, fd, mode, offset, len);
+}
+
+int fallocate64(int fd, int mode, off64_t offset, off64_t len)
+{
+    return fd_counts(fd) && fails(OP_FALLOCATE) ? -1
+                                                : CALL_REAL(fallocate64, fd, mode, offset, len);
+}
+
+int unlink(const char *path)
+{
+    return path_counts(path) && fails(OP_UNLINK) ? -1 : CALL_REAL(unlink, path);
 }

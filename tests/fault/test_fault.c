@@ -106,7 +106,8 @@ static void calls_are_counted(void **state)
     buf_put_u8(&b, 0);
     assert_string_equal(
         (char *)b.data,
-        "open 1\nwrite 0\npwrite 10\nfsync 0\nfdatasync 10\nrename 1\nftruncate 0\nany 22\n");
+        "open 1\nwrite 0\npwrite 10\nfsync 0\nfdatasync 10\nrename 1\nftruncate 0\n"
+        "fallocate 0\nunlink 0\nany 22\n");
     buf_clear(&b);
     free(file);
     test_dir_remove(dir);

@@ -796,12 +796,22 @@ static void records_are_read_back_and_damage_is_seen(void **state)
     disk->data[1] = 3;
     assert_int_equal(paychan_get_whole(&c, buf_span(disk), NULL), ERR_CORRUPT);
     disk->data[1] = PAYCHAN_PAYEE;
-    /* Numbers that fall are damage. */
+    /* Older ones say nothing new; n and sum that go apart are damage. */
     struct buf numbers;
     buf_init(&numbers);
     paychan_put_numbers(&numbers, &d->payee.c);
     c = d->payee.c;
     c.n++;
+    c.paid++;
+    c.sig[0] ^= 1;
+    const struct paychan later = c;
+    assert_int_equal(paychan_get_numbers(&c, buf_span(&numbers), NULL), OK);
+    assert_memory_equal(&c, &later, sizeof c);
+    c.paid -= 2;
+    assert_int_equal(paychan_get_numbers(&c, buf_span(&numbers), NULL), ERR_CORRUPT);
+    c = d->payee.c;
+    c.n--;
+    c.paid++;
     assert_int_equal(paychan_get_numbers(&c, buf_span(&numbers), NULL), ERR_CORRUPT);
     buf_clear(&numbers);
 }

@@ -1,0 +1,179 @@
+"""Many payments over many channels while both daemons are killed again and again: what was
+acknowledged is there, no sum differs, and the chain gets what was paid, to the satoshi. The long
+form pays a million times over a hundred channels."""
+import collections
+import http.client
+import json
+import random
+import threading
+import time
+
+from framework import LONG, Rpc, RpcError, case, check, equal, main
+from paychannels import CLOSE_FEE, connect, mine, payers
+
+CHANNELS, PAYMENTS, KILLS = (100, 1_000_000, 40) if LONG else (10, 10_000, 3)
+CAPACITY = 5_000_000
+AMOUNTS = (1, 2, 3, 5)
+BATCH = 1000  # calls; two are under way at a time
+OPTIONS = ("-paychannelopens=100000", f"-paychanneljournal={1024 if LONG else 64}")
+
+Tally = collections.namedtuple("Tally", "answered unknown")  # satoshis by channel
+
+
+def channels(node):
+    return {c["id"]: c for c in node.rpc.listpaychannels()}
+
+
+def open_all(t, a, b):
+    a.rpc.sendmany("", {a.rpc.getnewaddress(): 1.1 * CAPACITY / 10**8 for _ in range(CHANNELS)})
+    mine(a)
+    ids = [a.rpc.openchannel("bob", CAPACITY)["id"] for _ in range(CHANNELS)]
+    t.wait(lambda: len(b.rpc.getrawmempool()) == CHANNELS)
+    mine(b, 6)
+    t.wait_same_tip(a, b)
+    until_all_pay(t, a)
+    return ids
+
+
+def until_all_pay(t, a):
+    t.wait(lambda: all(c["state"] == "open" and c.get("limit", 0) > CAPACITY // 2
+                       for c in a.rpc.listpaychannels()))
+
+
+def batch_of(ids, rng):
+    """(channel, amount) of each call, and the body."""
+    calls = [(rng.choice(ids), rng.choice(AMOUNTS)) for _ in range(BATCH)]
+    return calls, json.dumps([{"method": "pay", "params": ["bob", amount, "", id], "id": i}
+                              for i, (id, amount) in enumerate(calls)])
+
+
+class Payer(threading.Thread):
+    """Pays until it is stopped or the daemon has gone, and knows what was said to it."""
+
+    def __init__(self, node, ids, stop, seed):
+        super().__init__()
+        self.rpc = Rpc(node.rpc_port, node.cookie)
+        self.ids, self.stop, self.rng = ids, stop, random.Random(seed)
+        self.acknowledged = []                  # (channel, n, paid)
+        self.tally = Tally(collections.Counter(), collections.Counter())
+        self.count, self.error = 0, None
+        self.start()
+
+    def run(self):
+        try:
+            while not self.stop.is_set():
+                self.pay()
+        except Exception as error:  # told by the thread that waits
+            self.error = error
+        self.rpc.close()
+
+    def pay(self):
+        calls, body = batch_of(self.ids, self.rng)
+        try:
+            status, _, data = self.rpc.post(body)
+            answers = json.loads(data)
+        except (OSError, http.client.HTTPException, ValueError):
+            for id, amount in calls:
+                self.tally.unknown[id] += amount
+            self.stop.set()
+            return
+        equal(status, 200)
+        for (id, amount), answer in zip(calls, answers):
+            self.take(id, amount, answer)
+
+    def take(self, id, amount, answer):
+        if answer["error"] is not None:  # it was not made: no session, or it waited for its turn
+            equal(answer["error"]["code"], -1)
+            self.stop.set()
+            return
+        paid = answer["result"]
+        equal(paid["channel"], id)
+        self.count += 1
+        self.tally.answered[id] += amount
+        if paid["acknowledged"]:
+            self.acknowledged.append((id, paid["n"], paid["paid"]))
+
+
+def pay_until_killed(t, a, victims, ids, seed, seconds):
+    """Two batches at a time; then the victims are killed, together, and are there again."""
+    stop = threading.Event()
+    threads = [Payer(a, ids, stop, 2 * seed + i) for i in range(2)]
+    stop.wait(seconds)
+    for node in victims:
+        node.kill()
+    stop.set()
+    for thread in threads:
+        thread.join()
+        check(thread.error is None, thread.error)
+    for node in victims:
+        node.start()
+    return threads
+
+
+def both_agree(t, a, b):
+    """Both sides hold the same states."""
+    def same():
+        payer, payee = channels(a), channels(b)
+        return all((c["n"], c["paid"], c["acknowledged"]) ==
+                   (payee[id]["n"], payee[id]["paid"], c["paid"]) for id, c in payer.items())
+    t.wait_same_tip(a, b)
+    connect(t, a, b)
+    t.wait(same)
+    until_all_pay(t, a)
+    return channels(b)
+
+
+def check_round(threads, before, after):
+    for id, channel in after.items():
+        answered = sum(p.tally.answered[id] for p in threads)
+        unknown = sum(p.tally.unknown[id] for p in threads)
+        grown = channel["paid"] - before[id]["paid"]
+        check(answered <= grown <= answered + unknown,
+              f"{id}: {grown} more, {answered} answered, {unknown} unknown")
+    seen = set()
+    for id, n, paid in (one for p in threads for one in p.acknowledged):
+        check((id, n) not in seen, f"{id}: payment {n} was acknowledged to two callers")
+        seen.add((id, n))
+        check(n <= after[id]["n"] and paid <= after[id]["paid"], f"{id}: payment {n} is lost")
+
+
+def settle(t, a, b, ids):
+    """Closes all; what the chain pays is what was paid."""
+    paid = {(c["txid"], c["vout"]): c["paid"] for c in channels(b).values()}
+    for id in ids:
+        b.rpc.closechannel(id)
+    t.wait(lambda: len(a.rpc.getrawmempool()) == len(ids))
+    for txid in a.rpc.getrawmempool():
+        tx = a.rpc.getrawtransaction(txid, 1)
+        spent = paid.pop((tx["vin"][0]["txid"], tx["vin"][0]["vout"]))
+        equal([int(o["value"] * 10**8) for o in tx["vout"]],
+              [spent, CAPACITY - spent - CLOSE_FEE])
+    equal(paid, {})
+    mine(a, 6)
+    t.wait(lambda: all(c["state"] == "closed" for c in b.rpc.listpaychannels()))
+
+
+@case()
+def payments_survive_kills_of_both_and_are_settled_exactly(t):
+    rng = random.Random(17)
+    a, b = payers(t, *OPTIONS)
+    ids = open_all(t, a, b)
+    for node in (a, b):
+        node.restart()  # the chain is on disk from now on, though both be killed
+    state, made, kills = both_agree(t, a, b), 0, 0
+    began = time.monotonic()
+    while made < PAYMENTS or kills < KILLS:
+        last = kills >= KILLS
+        victims = () if last else rng.choice(((a,), (b,), (a, b)))
+        seconds = 2.0 if last else rng.uniform(0.1, 2 * PAYMENTS / KILLS / 10_000)
+        threads = pay_until_killed(t, a, victims, ids, made, seconds)
+        after = both_agree(t, a, b)
+        check_round(threads, state, after)
+        state, kills = after, kills + 1
+        made = sum(c["n"] for c in after.values())
+    print(f"{made} payments, {kills} rounds, {time.monotonic() - began:.0f} s")
+    settle(t, a, b, ids)
+
+
+if __name__ == "__main__":
+    main()
