@@ -107,7 +107,9 @@ struct chan_peer *paychans_peer(const struct held *h)
     struct contacts *all = channels_contacts(h->pc->channels);
     struct contact *contact = contacts_by_id(all, h->contact);
     struct chan_peer *p = contact ? channels_peer_of(h->pc->channels, contact) : NULL;
-    const bool same = p && memcmp(chan_peer_identity(p)->key.pub, h->ours, sizeof h->ours) == 0;
+    /* also when it has moved to a later identity of ours since (spec channels 2.7) */
+    const bool same = p && channels_key_leads_to(h->pc->channels, h->ours,
+                                                 chan_peer_identity(p)->key.pub);
     return same ? p : NULL;
 }
 

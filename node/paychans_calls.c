@@ -127,15 +127,26 @@ static bool rules_are_there(const struct paychans *pc, struct error *e)
     return false;
 }
 
+/* NULL: none may be opened, e says why. */
+static struct chan_peer *find_payee(struct paychans *pc, const char *text,
+                                    struct contact **contact, struct error *e)
+{
+    struct chan_peer *p = rules_are_there(pc, e) ? paychans_find_peer(pc, text, contact, e)
+                                                : NULL;
+    if (!p || !channels_is_followed(pc->channels, chan_peer_identity(p)->key.pub))
+        return p;
+    error_set(e, ERR_RANGE, "identity %s has a successor: no channels are opened with it any more; "
+              "%s must take the new key first", chan_peer_identity(p)->name, (*contact)->alias);
+    return NULL;
+}
+
 static void begin_open(struct channels *c, struct channels_request *r)
 {
     struct open_wait *o = (struct open_wait *)r;
     struct paychans *pc = o->pc;
     struct contact *contact;
     struct error e = { .code = OK };
-    struct chan_peer *p = rules_are_there(pc, &e) ? paychans_find_peer(pc, o->in->contact,
-                                                                     &contact, &e)
-                                                : NULL;
+    struct chan_peer *p = find_payee(pc, o->in->contact, &contact, &e);
     if (!p) {
         channels_answer(c, r, e.code, &e);
         return;

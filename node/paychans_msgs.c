@@ -197,6 +197,8 @@ static void take_open(struct paychans *pc, struct chan_peer *p, const struct dch
         paychans_send_fail(p, m.nonce_a, PAYCHAN_REFUSED, "the disk of the payee fails");
     else if (h)
         paychans_give(h, &(struct paychan_event){ .kind = PAYCHAN_EV_OPEN_MSG, .open = m }, NULL);
+    else if (channels_is_followed(pc->channels, chan_peer_identity(p)->key.pub))
+        paychans_send_fail(p, m.nonce_a, PAYCHAN_REFUSED, "this identity has a successor");
     else if (opens_too_often(pc, contact->id) || !has_room(pc, contact->id))
         paychans_send_fail(p, m.nonce_a, PAYCHAN_LIMIT, "too many channels, or too often");
     else

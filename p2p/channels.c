@@ -43,8 +43,6 @@ struct channel_identity *channels_identity_of(const struct channels *c, const ui
 
 struct channel_identity *channels_identity_named(const struct channels *c, const char *name)
 {
-    if (*name == '\0')
-        return c->n_ids ? c->ids[0] : NULL;
     for (size_t i = 0; i < c->n_ids; i++)
         if (strcmp(c->ids[i]->name, name) == 0)
             return c->ids[i];
@@ -162,6 +160,7 @@ void channels_tick(struct channels *c)
         conn_tick(LIST_ITEM(l, struct chan_conn, link), now);
     for (struct list_link *l = list_first(&c->peers); l; l = list_next(&c->peers, l))
         chan_peer_tick(LIST_ITEM(l, struct chan_peer, link), now);
+    heirs_tick(c);
     for (size_t i = 0; i < c->n_parts; i++)
         if (c->parts[i].tick)
             c->parts[i].tick(c->parts[i].ctx, now);
@@ -415,6 +414,7 @@ void channels_free(struct channels *c)
     gate_clear(c);
     calls_clear(c);
     free_events(c);
+    free(c->heirs);
     free(c->handlers);
     free(c->read_buf);
     free(c->agent);

@@ -119,6 +119,28 @@ void channels_free(struct channels *c); /* NULL is fine */
 void channels_set_identities(struct channels *c, struct channel_identity **ids, size_t n);
 /* Channel: whether it is the key of one of them. */
 bool channels_is_own_key(const struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE]);
+/*
+ * Channel: an identity of ours is followed by another one of ours (spec channels 2.7). From then on
+ * it serves contacts alone that had no session under a later one yet, and nobody after `until`. It
+ * is no default for contacts any more. A second successor of a key is left out.
+ */
+struct channels_heir {
+    uint8_t old_key[IDENTITY_KEY_SIZE], new_key[IDENTITY_KEY_SIZE];
+    char name[CHANNEL_IDENTITY_NAME_MAX + 1]; /* of the old one, by which contacts name it */
+    int64_t until;                            /* unix */
+};
+void channels_add_heir(struct channels *c, const struct channels_heir *heir);
+/* Channel: whether the key of ours has a successor. */
+bool channels_is_followed(const struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE]);
+/* Channel: whether `to` is `from`, or follows it over any number of steps. */
+bool channels_key_leads_to(const struct channels *c, const uint8_t from[IDENTITY_KEY_SIZE],
+                           const uint8_t to[IDENTITY_KEY_SIZE]);
+/* Channel: the identity that a contact is served under; NULL: it is not there. */
+struct channel_identity *channels_identity_for(const struct channels *c,
+                                               const struct contact *contact);
+/* Channel: ERR_RANGE, the identity of this name takes no further contact. */
+enum err channels_check_choice(const struct channels *c, const char *name,
+                               struct error *e) MUST_CHECK;
 /* Any: a header more, or a marker was spent. Done within a second, once for many calls. */
 void channels_recheck(struct channels *c);
 /*

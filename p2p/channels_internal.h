@@ -205,6 +205,14 @@ void peers_take_identities(struct channels *c);
 /* Without one, of the newest; NULL. */
 struct dchan_session *peer_session(const struct chan_peer *p);
 
+/* --- channels_heirs.c: identities that are followed by others --- */
+
+/* Whether a contact is one under this key of ours: that of its identity, or one that follows. */
+bool heirs_serve(const struct channels *c, const struct contact *contact, const uint8_t *our_key);
+/* A contact has refused our key. */
+void heirs_refused(struct chan_peer *p);
+void heirs_tick(struct channels *c);
+
 /* --- dialling --- */
 
 void dial_tick(struct chan_peer *p, uint64_t now_ms);
@@ -255,6 +263,9 @@ struct channels {
     struct channel_identity *former[CHANNELS_FORMER_MAX]; /* at addresses before; latest first */
     size_t n_former;
 
+    struct channels_heir *heirs;
+    size_t n_heirs;
+
     struct channel_part parts[CHANNELS_PARTS_MAX];
     size_t n_parts;
     struct dchan_features features;
@@ -284,7 +295,7 @@ struct channels {
 /* Every second. */
 void channels_tick(struct channels *c);
 uint64_t channels_unix_ms(void);
-/* "": the default, the first one; NULL: none has the name. */
+/* NULL: none has the name. */
 struct channel_identity *channels_identity_named(const struct channels *c, const char *name);
 struct channel_identity *channels_identity_of(const struct channels *c, const uint8_t *key);
 

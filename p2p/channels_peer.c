@@ -110,9 +110,7 @@ struct contact *peer_contact(struct channels *c, const struct channel_identity *
 {
     *former = false;
     struct contact *contact = contacts_by_key(c->contacts, key, former);
-    const struct channel_identity *chosen =
-        contact ? channels_identity_named(c, contact->identity) : NULL;
-    if (!chosen || !mem_equal_var(chosen->key.pub, id->key.pub, IDENTITY_KEY_SIZE)) {
+    if (!contact || !heirs_serve(c, contact, id->key.pub)) {
         *former = false; /* under this identity it is a stranger */
         return NULL;
     }
@@ -373,6 +371,8 @@ void peer_closed(struct chan_peer *p, struct chan_conn *conn, const struct dchan
         p->newest = last_up(p);
     if (closing->why != DCHAN_CLOSED_CLEAN && !p->newest)
         note_error(p, conn, closing);
+    if (closing->why == DCHAN_CLOSED_BY_THEM && closing->code == DCHAN_ERROR_IDENTITY)
+        heirs_refused(p);
     dial_ended(p, conn);
     peer_settle(p);
     if (!p->announced || p->newest || peer_greeted_conn(p, NULL))

@@ -7,6 +7,12 @@
 #include "base/log.h"
 #include "p2p/channels_internal.h"
 
+/* A contact before strangers, who has a session before who has none. */
+static unsigned rank_of(struct chan_peer *p)
+{
+    return (chan_peer_contact(p) ? 2u : 0) + (p->newest ? 1u : 0);
+}
+
 struct chan_peer *channels_find(struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE])
 {
     struct chan_peer *found = NULL;
@@ -14,7 +20,7 @@ struct chan_peer *channels_find(struct channels *c, const uint8_t key[IDENTITY_K
         struct chan_peer *p = LIST_ITEM(l, struct chan_peer, link);
         if (!mem_equal_var(p->key, key, IDENTITY_KEY_SIZE))
             continue;
-        if (!found || (!found->newest && p->newest) || chan_peer_contact(p))
+        if (!found || rank_of(p) > rank_of(found))
             found = p;
     }
     return found;
@@ -22,7 +28,7 @@ struct chan_peer *channels_find(struct channels *c, const uint8_t key[IDENTITY_K
 
 struct chan_peer *channels_peer_of(struct channels *c, struct contact *contact)
 {
-    struct channel_identity *id = channels_identity_named(c, contact->identity);
+    struct channel_identity *id = channels_identity_for(c, contact);
     return id && contact->has_key ? peer_get(c, id, contact->key) : NULL;
 }
 

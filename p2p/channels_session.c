@@ -24,6 +24,8 @@ static bool rules(void *ctx, const uint8_t key[IDENTITY_KEY_SIZE], struct dchan_
     conn->contact = contact != NULL;
     if (former) /* spec channels 2.7: what the old key says counts no more */
         return false;
+    if (!contact && channels_is_followed(conn->c, conn->identity->key.pub))
+        return false; /* nor does our old key serve others than contacts that have not moved */
     *policy = (struct dchan_policy){
         .contact = conn->contact,
         .bare = config->regtest || (contact && contact->policy.bare),

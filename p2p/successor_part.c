@@ -14,11 +14,17 @@
 #define PREFIX 'k'
 #define KEY_SIZE (1 + IDENTITY_KEY_SIZE + 8)
 
+/* One of ours. */
+struct own_statement {
+    struct dchan_successor s;
+    char name[CHANNEL_IDENTITY_NAME_MAX + 1]; /* of the old identity */
+};
+
 struct successor_part {
     struct channels *c;
     struct successor_part_ops ops;
     struct ratelimit checks;
-    struct dchan_successor *own;
+    struct own_statement *own;
     size_t n_own;
     bool writing; /* one of ours is on its way: its number must not get another content */
 };
@@ -164,15 +170,21 @@ static bool same_key(const uint8_t *a, const uint8_t *b)
 static const struct dchan_successor *own_of(const struct successor_part *part, const uint8_t *key)
 {
     for (size_t i = 0; i < part->n_own; i++)
-        if (same_key(part->own[i].old_key, key))
-            return &part->own[i];
+        if (same_key(part->own[i].s.old_key, key))
+            return &part->own[i].s;
     return NULL;
 }
 
-static void add_own(struct successor_part *part, const struct dchan_successor *s)
+/* It holds from now on. */
+static void add_own(struct successor_part *part, const struct own_statement *own)
 {
+    struct channels_heir heir = { .until = (int64_t)own->s.issued + SUCCESSOR_SENT_S };
     part->own = xrealloc(part->own, (part->n_own + 1) * sizeof(*part->own));
-    part->own[part->n_own++] = *s;
+    part->own[part->n_own++] = *own;
+    memcpy(heir.old_key, own->s.old_key, sizeof heir.old_key);
+    memcpy(heir.new_key, own->s.new_key, sizeof heir.new_key);
+    memcpy(heir.name, own->name, sizeof heir.name);
+    channels_add_heir(part->c, &heir);
 }
 
 /* Each as its own message; what the session cannot take comes with the next one. */
@@ -181,14 +193,57 @@ static void send_own(struct successor_part *part, struct chan_peer *p)
     const uint8_t *key = chan_peer_identity(p)->key.pub;
     const int64_t now = clock_now();
     for (size_t i = 0; chan_peer_contact(p) && i < part->n_own; i++) {
-        const struct dchan_msg m = { .type = DCHAN_SUCCESSOR, .successor = part->own[i] };
+        const struct dchan_msg m = { .type = DCHAN_SUCCESSOR, .successor = part->own[i].s };
         const bool recent = now < (int64_t)m.successor.issued + SUCCESSOR_SENT_S;
         if (same_key(m.successor.old_key, key) || (recent && same_key(m.successor.new_key, key)))
             (void)!chan_peer_send(p, &m);
     }
 }
 
-static void up(void *part, struct chan_peer *p) { send_own(part, p); }
+/* --- contacts that have moved --- */
+
+struct moving {
+    struct channels *c;
+    uint8_t key[IDENTITY_KEY_SIZE]; /* of the contact */
+};
+
+/* Failed: the contact is as it was, and moves in its next session. */
+static void on_moved(void *ctx, enum err rc, const struct error *e)
+{
+    struct moving *m = ctx;
+    if (rc)
+        log_warn("direct channels: %s", e->text);
+    channels_contact_changed(m->c, m->key);
+    free(m);
+}
+
+/* It has a session under an identity that follows its own. */
+static void note_moved(struct successor_part *part, struct chan_peer *p)
+{
+    const struct channel_identity *id = chan_peer_identity(p);
+    const struct contact *contact = chan_peer_contact(p);
+    struct error e = { .code = OK };
+    const struct channel_identity *is = contact ? channels_identity_for(part->c, contact) : NULL;
+    if (!contact || (is && same_key(is->key.pub, id->key.pub)))
+        return;
+    struct contact next = *contact;
+    struct moving *m = xcalloc(1, sizeof(*m));
+    m->c = part->c;
+    memcpy(m->key, contact->key, sizeof m->key);
+    memcpy(next.identity, id->name, sizeof next.identity);
+    if (contacts_change(channels_contacts(part->c), &next, on_moved, m, &e)) {
+        LOG_LIMITED(LOG_WARN, "direct channels: %s", e.text);
+        free(m);
+        return;
+    }
+    log_info("direct channels: contact \"%s\" knows us by identity %s now", next.alias, id->name);
+}
+
+static void up(void *ctx, struct chan_peer *p)
+{
+    note_moved(ctx, p);
+    send_own(ctx, p);
+}
 
 static void send_if_up(struct chan_peer *p, void *part)
 {
@@ -201,7 +256,10 @@ static void send_if_up(struct chan_peer *p, void *part)
 struct made {
     struct successor_part *part;
     struct successor_making *asker;
-    struct dchan_successor s;
+    struct own_statement own;
+    size_t pins;      /* contacts that are being written; one more while they are handed over */
+    enum err rc;      /* of the first that failed */
+    struct error e;
 };
 
 static void on_made(void *ctx, enum err rc, const struct error *e)
@@ -210,11 +268,11 @@ static void on_made(void *ctx, enum err rc, const struct error *e)
     struct channels *c = made->part->c;
     made->part->writing = false;
     if (!rc) {
-        add_own(made->part, &made->s);
+        add_own(made->part, &made->own);
         channels_each_peer(c, send_if_up, made->part);
     }
     if (channels_is_waiting(c, &made->asker->r)) {
-        made->asker->made = made->s;
+        made->asker->made = made->own.s;
         channels_answer(c, &made->asker->r, rc, e);
     }
     free(made);
@@ -222,22 +280,65 @@ static void on_made(void *ctx, enum err rc, const struct error *e)
 
 static void store_own(struct channels *c, struct made *made)
 {
+    const struct span name = span_of(made->own.name, strlen(made->own.name));
     uint8_t key[KEY_SIZE] = { PREFIX };
-    made->part->writing = true;
     struct dchan_write *w = dchan_write_new(channels_store(c));
     struct buf b;
     buf_init(&b);
-    memcpy(key + 1, made->s.old_key, IDENTITY_KEY_SIZE);
-    be64_put(key + 1 + IDENTITY_KEY_SIZE, made->s.seq);
-    dchan_successor_write(&b, &made->s);
+    memcpy(key + 1, made->own.s.old_key, IDENTITY_KEY_SIZE);
+    be64_put(key + 1 + IDENTITY_KEY_SIZE, made->own.s.seq);
+    dchan_successor_write(&b, &made->own.s);
+    buf_put_v8(&b, name);
     dchan_write_put(w, key, sizeof key, b.data, b.len);
     buf_clear(&b);
     dchan_store_commit(channels_store(c), w, on_made, made);
 }
 
-static enum err make(struct successor_part *part, const struct successor_making *asker,
-                     struct dchan_successor *s, struct error *e)
+/* A contact that fails leaves everything as it was, but for names that say what held before. */
+static void on_pinned(void *ctx, enum err rc, const struct error *e)
 {
+    struct made *made = ctx;
+    if (rc && !made->rc) {
+        made->rc = rc;
+        made->e = *e;
+    }
+    if (--made->pins)
+        return;
+    if (made->rc)
+        on_made(made, made->rc, &made->e);
+    else
+        store_own(made->part->c, made);
+}
+
+static void pin(struct contact *contact, void *ctx)
+{
+    struct made *made = ctx;
+    struct channels *c = made->part->c;
+    const struct channel_identity *id = channels_identity_for(c, contact);
+    struct contact next = *contact;
+    struct error e = { .code = OK };
+    if (*contact->identity || !id || !same_key(id->key.pub, made->own.s.old_key))
+        return;
+    memcpy(next.identity, id->name, sizeof next.identity);
+    made->pins++;
+    const enum err rc = contacts_change(channels_contacts(c), &next, on_pinned, made, &e);
+    if (rc)
+        on_pinned(made, rc, &e);
+}
+
+/* Contacts under the default name the old identity from now on, then the statement is written. */
+static void begin_storing(struct channels *c, struct made *made)
+{
+    made->part->writing = true;
+    made->pins = 1;
+    contacts_each(channels_contacts(c), pin, made);
+    on_pinned(made, OK, NULL);
+}
+
+static enum err make(struct successor_part *part, const struct successor_making *asker,
+                     struct own_statement *own, struct error *e)
+{
+    struct dchan_successor *s = &own->s;
     const struct channel_identity *ids[2];
     const char *names[2] = { asker->identity, asker->successor };
     for (int i = 0; i < 2; i++)
@@ -259,6 +360,7 @@ static enum err make(struct successor_part *part, const struct successor_making 
         *s = *before;
     else if (dchan_successor_sign(s, &ids[0]->key, &ids[1]->key))
         return error_set(e, ERR_AUTH, "the two keys cannot sign: they are one, or locked");
+    memcpy(own->name, ids[0]->name, sizeof own->name);
     return OK;
 }
 
@@ -270,12 +372,12 @@ void successor_part_make(struct channels *c, struct channels_request *r)
     struct error e = { .code = OK };
     made->part = part;
     made->asker = asker;
-    const enum err rc = make(part, asker, &made->s, &e);
-    if (!rc && !own_of(part, made->s.old_key)) {
-        store_own(c, made);
+    const enum err rc = make(part, asker, &made->own, &e);
+    if (!rc && !own_of(part, made->own.s.old_key)) {
+        begin_storing(c, made);
         return;
     }
-    asker->made = made->s;
+    asker->made = made->own.s;
     channels_answer(c, r, rc, &e);
     free(made);
 }
@@ -284,16 +386,26 @@ bool successor_part_of(struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE],
                        struct dchan_successor *out)
 {
     const struct successor_part *part = channels_part(c, handlers);
-    bool found = false;
-    for (size_t i = 0; part && i < part->n_own; i++)
-        if (same_key(part->own[i].old_key, key) || same_key(part->own[i].new_key, key)) {
-            *out = part->own[i];
-            found = true;
-        }
-    return found;
+    const struct dchan_successor *found = part ? own_of(part, key) : NULL;
+    for (size_t i = 0; part && !found && i < part->n_own; i++)
+        if (same_key(part->own[i].s.new_key, key))
+            found = &part->own[i].s;
+    if (found)
+        *out = *found;
+    return found != NULL;
 }
 
 /* --- opening -------------------------------------------------------------------------------- */
+
+static void read_own(struct reader *r, struct own_statement *own)
+{
+    dchan_successor_read(r, &own->s);
+    if (!r->left)
+        return;
+    const struct span name = read_v8(r, CHANNEL_IDENTITY_NAME_MAX);
+    if (name.len)
+        memcpy(own->name, name.data, name.len);
+}
 
 static enum err load_own(struct successor_part *part, struct error *e)
 {
@@ -302,16 +414,16 @@ static enum err load_own(struct successor_part *part, struct error *e)
     enum err rc = OK;
     for (kv_iter_seek(it, &prefix, 1); !rc && kv_iter_valid(it); kv_iter_next(it)) {
         const struct span key = kv_iter_key(it), value = kv_iter_value(it);
-        struct dchan_successor s;
+        struct own_statement own = { .name = "" };
         struct reader r;
         if (!key.len || key.data[0] != prefix)
             break;
         reader_init(&r, value.data, value.len);
-        dchan_successor_read(&r, &s);
+        read_own(&r, &own);
         if (!reader_done(&r) || part->n_own >= SUCCESSOR_OWN_MAX)
             rc = error_set(e, ERR_CORRUPT, "a statement about a successor of ours is damaged");
         else
-            add_own(part, &s);
+            add_own(part, &own);
     }
     if (!rc)
         rc = kv_iter_error(it, e);

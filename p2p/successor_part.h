@@ -5,10 +5,14 @@
  * told, or the contact moves when it was marked so before and nothing speaks against it. One out of
  * a record is no more than told of.
  *
- * Our own: made once for a key, stored synced before anybody gets it, then sent to contacts as soon
- * as a session is up, in those of the old key and, for SUCCESSOR_SENT_S, of the new one.
+ * Our own: made once for a key, stored synced before anybody gets it, then sent to contacts as
+ * soon as a session is up, in those of the old key and, for SUCCESSOR_SENT_S, of the new one. First
+ * contacts for which no identity was chosen are given the old one, so that the default may be
+ * another one. Who comes under the new key has moved: that becomes its identity, and the old key
+ * serves it no more (channels_add_heir). When SUCCESSOR_SENT_S are over it serves nobody.
  *
- * Channel thread. On disk: k | old key 33 | seq 8 big-endian -> the statement, our own.
+ * Channel thread. On disk: k | old key 33 | seq 8 big-endian -> the statement, our own, and the
+ * name of the old identity, v8 (rows of before have none).
  */
 #ifndef P2P_SUCCESSOR_PART_H
 #define P2P_SUCCESSOR_PART_H
@@ -39,7 +43,8 @@ void successor_part_free(struct successor_part *part);
 /* A record of the key carries the statement: it is kept and told of, and never followed. */
 void successor_part_see(struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE],
                         const struct dchan_successor *s);
-/* The last of ours that speaks of a key, for its records. False: none. */
+/* The one of ours about the successor of a key, else about whom it follows, for its records.
+ * False: none. */
 bool successor_part_of(struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE],
                        struct dchan_successor *out);
 

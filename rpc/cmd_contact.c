@@ -181,6 +181,8 @@ static enum err change(struct channels *c, struct contact_work *work, struct con
 {
     struct contact next = *contact;
     enum err rc = rpc_contact_set(work->policy, work->default_port, &next, e);
+    if (!rc && strcmp(next.identity, contact->identity) != 0)
+        rc = channels_check_choice(c, next.identity, e);
     if (rc)
         return rc;
     struct contact_waiting *wait = wait_for(c, work, contact);
@@ -261,7 +263,8 @@ static const struct rpc_command rows[] = {
       .where = RPC_ON_WORKER,
       .fn = cmd_contactset,
       .help = "Changes a contact; what is not named stays. alias: another name. identity: which of "
-              "ours it talks to, empty for the first registered. addresses: where it is dialled. "
+              "ours it talks to, empty for the first registered that has no successor. addresses: "
+              "where it is dialled. "
               "bare: it need not prove an address. keep: dialled whenever it is not connected. "
               "messages, files: it may send them; accept_files: without asking, up to file_quota "
               "bytes. relay: it may reach our other contacts through us; relay_for_us: we may "

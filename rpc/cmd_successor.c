@@ -17,6 +17,7 @@ static void put_statement(struct json_writer *w, const struct dchan_successor *s
     jw_put_hex(w, "key", s->new_key, sizeof s->new_key);
     jw_put_u64(w, "seq", s->seq);
     jw_put_u64(w, "issued", s->issued);
+    jw_put_u64(w, "ends", (uint64_t)s->issued + SUCCESSOR_SENT_S);
     jw_put_hex(w, "statement", b.data, b.len);
     jw_object_close(w);
     buf_clear(&b);
@@ -40,10 +41,13 @@ static const struct rpc_command rows[] = {
       .fn = cmd_setsuccessor,
       .help = "Tells all contacts, in the sessions of either identity, that one is followed by the "
               "other: they know us by the key of the successor when they have taken it. That "
-              "cannot be taken back. Records of either that are made from then on say so too: give "
-              "the old one private with setpublication, which announces that it leaves. Keep both "
-              "identities until all contacts have moved, for 180 days at most.",
-      .result = "{of, key, seq, issued, statement:\"hex\"}",
+              "cannot be taken back. From then on the old identity serves contacts alone that have "
+              "not moved yet, until 180 days are over: a contact that comes to the successor is "
+              "served there from then on. It takes no new contact and opens no payment channel, is "
+              "no default, and when it was announced its last record says that it has left. Keep "
+              "both identities for so long.",
+      .result = "{of, key, seq, issued, ends:unix time until which the old one serves, "
+                "statement:\"hex\"}",
       .example = "alice alice2",
       .params = { { "identity", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "The one that ends" },
                   { "successor", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT,

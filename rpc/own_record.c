@@ -140,13 +140,32 @@ static void find_successor(struct channels *c, void *ctx)
     s->found = successor_part_of(c, s->key, &s->s);
 }
 
+static bool look_up_succession(const struct making *m, struct succession *s)
+{
+    struct channels *c = m->call->env->channels;
+    return c && channels_call(c, find_successor, s) && s->found;
+}
+
 /* Appends a TLV stream, or nothing. */
 static void put_succession(const struct making *m, struct buf *ext)
 {
     struct succession s = { .key = m->own.key };
-    struct channels *c = m->call->env->channels;
-    if (c && channels_call(c, find_successor, &s) && s.found)
+    if (look_up_succession(m, &s))
         bca_record_put_successor(ext, &s.s);
+}
+
+/* Another identity of ours goes on: no record of this one is made but the last. */
+static bool is_followed(const struct making *m)
+{
+    struct succession s = { .key = m->own.key };
+    return look_up_succession(m, &s) && mem_equal_var(s.s.old_key, m->own.key, IDENTITY_KEY_SIZE);
+}
+
+/* The statement that belongs into its records was made after the last of them. */
+static bool lacks_succession(const struct making *m)
+{
+    struct succession s = { .key = m->own.key };
+    return look_up_succession(m, &s) && !m->last.has_successor;
 }
 
 enum kind { RECORD_OF_ADDRESS, RECORD_TOMBSTONE };
@@ -319,6 +338,9 @@ static bool may_announce(struct making *m, const struct standing *s)
         rpc_fail(m->call, RPC_WALLET_ERROR,
                  "somebody else announces %s with its key: a second copy of it runs, or the key is "
                  "stolen", m->own.name);
+    else if (is_followed(m))
+        rpc_fail(m->call, RPC_WALLET_ERROR, "%s has a successor, which is announced in its place",
+                 m->own.name);
     else if (!rpc_identity_in_force(m->call, m->w, &m->id, s) || !choose_address(m))
         return false;
     else if (!m->has_address)
@@ -394,13 +416,22 @@ static bool is_due(const struct making *m)
     const int64_t age = clock_now() - (int64_t)m->last.issued;
     const int64_t life = (int64_t)m->last.expires - (int64_t)m->last.issued;
     return !has_last(m) || m->last.tombstone || age >= life / 2 ||
-           (age >= PAUSE_S && m->has_address && !is_current(m));
+           (age >= PAUSE_S && m->has_address && (!is_current(m) || lacks_succession(m)));
+}
+
+/* Its last record, since setsuccessor. False: call has failed. */
+static bool retire(struct making *m)
+{
+    struct standing s;
+    return rpc_identity_load(m->call, m->w, m->own.name, &m->id, &s) && is_here(m, &s) && leave(m);
 }
 
 /* False: call has failed. */
 static bool renew(struct making *m)
 {
     struct standing s;
+    if (is_followed(m))
+        return retire(m);
     if (!choose_address(m))
         return false;
     if (!is_due(m))

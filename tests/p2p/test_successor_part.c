@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "p2p/channels_internal.h"
 #include "p2p/contact_successor.h"
 #include "tests/p2p/channels_pair.h"
 #include "tests/test.h"
@@ -331,6 +332,163 @@ static void what_the_disk_refuses_is_not_sent(void **state)
     assert_int_equal(ask(t, "me", "next", &made), OK);
 }
 
+/* --- whom the old key serves from then on --- */
+
+static void copy_of_alice(struct channels *c, void *ctx)
+{
+    struct stage *t = ctx;
+    t->bobs = *contacts_by_alias(channels_contacts(c), "other");
+}
+
+/* Which identity of hers alice talks to bob with. */
+static const char *chosen(struct stage *t)
+{
+    assert_true(channels_call(t->p.sides[0].channels, copy_of_alice, t));
+    return t->bobs.identity;
+}
+
+struct under {
+    struct stage *t;
+    const struct open_key *ours;
+    bool up;
+};
+
+static void look_under(struct channels *c, void *ctx)
+{
+    struct under *u = ctx;
+    const struct chan_peer *p = peer_find(c, u->ours->key.pub, u->t->p.sides[1].key.key.pub);
+    u->up = p && p->newest && !p->newest->going;
+}
+
+static bool is_up_under(struct stage *t, const struct open_key *ours)
+{
+    struct under u = { .t = t, .ours = ours };
+    assert_true(channels_call(t->p.sides[0].channels, look_under, &u));
+    return u.up;
+}
+
+static bool is_up_under_next(void *ctx)
+{
+    struct stage *t = ctx;
+    return is_up_under(t, &t->next);
+}
+
+static bool is_gone_under_old(void *ctx)
+{
+    struct stage *t = ctx;
+    return !is_up_under(t, &t->p.sides[0].key);
+}
+
+static bool bob_is_refused(void *ctx)
+{
+    struct stage *t = ctx;
+    struct chan_peer_info info;
+    return channels_side_info(&t->p.sides[1], &t->p.sides[0], &info) &&
+           strcmp(info.last_error, "error received 1") == 0;
+}
+
+static void name_successor(struct stage *t)
+{
+    struct dchan_successor made;
+    give_identities(t);
+    assert_int_equal(ask(t, "me", "next", &made), OK);
+    assert_string_equal(chosen(t), "me");
+}
+
+/* He comes to the key that he has left. */
+static void begin_going_back(struct channels *c, void *ctx)
+{
+    struct stage *t = ctx;
+    struct contact back = *contacts_by_alias(channels_contacts(c), "other");
+    memcpy(back.key, t->p.sides[0].key.key.pub, sizeof back.key);
+    back.n_former = back.n_statements = 0;
+    assert_int_equal(contacts_change(channels_contacts(c), &back, NULL, NULL, NULL), OK);
+    chan_peer_dial(channels_peer_of(c, contacts_by_alias(channels_contacts(c), "other")), true);
+}
+
+static void check_choices(struct channels *c, void *ctx)
+{
+    (void)ctx;
+    assert_int_equal(channels_check_choice(c, "me", NULL), ERR_RANGE);
+    assert_int_equal(channels_check_choice(c, "next", NULL), OK);
+    assert_int_equal(channels_check_choice(c, "", NULL), OK);
+    const struct contact fresh = { .identity = "" };
+    assert_string_equal(channels_identity_for(c, &fresh)->name, "next");
+}
+
+static void who_has_moved_is_served_by_the_new_key_alone(void **state)
+{
+    struct stage *t = *state;
+    trust(t);
+    name_successor(t);
+    assert_true(channels_call(t->p.sides[0].channels, check_choices, NULL));
+    channels_pair_wait(has_followed, t);
+    channels_pair_wait(is_gone_under_old, t);
+    channels_side_dial(&t->p.sides[0], &t->p.sides[1]); /* by the old one, which he refuses */
+    channels_pair_wait(is_up_under_next, t);
+    assert_string_equal(chosen(t), "next");
+    assert_true(channels_call(t->p.sides[1].channels, begin_going_back, t));
+    channels_pair_wait(bob_is_refused, t);
+    assert_false(is_up_under(t, &t->p.sides[0].key));
+}
+
+static void who_has_not_moved_is_served_for_180_days(void **state)
+{
+    struct stage *t = *state;
+    const int64_t then = clock_now() + SUCCESSOR_SENT_S;
+    name_successor(t);
+    channels_pair_wait(one_is_stored, t);
+    clock_set_mock(then - 60);
+    channels_side_skip(&t->p.sides[0], 1000);
+    assert_true(is_up_under(t, &t->p.sides[0].key));
+    clock_set_mock(then + 60);
+    channels_side_skip(&t->p.sides[0], 1000);
+    channels_pair_wait(is_down, t);
+    channels_side_dial(&t->p.sides[1], &t->p.sides[0]);
+    channels_pair_wait(bob_is_refused, t);
+    clock_set_mock(0);
+}
+
+static void begin_forgetting(struct channels *c, void *ctx)
+{
+    const struct stage *t = ctx;
+    struct contact *bob = contacts_by_alias(channels_contacts(c), "other");
+    contacts_remove(channels_contacts(c), bob, NULL, NULL);
+    channels_contact_changed(c, t->p.sides[1].key.key.pub);
+}
+
+static bool is_up_again(void *ctx) { return !is_gone_under_old(ctx); }
+
+static void strangers_are_served_no_more(void **state)
+{
+    struct stage *t = *state;
+    struct dchan_successor made;
+    assert_true(channels_call(t->p.sides[0].channels, begin_forgetting, t));
+    channels_pair_wait(is_gone_under_old, t);
+    channels_pair_wait(is_down, t);
+    channels_side_dial(&t->p.sides[1], &t->p.sides[0]);
+    channels_pair_wait(is_up_again, t); /* as strangers may */
+    give_identities(t);
+    assert_int_equal(ask(t, "me", "next", &made), OK);
+    channels_pair_wait(is_down, t);
+    channels_side_dial(&t->p.sides[1], &t->p.sides[0]);
+    channels_pair_wait(bob_is_refused, t);
+}
+
+static void contacts_that_cannot_be_written_leave_all_as_it_was(void **state)
+{
+    struct stage *t = *state;
+    struct dchan_successor made;
+    give_identities(t);
+    kv_mem_fail_writes(t->p.sides[0].kv, 1);
+    assert_int_equal(ask(t, "me", "next", &made), ERR_IO);
+    kv_mem_fail_writes(t->p.sides[0].kv, 0);
+    assert_string_equal(chosen(t), "");
+    assert_int_equal(ask(t, "me", "other", &made), ERR_NOTFOUND);
+    assert_int_equal(ask(t, "me", "next", &made), OK);
+    assert_string_equal(chosen(t), "me");
+}
+
 int main(void)
 {
 #define STAGE_TEST(f) cmocka_unit_test_setup_teardown(f, stage_open, stage_close)
@@ -343,6 +501,10 @@ int main(void)
         STAGE_TEST(nothing_follows_what_the_disk_refuses),
         STAGE_TEST(our_own_statement_is_made_once_and_sent),
         STAGE_TEST(what_the_disk_refuses_is_not_sent),
+        STAGE_TEST(who_has_moved_is_served_by_the_new_key_alone),
+        STAGE_TEST(who_has_not_moved_is_served_for_180_days),
+        STAGE_TEST(strangers_are_served_no_more),
+        STAGE_TEST(contacts_that_cannot_be_written_leave_all_as_it_was),
     };
     return cmocka_run_group_tests_name("successor_part", tests, NULL, NULL);
 }
