@@ -3,6 +3,7 @@
 #include "node/paychan_wallet.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,11 +20,9 @@
 struct paychan_wallet {
     const struct rpc_env *env;
     struct channels *channels;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
+    struct queue *jobs;
     pthread_t thread;
-    struct paychan_job *first, *last;
-    bool stopping;
+    atomic_bool stopping;
 };
 
 /* --- the thread --- */
@@ -34,26 +33,15 @@ static void on_done(struct channels *c, void *ctx)
     j->done(c, j);
 }
 
-static struct paychan_job *take_job(struct paychan_wallet *w)
-{
-    pthread_mutex_lock(&w->lock);
-    while (!w->first && !w->stopping)
-        pthread_cond_wait(&w->wake, &w->lock);
-    struct paychan_job *j = w->stopping ? NULL : w->first;
-    if (j)
-        w->first = j->next;
-    if (!w->first)
-        w->last = NULL;
-    pthread_mutex_unlock(&w->lock);
-    return j;
-}
-
+/* What waits at a stop is given back without having been done: the channels have ended by then. */
 static void *run(void *arg)
 {
     struct paychan_wallet *w = arg;
-    struct paychan_job *j;
-    while ((j = take_job(w))) {
-        j->work(w->env, j);
+    struct queue_node *node;
+    while ((node = queue_pop_wait(w->jobs, -1))) {
+        struct paychan_job *j = (struct paychan_job *)node; /* its first member */
+        if (!atomic_load(&w->stopping))
+            j->work(w->env, j);
         channels_post(w->channels, on_done, j);
     }
     return NULL;
@@ -66,10 +54,10 @@ enum err paychan_wallet_new(struct paychan_wallet **out, const struct rpc_env *e
     *out = NULL;
     w->env = env;
     w->channels = channels;
-    pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->wake, NULL);
+    w->jobs = queue_new(0, 0, NULL, NULL);
     const int failed = pthread_create(&w->thread, NULL, run, w);
     if (failed) {
+        queue_free(w->jobs);
         free(w);
         return error_set_errno(e, failed, "cannot start a thread");
     }
@@ -79,33 +67,19 @@ enum err paychan_wallet_new(struct paychan_wallet **out, const struct rpc_env *e
 
 void paychan_wallet_do(struct paychan_wallet *w, struct paychan_job *j)
 {
-    pthread_mutex_lock(&w->lock);
-    j->next = NULL;
-    if (w->last)
-        w->last->next = j;
-    else
-        w->first = j;
-    w->last = j;
-    pthread_cond_signal(&w->wake);
-    pthread_mutex_unlock(&w->lock);
+    j->node = (struct queue_node){ .bytes = sizeof *j };
+    if (!queue_push_always(w->jobs, &j->node))
+        j->done(NULL, j);
 }
 
 void paychan_wallet_free(struct paychan_wallet *w)
 {
     if (!w)
         return;
-    pthread_mutex_lock(&w->lock);
-    w->stopping = true;
-    pthread_cond_signal(&w->wake);
-    pthread_mutex_unlock(&w->lock);
+    atomic_store(&w->stopping, true);
+    queue_close(w->jobs);
     pthread_join(w->thread, NULL);
-    while (w->first) {
-        struct paychan_job *j = w->first;
-        w->first = j->next;
-        j->done(NULL, j);
-    }
-    pthread_mutex_destroy(&w->lock);
-    pthread_cond_destroy(&w->wake);
+    queue_free(w->jobs);
     free(w);
 }
 

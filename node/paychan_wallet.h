@@ -10,6 +10,7 @@
 #ifndef NODE_PAYCHAN_WALLET_H
 #define NODE_PAYCHAN_WALLET_H
 
+#include "base/queue.h"
 #include "p2p/channels.h"
 #include "rpc/command.h"
 #include "wallet/paychan_tx.h"
@@ -19,10 +20,10 @@ struct paychan_wallet;
 
 /* Embedded first in what a job needs. */
 struct paychan_job {
+    struct queue_node node; /* first */
     void (*work)(const struct rpc_env *env, struct paychan_job *j); /* the thread of the jobs */
     /* Channel thread; frees j. c NULL: nothing is wanted any more, it is only freed. */
     void (*done)(struct channels *c, struct paychan_job *j);
-    struct paychan_job *next;
 };
 
 /* env and channels outlive it; env has chain and wallets. Starts the thread. */

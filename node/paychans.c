@@ -12,6 +12,8 @@
 #include "base/secret.h"
 #include "chain/chain.h"
 
+#define PENDING_MAX ((size_t)64 << 20) /* bytes */
+
 /* --- the table --- */
 
 static bool has_id(const void *item, const void *key)
@@ -29,12 +31,24 @@ struct held *paychans_by_id(struct paychans *pc, const uint8_t id[PAYCHAN_ID_SIZ
     return map_find(&pc->ids, hash_of(pc, id), has_id, id);
 }
 
+/* Of the first that is not below. */
+size_t paychans_place(const struct paychans *pc, uint64_t number)
+{
+    size_t from = 0, to = pc->n;
+    while (from < to) {
+        const size_t middle = from + (to - from) / 2;
+        if (pc->all[middle]->number < number)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from;
+}
+
 struct held *paychans_by_number(struct paychans *pc, uint64_t number)
 {
-    for (size_t i = 0; i < pc->n; i++)
-        if (pc->all[i]->number == number)
-            return pc->all[i];
-    return NULL;
+    const size_t i = paychans_place(pc, number);
+    return i < pc->n && pc->all[i]->number == number ? pc->all[i] : NULL;
 }
 
 void paychans_index(struct held *h)
@@ -50,33 +64,49 @@ struct held *paychans_add(struct paychans *pc, struct held *h)
         pc->cap = 2 * pc->cap + 4;
         pc->all = xrealloc(pc->all, pc->cap * sizeof *pc->all);
     }
+    const size_t at = paychans_place(pc, h->number);
     h->pc = pc;
-    pc->all[pc->n++] = h;
+    memmove(pc->all + at + 1, pc->all + at, (pc->n - at) * sizeof *pc->all);
+    pc->all[at] = h;
+    pc->n++;
     if (pc->next_number <= h->number)
         pc->next_number = h->number + 1;
     paychans_index(h);
     return h;
 }
 
+static size_t pending_size(size_t actions)
+{
+    return sizeof(struct paychan_pending) + actions * sizeof(struct paychan_action);
+}
+
+static struct paychan_pending *take_pending(struct held *h)
+{
+    struct paychan_pending *p = h->first;
+    h->first = p->next;
+    if (!h->first)
+        h->last = NULL;
+    h->pc->unsent -= p->pays;
+    h->pc->pending_bytes -= pending_size(p->n);
+    return p;
+}
+
 static void free_held(struct held *h)
 {
-    while (h->first) {
-        struct paychan_pending *p = h->first;
-        h->first = p->next;
-        h->pc->unsent -= p->pays;
-        free(p);
-    }
+    while (h->first)
+        free(take_pending(h));
     secret_free(h->secret);
     free(h);
 }
 
-static void remove_ack(struct paychans *pc, const struct held *h)
+void paychans_ack_not_due(struct held *h)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < pc->n_acks; i++)
-        if (pc->acks[i] != h)
-            pc->acks[n++] = pc->acks[i];
-    pc->n_acks = n;
+    struct paychans *pc = h->pc;
+    if (!h->ack_due)
+        return;
+    h->ack_due = false;
+    pc->acks[h->ack_at] = pc->acks[--pc->n_acks];
+    pc->acks[h->ack_at]->ack_at = h->ack_at;
 }
 
 static void drop(struct held *h)
@@ -89,7 +119,7 @@ static void drop(struct held *h)
         if (pc->all[i] != h)
             pc->all[n++] = pc->all[i];
     pc->n = n;
-    remove_ack(pc, h);
+    paychans_ack_not_due(h);
     paychan_watch_remove(pc->watch, h->number);
     paychans_end_pays(h, OK);
     paychans_opened(h, ERR_CANCELLED, "the channel was given up");
@@ -161,11 +191,7 @@ void paychans_run(struct held *h)
         return;
     h->running = true;
     while (!h->forgotten && h->first && h->first->durable) {
-        struct paychan_pending *p = h->first;
-        h->first = p->next;
-        if (!h->first)
-            h->last = NULL;
-        h->pc->unsent -= p->pays;
+        struct paychan_pending *p = take_pending(h);
         if (!h->pc->stopping) {
             do_pending(h, p);
             answer(h->pc, p);
@@ -196,7 +222,8 @@ static void keep_text(struct paychan_pending *p, const struct paychan_result *ou
 static struct paychan_pending *keep(struct held *h, const struct paychan_result *out,
                                     struct channels_request *r)
 {
-    struct paychan_pending *p = xcalloc(1, sizeof *p + out->n * sizeof *p->actions);
+    struct paychan_pending *p = xcalloc(1, pending_size(out->n));
+    h->pc->pending_bytes += pending_size(out->n);
     p->h = h;
     p->r = r;
     p->n = out->n;
@@ -485,6 +512,17 @@ void paychans_free(struct paychans *pc)
     free(pc->gone);
     free(pc->dir);
     free(pc);
+}
+
+bool paychans_is_behind(const struct paychans *pc) { return pc->pending_bytes > PENDING_MAX; }
+
+uint64_t paychans_memory(const struct paychans *pc)
+{
+    if (!pc)
+        return 0;
+    return pc->n * sizeof(struct held) + map_bytes(&pc->ids) + pc->pending_bytes +
+           journal_waiting(pc->journal) + pc->n_opens * sizeof *pc->opens +
+           (pc->cap + pc->acks_cap) * sizeof(struct held *) + paychans_pays_bytes(pc);
 }
 
 const struct rpc_pay_service *paychans_service(struct paychans *pc) { return &pc->service; }

@@ -51,6 +51,9 @@ void paychans_cancel_pays(struct paychans *pc);
 void paychans_stop(struct paychans *pc);
 void paychans_free(struct paychans *pc); /* after that store */
 
+/* Bytes of channels and of what waits; borrowed parts of others are not counted. NULL is fine. */
+uint64_t paychans_memory(const struct paychans *pc);
+
 /* Any thread. */
 void paychans_tip_changed(struct paychans *pc);
 /* What commands are given; borrowed. */

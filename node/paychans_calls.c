@@ -267,28 +267,41 @@ static void describe(const struct held *h, struct pay_channel *out)
     memcpy(out->alarm, h->alarm, sizeof out->alarm);
 }
 
+#define LIST_AT_ONCE 128 /* so that thousands do not hold up payments */
+
 struct listing {
     struct paychans *pc;
     struct pay_list *out;
+    uint64_t from; /* the number to go on with */
+    bool more;
 };
 
 static void list(struct channels *c, void *ctx)
 {
-    const struct listing *l = ctx;
+    struct listing *l = ctx;
+    const struct paychans *pc = l->pc;
+    struct pay_list *out = l->out;
+    size_t i = paychans_place(pc, l->from), left = LIST_AT_ONCE;
     (void)c;
-    l->out->v = xcalloc(l->pc->n + 1, sizeof *l->out->v);
-    l->out->n = l->pc->n;
-    for (size_t i = 0; i < l->pc->n; i++)
-        describe(l->pc->all[i], &l->out->v[i]);
-    memcpy(l->out->trouble, l->pc->trouble, sizeof l->out->trouble);
+    out->v = xrealloc(out->v, (out->n + LIST_AT_ONCE) * sizeof *out->v);
+    for (; i < pc->n && left; i++, left--) {
+        describe(pc->all[i], &out->v[out->n++]);
+        l->from = pc->all[i]->number + 1;
+    }
+    l->more = i < pc->n;
+    memcpy(out->trouble, pc->trouble, sizeof out->trouble);
 }
 
 static enum err call_list(void *ctx, struct pay_list *out, struct error *e)
 {
-    struct listing l = { ctx, out };
+    struct listing l = { .pc = ctx, .out = out, .more = true };
     *out = (struct pay_list){ .v = NULL };
-    if (!channels_call(l.pc->channels, list, &l))
-        return error_set(e, ERR_CANCELLED, "direct channels have stopped");
+    while (l.more)
+        if (!channels_call(l.pc->channels, list, &l)) {
+            free(out->v);
+            *out = (struct pay_list){ .v = NULL };
+            return error_set(e, ERR_CANCELLED, "direct channels have stopped");
+        }
     return OK;
 }
 

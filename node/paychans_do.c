@@ -122,22 +122,12 @@ static void ack_later(struct held *h, const struct paychan_ack_msg *m)
     if (h->ack_due)
         return;
     h->ack_due = true;
+    h->ack_at = pc->n_acks;
     if (pc->n_acks == pc->acks_cap) {
         pc->acks_cap = 2 * pc->acks_cap + 4;
         pc->acks = xrealloc(pc->acks, pc->acks_cap * sizeof *pc->acks);
     }
     pc->acks[pc->n_acks++] = h;
-}
-
-static void no_longer_due(struct held *h)
-{
-    struct paychans *pc = h->pc;
-    size_t n = 0;
-    for (size_t i = 0; i < pc->n_acks; i++)
-        if (pc->acks[i] != h)
-            pc->acks[n++] = pc->acks[i];
-    pc->n_acks = n;
-    h->ack_due = false;
 }
 
 /* One for all that became durable together. */
@@ -148,7 +138,7 @@ void paychans_send_ack(struct held *h)
     struct dchan_msg m = { .type = DCHAN_CHAN_ACK };
     m.chan_pay = (struct dchan_chan_pay){ .n = ack.n, .paid = ack.paid };
     memcpy(m.chan_pay.id, h->c.id, sizeof m.chan_pay.id);
-    no_longer_due(h);
+    paychans_ack_not_due(h);
     paychans_tell_paid(h, &ack);
     say(h, &m);
     paychans_give(h, &ev, NULL);

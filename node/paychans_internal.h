@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "node/paychan_wallet.h"
 #include "node/paychans.h"
+#include "p2p/ratelimit.h"
 
 /* What a step said, until its record is on disk. */
 struct paychan_pending {
@@ -57,6 +58,7 @@ struct held {
     bool running;
     bool forgetting, forgotten;  /* no more steps; to be dropped */
     bool ack_due;
+    size_t ack_at;               /* place among those */
     struct paychan_ack_msg ack;
     uint64_t told_paid;          /* payee: of it the event log knows */
     uint8_t told_state;
@@ -68,11 +70,12 @@ struct held {
     char alarm[PAY_TEXT_MAX];
 };
 
-/* A contact that opens channels. */
+/* What a contact has asked for: channels, and messages that cost the disk or the chain. */
 struct opens {
     uint64_t contact;
     uint64_t since;
     unsigned n;
+    struct ratelimit costly;
 };
 
 struct paychans {
@@ -85,7 +88,7 @@ struct paychans {
     struct paychan_watch *watch;
     struct rpc_pay_service service;
 
-    struct held **all;           /* in the order of their numbers */
+    struct held **all;           /* by rising numbers */
     size_t n, cap;
     uint64_t next_number;
     struct map ids;              /* of those that have an id */
@@ -98,6 +101,8 @@ struct paychans {
     struct journal *journal;
     _Atomic bool polling;
     size_t unsent;               /* pending ones that pay */
+    size_t pending_bytes;        /* of all channels */
+    size_t n_waits;              /* payments of commands that have no answer */
     struct held **acks;          /* with ack_due */
     size_t n_acks, acks_cap;
     char trouble[PAY_TEXT_MAX];  /* the journal has failed; "" not */
@@ -113,6 +118,7 @@ struct paychans {
 
 struct held *paychans_add(struct paychans *pc, struct held *h); /* with its number */
 struct held *paychans_by_number(struct paychans *pc, uint64_t number);
+size_t paychans_place(const struct paychans *pc, uint64_t number); /* of the first not below */
 struct held *paychans_by_id(struct paychans *pc, const uint8_t id[PAYCHAN_ID_SIZE]);
 void paychans_index(struct held *h); /* it has an id now */
 struct chan_peer *paychans_peer(const struct held *h); /* of its contact, or NULL */
@@ -123,6 +129,9 @@ enum err paychans_try(struct held *h, struct paychan_event *ev, struct channels_
 void paychans_give(struct held *h, struct paychan_event *ev, struct channels_request *r);
 void paychans_run(struct held *h);      /* what is durable is done */
 void paychans_send_acks(struct paychans *pc);
+void paychans_ack_not_due(struct held *h);
+/* So much waits for the disk that a peer has to wait, too. */
+bool paychans_is_behind(const struct paychans *pc);
 void paychans_drop_if_new(struct held *h); /* nothing came of it */
 void paychans_alarm(struct held *h, const char *text);
 struct paychan_own paychans_own(const struct held *h);
@@ -171,5 +180,6 @@ void paychans_answer_pays(struct held *h); /* what is acknowledged by now */
 /* No acknowledgement comes for now; rc: the disk fails. */
 void paychans_end_pays(struct held *h, enum err rc);
 void paychans_pay_queued(struct paychans *pc); /* there is room again */
+uint64_t paychans_pays_bytes(const struct paychans *pc);
 
 #endif

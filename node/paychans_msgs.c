@@ -18,6 +18,7 @@
 
 #define ACCEPTED_MAX 1000 /* R_ACCEPTED in the node */
 #define HOUR_S 3600
+#define COSTLY_BURST 8 /* messages for each channel that a contact may have; then one a second */
 
 void paychans_send_fail(struct chan_peer *p, const uint8_t id[PAYCHAN_ID_SIZE], unsigned code,
                         const char *text)
@@ -62,8 +63,27 @@ static struct opens *opens_of(struct paychans *pc, uint64_t contact)
         if (pc->opens[i].contact == contact)
             return &pc->opens[i];
     pc->opens = xrealloc(pc->opens, (pc->n_opens + 1) * sizeof *pc->opens);
-    pc->opens[pc->n_opens] = (struct opens){ .contact = contact };
-    return &pc->opens[pc->n_opens++];
+    struct opens *o = &pc->opens[pc->n_opens++];
+    const uint64_t live = pc->config.live_max;
+    *o = (struct opens){ .contact = contact };
+    ratelimit_init(&o->costly, 1000 * live, COSTLY_BURST * live, COSTLY_BURST * live,
+                   clock_mono_ms());
+    return o;
+}
+
+/* A session begins with a few of these for each channel, and needs hardly one afterwards. */
+static bool costs_too_much(struct paychans *pc, uint64_t contact, const struct dchan_msg *m)
+{
+    if (m->type != DCHAN_CHAN_FUNDED && m->type != DCHAN_CHAN_CLOSE &&
+        m->type != DCHAN_CHAN_CLOSED && m->type != DCHAN_CHAN_SYNC)
+        return false;
+    return !ratelimit_take(&opens_of(pc, contact)->costly, 1, clock_mono_ms());
+}
+
+/* While the disk is behind: what was acknowledged, or will be, is not acknowledged once more. */
+static bool says_nothing_new(const struct held *h, const struct dchan_msg *m)
+{
+    return m->type == DCHAN_CHAN_PAY && m->chan_pay.n <= h->c.n && paychans_is_behind(h->pc);
 }
 
 /* Contacts are limited in number, so are these. */
@@ -72,7 +92,7 @@ static bool opens_too_often(struct paychans *pc, uint64_t contact)
     const uint64_t now = (uint64_t)clock_now();
     struct opens *o = opens_of(pc, contact);
     if (now - o->since >= HOUR_S || now < o->since)
-        *o = (struct opens){ .contact = contact, .since = now };
+        o->since = now, o->n = 0;
     return ++o->n > pc->config.opens_per_hour;
 }
 
@@ -380,7 +400,7 @@ static void take_pay(struct held *h, const struct dchan_msg *msg)
     struct paychan_event ev = { .kind = PAYCHAN_EV_PAY_MSG };
     ev.pay = (struct paychan_pay_msg){ .n = in->n, .paid = in->paid, .ref = in->ref };
     memcpy(ev.pay.sig, in->sig, sizeof ev.pay.sig);
-    ev.pay.too_fast = too_fast(h);
+    ev.pay.too_fast = too_fast(h) || paychans_is_behind(h->pc);
     paychans_give(h, &ev, NULL);
 }
 
@@ -499,6 +519,10 @@ static void take(void *ctx, const struct dchan_msg *m)
     struct held *h = find_held(pc, p, m);
     if (h && *pc->trouble && m->type != DCHAN_CHAN_FAIL)
         paychans_send_fail(p, id_of(m), PAYCHAN_REFUSED, "the disk fails");
+    else if (h && costs_too_much(pc, h->contact, m))
+        paychans_send_fail(p, id_of(m), PAYCHAN_LIMIT, "too many messages about channels");
+    else if (h && says_nothing_new(h, m))
+        return;
     else if (h)
         take_known(h, m);
     else if (m->type != DCHAN_CHAN_FAIL)

@@ -23,6 +23,7 @@ struct pay_wait {
     uint64_t amount;
     char contact[CONTACT_TEXT], ref[PAYCHAN_REF_MAX + 1];
     bool has_channel;
+    bool counted;
     uint8_t channel[PAYCHAN_ID_SIZE];
     struct pay_paid out;
     pay_done_fn done;
@@ -53,6 +54,8 @@ static void answer(struct pay_wait *w, enum err rc, const char *text)
     if (rc)
         error_set(&e, rc, "%s", text);
     w->done(w->ctx, rc, &w->out, &e);
+    if (w->counted)
+        w->pc->n_waits--;
     free(w);
 }
 
@@ -140,6 +143,8 @@ static void begin_pay(struct channels *c, void *ctx)
         answer(w, ERR_CANCELLED, "direct channels have stopped");
         return;
     }
+    w->counted = true;
+    w->pc->n_waits++;
     const struct chan_peer *p = paychans_find_peer(w->pc, w->contact, &contact, &e);
     if (p)
         error_set(&e, ERR_NOTFOUND, w->has_channel ? "%s has no such payment channel that is open"
@@ -199,4 +204,9 @@ void paychans_cancel_pays(struct paychans *pc)
 {
     for (size_t i = 0; pc && i < pc->n; i++)
         paychans_end_pays(pc->all[i], OK);
+}
+
+uint64_t paychans_pays_bytes(const struct paychans *pc)
+{
+    return pc->n_waits * sizeof(struct pay_wait);
 }

@@ -5,6 +5,7 @@
  * files. What is read afterwards has no gap, begins where the store ends, and has all that was
  * told.
  */
+#include <config.h>
 
 #include "base/journal.h"
 

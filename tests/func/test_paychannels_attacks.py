@@ -4,7 +4,7 @@ import struct
 
 from channels import talker
 from framework import case, equal, main
-from paychan_guest import (ACK, AMOUNT, CLOSE, CLOSED, DEPTH, FUNDED, LIMIT, OPEN, PARAMS, PAY,
+from paychan_guest import (ACK, AMOUNT, CLOSE, CLOSED, DEPTH, FAIL, FUNDED, LIMIT, OPEN, PARAMS, PAY,
                            READY, SCRIPT, SIG, STATE, SYNC, UNKNOWN, FEE, Payer, high)
 from paychannels import CAPACITY, GENESIS, channel, mine, spender, state, sums
 
@@ -110,6 +110,19 @@ def ten_bad_signatures_end_the_session(t):
         payer.refused(PAY, payer.pay(1, 1000, bytes(64)), SIG, payer.id)
     t.wait(lambda: not node.rpc.listpaychannels()[0]["connected"])
     equal(state(node, payer.id.hex()), "open")
+
+
+@case()
+def messages_that_cost_the_disk_or_the_chain_are_limited(t):
+    node, payer = payee(t, "-paychannelcount=2")
+    open_channel(t, node, payer)
+    for _ in range(300):
+        payer.put(CLOSE, payer.close_message(2**64 - 1, sig=bytes(64)))
+    codes = [struct.unpack(">H", payer.answer(FAIL)[32:34])[0] for _ in range(300)]
+    equal((codes[0], set(codes)), (AMOUNT, {AMOUNT, LIMIT}))
+    payer.put(PAY, payer.pay(1, 1000))  # payments have their own limit
+    equal(payer.answer(ACK), payer.id + struct.pack(">QQ", 1, 1000))
+    stands_at(node, payer, 1, 1000)
 
 
 if __name__ == "__main__":

@@ -153,7 +153,7 @@ def settle(t, a, b, ids):
     t.wait(lambda: all(c["state"] == "closed" for c in b.rpc.listpaychannels()))
 
 
-@case()
+@case(timeout=1200 if LONG else 60)
 def payments_survive_kills_of_both_and_are_settled_exactly(t):
     rng = random.Random(17)
     a, b = payers(t, *OPTIONS)
