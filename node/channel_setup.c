@@ -16,6 +16,7 @@
 #include "node/message_setup.h"
 #include "node/record_setup.h"
 #include "node/paychan_setup.h"
+#include "node/paytx_setup.h"
 #include "p2p/channels.h"
 #include "p2p/successor_part.h"
 #include "rpc/wallet_call.h"
@@ -37,6 +38,7 @@ struct channel_setup {
     struct message_part *messages;
     struct transfers *transfers;
     struct paychans *payments;
+    struct paytx *transactions;
     struct channel_identities *identities;
     struct channel_services *services;
 };
@@ -198,6 +200,8 @@ static enum err add_parts(struct channel_setup *cs, const struct rpc_env *env, s
         rc = channel_services_open(&cs->services, cs->channels, cs->settings->config, e);
     if (!rc)
         rc = paychan_setup(&cs->payments, cs->settings, cs->channels, env, cs->feeds, e);
+    if (!rc)
+        rc = paytx_setup(&cs->transactions, cs->settings, cs->channels, env, cs->feeds, e);
     return rc;
 }
 
@@ -267,6 +271,7 @@ enum err channel_setup_open(struct channel_setup **out, const struct settings *s
     env->transfers = cs->transfers;
     channel_services_show(cs->services, env);
     env->payments = cs->payments ? paychans_service(cs->payments) : NULL;
+    env->transactions = cs->transactions ? paytx_service(cs->transactions) : NULL;
     env->keeper = (struct rpc_key_keeper){ refresh, keys_locked, cs };
     return OK;
 }
@@ -318,6 +323,7 @@ void channel_setup_stop(struct channel_setup *cs)
     if (cs->channels)
         channels_stop(cs->channels);
     paychans_cancel_pays(cs->payments);
+    paytx_cancel(cs->transactions);
     transfers_stop(cs->transfers);
 }
 
@@ -327,8 +333,10 @@ void channel_setup_free(struct channel_setup *cs)
     if (!cs)
         return;
     paychans_stop(cs->payments);
+    paytx_stop(cs->transactions);
     dchan_store_free(cs->store);
     paychans_free(cs->payments);
+    paytx_free(cs->transactions);
     transfers_free(cs->transfers);
     successor_part_free(cs->successors);
     message_part_free(cs->messages);

@@ -434,6 +434,12 @@ const struct option_row node_options[] = {
     NUMBER("paychanneljournal", "16384", 1, 1 << 20, "<KiB>",
            "Size of the journal of payments from which it is written down into the database of "
            "the direct channels and begun anew."),
+    NUMBER("paymentrequests", "100", 1, 10000, "<n>",
+           "Requests for payments to and from one contact that are open."),
+    NUMBER("paymentrequestrate", "60", 1, 100000, "<n>",
+           "Requests that are taken from one contact in an hour."),
+    NUMBER("paymentfailures", "10", 1, 100000, "<n>",
+           "Payments by a transaction that one contact may try in vain in an hour."),
 #undef CATEGORY
     /* Known options of the reference whose subject does not exist here, or not yet. */
     IGNORED("alertnotify"), IGNORED("shrinkdebugfile"), IGNORED("upnp"), IGNORED("multistreams"),

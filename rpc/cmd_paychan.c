@@ -7,9 +7,11 @@
 
 #include "base/file.h"
 #include "base/intmath.h"
+#include "base/mem.h"
 #include "rpc/channel_call.h"
 #include "rpc/later.h"
 #include "rpc/pay_call.h"
+#include "rpc/payment_json.h"
 #include "rpc/wallet_call.h"
 
 #define ID_SIZE 32
@@ -86,6 +88,7 @@ static struct rpc_result answer_paid(struct rpc_call *call, void *ctx)
     if (end->rc)
         return rpc_channel_fail(call, end->e);
     jw_object_open(call->out);
+    jw_put_text(call->out, "via", "channel");
     jw_put_hex(call->out, "channel", end->paid->id, sizeof end->paid->id);
     jw_put_u64(call->out, "n", end->paid->n);
     jw_put_u64(call->out, "paid", end->paid->paid);
@@ -100,6 +103,40 @@ static void on_paid(void *ctx, enum err rc, const struct pay_paid *paid, const s
     rpc_later_end(ctx, answer_paid, &end);
 }
 
+/* A payment that may be made by a transaction when no channel takes it. */
+struct either_way {
+    struct rpc_later *later;
+    const struct rpc_payment_service *transactions;
+    char *contact, *ref;
+    uint64_t satoshis;
+};
+
+/* That no channel takes it is certain with these errors alone. */
+static void on_tried(void *ctx, enum err rc, const struct pay_paid *paid, const struct error *e)
+{
+    struct either_way *w = ctx;
+    if (rc == ERR_NOTFOUND || rc == ERR_RANGE) {
+        const struct payment_paying in = { .contact = w->contact, .satoshis = w->satoshis,
+                                           .memo = w->ref };
+        w->transactions->pay(w->transactions->ctx, &in, rpc_on_transaction, w->later);
+    } else {
+        on_paid(w->later, rc, paid, e);
+    }
+    free(w->contact);
+    free(w->ref);
+    free(w);
+}
+
+static void pay_either_way(struct rpc_call *call, const struct pay_paying *in,
+                           struct rpc_later *later)
+{
+    const struct rpc_pay_service *s = call->env->payments;
+    struct either_way *w = xcalloc(1, sizeof *w);
+    *w = (struct either_way){ later, call->env->transactions, xstrdup(in->contact),
+                              xstrdup(in->ref), in->amount };
+    s->pay(s->ctx, in, on_tried, w);
+}
+
 /* On the HTTP thread, or one of a batch: many are under way at once, none of which has a thread.
  * There is a session, so nothing new of wallets has to be looked for. */
 static struct rpc_result cmd_pay(struct rpc_call *call)
@@ -107,6 +144,8 @@ static struct rpc_result cmd_pay(struct rpc_call *call)
     const struct rpc_pay_service *s = payments(call);
     struct pay_paying in = { .contact = rpc_text(call, 0, "") };
     uint8_t channel[ID_SIZE];
+    if (s && rpc_has(call, 4))
+        return rpc_pay_request(call);
     if (!s || !read_amount(call, 1, &in.amount) || !read_text(call, 2, MAX_REF, &in.ref))
         return rpc_failed(call);
     if (rpc_has(call, 3) && !rpc_bytes32(call, 3, "the id of a channel", channel))
@@ -115,7 +154,10 @@ static struct rpc_result cmd_pay(struct rpc_call *call)
     struct rpc_later *later = rpc_later_begin(call);
     if (!later)
         return rpc_fail(call, RPC_OUT_OF_MEMORY, "no memory for the answer");
-    s->pay(s->ctx, &in, on_paid, later);
+    if (rpc_bool(call, 5, false) && call->env->transactions)
+        pay_either_way(call, &in, later);
+    else
+        s->pay(s->ctx, &in, on_paid, later);
     return rpc_pending();
 }
 
@@ -299,19 +341,29 @@ static const struct rpc_command rows[] = {
       .where = RPC_ON_HTTP,
       .flags = RPC_OVERLAPS,
       .fn = cmd_pay,
-      .help = "Pays a contact over an open payment channel. Returns when the contact has it on "
-              "disk (acknowledged), or when the session ends before that: such a payment counts, "
-              "and is sent again when the contact is there. Many may be under way at once, on "
-              "connections of their own or as a batch of JSON-RPC.",
-      .result = "{channel, n, paid, acknowledged}; n, paid: payments and satoshis on the channel "
-                "so far",
+      .help = "Pays a contact over an open payment channel, or, where that is allowed and no "
+              "channel has enough left, by a transaction; a request is always paid by one. via of "
+              "the answer says which. Returns when the contact has it on disk (acknowledged), or "
+              "when the session ends before that, or a transaction is not answered for 30 "
+              "seconds: such a payment counts, and is sent again when the contact is there. Many "
+              "may be under way at once, on connections of their own or as a batch of JSON-RPC. A "
+              "transaction that the contact refuses is an error, and its coins are free again "
+              "unless the text says otherwise.",
+      .result = "{via: \"channel\", channel, n, paid, acknowledged}; n, paid: payments and "
+                "satoshis on the channel so far; or {via: \"transaction\", id, txid, satoshis, "
+                "fee, state, acknowledged}; state: as in listpayments",
       .example = "bob 1000",
       .params = { { "contact", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "Alias or key" },
                   { "satoshis", RPC_INT, RPC_REQUIRED, RPC_CLI_JSON, "The amount" },
                   { "ref", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT,
-                    "What it is for; the contact gets it" },
+                    "What it is for; the contact gets it over a channel" },
                   { "channel", RPC_HEX, RPC_OPTIONAL, RPC_CLI_TEXT,
-                    "Over this one; default: the first that holds the amount" } } },
+                    "Over this one; default: the first that holds the amount" },
+                  { "request", RPC_HEX, RPC_OPTIONAL, RPC_CLI_TEXT,
+                    "Id of a request of the contact (listpayments), which is paid; satoshis 0: "
+                    "what it asks for" },
+                  { "transaction", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "May be paid by a transaction; default false" } } },
     { .name = "closechannel",
       .category = "channels",
       .where = RPC_ON_WAITER,

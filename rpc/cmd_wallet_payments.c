@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "chain/chain.h"
 #include "rpc/json_read.h"
+#include "rpc/payment_json.h"
 #include "rpc/tx_beef.h"
 #include "rpc/wallet_pay.h"
 #include "wallet/payments.h"
@@ -203,6 +204,8 @@ static struct rpc_result list_payments(struct rpc_call *call, struct wallet *w)
     rpc_hold(call, &held);
     jw_array_open(call->out);
     enum err rc = payments_each(w, put_listed, call, &e);
+    if (!rc)
+        rc = rpc_put_transactions(call, &e);
     jw_array_close(call->out);
     rc = rpc_release(call, &held, rc, &e);
     return rc ? rpc_wallet_fail(call, &e) : rpc_done();
@@ -241,10 +244,17 @@ static const struct rpc_command rows[] = {
       .category = "wallet",
       .where = RPC_ON_WORKER,
       .fn = cmd_listpayments,
-      .help = "Payments that were made and accepted (BRC-29), with all that is needed to derive "
-              "their keys again.",
+      .help = "Payments of the wallet that were made and accepted (BRC-29), with all that is "
+              "needed to derive their keys again; then requests and payments over direct channels "
+              "(requestpayment, pay) of all wallets, their amounts in satoshis. One of these that "
+              "was accepted is in both parts. state: of a request open, paid or expired, of a "
+              "payment making, pending (until the payee has answered), accepted, refused (its "
+              "transaction was on its way already) or taken back.",
       .result = "[{category: \"send\"|\"receive\", payeeIdentityKey|senderIdentityKey, "
-                "derivationPrefix, txid, outputs: [{outputIndex, derivationSuffix}, ...]}, ...]",
+                "derivationPrefix, txid, outputs: [{outputIndex, derivationSuffix}, ...]}, ..., "
+                "{category: \"request\"|\"payment\", direction: \"in\"|\"out\", id, contact, key, "
+                "state, satoshis, created, ended, expires, memo, txid, request, fee, answer, "
+                "derivationPrefix, outputs}, ...]",
       .example = "" },
 };
 const struct rpc_group rpc_wallet_payments_commands = { rows, COUNT_OF(rows) };

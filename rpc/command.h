@@ -33,6 +33,7 @@ struct rpc_batch;
 struct rpc_call;
 struct rpc_laters;
 struct rpc_pay_service;
+struct rpc_payment_service;
 struct rpc_table;
 struct chan_relay;
 struct services;
@@ -86,6 +87,7 @@ struct rpc_env {
     struct forwards *forwards;   /* the same */
     struct chan_relay *relay;         /* NULL: -channelrelay=0 */
     const struct rpc_pay_service *payments; /* payment channels (pay_call.h); NULL: no channels */
+    const struct rpc_payment_service *transactions; /* payment_call.h; the same */
     struct rpc_key_keeper keeper;
     struct bca_store *records;   /* announced records; NULL: none yet, as what follows */
     struct bca_intake *record_intake;

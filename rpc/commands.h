@@ -36,6 +36,7 @@ extern const struct rpc_group rpc_peer_commands;
 extern const struct rpc_group rpc_successor_commands;
 extern const struct rpc_group rpc_file_commands;
 extern const struct rpc_group rpc_paychan_commands;
+extern const struct rpc_group rpc_payment_commands;
 extern const struct rpc_group rpc_record_commands;
 extern const struct rpc_group rpc_message_commands;
 extern const struct rpc_group rpc_service_commands;

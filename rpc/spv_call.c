@@ -8,6 +8,10 @@
 #define HELD_BYTES ((size_t)64 << 20)
 #define HELD_MS 30000           /* until the last look for an id alone begins */
 
+#define PEER_CPU_US 1000000
+#define PEER_BYTES ((size_t)4 << 20)
+#define PEER_MS 1000
+
 static const char *const end_names[] = { [SPV_VALID] = "valid",
                                          [SPV_UNDETERMINED] = "undetermined",
                                          [SPV_INVALID] = "invalid" };
@@ -59,17 +63,29 @@ static enum err find_held(void *ctx, const struct txid *id, size_t most, struct 
 
 /* --- judging ---------------------------------------------------------------------------------- */
 
-static struct spv_env make_env(struct rpc_call *call, struct holder *h)
+struct rpc_spv_bounds rpc_spv_bounds_of_peer(struct rpc_call *call)
+{
+    const struct tx_policy *p = chain_get_policy(call->env->chain);
+    return (struct rpc_spv_bounds){ .limits = script_limits_policy(&p->scripts),
+                                    .scripts_cpu_us = PEER_CPU_US,
+                                    .held_bytes = PEER_BYTES,
+                                    .held_ms = PEER_MS };
+}
+
+/* b NULL: for a command. */
+static struct spv_env make_env(struct rpc_call *call, const struct rpc_spv_bounds *b,
+                               struct holder *h)
 {
     struct chain *c = call->env->chain;
-    *h = (struct holder){ call, header_index_tip(chain_headers(c)), clock_mono_ms() + HELD_MS };
+    *h = (struct holder){ call, header_index_tip(chain_headers(c)),
+                          clock_mono_ms() + (b ? b->held_ms : HELD_MS) };
     return (struct spv_env){ .params = chain_get_params(c),
                              .headers = chain_headers(c),
                              .tip = h->tip,
                              .now = clock_now(),
-                             .limits = chain_consensus_limits(c),
-                             .scripts_cpu_us = SCRIPTS_CPU_US,
-                             .held_bytes = HELD_BYTES,
+                             .limits = b ? &b->limits : chain_consensus_limits(c),
+                             .scripts_cpu_us = b ? b->scripts_cpu_us : SCRIPTS_CPU_US,
+                             .held_bytes = b ? b->held_bytes : HELD_BYTES,
                              .cancel = call->env->cancel,
                              .given_up = given_up,
                              .held = find_held,
@@ -97,7 +113,7 @@ enum err rpc_judge_bump(struct rpc_call *call, struct span raw, const struct txi
     struct error why = { .code = OK };
     struct holder h;
     struct reader r;
-    const struct spv_env env = make_env(call, &h);
+    const struct spv_env env = make_env(call, NULL, &h);
     *out = (struct rpc_bump){ .tip = h.tip };
     reader_init(&r, raw.data, raw.len);
     enum err rc = raw.len > BEEF_BYTES_MAX ? error_set(&why, ERR_RANGE, "BUMP above the limits")
@@ -119,10 +135,17 @@ void rpc_bump_clear(struct rpc_bump *b)
 enum err rpc_judge_beef(struct rpc_call *call, struct span raw, struct rpc_beef *out,
                         struct error *e)
 {
+    return rpc_judge_beef_within(call, raw, NULL, out, e);
+}
+
+enum err rpc_judge_beef_within(struct rpc_call *call, struct span raw,
+                               const struct rpc_spv_bounds *b, struct rpc_beef *out,
+                               struct error *e)
+{
     struct error why = { .code = OK };
     struct holder h;
     struct reader r;
-    const struct spv_env env = make_env(call, &h);
+    const struct spv_env env = make_env(call, b, &h);
     *out = (struct rpc_beef){ .tip = h.tip };
     reader_init(&r, raw.data, raw.len);
     enum err rc = beef_read(&r, &out->beef, &why);

@@ -24,6 +24,17 @@ struct rpc_beef {
     bool read;
 };
 
+/* What judging may take. */
+struct rpc_spv_bounds {
+    struct script_limits limits;
+    int64_t scripts_cpu_us; /* of all scripts together */
+    size_t held_bytes;      /* of transactions that are named by an id alone */
+    int64_t held_ms;        /* until the last look for such a one begins */
+};
+/* For what a peer sends us: scripts as the mempool takes them, for a second in all, and little from
+ * our own disk. */
+struct rpc_spv_bounds rpc_spv_bounds_of_peer(struct rpc_call *call);
+
 /*
  * raw is borrowed until the clear, which is the caller's after a failure too. id: as in
  * spv_judge_bump. ERR_NOMEM, ERR_CANCELLED, ERR_TIMEOUT, trouble with the disk.
@@ -33,6 +44,10 @@ enum err rpc_judge_bump(struct rpc_call *call, struct span raw, const struct txi
 void rpc_bump_clear(struct rpc_bump *b);
 enum err rpc_judge_beef(struct rpc_call *call, struct span raw, struct rpc_beef *out,
                         struct error *e) MUST_CHECK;
+/* b NULL: as above. */
+enum err rpc_judge_beef_within(struct rpc_call *call, struct span raw,
+                               const struct rpc_spv_bounds *b, struct rpc_beef *out,
+                               struct error *e) MUST_CHECK;
 void rpc_beef_clear(struct rpc_beef *b);
 
 /* A header with a partial tree, as gettxoutproof gives it. */

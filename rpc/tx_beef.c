@@ -50,18 +50,29 @@ struct taker {
     enum err rc;
 };
 
+static enum err take_tx(struct tx_beef *b, struct tx *tx, struct error *e)
+{
+    const enum err rc = b->n_unconfirmed == BEEF_TXS_MAX ? too_many(e)
+                                                         : count_bytes(b, tx->raw.len, e);
+    if (!rc)
+        b->unconfirmed[b->n_unconfirmed++] = tx_ref(tx);
+    return rc;
+}
+
+static bool has_taken(const struct tx_beef *b, const struct txid *id)
+{
+    size_t i = 0;
+    while (i < b->n_unconfirmed && !txid_equal(&b->unconfirmed[i]->id, id))
+        i++;
+    return i < b->n_unconfirmed;
+}
+
 static enum mempool_visit take_entry(void *ctx, const struct mempool_entry *entry)
 {
     struct taker *t = ctx;
-    struct tx_beef *b = t->b;
-    if (b->n_unconfirmed == BEEF_TXS_MAX)
-        t->rc = too_many(t->e);
-    else
-        t->rc = count_bytes(b, entry->tx->raw.len, t->e);
-    if (t->rc)
-        return MEMPOOL_ENOUGH;
-    b->unconfirmed[b->n_unconfirmed++] = tx_ref(entry->tx);
-    return MEMPOOL_GO_ON;
+    if (!has_taken(t->b, &entry->tx->id))
+        t->rc = take_tx(t->b, entry->tx, t->e);
+    return t->rc ? MEMPOOL_ENOUGH : MEMPOOL_GO_ON;
 }
 
 /* The pool gives the transaction itself and then its ancestors, parents first. */
@@ -69,15 +80,29 @@ static enum err take_unconfirmed(struct rpc_call *call, const struct txid *id, s
                                  struct error *e)
 {
     struct taker t = { .b = b, .e = e };
-    b->unconfirmed = xcalloc(BEEF_TXS_MAX, sizeof *b->unconfirmed);
+    const size_t first = b->n_unconfirmed;
+    if (!b->unconfirmed)
+        b->unconfirmed = xcalloc(BEEF_TXS_MAX, sizeof *b->unconfirmed);
     mempool_each_ancestor(chain_mempool(call->env->chain), id, take_entry, &t);
-    if (b->n_unconfirmed > 1) {
-        struct tx *subject = b->unconfirmed[0];
-        size_t rest = b->n_unconfirmed - 1;
-        memmove(b->unconfirmed, b->unconfirmed + 1, rest * sizeof *b->unconfirmed);
-        b->unconfirmed[rest] = subject;
+    if (b->n_unconfirmed - first > 1) {
+        struct tx *subject = b->unconfirmed[first];
+        size_t rest = b->n_unconfirmed - first - 1;
+        memmove(b->unconfirmed + first, b->unconfirmed + first + 1,
+                rest * sizeof *b->unconfirmed);
+        b->unconfirmed[first + rest] = subject;
     }
     return t.rc;
+}
+
+/* Of one that is not in the pool: its parents there with their ancestors, then itself. */
+static enum err take_unsent(struct rpc_call *call, struct tx *tx, struct tx_beef *b,
+                            struct error *e)
+{
+    enum err rc = OK;
+    for (size_t i = 0; i < tx->n_in && !rc; i++)
+        if (!b->unconfirmed || !has_taken(b, &tx->in[i].prevout.txid))
+            rc = take_unconfirmed(call, &tx->in[i].prevout.txid, b, e);
+    return rc ? rc : take_tx(b, tx, e);
 }
 
 /* --- on which they stand -------------------------------------------------------------------- */
@@ -246,11 +271,12 @@ void tx_beef_clear(struct tx_beef *b)
 
 enum outcome { NOT_FOUND, CHANGED_MEANWHILE, WHOLE };
 
-static enum err try_once(struct rpc_call *call, const struct txid *id, struct tx_beef *b,
-                         enum outcome *outcome, struct error *e)
+/* unsent: the transaction itself when it is not in the mempool; else NULL. */
+static enum err try_once(struct rpc_call *call, const struct txid *id, struct tx *unsent,
+                         struct tx_beef *b, enum outcome *outcome, struct error *e)
 {
     struct confirmed c = { 0 };
-    enum err rc = take_unconfirmed(call, id, b, e);
+    enum err rc = unsent ? take_unsent(call, unsent, b, e) : take_unconfirmed(call, id, b, e);
     if (!rc)
         rc = find_confirmed(call, id, b, &c, e);
     bool found = !rc && all_found(&c);
@@ -265,8 +291,8 @@ static enum err try_once(struct rpc_call *call, const struct txid *id, struct tx
     return rc;
 }
 
-enum err tx_beef_make(struct rpc_call *call, const struct txid *id, enum beef_version version,
-                      struct tx_beef *b, bool *found, struct error *e)
+static enum err make(struct rpc_call *call, const struct txid *id, struct tx *unsent,
+                     enum beef_version version, struct tx_beef *b, bool *found, struct error *e)
 {
     enum outcome outcome = CHANGED_MEANWHILE;
     enum err rc = OK;
@@ -276,10 +302,26 @@ enum err tx_beef_make(struct rpc_call *call, const struct txid *id, enum beef_ve
         b->beef.version = version;
         rc = rpc_given_up(call)
                  ? error_set(e, ERR_CANCELLED, "nobody waits for the answer any more")
-                 : try_once(call, id, b, &outcome, e);
+                 : try_once(call, id, unsent, b, &outcome, e);
     }
     *found = outcome == WHOLE;
     if (!rc && outcome == CHANGED_MEANWHILE)
         rc = error_set(e, ERR_BUSY, "blocks arrive too fast for a look at all ancestors");
     return rc;
+}
+
+enum err tx_beef_make(struct rpc_call *call, const struct txid *id, enum beef_version version,
+                      struct tx_beef *b, bool *found, struct error *e)
+{
+    return make(call, id, NULL, version, b, found, e);
+}
+
+enum err tx_beef_make_unsent(struct rpc_call *call, struct tx *tx, enum beef_version version,
+                             struct tx_beef *b, bool *found, struct error *e)
+{
+    const enum err rc = make(call, &tx->id, NULL, version, b, found, e);
+    if (rc || *found)
+        return rc;
+    tx_beef_clear(b);
+    return make(call, &tx->id, tx, version, b, found, e);
 }

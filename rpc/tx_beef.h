@@ -27,6 +27,10 @@ struct tx_beef {
  */
 enum err tx_beef_make(struct rpc_call *call, const struct txid *id, enum beef_version version,
                       struct tx_beef *b, bool *found, struct error *e) MUST_CHECK;
+/* The same of a transaction that the mempool may not have, as it has not been sent yet: its parents
+ * must be there. */
+enum err tx_beef_make_unsent(struct rpc_call *call, struct tx *tx, enum beef_version version,
+                             struct tx_beef *b, bool *found, struct error *e) MUST_CHECK;
 void tx_beef_clear(struct tx_beef *b);
 
 #endif

@@ -270,16 +270,22 @@ static enum err accept_locked(struct wallet *w, const struct payment *p, const s
     return rc;
 }
 
-enum err payments_accept(struct wallet *w, struct payment *p, const struct tx *tx, struct error *e)
+/* identity NULL: the wallet's own. */
+static enum err accept_as(struct wallet *w, const uint8_t *identity, struct payment *p,
+                          const struct tx *tx, struct error *e)
 {
     struct secrets {
         uint8_t identity[32];
         struct derived d[PAYMENT_OUTPUTS_MAX];
     } *s = (struct secrets *)secret_alloc(sizeof *s);
+    enum err rc = OK;
     p->received = true;
     p->txid = tx->id;
     wallet_lock(w);
-    enum err rc = identity_locked(w, s->identity, e);
+    if (identity)
+        memcpy(s->identity, identity, sizeof s->identity);
+    else
+        rc = identity_locked(w, s->identity, e);
     if (!rc)
         rc = derive_all(p, s->identity, tx, s->d, e);
     if (!rc)
@@ -287,6 +293,17 @@ enum err payments_accept(struct wallet *w, struct payment *p, const struct tx *t
     wallet_unlock(w);
     secret_free(s);
     return rc;
+}
+
+enum err payments_accept(struct wallet *w, struct payment *p, const struct tx *tx, struct error *e)
+{
+    return accept_as(w, NULL, p, tx, e);
+}
+
+enum err payments_accept_as(struct wallet *w, const uint8_t identity[32], struct payment *p,
+                            const struct tx *tx, struct error *e)
+{
+    return accept_as(w, identity, p, tx, e);
 }
 
 /* --- sending --- */
@@ -312,16 +329,25 @@ static void make_parts(struct payment_sent *out, size_t n)
     p->n = n;
 }
 
-static enum err make_scripts(const struct making *m, struct error *e)
+static enum err make_scripts(const struct making *m, const uint8_t identity[32], struct error *e)
 {
-    uint8_t identity[32], key[EC_PUBKEY_SIZE];
-    enum err rc = payments_identity_secret(m->w, identity, e);
+    uint8_t key[EC_PUBKEY_SIZE];
+    enum err rc = OK;
     for (size_t i = 0; i < m->p->n && !rc; i++) {
         const struct brc29_place place = { m->p->prefix, m->p->output[i].suffix };
         rc = brc29_key_of_payee(key, identity, m->p->other, &place, e);
         if (!rc)
             script_make_for_key(m->script[i], span_of(key, EC_PUBKEY_SIZE));
     }
+    return rc;
+}
+
+static enum err make_scripts_of_wallet(const struct making *m, struct error *e)
+{
+    uint8_t identity[32];
+    enum err rc = payments_identity_secret(m->w, identity, e);
+    if (!rc)
+        rc = make_scripts(m, identity, e);
     secure_wipe(identity, sizeof identity);
     return rc;
 }
@@ -388,8 +414,28 @@ enum err payments_send(struct wallet *w, const uint8_t payee[EC_PUBKEY_SIZE],
         return error_set(e, ERR_RANGE, "a payment has 1 to %d outputs", PAYMENT_OUTPUTS_MAX);
     memcpy(out->payment.other, payee, EC_PUBKEY_SIZE);
     make_parts(out, n);
-    const enum err rc = make_scripts(&m, e);
+    const enum err rc = make_scripts_of_wallet(&m, e);
     return rc ? rc : send(&m, amounts, how, out, e);
+}
+
+enum err payments_send_as(struct wallet *w, const uint8_t identity[32],
+                          const uint8_t payee[EC_PUBKEY_SIZE], const struct brc29_place *place,
+                          int64_t amount, const struct wallet_send *how, struct payment_sent *out,
+                          struct error *e)
+{
+    uint8_t script[1][SCRIPT_P2PKH_SIZE];
+    const struct making m = { w, &out->payment, script };
+    *out = (struct payment_sent){ .tx = NULL };
+    buf_init(&out->parts);
+    memcpy(out->payment.other, payee, EC_PUBKEY_SIZE);
+    buf_put(&out->parts, place->prefix.data, place->prefix.len);
+    buf_put(&out->parts, place->suffix.data, place->suffix.len);
+    out->payment.prefix = span_of(out->parts.data, place->prefix.len);
+    out->payment.output[0].suffix = span_of(out->parts.data + place->prefix.len,
+                                            place->suffix.len);
+    out->payment.n = 1;
+    const enum err rc = make_scripts(&m, identity, e);
+    return rc ? rc : send(&m, &amount, how, out, e);
 }
 
 void payment_sent_clear(struct payment_sent *s)

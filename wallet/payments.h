@@ -47,6 +47,10 @@ enum err payments_identity_key(struct wallet *w, uint8_t out[EC_PUBKEY_SIZE],
  */
 enum err payments_accept(struct wallet *w, struct payment *p, const struct tx *tx,
                          struct error *e) MUST_CHECK;
+/* The same of one that was made for another key of ours, that of an identity (spec channels 4.2,
+ * p_tx): identity is its secret. */
+enum err payments_accept_as(struct wallet *w, const uint8_t identity[32], struct payment *p,
+                            const struct tx *tx, struct error *e) MUST_CHECK;
 
 struct payment_sent {
     struct payment payment; /* borrows from parts */
@@ -62,6 +66,12 @@ struct payment_sent {
 enum err payments_send(struct wallet *w, const uint8_t payee[EC_PUBKEY_SIZE],
                        const int64_t *amounts, size_t n, const struct wallet_send *how,
                        struct payment_sent *out, struct error *e) MUST_CHECK;
+/* One output from the holder of identity, as above, at a place that was chosen before, so that the
+ * payment can be found again whatever crashes in between. */
+enum err payments_send_as(struct wallet *w, const uint8_t identity[32],
+                          const uint8_t payee[EC_PUBKEY_SIZE], const struct brc29_place *place,
+                          int64_t amount, const struct wallet_send *how, struct payment_sent *out,
+                          struct error *e) MUST_CHECK;
 void payment_sent_clear(struct payment_sent *s);
 
 /* All of them, in no useful order. fn runs under the lock; stops at the first error. */

@@ -35,7 +35,7 @@ static void hand_over(struct two *t)
     assert_int_equal(payments_identity_key(t->payer.w, t->got.other, NULL), OK);
 }
 
-static struct two start(void)
+static struct two start_unpaid(void)
 {
     static const struct wallet_new payee = { .phrase = PAYEE_PHRASE };
     struct two t = { .payer = rig_start(&from_phrase), .payee = rig_start(&payee) };
@@ -43,8 +43,14 @@ static struct two start(void)
     const struct pay_script to = script_of_key(&k);
     pay_in_block(&t.payer, 1, COIN_VALUE, &to);
     next_block(&t.payee, NULL, 0);
-    const struct wallet_send s = how(&t.payer);
     assert_int_equal(payments_identity_key(t.payee.w, t.payee_key, NULL), OK);
+    return t;
+}
+
+static struct two start(void)
+{
+    struct two t = start_unpaid();
+    const struct wallet_send s = how(&t.payer);
     assert_int_equal(payments_send(t.payer.w, t.payee_key, amounts, OUTPUTS, &s, &t.sent, NULL),
                      OK);
     hand_over(&t);
@@ -183,6 +189,31 @@ static void a_payment_is_accepted_once(void **state)
     t.got.n--;
     assert_int_equal(accept(&t), ERR_EXISTS); /* the prefix is that of another payment */
     assert_int_equal(keystore_changes(t.payee.w->ks), changes);
+    stop(&t);
+}
+
+/* Between other keys than those of the wallets, at a place that was chosen before. */
+static void a_payment_may_be_between_other_identities(void **state)
+{
+    (void)state;
+    static const uint8_t payer[32] = { [31] = 7 }, payee[32] = { [31] = 9 };
+    static const struct brc29_place place = { { (const uint8_t *)"cHJl", 4 },
+                                              { (const uint8_t *)"c3Vm", 4 } };
+    struct two t = start_unpaid();
+    const struct wallet_send s = how(&t.payer);
+    uint8_t key[EC_PUBKEY_SIZE];
+    assert_true(ec_pubkey_of(key, payee));
+    assert_int_equal(payments_send_as(t.payer.w, payer, key, &place, 5000, &s, &t.sent, NULL), OK);
+    assert_int_equal(t.sent.tx->out[t.sent.payment.output[0].index].value, 5000);
+    assert_int_equal(listed(&t.payer).n, 1);
+    t.got = t.sent.payment;
+    assert_true(ec_pubkey_of(t.got.other, payer));
+    assert_int_equal(accept(&t), ERR_RANGE); /* to the wallet's own key it says nothing */
+    assert_int_equal(payments_accept_as(t.payee.w, payer, &t.got, t.sent.tx, NULL), ERR_RANGE);
+    assert_int_equal(payments_accept_as(t.payee.w, payee, &t.got, t.sent.tx, NULL), OK);
+    assert_int_equal(pending(&t), 5000);
+    rig_reopen(&t.payee);
+    assert_int_equal(pending(&t), 5000);
     stop(&t);
 }
 
@@ -368,6 +399,7 @@ int main(void)
         cmocka_unit_test(the_keys_of_a_payment_can_be_used),
         cmocka_unit_test(both_sides_remember_how_the_keys_were_derived),
         cmocka_unit_test(a_payment_is_accepted_once),
+        cmocka_unit_test(a_payment_may_be_between_other_identities),
         cmocka_unit_test(what_does_not_pay_us_is_refused_as_a_whole),
         cmocka_unit_test(an_output_that_is_worth_nothing_is_refused),
         cmocka_unit_test(a_locked_wallet_has_no_payments),

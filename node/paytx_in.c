@@ -1,0 +1,387 @@
+/* What others ask us for, and what they pay: payments are verified one after the other, each until
+ * its result is on disk, so that no output is credited twice. */
+#include <config.h>
+
+#include "node/paytx_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/amount.h"
+#include "base/beef.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "node/channel_identities.h"
+#include "p2p/transfers.h"
+
+#define BAD_PAYMENT_SCORE 5
+
+/* --- requests --- */
+
+static size_t open_requests(const struct paytx *pt, uint64_t contact)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < pt->n; i++)
+        n += pt->all[i]->row.kind == PAY_REQUESTED_OF_US && pt->all[i]->row.contact == contact;
+    return n;
+}
+
+static bool is_known(struct paytx *pt, const struct pay_row *r)
+{
+    const struct pay_key key = pay_row_key_of(r);
+    struct error e = { .code = OK };
+    struct pay_row old;
+    bool found = false;
+    for (size_t i = 0; i < pt->n; i++)
+        if (pt->all[i]->row.kind == r->kind && pt->all[i]->row.contact == r->contact &&
+            memcmp(pt->all[i]->row.id, r->id, PAY_ID_SIZE) == 0)
+            return true;
+    return pay_row_load(dchan_store_kv(channels_store(pt->channels)), &key, &old, &found, &e) ||
+           found;
+}
+
+/* One that could not be written comes again in the next session. */
+static void on_request_written(struct pay_item *it, enum err rc)
+{
+    char memo[EVENT_TEXT_MAX];
+    if (rc) {
+        paytx_drop(it);
+        return;
+    }
+    log_sanitize(memo, sizeof memo, it->row.memo, it->row.memo_len);
+    paytx_tell(it->pt, LOGGED_PAYTX_REQUESTED, &it->row, memo);
+}
+
+static struct pay_row row_of(enum pay_row_kind kind, struct chan_peer *p,
+                             const uint8_t id[PAY_ID_SIZE], struct span prefix)
+{
+    const struct contact *contact = chan_peer_contact(p);
+    struct pay_row r = { .kind = kind, .contact = contact ? contact->id : 0,
+                         .created = clock_now(), .prefix = pay_text_of(prefix) };
+    memcpy(r.id, id, sizeof r.id);
+    memcpy(r.theirs, chan_peer_key(p), sizeof r.theirs);
+    memcpy(r.ours, chan_peer_identity(p)->key.pub, sizeof r.ours);
+    channel_identity_wallet(chan_peer_identity(p), r.wallet);
+    return r;
+}
+
+static bool is_reasonable(const struct dchan_p_request *m)
+{
+    const int64_t now = clock_now();
+    return m->satoshis > 0 && m->satoshis <= (uint64_t)MAX_MONEY && m->expires > now &&
+           m->expires <= now + PAYTX_EXPIRY_MAX_S + 7200;
+}
+
+void paytx_take_request(struct paytx *pt, struct chan_peer *p, const struct dchan_p_request *m)
+{
+    const struct contact *contact = chan_peer_contact(p);
+    if (!contact || !is_reasonable(m))
+        return;
+    struct pay_row r = row_of(PAY_REQUESTED_OF_US, p, m->id, m->prefix);
+    struct pay_account *a = paytx_account(pt, contact->id);
+    if (is_known(pt, &r))
+        return;
+    if (open_requests(pt, contact->id) >= pt->limits.requests ||
+        a->requests >= pt->limits.requests_per_hour) {
+        log_debug(LOGC_CHANNEL, "payments: too many requests of %s", contact->alias);
+        return;
+    }
+    a->requests++;
+    r.state = PAY_OPEN;
+    r.satoshis = m->satoshis;
+    r.expires = m->expires;
+    r.memo_len = m->memo.len;
+    if (m->memo.len)
+        memcpy(r.memo, m->memo.data, m->memo.len);
+    paytx_write(paytx_add(pt, &r), on_request_written);
+}
+
+/* --- payments --- */
+
+/* One that is looked at. */
+struct pay_check {
+    struct paychan_job job; /* first */
+    struct paytx *pt;
+    struct pay_check *next;
+    struct pay_row row;
+    struct buf beef;
+    bool in_file;
+    uint8_t file_id[32];
+    struct pay_judging j;
+};
+
+static void free_check(struct pay_check *k)
+{
+    buf_clear(&k->beef);
+    free(k);
+}
+
+void paytx_free_checks(struct paytx *pt)
+{
+    while (pt->checks) {
+        struct pay_check *k = pt->checks;
+        pt->checks = k->next;
+        free_check(k);
+    }
+    if (pt->checking)
+        free_check(pt->checking);
+}
+
+static void send_result(struct chan_peer *p, const struct pay_row *r, unsigned status)
+{
+    struct dchan_msg m = { .type = DCHAN_P_RESULT };
+    memcpy(m.p_result.id, r->id, sizeof m.p_result.id);
+    m.p_result.status = (uint16_t)status;
+    memcpy(m.p_result.txid, r->txid.b, sizeof m.p_result.txid);
+    if (chan_peer_send(p, &m))
+        log_debug(LOGC_CHANNEL, "payments: an answer could not be sent: it is asked for again");
+}
+
+static void answer_check(struct pay_check *k, unsigned status)
+{
+    struct chan_peer *p = channels_find(k->pt->channels, k->row.theirs);
+    if (p && chan_peer_is_up(p) &&
+        memcmp(chan_peer_identity(p)->key.pub, k->row.ours, IDENTITY_KEY_SIZE) == 0)
+        send_result(p, &k->row, status);
+}
+
+/* --- in a file: accepted by itself when it is small, and looked at when it is there --- */
+
+static const struct transfer_info *find_file(const struct transfer_list *l,
+                                             const struct pay_check *k)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (!l->v[i].sending && memcmp(l->v[i].id, k->file_id, sizeof k->file_id) == 0)
+            return &l->v[i];
+    return NULL;
+}
+
+static enum err read_file(const struct rpc_env *env, struct pay_check *k, struct error *e)
+{
+    struct transfer_list l;
+    enum err rc = transfers_list(env->transfers, &l);
+    if (rc)
+        return rc;
+    const struct transfer_info *f = find_file(&l, k);
+    if (!f || f->size > BEEF_BYTES_MAX)
+        rc = error_set(e, ERR_NOTFOUND, "no file of its id was offered");
+    else if (f->state == TRANSFER_DONE && f->path)
+        rc = file_read_all(f->path, BEEF_BYTES_MAX, &k->beef, e);
+    else if (f->state == TRANSFER_WAITING)
+        rc = transfers_accept(env->transfers, k->file_id, NULL, e);
+    if (!rc && !k->beef.len)
+        rc = error_set(e, ERR_NOTFOUND, "its file is not there yet");
+    transfer_list_clear(&l);
+    return rc;
+}
+
+static void work_check(const struct rpc_env *env, struct paychan_job *j)
+{
+    struct pay_check *k = (struct pay_check *)j;
+    struct error e = { .code = OK };
+    k->j.row = &k->row;
+    k->j.credited = dchan_store_kv(channels_store(k->pt->channels));
+    if (k->in_file && read_file(env, k, &e)) {
+        k->j.status = PAY_PROOF_MISSING;
+        return;
+    }
+    k->j.beef = buf_span(&k->beef);
+    paytx_judge(env, &k->j);
+}
+
+/* --- the result --- */
+
+static void start_next(struct paytx *pt);
+
+static void end_check(struct pay_check *k)
+{
+    struct paytx *pt = k->pt;
+    pt->checking = NULL;
+    free_check(k);
+    if (!pt->stopping)
+        start_next(pt);
+}
+
+static void mark_paid(struct paytx *pt, const struct pay_row *r)
+{
+    struct pay_item *it = r->has_request ? paytx_find(pt, PAY_REQUESTED_BY_US, r->request) : NULL;
+    if (it)
+        paytx_drop(it); /* what the disk says of it was in the same write */
+}
+
+static void on_credited(void *ctx, enum err rc, const struct error *e)
+{
+    struct pay_check *k = ctx;
+    if (rc) {
+        LOG_LIMITED(LOG_ERROR, "payments: one that came could not be written: %s", e->text);
+    } else if (!k->pt->stopping) {
+        mark_paid(k->pt, &k->row);
+        paytx_tell(k->pt, LOGGED_PAYTX_RECEIVED, &k->row, "");
+        answer_check(k, PAY_OK);
+    }
+    end_check(k);
+}
+
+static void put_row(struct dchan_write *w, const struct pay_row *r)
+{
+    const struct pay_key key = pay_row_key_of(r);
+    struct buf b;
+    buf_init(&b);
+    pay_row_write(&b, r);
+    dchan_write_put(w, key.b, key.len, b.data, b.len);
+    buf_clear(&b);
+}
+
+static void put_credits(struct dchan_write *w, const struct pay_row *r)
+{
+    uint8_t key[PAY_CREDIT_KEY_SIZE], value[8 + PAY_ID_SIZE];
+    be64_put(value, r->contact);
+    memcpy(value + 8, r->id, PAY_ID_SIZE);
+    for (size_t i = 0; i < r->n; i++) {
+        const struct outpoint o = { r->txid, r->output[i].index };
+        pay_credit_key(key, &o);
+        dchan_write_put(w, key, sizeof key, value, sizeof value);
+    }
+}
+
+static void put_request(struct dchan_write *w, struct paytx *pt, const struct pay_row *r)
+{
+    const struct pay_item *it = r->has_request
+                                    ? paytx_find(pt, PAY_REQUESTED_BY_US, r->request)
+                                    : NULL;
+    if (!it)
+        return;
+    struct pay_row paid = it->row;
+    paid.state = PAY_PAID;
+    paid.ended = r->ended;
+    paid.txid = r->txid;
+    put_row(w, &paid);
+}
+
+/* One write: the payment, its outputs as credited, the request as paid. */
+static void credit(struct pay_check *k)
+{
+    struct dchan_store *store = channels_store(k->pt->channels);
+    struct dchan_write *w = dchan_write_new(store);
+    k->row.state = PAY_ACCEPTED;
+    k->row.ended = clock_now();
+    put_row(w, &k->row);
+    put_credits(w, &k->row);
+    put_request(w, k->pt, &k->row);
+    dchan_store_commit(store, w, on_credited, k);
+}
+
+static void refuse(struct pay_check *k)
+{
+    struct paytx *pt = k->pt;
+    if (k->j.silent) {
+        LOG_LIMITED(LOG_WARN, "payments: one waits that cannot be taken now: %s", k->j.why);
+        return;
+    }
+    log_info("payments: one was not taken (%s): %s", pay_status_name(k->j.status), k->j.why);
+    if (k->j.status != PAY_PROOF_MISSING) /* it is offered again until it is there */
+        paytx_account(pt, k->row.contact)->failures++;
+    struct chan_peer *p = channels_find(pt->channels, k->row.theirs);
+    answer_check(k, k->j.status);
+    if (p && k->j.status == PAY_INVALID)
+        chan_peer_score(p, BAD_PAYMENT_SCORE, "a payment that is invalid");
+}
+
+static void done_check(struct channels *c, struct paychan_job *j)
+{
+    struct pay_check *k = (struct pay_check *)j;
+    if (!c)
+        return; /* paytx_free_checks has it */
+    if (k->j.status == PAY_OK && !k->j.silent) {
+        credit(k);
+        return;
+    }
+    refuse(k);
+    end_check(k);
+}
+
+/* --- the queue --- */
+
+/* The request may have been paid since it came. */
+static void start_next(struct paytx *pt)
+{
+    struct pay_check *k = pt->checking ? NULL : pt->checks;
+    if (!k)
+        return;
+    pt->checks = k->next;
+    pt->checking = k;
+    const struct pay_item *it = paytx_find(pt, PAY_REQUESTED_BY_US, k->row.id);
+    k->row.has_request = it != NULL;
+    k->j.wanted = it ? it->row.satoshis : 0;
+    if (it)
+        memcpy(k->row.request, k->row.id, sizeof k->row.request);
+    k->job = (struct paychan_job){ .work = work_check, .done = done_check };
+    paychan_wallet_do(pt->jobs, &k->job);
+}
+
+static bool is_queued(const struct paytx *pt, const struct pay_row *r, bool *full)
+{
+    size_t all = 0, own = 0;
+    bool same = pt->checking && memcmp(pt->checking->row.id, r->id, PAY_ID_SIZE) == 0;
+    for (const struct pay_check *k = pt->checks; k; k = k->next) {
+        all++;
+        own += memcmp(k->row.theirs, r->theirs, IDENTITY_KEY_SIZE) == 0;
+        same |= memcmp(k->row.id, r->id, PAY_ID_SIZE) == 0;
+    }
+    *full = all >= PAYTX_CHECKS_MAX || own >= PAYTX_CHECKS_OF_ONE;
+    return same;
+}
+
+static void enqueue(struct paytx *pt, struct pay_check *k)
+{
+    struct pay_check **at = &pt->checks;
+    while (*at)
+        at = &(*at)->next;
+    *at = k;
+    start_next(pt);
+}
+
+static struct pay_check *check_of(struct paytx *pt, const struct pay_row *row,
+                                  const struct dchan_p_tx *m)
+{
+    struct pay_check *k = xcalloc(1, sizeof *k);
+    k->pt = pt;
+    k->row = *row;
+    k->row.n = m->n;
+    for (size_t i = 0; i < m->n; i++)
+        k->row.output[i] = (struct pay_row_output){ m->outputs[i].vout,
+                                                    pay_text_of(m->outputs[i].suffix) };
+    buf_init(&k->beef);
+    buf_put(&k->beef, m->beef.data, m->beef.len);
+    k->in_file = m->beef.len == 0;
+    memcpy(k->file_id, m->file_id, sizeof k->file_id);
+    return k;
+}
+
+/* *done: it was accepted before, with this row. False: the disk could not be read. */
+static bool look_for(struct paytx *pt, const struct pay_row *r, struct pay_row *old, bool *done)
+{
+    const struct pay_key key = pay_row_key_of(r);
+    struct error e = { .code = OK };
+    *done = false;
+    return !pay_row_load(dchan_store_kv(channels_store(pt->channels)), &key, old, done, &e);
+}
+
+void paytx_take_tx(struct paytx *pt, struct chan_peer *p, const struct dchan_p_tx *m)
+{
+    const struct pay_row r = row_of(PAY_RECEIVED, p, m->id, m->prefix);
+    struct pay_row old;
+    bool done, full;
+    if (!look_for(pt, &r, &old, &done) || is_queued(pt, &r, &full))
+        return; /* it comes again, or is answered soon */
+    if (done)
+        send_result(p, &old, PAY_OK);
+    else if (!r.contact && !paytx_find(pt, PAY_REQUESTED_BY_US, m->id))
+        send_result(p, &r, PAY_NO);
+    else if (m->n == 0 || m->prefix.len == 0)
+        send_result(p, &r, PAY_INVALID);
+    else if (!full && paytx_account(pt, r.contact)->failures < pt->limits.failures_per_hour)
+        enqueue(pt, check_of(pt, &r, m)); /* else it waits with its payer */
+}

@@ -1,0 +1,135 @@
+/* Shared by the files of payments by a transaction (paytx.h). */
+#ifndef NODE_PAYTX_INTERNAL_H
+#define NODE_PAYTX_INTERNAL_H
+
+#include "node/paychan_wallet.h"
+#include "node/paytx.h"
+
+/* A command that waits until its request is on disk. */
+struct pay_asker {
+    struct channels_request r; /* first */
+    struct paytx *pt;
+    const struct payment_asking *in;
+    struct pay_row *out;
+};
+
+/* One that waits for a payee. */
+struct pay_waiter {
+    struct paytx *pt;
+    char *contact, *memo;
+    uint64_t satoshis;
+    bool has_request;
+    uint8_t request[PAY_ID_SIZE];
+    int64_t until_ms;
+    payment_done_fn done;
+    void *ctx;
+};
+
+/* A request that is open, or a payment that is under way. */
+struct pay_item {
+    struct paytx *pt;
+    struct pay_row row;
+    struct pay_asker *asker;
+    struct pay_waiter *waiter;
+    bool busy;        /* a job or a write has it */
+    bool unwritten;   /* the last write failed */
+    bool over;        /* to be dropped when it is not busy */
+    bool sent;        /* in this session */
+    int64_t sent_ms;
+};
+
+/* What a contact has used up; contact 0: all strangers. */
+struct pay_account {
+    uint64_t contact;
+    int64_t since_ms;
+    unsigned failures, requests;
+};
+
+struct paytx {
+    struct channels *channels;
+    const struct rpc_env *env;
+    struct feeds *feeds;
+    struct paytx_limits limits;
+    char *dir;
+    struct paychan_wallet *jobs;
+    struct rpc_payment_service service;
+
+    struct pay_item **all;
+    size_t n, cap;
+    struct pay_account *accounts;
+    size_t n_accounts;
+    struct pay_check *checks;    /* waiting, in their order */
+    struct pay_check *checking;  /* its result is not on disk yet */
+    bool stopping;
+};
+
+/* --- paytx.c --- */
+
+struct pay_item *paytx_add(struct paytx *pt, const struct pay_row *row);
+void paytx_drop(struct pay_item *it); /* at once, or when it is not busy any more */
+struct pay_item *paytx_find(struct paytx *pt, enum pay_row_kind kind,
+                            const uint8_t id[PAY_ID_SIZE]);
+/* Whose session it belongs to, when that is up and its keys are those of the row; else NULL. */
+struct chan_peer *paytx_peer(const struct pay_item *it);
+/* Writes the row. done, when the item is no longer busy: rc of it. */
+typedef void (*paytx_written_fn)(struct pay_item *it, enum err rc);
+void paytx_write(struct pay_item *it, paytx_written_fn done);
+/* The command gets what the row says, or the error. */
+void paytx_answer(struct pay_item *it, enum err rc, const struct error *e);
+struct pay_account *paytx_account(struct paytx *pt, uint64_t contact);
+void paytx_tell(struct paytx *pt, enum logged_event type, const struct pay_row *row,
+                const char *text);
+
+extern const struct dchan_handler paytx_handlers[1];
+
+/* --- paytx_out.c: what we ask for and pay --- */
+
+void paytx_begin_request(struct channels *c, struct channels_request *r);
+void paytx_begin_pay(struct channels *c, void *waiter);
+void paytx_end_waiter(struct pay_waiter *w, enum err rc, const struct pay_row *row,
+                      const struct error *e); /* frees it */
+void paytx_send(struct pay_item *it);    /* in the session that is up, unless it was */
+void paytx_ended(struct pay_item *it, enum err rc); /* its last state is written */
+void paytx_resume(struct pay_item *it);  /* one of which it is not known whether it was made */
+void paytx_take_result(struct paytx *pt, struct chan_peer *p, const struct dchan_p_result *m);
+
+/* --- paytx_in.c: what others ask for and pay --- */
+
+void paytx_take_request(struct paytx *pt, struct chan_peer *p, const struct dchan_p_request *m);
+void paytx_take_tx(struct paytx *pt, struct chan_peer *p, const struct dchan_p_tx *m);
+void paytx_free_checks(struct paytx *pt);
+
+/* --- paytx_jobs.c: what waits for wallet and chain; the thread of the jobs --- */
+
+struct pay_making {
+    const struct pay_row *row;
+    bool resumed;        /* it may have been made before */
+    bool none;           /* after a failure: there is none for certain */
+    struct txid txid;    /* results */
+    uint32_t index;
+    uint64_t fee;
+};
+enum err paytx_make(const struct rpc_env *env, struct pay_making *m, struct error *e) MUST_CHECK;
+/* Appends the Atomic BEEF. */
+enum err paytx_make_beef(const struct rpc_env *env, const struct pay_row *row, struct buf *out,
+                         struct error *e) MUST_CHECK;
+/* The payee took it: it goes to our mempool, or we know soon why not. */
+void paytx_submit(const struct rpc_env *env, const struct pay_row *row);
+/* True: the wallet has its coins again. */
+bool paytx_take_back(const struct rpc_env *env, const struct pay_row *row);
+
+/* Codes of p_result. */
+enum pay_status { PAY_OK, PAY_INVALID, PAY_WRONG_AMOUNT, PAY_PROOF_MISSING, PAY_NO };
+
+struct pay_judging {
+    struct pay_row *row;   /* wallet, keys, prefix, outputs; gets satoshis and txid */
+    struct span beef;
+    uint64_t wanted;       /* by the request; 0: any */
+    struct kv *credited;   /* the store, for what was credited before */
+    enum pay_status status;
+    bool silent;           /* trouble of our own: no answer is given */
+    char why[160];
+};
+void paytx_judge(const struct rpc_env *env, struct pay_judging *j);
+
+#endif

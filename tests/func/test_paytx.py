@@ -1,0 +1,95 @@
+"""Payments by a transaction over direct channels, and requests for them, between two daemons."""
+from events import read_events
+from framework import case, check, equal, main, raises_rpc
+from identities import kill_and_start
+from paychannels import connect, mine, open_channel, payers
+
+COIN = 10**8
+
+
+def rows(node, category, direction):
+    return [r for r in node.rpc.listpayments() if r["category"] == category and
+            r.get("direction") == direction]
+
+
+def row(node, category, direction):
+    found = rows(node, category, direction)
+    equal(len(found), 1, f"{category} {direction}")
+    return found[0]
+
+
+def events(node, kind):
+    return [e for e in read_events(node) if e["type"] == kind and "id" in e]
+
+
+def pay_request(node, satoshis, request):
+    return node.rpc.pay(contact="bob", satoshis=satoshis, request=request)
+
+
+def received(node):
+    return int(node.rpc.getunconfirmedbalance() * COIN)
+
+
+@case()
+def a_contact_is_paid_by_a_transaction(t):
+    a, b = payers(t)
+    raises_rpc(-5, lambda: a.rpc.pay("bob", 5000), "no payment channel")
+    made = a.rpc.pay(contact="bob", satoshis=5000, ref="lunch", transaction=True)
+    equal((made["via"], made["state"], made["acknowledged"]), ("transaction", "accepted", True))
+    for node in (a, b):
+        t.wait(lambda: made["txid"] in node.rpc.getrawmempool())
+    sent, got = row(a, "payment", "out"), row(b, "payment", "in")
+    for r in (sent, got):
+        equal((r["id"], r["txid"], r["satoshis"], r["state"]),
+              (made["id"], made["txid"], 5000, "accepted"))
+    equal((sent["memo"], sent["contact"], got["contact"]), ("lunch", "bob", "alice"))
+    equal((sent["derivationPrefix"], sent["outputs"]), (got["derivationPrefix"], got["outputs"]))
+    equal(received(b), 5000)
+    before = b.rpc.getbalance()
+    mine(a)
+    t.wait_same_tip(a, b)
+    equal(int((b.rpc.getbalance() - before) * COIN), 5000)
+    address = b.rpc.getnewaddress()
+    b.rpc.sendtoaddress(address, b.rpc.getbalance(), "", "", True)  # spends it
+    t.wait(lambda: events(b, "payment_received") and events(a, "payment_sent"))
+    told = events(b, "payment_received")[0]
+    equal((told["id"], told["satoshis"], told["txid"]), (made["id"], 5000, made["txid"]))
+    # With a channel that has enough left it is that which pays.
+    id = open_channel(t, a, b, capacity=20000)
+    equal(a.rpc.pay(contact="bob", satoshis=15000, transaction=True)["via"], "channel")
+    equal(a.rpc.pay(contact="bob", satoshis=15000, transaction=True)["via"], "transaction")
+    raises_rpc(-8, lambda: a.rpc.pay("bob", 15000), "does not hold so much")
+    equal(a.rpc.getpaychannel(id)["paid"], 15000)
+
+
+@case()
+def a_request_is_paid_once(t):
+    a, b = payers(t)
+    asked = b.rpc.requestpayment("alice", 7000, "the bill")
+    t.wait(lambda: rows(a, "request", "in"))
+    seen, ours = row(a, "request", "in"), row(b, "request", "out")
+    equal((seen["id"], seen["satoshis"], seen["memo"], seen["state"], seen["expires"]),
+          (asked["id"], 7000, "the bill", "open", asked["expires"]))
+    equal(ours["state"], "open")
+    t.wait(lambda: events(a, "payment_requested"))
+    equal(events(a, "payment_requested")[0]["memo"], "the bill")
+    raises_rpc(-8, lambda: pay_request(a, 6999, asked["id"]), "for 7000 satoshis")
+    raises_rpc(-8, lambda: pay_request(a, 7000, "abcd"), "16 bytes")
+    raises_rpc(-5, lambda: pay_request(a, 7000, "ab" * 16), "no open request")
+    made = pay_request(a, 0, asked["id"])
+    equal((made["via"], made["id"], made["satoshis"]), ("transaction", asked["id"], 7000))
+    t.wait(lambda: row(a, "request", "in")["state"] == "paid")
+    equal((row(b, "request", "out")["state"], row(b, "request", "out")["txid"]),
+          ("paid", made["txid"]))
+    equal(row(b, "payment", "in")["request"], asked["id"])
+    equal(received(b), 7000)
+    raises_rpc(-5, lambda: pay_request(a, 7000, asked["id"]), "no open request")
+    kill_and_start(t, a, b)
+    kill_and_start(t, b, a)
+    connect(t, a, b)
+    raises_rpc(-5, lambda: pay_request(a, 7000, asked["id"]), "no open request")
+    equal(len(rows(b, "payment", "in")), 1)
+
+
+if __name__ == "__main__":
+    main()
