@@ -26,6 +26,7 @@
 struct channel_setup {
     const struct settings *settings;
     struct feeds *feeds;
+    struct relay *relay;
     struct chain *chain;
     struct bca_view view; /* of the channel thread */
     struct dchan_store *store;
@@ -199,7 +200,8 @@ static enum err add_parts(struct channel_setup *cs, const struct rpc_env *env, s
     if (!rc)
         rc = channel_services_open(&cs->services, cs->channels, cs->settings->config, e);
     if (!rc)
-        rc = paychan_setup(&cs->payments, cs->settings, cs->channels, env, cs->feeds, e);
+        rc = paychan_setup(&cs->payments, cs->settings, cs->channels, env, cs->feeds,
+                           cs->relay, e);
     if (!rc)
         rc = paytx_setup(&cs->transactions, cs->settings, cs->channels, env, cs->feeds, e);
     return rc;
@@ -246,8 +248,8 @@ static void keys_locked(void *ctx, const char *wallet)
 }
 
 enum err channel_setup_open(struct channel_setup **out, const struct settings *s,
-                            struct feeds *feeds, struct bca_records *records,
-                            struct rpc_env *env, struct error *e)
+                            struct feeds *feeds, struct relay *relay,
+                            struct bca_records *records, struct rpc_env *env, struct error *e)
 {
     *out = NULL;
     if (!config_bool(s->config, "channel") || !env->wallets)
@@ -256,6 +258,7 @@ enum err channel_setup_open(struct channel_setup **out, const struct settings *s
     *out = cs;
     cs->settings = s;
     cs->feeds = feeds;
+    cs->relay = relay;
     cs->bca_records = records;
     cs->chain = env->chain;
     bca_view_init_indexed(&cs->view, env->chain);

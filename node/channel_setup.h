@@ -15,6 +15,7 @@
 struct bca_records;
 struct channel_setup;
 struct feeds;
+struct relay;
 
 /*
  * env has chain, wallets and the list of assigned addresses; it gets the channels and what commands
@@ -22,8 +23,9 @@ struct feeds;
  * could not be bound; the default one is done without.
  */
 enum err channel_setup_open(struct channel_setup **out, const struct settings *s,
-                            struct feeds *feeds, struct bca_records *records,
-                            struct rpc_env *env, struct error *e) MUST_CHECK;
+                            struct feeds *feeds, struct relay *relay,
+                            struct bca_records *records, struct rpc_env *env,
+                            struct error *e) MUST_CHECK;
 /* A new tip: proofs of addresses are looked at again. */
 void channel_setup_tip_changed(struct channel_setup *cs);
 uint64_t channel_setup_memory(struct channel_setup *cs); /* bytes; any thread */

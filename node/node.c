@@ -459,7 +459,8 @@ static enum err open_wallets(struct node *n, struct error *e)
 
 static enum err open_channels(struct node *n, struct error *e)
 {
-    return channel_setup_open(&n->channels, n->settings, n->feeds, n->records, &n->env, e);
+    return channel_setup_open(&n->channels, n->settings, n->feeds, n->relay, n->records, &n->env,
+                              e);
 }
 
 static enum err start_records(struct node *n, struct error *e)

@@ -425,6 +425,14 @@ const struct option_row node_options[] = {
            "A channel that has paid us more is closed at once (0: none is)."),
     NUMBER("paychannelfee", "500", 1, 1000000, "<satoshis/kB>",
            "Fee rate of closes and refunds: of channels that we open, and least for those to us."),
+    NUMBER("paychannelpeers", "4", 1, 1000, "<n>",
+           "Networks to whose peers a close or refund is sent at once."),
+    NUMBER("paychannelretry", "10", 0, 600, "<s>",
+           "After a peer saw another spend first a close is sent anew, six times a block at most."),
+    NUMBER("paychannelchild", "6", 1, 1000, "<blocks>",
+           "A close or refund that has waited so long for a block gets a child that pays more, "
+           "and another one each time this passes again; after four times it goes to every "
+           "peer."),
     NUMBER("paychannelcount", "128", 1, 10000, "<n>", "Channels with one contact at most."),
     NUMBER("paychannelopens", "60", 1, 100000, "<n>",
            "Channels that one contact may ask for in an hour."),

@@ -27,7 +27,8 @@ static struct paychan_policy read_policy(const struct config *c)
 }
 
 enum err paychan_setup(struct paychans **out, const struct settings *s, struct channels *c,
-                       const struct rpc_env *env, struct feeds *feeds, struct error *e)
+                       const struct rpc_env *env, struct feeds *feeds, struct relay *relay,
+                       struct error *e)
 {
     *out = NULL;
     if (!config_bool(s->config, "paychannels"))
@@ -39,11 +40,14 @@ enum err paychan_setup(struct paychans **out, const struct settings *s, struct c
         .compact_bytes = number(s->config, "paychanneljournal") << 10,
         .policy = read_policy(s->config),
         .fee_per_kb = number(s->config, "paychannelfee"),
+        .networks = (unsigned)number(s->config, "paychannelpeers"),
+        .retry_s = (unsigned)number(s->config, "paychannelretry"),
+        .child_blocks = (unsigned)number(s->config, "paychannelchild"),
         .live_max = (unsigned)number(s->config, "paychannelcount"),
         .opens_per_hour = (unsigned)number(s->config, "paychannelopens"),
         .pays_per_s = (unsigned)number(s->config, "paychannelrate"),
     };
-    const enum err rc = paychans_new(out, c, &config, env, feeds, e);
+    const enum err rc = paychans_new(out, c, &config, env, feeds, relay, e);
     free(dir);
     return rc;
 }

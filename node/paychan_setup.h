@@ -7,7 +7,7 @@
 
 /* Before the channels start. *out stays NULL with -paychannels=0. */
 enum err paychan_setup(struct paychans **out, const struct settings *s, struct channels *c,
-                       const struct rpc_env *env, struct feeds *feeds,
+                       const struct rpc_env *env, struct feeds *feeds, struct relay *relay,
                        struct error *e) MUST_CHECK;
 
 #endif

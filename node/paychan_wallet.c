@@ -158,6 +158,21 @@ enum err paychan_keys_make(const struct rpc_env *env, struct paychan_keys *k, st
     return rc;
 }
 
+enum err paychan_payout_secret(const struct rpc_env *env, const char *wallet,
+                               const uint8_t nonce[32], uint8_t out[32], struct error *e)
+{
+    struct wallet *w = wallet_of(env, wallet, e);
+    uint8_t root[32];
+    if (!w)
+        return ERR_NOTFOUND;
+    enum err rc = payments_identity_secret(w, root, e);
+    if (!rc)
+        rc = derive(out, root, "bcapeer payout", nonce, e);
+    secure_wipe(root, sizeof root);
+    wallet_unref(w);
+    return rc;
+}
+
 /* --- funding --- */
 
 struct looking {

@@ -49,6 +49,11 @@ struct paychan_keys {
 enum err paychan_keys_make(const struct rpc_env *env, struct paychan_keys *k,
                            struct error *e) MUST_CHECK;
 
+/* The secret of the key that is paid out to; the caller wipes. Errors as above. */
+enum err paychan_payout_secret(const struct rpc_env *env, const char *wallet,
+                               const uint8_t nonce[32], uint8_t out[32],
+                               struct error *e) MUST_CHECK;
+
 struct paychan_fund {
     char wallet[WALLET_NAME_MAX + 1];
     struct paychan_terms terms;

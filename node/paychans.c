@@ -96,6 +96,7 @@ static void free_held(struct held *h)
     while (h->first)
         free(take_pending(h));
     secret_free(h->secret);
+    paychans_sending_clear(h);
     free(h);
 }
 
@@ -120,6 +121,7 @@ static void drop(struct held *h)
             pc->all[n++] = pc->all[i];
     pc->n = n;
     paychans_ack_not_due(h);
+    paychans_end_sending(h);
     paychan_watch_remove(pc->watch, h->number);
     paychans_end_pays(h, OK);
     paychans_opened(h, ERR_CANCELLED, "the channel was given up");
@@ -329,6 +331,8 @@ static void tell_all_of_tip(struct paychans *pc)
     for (size_t i = pc->n; i-- > 0;)
         if (hears_of_time(pc->all[i]))
             paychans_give(pc->all[i], &(struct paychan_event){ .kind = PAYCHAN_EV_TIP }, NULL);
+    for (size_t i = pc->n; i-- > 0;)
+        paychans_look_after(pc->all[i]);
 }
 
 static void on_tip(struct channels *c, void *ctx)
@@ -378,6 +382,7 @@ static void take_sight(struct held *h, const struct paychan_sight *s)
     const uint64_t number = h->number;
     struct paychans *pc = h->pc;
     look_at_tip(pc); /* the block that tells of it may be newer than what is known here */
+    paychans_note_spend(h, s);
     paychans_give(h, &funding, NULL);
     if ((h = paychans_by_number(pc, number)))
         paychans_give(h, &spend, NULL);
@@ -439,13 +444,14 @@ static void tick(void *ctx, uint64_t now_ms)
 
 enum err paychans_new(struct paychans **out, struct channels *c,
                       const struct paychans_config *config, const struct rpc_env *env,
-                      struct feeds *feeds, struct error *e)
+                      struct feeds *feeds, struct relay *relay, struct error *e)
 {
     struct paychans *pc = xcalloc(1, sizeof *pc);
     *out = pc;
     pc->channels = c;
     pc->env = env;
     pc->feeds = feeds;
+    pc->relay = relay;
     pc->config = *config;
     pc->dir = xstrdup(config->dir);
     pc->next_number = 1;
@@ -483,6 +489,7 @@ enum err paychans_start(struct paychans *pc, struct error *e)
 {
     (void)e;
     channels_post(pc->channels, on_start, pc);
+    paychans_listen_to_peers(pc);
     return OK;
 }
 

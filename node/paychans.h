@@ -25,6 +25,7 @@
 #include "wallet/paychan.h"
 
 struct paychans;
+struct relay;
 
 /* One option for each. */
 struct paychans_config {
@@ -33,15 +34,19 @@ struct paychans_config {
     uint64_t compact_bytes;      /* of the journal: then it is begun anew */
     struct paychan_policy policy;
     uint64_t fee_per_kb;         /* of closes and refunds of channels that we open */
+    unsigned networks;           /* in which peers are told of a close or refund at once */
+    unsigned retry_s;            /* until a close that lost a race is sent anew */
+    unsigned child_blocks;       /* until what is in no block gets a child that pays */
     unsigned live_max;           /* channels with one contact */
     unsigned opens_per_hour;     /* by one contact */
     unsigned pays_per_s;         /* on one channel */
 };
 
-/* Before the channels start: reads the journal. env (chain, wallets) and feeds outlive it. */
+/* Before the channels start: reads the journal. env (chain, wallets, net), feeds and
+ * relay outlive it. */
 enum err paychans_new(struct paychans **out, struct channels *c,
                       const struct paychans_config *config, const struct rpc_env *env,
-                      struct feeds *feeds, struct error *e) MUST_CHECK;
+                      struct feeds *feeds, struct relay *relay, struct error *e) MUST_CHECK;
 /* The channels run. */
 enum err paychans_start(struct paychans *pc, struct error *e) MUST_CHECK;
 /* When the channels have stopped: who waits for a payment is answered. NULL is fine, as below. */

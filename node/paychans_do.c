@@ -144,62 +144,6 @@ void paychans_send_ack(struct held *h)
     paychans_give(h, &ev, NULL);
 }
 
-/* --- transactions --- */
-
-static const char *outcome_of(const struct tx_result *r)
-{
-    switch (r->outcome) {
-    case TX_ACCEPTED:
-    case TX_PARKED:
-    case TX_KNOWN:
-    case TX_CONFIRMED:
-        return NULL;
-    case TX_NOT_JUDGED:
-        return "the node stops";
-    case TX_MISSING_INPUTS:
-        return "missing inputs";
-    case TX_REJECTED:
-        break;
-    }
-    return r->verdict.reason;
-}
-
-/* The chain thread. What is refused is handed over again with the next block. */
-static void on_judged(void *ctx, const struct tx_result *r)
-{
-    const char *what = ctx, *why = outcome_of(r);
-    char id[HASH_HEX_SIZE];
-    hash_to_hex(id, r->tx->id.b);
-    if (why)
-        log_debug(LOGC_CHANNEL, "payment channels: %s %s: %s", what, id, why);
-    else
-        log_debug(LOGC_CHANNEL, "payment channels: %s %s is on its way", what, id);
-}
-
-static void submit(struct held *h, struct tx *tx, const char *what)
-{
-    const struct tx_submission s = { .tx = tx, .allow_high_fee = true };
-    if (!chain_submit_tx_later(h->pc->env->chain, &s, on_judged, (void *)(uintptr_t)what))
-        log_debug(LOGC_CHANNEL, "payment channels: %s: the node stops", what);
-}
-
-static void broadcast(struct held *h, const char *what,
-                      bool (*make)(const struct paychan *c, const uint8_t secret[32],
-                                   struct buf *out))
-{
-    struct buf raw;
-    buf_init(&raw);
-    if (!h->secret) {
-        paychans_alarm(h, "the key of the channel is locked: unlock the wallet, or money is lost");
-    } else if (make(&h->c, h->secret, &raw)) {
-        struct tx *tx = tx_new(raw.data, raw.len, NULL);
-        if (tx)
-            submit(h, tx, what);
-        tx_unref(tx);
-    }
-    buf_clear(&raw);
-}
-
 /* --- jobs: funding --- */
 
 struct funding_job {
@@ -298,7 +242,7 @@ static void done_show(struct channels *c, struct paychan_job *j)
     if (h && !job->tx)
         paychans_alarm(h, "the wallet does not have the funding transaction: is it loaded?");
     else if (h && job->to == TO_NETWORK)
-        submit(h, job->tx, "funding");
+        paychans_submit(h, job->tx, "funding");
     else if (h && job->beef.len && txid_equal(&job->id, &h->c.funding.txid))
         send_funded(h, buf_span(&job->beef));
     if (h && job->to == TO_NETWORK)
@@ -455,8 +399,8 @@ void paychans_do(struct held *h, const struct paychan_action *a)
     case PAYCHAN_DO_FUND: fund(h); break;
     case PAYCHAN_DO_SEND_FUNDING: show(h, TO_NETWORK); break;
     case PAYCHAN_DO_WATCH: watch(h); break;
-    case PAYCHAN_DO_BROADCAST_CLOSE: broadcast(h, "close", paychan_make_close); break;
-    case PAYCHAN_DO_BROADCAST_REFUND: broadcast(h, "refund", paychan_make_refund); break;
+    case PAYCHAN_DO_BROADCAST_CLOSE: paychans_send_close(h); break;
+    case PAYCHAN_DO_BROADCAST_REFUND: paychans_send_refund(h); break;
     case PAYCHAN_DO_SERVE: break; /* told of with the acknowledgement */
     case PAYCHAN_DO_FORGET: forget(h); break;
     case PAYCHAN_DO_ALARM: paychans_alarm(h, a->fail.text); break;

@@ -37,6 +37,23 @@ struct open_wait {
     struct pay_opened *out;
 };
 
+/* What a channel has sent to the network, until it is deep; nothing of it is stored. */
+struct paychan_sending {
+    struct tx *spend;            /* spends the funding, as far as is known; a reference, or NULL */
+    struct tx *sent;             /* the last one of ours that was made; the same */
+    bool shown;                  /* a peer has ours in its mempool */
+    uint32_t since;              /* the tip when the first was sent; 0: none was */
+    uint32_t seen_tip;
+    unsigned raced;              /* times in the block after raced_tip that it lost a race */
+    uint32_t raced_tip;
+    int64_t again_at;            /* unix seconds; 0: it is not to be signed anew */
+    struct tx *child;            /* the last one that pays for it; a reference, or NULL */
+    struct txid child_of;        /* for this one */
+    uint32_t child_level;        /* times that child_blocks have passed, of the last child */
+    uint64_t child_fees;         /* of all of them, satoshis */
+    bool child_job;
+};
+
 /* A channel with what belongs to it beside the state machine. Its owner is the table. */
 struct held {
     struct paychans *pc;
@@ -68,6 +85,7 @@ struct held {
     uint64_t sent_n;             /* payer: the highest that was durable, and so may have left */
     struct open_wait *opener;
     char alarm[PAY_TEXT_MAX];
+    struct paychan_sending sending;
 };
 
 /* What a contact has asked for: channels, and messages that cost the disk or the chain. */
@@ -82,6 +100,7 @@ struct paychans {
     struct channels *channels;
     const struct rpc_env *env;
     struct feeds *feeds;
+    struct relay *relay;
     struct paychans_config config;
     char *dir;
     struct paychan_wallet *wallet;
@@ -144,6 +163,27 @@ void paychans_write(struct held *h, enum paychan_record_kind kind, struct paycha
 void paychans_write_forget(struct paychans *pc, uint64_t number);
 void paychans_poll(struct paychans *pc);
 void paychans_compact_if_due(struct paychans *pc);
+
+/* --- paychan_broadcast.c: what goes to the network --- */
+
+/* The close, signed anew; the refund. */
+void paychans_send_close(struct held *h);
+void paychans_send_refund(struct held *h);
+void paychans_submit(struct held *h, struct tx *tx, const char *what); /* to our own node */
+/* After this tip, or a second: what was sent goes again, gets a child, is complained of. */
+void paychans_look_after(struct held *h);
+void paychans_note_spend(struct held *h, const struct paychan_sight *s);
+void paychans_listen_to_peers(struct paychans *pc); /* the loop's thread, before it runs */
+void paychans_end_sending(struct held *h); /* peers are told no more */
+void paychans_sending_clear(struct held *h);
+/* To peers; kind 0 of a channel: close or refund, 1: the one that a child pays for, 2: the child.
+ */
+void paychans_push(struct held *h, struct tx *tx, unsigned kind);
+
+/* --- paychan_child.c --- */
+
+/* Another child, if it is time. */
+void paychans_look_at_child(struct held *h);
 
 /* --- paychans_do.c: actions --- */
 

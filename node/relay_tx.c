@@ -95,6 +95,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     tx_kept_expire(r->kept, now);
     own_release_due(r, now);
     own_rebroadcast(r, now);
+    push_tick(r, now);
     for (struct relay_peer *rp = relay_first_peer(r); rp; rp = relay_next_peer(rp))
         relay_tick_peer(rp, now);
     run_turn(r);
@@ -133,6 +134,7 @@ struct relay_peer *relay_peer_new(struct relay *r, struct peer *p)
     ratelimit_init(&rp->parked, PARKED_MILLI_PER_S, PARKED_BURST, PARKED_BURST, now);
     list_append(&r->peers, &rp->link);
     own_peer_came(r, now);
+    push_peer_came(r, rp, now);
     return rp;
 }
 
@@ -182,6 +184,8 @@ struct relay *relay_new(struct chain *chain, struct tx_inbox *inbox, const struc
     r->tip = header_index_tip(chain_headers(chain));
     list_init(&r->peers);
     list_init(&r->own);
+    list_init(&r->pushes);
+    map_init(&r->push_ids);
     map_init(&r->judging);
     map_init(&r->own_map);
     rand_bytes(&r->key, sizeof(r->key));
@@ -234,6 +238,7 @@ void relay_free(struct relay *r)
     tx_news_clear(&r->news);
     drop_judging(r);
     own_clear(r);
+    push_clear(r);
     tx_requests_free(r->requests);
     orphans_free(r->orphans);
     tx_ring_free(r->ring);
@@ -255,6 +260,7 @@ static size_t relay_memory(const struct relay *r)
                    recent_set_bytes(&r->confirmed) + recent_set_bytes(&r->retried) +
                    map_bytes(&r->judging) + r->stream_bytes +
                    r->own.n * mem_cost(sizeof(struct own_tx)) + map_bytes(&r->own_map) +
+                   push_bytes(r) +
                    r->news.cap * sizeof(*r->news.news);
     for (struct relay_peer *rp = relay_first_peer(r); rp; rp = relay_next_peer(rp))
         bytes += mem_cost(sizeof(*rp)) + recent_set_bytes(&rp->known) +

@@ -100,6 +100,8 @@ void relay_on_inv(struct relay_peer *rp, const struct inv_item *items, size_t n)
         const struct txid id = txid_of(&items[i]);
         recent_set_add(&rp->known, id.b);
         own_note_spread(r, &id);
+        if (push_note_shown(r, rp, &id))
+            continue;
         if (!ignored && !relay_knows(r, &id))
             (void)tx_requests_announce(r->requests, rp->announcer, &id, now); /* else: no place */
     }
@@ -123,6 +125,7 @@ void relay_on_reject(struct relay_peer *rp, const struct msg_reject *m)
     if (!m->has_hash || m->command.len != 2 || memcmp(m->command.data, "tx", 2) != 0)
         return;
     memcpy(id.b, m->hash.b, sizeof(id.b));
+    push_note_reject(rp->relay, rp, &id, m->code);
     if (!own_is(rp->relay, &id))
         return;
     log_sanitize(reason, sizeof(reason), m->reason.data, m->reason.len);
@@ -329,7 +332,7 @@ void relay_on_tx(struct relay_peer *rp, struct span raw, const struct txid *id)
         tx_requests_arrived(r->requests, rp->announcer, id, clock_mono_ms());
     relay_flush_asks(r);
     recent_set_add(&rp->known, id->b);
-    if (takes_none(rp))
+    if (push_note_shown(r, rp, id) || takes_none(rp))
         return;
     if (relay_knows(r, id) && !peer_is_whitelisted(rp->peer))
         return;

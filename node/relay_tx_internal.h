@@ -1,6 +1,7 @@
 /* What the parts of relay share: relay_tx.c (state, timers), relay_tx_in.c (what peers announce and
  * send), relay_tx_results.c (what the chain says), relay_tx_out.c (announcing), relay_tx_own.c (our
- * own transactions), relay_tx_serve.c (getdata, mempool, feefilter). Loop thread. */
+ * own transactions), relay_push.c (those that money depends on), relay_tx_serve.c (getdata,
+ * mempool, feefilter). Loop thread. */
 #ifndef NODE_RELAY_TX_INTERNAL_H
 #define NODE_RELAY_TX_INTERNAL_H
 
@@ -9,6 +10,7 @@
 #include "base/map.h"
 #include "base/recent_set.h"
 #include "node/orphans.h"
+#include "node/relay_push.h"
 #include "node/relay_tx.h"
 #include "node/trickle.h"
 #include "node/tx_kept.h"
@@ -137,6 +139,9 @@ struct relay {
     struct map own_map;
     int64_t own_look_ms;     /* when it is looked at next */
     struct inv_item *round_items; /* ROUND_MAX, shared by all rounds */
+    struct list pushes;           /* relay_push.c */
+    struct map push_ids;
+    struct relay_push_handlers push_handlers;
 };
 
 static inline struct relay_peer *relay_peer_of_link(struct list_link *link)
@@ -208,6 +213,16 @@ void own_note_spread(struct relay *r, const struct txid *id);
 void own_peer_came(struct relay *r, int64_t now);
 bool own_is(const struct relay *r, const struct txid *id);
 void own_clear(struct relay *r);
+
+/* --- relay_push.c --- */
+void push_peer_came(struct relay *r, struct relay_peer *rp, int64_t now);
+void push_tick(struct relay *r, int64_t now);
+/* A peer announces or sends it. True: it is one of ours, and known. */
+bool push_note_shown(struct relay *r, struct relay_peer *rp, const struct txid *id);
+void push_note_reject(struct relay *r, const struct relay_peer *rp, const struct txid *id,
+                      uint8_t code);
+void push_clear(struct relay *r);
+size_t push_bytes(const struct relay *r);
 
 /* --- relay_tx_serve.c --- */
 bool relay_work_answers(struct relay *r);

@@ -299,6 +299,7 @@ bool peer_wants_enriched(const struct peer *p)
 uint32_t peer_payload_limit(const struct peer *p) { return p->max_recv_payload; }
 bool peer_takes_compact(const struct peer *p) { return p->compact_version == MSG_COMPACT_VERSION; }
 bool peer_wants_compact(const struct peer *p) { return p->compact_high && peer_takes_compact(p); }
+struct netgroup peer_group(const struct peer *p) { return p->group; }
 bool peer_relays_tx(const struct peer *p) { return p->relay; }
 int64_t peer_fee_filter(const struct peer *p) { return p->fee_filter; }
 int64_t peer_connected_mono_ms(const struct peer *p) { return p->started_ms; }

@@ -16,6 +16,7 @@
 #include "base/block.h"
 #include "base/buf.h"
 #include "p2p/msg.h"
+#include "p2p/netgroup.h"
 
 struct net;
 struct peer;
@@ -47,6 +48,7 @@ bool peer_is_mempool_sync(const struct peer *p); /* its address is in net_config
 /* (outbound or whitelisted), not one-shot or feeler, has NODE_NETWORK (spec p2p 8). */
 bool peer_is_preferred(const struct peer *p);
 bool peer_serves_blocks(const struct peer *p); /* NODE_NETWORK */
+struct netgroup peer_group(const struct peer *p); /* NETGROUP_DIVERSITY of its address */
 const char *peer_name(const struct peer *p);   /* "[::1]:8333", for RPC */
 const char *peer_log_name(const struct peer *p); /* the same with -logips, else "-" */
 uint64_t peer_services(const struct peer *p);

@@ -217,6 +217,7 @@ enum paychan_event_kind {
     PAYCHAN_EV_TIP,        /* another tip, or time has passed */
     PAYCHAN_EV_FUNDING,    /* where the funding transaction is now */
     PAYCHAN_EV_SPEND,      /* `tx` spends the output, in a block or not (height 0); NULL: nothing */
+    PAYCHAN_EV_RACED,      /* payee: the close was refused as another spend came first */
 };
 
 /* Keys and amounts of a new channel. */

@@ -363,6 +363,8 @@ static void take_spend(struct step *s)
     if (c->spend == PAYCHAN_UNSPENT) {
         if (c->state == R_CLOSED)
             step_move(s, can_close(c) ? R_CLOSING : R_ABANDONED);
+        if (c->state == R_CLOSING && can_close(c)) /* a reorganisation, or it was thrown out */
+            broadcast(s);
         return;
     }
     if (c->spend == PAYCHAN_SPENT_CLOSE && (c->state == R_SEEN || c->state == R_OPEN)) {
@@ -391,6 +393,13 @@ static void look_at_spend(struct step *s, bool new_tip)
         if (s->ev->view.tip >= c->terms.expiry)
             step_alarm(s, "the close is not in a block, and the payer may take all back");
     }
+}
+
+/* With another signature it is another transaction, that nobody has refused. */
+static void close_anew(struct step *s)
+{
+    if (s->c->state == R_CLOSING && !s->c->spend_height && can_close(s->c))
+        broadcast(s);
 }
 
 static void take_tip(struct step *s)
@@ -485,6 +494,7 @@ void step_payee(struct step *s)
         [PAYCHAN_EV_TIP] = take_tip,
         [PAYCHAN_EV_FUNDING] = take_funding,
         [PAYCHAN_EV_SPEND] = take_spend,
+        [PAYCHAN_EV_RACED] = close_anew,
     };
     const size_t kind = (size_t)s->ev->kind;
     if (kind < sizeof handlers / sizeof *handlers && handlers[kind])

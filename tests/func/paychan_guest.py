@@ -7,6 +7,8 @@ import noise
 from blocks import (Key, Tx, TxIn, TxOut, from_display, hash160, push, push_number, sha256d,
                     var_bytes)
 from channel_guest import Guest
+from channels import talker
+from paychannels import CAPACITY, GENESIS, mine
 
 OPEN, ACCEPT, FUNDED, READY, PAY, ACK, CLOSE, CLOSED, SYNC, FAIL = range(256, 276, 2)
 PARAMS, SCRIPT, AMOUNT, SIG, DEPTH, STATE, LATE, LIMIT, UNKNOWN = range(2, 11)
@@ -112,3 +114,22 @@ def high(sig):
     """The same signature with the other S."""
     s = N - int.from_bytes(sig[32:], "big")
     return sig[:32] + s.to_bytes(32, "big")
+
+
+def payee(t, *options):
+    """A daemon with an identity, and a session with a payer who is its contact."""
+    node, key = talker(t, GENESIS, *options)
+    payer = Payer(node, key)
+    t.cleanups.append(payer.close)
+    node.rpc.contactadd(payer.key, "mallory")
+    return node, payer.connect()
+
+
+def open_channel(node, payer, blocks=1000, capacity=CAPACITY):
+    """Funded in a block, and ready."""
+    payer.open(capacity, node.rpc.getblockcount() + blocks)
+    payer.funding = payer.fund()
+    node.rpc.sendrawtransaction(payer.funding.serialize().hex())
+    mine(node)
+    payer.put(FUNDED, payer.funded_message(payer.funding))
+    payer.answer(READY)

@@ -2,28 +2,11 @@
 import os
 import struct
 
-from channels import talker
 from framework import case, equal, main
-from paychan_guest import (ACK, AMOUNT, CLOSE, CLOSED, DEPTH, FAIL, FUNDED, LIMIT, OPEN, PARAMS, PAY,
-                           READY, SCRIPT, SIG, STATE, SYNC, UNKNOWN, FEE, Payer, high)
-from paychannels import CAPACITY, GENESIS, channel, mine, spender, state, sums
-
-
-def payee(t, *options):
-    node, key = talker(t, GENESIS, *options)
-    payer = Payer(node, key)
-    t.cleanups.append(payer.close)
-    node.rpc.contactadd(payer.key, "mallory")
-    return node, payer.connect()
-
-
-def open_channel(t, node, payer):
-    payer.open(CAPACITY, node.rpc.getblockcount() + 1000)
-    payer.funding = payer.fund()
-    node.rpc.sendrawtransaction(payer.funding.serialize().hex())
-    mine(node)
-    payer.put(FUNDED, payer.funded_message(payer.funding))
-    payer.answer(READY)
+from paychan_guest import (ACK, AMOUNT, CAPACITY, CLOSE, CLOSED, DEPTH, FAIL, FUNDED, LIMIT, OPEN,
+                           PARAMS, PAY, READY, SCRIPT, SIG, STATE, SYNC, UNKNOWN, FEE, high,
+                           open_channel, payee)
+from paychannels import channel, mine, spender, state, sums
 
 
 def stands_at(node, payer, n, paid):
@@ -73,7 +56,7 @@ def fundings_that_are_none_are_refused(t):
 @case()
 def payments_that_are_wrong_are_refused_and_the_best_close_stays(t):
     node, payer = payee(t)
-    open_channel(t, node, payer)
+    open_channel(node, payer)
     payer.put(PAY, payer.pay(1, 1000))
     equal(payer.answer(ACK), payer.id + struct.pack(">QQ", 1, 1000))
     payer.refused(PAY, payer.pay(3, 1200), STATE, payer.id)  # a gap
@@ -105,7 +88,7 @@ def payments_that_are_wrong_are_refused_and_the_best_close_stays(t):
 @case()
 def ten_bad_signatures_end_the_session(t):
     node, payer = payee(t)
-    open_channel(t, node, payer)
+    open_channel(node, payer)
     for _ in range(10):
         payer.refused(PAY, payer.pay(1, 1000, bytes(64)), SIG, payer.id)
     t.wait(lambda: not node.rpc.listpaychannels()[0]["connected"])
@@ -115,7 +98,7 @@ def ten_bad_signatures_end_the_session(t):
 @case()
 def messages_that_cost_the_disk_or_the_chain_are_limited(t):
     node, payer = payee(t, "-paychannelcount=2")
-    open_channel(t, node, payer)
+    open_channel(node, payer)
     for _ in range(300):
         payer.put(CLOSE, payer.close_message(2**64 - 1, sig=bytes(64)))
     codes = [struct.unpack(">H", payer.answer(FAIL)[32:34])[0] for _ in range(300)]

@@ -1,0 +1,295 @@
+/*
+ * Closes and refunds on their way into a block (spec channels 8.6). Each goes to our own node,
+ * whose relay announces it, and whole to peers in different networks, whatever our own node thinks
+ * of it: a payer that pours refunds over the network, or a node that saw another spend first, must
+ * not keep it out. As long as no peer has shown the close it goes out with another signature each
+ * time, since a node that refused an id once does not look at it again until the next block.
+ */
+#include <config.h>
+
+#include "node/paychans_internal.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "chain/chain.h"
+#include "node/relay_push.h"
+
+#define RACES_MAX 6   /* in one block that a close is signed anew for */
+#define EVERYBODY 4   /* times child_blocks: then every peer is told */
+#define KINDS 4       /* numbers of orders for one channel */
+
+/* --- to our own node --- */
+
+static const char *outcome_of(const struct tx_result *r)
+{
+    switch (r->outcome) {
+    case TX_ACCEPTED:
+    case TX_PARKED:
+    case TX_KNOWN:
+    case TX_CONFIRMED:
+        return NULL;
+    case TX_NOT_JUDGED:
+        return "the node stops";
+    case TX_MISSING_INPUTS:
+        return "missing inputs";
+    case TX_REJECTED:
+        break;
+    }
+    return r->verdict.reason;
+}
+
+/* The chain thread. What is refused is handed over again with the next block. */
+static void on_judged(void *ctx, const struct tx_result *r)
+{
+    const char *what = ctx, *why = outcome_of(r);
+    char id[HASH_HEX_SIZE];
+    hash_to_hex(id, r->tx->id.b);
+    if (why)
+        log_debug(LOGC_CHANNEL, "payment channels: %s %s: %s", what, id, why);
+    else
+        log_debug(LOGC_CHANNEL, "payment channels: %s %s is on its way", what, id);
+}
+
+void paychans_submit(struct held *h, struct tx *tx, const char *what)
+{
+    const struct tx_submission s = { .tx = tx, .allow_high_fee = true };
+    if (!chain_submit_tx_later(h->pc->env->chain, &s, on_judged, (void *)(uintptr_t)what))
+        log_debug(LOGC_CHANNEL, "payment channels: %s: the node stops", what);
+}
+
+/* --- to peers --- */
+
+static uint32_t waited(const struct held *h)
+{
+    const uint32_t tip = h->pc->view.tip, since = h->sending.since;
+    return since && tip > since ? tip - since : 0;
+}
+
+static bool is_overdue(const struct held *h)
+{
+    return waited(h) >= EVERYBODY * h->pc->config.child_blocks;
+}
+
+struct pushing {
+    struct relay *relay;
+    struct relay_push_order order; /* its tx is a reference, or NULL: to be ended */
+};
+
+static void on_loop(struct net *net, void *ctx)
+{
+    struct pushing *p = ctx;
+    (void)net;
+    if (p->order.tx)
+        relay_push(p->relay, &p->order);
+    else
+        relay_push_end(p->relay, p->order.number);
+    tx_unref(p->order.tx);
+    free(p);
+}
+
+/* tx NULL: the order ends. */
+static void order(struct held *h, struct tx *tx, unsigned kind)
+{
+    const struct paychans *pc = h->pc;
+    struct pushing *p = xmalloc(sizeof *p);
+    *p = (struct pushing){ pc->relay,
+                           { .number = h->number * KINDS + kind, .tx = tx ? tx_ref(tx) : NULL,
+                             .networks = pc->config.networks, .everybody = is_overdue(h) } };
+    if (net_post(pc->env->net, on_loop, p))
+        return;
+    tx_unref(p->order.tx); /* the network has stopped */
+    free(p);
+}
+
+void paychans_push(struct held *h, struct tx *tx, unsigned kind) { order(h, tx, kind); }
+
+static void keep(struct tx **place, struct tx *tx)
+{
+    struct tx *old = *place;
+    *place = tx ? tx_ref(tx) : NULL;
+    tx_unref(old);
+}
+
+/* --- close and refund --- */
+
+static struct tx *make(struct held *h, bool (*put)(const struct paychan *c,
+                                                   const uint8_t secret[32], struct buf *out))
+{
+    struct tx *tx = NULL;
+    struct buf raw;
+    buf_init(&raw);
+    if (!h->secret)
+        paychans_alarm(h, "the key of the channel is locked: unlock the wallet, or money is lost");
+    else if (put(&h->c, h->secret, &raw))
+        tx = tx_new(raw.data, raw.len, NULL);
+    buf_clear(&raw);
+    return tx;
+}
+
+/* Ours is what spends the funding in our own mempool. */
+static bool is_in_pool(const struct held *h)
+{
+    const enum paychan_spend ours =
+        h->c.role == PAYCHAN_PAYEE ? PAYCHAN_SPENT_CLOSE : PAYCHAN_SPENT_REFUND;
+    return h->sending.spend && h->c.spend == ours && h->c.spend_height == 0;
+}
+
+static void send_out(struct held *h, struct tx *made, const char *what)
+{
+    struct paychan_sending *s = &h->sending;
+    if (!s->since)
+        s->since = h->pc->view.tip;
+    if (made && !is_in_pool(h)) /* else it would be a double spend of ours */
+        paychans_submit(h, made, what);
+    if (made)
+        keep(&s->sent, made);
+    struct tx *tx = is_in_pool(h) && (s->shown || !made) ? s->spend : s->sent;
+    if (tx)
+        order(h, tx, 0);
+    tx_unref(made);
+}
+
+void paychans_send_close(struct held *h) { send_out(h, make(h, paychan_make_close), "close"); }
+void paychans_send_refund(struct held *h) { send_out(h, make(h, paychan_make_refund), "refund"); }
+
+/* --- what peers say --- */
+
+struct said {
+    struct paychans *pc;
+    uint64_t number;
+};
+
+static struct held *held_of(struct channels *c, const struct said *s)
+{
+    return c && !s->pc->stopping && s->number % KINDS == 0
+               ? paychans_by_number(s->pc, s->number / KINDS)
+               : NULL;
+}
+
+static void on_shown(struct channels *c, void *ctx)
+{
+    struct held *h = held_of(c, ctx);
+    if (h)
+        h->sending.shown = true;
+    free(ctx);
+}
+
+static void sign_if_due(struct held *h)
+{
+    struct paychan_sending *s = &h->sending;
+    if (!s->again_at || clock_now() < s->again_at)
+        return;
+    s->again_at = 0;
+    paychans_give(h, &(struct paychan_event){ .kind = PAYCHAN_EV_RACED }, NULL);
+}
+
+/* A while later, so that what was first has been judged; not for ever. */
+static void on_raced(struct channels *c, void *ctx)
+{
+    struct held *h = held_of(c, ctx);
+    free(ctx);
+    if (!h || h->c.role != PAYCHAN_PAYEE || h->sending.again_at)
+        return;
+    struct paychan_sending *s = &h->sending;
+    if (s->raced_tip != h->pc->view.tip)
+        s->raced = 0;
+    s->raced_tip = h->pc->view.tip;
+    if (s->raced++ < RACES_MAX)
+        s->again_at = clock_now() + (int64_t)h->pc->config.retry_s;
+    sign_if_due(h);
+}
+
+static struct said *said_new(struct paychans *pc, uint64_t number)
+{
+    struct said *s = xmalloc(sizeof *s);
+    *s = (struct said){ pc, number };
+    return s;
+}
+
+static void shown(void *ctx, uint64_t number)
+{
+    struct paychans *pc = ctx;
+    channels_post(pc->channels, on_shown, said_new(pc, number));
+}
+
+static void raced(void *ctx, uint64_t number)
+{
+    struct paychans *pc = ctx;
+    channels_post(pc->channels, on_raced, said_new(pc, number));
+}
+
+void paychans_listen_to_peers(struct paychans *pc)
+{
+    relay_push_listen(pc->relay, &(struct relay_push_handlers){ shown, raced, pc });
+}
+
+/* --- block after block --- */
+
+static uint32_t depth_of(const struct held *h)
+{
+    const uint32_t height = h->c.spend_height, tip = h->pc->view.tip;
+    return height && height <= tip ? tip - height + 1 : 0;
+}
+
+void paychans_end_sending(struct held *h)
+{
+    for (unsigned kind = 0; kind < KINDS && h->sending.since; kind++)
+        order(h, NULL, kind);
+    paychans_sending_clear(h);
+}
+
+void paychans_sending_clear(struct held *h)
+{
+    struct paychan_sending *s = &h->sending;
+    tx_unref(s->spend);
+    tx_unref(s->sent);
+    tx_unref(s->child);
+    *s = (struct paychan_sending){ .since = 0 };
+}
+
+void paychans_note_spend(struct held *h, const struct paychan_sight *sight)
+{
+    struct paychan_sending *s = &h->sending;
+    const bool same = s->spend && sight->spend && txid_equal(&s->spend->id, &sight->spend->id) &&
+                      h->c.spend_height == sight->spend_height;
+    keep(&s->spend, sight->spend);
+    if (!same)
+        s->seen_tip = 0; /* it is looked at without a block, and so is its child */
+    if (!sight->spend)
+        s->shown = false; /* who had it may have dropped it as well */
+}
+
+/* It is in a block: peers on another branch may not have it. */
+static void look_at_block(struct held *h)
+{
+    struct paychan_sending *s = &h->sending;
+    if (!s->since)
+        return;
+    if (depth_of(h) >= PAYCHAN_DEPTH_FINAL)
+        paychans_end_sending(h);
+    else if (depth_of(h) && s->spend)
+        order(h, s->spend, 0);
+}
+
+static void complain(struct held *h)
+{
+    if (is_overdue(h) && !depth_of(h))
+        paychans_alarm(h, h->c.role == PAYCHAN_PAYEE
+                              ? "the close waits long for a block: are miners reached?"
+                              : "the refund waits long for a block: are miners reached?");
+}
+
+void paychans_look_after(struct held *h)
+{
+    struct paychan_sending *s = &h->sending;
+    if (s->seen_tip != h->pc->view.tip) {
+        s->seen_tip = h->pc->view.tip;
+        look_at_block(h);
+        complain(h);
+        paychans_look_at_child(h);
+    }
+    sign_if_due(h);
+}
