@@ -11,6 +11,7 @@
 #include "rpc/channel_call.h"
 #include "rpc/later.h"
 #include "rpc/pay_call.h"
+#include "rpc/pay_relation.h"
 #include "rpc/payment_json.h"
 #include "rpc/wallet_call.h"
 
@@ -161,6 +162,26 @@ static struct rpc_result cmd_pay(struct rpc_call *call)
     return rpc_pending();
 }
 
+static const struct pay_channel *find_channel(const struct pay_list *l, const uint8_t id[ID_SIZE])
+{
+    size_t i = 0;
+    while (i < l->n && !(l->v[i].has_id && memcmp(l->v[i].id, id, ID_SIZE) == 0))
+        i++;
+    return i < l->n ? &l->v[i] : NULL;
+}
+
+static enum err close_opposite(const struct rpc_pay_service *s, const uint8_t id[ID_SIZE],
+                               struct error *e)
+{
+    struct pay_list l;
+    enum err rc = s->list(s->ctx, &l, e);
+    const struct pay_channel *c = rc ? NULL : find_channel(&l, id);
+    if (c)
+        rc = pay_relation_close(s, &l, c, e);
+    free(l.v);
+    return rc;
+}
+
 static struct rpc_result cmd_closechannel(struct rpc_call *call)
 {
     const struct rpc_pay_service *s = service(call);
@@ -171,7 +192,8 @@ static struct rpc_result cmd_closechannel(struct rpc_call *call)
         return rpc_failed(call);
     if (rate < 0 || rate > 1000000)
         return rpc_fail(call, RPC_INVALID_PARAMETER, "fee_rate: satoshis per kB, to 1000000");
-    if (s->close(s->ctx, &in, &e))
+    if (s->close(s->ctx, &in, &e) ||
+        (rpc_bool(call, 2, false) && close_opposite(s, in.id, &e)))
         return rpc_channel_fail(call, &e);
     jw_null(call->out);
     return rpc_done();
@@ -208,7 +230,25 @@ static void put_sums(struct json_writer *w, const struct pay_channel *c)
         jw_put_u64(w, "limit", c->limit);
 }
 
-static void put_channel(struct json_writer *w, const struct pay_channel *c)
+/* With channels the other way, too: what the two owe each other. */
+static void put_relation(struct json_writer *w, const struct pay_list *l,
+                         const struct pay_channel *c)
+{
+    const struct pay_relation r = pay_relation_of(l, c);
+    if (!r.channels_out || !r.channels_in)
+        return;
+    jw_key(w, "relation");
+    jw_object_open(w);
+    jw_put_u64(w, "channels_out", r.channels_out);
+    jw_put_u64(w, "channels_in", r.channels_in);
+    jw_put_u64(w, "paid", r.paid);
+    jw_put_u64(w, "received", r.received);
+    jw_put_i64(w, "net", (int64_t)(r.received - r.paid));
+    jw_object_close(w);
+}
+
+static void put_channel(struct json_writer *w, const struct pay_list *l,
+                        const struct pay_channel *c)
 {
     jw_object_open(w);
     if (c->has_id)
@@ -224,6 +264,7 @@ static void put_channel(struct json_writer *w, const struct pay_channel *c)
     jw_put_u64(w, "close_margin", c->close_margin);
     jw_put_u64(w, "min_depth", c->min_depth);
     put_funding(w, c);
+    put_relation(w, l, c);
     jw_put_i64(w, "created", c->created);
     if (c->memo[0])
         jw_put_text(w, "memo", c->memo);
@@ -251,7 +292,7 @@ static struct rpc_result cmd_listpaychannels(struct rpc_call *call)
         return rpc_failed(call);
     jw_array_open(call->out);
     for (size_t i = 0; i < l.n; i++)
-        put_channel(call->out, &l.v[i]);
+        put_channel(call->out, &l, &l.v[i]);
     jw_array_close(call->out);
     free(l.v);
     return rpc_done();
@@ -261,16 +302,13 @@ static struct rpc_result cmd_getpaychannel(struct rpc_call *call)
 {
     uint8_t id[ID_SIZE];
     struct pay_list l;
-    size_t i = 0;
     if (!rpc_bytes32(call, 0, "the id of a channel", id) || !get_list(call, &l))
         return rpc_failed(call);
-    while (i < l.n && !(l.v[i].has_id && memcmp(l.v[i].id, id, sizeof id) == 0))
-        i++;
-    const bool found = i < l.n;
-    if (found)
-        put_channel(call->out, &l.v[i]);
+    const struct pay_channel *c = find_channel(&l, id);
+    if (c)
+        put_channel(call->out, &l, c);
     free(l.v);
-    return found ? rpc_done()
+    return c ? rpc_done()
                  : rpc_fail(call, RPC_NOT_FOUND, "no such channel: listpaychannels");
 }
 
@@ -316,7 +354,8 @@ static struct rpc_result cmd_exportchannels(struct rpc_call *call)
 #define CHANNEL_RESULT                                                                        \
     "{id, contact, key, role, state, connected, locked, capacity, close_fee, n, paid, "      \
     "acknowledged, limit, expiry, close_margin, min_depth, funding, txid, vout, height, "    \
-    "spend, spend_height, settled_paid, settled_fee, created, memo, alarm}"
+    "spend, spend_height, settled_paid, settled_fee, "                      \
+    "relation: {channels_out, channels_in, paid, received, net}, created, memo, alarm}"
 
 static const struct rpc_command rows[] = {
     { .name = "openchannel",
@@ -374,7 +413,10 @@ static const struct rpc_command rows[] = {
       .example = "97f552069165c2370d3dc3704372e1b1898f0c8b7895c04bd25b72c3c9270c9a",
       .params = { CHANNEL_ID,
                   { "fee_rate", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "Satoshis per kB, of a payer; default: what was agreed at the opening" } } },
+                    "Satoshis per kB, of a payer; default: what was agreed at the opening" },
+                  { "opposite", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Closes those the other way with the same contact, too: what is left on both "
+                    "sides is the net of both; default false" } } },
     { .name = "listpaychannels",
       .category = "channels",
       .where = RPC_ON_WORKER,
@@ -382,7 +424,9 @@ static const struct rpc_command rows[] = {
       .help = "Payment channels, both ways. All amounts are satoshis. state of a payer: opening, "
               "accepted, funded, open, closing, closed, expired, refunding, refunded; of a payee: "
               "accepted, seen, open, closing, closed, abandoned (nothing was paid). alarm: what "
-              "needs the user. A channel that is over is forgotten 100 blocks later.",
+              "needs the user. relation is there when channels go both ways between the same two: "
+              "what was paid in those that are not settled yet, net is what we got more. A channel "
+              "that is over is forgotten 100 blocks later.",
       .result = "[" CHANNEL_RESULT "]",
       .example = "" },
     { .name = "getpaychannel",

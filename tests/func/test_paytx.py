@@ -2,7 +2,8 @@
 from events import read_events
 from framework import case, check, equal, main, raises_rpc
 from identities import kill_and_start
-from paychannels import connect, mine, open_channel, payers
+from paychannels import (CAPACITY, CLOSE_FEE, channel, connect, mine, open_channel, payers, spender,
+                         state, sums)
 
 COIN = 10**8
 
@@ -89,6 +90,48 @@ def a_request_is_paid_once(t):
     connect(t, a, b)
     raises_rpc(-5, lambda: pay_request(a, 7000, asked["id"]), "no open request")
     equal(len(rows(b, "payment", "in")), 1)
+
+
+def balance(node):
+    return int((node.rpc.getbalance() + node.rpc.getunconfirmedbalance()) * COIN)
+
+
+def open_back(t, a, b, capacity):
+    """A channel from b to a."""
+    opened = b.rpc.openchannel("alice", capacity)
+    t.wait(lambda: opened["txid"] in a.rpc.getrawmempool())
+    mine(a)
+    t.wait_same_tip(a, b)
+    t.wait(lambda: (state(a, opened["id"]), state(b, opened["id"])) == ("open", "open"))
+    return opened["id"]
+
+
+@case()
+def channels_both_ways_are_netted_to_the_satoshi(t):
+    a, b = payers(t)
+    out, back = open_channel(t, a, b), open_back(t, a, b, 500000)
+    before = balance(a), balance(b)
+    for amount in (20000, 10000):
+        a.rpc.pay("bob", amount)
+    b.rpc.pay("alice", 12345)
+    for node, net in ((a, 12345 - 30000), (b, 30000 - 12345)):
+        for id in (out, back):
+            got = channel(node, id)["relation"]
+            equal((got["net"], got["channels_out"], got["channels_in"]), (net, 1, 1))
+    equal(channel(a, out)["relation"]["paid"], 30000)
+    a.rpc.closechannel(id=out, opposite=True)
+    txs = [t.wait(lambda: spender(node, id)) for node, id in ((b, out), (a, back))]
+    equal([sums(tx) for tx in txs], [[30000, CAPACITY - 30000 - CLOSE_FEE],
+                                     [12345, 500000 - 12345 - CLOSE_FEE]])
+    for tx in txs:
+        for node in (a, b):
+            t.wait(lambda: tx["txid"] in node.rpc.getrawmempool())
+    mine(a)
+    t.wait_same_tip(a, b)
+    t.wait(lambda: all(channel(n, c).get("spend_height") for n in (a, b) for c in (out, back)))
+    equal(balance(a) - before[0], CAPACITY - 30000 - CLOSE_FEE + 12345)
+    equal(balance(b) - before[1], 500000 - 12345 - CLOSE_FEE + 30000)
+    equal("relation" in channel(a, out), False)
 
 
 if __name__ == "__main__":
