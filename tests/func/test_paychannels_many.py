@@ -4,11 +4,13 @@ form pays a million times over a hundred channels."""
 import collections
 import http.client
 import json
+import os
 import random
 import threading
 import time
 
-from framework import LONG, Rpc, RpcError, case, check, equal, main
+from framework import LONG, Rpc, Skip, case, check, equal, main
+from identities import FAULT
 from paychannels import CLOSE_FEE, connect, mine, payers
 
 CHANNELS, PAYMENTS, KILLS = (100, 1_000_000, 40) if LONG else (10, 10_000, 3)
@@ -24,11 +26,11 @@ def channels(node):
     return {c["id"]: c for c in node.rpc.listpaychannels()}
 
 
-def open_all(t, a, b):
-    a.rpc.sendmany("", {a.rpc.getnewaddress(): 1.1 * CAPACITY / 10**8 for _ in range(CHANNELS)})
+def open_all(t, a, b, count):
+    a.rpc.sendmany("", {a.rpc.getnewaddress(): 1.1 * CAPACITY / 10**8 for _ in range(count)})
     mine(a)
-    ids = [a.rpc.openchannel("bob", CAPACITY)["id"] for _ in range(CHANNELS)]
-    t.wait(lambda: len(b.rpc.getrawmempool()) == CHANNELS)
+    ids = [a.rpc.openchannel("bob", CAPACITY)["id"] for _ in range(count)]
+    t.wait(lambda: len(b.rpc.getrawmempool()) == count)
     mine(b, 6)
     t.wait_same_tip(a, b)
     until_all_pay(t, a)
@@ -157,7 +159,7 @@ def settle(t, a, b, ids):
 def payments_survive_kills_of_both_and_are_settled_exactly(t):
     rng = random.Random(17)
     a, b = payers(t, *OPTIONS)
-    ids = open_all(t, a, b)
+    ids = open_all(t, a, b, CHANNELS)
     for node in (a, b):
         node.restart()  # the chain is on disk from now on, though both be killed
     state, made, kills = both_agree(t, a, b), 0, 0
@@ -172,6 +174,48 @@ def payments_survive_kills_of_both_and_are_settled_exactly(t):
         state, kills = after, kills + 1
         made = sum(c["n"] for c in after.values())
     print(f"{made} payments, {kills} rounds, {time.monotonic() - began:.0f} s")
+    settle(t, a, b, ids)
+
+
+# Of the journal: each kind of call, on its way into a compaction and out of it.
+CRASHES = ("unlink:1:exit", "pwrite:9:torn") + (
+    ("unlink:3:exit", "open:3:exit", "fsync:3:exit", "fdatasync:8:exit", "fallocate:2:exit",
+     "pwrite:2:exit", "pwrite:20:exit", "pwrite:40:torn", "any:30:exit", "any:71:exit") if LONG
+    else ())
+
+
+def pay_until_it_ends(t, a, b, victim, ids, setting):
+    """It dies at that call, of itself, and is there again."""
+    victim.stop()
+    victim.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": setting,
+                      "BSVPEER_FAULT_PATH": victim.file("paychannels")})
+    t.wait_same_tip(a, b)
+    connect(t, a, b)
+    stop = threading.Event()
+    threads = [Payer(a, ids, stop, i) for i in range(2)]
+    t.wait(lambda: victim.process.poll() is not None)
+    stop.set()
+    for thread in threads:
+        thread.join()
+        check(thread.error is None, thread.error)
+    victim.kill()
+    victim.start()
+    return threads
+
+
+@case(timeout=600 if LONG else 60)
+def a_crash_at_a_write_of_the_journal_loses_no_payment(t):
+    if not os.path.exists(FAULT):
+        raise Skip("the library that makes writes fail is not built")
+    a, b = payers(t, "-paychanneljournal=1")
+    ids = open_all(t, a, b, 3)
+    state = both_agree(t, a, b)
+    for victim, setting in [(node, setting) for setting in CRASHES for node in (b, a)]:
+        threads = pay_until_it_ends(t, a, b, victim, ids, setting)
+        after = both_agree(t, a, b)
+        check_round(threads, state, after)
+        check(any(after[id]["n"] > state[id]["n"] for id in ids), "payments were made")
+        state = after
     settle(t, a, b, ids)
 
 
