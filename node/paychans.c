@@ -413,6 +413,7 @@ static void up(void *ctx, struct chan_peer *p)
     struct paychans *pc = ctx;
     if (!chan_peer_contact(p) || !chan_peer_has(p, DCHAN_PAYMENTS) || *pc->trouble)
         return;
+    paychans_adopt(pc, p);
     for (size_t i = pc->n; i-- > 0;)
         if (paychans_peer(pc->all[i]) == p)
             paychans_give(pc->all[i], &(struct paychan_event){ .kind = PAYCHAN_EV_UP }, NULL);

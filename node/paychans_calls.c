@@ -233,7 +233,7 @@ static const char *spend_name(const struct paychan *c)
     return names[c->spend];
 }
 
-static bool has_funding(const struct paychan *c)
+bool paychans_is_funded(const struct paychan *c)
 {
     return c->role == PAYCHAN_PAYER ? c->state >= P_FUNDED : c->state >= R_SEEN;
 }
@@ -256,7 +256,7 @@ static void describe(const struct held *h, struct pay_channel *out)
         .paid = c->paid, .acknowledged = payer ? c->acked_paid : c->paid,
         .limit = payer ? c->limit : paychan_limit(c, &h->pc->config.policy, &h->pc->view),
         .expiry = c->terms.expiry, .close_margin = c->close_margin, .min_depth = c->min_depth,
-        .has_funding = has_funding(c), .funding = c->funding,
+        .has_funding = paychans_is_funded(c), .funding = c->funding,
         .funding_height = c->funding_height, .spend_height = c->spend_height,
         .settled = c->spend == PAYCHAN_SPENT_CLOSE, .settled_paid = c->settled.paid,
         .settled_fee = c->settled.fee, .created = h->created };
@@ -305,55 +305,10 @@ static enum err call_list(void *ctx, struct pay_list *out, struct error *e)
     return OK;
 }
 
-/* --- export --- */
-
-struct exporting {
-    struct paychans *pc;
-    struct buf *out;
-};
-
-/* The copy of spec channels 8.8. */
-static void put_copy(struct buf *b, const struct paychan *c)
-{
-    const struct paychan_terms *t = &c->terms;
-    buf_put_be16(b, 1);
-    buf_put(b, t->payer_key, sizeof t->payer_key);
-    buf_put(b, t->payee_key, sizeof t->payee_key);
-    buf_put_be32(b, t->expiry);
-    buf_put_be64(b, t->capacity);
-    buf_put(b, c->funding.txid.b, sizeof c->funding.txid.b);
-    buf_put_be32(b, c->funding.index);
-    buf_put_be32(b, (uint32_t)t->close_fee);
-    buf_put(b, t->payer_pkh, sizeof t->payer_pkh);
-    buf_put(b, t->payee_pkh, sizeof t->payee_pkh);
-    buf_put(b, c->nonce_a, sizeof c->nonce_a);
-    buf_put(b, c->nonce_b, sizeof c->nonce_b);
-}
-
-static void export_all(struct channels *c, void *ctx)
-{
-    const struct exporting *x = ctx;
-    (void)c;
-    for (size_t i = 0; i < x->pc->n; i++) {
-        const struct paychan *one = &x->pc->all[i]->c;
-        if (has_funding(one)) {
-            buf_put(x->out, one->id, sizeof one->id);
-            put_copy(x->out, one);
-        }
-    }
-}
-
-static enum err call_export(void *ctx, struct buf *out, struct error *e)
-{
-    struct exporting x = { ctx, out };
-    if (!channels_call(x.pc->channels, export_all, &x))
-        return error_set(e, ERR_CANCELLED, "direct channels have stopped");
-    return OK;
-}
-
 void paychans_fill_service(struct paychans *pc)
 {
     pc->service = (struct rpc_pay_service){ .open = call_open, .pay = paychans_pay,
                                             .close = call_close, .list = call_list,
-                                            .export_all = call_export, .ctx = pc };
+                                            .export_all = paychans_export,
+                                            .restore = paychans_restore, .ctx = pc };
 }

@@ -97,6 +97,16 @@ static void send_closed(struct held *h)
     buf_clear(&raw);
 }
 
+static void add_copy(const struct held *h, struct dchan_chan_sync *m)
+{
+    struct buf copy;
+    buf_init(&copy);
+    paychan_put_copy(&copy, &h->c);
+    m->has_copy = true;
+    memcpy(m->copy, copy.data, sizeof m->copy);
+    buf_clear(&copy);
+}
+
 static void send_sync(struct held *h, const struct paychan_sync_msg *s)
 {
     struct dchan_msg m = { .type = DCHAN_CHAN_SYNC };
@@ -105,6 +115,8 @@ static void send_sync(struct held *h, const struct paychan_sync_msg *s)
                                             .close_fee = (uint32_t)s->close_fee };
     memcpy(m.chan_sync.id, h->c.id, sizeof m.chan_sync.id);
     memcpy(m.chan_sync.sig, s->sig, sizeof m.chan_sync.sig);
+    if (s->copy)
+        add_copy(h, &m.chan_sync);
     say(h, &m);
 }
 

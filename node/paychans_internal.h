@@ -8,7 +8,9 @@
 #include "base/map.h"
 #include "node/paychan_wallet.h"
 #include "node/paychans.h"
+#include "p2p/dchan_wire.h"
 #include "p2p/ratelimit.h"
+#include "wallet/paychan_copy.h"
 
 /* What a step said, until its record is on disk. */
 struct paychan_pending {
@@ -127,6 +129,7 @@ struct paychans {
     char trouble[PAY_TEXT_MAX];  /* the journal has failed; "" not */
     bool compacting;
     uint64_t compacted_from;     /* what is below goes when the database has it */
+    unsigned restoring;          /* jobs under way */
     uint64_t *gone;              /* forgotten since the last compaction */
     size_t n_gone, gone_cap;
     size_t n_going;              /* the first so many: the compaction under way deletes them */
@@ -198,6 +201,21 @@ extern const struct dchan_handler paychans_handlers[1];
 void paychans_send_fail(struct chan_peer *p, const uint8_t id[PAYCHAN_ID_SIZE], unsigned code,
                         const char *text);
 
+/* What was said in a chan_sync. */
+void paychans_take_sync(struct held *h, const struct dchan_chan_sync *m);
+
+/* --- paychans_restore.c --- */
+
+/* The other side shows the copy of a channel that is not known here. True: it is being looked at,
+ * and answered. */
+bool paychans_restore_from(struct paychans *pc, struct chan_peer *p,
+                           const struct dchan_chan_sync *m);
+/* A session with a contact is up. */
+void paychans_adopt(struct paychans *pc, struct chan_peer *p);
+/* Of the service (rpc/pay_call.h). */
+enum err paychans_restore(void *ctx, const struct paychan_saved *saved, struct error *e);
+enum err paychans_export(void *ctx, struct buf *out, struct error *e);
+
 /* --- paychans_tell.c: the event log --- */
 
 void paychans_tell_state(struct held *h);
@@ -210,6 +228,7 @@ void paychans_fill_service(struct paychans *pc);
 /* The contact of a text and its session that takes payments; NULL: why not is in e. */
 struct chan_peer *paychans_find_peer(struct paychans *pc, const char *text,
                                      struct contact **contact, struct error *e);
+bool paychans_is_funded(const struct paychan *c);
 void paychans_opened(struct held *h, enum err rc, const char *text);
 
 /* --- paychans_pay.c --- */

@@ -325,12 +325,6 @@ static bool is_genuine(const struct held *h, const struct funded_job *job)
     return shown && (job->sight.found || job->sight.in_pool || !credit);
 }
 
-/* Another transaction in the place of one that is not on the chain: it spends what that one did. */
-static bool replaces(const struct held *h, const struct funded_job *job)
-{
-    return h->c.funded == PAYCHAN_REPLACED && job->sight.found;
-}
-
 static void done_funded(struct channels *c, struct paychan_job *j)
 {
     struct funded_job *job = (struct funded_job *)j;
@@ -339,10 +333,10 @@ static void done_funded(struct channels *c, struct paychan_job *j)
     if (h)
         h->checking = false;
     if (h && (job->sight.looked || !job->tx)) { /* else we could not look: it is shown again */
-        ev.funded = (struct paychan_funded_msg){ .at = job->at, .genuine = is_genuine(h, job),
+        ev.funded = (struct paychan_funded_msg){ .at = job->at, .tx = job->tx,
+                                                 .genuine = is_genuine(h, job),
                                                  .height = job->sight.height,
-                                                 .unspent = !job->sight.spent,
-                                                 .replaces = replaces(h, job) };
+                                                 .unspent = !job->sight.spent };
         paychans_give(h, &ev, NULL);
     }
     tx_unref(job->tx);
@@ -439,9 +433,8 @@ static void take_closed(struct held *h, const struct dchan_msg *msg)
     tx_unref(tx);
 }
 
-static void take_sync(struct held *h, const struct dchan_msg *msg)
+void paychans_take_sync(struct held *h, const struct dchan_chan_sync *in)
 {
-    const struct dchan_chan_sync *in = &msg->chan_sync;
     struct paychan_event ev = { .kind = PAYCHAN_EV_SYNC_MSG };
     ev.sync = (struct paychan_sync_msg){ .role = in->role, .state = in->state, .n = in->n,
                                          .paid = in->paid, .close_fee = in->close_fee,
@@ -498,7 +491,7 @@ static void take_known(struct held *h, const struct dchan_msg *m)
     case DCHAN_CHAN_ACK: take_ack(h, m); break;
     case DCHAN_CHAN_CLOSE: take_close(h, m); break;
     case DCHAN_CHAN_CLOSED: take_closed(h, m); break;
-    case DCHAN_CHAN_SYNC: take_sync(h, m); break;
+    case DCHAN_CHAN_SYNC: paychans_take_sync(h, &m->chan_sync); break;
     case DCHAN_CHAN_FAIL: take_fail(h, m); break;
     default: break;
     }
@@ -525,6 +518,9 @@ static void take(void *ctx, const struct dchan_msg *m)
         return;
     else if (h)
         take_known(h, m);
+    else if (m->type == DCHAN_CHAN_SYNC && !paychans_by_id(pc, id_of(m)) &&
+             paychans_restore_from(pc, p, &m->chan_sync))
+        return; /* answered when it was looked at */
     else if (m->type != DCHAN_CHAN_FAIL)
         paychans_send_fail(p, id_of(m), PAYCHAN_UNKNOWN, "no such channel");
     paychans_send_acks(pc);

@@ -1,11 +1,9 @@
-/* openchannel, listpaychannels, getpaychannel, pay, closechannel, exportchannels: payment
- * channels. */
+/* openchannel, listpaychannels, getpaychannel, pay, closechannel: payment channels. */
 #include "rpc/commands.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/intmath.h"
 #include "base/mem.h"
 #include "rpc/channel_call.h"
@@ -29,7 +27,7 @@ static const struct rpc_pay_service *payments(struct rpc_call *call)
     return call->env->payments;
 }
 
-static const struct rpc_pay_service *service(struct rpc_call *call)
+const struct rpc_pay_service *rpc_pay_service(struct rpc_call *call)
 {
     return rpc_channels(call) ? payments(call) : NULL;
 }
@@ -56,7 +54,7 @@ static bool read_text(struct rpc_call *call, size_t i, size_t most, const char *
 
 static struct rpc_result cmd_openchannel(struct rpc_call *call)
 {
-    const struct rpc_pay_service *s = service(call);
+    const struct rpc_pay_service *s = rpc_pay_service(call);
     const int64_t blocks = rpc_int(call, 2, DEFAULT_EXPIRY);
     struct pay_opening in = { .contact = rpc_text(call, 0, "") };
     struct pay_opened out;
@@ -184,7 +182,7 @@ static enum err close_opposite(const struct rpc_pay_service *s, const uint8_t id
 
 static struct rpc_result cmd_closechannel(struct rpc_call *call)
 {
-    const struct rpc_pay_service *s = service(call);
+    const struct rpc_pay_service *s = rpc_pay_service(call);
     const int64_t rate = rpc_int(call, 1, 0);
     struct pay_closing in = { .fee_per_kb = rate > 0 ? (uint64_t)rate : 0 };
     struct error e = { .code = OK };
@@ -253,7 +251,8 @@ static void put_channel(struct json_writer *w, const struct pay_list *l,
     jw_object_open(w);
     if (c->has_id)
         jw_put_hex(w, "id", c->id, sizeof c->id);
-    jw_put_text(w, "contact", c->contact[0] ? c->contact : NULL);
+    if (c->contact[0]) /* else it was removed */
+        jw_put_text(w, "contact", c->contact);
     jw_put_hex(w, "key", c->key, sizeof c->key);
     jw_put_text(w, "role", c->payer ? "payer" : "payee");
     jw_put_text(w, "state", c->state);
@@ -275,7 +274,7 @@ static void put_channel(struct json_writer *w, const struct pay_list *l,
 
 static bool get_list(struct rpc_call *call, struct pay_list *l)
 {
-    const struct rpc_pay_service *s = service(call);
+    const struct rpc_pay_service *s = rpc_pay_service(call);
     struct error e = { .code = OK };
     if (!s)
         return false;
@@ -323,28 +322,6 @@ void rpc_pay_trouble(const struct rpc_pay_service *s, char out[PAY_TEXT_MAX])
     for (size_t i = 0; i < l.n && !*out; i++)
         memcpy(out, l.v[i].alarm, PAY_TEXT_MAX);
     free(l.v);
-}
-
-/* --- exportchannels ------------------------------------------------------------------------- */
-
-static struct rpc_result cmd_exportchannels(struct rpc_call *call)
-{
-    const struct rpc_pay_service *s = service(call);
-    struct error e = { .code = OK };
-    struct buf b;
-    if (!s)
-        return rpc_failed(call);
-    buf_init(&b);
-    char *path = rpc_wallet_path(call, 0);
-    enum err rc = s->export_all(s->ctx, &b, &e);
-    if (!rc)
-        rc = file_replace(path, b.data, b.len, &e);
-    free(path);
-    buf_clear(&b);
-    if (rc)
-        return rpc_channel_fail(call, &e);
-    jw_null(call->out);
-    return rpc_done();
 }
 
 #define CHANNEL_ID                                                          \
@@ -437,17 +414,5 @@ static const struct rpc_command rows[] = {
       .result = CHANNEL_RESULT,
       .example = "97f552069165c2370d3dc3704372e1b1898f0c8b7895c04bd25b72c3c9270c9a",
       .params = { CHANNEL_ID } },
-    { .name = "exportchannels",
-      .category = "channels",
-      .where = RPC_ON_WORKER,
-      .fn = cmd_exportchannels,
-      .help = "Writes what identifies each funded payment channel into a file (it holds no "
-              "secrets): with it and the phrase of the wallet the keys of the channels can be "
-              "derived again.",
-      .result = "null",
-      .example = "/home/me/channels.dat",
-      .params = { { "file", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT,
-                    "Replaced when it is there; a relative path begins in the node's "
-                    "directory" } } },
 };
 const struct rpc_group rpc_paychan_commands = { rows, COUNT_OF(rows) };

@@ -36,6 +36,7 @@ const struct rpc_group *const rpc_groups[] = {
     &rpc_file_commands,
     &rpc_paychan_commands,
     &rpc_payment_commands,
+    &rpc_paychan_file_commands,
     &rpc_record_commands,
     &rpc_message_commands,
     &rpc_service_commands,

@@ -37,6 +37,7 @@ extern const struct rpc_group rpc_successor_commands;
 extern const struct rpc_group rpc_file_commands;
 extern const struct rpc_group rpc_paychan_commands;
 extern const struct rpc_group rpc_payment_commands;
+extern const struct rpc_group rpc_paychan_file_commands;
 extern const struct rpc_group rpc_record_commands;
 extern const struct rpc_group rpc_message_commands;
 extern const struct rpc_group rpc_service_commands;

@@ -10,6 +10,8 @@
 #include "base/err.h"
 #include "base/ids.h"
 
+struct paychan_saved; /* wallet/paychan_copy.h */
+
 #define PAY_TEXT_MAX 160
 #define PAY_ALIAS_MAX 65
 #define PAY_MEMO_MAX 257
@@ -83,11 +85,17 @@ struct rpc_pay_service {
     /* Returns when it is on disk that the channel closes. */
     enum err (*close)(void *ctx, const struct pay_closing *in, struct error *e);
     enum err (*list)(void *ctx, struct pay_list *out, struct error *e);
-    /* Appends what a lost database is restored from. */
+    /* Appends what a lost database is restored from: paychan_put_saved of each funded channel. */
     enum err (*export_all)(void *ctx, struct buf *out, struct error *e);
+    /* Takes one of these back; returns when it is on disk. ERR_EXISTS: it is there; ERR_AUTH: the
+     * wallet is locked; ERR_NOTFOUND: no wallet has its keys, or its output is not there. */
+    enum err (*restore)(void *ctx, const struct paychan_saved *saved, struct error *e);
     void *ctx;
 };
 
+struct rpc_call;
+/* Of the node. NULL: the call has failed, as this node has none. */
+const struct rpc_pay_service *rpc_pay_service(struct rpc_call *call);
 /* What needs the user most: the disk, else the first alarm of a channel; "" nothing. s may be
  * NULL. */
 void rpc_pay_trouble(const struct rpc_pay_service *s, char out[PAY_TEXT_MAX]);

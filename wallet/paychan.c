@@ -87,7 +87,7 @@ void step_forget(struct step *s)
     step_do(s, PAYCHAN_DO_FORGET);
 }
 
-static void put_sync(struct step *s)
+static void put_sync(struct step *s, bool copy)
 {
     const struct paychan *c = s->c;
     struct paychan_sync_msg m = { .role = (uint8_t)c->role, .state = c->state, .n = c->n,
@@ -95,23 +95,38 @@ static void put_sync(struct step *s)
                                   .tip = s->ev->view.tip };
     if (c->role == PAYCHAN_PAYEE)
         memcpy(m.sig, c->sig, sizeof m.sig);
+    if (c->role == PAYCHAN_PAYEE && c->unsigned_yet)
+        m.n = m.paid = 0; /* what is here is of no use with this funding: it is sent again */
+    m.copy = copy;
     step_do(s, PAYCHAN_DO_SEND_SYNC)->sync = m;
 }
 
 void step_send_sync(struct step *s)
 {
     s->c->sync_open = true;
-    put_sync(s);
+    s->c->sync_since = s->ev->view.now;
+    put_sync(s, false);
+}
+
+bool step_send_copy(struct step *s)
+{
+    if (s->c->copy_sent)
+        return false;
+    s->c->copy_sent = true;
+    put_sync(s, true);
+    return true;
 }
 
 void step_answer_sync(struct step *s)
 {
-    const bool answer = !s->c->sync_open && s->c->sync_answered != s->ev->view.now;
+    /* A payer that is behind has not taken what we said before: it has lost its data since. */
+    const bool behind = s->c->role == PAYCHAN_PAYEE && s->ev->sync.n < s->c->n;
+    const bool answer = (!s->c->sync_open || behind) && s->c->sync_answered != s->ev->view.now;
     s->c->sync_open = false;
     if (!answer)
         return;
     s->c->sync_answered = s->ev->view.now;
-    put_sync(s);
+    put_sync(s, false);
 }
 
 /* --- the chain --- */

@@ -27,6 +27,8 @@ enum {
     PAYCHAN_MEMO_MAX = 256,
     PAYCHAN_REF_MAX = 64,
     PAYCHAN_UNACKED_MAX = 4096,     /* payments in flight */
+    PAYCHAN_INPUTS_MAX = 16,        /* of the funding that are remembered */
+    PAYCHAN_SYNC_S = 10,            /* in which a chan_sync is answered */
     PAYCHAN_BAD_SIGS_MAX = 10,      /* then the session is ended */
     PAYCHAN_DEPTH_FINAL = 6,
     PAYCHAN_DEPTH_KEPT = 100,
@@ -88,6 +90,8 @@ struct paychan {
     enum paychan_funding funded;
     uint32_t funding_height;
     uint64_t refund_fee;         /* payer */
+    uint8_t n_inputs;            /* payee: the first ones of the funding transaction */
+    struct outpoint inputs[PAYCHAN_INPUTS_MAX];
 
     /* The highest state: signed (payer) or accepted with sig (payee). */
     uint64_t n, paid;
@@ -102,11 +106,15 @@ struct paychan {
     struct paychan_close settled; /* of PAYCHAN_SPENT_CLOSE */
     uint32_t signatures;         /* of the payee, made for closes so far: each is another id */
     bool frozen;                 /* payer: the payee showed a state that we cannot have signed */
-    bool unsigned_yet;           /* payee: the funding was replaced, sig is of the one before */
+    bool unsigned_yet;           /* the funding was replaced; payee: sig is of the one before;
+                                    payer: sig is new, and the payee may not have it */
 
     /* Not stored: of this session, or known again soon. */
     uint32_t seen_tip;            /* of the last PAYCHAN_EV_TIP */
     bool sync_open;               /* our chan_sync waits for theirs */
+    uint64_t sync_since;          /* when it was sent */
+    bool copy_sent;               /* the other side seems to have lost the channel: it has a copy */
+    bool sighted;                 /* payee: the chain was asked for the output since the start */
     uint64_t sync_answered;       /* when one was answered last: at most one a second */
     uint64_t acked_n, acked_paid; /* payer: by the payee */
     unsigned in_flight;           /* payee: payments taken since the last ack left */
@@ -156,11 +164,10 @@ struct paychan_accept_msg {
 /* The BEEF was read and verified by the owner. */
 struct paychan_funded_msg {
     struct outpoint at;
+    const struct tx *tx; /* that was shown, when it is genuine */
     bool genuine;    /* the output is there as the terms say, and no coinbase made it */
     uint32_t height; /* of its block on our chain, 0: none is proved */
     bool unspent;    /* as far as we can tell */
-    bool replaces;   /* it spends an input of the one that was shown before, which is not on the
-                        active chain */
 };
 struct paychan_ready_msg {
     uint32_t height;
@@ -183,6 +190,7 @@ struct paychan_sync_msg {
     uint64_t n, paid, close_fee;
     uint8_t sig[EC_SIG_SIZE];
     uint32_t tip;
+    bool copy; /* of one that is sent: with the copy of the channel (paychan_copy.h) */
 };
 struct paychan_fail_msg {
     uint16_t code;
@@ -213,6 +221,8 @@ enum paychan_event_kind {
     PAYCHAN_EV_PAY,
     PAYCHAN_EV_CLOSE,      /* fee 0: that of the terms */
     PAYCHAN_EV_ACKED,      /* payee: this acknowledgement has left */
+    PAYCHAN_EV_RESTORE,    /* on a new channel: terms, nonces, id and funding were found again, the
+                              keys are ours, and the output is unspent */
     /* of the chain */
     PAYCHAN_EV_TIP,        /* another tip, or time has passed */
     PAYCHAN_EV_FUNDING,    /* where the funding transaction is now */

@@ -23,6 +23,9 @@ void step_fail(struct step *s, enum paychan_fail code, const char *text); /* to 
 void step_alarm(struct step *s, const char *text);
 void step_forget(struct step *s);
 void step_send_sync(struct step *s); /* of our own accord */
+/* With a copy of the channel, once in a session: the other side seems to have lost it. False: it
+ * was sent before. */
+bool step_send_copy(struct step *s);
 /* One arrived: the answer to ours, or it gets one. */
 void step_answer_sync(struct step *s);
 

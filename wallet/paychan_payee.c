@@ -96,7 +96,7 @@ uint64_t paychan_limit(const struct paychan *c, const struct paychan_policy *p,
 {
     const uint64_t all = c->terms.capacity - c->terms.close_fee;
     const uint32_t depth = paychan_depth(c->funding_height, v);
-    if (c->funded != PAYCHAN_CONFIRMED && c->funded != PAYCHAN_UNCONFIRMED)
+    if (!c->sighted || (c->funded != PAYCHAN_CONFIRMED && c->funded != PAYCHAN_UNCONFIRMED))
         return 0;
     if (depth >= PAYCHAN_DEPTH_FINAL)
         return all;
@@ -136,10 +136,38 @@ static void look_at_funding(struct step *s)
 
 /* --- funding --- */
 
-/* A transaction that took the place of the first: the sum stays, and is signed for it anew. */
+static bool spends_an_input(const struct paychan *c, const struct tx *tx)
+{
+    for (size_t i = 0; i < tx->n_in; i++)
+        for (size_t j = 0; j < c->n_inputs; j++)
+            if (outpoint_equal(&tx->in[i].prevout, &c->inputs[j]))
+                return true;
+    return false;
+}
+
+/* A block has it, and it spends what the first did: that one is not on the chain, nor can be. */
 static bool may_replace(const struct paychan *c, const struct paychan_funded_msg *m)
 {
-    return c->state == R_SEEN && c->n == 0 ? true : m->replaces && c->state <= R_OPEN;
+    return (c->state == R_SEEN && c->n == 0) || (m->height && spends_an_input(c, m->tx));
+}
+
+/* The sum stays, and is signed for the new output; a close of the old one is void. */
+static void replace(struct paychan *c)
+{
+    c->unsigned_yet = c->n > 0;
+    c->has_agreed = false;
+    c->spend = PAYCHAN_UNSPENT;
+    c->spend_height = 0;
+    if (c->state == R_CLOSING)
+        c->state = R_OPEN;
+    c->told_limit = UINT64_MAX; /* chan_ready goes out again */
+}
+
+static void note_inputs(struct paychan *c, const struct tx *tx)
+{
+    c->n_inputs = 0;
+    for (size_t i = 0; i < tx->n_in && i < PAYCHAN_INPUTS_MAX; i++)
+        c->inputs[c->n_inputs++] = tx->in[i].prevout;
 }
 
 static void take_funded(struct step *s)
@@ -147,7 +175,8 @@ static void take_funded(struct step *s)
     struct paychan *c = s->c;
     const struct paychan_funded_msg *m = &s->ev->funded;
     const bool known = c->state != R_ACCEPTED;
-    if (c->state < R_ACCEPTED || c->state > R_OPEN) {
+    const bool other = known && !outpoint_equal(&c->funding, &m->at);
+    if (c->state < R_ACCEPTED || c->state > R_CLOSING || (c->state == R_CLOSING && !other)) {
         step_fail(s, PAYCHAN_BAD_STATE, "the channel is not being funded");
         return;
     }
@@ -156,13 +185,14 @@ static void take_funded(struct step *s)
                                                     : "the output is not that of the channel");
         return;
     }
-    if (known && !outpoint_equal(&c->funding, &m->at)) {
-        if (!may_replace(c, m)) {
-            step_fail(s, PAYCHAN_BAD_STATE, "another transaction funds the channel");
-            return;
-        }
-        c->unsigned_yet = c->n > 0;
+    if (other && !may_replace(c, m)) {
+        step_fail(s, PAYCHAN_BAD_STATE, "another transaction funds the channel");
+        return;
     }
+    if (other)
+        replace(c);
+    note_inputs(c, m->tx);
+    c->sighted = true;
     c->funding = m->at;
     c->funding_height = m->height;
     c->funded = m->height ? PAYCHAN_CONFIRMED : PAYCHAN_UNCONFIRMED;
@@ -407,6 +437,9 @@ static void take_tip(struct step *s)
     struct paychan *c = s->c;
     const bool new_tip = step_new_tip(s);
     const uint64_t age = s->ev->view.now > c->since ? s->ev->view.now - c->since : 0;
+    if (c->sync_open && s->ev->view.now >= c->sync_since + PAYCHAN_SYNC_S &&
+        c->state >= R_SEEN && c->state <= R_CLOSING)
+        (void)step_send_copy(s); /* the payer says nothing of the channel */
     if (c->state == R_ACCEPTED && age > PAYCHAN_ABANDON_S) {
         step_forget(s);
     } else if (c->state == R_ABANDONED && s->ev->view.tip > c->terms.expiry) {
@@ -421,7 +454,11 @@ static void take_tip(struct step *s)
 
 static void take_funding(struct step *s)
 {
-    if (s->c->state == R_ACCEPTED || !step_take_funding(s))
+    const bool first = !s->c->sighted;
+    if (s->c->state == R_ACCEPTED)
+        return;
+    s->c->sighted = true;
+    if (!step_take_funding(s) && !first)
         return;
     if (s->c->funded == PAYCHAN_REPLACED && s->c->state == R_OPEN)
         step_alarm(s, "the transaction that funds the channel left the chain");
@@ -433,7 +470,7 @@ static void take_funding(struct step *s)
 static void come_up(struct step *s)
 {
     struct paychan *c = s->c;
-    c->sync_open = false;
+    c->sync_open = c->copy_sent = false;
     c->bad_sigs = 0;
     if (c->state >= R_SEEN && c->state <= R_CLOSING)
         step_send_sync(s);
@@ -448,6 +485,8 @@ static void take_sync(struct step *s)
     }
     c->gap_allowed = true;
     c->failed = false;
+    if (s->ev->sync.state == PAYCHAN_NEW && c->state >= R_SEEN)
+        (void)step_send_copy(s);
     step_answer_sync(s);
     if (c->state == R_OPEN)
         send_ready(s);
@@ -459,6 +498,20 @@ static void take_fail(struct step *s)
 {
     if (s->c->state == R_ACCEPTED)
         step_forget(s);
+    else if (s->ev->fail.code == PAYCHAN_UNKNOWN && s->c->state >= R_SEEN &&
+             s->c->state <= R_CLOSING)
+        (void)step_send_copy(s);
+}
+
+static void restore(struct step *s)
+{
+    if (s->c->state != PAYCHAN_NEW)
+        return;
+    s->c->sighted = true;
+    step_move(s, R_SEEN);
+    step_do(s, PAYCHAN_DO_WATCH);
+    step_send_sync(s);
+    look_at_funding(s);
 }
 
 static void start(struct step *s)
@@ -491,6 +544,7 @@ void step_payee(struct step *s)
         [PAYCHAN_EV_FAIL_MSG] = take_fail,
         [PAYCHAN_EV_CLOSE] = close_by_user,
         [PAYCHAN_EV_ACKED] = take_acked,
+        [PAYCHAN_EV_RESTORE] = restore,
         [PAYCHAN_EV_TIP] = take_tip,
         [PAYCHAN_EV_FUNDING] = take_funding,
         [PAYCHAN_EV_SPEND] = take_spend,

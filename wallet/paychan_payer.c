@@ -104,7 +104,8 @@ static bool may_fund(struct step *s, const struct tx *tx)
     else if (c->state == P_ACCEPTED && !s->ev->tx.already && is_older(s, PAYCHAN_ACCEPT_GOOD_S))
         step_refuse(s, ERR_TIMEOUT, "the other side has agreed too long ago");
     else if (c->state != P_ACCEPTED &&
-             (c->funded != PAYCHAN_REPLACED || c->state < P_FUNDED || c->state > P_OPEN))
+             (c->funded != PAYCHAN_REPLACED || c->state < P_FUNDED || c->state > P_EXPIRED ||
+              c->state == P_CLOSED))
         step_refuse(s, ERR_RANGE, "the channel is funded");
     return s->out->refused == OK;
 }
@@ -117,8 +118,24 @@ static void give_up_funding(struct step *s)
     step_forget(s);
 }
 
-/* The first time, or when another transaction has taken the place of the first: then what was paid
- * is signed again for it. */
+/* What was paid, and the close that was agreed on, for the output of now. */
+static bool sign_anew(struct step *s)
+{
+    struct paychan *c = s->c;
+    if (c->n > 0 && !sign_sum(s, c->paid, c->sig))
+        return false;
+    if (c->has_agreed && (!s->ev->secret ||
+                          !paychan_close_sign(c->agreed_sig, &c->terms, &c->funding, &c->agreed,
+                                              s->ev->secret))) {
+        step_refuse(s, ERR_AUTH, "the key of the channel is locked: unlock the wallet");
+        return false;
+    }
+    c->unsigned_yet = c->state != P_ACCEPTED;
+    return true;
+}
+
+/* The first time, or when another transaction has taken the place of the first. What was signed for
+ * that one stays signed: the sum never falls. */
 static void fund(struct step *s)
 {
     struct paychan *c = s->c;
@@ -129,20 +146,20 @@ static void fund(struct step *s)
     }
     if (!may_fund(s, tx))
         return;
-    const struct outpoint before = c->funding;
+    const struct paychan before = *c;
     c->funding = (struct outpoint){ tx->id, s->ev->tx.index };
-    if (c->n > 0 && !sign_sum(s, c->paid, c->sig)) {
-        c->funding = before;
+    if (!sign_anew(s)) {
+        *c = before;
         return;
     }
+    c->spend = PAYCHAN_UNSPENT;
+    c->spend_height = 0;
     c->funded = s->ev->tx.height ? PAYCHAN_CONFIRMED : PAYCHAN_UNCONFIRMED;
     c->funding_height = s->ev->tx.height;
     step_move(s, c->state == P_ACCEPTED ? P_FUNDED : c->state);
     step_do(s, PAYCHAN_DO_SEND_FUNDING);
     step_do(s, PAYCHAN_DO_WATCH);
     step_do(s, PAYCHAN_DO_SEND_FUNDED);
-    if (c->n > 0)
-        send_pay(s, span_of(NULL, 0));
 }
 
 /* The cause of a chan_fail is gone: both say where they stand, and the highest state goes again. */
@@ -163,6 +180,8 @@ static void take_ready(struct step *s)
     c->limit = s->ev->ready.has_limit ? s->ev->ready.limit : UINT64_MAX;
     if (c->stopped == PAYCHAN_TOO_SHALLOW && c->paid <= c->limit)
         resume(s);
+    if (c->unsigned_yet && c->n > 0) /* the payee knows of the new funding now, or soon */
+        send_pay(s, span_of(NULL, 0));
     if (c->state == P_FUNDED)
         step_move(s, P_OPEN);
 }
@@ -253,6 +272,8 @@ static void take_fail(struct step *s)
     }
     if (c->state == P_FUNDED || c->state == P_OPEN) {
         c->stopped = (enum paychan_fail)code;
+        if (code == PAYCHAN_UNKNOWN && c->spend == PAYCHAN_UNSPENT && step_send_copy(s))
+            return; /* it may have lost its database */
         if (code == PAYCHAN_BAD_AMOUNT || code == PAYCHAN_BAD_SIG || code == PAYCHAN_LATE ||
             code == PAYCHAN_BAD_SCRIPT || code == PAYCHAN_UNKNOWN)
             step_alarm(s, stopped_texts[code]);
@@ -401,14 +422,24 @@ static void take_funding(struct step *s)
 static void come_up(struct step *s)
 {
     struct paychan *c = s->c;
-    c->sync_open = false;
+    c->sync_open = c->copy_sent = false;
     c->stopped = 0;
     if (c->state == P_OPENING)
         step_do(s, PAYCHAN_DO_SEND_OPEN);
     else if (c->state >= P_FUNDED && c->state != P_CLOSED && c->state != P_REFUNDED)
         step_send_sync(s);
-    if (c->state == P_FUNDED)
+    if (c->state == P_FUNDED || (c->unsigned_yet && c->state < P_CLOSED))
         step_do(s, PAYCHAN_DO_SEND_FUNDED);
+}
+
+static void restore(struct step *s)
+{
+    if (s->c->state != PAYCHAN_NEW)
+        return;
+    s->c->since = s->ev->view.now;
+    step_move(s, P_FUNDED);
+    step_do(s, PAYCHAN_DO_WATCH);
+    step_send_sync(s);
 }
 
 /* The payee shows a later state: our data is old if we have signed that. */
@@ -444,6 +475,8 @@ static void take_sync(struct step *s)
     }
     if (c->state < P_FUNDED)
         return;
+    if (c->stopped == PAYCHAN_UNKNOWN)
+        c->stopped = 0; /* it knows the channel again */
     if (m->n > c->n || (m->n == c->n && m->paid > c->paid)) {
         adopt(s);
     } else {
@@ -490,6 +523,7 @@ void step_payer(struct step *s)
         [PAYCHAN_EV_TIP] = take_tip,
         [PAYCHAN_EV_FUNDING] = take_funding,
         [PAYCHAN_EV_SPEND] = take_spend,
+        [PAYCHAN_EV_RESTORE] = restore,
     };
     const size_t kind = (size_t)s->ev->kind;
     if (kind < sizeof handlers / sizeof *handlers && handlers[kind])

@@ -56,6 +56,25 @@ static void get_funding(struct reader *r, struct paychan *c)
     c->refund_fee = read_le64(r);
 }
 
+static void put_inputs(struct buf *out, const struct paychan *c)
+{
+    buf_put_u8(out, c->n_inputs);
+    for (size_t i = 0; i < c->n_inputs; i++) {
+        buf_put(out, c->inputs[i].txid.b, sizeof c->inputs[i].txid.b);
+        buf_put_le32(out, c->inputs[i].index);
+    }
+}
+
+static void get_inputs(struct reader *r, struct paychan *c)
+{
+    c->n_inputs = read_u8(r);
+    r->failed |= c->n_inputs > PAYCHAN_INPUTS_MAX;
+    for (size_t i = 0; !r->failed && i < c->n_inputs; i++) {
+        read_copy(r, c->inputs[i].txid.b, sizeof c->inputs[i].txid.b);
+        c->inputs[i].index = read_le32(r);
+    }
+}
+
 static uint8_t flags_of(const struct paychan *c)
 {
     return (uint8_t)((c->has_agreed ? FLAG_AGREED : 0) | (c->frozen ? FLAG_FROZEN : 0) |
@@ -97,6 +116,7 @@ void paychan_put_whole(struct buf *out, const struct paychan *c)
     buf_put_le32(out, c->spend_height);
     put_close(out, &c->settled);
     buf_put_le32(out, c->signatures);
+    put_inputs(out, c);
 }
 
 static bool is_plausible(const struct paychan *c, uint8_t flags)
@@ -134,10 +154,12 @@ enum err paychan_get_whole(struct paychan *c, struct span in, struct error *e)
     c->spend_height = read_le32(&r);
     get_close(&r, &c->settled);
     c->signatures = read_le32(&r);
+    if (version > 1)
+        get_inputs(&r, c);
     c->has_agreed = flags & FLAG_AGREED;
     c->frozen = flags & FLAG_FROZEN;
     c->unsigned_yet = flags & FLAG_UNSIGNED;
-    if (version != PAYCHAN_RECORD_VERSION || !reader_done(&r) || !is_plausible(c, flags))
+    if (version < 1 || !reader_done(&r) || !is_plausible(c, flags))
         return error_set(e, ERR_CORRUPT, "the record of a payment channel is damaged");
     return OK;
 }

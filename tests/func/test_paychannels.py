@@ -196,7 +196,7 @@ def what_cannot_be_done_is_refused_and_said(t):
     a.rpc.exportchannels(path)
     with open(path, "rb") as exported:
         data = exported.read()
-    equal((len(data), data[:32].hex()), (32 + 224, id))
+    equal((len(data), data[16:48].hex()), (12 + 4 + 323 + 32, id))
     equal(a.rpc.getpaychannel(id), channel(a, id))
     raises_rpc(-5, lambda: a.rpc.getpaychannel("00" * 32))
     raises_rpc(-5, lambda: a.rpc.closechannel("00" * 32))

@@ -98,7 +98,8 @@ static struct paychan_event accept_message(const struct duo_side *s)
 static struct paychan_event funded_message(const struct duo_side *s)
 {
     struct paychan_event ev = { .kind = PAYCHAN_EV_FUNDED_MSG };
-    ev.funded = (struct paychan_funded_msg){ .at = s->c.funding, .genuine = true,
+    ev.funded = (struct paychan_funded_msg){ .at = s->c.funding, .tx = s->duo->funding,
+                                             .genuine = true,
                                              .height = s->duo->funding_height,
                                              .unspent = !s->duo->chain_spend };
     return ev;
@@ -348,6 +349,14 @@ static void write_record(struct duo_side *s, enum paychan_record_kind kind)
     }
 }
 
+static struct paychan_event funding_event(const struct duo *d)
+{
+    struct paychan_event ev = { .kind = PAYCHAN_EV_FUNDING };
+    ev.funding.funded = d->funding_height ? PAYCHAN_CONFIRMED : PAYCHAN_UNCONFIRMED;
+    ev.funding.height = d->funding_height;
+    return ev;
+}
+
 /* True: killed. */
 static bool may_crash(struct duo_side *s)
 {
@@ -400,8 +409,11 @@ void duo_kill(struct duo_side *s)
     if (s->disk.len)
         assert_int_equal(paychan_get_whole(&s->c, buf_span(&s->disk), NULL), OK);
     duo_disconnect(s->duo);
-    if (s->disk.len)
-        duo_give(s, (struct paychan_event){ .kind = PAYCHAN_EV_START });
+    if (!s->disk.len)
+        return;
+    duo_give(s, (struct paychan_event){ .kind = PAYCHAN_EV_START });
+    if (s->duo->funding_sent)
+        duo_give(s, funding_event(s->duo)); /* the first look at the chain */
 }
 
 static bool deliver_one(struct duo_side *s)
@@ -455,13 +467,7 @@ static void tell_spend(struct duo *d)
     tell_both(d, ev);
 }
 
-static void tell_funding(struct duo *d)
-{
-    struct paychan_event ev = { .kind = PAYCHAN_EV_FUNDING };
-    ev.funding.funded = d->funding_height ? PAYCHAN_CONFIRMED : PAYCHAN_UNCONFIRMED;
-    ev.funding.height = d->funding_height;
-    tell_both(d, ev);
-}
+static void tell_funding(struct duo *d) { tell_both(d, funding_event(d)); }
 
 static void mine_one(struct duo *d)
 {

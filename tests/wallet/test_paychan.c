@@ -340,9 +340,11 @@ static void funding_that_is_not_as_agreed_is_refused(void **state)
     duo_open(d, 0);
     assert_int_equal(d->payee.c.state, R_ACCEPTED);
     struct paychan_event ev = { .kind = PAYCHAN_EV_FUNDED_MSG };
+    const struct tx shown = { .n_in = 0 };
     ev.funded.unspent = true;
     struct paychan_result r = hand(&d->payee, ev);
     assert_failed_with(&r, PAYCHAN_BAD_SCRIPT);
+    ev.funded.tx = &shown;
     ev.funded.genuine = true;
     ev.funded.unspent = false;
     r = hand(&d->payee, ev);
@@ -601,11 +603,17 @@ static void another_transaction_that_funds_takes_what_was_paid_along(void **stat
     duo_give(&d->payee, ev);
     /* The payee takes the new one only when it spends an input of the old. */
     struct paychan_event other = { .kind = PAYCHAN_EV_FUNDED_MSG };
-    other.funded = (struct paychan_funded_msg){ .at.index = 3, .genuine = true,
+    struct tx_in strange = { .prevout.index = 99 };
+    const struct tx elsewhere = { .n_in = 1, .in = &strange };
+    other.funded = (struct paychan_funded_msg){ .at.index = 3, .tx = &elsewhere, .genuine = true,
                                                 .height = d->view.tip, .unspent = true };
     struct paychan_result r = hand(&d->payee, other);
     assert_failed_with(&r, PAYCHAN_BAD_STATE);
-    other.funded.replaces = true;
+    other.funded.tx = d->funding;
+    other.funded.height = 0; /* in no block: the first may still come into one */
+    r = hand(&d->payee, other);
+    assert_failed_with(&r, PAYCHAN_BAD_STATE);
+    other.funded.height = d->view.tip;
     hand(&d->payee, other);
     assert_int_equal(d->payee.c.funding.index, 3);
     assert_true(d->payee.c.unsigned_yet);

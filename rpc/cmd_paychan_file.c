@@ -1,0 +1,207 @@
+/* exportchannels, importchannels: what a lost database of payment channels is restored from. */
+#include "rpc/commands.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/intmath.h"
+#include "chain/chain.h"
+#include "rpc/channel_call.h"
+#include "rpc/pay_call.h"
+#include "rpc/wallet_call.h"
+#include "wallet/paychan_copy.h"
+
+#define FILE_MAX ((size_t)PAYCHAN_SAVED_MAX * PAYCHAN_SAVED_SIZE + 64)
+
+/* The channels of a file. */
+struct saved {
+    struct paychan_saved *v;
+    size_t n;
+};
+
+static const uint8_t *magic(const struct rpc_call *call)
+{
+    return chain_get_params(call->env->chain)->disk_magic;
+}
+
+static enum err parse(const struct rpc_call *call, const struct buf *file, struct saved *s,
+                      struct error *e)
+{
+    struct reader r;
+    const enum err rc =
+        state_file_open(&r, file->data, file->len, &paychan_saved_kind, magic(call), e);
+    return rc ? rc : paychan_get_saved(&r, &s->v, &s->n, e);
+}
+
+/* ERR_NOTFOUND: there is no such file. */
+static enum err read_file(const struct rpc_call *call, const char *path, struct saved *s,
+                          struct error *e)
+{
+    struct buf file;
+    *s = (struct saved){ .v = NULL };
+    buf_init(&file);
+    enum err rc = file_read_regular(path, FILE_MAX, &file, e);
+    if (!rc && (rc = parse(call, &file, s, e)))
+        error_prefix(e, rc, "this is no sound file of exportchannels for this network");
+    buf_clear(&file);
+    return rc;
+}
+
+/* --- exportchannels ------------------------------------------------------------------------- */
+
+static bool has(const struct saved *s, const struct paychan_saved *one)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (memcmp(s->v[i].id, one->id, sizeof one->id) == 0)
+            return true;
+    return false;
+}
+
+/* What is there goes only when all of it is in the new one (spec attacks I9). */
+static enum err may_replace(const struct rpc_call *call, const char *path, const struct saved *now,
+                            struct error *e)
+{
+    struct saved old;
+    size_t missing = 0;
+    enum err rc = read_file(call, path, &old, e);
+    if (rc == ERR_NOTFOUND)
+        return OK;
+    if (rc) {
+        e->code = ERR_EXISTS;
+        return error_prefix(e, ERR_EXISTS, "the file that is there is kept (replace true writes "
+                            "over it)");
+    }
+    for (size_t i = 0; i < old.n; i++)
+        missing += !has(now, &old.v[i]);
+    free(old.v);
+    if (!missing)
+        return OK;
+    return error_set(e, ERR_EXISTS, "%zu channels of the file are not known here any more, so it "
+                     "is kept: importchannels brings them back, replace true writes over it",
+                     missing);
+}
+
+static enum err collect(const struct rpc_pay_service *s, struct saved *now, struct buf *entries,
+                        struct error *e)
+{
+    struct buf all;
+    struct reader r;
+    enum err rc = s->export_all(s->ctx, entries, e);
+    if (rc)
+        return rc;
+    buf_init(&all);
+    buf_put_le32(&all, (uint32_t)(entries->len / PAYCHAN_SAVED_SIZE));
+    buf_put(&all, entries->data, entries->len);
+    reader_init(&r, all.data, all.len);
+    rc = paychan_get_saved(&r, &now->v, &now->n, e);
+    buf_clear(&all);
+    return rc;
+}
+
+static enum err write_file(const struct rpc_call *call, const char *path, const struct saved *now,
+                           struct error *e)
+{
+    struct buf file;
+    buf_init(&file);
+    state_file_begin(&file, &paychan_saved_kind, magic(call));
+    buf_put_le32(&file, (uint32_t)now->n);
+    for (size_t i = 0; i < now->n; i++)
+        paychan_put_saved(&file, &now->v[i]);
+    state_file_finish(&file);
+    const enum err rc = file_replace_checked(path, file.data, file.len, e);
+    buf_clear(&file);
+    return rc;
+}
+
+static struct rpc_result cmd_exportchannels(struct rpc_call *call)
+{
+    const struct rpc_pay_service *s = rpc_pay_service(call);
+    struct error e = { .code = OK };
+    struct saved now = { .v = NULL };
+    struct buf entries;
+    if (!s)
+        return rpc_failed(call);
+    buf_init(&entries);
+    char *path = rpc_wallet_path(call, 0);
+    enum err rc = collect(s, &now, &entries, &e);
+    if (!rc && !rpc_bool(call, 1, false))
+        rc = may_replace(call, path, &now, &e);
+    if (!rc)
+        rc = write_file(call, path, &now, &e);
+    free(path);
+    free(now.v);
+    buf_clear(&entries);
+    if (rc)
+        return rpc_channel_fail(call, &e);
+    jw_null(call->out);
+    return rpc_done();
+}
+
+/* --- importchannels ------------------------------------------------------------------------- */
+
+/* One that cannot be taken back keeps none of the others. */
+static void restore(struct json_writer *w, const struct rpc_pay_service *s,
+                    const struct paychan_saved *one)
+{
+    struct error e = { .code = OK };
+    const enum err rc = s->restore(s->ctx, one, &e);
+    jw_object_open(w);
+    jw_put_hex(w, "id", one->id, sizeof one->id);
+    jw_put_text(w, "role", one->role == PAYCHAN_PAYER ? "payer" : "payee");
+    jw_put_bool(w, "restored", rc == OK);
+    if (rc)
+        jw_put_text(w, "error", e.text);
+    jw_object_close(w);
+}
+
+static struct rpc_result cmd_importchannels(struct rpc_call *call)
+{
+    const struct rpc_pay_service *s = rpc_pay_service(call);
+    struct error e = { .code = OK };
+    struct saved saved;
+    if (!s)
+        return rpc_failed(call);
+    char *path = rpc_wallet_path(call, 0);
+    const enum err rc = read_file(call, path, &saved, &e);
+    free(path);
+    if (rc)
+        return rpc_channel_fail(call, &e);
+    jw_array_open(call->out);
+    for (size_t i = 0; i < saved.n; i++)
+        restore(call->out, s, &saved.v[i]);
+    jw_array_close(call->out);
+    free(saved.v);
+    return rpc_done();
+}
+
+static const struct rpc_command rows[] = {
+    { .name = "exportchannels",
+      .category = "channels",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_exportchannels,
+      .help = "Writes what identifies each funded payment channel into a file (it holds no "
+              "secrets): with it and the phrase of the wallet importchannels brings the channels "
+              "back. A file that is there is replaced when all its channels are in the new one.",
+      .result = "null",
+      .example = "/home/me/channels.dat",
+      .params = { { "file", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT,
+                    "A relative path begins in the node's directory" },
+                  { "replace", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Write over a file with channels that are not known here any more, or "
+                    "another file; default false" } } },
+    { .name = "importchannels",
+      .category = "channels",
+      .where = RPC_ON_WAITER,
+      .fn = cmd_importchannels,
+      .help = "Brings back payment channels that exportchannels wrote, by the keys of the loaded "
+              "wallets, where the funding output is there and unspent. As payer such a channel "
+              "goes on when the payee says in a session what was paid, else everything comes back "
+              "after the expiry; as payee the payer has to send its last payment again. Of a "
+              "channel that was settled since, the wallet learns the key that was paid out to.",
+      .result = "[{id, role, restored, error}]; error: why one was not restored",
+      .example = "/home/me/channels.dat",
+      .params = { { "file", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT,
+                    "A relative path begins in the node's directory" } } },
+};
+const struct rpc_group rpc_paychan_file_commands = { rows, COUNT_OF(rows) };

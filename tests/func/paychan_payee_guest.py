@@ -1,0 +1,72 @@
+"""The payee of a payment channel written from the specification alone (channels 8.3 to 8.8), which
+says to a paying daemon what it likes."""
+import os
+import struct
+import threading
+
+import noise
+from blocks import hash160
+from channel_guest import Guest
+from framework import Rpc
+from paychan_guest import ACCEPT, FUNDED, OPEN, PAY, PAYMENTS, READY, SYNC, FEE, lock
+
+PAYEE = b"\x61" * 32
+
+
+def opening(node, contact, capacity):
+    """openchannel returns when the guest has agreed: in a thread."""
+    result = {}
+
+    def work():
+        result["opened"] = Rpc(node.rpc_port, node.cookie).openchannel(contact, capacity)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread, result
+
+
+class Payee(Guest):
+    def __init__(self, node, key, secret=None):
+        super().__init__(node, key, secret, features=PAYMENTS)
+        self.payee_key, self.payee_pkh = noise.CURVE.public(PAYEE), hash160(b"payee out")
+
+    def answer(self, kind):
+        """The next message of that type; others of channels are passed over."""
+        while True:
+            got, payload = self.next()
+            if got == kind:
+                return payload
+
+    def open(self, contact, capacity):
+        """Agrees to what the daemon opens; the transaction that funds is on its way then."""
+        thread, result = opening(self.node, contact, capacity)
+        m = self.answer(OPEN)
+        self.nonce_a, self.nonce_b = m[:32], os.urandom(32)
+        _, self.capacity, self.expiry, self.fee = struct.unpack(">HQII", m[32:50])
+        self.payer_key, self.payer_pkh = m[50:83], m[83:103]
+        self.lock = lock(self.payer_key, self.payee_key, self.expiry)
+        self.id = noise.tagged(b"bcapeer/chan", self.remote + bytes.fromhex(self.key) +
+                               self.nonce_a + self.nonce_b)
+        self.put(ACCEPT, self.id + self.nonce_b + self.payee_key + self.payee_pkh +
+                 struct.pack(">BH", 1, 144))
+        self.outpoint = self.answer(FUNDED)[32:68]
+        thread.join()
+        return result["opened"]
+
+    def ready(self, height, limit=10**8):
+        self.put(READY, self.id + struct.pack(">IBBQ", height, 1, 8, limit))
+
+    def take_payment(self):
+        """n, paid and signature of the next one."""
+        m = self.answer(PAY)
+        return struct.unpack(">QQ", m[32:48]) + (m[48:112],)
+
+    def copy(self, outpoint=None, payer_key=None):
+        return struct.pack(">H", 1) + (payer_key or self.payer_key) + self.payee_key + \
+            struct.pack(">IQ", self.expiry, self.capacity) + (outpoint or self.outpoint) + \
+            struct.pack(">I", self.fee) + self.payer_pkh + self.payee_pkh + self.nonce_a + \
+            self.nonce_b
+
+    def sync(self, n, paid, sig, copy=None):
+        self.put(SYNC, self.id + struct.pack(">BBQQI", 2, 3, n, paid, FEE) + sig + bytes(4) +
+                 (b"\x01\xe0" + copy if copy else b""))

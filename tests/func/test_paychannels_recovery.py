@@ -1,0 +1,320 @@
+"""Payment channels whose data were lost, are old, or whose funding was replaced."""
+import shutil
+import struct
+
+from channels import talker
+from framework import case, check, equal, is_in, main, raises_rpc
+from identities import identity
+from paychan_guest import FAIL, UNKNOWN
+from paychan_payee_guest import Payee
+from paychannels import (CAPACITY, CLOSE_FEE, GENESIS, channel, connect, mine, open_channel,
+                         payers, spender, state, sums)
+from wallet_rpc import WalletRpc
+
+
+def lose(node, *names):
+    """Killed, and these parts of its directory are gone."""
+    node.kill()
+    for name in names:
+        shutil.rmtree(node.file(name))
+
+
+def settle(t, node, id, what="closed"):
+    tx = t.wait(lambda: spender(node, id))
+    mine(node, 6)
+    t.wait(lambda: state(node, id) == what)
+    return tx
+
+
+def pays_again(t, a, b, id, paid):
+    """Both are where they were, and go on."""
+    t.wait(lambda: channel(a, id) and channel(b, id))
+    t.wait(lambda: channel(a, id)["paid"] == paid and channel(b, id)["paid"] == paid)
+    t.wait(lambda: state(a, id) == "open" and channel(a, id).get("limit", 0) > paid)
+    answer = a.rpc.pay("bob", 10)
+    equal((answer["paid"], answer["acknowledged"]), (paid + 10, True))
+
+
+def begin_with_phrase(t, node, phrase):
+    """A node of which nothing is left but the words of its wallet."""
+    node.kill()
+    shutil.rmtree(node.net_directory)
+    node.start()
+    node.rpc.createwallet(wallet_name="again", phrase=phrase)
+    return WalletRpc(node, "again")
+
+
+def at_the_tip(t, node, wallet):
+    t.wait(lambda: wallet.getwalletinfo()["height"] == node.rpc.getblockcount(), what="the tip")
+
+
+@case(timeout=120)
+def a_payer_with_nothing_but_its_phrase_goes_on(t):
+    a, b = payers(t)
+    phrase, key = a.rpc.getwalletphrase(), identity(a, "me")["public_key"]
+    id = open_channel(t, a, b)
+    for _ in range(3):
+        equal(a.rpc.pay("bob", 1000)["acknowledged"], True)
+    b_key = identity(b, "me")["public_key"]
+    wallet = begin_with_phrase(t, a, phrase)
+    t.wait_same_tip(a, b)
+    at_the_tip(t, a, wallet)
+    equal(wallet.bcarecover(), ["recovered-1"])
+    equal(wallet.bcalist()["identities"][0]["public_key"], key)
+    a.rpc.contactadd(f"{b_key}@{b.channel}", "bob")
+    connect(t, a, b)
+    pays_again(t, a, b, id, 3000)
+    before = wallet.getbalance()
+    a.rpc.closechannel(id)
+    tx = settle(t, b, id)
+    equal(sums(tx), [3010, CAPACITY - 3010 - CLOSE_FEE])
+    t.wait_same_tip(a, b)
+    at_the_tip(t, a, wallet)
+    equal(int((wallet.getbalance() - before) * 10**8), CAPACITY - 3010 - CLOSE_FEE)
+
+
+@case()
+def a_journal_alone_that_is_lost_comes_back_from_the_other_side(t):
+    a, b = payers(t)
+    id = open_channel(t, a, b)
+    equal(a.rpc.pay("bob", 1000)["acknowledged"], True)
+    paid = 1000
+    for node, other in ((a, b), (b, a)):
+        lose(node, "paychannels")
+        node.start()
+        equal(node.rpc.listpaychannels(), [])
+        t.wait_same_tip(a, b)
+        connect(t, a, b)
+        pays_again(t, a, b, id, paid)
+        paid += 10
+        node.kill()  # what was taken back is on disk
+        node.start()
+        t.wait_same_tip(a, b)
+        connect(t, a, b)
+        pays_again(t, a, b, id, paid)
+        paid += 10
+    b.rpc.closechannel(id)
+    equal(sums(settle(t, b, id)), [paid, CAPACITY - paid - CLOSE_FEE])
+    t.wait(lambda: state(a, id) == "closed")
+    equal(channel(a, id)["settled_paid"], paid)
+
+
+@case(timeout=120)
+def a_file_of_channels_and_a_phrase_bring_the_refund(t):
+    a, b = payers(t, "-paychannelmargin=36")
+    phrase = a.rpc.getwalletphrase()
+    id = open_channel(t, a, b, expiry_blocks=181)
+    expiry = channel(a, id)["expiry"]
+    path = t.path("channels.dat")
+    a.rpc.exportchannels(path)
+    b.restart("-channel=0")  # gone for good
+    wallet = begin_with_phrase(t, a, phrase)
+    t.wait_same_tip(a, b)
+    at_the_tip(t, a, wallet)
+    raises_rpc(-8, lambda: a.rpc.exportchannels(path), "1 channels of the file are not known")
+    equal(a.rpc.importchannels(path), [{"id": id, "role": "payer", "restored": True}])
+    equal(a.rpc.importchannels(path)[0]["error"], "the channel is known")
+    equal((channel(a, id).get("contact"), state(a, id)), (None, "funded"))
+    a.rpc.exportchannels(path)
+    a.kill()
+    a.start()
+    a.rpc.loadwallet("again")
+    t.wait_same_tip(a, b)
+    at_the_tip(t, a, WalletRpc(a, "again"))
+    before = WalletRpc(a, "again").getbalance()
+    mine(a, expiry - a.rpc.getblockcount())
+    tx = settle(t, a, id, "refunded")
+    wallet = WalletRpc(a, "again")
+    at_the_tip(t, a, wallet)
+    equal(int((wallet.getbalance() - before) * 10**8), sums(tx)[0])
+
+
+@case()
+def a_file_of_channels_brings_back_both_sides(t):
+    a, b = payers(t)
+    id = open_channel(t, a, b)
+    equal(a.rpc.pay("bob", 1000)["acknowledged"], True)
+    files = {}
+    for node in (a, b):
+        files[node] = t.path(f"{len(files)}.dat")
+        node.rpc.exportchannels(files[node])
+    a.stop()
+    lose(b, "paychannels")
+    shutil.rmtree(a.file("paychannels"))
+    for node in (a, b):
+        node.start()
+    t.wait_same_tip(a, b)
+    equal(b.rpc.importchannels(files[b]), [{"id": id, "role": "payee", "restored": True}])
+    t.wait(lambda: state(b, id) == "open")
+    equal(channel(b, id)["paid"], 0)  # it is the payer that has this, and nobody has it now
+    equal(a.rpc.importchannels(files[a]), [{"id": id, "role": "payer", "restored": True}])
+    connect(t, a, b)
+    pays_again(t, a, b, id, 0)
+
+
+@case()
+def files_that_are_not_sound_change_nothing(t):
+    a, b = payers(t)
+    id = open_channel(t, a, b)
+    path, other = t.path("channels.dat"), t.path("other.dat")
+    a.rpc.exportchannels(path)
+    with open(path, "rb") as file:
+        data = file.read()
+    equal(len(data), 12 + 4 + 323 + 32)
+    lose(a, "paychannels")
+    a.start()
+    t.wait_same_tip(a, b)
+    for spoilt in (data[:-1], data[:100] + bytes([data[100] ^ 1]) + data[101:], b"", b"x" * 500):
+        with open(other, "wb") as file:
+            file.write(spoilt)
+        raises_rpc(-20, lambda: a.rpc.importchannels(other), "no sound file of exportchannels")
+        raises_rpc(-8, lambda: a.rpc.exportchannels(other), "is kept")
+        with open(other, "rb") as file:
+            equal(file.read(), spoilt)
+    raises_rpc(-5, lambda: a.rpc.importchannels(t.path("none.dat")), "no such file")
+    equal(a.rpc.listpaychannels(), [])
+    raises_rpc(-8, lambda: a.rpc.exportchannels(path), "not known here")
+    a.rpc.exportchannels(other, True)
+    # The payee cannot import what is the payer's, and the other way round: the keys are not its own.
+    wrong = b.rpc.importchannels(path)[0]
+    is_in("known", wrong["error"])
+    equal(a.rpc.importchannels(path)[0]["restored"], True)
+    # Once settled there is nothing to bring back, and that is said.
+    connect(t, a, b)
+    t.wait(lambda: state(a, id) == "open")
+    a.rpc.closechannel(id)
+    t.wait(lambda: state(a, id) == "closing")
+    lose(a, "paychannels")
+    a.start()
+    mine(b, 1)
+    t.wait_same_tip(a, b)
+    is_in("spent", a.rpc.importchannels(path)[0]["error"])
+    equal(a.rpc.listpaychannels(), [])
+
+
+@case()
+def a_channel_whose_contact_was_removed_is_listed_without_one(t):
+    a, b = payers(t)
+    id = open_channel(t, a, b)
+    equal(channel(a, id)["contact"], "bob")
+    a.rpc.contactremove("bob")
+    check("contact" not in channel(a, id), "nobody's")
+
+
+@case()
+def a_payer_that_has_an_old_copy_adopts_what_it_signed(t):
+    a, b = payers(t)
+    id = open_channel(t, a, b, depth=6)
+    equal(a.rpc.pay("bob", 1000)["acknowledged"], True)
+    a.kill()
+    shutil.copytree(a.file("paychannels"), t.path("old"))
+    a.start()
+    connect(t, a, b)
+    pays_again(t, a, b, id, 1000)
+    lose(a, "paychannels")
+    shutil.copytree(t.path("old"), a.file("paychannels"))
+    a.start()
+    equal(channel(a, id)["paid"], 1000)
+    connect(t, a, b)
+    pays_again(t, a, b, id, 1010)
+
+
+@case()
+def a_payee_that_has_an_old_copy_gets_the_last_payment_again(t):
+    a, b = payers(t)
+    id = open_channel(t, a, b, depth=6)
+    equal(a.rpc.pay("bob", 1000)["acknowledged"], True)
+    b.kill()
+    shutil.copytree(b.file("paychannels"), t.path("old"))
+    b.start()
+    connect(t, a, b)
+    pays_again(t, a, b, id, 1000)
+    lose(b, "paychannels")
+    shutil.copytree(t.path("old"), b.file("paychannels"))
+    b.start()
+    equal(channel(b, id)["paid"], 1000)
+    connect(t, a, b)
+    pays_again(t, a, b, id, 1010)
+    # And one whose output has been spent since takes nothing more.
+    b.rpc.closechannel(id)
+    settle(t, b, id)
+    lose(b, "paychannels")
+    shutil.copytree(t.path("old"), b.file("paychannels"))
+    b.start()
+    t.wait(lambda: state(b, id) == "closed")
+    equal(channel(b, id)["settled_paid"], 1020)
+
+
+# --- a payee that says what it likes --------------------------------------------------------------
+
+def payer_of(t):
+    node, key = talker(t, GENESIS)
+    payee = Payee(node, key)
+    t.cleanups.append(payee.close)
+    node.rpc.contactadd(payee.key, "mallory")
+    payee.connect()
+    return node, payee
+
+
+def paid_to(t, node, payee):
+    """An open channel over which one payment went, and its signature."""
+    payee.open("mallory", CAPACITY)
+    mine(node)
+    payee.ready(node.rpc.getblockcount())
+    t.wait(lambda: state(node, payee.id.hex()) == "open")
+    return payee
+
+
+def refused(payee, code):
+    answer = payee.answer(FAIL)
+    equal(answer[:34], payee.id + struct.pack(">H", code))
+
+
+@case()
+def copies_that_are_wrong_or_forged_change_nothing(t):
+    node, payee = payer_of(t)
+    paid_to(t, node, payee)
+    node.stop()  # nobody else has its blocks
+    shutil.rmtree(node.file("paychannels"))
+    node.start()
+    payee.connect()
+    txid, index = payee.outpoint[:32], payee.outpoint[32:]
+    for copy in (payee.copy(outpoint=bytes(32) + index), payee.copy(outpoint=txid + b"\0\0\0\7"),
+                 payee.copy(payer_key=bytes.fromhex(payee.key))):
+        payee.sync(0, 0, bytes(64), copy)
+        refused(payee, UNKNOWN)
+        equal(node.rpc.listpaychannels(), [])
+    payee.sync(0, 0, bytes(64))  # without one it is not known
+    refused(payee, UNKNOWN)
+    other = payee.nonce_b
+    payee.nonce_b = bytes(32)    # a copy that its id does not fit
+    payee.sync(0, 0, bytes(64), payee.copy())
+    refused(payee, UNKNOWN)
+    payee.nonce_b = other
+    payee.sync(0, 0, bytes(64), payee.copy())
+    t.wait(lambda: state(node, payee.id.hex()) == "funded")
+    payee.ready(node.rpc.getblockcount())
+    t.wait(lambda: state(node, payee.id.hex()) == "open")
+
+
+@case()
+def a_state_that_was_never_signed_freezes_the_channel_until_the_refund(t):
+    node, payee = payer_of(t)
+    paid_to(t, node, payee)
+    payee.sync(5, 5000, b"\1" * 64)
+    id = payee.id.hex()
+    t.wait(lambda: "never signed" in channel(node, id).get("alarm", ""))
+    raises_rpc(-8, lambda: node.rpc.pay("mallory", 1), "never signed")
+    node.restart()  # it stays so
+    raises_rpc(-1, lambda: node.rpc.pay("mallory", 1))
+    payee.connect()
+    payee.ready(node.rpc.getblockcount())
+    t.wait(lambda: channel(node, id).get("limit"))
+    raises_rpc(-8, lambda: node.rpc.pay("mallory", 1), "never signed")
+    equal(channel(node, id)["paid"], 0)
+    mine(node, payee.expiry - node.rpc.getblockcount())
+    settle(t, node, id, "refunded")
+
+
+if __name__ == "__main__":
+    main()
