@@ -48,9 +48,10 @@ static bool is_slow(void *session)
     return false;
 }
 
-static void dial(void *ctx, uint64_t contact)
+static bool dial(void *ctx, uint64_t contact)
 {
     require(contact == ((struct world *)ctx)->peer.contact);
+    return true;
 }
 
 static uint64_t unix_now(void *ctx) { return UNIX_MS + ((struct world *)ctx)->now_ms; }
