@@ -279,10 +279,10 @@ static unsigned judge_offer(struct transfers *t, struct chan_peer *p, const stru
     return 0;
 }
 
+/* To be stored with the file. */
 static void accept_source(struct incoming *in, struct source *s)
 {
     s->accepted = true;
-    source_store(in->t, in, s);
     if (s->peer)
         transfers_send_id(s->peer, in->state == TRANSFER_DONE ? DCHAN_F_DONE : DCHAN_F_ACCEPT,
                           in->id, 0);
@@ -331,7 +331,6 @@ static void take_new_source(struct incoming *in, struct chan_peer *p)
         accept_source(in, s);
         incoming_store(in->t, in, NULL);
     } else {
-        source_store(in->t, in, s);
         incoming_store_news(in->t, in, TRANSFER_OFFERED, kept_new(in->t, file_news_stored, NULL));
     }
     fetch_more(in);
@@ -472,7 +471,6 @@ void incoming_cancel(struct incoming *in)
             source_remove(in, s);
         } else {
             s->untold = true;
-            source_store(in->t, in, s);
         }
     }
     if (!live || !in->sources.n) {

@@ -157,6 +157,19 @@ void outgoing_erase(struct transfers *t, const struct outgoing *o)
     transfers_commit(t, w, NULL);
 }
 
+static void put_source(struct dchan_write *w, const struct incoming *in, const struct source *s)
+{
+    struct buf b;
+    buf_init(&b);
+    buf_put_u8(&b, VERSION);
+    buf_put_be64(&b, s->offered_ms);
+    buf_put_u8(&b, (uint8_t)((s->accepted ? FLAG_ACCEPTED : 0) | (s->banned ? FLAG_BANNED : 0) |
+                             (s->untold ? FLAG_UNTOLD : 0)));
+    buf_put_be16(&b, (uint16_t)s->bad);
+    put_value(w, source_key(in, s), &b);
+}
+
+/* With who offers it: neither means anything without the other. */
 static void put_incoming(struct dchan_write *w, const struct incoming *in)
 {
     struct buf b;
@@ -174,6 +187,8 @@ static void put_incoming(struct dchan_write *w, const struct incoming *in)
     buf_put_v16(&b, text(in->directory));
     buf_put_v16(&b, text(in->saved));
     put_value(w, key_of('f', 'i', in->id), &b);
+    for (struct list_link *l = list_first(&in->sources); l; l = list_next(&in->sources, l))
+        put_source(w, in, LIST_ITEM(l, struct source, link));
 }
 
 void incoming_store(struct transfers *t, const struct incoming *in, struct kept *k)
@@ -230,14 +245,7 @@ void incoming_erase(struct transfers *t, const struct incoming *in)
 void source_store(struct transfers *t, const struct incoming *in, const struct source *s)
 {
     struct dchan_write *w = dchan_write_new(t->store);
-    struct buf b;
-    buf_init(&b);
-    buf_put_u8(&b, VERSION);
-    buf_put_be64(&b, s->offered_ms);
-    buf_put_u8(&b, (uint8_t)((s->accepted ? FLAG_ACCEPTED : 0) | (s->banned ? FLAG_BANNED : 0) |
-                             (s->untold ? FLAG_UNTOLD : 0)));
-    buf_put_be16(&b, (uint16_t)s->bad);
-    put_value(w, source_key(in, s), &b);
+    put_source(w, in, s);
     transfers_commit(t, w, NULL);
 }
 
@@ -320,13 +328,24 @@ static enum err load_incoming(struct transfers *t, struct span key, struct reade
     return reader_done(r) ? OK : corrupt(e);
 }
 
+/* One whose file has left says nothing. */
+static void drop_row(struct transfers *t, struct span key)
+{
+    struct dchan_write *w = dchan_write_new(t->store);
+    dchan_write_delete(w, key.data, key.len);
+    transfers_commit(t, w, NULL);
+}
+
 static enum err load_source(struct transfers *t, struct span key, struct reader *r,
                             struct error *e)
 {
-    struct incoming *in =
-        key.len == 2 + 32 + 8 + IDENTITY_KEY_SIZE ? incoming_find(t, key.data + 2) : NULL;
-    if (!in || read_u8(r) != VERSION)
+    if (key.len != 2 + 32 + 8 + IDENTITY_KEY_SIZE || read_u8(r) != VERSION)
         return corrupt(e);
+    struct incoming *in = incoming_find(t, key.data + 2);
+    if (!in) {
+        drop_row(t, key);
+        return OK;
+    }
     struct source *s = source_add(in, be64_get(key.data + 34), key.data + 42);
     s->offered_ms = read_be64(r);
     const uint8_t flags = read_u8(r);

@@ -139,10 +139,19 @@ bool channels_call(struct channels *c, void (*fn)(struct channels *c, void *ctx)
 
 /* --- one node --- */
 
+static void open_files(void)
+{
+    const struct transfers_config c = { .directory = at.dir, .offers_max = 3,
+                                        .serve_budget = 1 << 20 };
+    const struct transfers_ops ops = { .ctx = NULL };
+    struct error e = { .text = "" };
+    if (transfers_new(&at.files, &at.fake->channels, &c, &ops, &e))
+        fail_msg("%s", e.text);
+    at.fake->channels.parts[0].up(at.files, &at.fake->peer);
+}
+
 static int set_up(void **state)
 {
-    const struct transfers_config config = { .offers_max = 3, .serve_budget = 1 << 20 };
-    struct transfers_config c = config;
     (void)state;
     at.fake = fake_new();
     at.fake->accepts = true;
@@ -150,10 +159,7 @@ static int set_up(void **state)
     at.fake->peer.contact->has_key = true;
     at.dir = test_dir_make();
     at.n_sent = at.score = 0;
-    c.directory = at.dir;
-    const struct transfers_ops ops = { .ctx = NULL };
-    assert_int_equal(transfers_new(&at.files, &at.fake->channels, &c, &ops, NULL), OK);
-    at.fake->channels.parts[0].up(at.files, &at.fake->peer);
+    open_files();
     return 0;
 }
 
@@ -168,6 +174,19 @@ static int tear_down(void **state)
     run_posts(NULL);
     test_dir_remove(at.dir);
     return 0;
+}
+
+/* The process ends and comes again. */
+static void restart(void)
+{
+    at.fake->channels.parts[0].down(at.files, &at.fake->peer, NULL);
+    transfers_stop(at.files);
+    dchan_store_settle(at.fake->channels.store);
+    transfers_free(at.files);
+    run_posts(NULL);
+    at.fake->channels.n_parts = 0;
+    at.n_sent = 0;
+    open_files();
 }
 
 static void take(const struct dchan_msg *m)
@@ -343,6 +362,42 @@ static void offers_that_wait_are_limited_and_may_come_again(void **state)
     offer(fifth, 100, 14);
     assert_int_equal(count(), 3);
     assert_int_equal(at.n_sent, 0);
+}
+
+static size_t rows(const char *prefix)
+{
+    dchan_store_settle(at.fake->channels.store);
+    struct kv_iter *it = kv_iter_new(at.fake->channels.kv);
+    const size_t len = strlen(prefix);
+    size_t n = 0;
+    for (kv_iter_seek(it, prefix, len); kv_iter_valid(it); kv_iter_next(it)) {
+        const struct span key = kv_iter_key(it);
+        if (key.len < len || memcmp(key.data, prefix, len) != 0)
+            break;
+        n++;
+    }
+    kv_iter_free(it);
+    return n;
+}
+
+/* Who offered a file, without the file: what a process left that ended between two writes. */
+static void a_source_without_its_file_is_forgotten(void **state)
+{
+    const uint8_t id[32] = { 1 };
+    (void)state;
+    offer(id, 100, 14);
+    assert_int_equal(rows("fs"), 1);
+    struct dchan_write *w = dchan_write_new(at.fake->channels.store);
+    uint8_t key[34] = "fi";
+    memcpy(key + 2, id, sizeof id);
+    dchan_write_delete(w, key, sizeof key);
+    dchan_store_commit(at.fake->channels.store, w, NULL, NULL);
+    restart();
+    assert_int_equal(count(), 0);
+    assert_int_equal(rows("fs"), 0);
+    offer(id, 100, 14);
+    restart();
+    assert_int_equal(count(), 1);
 }
 
 static void who_may_not_offer_is_refused(void **state)
@@ -714,6 +769,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_wrong_size_of_chunks_is_refused_before_anything_is_kept),
         TEST(offers_that_wait_are_limited_and_may_come_again),
+        TEST(a_source_without_its_file_is_forgotten),
         TEST(who_may_not_offer_is_refused),
         TEST(files_within_the_quota_are_taken_unasked),
         TEST(a_flood_of_offers_costs_no_more_than_its_share),
