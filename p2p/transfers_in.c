@@ -16,6 +16,7 @@
 
 #define FILES_MAX 10000      /* that are known at all */
 #define FILES_STRANGERS 1000 /* above this strangers offer nothing any more */
+#define SOURCES_STRANGERS 16 /* nor a file that so many offer */
 #define PAUSE_MS 60000
 
 /* --- life --- */
@@ -265,6 +266,16 @@ static bool is_taken_unasked(struct transfers *t, struct chan_peer *p, uint64_t 
     return c && c->policy.accept_files && bytes_of(t, p) + size <= c->policy.file_quota;
 }
 
+/* The size is only known for sure when the leaves are: until somebody was accepted, strangers may
+ * say what they like, and have nothing to say when a contact does. */
+static bool gives_way(const struct incoming *in, struct chan_peer *p, uint64_t size)
+{
+    bool of_strangers = in->state == TRANSFER_WAITING && in->size != size;
+    for (struct list_link *l = list_first(&in->sources); l; l = list_next(&in->sources, l))
+        of_strangers &= LIST_ITEM(l, struct source, link)->contact_id == 0;
+    return of_strangers && chan_peer_contact(p);
+}
+
 /* 0, or the code of the refusal. */
 static unsigned judge_offer(struct transfers *t, struct chan_peer *p, const struct incoming *in,
                             const struct dchan_f_offer *m)
@@ -274,7 +285,8 @@ static unsigned judge_offer(struct transfers *t, struct chan_peer *p, const stru
         (in && in->size != m->size))
         return CANCEL_BAD;
     if ((c && !c->policy.files) || waiting_of(t, p) >= t->config.offers_max ||
-        t->incoming.n >= (c ? FILES_MAX : FILES_STRANGERS))
+        t->incoming.n >= (c ? FILES_MAX : FILES_STRANGERS) ||
+        (!c && in && in->sources.n >= SOURCES_STRANGERS))
         return CANCEL_REFUSED;
     return 0;
 }
@@ -357,6 +369,11 @@ static void offered_again(struct incoming *in, struct source *s, struct chan_pee
 void incoming_offered(struct transfers *t, struct chan_peer *p, const struct dchan_f_offer *m)
 {
     struct incoming *in = incoming_find(t, m->file_id);
+    if (in && gives_way(in, p, m->size)) {
+        incoming_erase(t, in); /* of its data nothing is there */
+        forget(in);
+        in = NULL;
+    }
     struct source *s = in ? find_source(in, p) : NULL;
     if (s && in->size == m->size && (in->state <= TRANSFER_DONE || s->untold)) {
         offered_again(in, s, p);

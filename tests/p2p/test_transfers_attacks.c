@@ -400,6 +400,49 @@ static void a_source_without_its_file_is_forgotten(void **state)
     assert_int_equal(count(), 1);
 }
 
+/* Keys cost nothing: one file has no more of those who come with one than are of any use. */
+static void strangers_that_offer_one_file_are_limited(void **state)
+{
+    const uint8_t id[32] = { 1 };
+    (void)state;
+    at.fake->peer.contact = NULL;
+    for (uint32_t i = 0; i < 200; i++) {
+        be32_put(at.fake->peer.key + 1, i);
+        at.n_sent = 0;
+        offer(id, 100, 14);
+    }
+    assert_int_equal(only()->sources.n, 16);
+    assert_int_equal(rows("fs"), 16);
+    assert_said(DCHAN_F_CANCEL, CANCEL_REFUSED);
+    at.fake->peer.contact = &at.fake->contacts[0]; /* there is always a place for one */
+    offer(id, 100, 14);
+    assert_int_equal(only()->sources.n, 17);
+    assert_int_equal(at.n_sent, 0);
+}
+
+/* Nobody can check it before the leaves are there. */
+static void what_a_stranger_says_of_a_file_gives_way_to_a_contact(void **state)
+{
+    struct content c;
+    (void)state;
+    make_content(&c);
+    at.fake->peer.contact = NULL;
+    at.fake->peer.key[1] ^= 1;
+    offer(c.id, 100, 14);
+    assert_int_equal(only()->size, 100);
+    at.fake->peer.key[1] ^= 1;
+    at.fake->peer.contact = &at.fake->contacts[0];
+    offer(c.id, sizeof c.data, 14);
+    assert_int_equal(at.n_sent, 0);
+    assert_int_equal(only()->size, sizeof c.data);
+    assert_int_equal(only()->sources.n, 1);
+    struct contact *other = fake_add_contact(at.fake, "eve");
+    at.fake->peer.contact = other; /* of two contacts the first one counts */
+    offer(c.id, 100, 14);
+    assert_said(DCHAN_F_CANCEL, CANCEL_BAD);
+    assert_int_equal(only()->size, sizeof c.data);
+}
+
 static void who_may_not_offer_is_refused(void **state)
 {
     const uint8_t id[32] = { 1 };
@@ -770,6 +813,8 @@ int main(void)
         TEST(a_wrong_size_of_chunks_is_refused_before_anything_is_kept),
         TEST(offers_that_wait_are_limited_and_may_come_again),
         TEST(a_source_without_its_file_is_forgotten),
+        TEST(strangers_that_offer_one_file_are_limited),
+        TEST(what_a_stranger_says_of_a_file_gives_way_to_a_contact),
         TEST(who_may_not_offer_is_refused),
         TEST(files_within_the_quota_are_taken_unasked),
         TEST(a_flood_of_offers_costs_no_more_than_its_share),
