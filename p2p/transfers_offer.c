@@ -389,6 +389,9 @@ static void make_offer(struct transfers *t, struct hashing *h)
     outgoing_store(t, o, h->leaves, kept_new(t, on_offer_stored, h));
 }
 
+/* Nothing is known of what could not be read: the next who asks has it tried again. */
+static bool could_not_look(enum err rc) { return rc == ERR_IO || rc == ERR_NOMEM; }
+
 /* Each offer of the file that was hashed again. */
 static void take_again(struct transfers *t, struct hashing *h, enum err rc)
 {
@@ -402,7 +405,7 @@ static void take_again(struct transfers *t, struct hashing *h, enum err rc)
         if (same) {
             o->mark = h->mark;
             outgoing_store(t, o, NULL, NULL);
-        } else if (rc != ERR_NOMEM && is_live(o)) {
+        } else if (!could_not_look(rc) && is_live(o)) {
             end_offer(t, o, TRANSFER_CHANGED, CANCEL_CHANGED);
         }
     }
@@ -418,6 +421,8 @@ static void hash_done(struct disk_job *j)
     }
     t->hashing--;
     if (h->again) {
+        if (could_not_look(j->rc))
+            LOG_LIMITED(LOG_WARN, "files: %s", j->error.text);
         take_again(t, h, j->rc);
         hashing_free(j);
     } else if (j->rc || !has_request(t, h)) {

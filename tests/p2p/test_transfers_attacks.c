@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -727,6 +728,40 @@ static void only_what_was_offered_and_accepted_is_served(void **state)
     assert_status(c.id, FILE_CHUNKS, 0, 1, FILE_UNKNOWN);
 }
 
+static bool has_hashed(void *ctx)
+{
+    (void)ctx;
+    run_posts(&at.fake->channels);
+    return at.files->hashing == 0;
+}
+
+/* That a file cannot be opened now says nothing about what is in it. */
+static void a_file_that_cannot_be_read_is_not_taken_for_changed(void **state)
+{
+    struct content c;
+    struct rlimit few, limit;
+    (void)state;
+    char *path = offered(&c);
+    take_id(DCHAN_F_ACCEPT, c.id, 0);
+    const struct outgoing *o =
+        LIST_ITEM(list_first(&at.files->outgoing), struct outgoing, link);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    few = limit;
+    few.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    assert_status(c.id, FILE_CHUNKS, 0, 1, FILE_BUSY);
+    fake_until(at.fake, has_hashed, NULL);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(o->state, TRANSFER_RUNNING);
+    assert_status(c.id, FILE_CHUNKS, 0, 1, FILE_OK);
+    assert_int_equal(unlink(path), 0); /* that it is gone does */
+    assert_status(c.id, FILE_CHUNKS, 0, 1, FILE_BUSY);
+    fake_until(at.fake, has_hashed, NULL);
+    assert_int_equal(o->state, TRANSFER_CHANGED);
+    assert_status(c.id, FILE_CHUNKS, 0, 1, FILE_CHANGED);
+    free(path);
+}
+
 static void ranges_outside_the_file_are_refused(void **state)
 {
     struct content c;
@@ -830,6 +865,7 @@ int main(void)
         TEST(a_source_that_withdraws_ends_what_nobody_else_has),
         TEST(a_disk_that_fails_pauses),
         TEST(only_what_was_offered_and_accepted_is_served),
+        TEST(a_file_that_cannot_be_read_is_not_taken_for_changed),
         TEST(ranges_outside_the_file_are_refused),
         TEST(questions_of_another_length_are_reset),
         TEST(who_does_not_read_has_four_streams_and_a_minute),
