@@ -94,6 +94,15 @@ struct saving {
     char name[FILE_NAME_MAX + 16];
 };
 
+/* As by a process that ended right after it. */
+static bool is_there(const struct saving *s, int from_dir, const char *from)
+{
+    struct stat a, b;
+    return fstatat(from_dir, from, &a, AT_SYMLINK_NOFOLLOW) == 0 &&
+           fstatat(s->dir, s->name, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
 /* Under the first name that is free. */
 static enum err give_name(struct saving *s, int from_dir, const char *from, const char *name,
                           struct error *e)
@@ -104,6 +113,8 @@ static enum err give_name(struct saving *s, int from_dir, const char *from, cons
             return OK;
         if (errno != EEXIST)
             return error_set_errno(e, errno, "%s: cannot save a file", s->directory);
+        if (is_there(s, from_dir, from))
+            return OK;
     }
     return error_set(e, ERR_EXISTS, "%s: too many files of this name", s->directory);
 }
@@ -167,8 +178,7 @@ enum err file_name_save(const char *from, const char *directory, struct span nam
         return error_set_errno(e, errno, "%s: cannot open the directory", directory);
     enum err rc = save_in(&s, from, safe, e);
     close(s.dir);
-    if (rc)
-        return rc;
-    *saved = path_join(directory, s.name);
-    return path_remove(from, e);
+    if (!rc)
+        *saved = path_join(directory, s.name);
+    return rc;
 }

@@ -22,8 +22,9 @@
 void file_name_safe(char out[FILE_NAME_MAX + 1], struct span text);
 
 /*
- * Moves the file `from` into the directory under a safe form of the name; where it is taken a
- * number is added. Contents are synced before the name is there. saved: the whole path (heap).
+ * Puts the file `from`, which stays, into the directory under a safe form of the name; where it is
+ * taken a number is added. One that has been put there before, and is the same file still, keeps
+ * its name. Contents are synced before the name is there. saved: the whole path (heap).
  */
 enum err file_name_save(const char *from, const char *directory, struct span name, char **saved,
                         struct error *e) MUST_CHECK;

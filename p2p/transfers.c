@@ -195,6 +195,10 @@ static bool on_open(void *part, struct chan_peer *p, struct dchan_mux *mux,
 static void on_tick(void *part, uint64_t now_ms)
 {
     struct transfers *t = part;
+    if (t->ticks == 0) { /* a contact and what belongs to it are not removed in one write */
+        offers_contact_gone(t);
+        incoming_contact_gone(t);
+    }
     offers_tick(t);
     serve_tick(t, now_ms);
     incoming_tick(t, now_ms);

@@ -370,11 +370,12 @@ static void write_done(struct disk_job *j)
         if (w->good < w->n)
             fetch_blame(f, "a wrong chunk");
     }
+    const bool again = f->bad; /* also when another write of it was the last to end */
     fetch_written(f, w->len);
     if (incoming_job_ended(in) && in->open) {
         if (in->unsynced >= TRANSFERS_SYNC_BYTES)
             disk_sync(in);
-        if (w->good < w->n)
+        if (again)
             fetch_more(in);
         disk_finish(in);
     }
@@ -491,13 +492,6 @@ static struct finishing *finishing_new(struct incoming *in, const char *director
     return f;
 }
 
-static void save_if_asked(struct finishing *f)
-{
-    if (f->directory && file_name_save(f->whole, f->directory, buf_span(&f->name), &f->saved,
-                                       &f->saving))
-        log_warn("files: %s", f->saving.text);
-}
-
 static void run_finish(struct disk_job *j)
 {
     struct finishing *f = (struct finishing *)(void *)j;
@@ -506,8 +500,6 @@ static void run_finish(struct disk_job *j)
         j->rc = error_set_errno(&j->error, errno, "%s: cannot get its name", f->part);
     if (!j->rc)
         j->rc = path_sync_dir(f->dir, &j->error);
-    if (!j->rc)
-        save_if_asked(f);
 }
 
 static void take_saved(struct incoming *in, struct finishing *f)
@@ -524,12 +516,13 @@ static void finish_done(struct disk_job *j)
 {
     struct finishing *f = (struct finishing *)(void *)j;
     struct incoming *in = f->in;
+    const bool runs = !in->gone && in->state == TRANSFER_RUNNING;
     in->finishing = false;
-    if (j->rc && !in->gone)
+    if (!runs) /* it was ended meanwhile, and has a name that nobody knew of */
+        disk_remove(in->t, in->id);
+    else if (j->rc)
         incoming_pause(in, &j->error);
-    else
-        take_saved(in, f);
-    if (incoming_job_ended(in) && !j->rc)
+    if (incoming_job_ended(in) && runs && !j->rc)
         incoming_is_there(in);
     finishing_free(j);
 }
@@ -538,13 +531,18 @@ void disk_finish(struct incoming *in)
 {
     if (!in->open || !in->has_leaves || in->n_have < in->n || in->jobs || in->finishing)
         return;
-    struct finishing *f = finishing_new(in, in->directory);
+    struct finishing *f = finishing_new(in, NULL);
     f->job.run = run_finish;
     f->job.done = finish_done;
     disk_submit(in->t, &f->job, JOB_CANDIDATE);
 }
 
-static void run_save(struct disk_job *j) { save_if_asked((struct finishing *)(void *)j); }
+static void run_save(struct disk_job *j)
+{
+    struct finishing *f = (struct finishing *)(void *)j;
+    if (file_name_save(f->whole, f->directory, buf_span(&f->name), &f->saved, &f->saving))
+        log_warn("files: %s", f->saving.text);
+}
 
 static void save_done(struct disk_job *j)
 {
@@ -554,10 +552,11 @@ static void save_done(struct disk_job *j)
     struct channels_request *request = f->request;
     in->finishing = false;
     take_saved(in, f);
-    if (f->saving.code && channels_is_waiting(t->channels, request))
+    const bool fails = f->saving.code || in->gone;
+    if (fails && request && channels_is_waiting(t->channels, request))
         channels_answer(t->channels, request, f->saving.code, &f->saving);
     if (incoming_job_ended(in))
-        incoming_store(t, in, f->saving.code ? NULL : transfers_answer_when_stored(t, request));
+        incoming_saved(in, fails ? NULL : request);
     finishing_free(j);
 }
 
@@ -592,13 +591,13 @@ static void run_remove(struct disk_job *j)
 }
 
 /* Whoever has it open goes on with a file without a name; opening it anew makes a new one. */
-void disk_remove(struct incoming *in)
+void disk_remove(struct transfers *t, const uint8_t id[32])
 {
     struct removing *r = xcalloc(1, sizeof *r);
-    r->part = disk_path(in->t, in->id, true);
-    r->whole = disk_path(in->t, in->id, false);
+    r->part = disk_path(t, id, true);
+    r->whole = disk_path(t, id, false);
     r->job.run = run_remove;
     r->job.done = removing_free;
     r->job.drop = removing_free;
-    disk_submit(in->t, &r->job, JOB_CANDIDATE);
+    disk_submit(t, &r->job, JOB_CANDIDATE);
 }

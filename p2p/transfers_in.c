@@ -126,7 +126,7 @@ static void forget(struct incoming *in)
 void incoming_drop(struct incoming *in)
 {
     incoming_erase(in->t, in);
-    disk_remove(in);
+    disk_remove(in->t, in->id);
     forget(in);
 }
 
@@ -211,7 +211,7 @@ static void end_without_source(struct incoming *in, enum transfer_state why, uns
     end_with(in, why, code);
     incoming_store(in->t, in, NULL);
     incoming_erase_work(in->t, in);
-    disk_remove(in);
+    disk_remove(in->t, in->id);
 }
 
 void incoming_lost_source(struct incoming *in, struct source *s, enum transfer_state why,
@@ -497,10 +497,16 @@ void incoming_cancel(struct incoming *in)
     end_with(in, TRANSFER_CANCELLED, code);
     incoming_store(in->t, in, NULL);
     incoming_erase_work(in->t, in);
-    disk_remove(in);
+    disk_remove(in->t, in->id);
 }
 
 /* --- it is there --- */
+
+static void save_if_due(struct incoming *in)
+{
+    if (in->save_due && !in->finishing)
+        disk_save(in, in->directory, NULL);
+}
 
 static void told_done(struct transfers *t, void *ctx, enum err rc, const struct error *e)
 {
@@ -509,6 +515,7 @@ static void told_done(struct transfers *t, void *ctx, enum err rc, const struct 
     file_news_stored(t, NULL, rc, e);
     if (rc || !in || in->state != TRANSFER_DONE)
         return;
+    save_if_due(in);
     for (struct list_link *l = list_first(&in->sources); l; l = list_next(&in->sources, l)) {
         struct source *s = LIST_ITEM(l, struct source, link);
         if (s->accepted && s->peer)
@@ -519,10 +526,46 @@ static void told_done(struct transfers *t, void *ctx, enum err rc, const struct 
 void incoming_is_there(struct incoming *in)
 {
     uint8_t *id = xmalloc(32);
+    struct kept *kept = kept_new(in->t, told_done, id);
     memcpy(id, in->id, 32);
     end_with(in, TRANSFER_DONE, 0);
-    incoming_store_news(in->t, in, TRANSFER_RECEIVED, kept_new(in->t, told_done, id));
+    in->save_due = in->directory && !in->saved;
+    if (in->save_due) /* news of it are for when it lies where it was wanted */
+        incoming_store(in->t, in, kept);
+    else
+        incoming_store_news(in->t, in, TRANSFER_RECEIVED, kept);
     incoming_erase_work(in->t, in);
+}
+
+struct saving {
+    uint8_t id[32];
+    struct channels_request *request; /* NULL: nobody waits */
+    bool saved;
+};
+
+/* What lies under the id leaves when the store knows where else it is. */
+static void saving_stored(struct transfers *t, void *ctx, enum err rc, const struct error *e)
+{
+    struct saving *s = ctx;
+    file_news_stored(t, NULL, rc, e);
+    if (!rc && s->saved)
+        disk_remove(t, s->id);
+    if (s->request && channels_is_waiting(t->channels, s->request))
+        channels_answer(t->channels, s->request, rc, e);
+    free(s);
+}
+
+void incoming_saved(struct incoming *in, struct channels_request *request)
+{
+    struct saving *s = xcalloc(1, sizeof *s);
+    struct kept *kept = kept_new(in->t, saving_stored, s);
+    *s = (struct saving){ .request = request, .saved = in->saved != NULL };
+    memcpy(s->id, in->id, sizeof s->id);
+    if (in->save_due)
+        incoming_store_news(in->t, in, TRANSFER_RECEIVED, kept);
+    else
+        incoming_store(in->t, in, kept);
+    in->save_due = false;
 }
 
 /* --- time --- */
@@ -567,6 +610,10 @@ static void tick_running(struct incoming *in, uint64_t now_ms)
     if (in->open && in->unsynced && now_ms - in->sync_ms >= TRANSFERS_SYNC_MS)
         disk_sync(in);
     fetch_tick(in, now_ms);
+    if (in->whole) {
+        in->whole = false;
+        disk_open(in);
+    }
     fetch_more(in);
     if (is_idle(in))
         incoming_close(in);
@@ -582,6 +629,8 @@ void incoming_tick(struct transfers *t, uint64_t now_ms)
         next = list_next(&t->incoming, l);
         if (in->state == TRANSFER_RUNNING)
             tick_running(in, now_ms);
+        else if (in->save_due)
+            save_if_due(in);
         else if (has_expired(in, now))
             expire(in);
     }

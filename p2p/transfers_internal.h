@@ -134,6 +134,8 @@ struct incoming {
     struct list sources;
     uint64_t retry_ms;      /* of a pause */
 
+    bool whole;             /* at the start: all chunks are there, it needs no source */
+    bool save_due;          /* it is there, and is to be saved under its name */
     bool open;              /* file, leaves and bits are ready */
     bool opening, syncing, finishing, closing, gone, has_leaves;
     bool counted;           /* has a place of those that run */
@@ -294,6 +296,7 @@ void incoming_cancel(struct incoming *in);
 void incoming_lost_source(struct incoming *in, struct source *s, enum transfer_state why,
                           unsigned code);
 void incoming_is_there(struct incoming *in); /* the file has its name */
+void incoming_saved(struct incoming *in, struct channels_request *request); /* or not: in->error */
 void incoming_tick(struct transfers *t, uint64_t now_ms);
 void incoming_contact_gone(struct transfers *t);
 
@@ -316,9 +319,9 @@ void disk_write(struct fetch *f, uint32_t first, uint32_t n, uint8_t *block, siz
 void disk_leaves(struct fetch *f);
 void disk_sync(struct incoming *in);
 void disk_finish(struct incoming *in);
-/* What is there already; the request is answered when it is done. */
+/* What is there already; the request, which may be NULL, is answered when it is done. */
 void disk_save(struct incoming *in, const char *directory, struct channels_request *request);
-void disk_remove(struct incoming *in);
+void disk_remove(struct transfers *t, const uint8_t id[32]);
 char *disk_path(const struct transfers *t, const uint8_t id[32], bool part);
 void incoming_pause(struct incoming *in, const struct error *why);
 /* A job of this file has ended; false: it is gone, and freed when that was the last. */

@@ -325,6 +325,9 @@ static enum err load_incoming(struct transfers *t, struct span key, struct reade
     read_span(&in->note, read_v16(r, DCHAN_NOTE_MAX));
     in->directory = read_text16(r);
     in->saved = read_text16(r);
+    in->save_due = in->state == TRANSFER_DONE && in->directory && !in->saved;
+    if (in->state == TRANSFER_DONE && in->saved)
+        disk_remove(t, in->id); /* unless that was done */
     return reader_done(r) ? OK : corrupt(e);
 }
 
@@ -385,6 +388,9 @@ static enum err count_bits(struct transfers *t, struct incoming *in, struct erro
     if (!rc && bits.len == bits_size(in->n))
         (void)incoming_count(in, bits.data, &in->good);
     buf_clear(&bits);
+    char *whole = disk_path(t, in->id, false);
+    in->whole = path_exists(whole) || (in->size && in->good == in->size);
+    free(whole);
     return rc;
 }
 

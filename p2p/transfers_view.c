@@ -42,7 +42,8 @@ static void incoming_info(const struct transfers *t, const struct incoming *in,
                           struct transfer_info *out)
 {
     *out = (struct transfer_info){
-        .state = in->state, .pause = in->pause, .code = in->code, .size = in->size,
+        .state = in->save_due ? TRANSFER_RUNNING : in->state, .pause = in->pause,
+        .code = in->code, .size = in->size,
         .done = in->state == TRANSFER_DONE ? in->size : in->good, .transferred = in->transferred,
         .rate = in->state == TRANSFER_RUNNING ? in->got.rate : 0, .created_ms = in->created_ms,
     };
@@ -52,7 +53,7 @@ static void incoming_info(const struct transfers *t, const struct incoming *in,
                  in->content_type.len);
     log_sanitize(out->note, sizeof out->note, in->note.data, in->note.len);
     snprintf(out->error, sizeof out->error, "%s", in->error);
-    if (in->state == TRANSFER_DONE)
+    if (in->state == TRANSFER_DONE && !in->save_due)
         out->path = in->saved ? xstrdup(in->saved) : disk_path(t, in->id, false);
     out->sources = xcalloc(MAX_OF(in->sources.n, (size_t)1), sizeof *out->sources);
     for (struct list_link *l = list_first(&in->sources); l; l = list_next(&in->sources, l))

@@ -69,7 +69,10 @@ static void save(const char *dir, const char *name, const char *content, const c
     assert_int_equal(file_read_all(saved, 100, &got, NULL), OK);
     assert_int_equal(got.len, strlen(content));
     assert_memory_equal(got.data, content, got.len);
-    assert_false(path_exists(from));
+    free(saved);
+    assert_int_equal(file_name_save(from, target, span_of(name, strlen(name)), &saved, NULL), OK);
+    assert_string_equal(saved, wanted); /* once more: it is there */
+    assert_int_equal(unlink(from), 0);
     buf_clear(&got);
     free(saved);
     free(wanted);

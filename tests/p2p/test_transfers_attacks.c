@@ -4,6 +4,7 @@
 
 #include "p2p/transfers.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,7 +149,6 @@ static void open_files(void)
     struct error e = { .text = "" };
     if (transfers_new(&at.files, &at.fake->channels, &c, &ops, &e))
         fail_msg("%s", e.text);
-    at.fake->channels.parts[0].up(at.files, &at.fake->peer);
 }
 
 static int set_up(void **state)
@@ -161,13 +161,15 @@ static int set_up(void **state)
     at.dir = test_dir_make();
     at.n_sent = at.score = 0;
     open_files();
+    at.fake->channels.parts[0].up(at.files, &at.fake->peer);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    fake_down(at.fake);
+    if (at.fake->near)
+        fake_down(at.fake);
     struct transfers *files = at.files;
     transfers_stop(files);
     fake_free(at.fake); /* the store first */
@@ -177,12 +179,14 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* The process ends and comes again. */
+/* The process ends and comes again; nobody is there. */
 static void restart(void)
 {
-    at.fake->channels.parts[0].down(at.files, &at.fake->peer, NULL);
+    if (at.fake->near)
+        fake_down(at.fake);
     transfers_stop(at.files);
     dchan_store_settle(at.fake->channels.store);
+    kv_mem_fail_writes(at.fake->channels.kv, 0);
     transfers_free(at.files);
     run_posts(NULL);
     at.fake->channels.n_parts = 0;
@@ -394,6 +398,7 @@ static void a_source_without_its_file_is_forgotten(void **state)
     dchan_write_delete(w, key, sizeof key);
     dchan_store_commit(at.fake->channels.store, w, NULL, NULL);
     restart();
+    fake_up(at.fake);
     assert_int_equal(count(), 0);
     assert_int_equal(rows("fs"), 0);
     offer(id, 100, 14);
@@ -499,6 +504,22 @@ static void what_is_said_of_unknown_files_does_nothing(void **state)
 
 /* --- answers --- */
 
+/* Offered to bob and taken by him. */
+static char *offered(struct content *c)
+{
+    uint8_t id[32];
+    struct error e = { .text = "" };
+    char *path = path_join(at.dir, "source");
+    make_content(c);
+    assert_int_equal(file_replace(path, c->data, sizeof c->data, NULL), OK);
+    if (transfers_send(at.files, "bob", path, id, &e))
+        fail_msg("%s", e.text);
+    assert_memory_equal(id, c->id, 32);
+    assert_int_equal(at.sent[at.n_sent - 1].type, DCHAN_F_OFFER);
+    assert_int_equal(at.sent[at.n_sent - 1].f_offer.size, sizeof c->data);
+    return path;
+}
+
 static void good_answers_make_the_file(void **state)
 {
     struct content c;
@@ -509,6 +530,117 @@ static void good_answers_make_the_file(void **state)
     fake_until(at.fake, is_done, NULL);
     assert_said(DCHAN_F_DONE, 0);
     assert_int_equal(at.score, 0);
+}
+
+static size_t files_in(const char *directory)
+{
+    DIR *d = opendir(directory);
+    size_t n = 0;
+    assert_non_null(d);
+    for (const struct dirent *x; (x = readdir(d));)
+        n += x->d_name[0] != '.';
+    closedir(d);
+    return n;
+}
+
+static bool has_saved(void *ctx)
+{
+    (void)ctx;
+    run_posts(&at.fake->channels);
+    return only()->saved != NULL;
+}
+
+static bool is_removed(void *ctx)
+{
+    run_posts(&at.fake->channels);
+    return !path_exists(ctx);
+}
+
+/* The process ends when the file is there, and before the store knows: it is not fetched again, and
+ * lies where it was wanted once. */
+static void a_file_is_saved_once_whenever_the_process_ends(void **state)
+{
+    struct content c;
+    (void)state;
+    char *target = path_join(at.dir, "target"), *name = path_join(target, "x");
+    assert_int_equal(path_make_dirs(target, NULL), OK);
+    make_content(&c);
+    offer(c.id, sizeof c.data, 14);
+    assert_int_equal(transfers_accept(at.files, c.id, target, NULL), OK);
+    reply(stream(1, FILE_LEAVES, 0, 3), FILE_OK, c.leaves, sizeof c.leaves);
+    struct far *s = stream(2, FILE_CHUNKS, 0, 3);
+    char *whole = disk_path(at.files, c.id, false);
+    dchan_store_settle(at.fake->channels.store);
+    for (int i = 0; i < 3; i++) {
+        kv_mem_fail_writes(at.fake->channels.kv, 1);
+        if (i == 0)
+            reply(s, FILE_OK, c.data, sizeof c.data);
+        do {
+            fake_tick(at.fake, 1000);
+            run_posts(&at.fake->channels);
+            fake_settle(at.fake);
+        } while (!only()->saved);
+        assert_true(path_exists(whole));
+        assert_string_equal(only()->saved, name);
+        restart();
+        assert_int_equal(only()->state, TRANSFER_RUNNING);
+    }
+    do {
+        fake_tick(at.fake, 1000);
+    } while (!has_saved(NULL));
+    fake_until(at.fake, is_removed, whole);
+    assert_string_equal(only()->saved, name);
+    assert_int_equal(files_in(target), 1);
+    assert_int_equal(at.fake->n_streams, 2);
+    restart();
+    assert_int_equal(only()->state, TRANSFER_DONE);
+    assert_string_equal(only()->saved, name);
+    free(whole);
+    free(name);
+    free(target);
+}
+
+static bool is_finishing(void *ctx)
+{
+    (void)ctx;
+    run_posts(&at.fake->channels);
+    return only()->finishing;
+}
+
+static bool has_finished(void *ctx) { return !is_finishing(ctx); }
+
+/* While the last step is at work. */
+static void one_that_is_cancelled_at_the_end_is_not_there(void **state)
+{
+    struct content c;
+    (void)state;
+    struct far *s = with_leaves(&c);
+    char *whole = disk_path(at.files, c.id, false);
+    reply(s, FILE_OK, c.data, sizeof c.data);
+    fake_until(at.fake, is_finishing, NULL);
+    at.fake->channels.parts[0].down(at.files, &at.fake->peer, NULL);
+    assert_int_equal(transfers_cancel(at.files, c.id, NULL), OK);
+    fake_until(at.fake, has_finished, NULL);
+    assert_int_equal(only()->state, TRANSFER_CANCELLED);
+    fake_until(at.fake, is_removed, whole);
+    free(whole);
+}
+
+/* Between the two writes the process ended. */
+static void what_a_contact_left_goes_with_it_after_a_start(void **state)
+{
+    struct content c;
+    (void)state;
+    free(offered(&c));
+    c.id[0] ^= 1;
+    offer(c.id, 100, 14);
+    assert_int_equal(transfers_accept(at.files, c.id, NULL, NULL), OK);
+    assert_int_equal(count(), 2);
+    at.fake->contacts[0].id = 99;
+    restart();
+    fake_tick(at.fake, 1000);
+    assert_int_equal(count(), 1);
+    assert_int_equal(only()->state, TRANSFER_CANCELLED);
 }
 
 static void wrong_leaves_are_blamed(void **state)
@@ -692,22 +824,6 @@ static void assert_status(const uint8_t id[32], uint8_t what, uint32_t first, ui
         assert_int_equal(s->in.len, 1);
 }
 
-/* Offered to bob and taken by him. */
-static char *offered(struct content *c)
-{
-    uint8_t id[32];
-    struct error e = { .text = "" };
-    char *path = path_join(at.dir, "source");
-    make_content(c);
-    assert_int_equal(file_replace(path, c->data, sizeof c->data, NULL), OK);
-    if (transfers_send(at.files, "bob", path, id, &e))
-        fail_msg("%s", e.text);
-    assert_memory_equal(id, c->id, 32);
-    assert_int_equal(at.sent[at.n_sent - 1].type, DCHAN_F_OFFER);
-    assert_int_equal(at.sent[at.n_sent - 1].f_offer.size, sizeof c->data);
-    return path;
-}
-
 static void only_what_was_offered_and_accepted_is_served(void **state)
 {
     const uint8_t unknown[32] = { 7 };
@@ -855,6 +971,9 @@ int main(void)
         TEST(a_flood_of_offers_costs_no_more_than_its_share),
         TEST(what_is_said_of_unknown_files_does_nothing),
         TEST(good_answers_make_the_file),
+        TEST(a_file_is_saved_once_whenever_the_process_ends),
+        TEST(one_that_is_cancelled_at_the_end_is_not_there),
+        TEST(what_a_contact_left_goes_with_it_after_a_start),
         TEST(wrong_leaves_are_blamed),
         TEST(the_third_wrong_chunk_is_the_last),
         TEST(more_than_was_asked_is_blamed),
