@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -136,7 +137,8 @@ static bool show_state(struct sending *s, const char *what)
 static bool is_to(const struct sending *s, struct json_object *row)
 {
     struct json_object *to = json_object_array_get_idx(cli_member(row, "sources"), 0);
-    return strcmp(text(to, "contact"), s->contact) == 0 || strcmp(text(to, "key"), s->contact) == 0;
+    return strcmp(text(to, "contact"), s->contact) == 0 ||
+           strcasecmp(text(to, "key"), s->contact) == 0;
 }
 
 /* The row of the transfer; NULL: none any more. */

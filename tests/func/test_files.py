@@ -328,6 +328,9 @@ def the_client_shows_how_a_file_goes(t):
     b.rpc.contactset("alice", {"files": False})
     code, out, _ = a.cli("send", "bob", make(t, "other", 100))
     equal((code, out.splitlines()[-1]), (1, "bob: refused"))
+    key = a.rpc.contactlist()[0]["key"].upper()
+    code, out, _ = a.cli("send", key, make(t, "another", 100))
+    equal((code, out.splitlines()[-1]), (1, key + ": refused"))
     code, _, errors = a.cli("send", "bob", t.path("nothing"))
     equal((code, errors), (1, "error: there is no such file\n"))
 
