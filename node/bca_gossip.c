@@ -20,7 +20,6 @@
 #define REGTEST_FLUSH_MS 200
 #define GIVEN 200             /* records that one peer is given: more than it may take from us */
 #define GIVEN_MILLI_PER_S 4000
-#define SAMPLE_PAUSE_MS 60000
 #define ASKED_MS 20000        /* after that another peer is asked */
 #define ASKED_EACH 200
 #define WANTED_MAX 1000       /* announcements of a peer that wait for tokens */
@@ -67,6 +66,7 @@ struct bca_gossip {
     struct net *net;
     struct event *timer;
     int64_t tick_ms, flush_ms;
+    int64_t sample_pause_ms;        /* between two samples for one peer */
     struct list peers;
     struct siphash_key key;
     struct map asked;               /* of all peers, by record key */
@@ -86,6 +86,9 @@ struct bca_gossip *bca_gossip_new(struct bca_records *records, const struct sett
     g->intake = bca_records_intake(records);
     g->tick_ms = regtest ? REGTEST_TICK_MS : TICK_MS;
     g->flush_ms = regtest ? REGTEST_FLUSH_MS : FLUSH_MS;
+    if (config_is_set(s->config, "recordflush"))
+        g->flush_ms = 1000 * config_int(s->config, "recordflush");
+    g->sample_pause_ms = 1000 * config_int(s->config, "recordsamplepause");
     list_init(&g->peers);
     rand_bytes(&g->key, sizeof g->key);
     map_init(&g->asked);
@@ -397,7 +400,7 @@ static void serve_list(struct bca_peer *bp, const struct msg_bca_list *list, int
 static void serve_sample(struct bca_peer *bp, size_t max, int64_t now)
 {
     uint8_t keys[MSG_GETBCA_SAMPLE_MAX][32];
-    if (bp->sampled && now - bp->sampled_at < SAMPLE_PAUSE_MS)
+    if (bp->sampled && now - bp->sampled_at < bp->gossip->sample_pause_ms)
         return;
     bp->sampled = true;
     bp->sampled_at = now;

@@ -168,6 +168,7 @@ static enum err open_store(struct bca_records *r, const struct settings *s, stru
         .per_48 = (unsigned)config_int(c, "recordsper48"),
         .per_64 = (unsigned)config_int(c, "recordsper64"),
         .per_anchor = (unsigned)config_int(c, "recordsperblock"),
+        .remembered = (size_t)config_int(c, "recordsremembered"),
     };
     struct kv *kv;
     char *path = path_join(s->net_dir, "records");
@@ -204,6 +205,7 @@ enum err bca_records_open(struct bca_records **out, const struct settings *s, st
         .waiting = (size_t)config_int(s->config, "recordswaiting"),
         .parked = (size_t)config_int(s->config, "recordsparked"),
         .park_s = config_int(s->config, "recordparktime"),
+        .failure_s = config_int(s->config, "recordfailuretime"),
     };
     r->intake = bca_intake_new(r->store, &c);
     bca_store_listen(r->store, on_news, r);

@@ -314,6 +314,9 @@ const struct option_row node_options[] = {
     NUMBER("recordsper64", "8", 1, 1000000, "<n>", "The same in one /64."),
     NUMBER("recordsperblock", "256", 1, 1000000, "<n>",
            "The same of identities that were registered in one block."),
+    NUMBER("recordsremembered", "200000", 1, 100000000, "<n>",
+           "Identities whose last number is known, also when their record is gone: what is older "
+           "is not taken again."),
     NUMBER("recordpause", "600", 1, 86400, "<seconds>",
            "Between two records of one identity that are taken from peers."),
     NUMBER("recordsignatures", "200", 1, 100000, "<n>",
@@ -325,6 +328,15 @@ const struct option_row node_options[] = {
     NUMBER("recordsparked", "256", 1, 100000, "<n>",
            "Records kept until the chain can say something of their addresses."),
     NUMBER("recordparktime", "3600", 1, 604800, "<seconds>", "They are kept for so long."),
+    NUMBER("recordfailuretime", "3600", 1, 604800, "<seconds>",
+           "For so long the proof of an address that has failed is not looked at again."),
+    NUMBER("recordsamplepause", "60", 1, 86400, "<seconds>",
+           "Between two samples of records that one peer is given."),
+    NUMBER("recordflush", NULL, 1, 86400, "<seconds>",
+           "How long new records are collected before a peer hears of them (default: 60, on "
+           "regtest a moment)."),
+    NUMBER("recordownpause", "600", 1, 86400, "<seconds>",
+           "Between two records of an own identity whose address changes."),
 #undef CATEGORY
 #define CATEGORY "Wallet"
     SWITCH("disablewallet", "0", "Do without wallets and their methods."),

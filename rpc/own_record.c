@@ -19,8 +19,6 @@
 #include "rpc/identity_revoked.h"
 #include "rpc/wallet_call.h"
 
-#define PAUSE_S 600 /* between two records for changes of the address */
-
 /* A record on its way. */
 struct making {
     struct rpc_call *call;
@@ -413,10 +411,11 @@ void own_records_begin(struct rpc_env *env)
 
 static bool is_due(const struct making *m)
 {
+    const int64_t pause_s = config_int(m->call->env->config, "recordownpause");
     const int64_t age = clock_now() - (int64_t)m->last.issued;
     const int64_t life = (int64_t)m->last.expires - (int64_t)m->last.issued;
     return !has_last(m) || m->last.tombstone || age >= life / 2 ||
-           (age >= PAUSE_S && m->has_address && (!is_current(m) || lacks_succession(m)));
+           (age >= pause_s && m->has_address && (!is_current(m) || lacks_succession(m)));
 }
 
 /* Its last record, since setsuccessor. False: call has failed. */
