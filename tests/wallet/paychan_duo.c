@@ -43,8 +43,18 @@ static void drop_queue(struct duo_side *s)
     }
 }
 
+static void lose_waiting(struct duo_side *s)
+{
+    for (size_t i = 0; i < s->n_waiting; i++)
+        buf_clear(&s->waiting[i].record);
+    s->n_waiting = 0;
+    s->flushing = false;
+}
+
 void duo_clear(struct duo *d)
 {
+    lose_waiting(&d->payer);
+    lose_waiting(&d->payee);
     drop_queue(&d->payer);
     drop_queue(&d->payee);
     buf_clear(&d->payer.disk);
@@ -331,22 +341,28 @@ static void perform(struct duo_side *s, const struct paychan_action *a)
 
 /* --- steps, with the chance to be killed between any two of them --- */
 
-static void write_record(struct duo_side *s, enum paychan_record_kind kind)
+static void make_record(struct duo_side *s, enum paychan_record_kind kind, struct buf *out)
 {
-    if (kind == PAYCHAN_WHOLE) {
-        buf_reset(&s->disk);
-        paychan_put_whole(&s->disk, &s->c);
-    } else if (kind == PAYCHAN_NUMBERS) {
-        struct paychan c;
-        struct buf numbers;
-        buf_init(&numbers);
-        paychan_put_numbers(&numbers, &s->c);
+    if (kind == PAYCHAN_WHOLE)
+        paychan_put_whole(out, &s->c);
+    else if (kind == PAYCHAN_NUMBERS)
+        paychan_put_numbers(out, &s->c);
+}
+
+static void write_record(struct duo_side *s, enum paychan_record_kind kind, struct span record)
+{
+    struct paychan c;
+    if (kind == PAYCHAN_KEEP)
+        return;
+    if (kind == PAYCHAN_NUMBERS) {
         assert_int_equal(paychan_get_whole(&c, buf_span(&s->disk), NULL), OK);
-        assert_int_equal(paychan_get_numbers(&c, buf_span(&numbers), NULL), OK);
-        buf_reset(&s->disk);
-        paychan_put_whole(&s->disk, &c);
-        buf_clear(&numbers);
+        assert_int_equal(paychan_get_numbers(&c, record, NULL), OK);
     }
+    buf_reset(&s->disk);
+    if (kind == PAYCHAN_NUMBERS)
+        paychan_put_whole(&s->disk, &c);
+    else
+        buf_put(&s->disk, record.data, record.len);
 }
 
 static struct paychan_event funding_event(const struct duo *d)
@@ -364,6 +380,48 @@ static bool may_crash(struct duo_side *s)
     if (d->crash_in == 0 || --d->crash_in)
         return false;
     duo_kill(s);
+    return true;
+}
+
+/* False: killed. */
+static bool perform_all(struct duo_side *s, const struct paychan_result *r)
+{
+    const unsigned before = s->duo->crashes;
+    for (size_t i = 0; i < r->n; i++) {
+        if (may_crash(s))
+            return false;
+        perform(s, &r->actions[i]);
+        if (s->duo->crashes != before)
+            return false;
+    }
+    return true;
+}
+
+static void take_first(struct duo_side *s, struct duo_waiting *out)
+{
+    assert_true(s->n_waiting < DUO_WAITING);
+    *out = s->waiting[0];
+    s->n_waiting--;
+    memmove(s->waiting, s->waiting + 1, s->n_waiting * sizeof *out);
+    buf_init(&s->waiting[s->n_waiting].record);
+}
+
+/* In order; what it leads to is written with it, or next. False: there was nothing. */
+static bool flush(struct duo_side *s)
+{
+    if (!s->n_waiting || s->flushing)
+        return false;
+    const unsigned before = s->duo->crashes;
+    s->flushing = true;
+    while (s->n_waiting && s->duo->crashes == before) {
+        struct duo_waiting w;
+        take_first(s, &w);
+        write_record(s, w.said.record, buf_span(&w.record));
+        (void)perform_all(s, &w.said);
+        buf_clear(&w.record);
+    }
+    if (s->duo->crashes == before)
+        s->flushing = false;
     return true;
 }
 
@@ -390,21 +448,19 @@ void duo_give(struct duo_side *s, struct paychan_event ev)
     s->last = r;
     if (may_crash(s))
         return;
-    write_record(s, r.record);
-    for (size_t i = 0; i < r.n; i++) {
-        if (may_crash(s))
-            return;
-        const unsigned before = d->crashes;
-        perform(s, &r.actions[i]);
-        if (d->crashes != before)
-            return;
-    }
+    struct duo_waiting *w = &s->waiting[s->n_waiting++];
+    w->said = r;
+    make_record(s, r.record, &w->record);
+    if (!d->lazy || (s->n_waiting == 1 && r.record == PAYCHAN_KEEP) ||
+        s->n_waiting == DUO_WAITING / 2)
+        (void)flush(s);
     s->last = r;
 }
 
 void duo_kill(struct duo_side *s)
 {
     s->duo->crashes++;
+    lose_waiting(s);
     s->c = (struct paychan){ .role = s->role };
     if (s->disk.len)
         assert_int_equal(paychan_get_whole(&s->c, buf_span(&s->disk), NULL), OK);
@@ -430,10 +486,17 @@ static bool deliver_one(struct duo_side *s)
     return true;
 }
 
-void duo_run(struct duo *d)
+void duo_deliver(struct duo *d)
 {
     while (deliver_one(&d->payee) || deliver_one(&d->payer))
         continue;
+}
+
+void duo_run(struct duo *d)
+{
+    do {
+        duo_deliver(d);
+    } while (flush(&d->payee) || flush(&d->payer));
 }
 
 void duo_disconnect(struct duo *d)

@@ -1,6 +1,7 @@
 /*
  * Payer and payee of one channel with what surrounds them: disks, a session, a chain. A side can be
- * killed between any two steps of its work; it then goes on from its disk.
+ * killed between any two steps of its work; it then goes on from its disk. Disks write at once, or
+ * (lazy) what waits together, as a journal does: meanwhile further steps are taken.
  */
 #ifndef TESTS_WALLET_PAYCHAN_DUO_H
 #define TESTS_WALLET_PAYCHAN_DUO_H
@@ -11,8 +12,15 @@
 
 #define DUO_QUEUE 256
 #define DUO_SUMS 4096
+#define DUO_WAITING 64
 
 struct duo;
+
+/* A step whose record is not on the disk. */
+struct duo_waiting {
+    struct paychan_result said;
+    struct buf record; /* as it was then */
+};
 
 struct duo_side {
     struct duo *duo;
@@ -20,6 +28,9 @@ struct duo_side {
     enum paychan_role role;
     struct paychan c;
     struct buf disk; /* empty: nothing is stored */
+    struct duo_waiting waiting[DUO_WAITING];
+    size_t n_waiting;
+    bool flushing;
     struct person identity, key;
     uint8_t pkh[PAYCHAN_PKH_SIZE], nonce[32];
     bool locked;         /* the secret is not to be had */
@@ -42,6 +53,7 @@ struct duo {
     uint64_t capacity, close_fee, refund_fee;
     uint32_t expiry;
     bool session;
+    bool lazy;          /* disks write what waits when nothing else is to be done */
     bool funding_sent, wallet_funds; /* the wallet answers PAYCHAN_DO_FUND at once */
     uint32_t funding_height;
     struct tx *funding, *pool_spend, *chain_spend;
@@ -59,8 +71,10 @@ void duo_clear(struct duo *d);
 const struct tx *duo_make_funding(struct duo *d);
 /* A user's or the chain's event for one side: step, write, do. */
 void duo_give(struct duo_side *s, struct paychan_event ev);
-/* Delivers until nothing is under way. */
+/* Delivers and writes until nothing is under way. */
 void duo_run(struct duo *d);
+/* Delivers alone: what a lazy disk waits for grows. */
+void duo_deliver(struct duo *d);
 void duo_connect(struct duo *d);
 void duo_disconnect(struct duo *d);
 /* Blocks: funding and spends that were broadcast go into the first. */
