@@ -3,6 +3,7 @@
 #include "node/channel_services.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "p2p/forwards.h"
@@ -41,6 +42,29 @@ enum err channel_services_open(struct channel_services **out, struct channels *c
     s->forwards = forwards_new(&s->streams);
     s->relay = make_relay(channels, config);
     return OK;
+}
+
+void channel_services_set_payments(struct channel_services *s, const struct stream_payments *p)
+{
+    s->streams.payments = p;
+}
+
+uint64_t channel_services_paid(struct channel_services *s, uint64_t contact, struct span ref,
+                               uint64_t amount)
+{
+    const size_t head = sizeof PAY_REF_SERVICE - 1;
+    if (ref.len == 0)
+        return services_settle(s->services, contact, amount);
+    if (ref.len <= head || memcmp(ref.data, PAY_REF_SERVICE, head) != 0)
+        return amount;
+    return services_paid(s->services, contact, span_of(ref.data + head, ref.len - head), amount)
+               ? 0
+               : amount;
+}
+
+void channel_services_payments_failed(struct channel_services *s)
+{
+    services_payments_failed(s->services);
 }
 
 void channel_services_show(const struct channel_services *s, struct rpc_env *env)

@@ -185,6 +185,27 @@ static enum err open_store(struct channel_setup *cs, struct error *e)
     return rc;
 }
 
+/* --- payments of services and files --- */
+
+static void take_payment(void *ctx, uint64_t contact, struct span ref, uint64_t amount)
+{
+    struct channel_setup *cs = ctx;
+    (void)channel_services_paid(cs->services, contact, ref, amount);
+}
+
+static void payments_failed(void *ctx)
+{
+    struct channel_setup *cs = ctx;
+    channel_services_payments_failed(cs->services);
+}
+
+static void connect_payments(struct channel_setup *cs)
+{
+    const struct paychans_takers takers = { take_payment, payments_failed, cs };
+    if (cs->payments)
+        channel_services_set_payments(cs->services, paychans_for_parts(cs->payments, &takers));
+}
+
 /* What sessions are for. */
 static enum err add_parts(struct channel_setup *cs, const struct rpc_env *env, struct error *e)
 {
@@ -204,6 +225,8 @@ static enum err add_parts(struct channel_setup *cs, const struct rpc_env *env, s
                            cs->relay, e);
     if (!rc)
         rc = paytx_setup(&cs->transactions, cs->settings, cs->channels, env, cs->feeds, e);
+    if (!rc)
+        connect_payments(cs);
     return rc;
 }
 
@@ -327,6 +350,8 @@ void channel_setup_stop(struct channel_setup *cs)
         channels_stop(cs->channels);
     paychans_cancel_pays(cs->payments);
     paytx_cancel(cs->transactions);
+    if (cs->services)
+        channel_services_set_payments(cs->services, NULL);
     transfers_stop(cs->transfers);
 }
 

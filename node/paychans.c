@@ -209,7 +209,8 @@ static void keep_text(struct paychan_pending *p, const struct paychan_result *ou
 {
     for (size_t i = 0; i < out->n; i++) {
         struct paychan_action *a = &p->actions[i];
-        if (a->what == PAYCHAN_DO_SEND_PAY && a->pay.ref.len <= sizeof p->ref) {
+        const bool pays = a->what == PAYCHAN_DO_SEND_PAY || a->what == PAYCHAN_DO_SERVE;
+        if (pays && a->pay.ref.len <= sizeof p->ref) {
             if (a->pay.ref.len)
                 memcpy(p->ref, a->pay.ref.data, a->pay.ref.len);
             a->pay.ref.data = p->ref;
@@ -481,7 +482,7 @@ static void on_start(struct channels *c, void *ctx)
     look_at_tip(pc);
     for (size_t i = pc->n; i-- > 0;) {
         pc->all[i]->told_state = pc->all[i]->c.state;
-        pc->all[i]->told_paid = pc->all[i]->c.paid;
+        pc->all[i]->told_paid = pc->all[i]->served_paid = pc->all[i]->c.paid;
         paychans_ask_for_keys(pc->all[i]);
     }
 }

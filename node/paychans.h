@@ -20,6 +20,7 @@
 #include "node/feeds.h"
 #include "node/paychan_watch.h"
 #include "p2p/channels.h"
+#include "p2p/stream_meter.h"
 #include "rpc/command.h"
 #include "rpc/pay_call.h"
 #include "wallet/paychan.h"
@@ -58,6 +59,18 @@ void paychans_free(struct paychans *pc); /* after that store */
 
 /* Bytes of channels and of what waits; borrowed parts of others are not counted. NULL is fine. */
 uint64_t paychans_memory(const struct paychans *pc);
+
+/* Who is told of payments to us. */
+struct paychans_takers {
+    /* It is on disk. ref: what the payer says it is for; empty when it says nothing, or a session
+     * was lost and the sum came with the next one. */
+    void (*paid)(void *ctx, uint64_t contact, struct span ref, uint64_t amount);
+    void (*failed)(void *ctx); /* the journal: none is taken any more */
+    void *ctx;
+};
+/* Before the start. What is given back lives as long as pc. */
+const struct stream_payments *paychans_for_parts(struct paychans *pc,
+                                                 const struct paychans_takers *takers);
 
 /* Any thread. */
 void paychans_tip_changed(struct paychans *pc);

@@ -413,7 +413,7 @@ void paychans_do(struct held *h, const struct paychan_action *a)
     case PAYCHAN_DO_WATCH: watch(h); break;
     case PAYCHAN_DO_BROADCAST_CLOSE: paychans_send_close(h); break;
     case PAYCHAN_DO_BROADCAST_REFUND: paychans_send_refund(h); break;
-    case PAYCHAN_DO_SERVE: break; /* told of with the acknowledgement */
+    case PAYCHAN_DO_SERVE: paychans_served(h, &a->pay); break;
     case PAYCHAN_DO_FORGET: forget(h); break;
     case PAYCHAN_DO_ALARM: paychans_alarm(h, a->fail.text); break;
     }

@@ -79,7 +79,8 @@ struct held {
     bool ack_due;
     size_t ack_at;               /* place among those */
     struct paychan_ack_msg ack;
-    uint64_t told_paid;          /* payee: of it the event log knows */
+    uint64_t told_paid;          /* payee: of it the event log knows, */
+    uint64_t served_paid;        /* and the takers */
     uint8_t told_state;
     uint64_t second, in_second;  /* payments that came */
     struct pay_fifo waits;       /* signed, in the order of n */
@@ -127,6 +128,8 @@ struct paychans {
     struct held **acks;          /* with ack_due */
     size_t n_acks, acks_cap;
     char trouble[PAY_TEXT_MAX];  /* the journal has failed; "" not */
+    struct paychans_takers takers;
+    struct stream_payments for_parts;
     bool compacting;
     uint64_t compacted_from;     /* what is below goes when the database has it */
     unsigned restoring;          /* jobs under way */
@@ -222,6 +225,12 @@ void paychans_tell_state(struct held *h);
 void paychans_tell_paid(struct held *h, const struct paychan_ack_msg *m);
 void paychans_tell_alarm(const struct held *h, const char *text);
 
+/* --- paychans_parts.c --- */
+
+/* Payee: the sum is on disk. */
+void paychans_served(struct held *h, const struct paychan_pay_msg *m);
+void paychans_tell_failed(struct paychans *pc);
+
 /* --- paychans_calls.c --- */
 
 void paychans_fill_service(struct paychans *pc);
@@ -238,6 +247,8 @@ void paychans_pay(void *ctx, const struct pay_paying *in, pay_done_fn done, void
 void paychans_answer_pays(struct held *h); /* what is acknowledged by now */
 /* No acknowledgement comes for now; rc: the disk fails. */
 void paychans_end_pays(struct held *h, enum err rc);
+/* One more may be in flight. */
+bool paychans_has_room(const struct held *h, const struct chan_peer *p);
 void paychans_pay_queued(struct paychans *pc); /* there is room again */
 uint64_t paychans_pays_bytes(const struct paychans *pc);
 

@@ -83,7 +83,7 @@ void paychans_end_pays(struct held *h, enum err rc)
 
 /* --- making one --- */
 
-static bool has_room(const struct held *h, const struct chan_peer *p)
+bool paychans_has_room(const struct held *h, const struct chan_peer *p)
 {
     return h->c.n - h->c.acked_n < PAYCHAN_UNACKED_MAX && h->pc->unsent < UNSENT_MAX &&
            !chan_peer_is_slow(p);
@@ -114,7 +114,7 @@ static bool takes(const struct held *h, const struct contact *contact, const str
 static bool pay_or_queue(struct held *h, const struct chan_peer *p, struct pay_wait *w,
                          struct error *e)
 {
-    if (!h->queued.first && has_room(h, p))
+    if (!h->queued.first && paychans_has_room(h, p))
         return sign(h, w, e);
     append(&h->queued, w);
     return true;
@@ -176,7 +176,7 @@ static void pay_queued(struct held *h)
 {
     const struct chan_peer *p = paychans_peer(h);
     struct error e = { .code = OK };
-    while (h->queued.first && p && has_room(h, p)) {
+    while (h->queued.first && p && paychans_has_room(h, p)) {
         struct pay_wait *w = take_first(&h->queued);
         if (!sign(h, w, &e))
             answer(w, e.code, e.text);

@@ -191,6 +191,7 @@ static void fail(struct paychans *pc, const struct error *e)
         if (p) /* who waits for an acknowledgement will not get one */
             paychans_send_fail(p, h->c.id, PAYCHAN_REFUSED, "the disk fails");
     }
+    paychans_tell_failed(pc);
 }
 
 static void on_durable(void *ctx, enum err rc, const struct error *e)

@@ -157,7 +157,7 @@ static void guest_refuse(struct guest *g, const char *why)
 static const char *reset_text(unsigned code)
 {
     static const char *const texts[] = {
-        [DCHAN_RESET_REFUSED] = "the contact refuses streams",
+        [DCHAN_RESET_REFUSED] = "the contact refuses: it may want to be paid (openchannel)",
         [DCHAN_RESET_SERVICE] = "the contact has no such service for us",
         [DCHAN_RESET_LIMIT] = "the contact serves too many streams",
         [DCHAN_RESET_LOCAL] = "the service does not answer the contact",
@@ -188,7 +188,8 @@ static enum err open_stream(struct guest *g, struct chan_peer *peer, struct dcha
     struct forward *f = g->forward;
     const enum err rc = stream_bridge_open(&(struct stream_bridge_config){
         .set = f->owner->streams, .peer = peer, .mux = mux, .service = service_of(f),
-        .ends = { .in = g->fd, .out = g->fd }, .tag = f, .accepted = f->pipe ? pipe_accepted : NULL,
+        .ends = { .in = g->fd, .out = g->fd }, .tag = f, .meter = forward_pay_meter(&f->pay),
+        .accepted = f->pipe ? pipe_accepted : NULL,
         .ended = f->pipe ? pipe_closed : NULL, .ctx = f }, f->priority);
     if (!rc)
         guest_forget(g);
@@ -376,7 +377,8 @@ static struct stream_dgrams *add_program(struct forward *f, int fd,
         return NULL;
     const struct stream_dgrams_config config = {
         .set = f->owner->streams, .peer = peer, .mux = mux, .service = service_of(f), .fd = fd,
-        .tag = f, .program = *from, .program_len = len, .ended = program_ended, .ctx = f
+        .tag = f, .meter = forward_pay_meter(&f->pay), .program = *from, .program_len = len,
+        .ended = program_ended, .ctx = f
     };
     if (stream_dgrams_open(&config, f->priority, &d))
         return NULL;
@@ -423,6 +425,7 @@ static void forward_free(struct forward *f)
 {
     f->taken = false; /* a pipe does not end itself any more */
     local_streams_end(f->owner->streams, DCHAN_RESET_CANCELLED, is_tagged, f);
+    forward_pay_clear(&f->pay);
     while (list_first(&f->guests)) {
         struct guest *g = LIST_ITEM(list_first(&f->guests), struct guest, link);
         const int fd = g->fd;
@@ -458,7 +461,9 @@ static enum err check(const struct forwards *all, const struct forward_wish *w, 
         return error_set(e, ERR_RANGE, "a priority is 0 to %d", DCHAN_PRIORITY_MAX);
     if (all->all.n >= FORWARDS_MAX)
         return error_set(e, ERR_RANGE, "there are %d forwards already", FORWARDS_MAX);
-    return OK;
+    if (w->budget.max && !all->streams->payments)
+        return error_set(e, ERR_RANGE, "payment channels are off (-paychannels=0)");
+    return forward_budget_check(&w->budget, e);
 }
 
 static void listen_to(struct forward *f)
@@ -497,6 +502,7 @@ enum err forwards_add(struct forwards *all, const struct forward_wish *w,
     memcpy(f->service, w->service, strlen(w->service));
     f->since_ms = now_of(f);
     list_init(&f->guests);
+    forward_pay_init(&f->pay, all->streams, f->contact, f->service, &w->budget);
     if (f->pipe)
         rand_bytes(f->token, sizeof f->token);
     list_append(&all->all, &f->link);
@@ -554,6 +560,7 @@ static void on_tick(void *part, uint64_t now_ms)
     for (struct forward *f = first_forward(all); f; f = next_forward(f)) {
         resume_listening(f);
         expire(f, now_ms);
+        forward_pay_tick(&f->pay, now_ms);
     }
     try_all(all);
 }

@@ -14,6 +14,7 @@
 #ifndef P2P_FORWARDS_H
 #define P2P_FORWARDS_H
 
+#include "p2p/forward_pay.h"
 #include "p2p/local_streams.h"
 #include "p2p/loopback.h"
 
@@ -36,6 +37,7 @@ struct forward_wish {
     uint16_t port;       /* 0: any */
     bool dgrams, pipe;
     uint8_t priority;
+    struct forward_budget budget;
 };
 
 struct forward {
@@ -57,6 +59,7 @@ struct forward {
     uint64_t dialled_ms;
     bool taken, over;         /* of a pipe: its connection has come; has gone */
     uint8_t token[FORWARD_TOKEN_SIZE];
+    struct forward_pay pay;
 };
 
 struct forwards;
@@ -64,10 +67,10 @@ struct forwards;
 struct forwards *forwards_new(struct local_streams *streams);
 void forwards_free(struct forwards *f); /* NULL is fine */
 
-/* ERR_RANGE: name, priority, too many; ERR_IO: the port. Of a pipe: the token is made. */
+/* ERR_RANGE: name, priority, budget, too many; ERR_IO: the port. Of a pipe: the token is made. */
 enum err forwards_add(struct forwards *f, const struct forward_wish *w,
                       const struct forward **out, struct error *e) MUST_CHECK;
-/* Its streams end. ERR_NOTFOUND. */
+/* Its streams end, what they have cost is paid. ERR_NOTFOUND. */
 enum err forwards_remove(struct forwards *f, uint16_t port, struct error *e) MUST_CHECK;
 /* Pipes are left out. */
 void forwards_each(const struct forwards *f, void (*fn)(const struct forward *forward, void *ctx),

@@ -29,20 +29,75 @@ void local_stream_add(struct local_streams *set, struct local_stream *s, struct 
     memcpy(s->service, service.data, len);
     s->service[len] = 0;
     s->set = set;
-    s->since_ms = s->active_ms = channels_now(set->channels);
+    s->since_ms = s->active_ms = s->metered_ms = channels_now(set->channels);
     list_append(&set->all, &s->link);
+}
+
+static void tell_charged(struct stream_meter *m)
+{
+    if (m->counted)
+        m->counted(m);
+}
+
+/* Time without service is not charged: that of one that waits for money, and before it is open.
+ * Who pays does not know of the former, and so pays what its clock is behind. */
+static void charge_time(struct local_stream *s, uint64_t now_ms)
+{
+    struct stream_meter *m = s->meter;
+    if (!m || !m->spending.bill.price.per_minute)
+        return;
+    const uint64_t passed_ms = now_ms - s->metered_ms;
+    s->metered_ms = now_ms;
+    if (!s->open || stream_meter_is_over(m))
+        return;
+    bill_time(&m->spending.bill, passed_ms);
+    tell_charged(m);
 }
 
 void local_stream_remove(struct local_stream *s)
 {
+    charge_time(s, channels_now(s->set->channels));
     list_remove(&s->set->all, &s->link);
+}
+
+size_t local_stream_room(const struct local_stream *s, size_t max)
+{
+    const struct stream_meter *m = s->meter;
+    return m && m->serves ? bill_room(&m->spending.bill, m->credit, max) : max;
 }
 
 void local_stream_count(struct local_stream *s, size_t sent, size_t received)
 {
+    struct stream_meter *m = s->meter;
     s->sent += sent;
     s->received += received;
     s->active_ms = channels_now(s->set->channels);
+    if (!m || sent + received == 0)
+        return;
+    bill_bytes(&m->spending.bill, sent + received);
+    m->counted_ms = s->active_ms;
+    tell_charged(m);
+}
+
+void local_streams_resume(const struct local_streams *set, const struct stream_meter *m)
+{
+    struct chan_peer *peer = NULL; /* a meter is of one contact */
+    for (struct local_stream *s = first(set); s; s = next(set, s)) {
+        if (s->meter != m || !s->open || !s->resume)
+            continue;
+        s->resume(s);
+        peer = s->peer;
+    }
+    if (peer)
+        chan_peer_kick(peer);
+}
+
+bool local_streams_use(const struct local_streams *set, const struct stream_meter *m)
+{
+    for (const struct local_stream *s = first(set); s; s = next(set, s))
+        if (s->meter == m && s->open)
+            return true;
+    return false;
 }
 
 void local_stream_kick(struct local_stream *s)
@@ -103,6 +158,9 @@ static bool is_idle(const struct local_stream *s, const void *ctx)
 
 static void on_tick(void *part, uint64_t now_ms)
 {
+    const struct local_streams *set = part;
+    for (struct local_stream *s = first(set); s; s = next(set, s))
+        charge_time(s, now_ms);
     local_streams_end(part, DCHAN_RESET_IDLE, is_idle, &now_ms);
 }
 

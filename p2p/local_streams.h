@@ -11,6 +11,7 @@
 
 #include "base/list.h"
 #include "p2p/channels.h"
+#include "p2p/stream_meter.h"
 
 struct local_stream {
     struct list_link link;
@@ -26,6 +27,10 @@ struct local_stream {
     uint64_t since_ms, active_ms;
     uint64_t sent, received; /* bytes, to and from the peer */
     uint64_t dropped;        /* datagrams that came from here and did not leave */
+    struct stream_meter *meter; /* NULL: it costs nothing */
+    uint64_t metered_ms;     /* up to here its time is charged */
+    /* What the meter held back may go on; NULL where nothing is held back. Ends no stream. */
+    void (*resume)(struct local_stream *s);
     /* The peer has withdrawn what was not accepted: frees it without a message. */
     void (*withdraw)(struct local_stream *s);
 };
@@ -35,6 +40,7 @@ struct local_streams {
     struct list all;
     size_t max;
     uint64_t idle_ms; /* 0: they may idle for ever */
+    const struct stream_payments *payments; /* NULL: there are none */
 };
 
 /* Makes the part that ends those that idle and those of a contact that is removed. */
@@ -47,10 +53,13 @@ static inline bool local_streams_full(const struct local_streams *set)
 {
     return set->all.n >= set->max;
 }
-/* s has peer, mux, ours, tag and withdraw; sid comes with it or later. Not when it is full. */
+/* s has peer, mux, ours, tag, meter and withdraw; sid comes with it or later. Not when it is
+ * full. */
 void local_stream_add(struct local_streams *set, struct local_stream *s, struct span service);
 void local_stream_remove(struct local_stream *s);
-/* Bytes were moved: it is not idle. */
+/* How many of max bytes may be delivered now: all, unless a meter says otherwise. */
+size_t local_stream_room(const struct local_stream *s, size_t max);
+/* Bytes were moved: they are charged, and it is not idle. */
 void local_stream_count(struct local_stream *s, size_t sent, size_t received);
 /* Ends it; s is gone. Not from a callback of its mux where the caller still needs it. */
 void local_stream_reset(struct local_stream *s, enum dchan_reset code);
@@ -59,6 +68,10 @@ void local_stream_kick(struct local_stream *s);
 
 void local_streams_each(const struct local_streams *set,
                         void (*fn)(const struct local_stream *s, void *ctx), void *ctx);
+/* Something was paid: streams of this meter go on. */
+void local_streams_resume(const struct local_streams *set, const struct stream_meter *m);
+/* One of them is open. */
+bool local_streams_use(const struct local_streams *set, const struct stream_meter *m);
 /* Of channel_part, for who accepts them. */
 void local_streams_withdrawn(struct local_streams *set, struct dchan_mux *mux, uint32_t sid);
 /* Ends those for which it holds. */

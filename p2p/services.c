@@ -1,7 +1,4 @@
-/*
- * On disk, key 'v' | name; value: u8 version 1, v16 target, u8 everybody, u16 number of contacts,
- * u64 id for each. A change counts when it is on disk: until then the old state serves.
- */
+/* A change counts when it is on disk: until then the old state serves. */
 #include "p2p/services.h"
 
 #include <stdio.h>
@@ -12,12 +9,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "p2p/service_commands.h"
+#include "p2p/services_internal.h"
 #include "p2p/stream_bridge.h"
 #include "p2p/stream_dgrams.h"
 #include "p2p/stream_echo.h"
 
-#define KEY_PREFIX 'v'
-#define VERSION 1
 #define EVERYBODY "*"
 
 struct services {
@@ -25,42 +21,10 @@ struct services {
     struct service **v; /* by name */
     size_t n;
     struct service_commands commands;
+    struct service_bills bills;
 };
 
 /* --- one service --- */
-
-static void service_free(struct service *v)
-{
-    if (!v)
-        return;
-    for (size_t i = 0; i < v->n_texts; i++)
-        free(v->texts[i]);
-    free(v->texts);
-    free(v->allowed);
-    free(v);
-}
-
-/* file and relay are protocols of ours; echo is what its name says. */
-static bool name_is_reserved(const char *name, enum service_target_kind kind)
-{
-    return strcmp(name, "file") == 0 || strcmp(name, "relay") == 0 ||
-           (strcmp(name, "echo") == 0 && kind != TARGET_ECHO);
-}
-
-static enum err service_init(struct service *v, const char *name, const char *target,
-                             struct error *e)
-{
-    const enum err rc = service_target_parse(&v->target, target, e);
-    if (rc)
-        return rc;
-    if (!dchan_service_name_ok(span_of(name, strlen(name))))
-        return error_set(e, ERR_PARSE, "a service name has 1 to %d of a-z 0-9 . _ -",
-                         DCHAN_SERVICE_MAX);
-    if (name_is_reserved(name, v->target.kind))
-        return error_set(e, ERR_RANGE, "the name \"%s\" is reserved", name);
-    memcpy(v->name, name, strlen(name) + 1);
-    return OK;
-}
 
 static bool is_allowed(const struct services *s, const struct service *v, struct chan_peer *p)
 {
@@ -106,6 +70,7 @@ static void set_service(struct services *s, struct service *v)
         memmove(s->v + i + 1, s->v + i, (s->n++ - i) * sizeof(struct service *));
     }
     s->v[i] = v;
+    service_bills_set_price(&s->bills, v->name, &v->price, v->credit);
 }
 
 static void unset_service(struct services *s, const char *name)
@@ -114,6 +79,7 @@ static void unset_service(struct services *s, const char *name)
     const size_t i = place_of(s, name, &found);
     if (!found)
         return;
+    service_bills_set_price(&s->bills, name, &(struct bill_price){ 0, 0 }, 0);
     service_free(s->v[i]);
     memmove(s->v + i, s->v + i + 1, (--s->n - i) * sizeof(struct service *));
 }
@@ -202,59 +168,10 @@ static enum err add_spec(struct services *s, const char *text, struct error *e)
 
 /* --- disk --- */
 
-static size_t key_of(uint8_t key[1 + DCHAN_SERVICE_MAX], const char *name)
-{
-    key[0] = KEY_PREFIX;
-    memcpy(key + 1, name, strlen(name));
-    return 1 + strlen(name);
-}
-
-static void put_value(struct buf *b, const struct service *v)
-{
-    buf_put_u8(b, VERSION);
-    buf_put_v16(b, span_of(v->target.text, strlen(v->target.text)));
-    buf_put_u8(b, v->everybody);
-    buf_put_be16(b, (uint16_t)v->n_allowed);
-    for (size_t i = 0; i < v->n_allowed; i++)
-        buf_put_be64(b, v->allowed[i]);
-}
-
-static void read_allowed(struct service *v, struct reader *r)
-{
-    v->everybody = read_u8(r) != 0;
-    const size_t n = read_be16(r);
-    if (n > SERVICE_ALLOW_MAX || r->left < 8 * n) {
-        r->failed = true;
-        return;
-    }
-    v->allowed = xcalloc(n + 1, sizeof *v->allowed);
-    for (v->n_allowed = 0; v->n_allowed < n; v->n_allowed++)
-        v->allowed[v->n_allowed] = read_be64(r);
-}
-
-static enum err read_value(struct service *v, struct span key, struct span value, struct error *e)
-{
-    struct reader r;
-    char name[DCHAN_SERVICE_MAX + 1] = { 0 };
-    reader_init(&r, value.data, value.len);
-    const uint8_t version = read_u8(&r);
-    if (version > VERSION)
-        return error_set(e, ERR_RANGE, "a service was written by a newer version");
-    const struct span target = read_v16(&r, SERVICE_TARGET_MAX);
-    read_allowed(v, &r);
-    if (!reader_done(&r) || key.len - 1 > DCHAN_SERVICE_MAX)
-        return error_set(e, ERR_CORRUPT, "a service does not have its form");
-    memcpy(name, key.data + 1, key.len - 1);
-    char *text = xstrndup((const char *)target.data, target.len);
-    const enum err rc = service_init(v, name, text, e);
-    free(text);
-    return rc ? error_prefix(e, ERR_CORRUPT, "a stored service") : OK;
-}
-
 static enum err load_one(struct services *s, struct span key, struct span value, struct error *e)
 {
     struct service *v = xcalloc(1, sizeof *v);
-    const enum err rc = read_value(v, key, value, e);
+    const enum err rc = service_read(v, key, value, e);
     if (rc || find(s, v->name)) { /* what the options say goes before */
         service_free(v);
         return rc;
@@ -265,7 +182,7 @@ static enum err load_one(struct services *s, struct span key, struct span value,
 
 static enum err load(struct services *s, struct error *e)
 {
-    const uint8_t prefix = KEY_PREFIX;
+    const uint8_t prefix = SERVICE_KEY_PREFIX;
     struct kv_iter *it = kv_iter_new(dchan_store_kv(channels_store(s->streams->channels)));
     enum err rc = OK;
     for (kv_iter_seek(it, &prefix, 1); !rc && kv_iter_valid(it); kv_iter_next(it)) {
@@ -312,14 +229,14 @@ static void commit(struct services *s, const char *name, struct service *v, dcha
     struct dchan_store *store = channels_store(s->streams->channels);
     struct dchan_write *w = dchan_write_new(store);
     struct change *c = xcalloc(1, sizeof *c);
-    uint8_t key[1 + DCHAN_SERVICE_MAX];
-    const size_t len = key_of(key, name);
+    uint8_t key[SERVICE_KEY_MAX];
+    const size_t len = service_key(key, name);
     *c = (struct change){ .s = s, .service = v, .done = done, .ctx = ctx };
     memcpy(c->name, name, strlen(name) + 1);
     if (v) {
         struct buf value;
         buf_init(&value);
-        put_value(&value, v);
+        service_put(&value, v);
         dchan_write_put(w, key, len, value.data, value.len);
         buf_clear(&value);
     } else {
@@ -338,9 +255,28 @@ static enum err check_room(const struct services *s, const struct service *v, st
     return OK;
 }
 
+static enum err check_price(const struct services *s, const struct service_wish *w,
+                            struct error *e)
+{
+    const bool free = bill_price_is_zero(&w->price);
+    if (w->price.per_mib > BILL_PRICE_MAX || w->price.per_minute > BILL_PRICE_MAX ||
+        w->credit > BILL_PRICE_MAX)
+        return error_set(e, ERR_RANGE, "prices and credit are at most %llu satoshis",
+                         (unsigned long long)BILL_PRICE_MAX);
+    if (free && w->credit)
+        return error_set(e, ERR_RANGE, "credit without a price");
+    if (!free && !s->streams->payments)
+        return error_set(e, ERR_RANGE, "a price takes payment channels, which are off "
+                         "(-paychannels=0)");
+    return OK;
+}
+
 enum err services_expose(struct services *s, const struct service_wish *w, dchan_store_fn done,
                          void *ctx, struct error *e)
 {
+    const enum err priced = check_price(s, w, e);
+    if (priced)
+        return priced;
     if (w->n_allowed > SERVICE_ALLOW_MAX)
         return error_set(e, ERR_RANGE, "at most %d contacts", SERVICE_ALLOW_MAX);
     struct service *v = xcalloc(1, sizeof *v);
@@ -356,6 +292,8 @@ enum err services_expose(struct services *s, const struct service_wish *w, dchan
     v->allowed = xcalloc(w->n_allowed + 1, sizeof *v->allowed);
     for (size_t i = 0; i < w->n_allowed; i++)
         v->allowed[i] = w->allowed[i];
+    v->price = w->price;
+    v->credit = w->credit;
     commit(s, v->name, v, done, ctx);
     return OK;
 }
@@ -409,12 +347,12 @@ static enum err open_target(struct services *s, const struct service *v, struct 
 }
 
 static void serve(struct services *s, const struct service *v, struct chan_peer *p,
-                  struct dchan_mux *mux, const struct dchan_s_open *m)
+                  struct dchan_mux *mux, const struct dchan_s_open *m, struct stream_meter *meter)
 {
     struct stream_ends ends;
     struct error e;
     if (v->target.kind == TARGET_ECHO) {
-        stream_echo_accept(s->streams, p, mux, m);
+        stream_echo_accept(s->streams, p, mux, m, meter);
         return;
     }
     const enum err rc = open_target(s, v, p, &ends, &e);
@@ -425,17 +363,51 @@ static void serve(struct services *s, const struct service *v, struct chan_peer 
     }
     if (v->target.kind == TARGET_UDP)
         stream_dgrams_accept(&(struct stream_dgrams_config){
-            .set = s->streams, .peer = p, .mux = mux, .service = m->service, .fd = ends.in },
-            m->sid);
+            .set = s->streams, .peer = p, .mux = mux, .service = m->service, .fd = ends.in,
+            .meter = meter }, m->sid);
     else
         stream_bridge_accept(&(struct stream_bridge_config){
             .set = s->streams, .peer = p, .mux = mux, .service = m->service, .ends = ends,
-            .ended = command_ended, .ctx = s }, m->sid);
+            .meter = meter, .ended = command_ended, .ctx = s }, m->sid);
 }
 
 static bool is_name(struct span a, const char *name)
 {
     return a.len == strlen(name) && memcmp(a.data, name, a.len) == 0;
+}
+
+/* 0: it may go on, its bytes are charged to *meter (NULL: it is free). A contact that cannot pay is
+ * told so at once; one whose channel is used up or closed later waits where its credit ends. */
+static unsigned judge_payment(struct services *s, const struct service *v, struct chan_peer *p,
+                              struct stream_meter **meter)
+{
+    const struct stream_payments *pay = s->streams->payments;
+    const uint64_t contact = chan_peer_contact(p)->id;
+    *meter = NULL;
+    if (bill_price_is_zero(&v->price))
+        return 0;
+    if (!pay)
+        return DCHAN_RESET_REFUSED;
+    if (pay->trouble(pay->ctx))
+        return DCHAN_RESET_LOCAL;
+    struct service_account *a = service_bills_get(&s->bills, v->name, contact);
+    const struct bill *bill = &a->meter.spending.bill;
+    if (!pay->has_channel(pay->ctx, contact) && bill->paid <= bill->charged)
+        return DCHAN_RESET_REFUSED;
+    service_bills_set_price(&s->bills, v->name, &v->price, v->credit);
+    *meter = &a->meter;
+    return 0;
+}
+
+static void serve_if_paid(struct services *s, const struct service *v, struct chan_peer *p,
+                          struct dchan_mux *mux, const struct dchan_s_open *m)
+{
+    struct stream_meter *meter;
+    const unsigned refused = judge_payment(s, v, p, &meter);
+    if (refused)
+        dchan_mux_reset(mux, m->sid, (enum dchan_reset)refused);
+    else
+        serve(s, v, p, mux, m, meter);
 }
 
 static bool on_open(void *part, struct chan_peer *p, struct dchan_mux *mux,
@@ -452,7 +424,7 @@ static bool on_open(void *part, struct chan_peer *p, struct dchan_mux *mux,
     else if (local_streams_full(s->streams))
         dchan_mux_reset(mux, m->sid, DCHAN_RESET_LIMIT);
     else
-        serve(s, v, p, mux, m);
+        serve_if_paid(s, v, p, mux, m);
     return true;
 }
 
@@ -467,6 +439,60 @@ static void on_tick(void *part, uint64_t now_ms)
 {
     struct services *s = part;
     service_commands_tick(&s->commands, now_ms);
+    service_bills_tick(&s->bills, now_ms);
+}
+
+static void on_down(void *part, struct chan_peer *p, const struct dchan_closing *closing)
+{
+    struct services *s = part;
+    (void)p;
+    (void)closing;
+    service_bills_write(&s->bills);
+}
+
+static void on_contact_gone(void *part, const uint8_t key[IDENTITY_KEY_SIZE])
+{
+    struct services *s = part;
+    (void)key;
+    service_bills_forget(&s->bills);
+}
+
+/* --- payments --- */
+
+bool services_paid(struct services *s, uint64_t contact, struct span service, uint64_t amount)
+{
+    char name[DCHAN_SERVICE_MAX + 1] = { 0 };
+    if (!dchan_service_name_ok(service))
+        return false;
+    memcpy(name, service.data, service.len);
+    const struct service *v = find(s, name);
+    if (!v || bill_price_is_zero(&v->price))
+        return false;
+    struct service_account *a = service_bills_get(&s->bills, name, contact);
+    service_bills_set_price(&s->bills, name, &v->price, v->credit);
+    service_bills_paid(&s->bills, a, amount);
+    return true;
+}
+
+uint64_t services_settle(struct services *s, uint64_t contact, uint64_t amount)
+{
+    return service_bills_settle(&s->bills, contact, amount);
+}
+
+static bool costs_money(const struct local_stream *stream, const void *ctx)
+{
+    (void)ctx;
+    return !stream->ours && stream->meter;
+}
+
+void services_payments_failed(struct services *s)
+{
+    local_streams_end(s->streams, DCHAN_RESET_LOCAL, costs_money, NULL);
+}
+
+const struct service_bills *services_bills(const struct services *s)
+{
+    return &s->bills;
 }
 
 /* --- life --- */
@@ -475,8 +501,8 @@ enum err services_new(struct services **out, struct local_streams *streams,
                       const struct net_strings *specs, struct error *e)
 {
     struct services *s = xcalloc(1, sizeof *s);
-    enum err rc = OK;
     s->streams = streams;
+    enum err rc = service_bills_init(&s->bills, streams, e);
     for (size_t i = 0; i < specs->n && !rc; i++)
         rc = add_spec(s, specs->v[i], e);
     if (!rc)
@@ -486,7 +512,8 @@ enum err services_new(struct services **out, struct local_streams *streams,
         return rc;
     }
     channels_add_part(streams->channels, &(struct channel_part){
-        .open = on_open, .withdrawn = on_withdrawn, .tick = on_tick, .ctx = s });
+        .open = on_open, .withdrawn = on_withdrawn, .tick = on_tick, .down = on_down,
+        .contact_gone = on_contact_gone, .ctx = s });
     *out = s;
     return OK;
 }
@@ -496,6 +523,7 @@ void services_free(struct services *s)
     if (!s)
         return;
     service_commands_clear(&s->commands);
+    service_bills_clear(&s->bills);
     for (size_t i = 0; i < s->n; i++)
         service_free(s->v[i]);
     free(s->v);

@@ -6,12 +6,16 @@
  * A service of the options names contacts as people do and looks them up at each use; one of
  * exposeservice has their ids, so that another key or alias of a contact changes nothing.
  *
+ * A service may have a price: then a contact has an account with it (service_bills.h), and gets it
+ * only with a payment channel to us that is open.
+ *
  * Channel thread, but for services_new and services_free, which run before and after it.
  */
 #ifndef P2P_SERVICES_H
 #define P2P_SERVICES_H
 
 #include "p2p/local_streams.h"
+#include "p2p/service_bills.h"
 #include "p2p/service_target.h"
 
 enum {
@@ -29,6 +33,8 @@ struct service {
     uint64_t *allowed;       /* ids of contacts */
     size_t n_texts;
     char **texts;            /* of_option: as given */
+    struct bill_price price; /* zeros: it is free */
+    uint64_t credit;         /* satoshis that may be owed */
 };
 
 struct services;
@@ -45,13 +51,16 @@ struct service_wish {
     bool everybody;
     const uint64_t *allowed;
     size_t n_allowed;
+    struct bill_price price;
+    uint64_t credit;
 };
 
 /*
  * Exposes it in the place of one of the same name, whose streams end for whom it is not allowed any
- * more. done is called when it is on disk, or could not be: then it is as before. ERR_EXISTS: the
- * name is one of the options; ERR_PARSE, ERR_RANGE: name, target, too many; ERR_BUSY: the last
- * change is not on disk yet.
+ * more; those that began when it was free stay so. done is called when it is on disk, or could not
+ * be: then it is as before. ERR_EXISTS: the
+ * name is one of the options; ERR_PARSE, ERR_RANGE: name, target, price, too many; ERR_BUSY: the
+ * last change is not on disk yet.
  */
 enum err services_expose(struct services *s, const struct service_wish *w, dchan_store_fn done,
                          void *ctx, struct error *e) MUST_CHECK;
@@ -63,5 +72,15 @@ void services_each(const struct services *s, void (*fn)(const struct service *se
                    void *ctx);
 
 const struct local_streams *services_streams(const struct services *s);
+
+/* --- payments: local_streams.payments must be there --- */
+
+/* A payment of the contact that names the service is on disk. False: it has no such account. */
+bool services_paid(struct services *s, uint64_t contact, struct span service, uint64_t amount);
+/* As service_bills_settle. */
+uint64_t services_settle(struct services *s, uint64_t contact, uint64_t amount);
+/* None is taken any more: what costs money ends at once. */
+void services_payments_failed(struct services *s);
+const struct service_bills *services_bills(const struct services *s);
 
 #endif

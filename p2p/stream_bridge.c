@@ -51,6 +51,7 @@ static void bridge_free(struct stream_bridge *b)
 static size_t on_pull(void *ctx, uint8_t *out, size_t max, bool *end)
 {
     struct stream_bridge *b = ctx;
+    max = local_stream_room(&b->base, max);
     if (max == 0)
         return 0;
     const ssize_t n = read(b->config.ends.in, out, max);
@@ -144,6 +145,8 @@ static void empty(struct stream_bridge *b)
 
 static void write_held(struct stream_bridge *b)
 {
+    if (b->base.meter && stream_meter_is_over(b->base.meter))
+        return; /* no window either, before it is paid */
     const ssize_t n = write_some(b, span_of(b->held.data + b->held_from, held_bytes(b)));
     if (n < 0) {
         local_stream_reset(&b->base, DCHAN_RESET_LOCAL);
@@ -211,6 +214,14 @@ static void withdraw(struct local_stream *s)
     on_closed(s, DCHAN_RESET_CANCELLED);
 }
 
+static void resume(struct local_stream *s)
+{
+    struct stream_bridge *b = (struct stream_bridge *)s;
+    dchan_mux_wake(s->mux, s->sid);
+    if (held_bytes(b))
+        event_active(b->writable, EV_WRITE, 0);
+}
+
 static void connected(struct stream_bridge *b)
 {
     const int failed = b->config.ends.connecting ? stream_ends_error(&b->config.ends) : 0;
@@ -252,7 +263,9 @@ static struct stream_bridge *bridge_new(const struct stream_bridge_config *confi
     b->base.peer = config->peer;
     b->base.mux = config->mux;
     b->base.tag = config->tag;
+    b->base.meter = config->meter;
     b->base.withdraw = withdraw;
+    b->base.resume = resume;
     b->readable = xcheck(event_new(base, config->ends.in, EV_READ, on_readable, b));
     b->writable = xcheck(event_new(base, config->ends.out, EV_WRITE, on_writable, b));
     buf_init(&b->held);

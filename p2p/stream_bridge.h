@@ -20,6 +20,7 @@ struct stream_bridge_config {
     struct span service;
     struct stream_ends ends; /* taken, also by a failure */
     const void *tag;
+    struct stream_meter *meter; /* or NULL */
     void (*accepted)(void *ctx, const struct stream_ends *ends); /* may be NULL */
     /* The last call; the ends close after it. May be NULL. */
     void (*ended)(void *ctx, const struct stream_ends *ends, unsigned code, bool was_open);

@@ -43,8 +43,19 @@ static void withdraw(struct local_stream *s)
     on_closed(s, DCHAN_RESET_CANCELLED);
 }
 
+/* What is not paid for is not delivered: nothing waits here. */
+static bool may_deliver(struct stream_dgrams *d)
+{
+    if (local_stream_room(&d->base, 1))
+        return true;
+    d->base.dropped++;
+    return false;
+}
+
 static void send_now(struct stream_dgrams *d, struct span data)
 {
+    if (!may_deliver(d))
+        return;
     if (dchan_mux_send_dgram(d->base.mux, d->base.sid, data))
         local_stream_count(&d->base, data.len, 0);
     else
@@ -86,6 +97,8 @@ static void on_dgram(void *ctx, uint16_t seq, struct span data)
 {
     struct stream_dgrams *d = ctx;
     (void)seq;
+    if (!may_deliver(d))
+        return;
     local_stream_count(&d->base, 0, data.len);
     const struct sockaddr *to = has_own_socket(d) ? NULL : (const void *)&d->config.program;
     (void)sendto(d->config.fd, data.data, data.len, MSG_DONTWAIT, to, d->config.program_len);
@@ -134,7 +147,8 @@ static struct stream_dgrams *dgrams_new(const struct stream_dgrams_config *confi
     struct stream_dgrams *d = xcalloc(1, sizeof *d);
     d->config = *config;
     d->base = (struct local_stream){
-        .peer = config->peer, .mux = config->mux, .tag = config->tag, .withdraw = withdraw
+        .peer = config->peer, .mux = config->mux, .tag = config->tag, .meter = config->meter,
+        .withdraw = withdraw
     };
     buf_init(&d->early);
     return d;

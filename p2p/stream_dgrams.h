@@ -24,6 +24,7 @@ struct stream_dgrams_config {
     struct span service;
     int fd;
     const void *tag;
+    struct stream_meter *meter; /* or NULL */
     struct sockaddr_storage program; /* where a forward's datagrams come from and go to */
     socklen_t program_len;           /* 0: fd is connected, and taken */
     void (*ended)(void *ctx, struct stream_dgrams *d); /* the last call; may be NULL */

@@ -40,7 +40,7 @@ static void on_fin(void *ctx)
 static size_t on_pull(void *ctx, uint8_t *out, size_t max, bool *end)
 {
     struct echo *e = ctx;
-    const size_t n = MIN_OF(max, e->held.len - e->from);
+    const size_t n = local_stream_room(&e->base, MIN_OF(max, e->held.len - e->from));
     if (n)
         memcpy(out, e->held.data + e->from, n);
     e->from += n;
@@ -59,6 +59,10 @@ static void on_dgram(void *ctx, uint16_t seq, struct span data)
 {
     struct echo *e = ctx;
     (void)seq;
+    if (!local_stream_room(&e->base, 1)) {
+        e->base.dropped++;
+        return;
+    }
     local_stream_count(&e->base, data.len, data.len);
     e->base.dropped += !dchan_mux_send_dgram(e->base.mux, e->base.sid, data);
 }
@@ -80,12 +84,17 @@ static void withdraw(struct local_stream *s)
     on_closed(s, DCHAN_RESET_CANCELLED);
 }
 
+static void resume(struct local_stream *s)
+{
+    dchan_mux_wake(s->mux, s->sid);
+}
+
 void stream_echo_accept(struct local_streams *set, struct chan_peer *peer, struct dchan_mux *mux,
-                        const struct dchan_s_open *m)
+                        const struct dchan_s_open *m, struct stream_meter *meter)
 {
     struct echo *e = xcalloc(1, sizeof *e);
-    e->base = (struct local_stream){ .peer = peer, .mux = mux, .sid = m->sid,
-                                     .withdraw = withdraw };
+    e->base = (struct local_stream){ .peer = peer, .mux = mux, .sid = m->sid, .meter = meter,
+                                     .withdraw = withdraw, .resume = resume };
     buf_init(&e->held);
     local_stream_add(set, &e->base, m->service);
     if (dchan_mux_accept(mux, m->sid, &echo_ops, e, now_of(e)) == OK)

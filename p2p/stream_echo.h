@@ -9,6 +9,6 @@
 
 /* Not when the set is full. */
 void stream_echo_accept(struct local_streams *set, struct chan_peer *peer, struct dchan_mux *mux,
-                        const struct dchan_s_open *m);
+                        const struct dchan_s_open *m, struct stream_meter *meter);
 
 #endif

@@ -12,10 +12,11 @@ static const struct cli_verb verbs[] = {
       "what becomes of it: [12 delivered], [12 read]. What was not read is shown at once. Ends at "
       "the end of input.",
       1, 1, cli_chat },
-    { "pipe", "<contact> <service>",
+    { "pipe", "<contact> <service> [options]",
       "Joins standard input and output with a service of a contact. Exit status 0 after a clean "
-      "end, 2 when the stream broke off, 1 when it was not opened.",
-      2, 2, cli_pipe },
+      "end, 2 when the stream broke off, 1 when it was not opened. Options of pipeservice let the "
+      "node pay for it: '{\"max_satoshis\":500,\"price_per_mib\":100}'.",
+      2, 3, cli_pipe },
     { "send", "<contact> <file>",
       "Offers a file to a contact and shows how it goes until it is there. Ending the command ends "
       "only that: the node goes on. Exit status 0 when the contact has the file, 1 otherwise.",

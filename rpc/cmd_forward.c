@@ -56,9 +56,15 @@ static bool run(struct rpc_call *call, struct forward_work *work,
     return c && rpc_channel_ask(call, c, begin, &work->r);
 }
 
-static const struct rpc_member options[] = {
-    { "protocol", RPC_TEXT, RPC_OPTIONAL },
-    { "priority", RPC_INT, RPC_OPTIONAL },
+/* Those of pipeservice are the last ones. */
+enum { PROTOCOL, PRIORITY, BUDGET, MAX_SATOSHIS = BUDGET, PER_MIB, PER_MINUTE, AHEAD, OPTIONS };
+static const struct rpc_member options[OPTIONS] = {
+    [PROTOCOL] = { "protocol", RPC_TEXT, RPC_OPTIONAL },
+    [PRIORITY] = { "priority", RPC_INT, RPC_OPTIONAL },
+    [MAX_SATOSHIS] = { "max_satoshis", RPC_INT, RPC_OPTIONAL },
+    [PER_MIB] = { "price_per_mib", RPC_INT, RPC_OPTIONAL },
+    [PER_MINUTE] = { "price_per_minute", RPC_INT, RPC_OPTIONAL },
+    [AHEAD] = { "ahead", RPC_INT, RPC_OPTIONAL },
 };
 
 static bool read_port(struct rpc_call *call, size_t i, int64_t low, uint16_t *port)
@@ -70,21 +76,46 @@ static bool read_port(struct rpc_call *call, size_t i, int64_t low, uint16_t *po
     return true;
 }
 
+static bool read_satoshis(struct rpc_call *call, struct json_object *const given[OPTIONS],
+                          unsigned which, uint64_t *out)
+{
+    int64_t value = 0;
+    if (given[which] && !rpc_in_range(call, "", options[which].name, given[which], 0,
+                                      (int64_t)BILL_PRICE_MAX, &value))
+        return false;
+    *out = (uint64_t)value;
+    return true;
+}
+
+static bool read_budget(struct rpc_call *call, struct json_object *const given[OPTIONS],
+                        struct forward_budget *b)
+{
+    if (!read_satoshis(call, given, MAX_SATOSHIS, &b->max) ||
+        !read_satoshis(call, given, PER_MIB, &b->price.per_mib) ||
+        !read_satoshis(call, given, PER_MINUTE, &b->price.per_minute) ||
+        !read_satoshis(call, given, AHEAD, &b->ahead))
+        return false;
+    if (!given[AHEAD])
+        b->ahead = MIN_OF(b->price.per_mib + b->price.per_minute, BILL_PRICE_MAX);
+    return true;
+}
+
 static bool read_options(struct rpc_call *call, struct forward_wish *wish)
 {
-    struct json_object *given[COUNT_OF(options)] = { NULL };
-    if (rpc_has(call, 3) &&
-        !rpc_members(call, call->argv[3], "", options, COUNT_OF(options), given))
+    struct json_object *given[OPTIONS] = { NULL };
+    if (rpc_has(call, 3) && !rpc_members(call, call->argv[3], "", options, OPTIONS, given))
         return false;
-    const char *protocol = given[0] ? json_object_get_string(given[0]) : "tcp";
+    if (!read_budget(call, given, &wish->budget))
+        return false;
+    const char *protocol = given[PROTOCOL] ? json_object_get_string(given[PROTOCOL]) : "tcp";
     wish->dgrams = strcmp(protocol, "udp") == 0;
     if (!wish->dgrams && strcmp(protocol, "tcp") != 0) {
         rpc_fail(call, RPC_INVALID_PARAMETER, "protocol: tcp or udp");
         return false;
     }
     int64_t priority = wish->dgrams ? FORWARD_DGRAM_PRIORITY : FORWARD_PRIORITY;
-    if (given[1] &&
-        !rpc_in_range(call, "", "priority", given[1], 0, DCHAN_PRIORITY_MAX, &priority))
+    if (given[PRIORITY] &&
+        !rpc_in_range(call, "", "priority", given[PRIORITY], 0, DCHAN_PRIORITY_MAX, &priority))
         return false;
     wish->priority = (uint8_t)priority;
     return true;
@@ -117,7 +148,10 @@ static struct rpc_result cmd_pipeservice(struct rpc_call *call)
     struct forward_work work = { .contact = rpc_text(call, 0, "") };
     work.wish = (struct forward_wish){ .service = rpc_text(call, 1, ""), .pipe = true,
                                        .priority = FORWARD_PIPE_PRIORITY };
-    if (!run(call, &work, begin_add))
+    struct json_object *given[OPTIONS] = { NULL };
+    if ((rpc_has(call, 2) && !rpc_members(call, call->argv[2], "", options + BUDGET,
+                                          OPTIONS - BUDGET, given + BUDGET)) ||
+        !read_budget(call, given, &work.wish.budget) || !run(call, &work, begin_add))
         return rpc_failed(call);
     jw_object_open(call->out);
     jw_put_u64(call->out, "port", work.port);
@@ -127,6 +161,11 @@ static struct rpc_result cmd_pipeservice(struct rpc_call *call)
     return rpc_done();
 }
 
+#define BUDGET_HELP                                                                           \
+    "; max_satoshis:the most that is paid (default: 0, nothing is), price_per_mib, "          \
+    "price_per_minute:satoshis, ahead:satoshis paid at a time when nothing more comes although " \
+    "all is paid (default: the sum of both prices; 0: never)"
+
 static const struct rpc_command rows[] = {
     { .name = "forwardservice",
       .category = "channels",
@@ -134,7 +173,9 @@ static const struct rpc_command rows[] = {
       .fn = cmd_forwardservice,
       .help = "Makes a service of a contact reachable on a port of loopback, until unforward or "
               "the end of the node. Each connection is a stream; the contact is dialled when need "
-              "be. Every user of this machine can connect to the port.",
+              "be. Every user of this machine can connect to the port. With max_satoshis and a "
+              "price the node pays for what the streams carry, as it comes, over its payment "
+              "channel to the contact.",
       .result = "{local_port}",
       .example = "alice web 8081",
       .params = { { "contact", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "Alias or key" },
@@ -143,7 +184,7 @@ static const struct rpc_command rows[] = {
                     "0: any that is free (default)" },
                   { "options", RPC_OBJECT, RPC_OPTIONAL, RPC_CLI_JSON,
                     "{protocol:\"tcp\" or \"udp\", priority:0 (first) to 7; default: 4, with udp "
-                    "0}" } } },
+                    "0" BUDGET_HELP "}" } } },
     { .name = "unforward",
       .category = "channels",
       .where = RPC_ON_WORKER,
@@ -165,6 +206,8 @@ static const struct rpc_command rows[] = {
       .example = "alice shell",
       .params = { { "contact", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "Alias or key" },
                   { "service", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT,
-                    "As the contact named it" } } },
+                    "As the contact named it" },
+                  { "options", RPC_OBJECT, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Those of forwardservice about payment" BUDGET_HELP } } },
 };
 const struct rpc_group rpc_forward_commands = { rows, COUNT_OF(rows) };

@@ -15,6 +15,7 @@
 #include "p2p/chan_relay.h"
 #include "p2p/services.h"
 #include "rpc/channel_call.h"
+#include "rpc/params.h"
 
 #define EVERYBODY "*"
 
@@ -26,6 +27,8 @@ struct service_work {
     struct services *services;
     const char *name, *target;
     struct json_object *contacts; /* of allow; NULL: nobody */
+    struct bill_price price;
+    uint64_t credit;
 };
 
 /* The ids of the contacts, heap. False: r is answered. */
@@ -51,7 +54,8 @@ static void begin_expose(struct channels *c, struct channels_request *r)
 {
     struct service_work *work = (struct service_work *)r;
     uint64_t ids[SERVICE_ALLOW_MAX];
-    struct service_wish wish = { .name = work->name, .target = work->target, .allowed = ids };
+    struct service_wish wish = { .name = work->name, .target = work->target, .allowed = ids,
+                                 .price = work->price, .credit = work->credit };
     struct error e = { .code = OK };
     if (!find_allowed(c, work, &wish, ids))
         return;
@@ -99,10 +103,33 @@ static struct rpc_result change(struct rpc_call *call, struct service_work *work
     return rpc_done();
 }
 
+static bool read_satoshis(struct rpc_call *call, size_t i, uint64_t *out)
+{
+    int64_t value = 0;
+    if (rpc_has(call, i) && !rpc_in_range(call, "", call->command->params[i].name, call->argv[i], 0,
+                                          (int64_t)BILL_PRICE_MAX, &value))
+        return false;
+    *out = (uint64_t)value;
+    return true;
+}
+
+/* The credit is one unit, when nothing else is said. */
+static bool read_price(struct rpc_call *call, struct service_work *work)
+{
+    if (!read_satoshis(call, 3, &work->price.per_mib) ||
+        !read_satoshis(call, 4, &work->price.per_minute) || !read_satoshis(call, 5, &work->credit))
+        return false;
+    if (!rpc_has(call, 5))
+        work->credit = MIN_OF(work->price.per_mib + work->price.per_minute, BILL_PRICE_MAX);
+    return true;
+}
+
 static struct rpc_result cmd_exposeservice(struct rpc_call *call)
 {
     struct service_work work = { .target = rpc_text(call, 1, ""), .contacts = call->argv[2] };
-    return check_allow(call, work.contacts) ? change(call, &work, begin_expose) : rpc_failed(call);
+    return check_allow(call, work.contacts) && read_price(call, &work)
+               ? change(call, &work, begin_expose)
+               : rpc_failed(call);
 }
 
 static struct rpc_result cmd_unexposeservice(struct rpc_call *call)
@@ -129,6 +156,48 @@ static void put_contact(struct listing *l, uint64_t id)
         jw_text(l->w, contact->alias);
 }
 
+struct sums {
+    struct listing *l;
+    uint64_t earned, owed;
+};
+
+static void put_account(const struct service_account *a, void *ctx)
+{
+    struct sums *sums = ctx;
+    const struct bill *bill = &a->meter.spending.bill;
+    struct json_writer *w = sums->l->w;
+    jw_object_open(w);
+    jw_key(w, "contact");
+    put_contact(sums->l, a->contact);
+    jw_put_u64(w, "charged", bill->charged);
+    jw_put_u64(w, "paid", bill->paid);
+    jw_put_u64(w, "owed", bill_owed(bill));
+    jw_put_bool(w, "waiting", stream_meter_is_over(&a->meter));
+    jw_object_close(w);
+    sums->earned += bill->paid;
+    sums->owed += bill_owed(bill);
+}
+
+static void put_price(struct listing *l, const struct service *v)
+{
+    struct sums sums = { .l = l };
+    const struct stream_payments *pay = services_streams(l->services)->payments;
+    const char *trouble = pay ? pay->trouble(pay->ctx) : "payment channels are off";
+    if (bill_price_is_zero(&v->price))
+        return;
+    jw_put_u64(l->w, "price_per_mib", v->price.per_mib);
+    jw_put_u64(l->w, "price_per_minute", v->price.per_minute);
+    jw_put_u64(l->w, "credit", v->credit);
+    jw_key(l->w, "accounts");
+    jw_array_open(l->w);
+    service_bills_each(services_bills(l->services), v->name, put_account, &sums);
+    jw_array_close(l->w);
+    jw_put_u64(l->w, "earned", sums.earned);
+    jw_put_u64(l->w, "owed", sums.owed);
+    if (trouble)
+        jw_put_text(l->w, "trouble", trouble);
+}
+
 static void put_service(const struct service *v, void *ctx)
 {
     struct listing *l = ctx;
@@ -145,7 +214,22 @@ static void put_service(const struct service *v, void *ctx)
         jw_text(l->w, v->texts[i]);
     jw_array_close(l->w);
     jw_put_bool(l->w, "option", v->of_option);
+    put_price(l, v);
     jw_object_close(l->w);
+}
+
+static void put_spending(struct json_writer *w, const struct forward_pay *p)
+{
+    const struct spending *s = &p->meter.spending;
+    if (!s->max)
+        return;
+    jw_put_u64(w, "price_per_mib", s->bill.price.per_mib);
+    jw_put_u64(w, "price_per_minute", s->bill.price.per_minute);
+    jw_put_u64(w, "max_satoshis", s->max);
+    jw_put_u64(w, "charged", s->bill.charged);
+    jw_put_u64(w, "paid", s->bill.paid);
+    if (p->trouble[0])
+        jw_put_text(w, "trouble", p->trouble);
 }
 
 static void put_forward(const struct forward *f, void *ctx)
@@ -160,6 +244,7 @@ static void put_forward(const struct forward *f, void *ctx)
     jw_put_u64(l->w, "priority", f->priority);
     jw_put_u64(l->w, "waiting", f->guests.n);
     jw_put_u64(l->w, "lost", f->lost);
+    put_spending(l->w, &f->pay);
     jw_object_close(l->w);
 }
 
@@ -252,15 +337,23 @@ static const struct rpc_command rows[] = {
               "restart. The target is a port of loopback ([::1]:8080, 127.0.0.1:22), datagrams to "
               "one (udp:[::1]:5004), a socket (unix:/path), a command that is run for each stream "
               "(exec:command) or echo:. A service of this name is replaced, and streams of "
-              "contacts that are not allowed any more end. Who may call this may thereby run "
-              "commands and reach sockets as the node's user.",
+              "contacts that are not allowed any more end. With a price a contact must have a "
+              "payment channel to us that is open; what its streams carry, both ways, and the time "
+              "they are open are charged, and they stop while it owes more than the credit. Who "
+              "may call this may thereby run commands and reach sockets as the node's user.",
       .result = "null",
-      .example = "web \"[::1]:8080\" '[\"alice\"]'",
+      .example = "web \"[::1]:8080\" '[\"alice\"]' 100",
       .params = { { "name", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT,
                     "1 to 64 of a-z 0-9 . _ -; not file or relay; echo only with echo:" },
                   { "target", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "What serves it" },
                   { "allow", RPC_ARRAY, RPC_OPTIONAL, RPC_CLI_JSON,
-                    "Aliases or keys of contacts; \"*\": every contact (default: nobody)" } } },
+                    "Aliases or keys of contacts; \"*\": every contact (default: nobody)" },
+                  { "price_per_mib", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Satoshis for 1,048,576 bytes (default: 0)" },
+                  { "price_per_minute", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Satoshis for a minute of each stream (default: 0)" },
+                  { "credit", RPC_INT, RPC_OPTIONAL, RPC_CLI_JSON,
+                    "Satoshis a contact may owe (default: the sum of the two)" } } },
     { .name = "unexposeservice",
       .category = "channels",
       .where = RPC_ON_WORKER,
@@ -276,8 +369,12 @@ static const struct rpc_command rows[] = {
       .help = "Services that are exposed, forwards to those of contacts, the streams of both, and "
               "what is relayed for contacts.",
       .result = "{services:[{name, target, allow:[alias...], option:whether it is a "
-                "-channelservice}...], forwards:[{local_port, protocol, contact, service, "
-                "priority, waiting:connections, lost:datagrams}...], streams:[{contact, service, "
+                "-channelservice; of one that has a price also price_per_mib, price_per_minute, "
+                "credit, accounts:[{contact, charged, paid, owed, waiting:for a payment}...], "
+                "earned, owed, trouble:why none can pay}...], forwards:[{local_port, protocol, "
+                "contact, service, priority, waiting:connections, lost:datagrams; of one that pays "
+                "also price_per_mib, price_per_minute, max_satoshis, charged, paid, trouble:why it "
+                "does not pay}...], streams:[{contact, service, "
                 "direction, open, sent, received, dropped:datagrams, seconds, quiet_seconds}...], "
                 "relayed:[{from, to, open, bytes, seconds}...]}",
       .example = "" },

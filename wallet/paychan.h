@@ -285,7 +285,7 @@ enum paychan_do {
     PAYCHAN_DO_WATCH,         /* tell of the funding output and of its spends from now on */
     PAYCHAN_DO_BROADCAST_CLOSE, /* paychan_make_close */
     PAYCHAN_DO_BROADCAST_REFUND, /* paychan_make_refund */
-    PAYCHAN_DO_SERVE,         /* payee: the sum in `ack` is there to be served for */
+    PAYCHAN_DO_SERVE,         /* payee: the sum in `pay` is there to be served for */
     PAYCHAN_DO_FORGET,        /* delete the channel */
     PAYCHAN_DO_ALARM,         /* `fail.text` to the user */
 };
@@ -294,7 +294,7 @@ struct paychan_action {
     enum paychan_do what;
     union {
         struct paychan_ready_msg ready;
-        struct paychan_pay_msg pay;  /* ref borrows the event's */
+        struct paychan_pay_msg pay;  /* and PAYCHAN_DO_SERVE; ref borrows the event's */
         struct paychan_ack_msg ack;
         struct paychan_close_msg close;
         struct paychan_sync_msg sync;

@@ -283,7 +283,7 @@ static void store_pay(struct step *s)
     c->unsigned_yet = c->gap_allowed = false;
     c->in_flight++;
     send_ack(s);
-    step_do(s, PAYCHAN_DO_SERVE)->ack = (struct paychan_ack_msg){ c->n, c->paid };
+    step_do(s, PAYCHAN_DO_SERVE)->pay = *m;
     if (s->ev->policy->unsettled_max && c->paid > s->ev->policy->unsettled_max)
         begin_close(s);
 }

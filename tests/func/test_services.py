@@ -3,53 +3,20 @@ import os
 import socket
 import struct
 import subprocess
-import sys
 import threading
 import time
 import urllib.error
-import urllib.request
 
 from channels import connected_pair, pair
 from framework import (ADDRESS, LONG, Skip, case, check, equal, free_port, is_in, main, raises_rpc,
                        within)
 from identities import grow, identity
 from netns import host_node, two_hosts
+from services import connects, get, pipe, streams, web_server
 
 PREFIX = "2001:db8:0:1::"
 LARGE = 20 << 20
 NOBODY = "034f355bdcb7cc0af728ef3cceb9615d90684bb5b2ca5f859ab0f0b704075871aa"
-
-
-def web_server(t, directory):
-    """An HTTP server that knows nothing of us; its port."""
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "http.server", str(port), "--bind", "::1", "--directory", directory],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    t.cleanups.append(lambda: (process.kill(), process.wait()))
-    t.wait(lambda: connects(port), what="the web server")
-    return port
-
-
-def connects(port):
-    with socket.socket(socket.AF_INET6) as s:
-        return s.connect_ex(("::1", port)) == 0
-
-
-def get(port, path):
-    with urllib.request.urlopen(f"http://localhost:{port}/{path}", timeout=60) as answer:
-        return answer.read()
-
-
-def pipe(t, node, contact, service):
-    process = subprocess.Popen(node.cli_line() + ["pipe", contact, service], stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    t.cleanups.append(process.kill)
-    return process
-
-
-def streams(node):
-    return node.rpc.listservices()["streams"]
 
 
 @case()

@@ -491,8 +491,9 @@ static enum err expose(struct world *w, const char *name, const uint64_t *allowe
 {
     struct outcome o = { 0 };
     struct error e;
-    const enum err rc = services_expose(
-        w->services, &(struct service_wish){ name, "echo:", false, allowed, n }, on_done, &o, &e);
+    const struct service_wish wish = { .name = name, .target = "echo:", .allowed = allowed,
+                                       .n_allowed = n };
+    const enum err rc = services_expose(w->services, &wish, on_done, &o, &e);
     if (rc)
         return rc;
     fake_until(w->f, was_called, &o);

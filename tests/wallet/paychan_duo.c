@@ -291,7 +291,7 @@ static void end_session(struct duo_side *s, const struct paychan_action *a)
     s->session_ended = true;
 }
 
-static void serve(struct duo_side *s, const struct paychan_action *a) { s->served = a->ack.paid; }
+static void serve(struct duo_side *s, const struct paychan_action *a) { s->served = a->pay.paid; }
 
 static void alarm_user(struct duo_side *s, const struct paychan_action *a)
 {

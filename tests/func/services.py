@@ -1,0 +1,40 @@
+"""What tests of services share: programs that are exposed and those that use them."""
+import socket
+import subprocess
+import sys
+import urllib.request
+
+from framework import free_port
+
+
+def web_server(t, directory):
+    """An HTTP server that knows nothing of us; its port."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "http.server", str(port), "--bind", "::1", "--directory", directory],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    t.cleanups.append(lambda: (process.kill(), process.wait()))
+    t.wait(lambda: connects(port), what="the web server")
+    return port
+
+
+def connects(port):
+    with socket.socket(socket.AF_INET6) as s:
+        return s.connect_ex(("::1", port)) == 0
+
+
+def get(port, path):
+    with urllib.request.urlopen(f"http://localhost:{port}/{path}", timeout=60) as answer:
+        return answer.read()
+
+
+def pipe(t, node, contact, service, *options):
+    process = subprocess.Popen(node.cli_line() + ["pipe", contact, service, *options],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+    t.cleanups.append(process.kill)
+    return process
+
+
+def streams(node):
+    return node.rpc.listservices()["streams"]
