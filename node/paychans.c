@@ -372,6 +372,7 @@ static void take_sight(struct held *h, const struct paychan_sight *s)
 {
     struct paychan_event funding = { .kind = PAYCHAN_EV_FUNDING };
     struct paychan_event spend = { .kind = PAYCHAN_EV_SPEND };
+    paychans_note_sight(h, s);
     if (s->place == PAYCHAN_UNSEEN) {
         paychans_alarm(h, "blocks that would tell of the channel are not stored (pruned)");
         return;
@@ -435,8 +436,10 @@ static void tick(void *ctx, uint64_t now_ms)
 {
     struct paychans *pc = ctx;
     (void)now_ms;
-    for (size_t i = 0; i < pc->n; i++)
+    for (size_t i = 0; i < pc->n; i++) {
         paychans_ask_for_keys(pc->all[i]);
+        paychans_seek(pc->all[i], (uint64_t)clock_now());
+    }
     tell_all_of_tip(pc);
     paychans_pay_queued(pc);
     paychans_compact_if_due(pc);

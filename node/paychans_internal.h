@@ -81,6 +81,8 @@ struct held {
     struct paychan_ack_msg ack;
     uint64_t told_paid;          /* payee: of it the event log knows, */
     uint64_t served_paid;        /* and the takers */
+    bool lost, seeking;          /* payer: the funding is nowhere; a job looks for another */
+    uint64_t sought;             /* when it was looked for last */
     uint8_t told_state;
     uint64_t second, in_second;  /* payments that came */
     struct pay_fifo waits;       /* signed, in the order of n */
@@ -218,6 +220,13 @@ void paychans_adopt(struct paychans *pc, struct chan_peer *p);
 /* Of the service (rpc/pay_call.h). */
 enum err paychans_restore(void *ctx, const struct paychan_saved *saved, struct error *e);
 enum err paychans_export(void *ctx, struct buf *out, struct error *e);
+
+/* --- paychans_seek.c --- */
+
+/* Where the funding is now. */
+void paychans_note_sight(struct held *h, const struct paychan_sight *s);
+/* Each second; now: unix time. */
+void paychans_seek(struct held *h, uint64_t now);
 
 /* --- paychans_tell.c: the event log --- */
 

@@ -287,15 +287,24 @@ static void look_at_coin(struct chain *c, void *ctx)
 }
 
 /* Our own mempool takes it, or has it, or knows better. */
-static bool offer(const struct rpc_env *env, struct tx *tx)
+static enum tx_outcome offer(const struct rpc_env *env, struct tx *tx)
 {
     struct tx_submission s = { .tx = tx, .allow_high_fee = true };
     struct error e = { .code = OK };
     if (chain_submit_txs(env->chain, &s, 1, &e))
-        return false;
-    const bool conflict = s.result.outcome == TX_REJECTED;
+        return TX_NOT_JUDGED;
+    const enum tx_outcome outcome = s.result.outcome;
     tx_submissions_clear(&s, 1);
-    return conflict;
+    return outcome;
+}
+
+/* The output is in the chain and in the mempool not to be seen. In a block, but not there: spent. A
+ * parent is missing, or all outputs are spent: nothing can be said. */
+static void judge_unseen(struct funded_job *job, enum tx_outcome outcome)
+{
+    job->sight.spent |= outcome == TX_REJECTED || outcome == TX_CONFIRMED;
+    if (outcome == TX_MISSING_INPUTS)
+        job->sight.looked = false;
 }
 
 static void work_funded(const struct rpc_env *env, struct paychan_job *j)
@@ -304,14 +313,15 @@ static void work_funded(const struct rpc_env *env, struct paychan_job *j)
     struct mempool *pool = chain_mempool(env->chain);
     if (!job->tx)
         return;
-    const bool conflict = offer(env, job->tx);
+    const enum tx_outcome outcome = offer(env, job->tx);
     struct tx *spender = mempool_get_spender(pool, &job->at);
     job->sight.in_pool = mempool_contains(pool, &job->at.txid);
     job->sight.spent = spender != NULL;
     tx_unref(spender);
     if (chain_call(env->chain, look_at_coin, job))
         job->sight.looked = false;
-    job->sight.spent |= conflict && !job->sight.found && !job->sight.in_pool;
+    if (!job->sight.found && !job->sight.in_pool)
+        judge_unseen(job, outcome);
 }
 
 /* What nobody has seen yet counts as unconfirmed only where that gives no credit. */

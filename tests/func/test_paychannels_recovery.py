@@ -2,10 +2,11 @@
 import shutil
 import struct
 
+from blocks import Block, display, from_display, sha256d
 from channels import talker
 from framework import case, check, equal, is_in, main, raises_rpc
 from identities import identity
-from paychan_guest import FAIL, UNKNOWN
+from paychan_guest import ACK, FAIL, FUNDED, PAY, READY, SCRIPT, STATE, UNKNOWN, Payer
 from paychan_payee_guest import Payee
 from paychannels import (CAPACITY, CLOSE_FEE, GENESIS, channel, connect, mine, open_channel,
                          payers, spender, state, sums)
@@ -21,7 +22,9 @@ def lose(node, *names):
 
 def settle(t, node, id, what="closed"):
     tx = t.wait(lambda: spender(node, id))
-    mine(node, 6)
+    mine(node)
+    t.wait(lambda: channel(node, id).get("spend_height"))
+    mine(node, 5)
     t.wait(lambda: state(node, id) == what)
     return tx
 
@@ -314,6 +317,165 @@ def a_state_that_was_never_signed_freezes_the_channel_until_the_refund(t):
     equal(channel(node, id)["paid"], 0)
     mine(node, payee.expiry - node.rpc.getblockcount())
     settle(t, node, id, "refunded")
+
+
+# --- another funding transaction in the place of the first ----------------------------------------
+
+class Malleated:
+    """A transaction whose first input pushes its signature in another way: another id, and valid in
+    a block."""
+
+    def __init__(self, raw):
+        self.raw = bytes.fromhex(raw)
+        at = 4 + 1 + 36
+        size = self.raw[at]
+        assert size < 0xfd and self.raw[at + 1] < 0x4c
+        script = b"\x4c" + self.raw[at + 1:at + 1 + size]
+        self.raw = self.raw[:at] + bytes([len(script)]) + script + self.raw[at + 1 + size:]
+
+    def serialize(self):
+        return self.raw
+
+    def txid(self):
+        return sha256d(self.raw)
+
+
+def mine_these(node, *txs):
+    tip = node.rpc.getblock(node.rpc.getbestblockhash())
+    block = Block.make(from_display(tip["hash"]), tip["height"] + 1, tip["time"] + 1, txs)
+    equal(node.rpc.submitblock(block.serialize().hex()), None)
+
+
+def goes_on_with(t, a, b, id, other, paid):
+    for node in (a, b):
+        t.wait(lambda: channel(node, id)["txid"] == display(other.txid()))
+    pays_again(t, a, b, id, paid)
+
+
+@case()
+def a_funding_that_a_block_has_under_another_id_is_shown_and_taken(t):
+    a, b = payers(t)
+    opened = a.rpc.openchannel("bob", CAPACITY)
+    t.wait(lambda: opened["txid"] in b.rpc.getrawmempool() and state(b, opened["id"]) == "seen")
+    other = Malleated(a.rpc.getrawtransaction(opened["txid"]))
+    mine_these(a, other)
+    t.wait_same_tip(a, b)
+    goes_on_with(t, a, b, opened["id"], other, 0)
+    b.rpc.closechannel(opened["id"])
+    equal(sums(settle(t, b, opened["id"])), [10, CAPACITY - 10 - CLOSE_FEE])
+
+
+def replace_in_a_fork(t, a, b, id):
+    """The block with the funding leaves, one with the other takes its place."""
+    other = Malleated(a.rpc.getrawtransaction(channel(a, id)["txid"]))
+    block = a.rpc.getbestblockhash()
+    for node in (a, b):
+        node.rpc.invalidateblock(block)
+    t.wait_same_tip(a, b)
+    mine_these(a, other)
+    t.wait_same_tip(a, b)
+    return other
+
+
+@case()
+def payments_move_to_a_funding_that_took_the_place_of_the_first_in_a_fork(t):
+    a, b = payers(t)
+    id = open_channel(t, a, b)
+    for _ in range(3):
+        equal(a.rpc.pay("bob", 1000)["acknowledged"], True)
+    other = replace_in_a_fork(t, a, b, id)
+    goes_on_with(t, a, b, id, other, 3000)
+    is_in("payment channel", b.log())
+    b.rpc.closechannel(id)
+    tx = settle(t, b, id)
+    equal(tx["vin"][0]["txid"], display(other.txid()))
+    equal(sums(tx), [3010, CAPACITY - 3010 - CLOSE_FEE])
+    t.wait_same_tip(a, b)
+    t.wait(lambda: state(a, id) == "closed")
+
+
+@case()
+def a_payee_that_was_away_while_the_funding_was_replaced_gets_all_again(t):
+    a, b = payers(t)
+    id = open_channel(t, a, b)
+    equal(a.rpc.pay("bob", 1000)["acknowledged"], True)
+    b.rpc.peerdisconnect("alice")
+    other = replace_in_a_fork(t, a, b, id)
+    t.wait(lambda: channel(a, id)["txid"] == display(other.txid()))
+    a.stop()  # it has signed anew, and told nobody
+    a.start()
+    t.wait_same_tip(a, b)
+    connect(t, a, b)
+    goes_on_with(t, a, b, id, other, 1000)
+
+
+def keep_and_restore(node, kept, what):
+    """The journal as it is now is kept; or what was kept takes its place."""
+    node.stop()
+    if what == "keep":
+        shutil.copytree(node.file("paychannels"), kept)
+    else:
+        shutil.rmtree(node.file("paychannels"))
+        shutil.copytree(kept, node.file("paychannels"))
+    node.start()
+
+
+def payer_for(t):
+    node, key = talker(t, GENESIS)
+    payer = Payer(node, key)
+    t.cleanups.append(payer.close)
+    node.rpc.contactadd(payer.key, "mallory")
+    return node, payer.connect()
+
+
+@case()
+def a_payee_with_an_old_copy_is_shown_a_funding_that_is_spent(t):
+    node, payer = payer_for(t)
+    payer.open(CAPACITY, node.rpc.getblockcount() + 1000)
+    keep_and_restore(node, t.path("old"), "keep")
+    payer.connect()
+    payer.funding = payer.fund()
+    mine(node)
+    node.rpc.sendrawtransaction(payer.funding.serialize().hex())
+    mine(node)
+    payer.put(FUNDED, payer.funded_message(payer.funding))
+    payer.answer(READY)
+    payer.put(PAY, payer.pay(1, 1000))
+    payer.answer(ACK)
+    id = payer.id.hex()
+    node.rpc.closechannel(id)
+    settle(t, node, id)
+    keep_and_restore(node, t.path("old"), "restore")
+    equal(state(node, id), "accepted")
+    payer.connect()
+    payer.refused(FUNDED, payer.funded_message(payer.funding), SCRIPT, payer.id)
+    equal((state(node, id), channel(node, id)["funding"]), ("accepted", "none"))
+
+
+@case()
+def another_funding_that_leaves_the_first_one_valid_is_refused(t):
+    node, payer = payer_for(t)
+    payer.open(CAPACITY, node.rpc.getblockcount() + 1000)
+    first, second = payer.fund(), payer.fund()
+    payer.funding = first
+    mine(node)  # what they are made of
+    node.rpc.sendrawtransaction(first.serialize().hex())
+    mine(node)
+    payer.put(FUNDED, payer.funded_message(first))
+    payer.answer(READY)
+    payer.put(PAY, payer.pay(1, 1000))
+    payer.answer(ACK)
+    block = node.rpc.getbestblockhash()
+    node.rpc.invalidateblock(block)
+    mine_these(node, second)
+    payer.put(FUNDED, payer.funded_message(second))
+    while True:
+        kind, payload = payer.next()
+        if kind == FAIL:
+            break
+    equal(payload[:34], payer.id + struct.pack(">H", STATE))
+    equal(channel(node, payer.id.hex())["txid"], display(first.txid()))
+    equal(channel(node, payer.id.hex())["paid"], 1000)
 
 
 if __name__ == "__main__":
