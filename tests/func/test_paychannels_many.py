@@ -9,9 +9,10 @@ import random
 import threading
 import time
 
+from channels import is_up
 from framework import LONG, Rpc, Skip, case, check, equal, main
 from identities import FAULT
-from paychannels import CLOSE_FEE, connect, mine, payers
+from paychannels import CLOSE_FEE, mine, payers, try_to_connect
 
 CHANNELS, PAYMENTS, KILLS = (100, 1_000_000, 40) if LONG else (10, 10_000, 3)
 CAPACITY = 5_000_000
@@ -115,11 +116,13 @@ def pay_until_killed(t, a, victims, ids, seed, seconds):
 def both_agree(t, a, b):
     """Both sides hold the same states."""
     def same():
+        if not is_up(a, "bob"):  # also when the last session was not known to be over
+            try_to_connect(a)
+            return False
         payer, payee = channels(a), channels(b)
         return all((c["n"], c["paid"], c["acknowledged"]) ==
                    (payee[id]["n"], payee[id]["paid"], c["paid"]) for id, c in payer.items())
     t.wait_same_tip(a, b)
-    connect(t, a, b)
     t.wait(same)
     until_all_pay(t, a)
     return channels(b)
@@ -189,10 +192,12 @@ def pay_until_it_ends(t, a, b, victim, ids, setting):
     victim.stop()
     victim.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": setting,
                       "BSVPEER_FAULT_PATH": victim.file("paychannels")})
-    t.wait_same_tip(a, b)
-    connect(t, a, b)
-    stop = threading.Event()
-    threads = [Payer(a, ids, stop, i) for i in range(2)]
+    stop, threads = threading.Event(), []
+    try:
+        both_agree(t, a, b)
+        threads = [Payer(a, ids, stop, i) for i in range(2)]
+    except (OSError, http.client.HTTPException):
+        pass  # that was enough for it
     t.wait(lambda: victim.process.poll() is not None)
     stop.set()
     for thread in threads:
@@ -214,8 +219,8 @@ def a_crash_at_a_write_of_the_journal_loses_no_payment(t):
         threads = pay_until_it_ends(t, a, b, victim, ids, setting)
         after = both_agree(t, a, b)
         check_round(threads, state, after)
-        check(any(after[id]["n"] > state[id]["n"] for id in ids), "payments were made")
         state = after
+    check(sum(c["n"] for c in state.values()) > BATCH, "payments were made")
     settle(t, a, b, ids)
 
 
