@@ -65,7 +65,8 @@ struct channels_limits {
 
 struct channels_config {
     uint8_t magic[4];
-    bool regtest;                /* any address may be dialled, bare and unbound are fine */
+    bool regtest;                /* any address may be dialled, and need not be theirs; bare is
+                                    fine */
     bool listen;
     struct net_strings bind;     /* "addr" or "[addr]:port"; none: every address */
     uint16_t port;

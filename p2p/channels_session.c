@@ -30,7 +30,7 @@ static bool rules(void *ctx, const uint8_t key[IDENTITY_KEY_SIZE], struct dchan_
         .contact = conn->contact,
         .bare = config->regtest || (contact && contact->policy.bare),
         .strangers_unbound = config->strangers_unbound,
-        .any_unbound = config->regtest || (conn->pipe && conn->role == DCHAN_INITIATOR),
+        .any_unbound = conn->role == DCHAN_INITIATOR && (config->regtest || conn->pipe),
     };
     return conn->contact || config->strangers || conn->role == DCHAN_INITIATOR;
 }

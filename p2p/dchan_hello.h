@@ -61,7 +61,7 @@ struct dchan_policy {
     bool contact;             /* the key is a contact's */
     bool bare;                /* no address will do: this contact is marked so; regtest */
     bool strangers_unbound;   /* configuration, for those who dial us */
-    bool any_unbound;         /* regtest, and what we dialled through a relay */
+    bool any_unbound;         /* what we dialled on regtest, or through a relay */
 };
 
 /* The other side as the connection shows it. */

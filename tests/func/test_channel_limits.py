@@ -7,7 +7,8 @@ import threading
 
 from channel_guest import PING, PONG, Guest, channel_of
 from channels import is_up, pair, session, talker
-from framework import case, check, equal, main
+from framework import case, check, equal, main, raises_rpc
+from identities import PREFIX, grow, identity, wallet_node
 
 GOAWAY, BUSY = 20, 3
 ROOM = ["-channelhandshakesper64=100", "-channelhandshakesper48=100", "-channelacceptburst=1000"]
@@ -152,6 +153,88 @@ def windows_of_all_streams_have_a_limit(t):
     equal(windows(node, key, friend.secret, 5), [quarter] * 4 + [0], "they came back")
     restart(t, node, "-channelwindows=256MiB")
     equal(windows(node, key, friend.secret, 6), [quarter] * 6)
+
+
+def reads(node, key, n):
+    """Streams for reading files, which strangers may open: the windows that were granted."""
+    guest = Guest(node, key, features=b"\x02").connect()
+    granted = []
+    for sid in range(1, 2 * n, 2):
+        guest.put(S_OPEN, struct.pack(">IB", sid, 4) + b"file" + struct.pack(">BI", 3, 1 << 18))
+        kind, payload = guest.next()
+        granted.append(struct.unpack(">II", payload)[1] if kind == S_ACCEPT else payload[-1])
+    return guest, granted
+
+
+@case()
+def windows_of_strangers_have_a_limit_of_their_own(t):
+    node, key = host(t, "-channelstrangers", "-channelwindowsstrangers=2MiB")
+    guests = []
+    for expected in ([1 << 18] * 4, [1 << 18] * 4, [LIMIT] * 4):
+        guest, granted = reads(node, key, 4)
+        guests.append(guest)
+        equal(granted, expected)
+    node.rpc.contactadd(guests[2].key, "friend")
+    guests[2].close()
+    node.rpc.exposeservice("back", "echo:", ["friend"])
+    equal(windows(node, key, guests[2].secret, 4), [1 << 18] * 4)
+    for guest in guests:
+        guest.close()
+
+
+def on_one_chain(t, *options):
+    """Two nodes, each with an identity that has an address on no interface; keys."""
+    a = wallet_node(t)
+    b = t.node("-connect=" + a.p2p, *options)
+    t.wait_same_tip(a, b)
+    b.rpc.generatetoaddress(1, b.rpc.getnewaddress())
+    grow(b, 100)
+    for node in (a, b):
+        t.wait_same_tip(a, b)
+        node.rpc.bcaregister("me", 4)
+        grow(node)
+        t.wait_same_tip(a, b)
+        node.rpc.bcanew("me", PREFIX)
+        listens(t, node)
+    return a, b, [identity(node, "me")["public_key"] for node in (a, b)]
+
+
+@case()
+def strangers_may_have_to_come_from_the_address_they_prove(t):
+    a, b, keys = on_one_chain(t, "-channelstrangers", "-channelstrangersunbound=0")
+    a.rpc.contactadd(f"{keys[1]}@{b.channel}", "bob")
+    raises_rpc(-9, lambda: a.rpc.peerconnect("bob"), "error received 1")
+    b.rpc.contactadd(keys[0], "alice")
+    equal(a.rpc.peerconnect("bob")["proof"], "unbound", "a contact may")
+    b.rpc.contactremove("alice")
+    t.wait(lambda: not a.rpc.peerlist())
+    restart(t, b, "-channelstrangersunbound=1")
+    equal(a.rpc.peerconnect("bob")["state"], "up")
+
+
+@case()
+def a_revoked_contact_has_the_time_of_grace(t):
+    a, b, keys = on_one_chain(t, "-channelgrace=1")
+    c = t.node("-connect=" + b.p2p, "-channelgrace=86400")
+    t.wait_same_tip(b, c)
+    c.rpc.generatetoaddress(1, c.rpc.getnewaddress())
+    grow(c, 100)
+    c.rpc.bcaregister("me", 2)
+    grow(c)
+    t.wait_same_tip(a, c)
+    keys.append(identity(c, "me")["public_key"])
+    for node, key, name in ((b, keys[1], "bob"), (c, keys[2], "carol")):
+        a.rpc.contactadd(f"{key}@{node.channel}", name)
+        node.rpc.contactadd(keys[0], "alice")
+        a.rpc.peerconnect(name)
+        t.wait(lambda n=node: is_up(n, "alice"))
+    a.rpc.setnetworkactive(False)  # it would end its sessions itself
+    txid = a.rpc.bcarevoke("me")["txid"]
+    b.rpc.sendrawtransaction(a.rpc.getrawtransaction(txid))
+    grow(b)
+    t.wait_same_tip(b, c)
+    t.wait(lambda: not session(b, "alice"), what="end of the session")
+    check(is_up(c, "alice"), "its day is not over")
 
 
 @case()
