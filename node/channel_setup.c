@@ -303,28 +303,35 @@ enum err channel_setup_open(struct channel_setup **out, const struct settings *s
 }
 
 struct count {
-    uint64_t bytes;
+    const struct channel_setup *cs;
+    struct channels_memory *out;
 };
 
 static void count_session(struct chan_peer *p, void *ctx)
 {
     if (chan_peer_is_up(p))
-        ((struct count *)ctx)->bytes += DCHAN_SESSION_IDLE_BYTES;
+        ((struct channels_memory *)ctx)->channels += DCHAN_SESSION_IDLE_BYTES;
 }
 
 static void count_all(struct channels *c, void *ctx)
 {
-    ((struct count *)ctx)->bytes += contacts_bytes(channels_contacts(c));
-    channels_each_peer(c, count_session, ctx);
+    const struct count *count = ctx;
+    *count->out = (struct channels_memory){
+        .channels = contacts_bytes(channels_contacts(c)) +
+                    kv_memory_bytes(dchan_store_kv(count->cs->store)) +
+                    dchan_store_waiting(count->cs->store),
+        .messages = message_part_memory(count->cs->messages),
+        .files = transfers_memory(count->cs->transfers),
+        .payments = paychans_memory(count->cs->payments),
+    };
+    channels_each_peer(c, count_session, count->out);
 }
 
-uint64_t channel_setup_memory(struct channel_setup *cs)
+void channel_setup_memory(struct channel_setup *cs, struct channels_memory *out)
 {
-    struct count count = { .bytes = 0 };
-    if (!cs || !cs->channels || !channels_call(cs->channels, count_all, &count))
-        return 0;
-    return count.bytes + kv_memory_bytes(dchan_store_kv(cs->store)) +
-           dchan_store_waiting(cs->store);
+    struct count count = { cs, out };
+    if (cs && cs->channels && !channels_call(cs->channels, count_all, &count))
+        log_debug(LOGC_CHANNEL, "direct channels have stopped: their memory is not counted");
 }
 
 void channel_setup_own_record(struct channel_setup *cs)

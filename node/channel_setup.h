@@ -28,7 +28,8 @@ enum err channel_setup_open(struct channel_setup **out, const struct settings *s
                             struct error *e) MUST_CHECK;
 /* A new tip: proofs of addresses are looked at again. */
 void channel_setup_tip_changed(struct channel_setup *cs);
-uint64_t channel_setup_memory(struct channel_setup *cs); /* bytes; any thread */
+/* Any thread. NULL is fine: out stays as it is. */
+void channel_setup_memory(struct channel_setup *cs, struct channels_memory *out);
 /* Any thread: a record of ours has changed. NULL is fine. */
 void channel_setup_own_record(struct channel_setup *cs);
 /* Ends sessions and their thread, so that nobody waits for channels any more. Before the chain and

@@ -266,9 +266,9 @@ static uint64_t memory_of_compact(void *ctx)
     return sync_compact_memory(((struct node *)ctx)->sync);
 }
 
-static uint64_t memory_of_channels(void *ctx)
+static void memory_of_channels(void *ctx, struct channels_memory *out)
 {
-    return channel_setup_memory(((struct node *)ctx)->channels);
+    channel_setup_memory(((struct node *)ctx)->channels, out);
 }
 
 static enum err open_rpc(struct node *n, struct error *e)

@@ -533,7 +533,7 @@ uint64_t paychans_memory(const struct paychans *pc)
     if (!pc)
         return 0;
     return pc->n * sizeof(struct held) + map_bytes(&pc->ids) + pc->pending_bytes +
-           journal_waiting(pc->journal) + pc->n_opens * sizeof *pc->opens +
+           (pc->journal ? journal_waiting(pc->journal) : 0) + pc->n_opens * sizeof *pc->opens +
            (pc->cap + pc->acks_cap) * sizeof(struct held *) + paychans_pays_bytes(pc);
 }
 

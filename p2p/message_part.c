@@ -157,6 +157,13 @@ enum err message_part_new(struct message_part **out, struct channels *c,
     return rc;
 }
 
+size_t message_part_memory(const struct message_part *part)
+{
+    struct messages_stats stats;
+    messages_get_stats(part->m, &stats);
+    return stats.memory;
+}
+
 void message_part_free(struct message_part *part)
 {
     if (!part)

@@ -23,6 +23,7 @@ enum err message_part_new(struct message_part **out, struct channels *c,
                           const struct message_part_ops *ops, struct error *e) MUST_CHECK;
 /* After the channels have stopped and their store is closed. NULL is fine. */
 void message_part_free(struct message_part *p);
+size_t message_part_memory(const struct message_part *p); /* bytes */
 
 /* --- for channels_ask: begin --- */
 

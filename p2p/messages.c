@@ -374,11 +374,22 @@ void messages_tick(struct messages *m, uint64_t now_ms)
     clean(m);
 }
 
+static size_t memory_of(const struct messages *m)
+{
+    size_t sum = map_bytes(&m->by_name);
+    for (struct list_link *l = list_first(&m->parties); l; l = list_next(&m->parties, l)) {
+        const struct message_party *p = LIST_ITEM(l, struct message_party, link);
+        sum += mem_cost(sizeof *p) + p->n_keys * sizeof *p->keys;
+        sum += p->flight ? mem_cost(MESSAGES_IN_FLIGHT * sizeof *p->flight) : 0;
+    }
+    return sum;
+}
+
 void messages_get_stats(const struct messages *m, struct messages_stats *out)
 {
     *out = (struct messages_stats){
         .parties = m->parties.n, .outbox = m->n_out, .box = m->n_box, .outbox_bytes = m->out_bytes,
-        .kept_bytes = m->kept_bytes, .disk_trouble = m->disk_error.code != OK,
-        .disk_error = m->disk_error,
+        .kept_bytes = m->kept_bytes, .memory = memory_of(m),
+        .disk_trouble = m->disk_error.code != OK, .disk_error = m->disk_error,
     };
 }

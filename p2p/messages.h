@@ -146,6 +146,7 @@ bool messages_is_in_flight(struct messages *m, const struct message_head *head);
 struct messages_stats {
     size_t parties, outbox, box;
     uint64_t outbox_bytes, kept_bytes;
+    size_t memory;     /* bytes of what is not on its way to the disk */
     bool disk_trouble; /* the last write failed: nothing is acknowledged until one succeeds */
     struct error disk_error;
 };

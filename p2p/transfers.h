@@ -129,6 +129,9 @@ struct transfer_list {
 enum err transfers_list(struct transfers *t, struct transfer_list *out) MUST_CHECK;
 void transfer_list_clear(struct transfer_list *l);
 
+/* Channel thread: bytes of memory. */
+uint64_t transfers_memory(const struct transfers *t);
+
 const char *transfer_state_name(const struct transfer_info *i);
 
 #endif

@@ -223,3 +223,34 @@ enum err transfers_cancel(struct transfers *t, const uint8_t id[32], struct erro
     struct id_request q = { .t = t, .id = id };
     return channels_ask(t->channels, begin_cancel, &q.request, e);
 }
+
+/* --- memory --- */
+
+static uint64_t memory_of_incoming(const struct incoming *in)
+{
+    uint64_t sum = mem_cost(sizeof *in) + in->name.cap + in->content_type.cap + in->note.cap +
+                   in->sources.n * mem_cost(sizeof(struct source));
+    sum += (in->leaves ? 32 * (uint64_t)in->n : 0) + (in->asked ? in->n : 0) +
+           (in->have ? bits_size(in->n) : 0);
+    for (struct list_link *l = list_first(&in->fetches); l; l = list_next(&in->fetches, l)) {
+        const struct fetch *f = LIST_ITEM(l, struct fetch, link);
+        sum += mem_cost(sizeof *f) + (f->block ? f->block_cap : 0);
+    }
+    return sum;
+}
+
+static uint64_t memory_of_outgoing(const struct outgoing *o)
+{
+    return mem_cost(sizeof *o) + strlen(o->path) +
+           (o->went ? bits_size(dchan_chunk_count(o->mark.size)) : 0);
+}
+
+uint64_t transfers_memory(const struct transfers *t)
+{
+    uint64_t sum = t->serve_bytes + t->serves.n * mem_cost(sizeof(struct serve));
+    for (struct list_link *l = list_first(&t->incoming); l; l = list_next(&t->incoming, l))
+        sum += memory_of_incoming(LIST_ITEM(l, struct incoming, link));
+    for (struct list_link *l = list_first(&t->outgoing); l; l = list_next(&t->outgoing, l))
+        sum += memory_of_outgoing(LIST_ITEM(l, struct outgoing, link));
+    return sum;
+}

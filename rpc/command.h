@@ -63,6 +63,9 @@ struct rpc_key_keeper {
 };
 
 /* What commands may use; filled by node, outlives the server. Pointers may be NULL in tests. */
+/* Bytes that direct channels take: themselves, and what is said on them. */
+struct channels_memory { uint64_t channels, messages, files, payments; };
+
 struct rpc_env {
     struct chain *chain;
     struct net *net;
@@ -74,7 +77,7 @@ struct rpc_env {
     const char *user_agent;      /* as peers see it */
     void (*stop)(void *node);    /* asks the node to stop; any thread */
     uint64_t (*compact_memory)(void *node); /* bytes of blocks in compact form; may be NULL */
-    uint64_t (*channels_memory)(void *node); /* of direct channels; may be NULL */
+    void (*channels_memory)(void *node, struct channels_memory *out); /* may be NULL */
     uint64_t (*feeds_memory)(void *node); /* bytes of event log and ZMQ; may be NULL */
     void *node;
     struct cancel *cancel;       /* set while stopping */

@@ -30,6 +30,11 @@ static const struct { const char *name, *help; } rows[LEDGER_ROWS] = {
         "announced records of identities: index, what waits, cache of their database" },
     [LEDGER_CHANNELS] = { "channels",
         "direct channels: contacts, sessions at rest, cache of their database" },
+    [LEDGER_MESSAGES] = { "messages",
+        "who wrote or is written to, and the heads of messages on their way" },
+    [LEDGER_FILES] = { "files",
+        "transfers: what is known of files, their leaves, pieces that are read or written" },
+    [LEDGER_PAYMENTS] = { "payments", "payment channels, and what of them goes to the disk" },
     [LEDGER_COMPACT] = { "compact", "blocks put together from compact form, and kept in it" },
     [LEDGER_FEEDS] = { "feeds",
         "transactions the event log has told of, messages that wait for ZMQ" },
@@ -105,6 +110,16 @@ static uint64_t memory_of_records(struct rpc_env *env)
     return stored.memory + held.memory;
 }
 
+static void take_channels(struct rpc_env *env, struct ledger *l)
+{
+    struct channels_memory m = { .channels = 0 };
+    env->channels_memory(env->node, &m);
+    l->bytes[LEDGER_CHANNELS] = m.channels;
+    l->bytes[LEDGER_MESSAGES] = m.messages;
+    l->bytes[LEDGER_FILES] = m.files;
+    l->bytes[LEDGER_PAYMENTS] = m.payments;
+}
+
 void ledger_take(struct rpc_env *env, struct ledger *l)
 {
     struct net_status net;
@@ -127,7 +142,7 @@ void ledger_take(struct rpc_env *env, struct ledger *l)
     if (env->records)
         l->bytes[LEDGER_RECORDS] = memory_of_records(env);
     if (env->channels_memory)
-        l->bytes[LEDGER_CHANNELS] = env->channels_memory(env->node);
+        take_channels(env, l);
     if (env->wallets)
         l->bytes[LEDGER_WALLETS] = env->wallets->memory(env->wallets->ctx);
     l->bytes[LEDGER_CAUSES] = causes_bytes(env->causes);

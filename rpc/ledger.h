@@ -15,8 +15,9 @@ enum ledger_row {
     LEDGER_TRANSACTIONS,  /* handed over, not judged */
     LEDGER_NETWORK,       /* peers, queues, address book */
     LEDGER_RELAY,         /* orphans, requests, transactions kept for peers */
-    LEDGER_RECORDS,
-    LEDGER_CHANNELS,       /* announced records of identities */
+    LEDGER_RECORDS,       /* announced records of identities */
+    LEDGER_CHANNELS,      /* direct channels themselves, and what is said on them: */
+    LEDGER_MESSAGES, LEDGER_FILES, LEDGER_PAYMENTS,
     LEDGER_COMPACT,       /* blocks in compact form */
     LEDGER_FEEDS,         /* event log, ZMQ */
     LEDGER_WALLETS,       /* coins, scripts, what waits to be told to them */

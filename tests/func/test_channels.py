@@ -6,6 +6,7 @@ from channels import connected_pair, is_up, pair, session, talker
 from events import read_events
 from framework import case, check, equal, free_port, is_in, main, raises_rpc
 from identities import grow, identity
+from paychannels import open_channel, payers
 from wallet_rpc import WalletRpc
 
 NOBODY = "034f355bdcb7cc0af728ef3cceb9615d90684bb5b2ca5f859ab0f0b704075871aa"
@@ -183,6 +184,27 @@ def a_contact_moves_to_the_key_that_follows_its_own(t):
     t.wait(lambda: is_up(b, "alice"))
     equal(session(b, "alice")["key"], following)
     equal([e["state"] for e in read_events(b) if e["type"] == "contact_successor"], ["announced"])
+
+
+@case()
+def memory_of_what_is_said_is_counted(t):
+    a, b = payers(t)
+
+    def counted():
+        ledger = b.rpc.getmemoryinfo()["ledger"]
+        return [ledger.get(row, 0) for row in ("channels", "messages", "files", "payments")]
+    before = counted()
+    a.rpc.sendmessage("bob", "text")
+    t.wait(lambda: b.rpc.listmessages()["messages"])
+    path = t.path("file")
+    with open(path, "wb") as file:
+        file.write(bytes(1000))
+    a.rpc.sendfile("bob", path)
+    t.wait(lambda: b.rpc.listtransfers())
+    open_channel(t, a, b)
+    after = counted()
+    check(all(after), f"each takes some: {after}")
+    check(all(x > y for x, y in zip(after[2:], before[2:])), f"more than {before}: {after}")
 
 
 @case()
