@@ -130,6 +130,11 @@ enum err file_sync(const struct file *f, struct error *e)
     return OK;
 }
 
+void file_uncache(const struct file *f)
+{
+    (void)posix_fadvise(f->fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 enum err file_truncate(const struct file *f, uint64_t size, struct error *e)
 {
     enum err rc = check_range(f, size, 0, e);
@@ -177,7 +182,7 @@ enum err file_compare(const struct file *f, const void *data, size_t len, struct
         return rc;
     if (size != len)
         return error_set(e, ERR_CORRUPT, "%s: read back with another length", f->path);
-    (void)posix_fadvise(f->fd, 0, 0, POSIX_FADV_DONTNEED);
+    file_uncache(f);
     for (size_t at = 0; !rc && at < len; at += sizeof chunk) {
         const size_t n = MIN_OF(sizeof chunk, len - at);
         rc = file_pread(f, chunk, n, at, e);

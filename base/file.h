@@ -34,6 +34,8 @@ enum err file_pread(const struct file *f, void *out, size_t len, uint64_t offset
 enum err file_pwrite(const struct file *f, const void *data, size_t len, uint64_t offset,
                      struct error *e) MUST_CHECK;
 enum err file_sync(const struct file *f, struct error *e) MUST_CHECK;     /* fdatasync */
+/* Bytes that were synced need no memory of the page cache any more: a hint. */
+void file_uncache(const struct file *f);
 enum err file_truncate(const struct file *f, uint64_t size, struct error *e) MUST_CHECK;
 enum err file_preallocate(const struct file *f, uint64_t offset, uint64_t len,
                           struct error *e) MUST_CHECK; /* not supported by the file system: OK */

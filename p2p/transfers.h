@@ -11,7 +11,8 @@
  * Data lie in a private directory under the id and get the name that the sender chose only when the
  * user says where (file_name.h). The channel thread touches no data: a few threads read, check,
  * hash and write. Memory: at most TRANSFERS_RUNNING_MAX files at a time come, with their leaves (2
- * MiB at most) and two blocks for each of four streams; serving has one budget for all peers.
+ * MiB at most), and for each of four streams two blocks and what its window lets come; serving has
+ * one budget for all peers.
  *
  * "Any" functions wait for the channel thread, others are called before it starts or after it ends.
  */

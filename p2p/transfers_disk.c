@@ -290,7 +290,7 @@ static void leaf_check_done(struct disk_job *j)
         incoming_store_leaves(in->t, in);
         leaves_are_there(in);
     }
-    fetch_written(f, 0);
+    fetch_written(f);
     if (incoming_job_ended(in)) {
         disk_finish(in);
         fetch_more(in);
@@ -322,7 +322,6 @@ struct writing {
     struct fetch *f;
     uint32_t first, n, good; /* the first `good` ones */
     uint8_t *block;
-    size_t len;
 };
 
 static void writing_free(struct disk_job *j)
@@ -371,7 +370,7 @@ static void write_done(struct disk_job *j)
             fetch_blame(f, "a wrong chunk");
     }
     const bool again = f->bad; /* also when another write of it was the last to end */
-    fetch_written(f, w->len);
+    fetch_written(f);
     if (incoming_job_ended(in) && in->open) {
         if (in->unsynced >= TRANSFERS_SYNC_BYTES)
             disk_sync(in);
@@ -382,14 +381,13 @@ static void write_done(struct disk_job *j)
     writing_free(j);
 }
 
-void disk_write(struct fetch *f, uint32_t first, uint32_t n, uint8_t *block, size_t len)
+void disk_write(struct fetch *f, uint32_t first, uint32_t n, uint8_t *block)
 {
     struct writing *w = xcalloc(1, sizeof *w);
     w->f = f;
     w->first = first;
     w->n = n;
     w->block = block;
-    w->len = len;
     w->job.run = run_write;
     w->job.done = write_done;
     w->job.drop = writing_free;
@@ -414,9 +412,13 @@ static void syncing_free(struct disk_job *j)
     free(j);
 }
 
+/* A large file that comes does not push what the chain reads out of the page cache. */
 static void run_sync(struct disk_job *j)
 {
-    j->rc = file_sync(&((struct syncing *)(void *)j)->in->file, &j->error);
+    const struct file *f = &((struct syncing *)(void *)j)->in->file;
+    j->rc = file_sync(f, &j->error);
+    if (!j->rc)
+        file_uncache(f);
 }
 
 static void sync_done(struct disk_job *j)

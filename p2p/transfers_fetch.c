@@ -4,10 +4,9 @@
  * asked for grows with its speed; when nothing is left that nobody was asked for, an idle source
  * helps the one that has the most before it, at most two for a chunk.
  *
- * Chunks go to the writers as soon as these are idle, several together while they are not. Of
- * chunks of the smallest size, those of files up to 1 GiB, the mux hears when they are written, so
- * that its windows bound what waits. A larger chunk may not fit into a window: its bytes count as
- * taken when they come, while at most two blocks of the stream wait for the disk.
+ * Chunks go to the writers as soon as these are idle, several together while they are not. Bytes
+ * count as taken when they come, as a chunk may be larger than a window, but not while two blocks
+ * of the stream wait for the disk: from then on the window bounds what comes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -129,7 +128,7 @@ static void write_whole(struct fetch *f)
 {
     uint8_t *block = f->block;
     const size_t whole = whole_bytes(f), rest = f->block_len - whole;
-    disk_write(f, f->block_first, f->next - f->block_first, block, whole);
+    disk_write(f, f->block_first, f->next - f->block_first, block);
     f->block = NULL;
     f->block_len = 0;
     if (!rest)
@@ -208,10 +207,7 @@ static void refused(struct fetch *f, uint8_t status)
 /* Bytes that may be told as taken now. */
 static size_t taken_at_once(const struct fetch *f)
 {
-    if (f->what == FILE_CHUNKS &&
-        (f->in->chunk_log2 == DCHAN_CHUNK_LOG2_MIN || f->writes >= WRITES_EARLY))
-        return 0;
-    return f->unread;
+    return f->what == FILE_CHUNKS && f->writes >= WRITES_EARLY ? 0 : f->unread;
 }
 
 static void tell_taken(struct fetch *f, size_t n)
@@ -487,14 +483,14 @@ static void end_those_in_vain(struct incoming *in)
     }
 }
 
-void fetch_written(struct fetch *f, size_t bytes)
+void fetch_written(struct fetch *f)
 {
     struct incoming *in = f->in;
     struct chan_peer *peer = f->mux ? f->peer : NULL;
     f->writes--;
     f->progress_ms = now_of(in);
     write_if_idle(f);
-    tell_taken(f, in->chunk_log2 == DCHAN_CHUNK_LOG2_MIN ? bytes : taken_at_once(f));
+    tell_taken(f, taken_at_once(f));
     if (in->open && in->sources.n > 1)
         end_those_in_vain(in);
     if (f->mux && is_near_end(f))

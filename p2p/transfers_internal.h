@@ -19,7 +19,7 @@
 #define FILE_SERVICE "file"
 #define FILE_PRIORITY 5
 #define FILE_REQUEST_SIZE 41
-#define FILE_BLOCK (128u << 10)  /* chunks that are checked and written together */
+#define FILE_BLOCK (512u << 10)  /* chunks that are checked and written together */
 #define FILE_PIECE (256u << 10)  /* read ahead for sending */
 
 enum file_what { FILE_LEAVES = 1, FILE_CHUNKS = 2 };
@@ -306,7 +306,7 @@ void incoming_contact_gone(struct transfers *t);
 void fetch_more(struct incoming *in);
 void fetch_tick(struct incoming *in, uint64_t now_ms);
 void fetch_reset_all(struct incoming *in, enum dchan_reset code);
-void fetch_written(struct fetch *f, size_t bytes);
+void fetch_written(struct fetch *f);
 /* Wrong data came. */
 void fetch_blame(struct fetch *f, const char *what);
 
@@ -314,7 +314,7 @@ void fetch_blame(struct fetch *f, const char *what);
 
 void disk_open(struct incoming *in);
 /* Checks chunks and writes the good ones; takes the block. */
-void disk_write(struct fetch *f, uint32_t first, uint32_t n, uint8_t *block, size_t len);
+void disk_write(struct fetch *f, uint32_t first, uint32_t n, uint8_t *block);
 /* Checks the leaves that the fetch has. */
 void disk_leaves(struct fetch *f);
 void disk_sync(struct incoming *in);

@@ -2,9 +2,12 @@
 
 #include "base/file.h"
 
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -79,6 +82,33 @@ static void written_bytes_are_read_back_at_their_offset(void **state)
     assert_memory_equal(got, "hello", 5);
     assert_int_equal(file_size(&file, &size, &f->e), OK);
     assert_int_equal(size, 1005);
+    file_close(&file);
+}
+
+static bool is_cached(const struct file *file)
+{
+    char byte;
+    struct iovec v = { &byte, 1 };
+    return preadv2(file->fd, &v, 1, 100000, RWF_NOWAIT) == 1;
+}
+
+static void synced_bytes_leave_the_page_cache(void **state)
+{
+    struct fixture *f = (struct fixture *)*state;
+    static const char data[1 << 20] = "begins so";
+    char got[10];
+    struct file file;
+    struct statfs fs;
+    assert_int_equal(file_open(&file, f->path, FILE_CREATE, &f->e), OK);
+    assert_int_equal(file_pwrite(&file, data, sizeof data, 0, &f->e), OK);
+    assert_int_equal(file_sync(&file, &f->e), OK);
+    const bool cached = is_cached(&file);
+    file_uncache(&file);
+    assert_int_equal(fstatfs(file.fd, &fs), 0);
+    if (cached && fs.f_type != TMPFS_MAGIC) /* which has nothing below its cache */
+        assert_false(is_cached(&file));
+    assert_int_equal(file_pread(&file, got, sizeof got, 0, &f->e), OK);
+    assert_memory_equal(got, data, sizeof got);
     file_close(&file);
 }
 
@@ -337,6 +367,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FILE_TEST(open_modes_tell_missing_and_existing_apart),
         FILE_TEST(written_bytes_are_read_back_at_their_offset),
+        FILE_TEST(synced_bytes_leave_the_page_cache),
         FILE_TEST(short_file_is_corrupt_and_the_text_says_where),
         FILE_TEST(offsets_past_the_largest_file_are_refused),
         FILE_TEST(truncate_and_preallocate_change_the_size),

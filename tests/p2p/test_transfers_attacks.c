@@ -824,6 +824,66 @@ static void assert_status(const uint8_t id[32], uint8_t what, uint32_t first, ui
         assert_int_equal(s->in.len, 1);
 }
 
+/* A worker that does not come back until `held` is unlocked. */
+struct stuck { struct disk_job job; pthread_mutex_t *held; };
+
+static void run_stuck(struct disk_job *j)
+{
+    struct stuck *s = (struct stuck *)(void *)j;
+    pthread_mutex_lock(s->held);
+    pthread_mutex_unlock(s->held);
+}
+
+static void free_job(struct disk_job *j)
+{
+    free(j);
+}
+
+static void stop_the_disk(pthread_mutex_t *held)
+{
+    pthread_mutex_lock(held);
+    for (unsigned i = 0; i < pool_workers(at.files->pool); i++) {
+        struct stuck *s = xcalloc(1, sizeof *s);
+        s->held = held;
+        s->job = (struct disk_job){ .run = run_stuck, .done = free_job, .drop = free_job };
+        disk_submit(at.files, &s->job, JOB_BLOCK);
+    }
+}
+
+#define LARGE_CHUNKS 512 /* 8 MiB */
+
+static void what_waits_for_a_slow_disk_is_bounded(void **state)
+{
+    static uint8_t data[LARGE_CHUNKS * CHUNK], leaves[LARGE_CHUNKS][32];
+    pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER;
+    struct dchan_tree tree;
+    uint8_t root[32], id[32];
+    (void)state;
+    dchan_tree_init(&tree);
+    for (size_t i = 0; i < LARGE_CHUNKS; i++) {
+        be32_put(data + i * CHUNK, (uint32_t)i);
+        dchan_leaf_hash(leaves[i], span_of(data + i * CHUNK, CHUNK));
+        dchan_tree_add(&tree, leaves[i]);
+    }
+    dchan_tree_root(&tree, root);
+    dchan_file_id(id, sizeof data, root);
+    offer(id, sizeof data, 14);
+    assert_int_equal(transfers_accept(at.files, id, NULL, NULL), OK);
+    at.n_sent = 0;
+    reply(stream(1, FILE_LEAVES, 0, LARGE_CHUNKS), FILE_OK, leaves, sizeof leaves);
+    struct far *s = stream(2, FILE_CHUNKS, 0, LARGE_CHUNKS);
+    stop_the_disk(&held);
+    reply(s, FILE_OK, data, sizeof data);
+    fake_settle(at.fake);
+    const struct incoming *in = only();
+    const uint64_t meanwhile = in->transferred;
+    pthread_mutex_unlock(&held);
+    assert_in_range(meanwhile, DCHAN_WINDOW_START, 3 * FILE_BLOCK + 2 * DCHAN_WINDOW_START);
+    fake_until(at.fake, is_done, NULL);
+    assert_int_equal(in->transferred, sizeof data);
+    pthread_mutex_destroy(&held);
+}
+
 static void only_what_was_offered_and_accepted_is_served(void **state)
 {
     const uint8_t unknown[32] = { 7 };
@@ -983,6 +1043,7 @@ int main(void)
         TEST(a_silent_source_is_reset_after_a_minute),
         TEST(a_source_that_withdraws_ends_what_nobody_else_has),
         TEST(a_disk_that_fails_pauses),
+        TEST(what_waits_for_a_slow_disk_is_bounded),
         TEST(only_what_was_offered_and_accepted_is_served),
         TEST(a_file_that_cannot_be_read_is_not_taken_for_changed),
         TEST(ranges_outside_the_file_are_refused),
