@@ -116,6 +116,12 @@ def high(sig):
     return sig[:32] + s.to_bytes(32, "big")
 
 
+def changed_push(raw):
+    """The close with the push of the payer's signature in a longer form: valid in a block alone."""
+    at = raw.index(b"\x00", 41) + 1  # behind the empty element
+    return raw[:41] + bytes([raw[41] + 1]) + raw[42:at] + b"\x4c" + raw[at:]
+
+
 def payee(t, *options):
     """A daemon with an identity, and a session with a payer who is its contact."""
     node, key = talker(t, GENESIS, *options)

@@ -3,7 +3,7 @@ again with each block, and get a child that pays when miners do not take them.""
 from blocks import Block, display, from_display, sha256d, var_bytes
 from framework import case, check, equal, is_in, main
 from p2p import MSG_TX, Peer, inventory, parse_inventory
-from paychan_guest import ACK, CAPACITY, CLOSED, FEE, PAY, open_channel, payee
+from paychan_guest import ACK, CAPACITY, CLOSED, FEE, PAY, changed_push, open_channel, payee
 from paychannels import channel, mine, payers, spender, state, sums
 from paychannels import open_channel as open_between
 
@@ -191,9 +191,7 @@ def a_close_whose_push_was_changed_in_a_block_is_known(t):
     paid_channel(node, payer)
     node.rpc.closechannel(payer.id.hex())
     close = t.wait(lambda: spender(node, payer.id.hex()))
-    raw = bytes.fromhex(close["hex"])
-    at = raw.index(b"\x00", 41) + 1  # behind the empty element: the push of the payer's signature
-    changed = raw[:41] + bytes([raw[41] + 1]) + raw[42:at] + b"\x4c" + raw[at:]
+    changed = changed_push(bytes.fromhex(close["hex"]))
     block = mine_these(node, changed)
     t.wait(lambda: channel(node, payer.id.hex()).get("spend_height"))
     found = channel(node, payer.id.hex())
