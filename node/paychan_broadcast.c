@@ -68,9 +68,9 @@ static uint32_t waited(const struct held *h)
     return since && tip > since ? tip - since : 0;
 }
 
-static bool is_overdue(const struct held *h)
+bool paychans_is_overdue(const struct held *h)
 {
-    return waited(h) >= EVERYBODY * h->pc->config.child_blocks;
+    return waited(h) >= EVERYBODY * h->pc->config.child_blocks && !h->c.spend_height;
 }
 
 struct pushing {
@@ -95,9 +95,11 @@ static void order(struct held *h, struct tx *tx, unsigned kind)
 {
     const struct paychans *pc = h->pc;
     struct pushing *p = xmalloc(sizeof *p);
-    *p = (struct pushing){ pc->relay,
-                           { .number = h->number * KINDS + kind, .tx = tx ? tx_ref(tx) : NULL,
-                             .networks = pc->config.networks, .everybody = is_overdue(h) } };
+    p->relay = pc->relay;
+    p->order = (struct relay_push_order){ .number = h->number * KINDS + kind,
+                                          .tx = tx ? tx_ref(tx) : NULL,
+                                          .networks = pc->config.networks,
+                                          .everybody = paychans_is_overdue(h) };
     if (net_post(pc->env->net, on_loop, p))
         return;
     tx_unref(p->order.tx); /* the network has stopped */
@@ -255,11 +257,11 @@ void paychans_note_spend(struct held *h, const struct paychan_sight *sight)
     struct paychan_sending *s = &h->sending;
     const bool same = s->spend && sight->spend && txid_equal(&s->spend->id, &sight->spend->id) &&
                       h->c.spend_height == sight->spend_height;
+    if (s->spend && !sight->spend)
+        s->shown = false; /* who had it may have dropped it as well */
     keep(&s->spend, sight->spend);
     if (!same)
         s->seen_tip = 0; /* it is looked at without a block, and so is its child */
-    if (!sight->spend)
-        s->shown = false; /* who had it may have dropped it as well */
 }
 
 /* It is in a block: peers on another branch may not have it. */
@@ -274,22 +276,14 @@ static void look_at_block(struct held *h)
         order(h, s->spend, 0);
 }
 
-static void complain(struct held *h)
-{
-    if (is_overdue(h) && !depth_of(h))
-        paychans_alarm(h, h->c.role == PAYCHAN_PAYEE
-                              ? "the close waits long for a block: are miners reached?"
-                              : "the refund waits long for a block: are miners reached?");
-}
-
 void paychans_look_after(struct held *h)
 {
     struct paychan_sending *s = &h->sending;
     if (s->seen_tip != h->pc->view.tip) {
         s->seen_tip = h->pc->view.tip;
         look_at_block(h);
-        complain(h);
         paychans_look_at_child(h);
     }
+    paychans_look_for_danger(h);
     sign_if_due(h);
 }

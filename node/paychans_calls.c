@@ -264,7 +264,11 @@ static void describe(const struct held *h, struct pay_channel *out)
     memcpy(out->key, h->theirs, sizeof out->key);
     (void)snprintf(out->contact, sizeof out->contact, "%s", contact ? contact->alias : "");
     memcpy(out->memo, h->memo, sizeof out->memo);
-    memcpy(out->alarm, h->alarm, sizeof out->alarm);
+    out->urgent = paychans_is_urgent(h);
+    if (h->condition)
+        (void)snprintf(out->alarm, sizeof out->alarm, "%s", h->condition);
+    else
+        memcpy(out->alarm, h->alarm, sizeof out->alarm);
 }
 
 #define LIST_AT_ONCE 128 /* so that thousands do not hold up payments */

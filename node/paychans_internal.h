@@ -90,6 +90,8 @@ struct held {
     uint64_t sent_n;             /* payer: the highest that was durable, and so may have left */
     struct open_wait *opener;
     char alarm[PAY_TEXT_MAX];
+    const char *condition;       /* static: alarms while it lasts; NULL: nothing does */
+    bool condition_urgent;       /* as it was told */
     struct paychan_sending sending;
 };
 
@@ -187,6 +189,13 @@ void paychans_sending_clear(struct held *h);
 /* To peers; kind 0 of a channel: close or refund, 1: the one that a child pays for, 2: the child.
  */
 void paychans_push(struct held *h, struct tx *tx, unsigned kind);
+
+bool paychans_is_overdue(const struct held *h); /* it waits long for a block */
+
+/* --- paychan_alarms.c --- */
+
+void paychans_look_for_danger(struct held *h); /* each second */
+bool paychans_is_urgent(const struct held *h); /* it has to be settled, and is not */
 
 /* --- paychan_child.c --- */
 

@@ -133,6 +133,7 @@ struct relay_peer *relay_peer_new(struct relay *r, struct peer *p)
                    now);
     ratelimit_init(&rp->parked, PARKED_MILLI_PER_S, PARKED_BURST, PARKED_BURST, now);
     list_append(&r->peers, &rp->link);
+    atomic_store(&r->n_peers, r->peers.n);
     own_peer_came(r, now);
     push_peer_came(r, rp, now);
     return rp;
@@ -144,6 +145,7 @@ void relay_peer_free(struct relay_peer *rp)
         return;
     struct relay *r = rp->relay;
     list_remove(&r->peers, &rp->link);
+    atomic_store(&r->n_peers, r->peers.n);
     tx_requests_remove_peer(r->requests, rp->announcer, clock_mono_ms());
     orphans_remove_peer(r->orphans, rp->orphans);
     relay_end_waiting(rp);
@@ -161,6 +163,8 @@ bool relay_peer_pauses(const struct relay_peer *rp)
 }
 
 /* --- the whole --- */
+
+size_t relay_peer_count(const struct relay *r) { return atomic_load(&r->n_peers); }
 
 uint64_t relay_max_tx_size(struct chain *chain)
 {

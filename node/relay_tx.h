@@ -68,6 +68,7 @@ void relay_stream_end(struct relay_peer *rp, enum stream_end how);
 /* For getdata: a reference, or NULL when the peer may not have it (spec p2p 5). */
 struct tx *relay_find_for(struct relay_peer *rp, const struct txid *id);
 
+size_t relay_peer_count(const struct relay *r); /* any thread */
 size_t relay_waiting_for(const struct relay_peer *rp); /* announcements it has not got yet */
 void relay_fill_status(struct relay *r, struct net_status *status);
 void relay_set_propagation(struct relay *r, int64_t ms); /* settxnpropagationfreq */

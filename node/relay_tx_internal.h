@@ -5,6 +5,8 @@
 #ifndef NODE_RELAY_TX_INTERNAL_H
 #define NODE_RELAY_TX_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "base/hash.h"
 #include "base/list.h"
 #include "base/map.h"
@@ -110,6 +112,7 @@ struct relay {
     struct event *tick, *turn, *round, *look;
     struct relay_options o;
     struct list peers;
+    atomic_size_t n_peers;   /* the same number, for other threads */
 
     /* From the chain. */
     struct tx_inbox *inbox;

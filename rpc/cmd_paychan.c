@@ -269,6 +269,8 @@ static void put_channel(struct json_writer *w, const struct pay_list *l,
         jw_put_text(w, "memo", c->memo);
     if (c->alarm[0])
         jw_put_text(w, "alarm", c->alarm);
+    if (c->alarm[0])
+        jw_put_text(w, "alarm_level", c->urgent ? "urgent" : "warning");
     jw_object_close(w);
 }
 
@@ -319,8 +321,12 @@ void rpc_pay_trouble(const struct rpc_pay_service *s, char out[PAY_TEXT_MAX])
     if (!s || s->list(s->ctx, &l, &e))
         return;
     memcpy(out, l.trouble, PAY_TEXT_MAX);
-    for (size_t i = 0; i < l.n && !*out; i++)
-        memcpy(out, l.v[i].alarm, PAY_TEXT_MAX);
+    bool urgent = *out;
+    for (size_t i = 0; i < l.n; i++)
+        if (!*out || (l.v[i].urgent && l.v[i].alarm[0] && !urgent)) {
+            memcpy(out, l.v[i].alarm, PAY_TEXT_MAX);
+            urgent = l.v[i].urgent && *out;
+        }
     free(l.v);
 }
 
@@ -332,7 +338,8 @@ void rpc_pay_trouble(const struct rpc_pay_service *s, char out[PAY_TEXT_MAX])
     "{id, contact, key, role, state, connected, locked, capacity, close_fee, n, paid, "      \
     "acknowledged, limit, expiry, close_margin, min_depth, funding, txid, vout, height, "    \
     "spend, spend_height, settled_paid, settled_fee, "                      \
-    "relation: {channels_out, channels_in, paid, received, net}, created, memo, alarm}"
+    "relation: {channels_out, channels_in, paid, received, net}, created, memo, alarm, "    \
+    "alarm_level}"
 
 static const struct rpc_command rows[] = {
     { .name = "openchannel",
@@ -401,7 +408,8 @@ static const struct rpc_command rows[] = {
       .help = "Payment channels, both ways. All amounts are satoshis. state of a payer: opening, "
               "accepted, funded, open, closing, closed, expired, refunding, refunded; of a payee: "
               "accepted, seen, open, closing, closed, abandoned (nothing was paid). alarm: what "
-              "needs the user. relation is there when channels go both ways between the same two: "
+              "needs the user; alarm_level: urgent when the channel has to be settled now and is "
+              "not, else warning. relation is there when channels go both ways between the same two: "
               "what was paid in those that are not settled yet, net is what we got more. A channel "
               "that is over is forgotten 100 blocks later.",
       .result = "[" CHANNEL_RESULT "]",

@@ -68,6 +68,7 @@ struct pay_channel {
     uint64_t settled_paid, settled_fee;
     int64_t created;
     char memo[PAY_MEMO_MAX], alarm[PAY_TEXT_MAX];
+    bool urgent;                        /* the alarm is of money that is in danger now */
 };
 struct pay_list {
     struct pay_channel *v; /* the caller's (free) */
@@ -96,8 +97,8 @@ struct rpc_pay_service {
 struct rpc_call;
 /* Of the node. NULL: the call has failed, as this node has none. */
 const struct rpc_pay_service *rpc_pay_service(struct rpc_call *call);
-/* What needs the user most: the disk, else the first alarm of a channel; "" nothing. s may be
- * NULL. */
+/* What needs the user most: the disk, else the first urgent alarm of a channel, else the first; ""
+ * nothing. s may be NULL. */
 void rpc_pay_trouble(const struct rpc_pay_service *s, char out[PAY_TEXT_MAX]);
 
 #endif

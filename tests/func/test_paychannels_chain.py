@@ -128,6 +128,7 @@ def children_take_no_more_than_half(t):
     node, payer = payee(t)
     paid_channel(node, payer, 1000)
     node.restart("-minminingtxfee=0.001", "-paychannelchild=1")
+    watcher(t, node)
     node.rpc.closechannel(payer.id.hex())
     close = t.wait(lambda: spender(node, payer.id.hex()))
     mine(node)
