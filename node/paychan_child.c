@@ -27,6 +27,8 @@ struct child_job {
     struct paychans *pc;
     uint64_t number;
     struct tx *parent, *before; /* references; before: the last child, or NULL */
+    struct outpoint funding;
+    bool unspent;               /* the funding, in the chain */
     uint64_t capacity, fees;    /* fees of children so far */
     uint32_t level;
     uint64_t fee_per_kb;
@@ -101,13 +103,26 @@ static enum err sign_child(struct child_job *job, const struct rpc_env *env,
     return job->rc;
 }
 
+static void look_at_funding(struct chain *c, void *ctx)
+{
+    struct child_job *job = ctx;
+    struct coin coin;
+    job->rc = coins_get(chain_coins(c), &job->funding, &coin, &job->unspent, &job->e);
+}
+
+/* Whoever watches the chain may be behind: what is in a block needs no child. */
+static bool is_wanted(const struct rpc_env *env, struct child_job *job)
+{
+    return !chain_call(env->chain, look_at_funding, job) && !job->rc && job->unspent;
+}
+
 static void work(const struct rpc_env *env, struct paychan_job *j)
 {
     struct child_job *job = (struct child_job *)j;
     uint8_t script[SCRIPT_P2PKH_SIZE];
     uint32_t index;
     uint64_t payout;
-    if (!find_payout(job, &index, &payout))
+    if (!is_wanted(env, job) || !find_payout(job, &index, &payout))
         return;
     script_make_p2pkh(script, job->pkh);
     job->fee = fee_of_child(job, payout);
@@ -132,6 +147,8 @@ static void take(struct held *h, struct child_job *job)
                                               : job->e.text);
         return; /* again with the next block */
     }
+    if (!job->unspent)
+        return; /* not yet in a block of ours, or it is in one */
     s->child_level = job->level;
     s->child_of = job->parent->id;
     if (!job->child)
@@ -167,6 +184,7 @@ static void begin(struct held *h, struct tx *parent, uint32_t level)
     job->pc = h->pc;
     job->number = h->number;
     job->parent = tx_ref(parent);
+    job->funding = c->funding;
     job->capacity = c->terms.capacity;
     job->level = level;
     job->fee_per_kb = h->pc->config.fee_per_kb;

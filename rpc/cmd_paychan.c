@@ -409,9 +409,9 @@ static const struct rpc_command rows[] = {
               "accepted, funded, open, closing, closed, expired, refunding, refunded; of a payee: "
               "accepted, seen, open, closing, closed, abandoned (nothing was paid). alarm: what "
               "needs the user; alarm_level: urgent when the channel has to be settled now and is "
-              "not, else warning. relation is there when channels go both ways between the same two: "
-              "what was paid in those that are not settled yet, net is what we got more. A channel "
-              "that is over is forgotten 100 blocks later.",
+              "not, else warning. relation is there when channels go both ways between the same "
+              "two: what was paid in those that are not settled yet, net is what we got more. A "
+              "channel that is over is forgotten 100 blocks later.",
       .result = "[" CHANNEL_RESULT "]",
       .example = "" },
     { .name = "getpaychannel",
