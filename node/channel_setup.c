@@ -87,6 +87,7 @@ static void read_config(const struct settings *s, struct channels_config *out)
     };
     memcpy(out->magic, s->params.wire_magic, sizeof out->magic);
     out->bind.n = config_list(c, "channelbind", &out->bind.v);
+    out->blocked.n = config_list(c, "channelblock", &out->blocked.v);
     read_limits(c, &out->limits);
 }
 

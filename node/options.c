@@ -362,6 +362,9 @@ const struct option_row node_options[] = {
     NUMBER("channelport", NULL, 1, 65535, "<port>",
            "Port for them (9944, testnet 19944, stn 29944, regtest 39944)."),
     SWITCH("channelstrangers", "0", "Accept sessions of those who are no contacts."),
+    LIST("channelblock", "<key|block>",
+         "No session with this one of them, or with those whose address is registered in the block "
+         "with this hash."),
     SWITCH("channelstrangersunbound", "1",
            "Also when they come from another address than the one they prove."),
     SWITCH("channeldial", "0",

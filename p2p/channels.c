@@ -300,6 +300,9 @@ enum err channels_new(struct channels **out, const struct channels_config *confi
     enum err rc = fill_limits(&c->config.limits, e);
     if (rc == OK)
         rc = read_binds(c, e);
+    if (rc == OK)
+        rc = channels_blocked_read(&c->blocked, &config->blocked, e);
+    c->config.blocked = (struct net_strings){ NULL, 0 }; /* borrowed, not looked at again */
     c->shares = (struct dchan_shares){ .granted_max = c->config.limits.windows,
                                        .to_strangers_max = c->config.limits.windows_strangers };
     gate_init(c);
@@ -412,6 +415,7 @@ void channels_free(struct channels *c)
     while (c->n_former)
         drop_former(c, 0);
     gate_clear(c);
+    channels_blocked_clear(&c->blocked);
     calls_clear(c);
     free_events(c);
     free(c->heirs);

@@ -72,6 +72,7 @@ struct channels_config {
     uint16_t port;
     bool bind_or_not;            /* what cannot be bound is done without, with a warning */
     const char *agent;
+    struct net_strings blocked;  /* strangers that never may: channels_blocked.h */
     bool strangers;              /* who is no contact may have a session */
     bool strangers_unbound;      /* also from another address than the proved one */
     bool dial_contacts;          /* keeps sessions with contacts; else only when asked or needed */
@@ -303,6 +304,8 @@ struct chan_peer_info {
     enum chan_peer_state state;
     bool inbound, contact, translated, provisional;
     enum dchan_binding binding;
+    bool has_anchor;
+    uint8_t anchor[32]; /* of its address: hash of a block */
     uint8_t key[IDENTITY_KEY_SIZE];
     char identity[CHANNEL_IDENTITY_NAME_MAX + 1];
     char address[NET_NAME_MAX]; /* of the socket; "" without */

@@ -18,6 +18,7 @@
 #include "base/map.h"
 #include "base/queue.h"
 #include "p2p/channels.h"
+#include "p2p/channels_blocked.h"
 #include "p2p/netaddr.h"
 #include "p2p/ratelimit.h"
 
@@ -76,6 +77,8 @@ struct chan_conn {
 
     bool has_endpoint;               /* what its hello says, proved */
     struct contact_address endpoint;
+    bool has_anchor;             /* the block in which its address is registered */
+    uint8_t anchor[32];
     char agent[DCHAN_AGENT_MAX + 1];
 };
 
@@ -235,6 +238,7 @@ enum channels_stage { CHANNELS_NEW, CHANNELS_STARTS, CHANNELS_RUNS, CHANNELS_END
 
 struct channels {
     struct channels_config config;
+    struct channels_blocked blocked;
     char *agent;
     struct channels_ops ops;
     struct dchan_store *store;

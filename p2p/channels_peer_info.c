@@ -145,6 +145,8 @@ static void session_info(const struct chan_conn *conn, struct chan_peer_info *ou
     out->translated = known->translated;
     out->provisional = known->provisional;
     out->binding = known->binding;
+    out->has_anchor = conn->has_anchor;
+    memcpy(out->anchor, conn->anchor, sizeof out->anchor);
     out->version = known->version;
     out->streams = conn->mux ? dchan_mux_stats(conn->mux)->streams : 0;
     out->stats = dchan_session_stats(conn->session);

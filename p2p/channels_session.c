@@ -32,16 +32,24 @@ static bool rules(void *ctx, const uint8_t key[IDENTITY_KEY_SIZE], struct dchan_
         .strangers_unbound = config->strangers_unbound,
         .any_unbound = conn->role == DCHAN_INITIATOR && (config->regtest || conn->pipe),
     };
-    return conn->contact || config->strangers || conn->role == DCHAN_INITIATOR;
+    return conn->contact || conn->role == DCHAN_INITIATOR ||
+           (config->strangers && !channels_blocked_key(&conn->c->blocked, key));
 }
 
 static void note_hello(struct chan_conn *conn, const struct dchan_hello *hello)
 {
     const struct dchan_peer *known = dchan_session_peer(conn->session);
     log_sanitize(conn->agent, sizeof conn->agent, hello->agent.data, hello->agent.len);
+    conn->has_anchor = hello->has_bca && channels_anchor_of(hello->params, conn->anchor);
     conn->has_endpoint = hello->has_bca && hello->port && !known->provisional;
     memcpy(conn->endpoint.address, hello->address, sizeof conn->endpoint.address);
     conn->endpoint.port = hello->port;
+}
+
+static bool is_blocked(const struct chan_conn *conn)
+{
+    return !conn->contact && conn->role == DCHAN_RESPONDER && conn->has_anchor &&
+           channels_blocked_anchor(&conn->c->blocked, conn->anchor);
 }
 
 static bool greeted(void *ctx, const struct dchan_hello *hello)
@@ -49,6 +57,10 @@ static bool greeted(void *ctx, const struct dchan_hello *hello)
     struct chan_conn *conn = ctx;
     struct channels *c = conn->c;
     note_hello(conn, hello);
+    if (is_blocked(conn)) {
+        conn_abort(conn, DCHAN_ERROR_IDENTITY);
+        return false;
+    }
     conn->state = CONN_GREETED;
     if (!conn->peer) {
         if (!gate_has_room(c, conn)) {

@@ -72,6 +72,8 @@ static void put_session(struct json_writer *w, const struct chan_peer_info *i)
     jw_put_text(w, "address", i->address);
     jw_put_bool(w, "bound", i->binding == DCHAN_BOUND && !i->translated);
     jw_put_text(w, "proof", binding_name(i->binding));
+    if (i->has_anchor)
+        jw_put_hash(w, "block", i->anchor);
     jw_put_bool(w, "translated", i->translated);
     jw_put_bool(w, "provisional", i->provisional);
     jw_put_text(w, "agent", i->agent);
@@ -345,6 +347,7 @@ static struct rpc_result cmd_peerdisconnect(struct rpc_call *call)
     "\"dialling\", \"handshake\", \"up\" or \"going\"; of a session: inbound, address, " \
     "bound (its proved address is the one it talks from), " \
     "proof:\"bound\", \"unbound\" or \"bare\", " \
+    "block (that its address is registered in: see -channelblock), " \
     "translated, provisional, agent, version, connected, streams, bytes_sent, bytes_received, " \
     "round_trip_ms (once it was measured), rekeys, key_agreements; last_error, next_dial_s}"
 

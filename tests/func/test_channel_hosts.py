@@ -3,7 +3,8 @@ found by records, bound to the addresses, moved when one is replaced, ended when
 from channel_hosts import neighbours, part
 from channels import is_up, session
 from events import read_events
-from framework import ADDRESS, case, check, equal, is_in, main
+from framework import ADDRESS, case, check, equal, is_in, main, raises_rpc
+from identities import identity
 
 def proved(node, contact):
     found = session(node, contact)
@@ -36,6 +37,23 @@ def addresses_are_all_that_two_people_exchange(t):
     with b.netns.inside():
         reasons = [e["reason"] for e in read_events(b) if e["type"] == "session_down"]
     equal(reasons, ["error sent"])
+
+
+@case(timeout=90)
+def who_is_registered_in_a_blocked_block_is_refused_unless_a_contact(t):
+    a, b, _, at_b = neighbours(t)
+    a.rpc.contactadd(at_b, "bob")
+    registered = a.rpc.getblockcount() - identity(a, "me")["confirmations"] + 1
+    block = a.rpc.getblockhash(registered)
+    b.restart("-channelstrangers")
+    a.rpc.peerconnect("bob", 30)
+    equal([p["block"] for p in b.rpc.peerlist()], [block])
+    b.restart("-channelstrangers", "-channelblock=" + block)
+    t.wait(lambda: not is_up(a, "bob"))
+    raises_rpc(-9, lambda: a.rpc.peerconnect("bob", 30), "error received 1")
+    b.rpc.contactadd(identity(a, "me")["public_key"], "alice")
+    a.rpc.peerconnect("bob", 30)
+    t.wait(lambda: is_up(b, "alice"))
 
 
 if __name__ == "__main__":

@@ -182,6 +182,28 @@ def no_stranger_is_heard_when_the_user_wants_none(t):
 
 
 @case()
+def a_stranger_whose_key_is_blocked_has_no_session(t):
+    """H1: by key; by the block of an address in test_channel_hosts."""
+    secret = os.urandom(32)
+    key = Guest(None, "", secret).key
+    other = Guest(None, "").key
+    for blocked, refused in ((key, True), (other, False)):
+        node, ours = talker(t, "-channelstrangers", "-channelblock=" + blocked)
+        equal(node.rpc.contactlist(), [])
+        guest = Guest(node, ours, secret)
+        t.cleanups.append(guest.close)
+        if refused:
+            guest.knock()
+            equal(guest.read(ERROR)[:2], b"\0\1")
+            node.rpc.contactadd(key, "known")  # a contact is none of them
+            guest.connect()
+        else:
+            guest.connect()
+        t.wait(lambda n=node: [p["state"] for p in n.rpc.peerlist()] == ["up"])
+        node.stop()
+
+
+@case()
 def one_stranger_is_slow_and_brief(t):
     node, key = talker(t, "-channelstrangers")
     equal(node.rpc.contactlist(), [])

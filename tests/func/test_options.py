@@ -52,6 +52,8 @@ BROKEN = [
     (["-channelbind=1.2.3.4"], ["channelbind", "1.2.3.4"]),
     (["-channelbind=[::1"], ["channelbind"]),
     (["-channelport=0"], ["channelport"]),
+    (["-channelblock=bob"], ["channelblock=bob", "key", "block"]),
+    (["-channelblock=" + "05" * 33], ["channelblock"]),
     (["-channelsessions=5", "-channelsessionsreserved=6"], ["channelsessionsreserved"]),
     (["-channelhandshakes=5", "-channelhandshakesreserved=6"], ["channelhandshakesreserved"]),
     (["-channelwindows=2MiB", "-channelwindowsstrangers=3MiB"], ["channelwindowsstrangers"]),

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "base/ids.h"
+#include "base/intmath.h"
 #include "base/mem.h"
 #include "p2p/channels_internal.h"
 #include "tests/bca/proof.h"
@@ -24,6 +26,8 @@ struct house {
     struct buf params;
     struct guest_proof shown;
     char address[NETADDR_TEXT_MAX];
+    char blocked[HASH_HEX_SIZE + 2];
+    const char *blocked_at;
     atomic_int place; /* of the block */
     struct bca_chain_view chain;
 };
@@ -51,7 +55,8 @@ static size_t give_endpoint(void *ctx, const uint8_t key[IDENTITY_KEY_SIZE],
     return moved_to.number != 0;
 }
 
-static struct house *house_make(bool strangers_unbound, bool regtest)
+static struct house *house_make_blocking(bool strangers_unbound, bool regtest,
+                                         void (*block)(struct house *h))
 {
     static const uint8_t owner[16] = "owner"; /* what proof.c makes its key of */
     struct house *h = xcalloc(1, sizeof *h);
@@ -69,6 +74,11 @@ static struct house *house_make(bool strangers_unbound, bool regtest)
     h->host.ops.endpoints = give_endpoint;
     moved_to.number = 0;
     h->host.config.strangers_unbound = strangers_unbound;
+    if (block) {
+        block(h);
+        h->blocked_at = h->blocked;
+        h->host.config.blocked = (struct net_strings){ &h->blocked_at, 1 };
+    }
     channels_side_open(&h->host, 0x21);
     atomic_store(&h->place, BCA_PLACE_ACTIVE);
     h->chain = (struct bca_chain_view){ find_block, h };
@@ -77,6 +87,11 @@ static struct house *house_make(bool strangers_unbound, bool regtest)
     channels_side_start(&h->host);
     guests_welcome(&h->host);
     return h;
+}
+
+static struct house *house_make(bool strangers_unbound, bool regtest)
+{
+    return house_make_blocking(strangers_unbound, regtest, NULL);
 }
 
 static struct house *house_new(bool strangers_unbound)
@@ -196,6 +211,44 @@ static void contacts_may_and_are_remembered_by_their_address(void **state)
     house_free(h);
 }
 
+static void block_anchor(struct house *h)
+{
+    struct bca_params params;
+    uint8_t hash[32];
+    assert_int_equal(bca_params_read(h->shown.params, &params, NULL), OK);
+    sha256d(hash, params.header, 80);
+    hash_to_hex(h->blocked, hash);
+}
+
+static void block_key(struct house *h)
+{
+    hex_encode(h->blocked, h->proof.public_key, IDENTITY_KEY_SIZE);
+}
+
+static void block_another_anchor(struct house *h)
+{
+    block_anchor(h);
+    h->blocked[0] = h->blocked[0] == '0' ? '1' : '0';
+}
+
+/* attacks H1: who needs many identities registers them together. */
+static void strangers_of_a_blocked_anchor_or_key_are_refused(void **state)
+{
+    (void)state;
+    struct chan_peer_info info;
+    void (*const blocks[])(struct house *h) = { block_anchor, block_key };
+    for (size_t i = 0; i < COUNT_OF(blocks); i++) {
+        struct house *h = house_make_blocking(false, false, blocks[i]);
+        be_refused(h, h->address);
+        befriend(h); /* a contact is none of them */
+        be_let_in(h, h->address, &info);
+        house_free(h);
+    }
+    struct house *h = house_make_blocking(false, false, block_another_anchor);
+    be_let_in(h, h->address, &info);
+    house_free(h);
+}
+
 static void judge_again(struct house *h, enum bca_place place)
 {
     atomic_store(&h->place, place);
@@ -291,6 +344,7 @@ int main(void)
         cmocka_unit_test(who_comes_from_its_address_is_bound),
         cmocka_unit_test(strangers_may_come_from_elsewhere_where_that_is_wanted),
         cmocka_unit_test(contacts_may_and_are_remembered_by_their_address),
+        cmocka_unit_test(strangers_of_a_blocked_anchor_or_key_are_refused),
         cmocka_unit_test(a_proof_that_nobody_can_judge_yet_is_for_contacts_and_for_an_hour),
         cmocka_unit_test(a_block_that_leaves_the_chain_takes_the_session_along),
         cmocka_unit_test(a_contact_that_has_moved_is_dialled_if_it_does_not_come),
