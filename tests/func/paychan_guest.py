@@ -106,6 +106,33 @@ class Payer(Guest):
     def close_message(self, paid, fee=FEE, sig=None):
         return self.id + struct.pack(">QI", paid, fee) + (sig or self.sign(paid, fee))
 
+    # --- taking back ---
+
+    def preimage(self, value, lock_time, sequence):
+        """8.3, of a refund that pays so much."""
+        at = self.funding.txid() + struct.pack("<I", 0)
+        return (struct.pack("<i", 1) + sha256d(at) + sha256d(struct.pack("<I", sequence)) + at +
+                var_bytes(self.lock) + struct.pack("<qI", self.capacity, sequence) +
+                sha256d(TxOut(value, pay_to(self.payer_pkh)).serialize()) +
+                struct.pack("<II", lock_time, 0x41))
+
+    def refund(self, lock_time, skip=0, sequence=0xfffffffe, secret=PAYER, preimage=None):
+        """Raw. skip: so many others that fit as well are passed over. preimage: that instead of
+        the right one."""
+        value = self.capacity - 320
+        while True:
+            made = self.preimage(value, lock_time, sequence)
+            digest = sha256d(made)
+            fits = digest[0] <= 0x7e and digest[31] <= 0x7f
+            if fits and skip == 0:
+                break
+            skip -= fits
+            value -= 1
+        signature = Key(int.from_bytes(secret, "big")).sign(digest) + b"\x41"
+        tx = Tx([TxIn(self.funding.txid(), 0, push(signature) + push(preimage or made),
+                       sequence)], [TxOut(value, pay_to(self.payer_pkh))], lock_time=lock_time)
+        return tx.serialize()
+
     def sync(self, n, paid):
         return self.id + struct.pack(">BBQQI", 1, 4, n, paid, FEE) + bytes(64) + bytes(4)
 

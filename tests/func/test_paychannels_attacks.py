@@ -86,6 +86,57 @@ def payments_that_are_wrong_are_refused_and_the_best_close_stays(t):
 
 
 @case()
+def closes_that_are_wrong_are_refused_and_the_best_one_goes_out(t):
+    node, payer = payee(t)
+    open_channel(node, payer)
+    payer.put(PAY, payer.pay(1, 1000))
+    payer.answer(ACK)
+    for paid, fee, sig, code in ((999, FEE, None, AMOUNT), (1000, FEE - 1, None, AMOUNT),
+                                 (CAPACITY - FEE + 1, FEE, payer.sign(1000), AMOUNT),
+                                 (1000, 2**32 - 1, payer.sign(1000), AMOUNT),
+                                 (1000, FEE + 1, payer.sign(1000), SIG),
+                                 (1001, FEE, payer.sign(1000), SIG)):
+        payer.refused(CLOSE, payer.close_message(paid, fee, sig), code, payer.id)
+        payer.answer(CLOSED)
+    equal(sums(t.wait(lambda: spender(node, payer.id.hex()))), [1000, CAPACITY - 1000 - FEE])
+    found = channel(node, payer.id.hex())
+    equal((found["state"], found["n"], found["paid"]), ("closing", 1, 1000))
+
+
+@case()
+def a_close_may_pay_more_and_have_another_fee(t):
+    node, payer = payee(t)
+    open_channel(node, payer)
+    payer.put(PAY, payer.pay(1, 1000))
+    payer.answer(ACK)
+    payer.put(CLOSE, payer.close_message(1500, FEE + 70))
+    payer.answer(CLOSED)
+    equal(sums(t.wait(lambda: spender(node, payer.id.hex()))),
+          [1500, CAPACITY - 1500 - FEE - 70])
+
+
+@case()
+def a_payment_that_is_refused_in_the_middle_stops_those_after_it(t):
+    node, payer = payee(t)
+    open_channel(node, payer)
+    sums_of = {n: 1000 * n for n in range(1, 7)}
+    packets = [payer.packet(PAY, payer.pay(n, paid, bytes(64) if n == 3 else None))
+               for n, paid in sums_of.items()]
+    payer.socket.sendall(b"".join(packets))  # under way together
+    kind, got = payer.next()
+    while kind == ACK and got != payer.id + struct.pack(">QQ", 2, 2000):
+        kind, got = payer.next()
+    equal(kind, ACK)
+    equal(payer.answer(FAIL)[:34], payer.id + struct.pack(">H", SIG))
+    stands_at(node, payer, 2, 2000)
+    payer.put(SYNC, payer.sync(6, 6000))  # nothing came of 4 to 6, not even a refusal
+    payer.answer(SYNC)
+    payer.answer(READY)
+    payer.put(PAY, payer.pay(6, 6000))
+    equal(payer.answer(ACK), payer.id + struct.pack(">QQ", 6, 6000))
+
+
+@case()
 def ten_bad_signatures_end_the_session(t):
     node, payer = payee(t)
     open_channel(node, payer)
