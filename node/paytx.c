@@ -220,6 +220,8 @@ static void look_at(struct pay_item *it, int64_t now_ms)
         expire(it);
     else if (it->row.state == PAY_MAKING)
         paytx_resume(it);
+    else if (it->row.kind == PAY_RECEIVED)
+        paytx_look_after(it);
     else if (it->row.state == PAY_PENDING &&
              (!it->sent || now_ms - it->sent_ms >= PAYTX_RESEND_S * 1000)) {
         it->sent = false;
@@ -254,7 +256,8 @@ const struct dchan_handler paytx_handlers[1] = { { DCHAN_P_REQUEST, DCHAN_P_RESU
 static enum err load_row(void *ctx, const struct pay_row *r, struct error *e)
 {
     (void)e;
-    if (r->state == PAY_OPEN || r->state == PAY_MAKING || r->state == PAY_PENDING)
+    if (r->state == PAY_OPEN || r->state == PAY_MAKING || r->state == PAY_PENDING ||
+        (r->kind == PAY_RECEIVED && r->state == PAY_ACCEPTED))
         (void)paytx_add(ctx, r);
     return OK;
 }

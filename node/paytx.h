@@ -11,7 +11,9 @@
  *               wallet takes it back unless it was on its way already.
  *   being paid  BEEF verified on a thread of its own, transaction taken by our own mempool, keys
  *               into the wallet, then one write: row, each output as credited, the request as paid.
- *               Only then p_result says 0. Whoever died before takes the same payment again.
+ *               Only then p_result says 0. Whoever died before takes the same payment again. The
+ *               BEEF stays until the transaction is deep in the chain, so that it can be brought
+ *               into the mempool again.
  *
  * Payments of who is no contact are looked at only when they name an open request of ours.
  *

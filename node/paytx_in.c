@@ -17,6 +17,8 @@
 #include "p2p/transfers.h"
 
 #define BAD_PAYMENT_SCORE 5
+#define LOOK_MS 5000 /* between looks at what has become of one, and more for each other one */
+#define LOOK_MORE_MS 50
 
 /* --- requests --- */
 
@@ -218,6 +220,7 @@ static void on_credited(void *ctx, enum err rc, const struct error *e)
         LOG_LIMITED(LOG_ERROR, "payments: one that came could not be written: %s", e->text);
     } else if (!k->pt->stopping) {
         mark_paid(k->pt, &k->row);
+        (void)paytx_add(k->pt, &k->row);
         paytx_tell(k->pt, LOGGED_PAYTX_RECEIVED, &k->row, "");
         answer_check(k, PAY_OK);
     }
@@ -232,6 +235,12 @@ static void put_row(struct dchan_write *w, const struct pay_row *r)
     pay_row_write(&b, r);
     dchan_write_put(w, key.b, key.len, b.data, b.len);
     buf_clear(&b);
+}
+
+static void put_beef(struct dchan_write *w, const struct pay_check *k)
+{
+    const struct pay_key key = pay_beef_key(&k->row);
+    dchan_write_put(w, key.b, key.len, k->beef.data, k->beef.len);
 }
 
 static void put_credits(struct dchan_write *w, const struct pay_row *r)
@@ -268,6 +277,7 @@ static void credit(struct pay_check *k)
     k->row.state = PAY_ACCEPTED;
     k->row.ended = clock_now();
     put_row(w, &k->row);
+    put_beef(w, k);
     put_credits(w, &k->row);
     put_request(w, k->pt, &k->row);
     dchan_store_commit(store, w, on_credited, k);
@@ -300,6 +310,85 @@ static void done_check(struct channels *c, struct paychan_job *j)
     }
     refuse(k);
     end_check(k);
+}
+
+/* --- until it is settled --- */
+
+struct fate_job {
+    struct paychan_job job; /* first */
+    struct pay_item *it;
+    struct pay_row row;
+    struct kv *kv;
+    enum pay_fate fate;
+};
+
+static void work_fate(const struct rpc_env *env, struct paychan_job *j)
+{
+    struct fate_job *job = (struct fate_job *)j;
+    const struct pay_key key = pay_beef_key(&job->row);
+    struct error e = { .code = OK };
+    struct buf beef;
+    bool found;
+    buf_init(&beef);
+    if (!kv_get(job->kv, key.b, key.len, &beef, &found, &e))
+        job->fate = paytx_follow(env, &job->row, buf_span(&beef));
+    buf_clear(&beef);
+}
+
+static void on_settled(void *ctx, enum err rc, const struct error *e)
+{
+    struct pay_item *it = ctx;
+    it->busy = false;
+    if (rc) { /* it is looked at again */
+        LOG_LIMITED(LOG_ERROR, "payments: one could not be written: %s", e->text);
+        it->row.state = PAY_ACCEPTED;
+        return;
+    }
+    if (it->pt->stopping)
+        return;
+    if (it->row.state == PAY_LOST)
+        paytx_tell(it->pt, LOGGED_PAYTX_FAILED, &it->row, "double spend");
+    paytx_drop(it);
+}
+
+static void end_payment(struct pay_item *it, enum pay_row_state state)
+{
+    struct dchan_store *store = channels_store(it->pt->channels);
+    struct dchan_write *w = dchan_write_new(store);
+    const struct pay_key beef = pay_beef_key(&it->row);
+    it->row.state = state;
+    it->busy = true;
+    put_row(w, &it->row);
+    dchan_write_delete(w, beef.b, beef.len);
+    dchan_store_commit(store, w, on_settled, it);
+}
+
+static void done_fate(struct channels *c, struct paychan_job *j)
+{
+    struct fate_job *job = (struct fate_job *)j;
+    if (c) {
+        job->it->busy = false;
+        if (job->fate == PAY_FATE_LOST)
+            log_warn("payments: one that was accepted is lost: a block spends its coins");
+        if (job->fate != PAY_FATE_OPEN)
+            end_payment(job->it, job->fate == PAY_FATE_LOST ? PAY_LOST : PAY_SETTLED);
+    }
+    free(job);
+}
+
+void paytx_look_after(struct pay_item *it)
+{
+    const int64_t now = clock_mono_ms();
+    if (it->sent_ms && now - it->sent_ms < LOOK_MS + LOOK_MORE_MS * (int64_t)it->pt->n)
+        return;
+    struct fate_job *job = xcalloc(1, sizeof *job);
+    job->job = (struct paychan_job){ .work = work_fate, .done = done_fate };
+    job->it = it;
+    job->row = it->row;
+    job->kv = dchan_store_kv(channels_store(it->pt->channels));
+    it->sent_ms = now;
+    it->busy = true;
+    paychan_wallet_do(it->pt->jobs, &job->job);
 }
 
 /* --- the queue --- */

@@ -98,6 +98,7 @@ void paytx_take_result(struct paytx *pt, struct chan_peer *p, const struct dchan
 void paytx_take_request(struct paytx *pt, struct chan_peer *p, const struct dchan_p_request *m);
 void paytx_take_tx(struct paytx *pt, struct chan_peer *p, const struct dchan_p_tx *m);
 void paytx_free_checks(struct paytx *pt);
+void paytx_look_after(struct pay_item *it); /* one that was accepted, until it is settled */
 
 /* --- paytx_jobs.c: what waits for wallet and chain; the thread of the jobs --- */
 
@@ -120,6 +121,12 @@ bool paytx_take_back(const struct rpc_env *env, const struct pay_row *row);
 
 /* Codes of p_result. */
 enum pay_status { PAY_OK, PAY_INVALID, PAY_WRONG_AMOUNT, PAY_PROOF_MISSING, PAY_NO };
+
+enum pay_fate { PAY_FATE_OPEN, PAY_FATE_SETTLED, PAY_FATE_LOST };
+/* What has become of one that was accepted. beef: it goes to the mempool again when it is not
+ * there, as after a crash. */
+enum pay_fate paytx_follow(const struct rpc_env *env, const struct pay_row *row,
+                           struct span beef);
 
 struct pay_judging {
     struct pay_row *row;   /* wallet, keys, prefix, outputs; gets satoshis and txid */

@@ -197,6 +197,55 @@ bool paytx_take_back(const struct rpc_env *env, const struct pay_row *row)
     return !rc;
 }
 
+/* --- what becomes of one --- */
+
+struct seeing {
+    enum pay_fate fate;
+    bool confirmed;
+};
+
+static bool see(void *ctx, const struct history_tx *t)
+{
+    struct seeing *s = ctx;
+    s->confirmed = t->height != HISTORY_NO_HEIGHT;
+    if (s->confirmed && t->confirmations >= PAY_DEPTH)
+        s->fate = PAY_FATE_SETTLED;
+    else if (!s->confirmed && t->conflict.height != HISTORY_NO_HEIGHT &&
+             t->confirmations <= -PAY_DEPTH)
+        s->fate = PAY_FATE_LOST;
+    return false;
+}
+
+static void submit_again(const struct rpc_env *env, struct span beef)
+{
+    struct rpc_call call = call_of(env);
+    struct payment_offer *o = payment_offer_new();
+    buf_init(&call.message);
+    buf_put(&o->raw, beef.data, beef.len);
+    if (payment_judge(&call, o, NULL) && payment_submit(&call, o))
+        log_debug(LOGC_CHANNEL, "payments: one is in the mempool again");
+    buf_clear(&call.message);
+    payment_offer_free(o);
+}
+
+enum pay_fate paytx_follow(const struct rpc_env *env, const struct pay_row *row, struct span beef)
+{
+    struct seeing s = { .fate = PAY_FATE_OPEN };
+    struct error e = { .code = OK };
+    struct wallet *w = wallet_of(env, row->wallet, &e);
+    bool found = false;
+    if (!w)
+        return PAY_FATE_OPEN;
+    wallet_lock(w);
+    const enum err rc = history_get_tx(wallet_history(w), &row->txid, see, &s, &found, &e);
+    wallet_unlock(w);
+    wallet_unref(w);
+    const bool waits = !rc && s.fate == PAY_FATE_OPEN && !s.confirmed;
+    if (waits && !mempool_contains(chain_mempool(env->chain), &row->txid))
+        submit_again(env, beef);
+    return rc ? PAY_FATE_OPEN : s.fate;
+}
+
 /* --- being paid --- */
 
 static void say(struct pay_judging *j, enum pay_status status, const char *why)
@@ -278,6 +327,16 @@ static bool check_amount(struct pay_judging *j, const struct tx *tx)
     return false;
 }
 
+/* Before anything is done for it. */
+static bool check_keys(struct pay_judging *j, struct payment_offer *o, const uint8_t secret[32])
+{
+    struct error e = { .code = OK };
+    if (!payments_check_as(secret, &o->payment, &o->subject->tx, &e))
+        return true;
+    say(j, PAY_INVALID, e.text);
+    return false;
+}
+
 static void fill_offer(struct payment_offer *o, const struct pay_judging *j)
 {
     const struct pay_row *r = j->row;
@@ -316,7 +375,10 @@ static void judge(const struct rpc_env *env, struct wallet *w, const uint8_t sec
     const struct rpc_spv_bounds bounds = rpc_spv_bounds_of_peer(&call);
     if (!payment_judge(&call, o, &bounds))
         say_unproved(j, &call, &o->beef.j);
-    else if (check_amount(j, &o->subject->tx) && is_new(j, &o->subject->tx.id)) {
+    else if (!o->beef.beef.atomic)
+        say(j, PAY_INVALID, "the BEEF does not name its transaction (BRC-95)");
+    else if (check_amount(j, &o->subject->tx) && check_keys(j, o, secret) &&
+             is_new(j, &o->subject->tx.id)) {
         if (payment_submit(&call, o))
             take(&call, w, secret, o, j);
         else

@@ -8,6 +8,7 @@
 
 #define TABLE 'q'
 #define CREDIT 'c'
+#define BEEF 'b'
 #define VERSION 1
 #define HAS_REQUEST 1 /* flag */
 
@@ -32,6 +33,13 @@ struct pay_key pay_row_key(enum pay_row_kind kind, uint64_t contact,
 struct pay_key pay_row_key_of(const struct pay_row *r)
 {
     return pay_row_key(r->kind, r->contact, r->theirs, r->id);
+}
+
+struct pay_key pay_beef_key(const struct pay_row *received)
+{
+    struct pay_key k = pay_row_key_of(received);
+    k.b[1] = BEEF;
+    return k;
 }
 
 void pay_credit_key(uint8_t out[PAY_CREDIT_KEY_SIZE], const struct outpoint *o)
@@ -113,7 +121,7 @@ static void read_outputs(struct pay_row *r, struct reader *in)
     }
 }
 
-static bool known_state(unsigned state) { return state >= PAY_OPEN && state <= PAY_TAKEN_BACK; }
+static bool known_state(unsigned state) { return state >= PAY_OPEN && state <= PAY_LOST; }
 
 bool pay_row_read(struct pay_row *r, struct span key, struct span value)
 {
@@ -160,6 +168,10 @@ const char *pay_state_name(enum pay_row_state s)
         return "refused";
     case PAY_TAKEN_BACK:
         return "taken back";
+    case PAY_SETTLED:
+        return "settled";
+    case PAY_LOST:
+        return "lost";
     }
     return "unknown";
 }
@@ -195,7 +207,7 @@ enum err pay_rows_each(struct kv *kv, pay_row_fn fn, void *ctx, struct error *e)
     for (kv_iter_seek(it, from, sizeof from); !rc && kv_iter_valid(it) && is_row(kv_iter_key(it));
          kv_iter_next(it)) {
         struct pay_row r;
-        if (kv_iter_key(it).data[1] == CREDIT)
+        if (kv_iter_key(it).data[1] == CREDIT || kv_iter_key(it).data[1] == BEEF)
             continue;
         rc = pay_row_read(&r, kv_iter_key(it), kv_iter_value(it))
                  ? fn(ctx, &r, e)

@@ -3,6 +3,7 @@
  * 288 to 292), in the store of direct channels. Integers are big-endian.
  *
  *   q | kind | contact 8 | key 33 of theirs, if contact is 0 | id 16   a row (enum pay_row_kind)
+ *   q b | the same as a row of kind i -> its BEEF, until it is settled
  *   q c | txid 32 | index 4 -> contact 8, id 16                        an output that was credited
  *
  * Row: version 1 | state 1 | flags 1 | key of theirs 33 | of ours 33 | satoshis 8 | fee 8 |
@@ -22,6 +23,7 @@
 enum {
     PAY_ID_SIZE = 16,
     PAY_WALLET_MAX = 64,
+    PAY_DEPTH = 6,
     PAY_ROW_KEY_MAX = 2 + 8 + IDENTITY_KEY_SIZE + PAY_ID_SIZE,
     PAY_CREDIT_KEY_SIZE = 2 + 32 + 4,
 };
@@ -42,6 +44,8 @@ enum pay_row_state {
     PAY_ACCEPTED = 6,
     PAY_REFUSED = 7,  /* by the payee; its transaction was on its way already */
     PAY_TAKEN_BACK = 8, /* refused, and its coins are free again */
+    PAY_SETTLED = 9,  /* received, and PAY_DEPTH blocks deep */
+    PAY_LOST = 10,    /* accepted, but a block spends its coins otherwise */
 };
 
 struct pay_row_text {
@@ -82,6 +86,7 @@ struct pay_key pay_row_key(enum pay_row_kind kind, uint64_t contact,
                            const uint8_t theirs[IDENTITY_KEY_SIZE],
                            const uint8_t id[PAY_ID_SIZE]);
 struct pay_key pay_row_key_of(const struct pay_row *r);
+struct pay_key pay_beef_key(const struct pay_row *received);
 void pay_credit_key(uint8_t out[PAY_CREDIT_KEY_SIZE], const struct outpoint *o);
 
 void pay_row_write(struct buf *b, const struct pay_row *r);

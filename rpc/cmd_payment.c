@@ -183,7 +183,8 @@ static void put_row(struct json_writer *w, const struct pay_row *r, const char *
     jw_put_text(w, "category", is_request(r) ? "request" : "payment");
     jw_put_text(w, "direction", out ? "out" : "in");
     jw_put_hex(w, "id", r->id, sizeof r->id);
-    jw_put_text(w, "contact", contact);
+    if (*contact)
+        jw_put_text(w, "contact", contact);
     jw_put_hex(w, "key", r->theirs, sizeof r->theirs);
     jw_put_text(w, "state", pay_state_name(r->state));
     jw_put_u64(w, "satoshis", r->satoshis);
@@ -228,7 +229,7 @@ static enum err put_listed(void *ctx, const struct pay_row *r, struct error *e)
         if (r->contact && !channels_call(l->call->env->channels, find_name, &l->name))
             return error_set(e, ERR_CANCELLED, "direct channels have stopped");
     }
-    put_row(l->call->out, r, l->name.alias[0] ? l->name.alias : NULL);
+    put_row(l->call->out, r, l->name.alias);
     return rpc_given_up(l->call) ? error_set(e, ERR_CANCELLED, "nobody waits for the answer")
                                  : OK;
 }

@@ -249,7 +249,8 @@ static const struct rpc_command rows[] = {
               "(requestpayment, pay) of all wallets, their amounts in satoshis. One of these that "
               "was accepted is in both parts. state: of a request open, paid or expired, of a "
               "payment making, pending (until the payee has answered), accepted, refused (its "
-              "transaction was on its way already) or taken back.",
+              "transaction was on its way already) or taken back; of one that came accepted, "
+              "settled (6 blocks deep) or lost (a double spend is in the chain).",
       .result = "[{category: \"send\"|\"receive\", payeeIdentityKey|senderIdentityKey, "
                 "derivationPrefix, txid, outputs: [{outputIndex, derivationSuffix}, ...]}, ..., "
                 "{category: \"request\"|\"payment\", direction: \"in\"|\"out\", id, contact, key, "

@@ -270,14 +270,25 @@ static enum err accept_locked(struct wallet *w, const struct payment *p, const s
     return rc;
 }
 
+struct accepting {
+    uint8_t identity[32];
+    struct derived d[PAYMENT_OUTPUTS_MAX];
+};
+
+enum err payments_check_as(const uint8_t identity[32], struct payment *p, const struct tx *tx,
+                           struct error *e)
+{
+    struct accepting *s = (struct accepting *)secret_alloc(sizeof *s);
+    const enum err rc = derive_all(p, identity, tx, s->d, e);
+    secret_free(s);
+    return rc;
+}
+
 /* identity NULL: the wallet's own. */
 static enum err accept_as(struct wallet *w, const uint8_t *identity, struct payment *p,
                           const struct tx *tx, struct error *e)
 {
-    struct secrets {
-        uint8_t identity[32];
-        struct derived d[PAYMENT_OUTPUTS_MAX];
-    } *s = (struct secrets *)secret_alloc(sizeof *s);
+    struct accepting *s = (struct accepting *)secret_alloc(sizeof *s);
     enum err rc = OK;
     p->received = true;
     p->txid = tx->id;

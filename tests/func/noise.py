@@ -56,6 +56,16 @@ class Curve:
             raise Failed("agreement")
         return out.raw
 
+    def tweaked(self, how, key, tweak):
+        """The key times (how mul) tweak, or with tweak times the generator added (how add)."""
+        point, out = self.parse(key), ctypes.create_string_buffer(33)
+        size = ctypes.c_size_t(33)
+        work = getattr(self.lib, "secp256k1_ec_pubkey_tweak_" + how)
+        if not work(self.context, point, tweak):
+            raise Failed("tweak")
+        self.lib.secp256k1_ec_pubkey_serialize(self.context, out, ctypes.byref(size), point, 258)
+        return out.raw
+
     def sign(self, secret, digest):
         sig, out = ctypes.create_string_buffer(64), ctypes.create_string_buffer(64)
         if not self.lib.secp256k1_ecdsa_sign(self.context, sig, digest, secret, None, None):

@@ -61,6 +61,9 @@ def a_contact_is_paid_by_a_transaction(t):
     equal(a.rpc.pay(contact="bob", satoshis=15000, transaction=True)["via"], "transaction")
     raises_rpc(-8, lambda: a.rpc.pay("bob", 15000), "does not hold so much")
     equal(a.rpc.getpaychannel(id)["paid"], 15000)
+    a.rpc.contactremove("bob")  # what was paid stays
+    equal({c.get("contact") for c in a.rpc.listpaychannels()}, {None})
+    equal({r.get("contact") for r in rows(a, "payment", "out")}, {None})
 
 
 @case()

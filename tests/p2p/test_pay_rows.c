@@ -117,6 +117,8 @@ static void all_rows_are_found_and_nothing_else(void **state)
     put_row(kv, &r);
     pay_credit_key(credit, &o);
     put(kv, credit, sizeof credit, text("credited"));
+    const struct pay_key beef = pay_beef_key(&r);
+    put(kv, beef.b, beef.len, text("proof"));
     put(kv, "p12345678", 9, text("before"));
     put(kv, "r", 1, text("after"));
     assert_int_equal(pay_rows_each(kv, count, &sum, NULL), OK);
@@ -133,7 +135,7 @@ static void all_rows_are_found_and_nothing_else(void **state)
 static void states_and_answers_have_words(void **state)
 {
     (void)state;
-    for (unsigned s = PAY_OPEN; s <= PAY_TAKEN_BACK; s++)
+    for (unsigned s = PAY_OPEN; s <= PAY_LOST; s++)
         assert_string_not_equal(pay_state_name((enum pay_row_state)s), "unknown");
     assert_string_equal(pay_status_name(3), "proof missing");
     assert_string_equal(pay_status_name(77), "unknown");
