@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "p2p/forwards.h"
+#include "p2p/kept_forwards.h"
 #include "p2p/chan_relay.h"
 #include "p2p/services.h"
 
@@ -14,6 +14,7 @@ struct channel_services {
     struct local_streams streams;
     struct services *services;
     struct forwards *forwards;
+    struct kept_forwards *kept;
     struct chan_relay *relay; /* NULL: -channelrelay=0 */
 };
 
@@ -41,7 +42,7 @@ enum err channel_services_open(struct channel_services **out, struct channels *c
         return rc;
     s->forwards = forwards_new(&s->streams);
     s->relay = make_relay(channels, config);
-    return OK;
+    return kept_forwards_new(&s->kept, &s->streams, s->forwards, e);
 }
 
 void channel_services_set_payments(struct channel_services *s, const struct stream_payments *p)
@@ -71,6 +72,7 @@ void channel_services_show(const struct channel_services *s, struct rpc_env *env
 {
     env->services = s->services;
     env->forwards = s->forwards;
+    env->kept_forwards = s->kept;
     env->relay = s->relay;
 }
 
@@ -80,6 +82,7 @@ void channel_services_free(struct channel_services *s)
     if (!s)
         return;
     chan_relay_free(s->relay);
+    kept_forwards_free(s->kept);
     forwards_free(s->forwards);
     services_free(s->services);
     free(s);

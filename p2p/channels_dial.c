@@ -148,10 +148,22 @@ static void round_failed(struct chan_peer *p)
     p->fails++;
 }
 
+/* A session that is carried and is to be renewed will be carried again, if nothing better is had;
+ * one over a socket is not given up for that. */
+static bool may_take_detour(struct chan_peer *p)
+{
+    const struct chan_conn *live = p->newest;
+    if (!chan_peer_contact(p))
+        return false;
+    return live ? p->renew && live->pipe && !live->going &&
+                      dchan_session_renewal_due(live->session, channels_now(p->c))
+                : p->wanted;
+}
+
 static bool begin_detour(struct chan_peer *p)
 {
     struct channels *c = p->c;
-    if (p->newest || !p->wanted || !chan_peer_contact(p))
+    if (!may_take_detour(p))
         return false;
     for (size_t i = 0; i < c->n_parts; i++)
         if (c->parts[i].detour && c->parts[i].detour(c->parts[i].ctx, p))

@@ -22,9 +22,13 @@ enum err channels_attach(struct channels *c, const struct chan_pipe_config *conf
     struct chan_conn *conn = conn_new(c, config->role, config->identity);
     conn->pipe = config->ops;
     conn->pipe_ctx = config->ctx;
-    if (config->role == DCHAN_INITIATOR)
-        peer_add_conn(peer_get(c, config->identity, config->key), conn);
-    if (!conn_begin(conn, config->key, NULL)) {
+    const struct dchan_session *live = NULL; /* that it renews */
+    if (config->role == DCHAN_INITIATOR) {
+        struct chan_peer *p = peer_get(c, config->identity, config->key);
+        live = p->renew ? peer_session(p) : NULL;
+        peer_add_conn(p, conn);
+    }
+    if (!conn_begin(conn, config->key, live ? dchan_session_peer(live)->session_id : NULL)) {
         conn->pipe_ended = true;
         return ERR_RANGE;
     }

@@ -5,9 +5,9 @@
  * what has been written, not what still waits: who must know keeps it in memory until it is done.
  *
  * First byte of a key: c contacts; o outbox, i inbox, s ids seen, n numbers of messages; f
- * transfers, l their leaves, b what of them is there; v services, m what contacts owe for them; k
- * statements that keys of ours have successors; p payment channels (node/paychans_store.c); q
- * payments by a transaction (p2p/pay_rows.h).
+ * transfers, l their leaves, b what of them is there; v services, m what contacts owe for them; w
+ * forwards; k statements that keys of ours have successors; p payment channels
+ * (node/paychans_store.c); q payments by a transaction (p2p/pay_rows.h).
  */
 #ifndef P2P_DCHAN_STORE_H
 #define P2P_DCHAN_STORE_H

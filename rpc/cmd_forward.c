@@ -9,7 +9,7 @@
 
 #include "base/intmath.h"
 #include "base/mem.h"
-#include "p2p/forwards.h"
+#include "p2p/kept_forwards.h"
 #include "rpc/channel_call.h"
 #include "rpc/params.h"
 
@@ -17,6 +17,7 @@
 struct forward_work {
     struct channels_request r;
     struct forwards *forwards;
+    struct kept_forwards *kept;
     const char *contact;
     struct forward_wish wish;
     uint16_t port;
@@ -39,12 +40,30 @@ static void begin_add(struct channels *c, struct channels_request *r)
     channels_answer(c, r, rc, &e);
 }
 
+/* Answered when it is on disk. */
+static void begin_keep(struct channels *c, struct channels_request *r)
+{
+    struct forward_work *work = (struct forward_work *)r;
+    struct error e = { .code = OK };
+    work->wish.contact = rpc_channel_contact(c, r, work->contact);
+    if (!work->wish.contact)
+        return;
+    void *answer = rpc_channel_answer_ctx(c, r);
+    const enum err rc = kept_forwards_add(work->kept, &work->wish, rpc_channel_answer, answer,
+                                          &work->port, &e);
+    if (rc)
+        rpc_channel_answer(answer, rc, &e);
+}
+
 static void begin_remove(struct channels *c, struct channels_request *r)
 {
     const struct forward_work *work = (struct forward_work *)r;
     struct error e = { .code = OK };
-    const enum err rc = forwards_remove(work->forwards, work->wish.port, &e);
-    channels_answer(c, r, rc, &e);
+    void *answer = rpc_channel_answer_ctx(c, r);
+    const enum err rc = kept_forwards_remove(work->kept, work->wish.port, rpc_channel_answer,
+                                             answer, &e);
+    if (rc)
+        rpc_channel_answer(answer, rc, &e);
 }
 
 /* False: call has failed. */
@@ -53,6 +72,7 @@ static bool run(struct rpc_call *call, struct forward_work *work,
 {
     struct channels *c = rpc_channels(call);
     work->forwards = call->env->forwards;
+    work->kept = call->env->kept_forwards;
     return c && rpc_channel_ask(call, c, begin, &work->r);
 }
 
@@ -126,7 +146,8 @@ static struct rpc_result cmd_forwardservice(struct rpc_call *call)
     struct forward_work work = { .contact = rpc_text(call, 0, "") };
     work.wish.service = rpc_text(call, 1, "");
     if ((rpc_has(call, 2) && !read_port(call, 2, 0, &work.wish.port)) ||
-        !read_options(call, &work.wish) || !run(call, &work, begin_add))
+        !read_options(call, &work.wish) ||
+        !run(call, &work, work.wish.budget.max ? begin_add : begin_keep))
         return rpc_failed(call);
     jw_object_open(call->out);
     jw_put_u64(call->out, "local_port", work.port);
@@ -171,11 +192,11 @@ static const struct rpc_command rows[] = {
       .category = "channels",
       .where = RPC_ON_WORKER,
       .fn = cmd_forwardservice,
-      .help = "Makes a service of a contact reachable on a port of loopback, until unforward or "
-              "the end of the node. Each connection is a stream; the contact is dialled when need "
-              "be. Every user of this machine can connect to the port. With max_satoshis and a "
-              "price the node pays for what the streams carry, as it comes, over its payment "
-              "channel to the contact.",
+      .help = "Makes a service of a contact reachable on a port of loopback, until unforward, "
+              "also after a restart of the node. Each connection is a stream; the contact is "
+              "dialled when need be. Every user of this machine can connect to the port. With "
+              "max_satoshis and a price the node pays for what the streams carry, as it comes, "
+              "over its payment channel to the contact; such a forward ends with the node.",
       .result = "{local_port}",
       .example = "alice web 8081",
       .params = { { "contact", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "Alias or key" },

@@ -11,7 +11,7 @@
 
 #include "base/intmath.h"
 #include "base/mem.h"
-#include "p2p/forwards.h"
+#include "p2p/kept_forwards.h"
 #include "p2p/chan_relay.h"
 #include "p2p/services.h"
 #include "rpc/channel_call.h"
@@ -146,6 +146,7 @@ struct listing {
     struct channels *c;
     const struct services *services;
     const struct forwards *forwards;
+    const struct kept_forwards *kept;
     const struct chan_relay *relay; /* NULL: none */
 };
 
@@ -248,6 +249,21 @@ static void put_forward(const struct forward *f, void *ctx)
     jw_object_close(l->w);
 }
 
+/* One whose port was busy when the node began. */
+static void put_waiting(const struct kept_forward *f, void *ctx)
+{
+    struct listing *l = ctx;
+    jw_object_open(l->w);
+    jw_put_u64(l->w, "local_port", f->port);
+    jw_put_text(l->w, "protocol", f->dgrams ? "udp" : "tcp");
+    jw_key(l->w, "contact");
+    put_contact(l, f->contact);
+    jw_put_text(l->w, "service", f->service);
+    jw_put_u64(l->w, "priority", f->priority);
+    jw_put_text(l->w, "trouble", f->trouble);
+    jw_object_close(l->w);
+}
+
 static void put_stream(const struct local_stream *s, void *ctx)
 {
     struct listing *l = ctx;
@@ -296,6 +312,7 @@ static void list_all(struct channels *c, void *ctx)
     jw_key(l->w, "forwards");
     jw_array_open(l->w);
     forwards_each(l->forwards, put_forward, l);
+    kept_forwards_each_waiting(l->kept, put_waiting, l);
     jw_array_close(l->w);
     jw_key(l->w, "streams");
     jw_array_open(l->w);
@@ -320,7 +337,8 @@ static struct rpc_result cmd_listservices(struct rpc_call *call)
     buf_init(&text);
     jw_init(&w, &text, NULL, NULL);
     struct listing l = { .w = &w, .services = call->env->services,
-                         .forwards = call->env->forwards, .relay = call->env->relay };
+                         .forwards = call->env->forwards,
+                         .kept = call->env->kept_forwards, .relay = call->env->relay };
     const bool ran = channels_call(c, list_all, &l);
     if (ran)
         jw_json(call->out, (const char *)text.data, text.len);
@@ -372,10 +390,11 @@ static const struct rpc_command rows[] = {
                 "-channelservice; of one that has a price also price_per_mib, price_per_minute, "
                 "credit, accounts:[{contact, charged, paid, owed, waiting:for a payment}...], "
                 "earned, owed, trouble:why none can pay}...], forwards:[{local_port, protocol, "
-                "contact, service, priority, waiting:connections, lost:datagrams; of one that pays "
-                "also price_per_mib, price_per_minute, max_satoshis, charged, paid, trouble:why it "
-                "does not pay}...], streams:[{contact, service, "
-                "direction, open, sent, received, dropped:datagrams, seconds, quiet_seconds}...], "
+                "contact, service, priority, waiting:connections, lost:datagrams; trouble:why it "
+                "does not listen; of one that pays also price_per_mib, price_per_minute, "
+                "max_satoshis, charged, paid, trouble:why it does not pay}...], "
+                "streams:[{contact, service, direction, open, sent, received, dropped:datagrams, "
+                "seconds, quiet_seconds}...], "
                 "relayed:[{from, to, open, bytes, seconds}...]}",
       .example = "" },
 };

@@ -27,6 +27,7 @@ struct chain;
 struct channels;
 struct config;
 struct forwards;
+struct kept_forwards;
 struct json_object;
 struct net;
 struct rpc_batch;
@@ -88,6 +89,7 @@ struct rpc_env {
     struct transfers *transfers; /* of files over them; NULL: no channels */
     struct services *services;   /* with channels */
     struct forwards *forwards;   /* the same */
+    struct kept_forwards *kept_forwards; /* the same */
     struct chan_relay *relay;         /* NULL: -channelrelay=0 */
     const struct rpc_pay_service *payments; /* payment channels (pay_call.h); NULL: no channels */
     const struct rpc_payment_service *transactions; /* payment_call.h; the same */

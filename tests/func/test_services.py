@@ -48,6 +48,42 @@ def a_web_server_is_reached_through_a_forward(t):
 
 
 @case()
+def forwards_are_there_after_a_restart(t):
+    a, b = connected_pair(t)
+    b.rpc.contactadd(NOBODY, "carol")
+    a.rpc.contactadd(NOBODY, "carol")
+    b.rpc.exposeservice("echo", "echo:", ["alice"])
+    port = a.rpc.forwardservice("bob", "echo")["local_port"]
+    voice = a.rpc.forwardservice("bob", "voice", 0, {"protocol": "udp", "priority": 3})
+    hers = a.rpc.forwardservice("carol", "echo")["local_port"]
+    other = a.rpc.forwardservice("bob", "other")["local_port"]
+    a.rpc.unforward(other)
+    before = a.rpc.listservices()["forwards"]
+    equal({f["local_port"] for f in before}, {port, voice["local_port"], hers})
+    a.kill()
+    with socket.socket(socket.AF_INET6) as busy:
+        busy.bind(("::1", port))
+        busy.listen()
+        a.start()
+        waiting = next(f for f in a.rpc.listservices()["forwards"] if f["local_port"] == port)
+        equal((waiting["service"], waiting["contact"]), ("echo", "bob"))
+        is_in("in use", waiting["trouble"])
+        a.rpc.unforward(port)
+    equal({f["local_port"] for f in a.rpc.listservices()["forwards"]},
+          {voice["local_port"], hers}, "one that waited is taken away")
+    port = a.rpc.forwardservice("bob", "echo", port)["local_port"]
+    a.rpc.contactremove("carol")
+    a.kill()
+    a.start()
+    equal([(f["local_port"], f["service"], f["protocol"], f["priority"])
+           for f in sorted(a.rpc.listservices()["forwards"], key=lambda f: f["service"])],
+          [(port, "echo", "tcp", 4), (voice["local_port"], "voice", "udp", 3)])
+    with socket.create_connection(("::1", port), timeout=60) as s:
+        s.sendall(b"hello")
+        equal(s.recv(5), b"hello")
+
+
+@case()
 def only_who_is_allowed_gets_through(t):
     a, b = connected_pair(t, "-channelservice=config,echo:,*")
     b.rpc.exposeservice("open", "echo:", ["*"])

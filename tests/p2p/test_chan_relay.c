@@ -4,6 +4,8 @@
 
 #include "base/mem.h"
 #include "p2p/chan_relay.h"
+#include "p2p/channels_internal.h"
+#include "p2p/dchan_duplicate.h"
 #include "p2p/services.h"
 #include "tests/p2p/channels_pair.h"
 #include "tests/test.h"
@@ -320,6 +322,45 @@ static void a_relayed_session_ends_as_others_do(void **state)
     world_close(&w);
 }
 
+struct session_seen { uint8_t id[32], last[32]; struct world *w; bool carried; };
+
+static void see_session(struct channels *c, void *ctx)
+{
+    struct session_seen *s = ctx;
+    const struct chan_peer *p = bob_of(c);
+    s->carried = p->newest && p->newest->pipe;
+    if (p->newest)
+        memcpy(s->id, dchan_session_peer(p->newest->session)->session_id, sizeof s->id);
+}
+
+static bool is_another(void *ctx)
+{
+    struct session_seen *s = ctx;
+    assert_true(channels_call(side(s->w, ALICE)->channels, see_session, s));
+    return s->carried && memcmp(s->id, s->last, sizeof s->id) != 0;
+}
+
+static void a_relayed_session_is_renewed_after_a_day(void **state)
+{
+    struct world w = { .limits = { 0 } };
+    struct session_seen seen = { .w = &w };
+    (void)state;
+    world_open(&w);
+    connect_both(&w);
+    assert_true(is_another(&seen));
+    memcpy(seen.last, seen.id, sizeof seen.last);
+    const unsigned ups = atomic_load(&side(&w, BOB)->ups);
+    const unsigned downs = atomic_load(&side(&w, BOB)->downs);
+    channels_side_skip(side(&w, ALICE), DCHAN_RENEW_AGE_MS + DCHAN_RENEW_OTHER_MS + 1000);
+    channels_pair_wait(is_another, &seen);
+    channels_pair_wait(alice_has_bob, &w);
+    assert_int_equal(atomic_load(&side(&w, BOB)->ups), ups);
+    assert_int_equal(atomic_load(&side(&w, BOB)->downs), downs); /* always with a session */
+    assert_true(channels_call(side(&w, ALICE)->channels, send_message, NULL));
+    channels_pair_wait(has_message, &w);
+    world_close(&w);
+}
+
 static void remove_bob(struct channels *c, void *ctx)
 {
     struct contact *bob = contacts_by_alias(channels_contacts(c), "bob");
@@ -394,6 +435,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_that_cannot_reach_each_other_talk),
         cmocka_unit_test(a_relayed_session_ends_as_others_do),
+        cmocka_unit_test(a_relayed_session_is_renewed_after_a_day),
         cmocka_unit_test(it_ends_when_the_relay_removes_a_contact),
         cmocka_unit_test(the_relay_serves_whom_it_allows),
         cmocka_unit_test(only_a_contact_that_may_relay_is_asked),
