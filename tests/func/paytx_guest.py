@@ -37,6 +37,24 @@ def p_tx(identifier, beef, outputs=((0, SUFFIX),), prefix=PREFIX, tail=b""):
     return payload + struct.pack(">H", len(beef)) + beef + tail
 
 
+def read_p_tx(payload):
+    """id, prefix, [(index, suffix)], BEEF."""
+    at = 17 + payload[16]
+    identifier, prefix, n = payload[:16], payload[17:at], payload[at]
+    at += 1
+    outputs = []
+    for _ in range(n):
+        index, size = struct.unpack(">IB", payload[at:at + 5])
+        outputs.append((index, payload[at + 5:at + 5 + size]))
+        at += 5 + size
+    size = struct.unpack(">H", payload[at:at + 2])[0]
+    return identifier, prefix, outputs, payload[at + 2:at + 2 + size]
+
+
+def p_result(identifier, status, txid=bytes(32)):
+    return identifier + struct.pack(">H", status) + txid
+
+
 def p_request(identifier, satoshis, expires, memo=b"", prefix=PREFIX):
     return identifier + struct.pack(">QIB", satoshis, expires, len(prefix)) + prefix + \
         struct.pack(">H", len(memo)) + memo
@@ -49,6 +67,11 @@ class Payer(Guest):
     def script(self, prefix=PREFIX, suffix=SUFFIX):
         return pay_to(child_key(self.secret, self.remote, prefix, suffix))
 
+    def place(self, coin):
+        """The output that the key of the guest has."""
+        return next(o["n"] for o in coin["vout"]
+                    if o["scriptPubKey"]["hex"] == COIN_KEY.script.hex())
+
     def coin(self):
         """Of COIN satoshis, which the daemon gives and a block has; its transaction."""
         rpc = self.node.rpc
@@ -59,8 +82,7 @@ class Payer(Guest):
 
     def spend(self, coin, *outputs, good=True):
         """What spends it, signed unless it is not good."""
-        at = next(o for o in coin["vout"] if o["scriptPubKey"]["hex"] == COIN_KEY.script.hex())
-        tx = Tx([TxIn(from_display(coin["txid"]), at["n"])],
+        tx = Tx([TxIn(from_display(coin["txid"]), self.place(coin))],
                 [TxOut(value, script) for value, script in outputs])
         tx.sign_input(0, COIN_KEY if good else Key(8), COIN, COIN_KEY.script)
         return tx
@@ -78,6 +100,13 @@ class Payer(Guest):
         tx = self.spend(coin, (satoshis, self.script(prefix, suffix)),
                         (COIN - satoshis - FEE, COIN_KEY.script))
         return p_tx(identifier, self.beef(tx, coin), ((0, suffix),), prefix), identifier, tx
+
+    def await_payment(self):
+        """The next p_tx, read."""
+        while True:
+            kind, payload = self.next()
+            if kind == TX:
+                return read_p_tx(payload)
 
     def result(self):
         """id, status and txid of the next answer."""

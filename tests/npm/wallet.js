@@ -4,7 +4,7 @@
 //   {"do": "key", wif}                          address and key of a WIF of a test network
 //   {"do": "sign", secret, message, verifier}   a message as signmessage, BRC-77 and 78 have it
 //   {"do": "verify", secret, signer, message, ...}  the same, read
-//   {"do": "pay", secret, beef, spend, payee, prefix, suffix, amount}  a payment (BRC-29)
+//   {"do": "pay", secret, beef, index, spend, payee, prefix, suffix, amount}  a payment (BRC-29)
 //   {"do": "take", secret, payment, roots}      outputs of a payment with the secrets of their keys
 const {
   BSM, EncryptedMessage, KeyDeriver, P2PKH, PrivateKey, PublicKey, Signature, SignedMessage,
@@ -49,14 +49,14 @@ async function verify ({ secret, signer, message, bsm, anyone, one, sealed }) {
   }
 }
 
-async function pay ({ secret, beef, spend, payee, prefix, suffix, amount }) {
+async function pay ({ secret, beef, index = 0, spend, payee, prefix, suffix, amount }) {
   const source = Transaction.fromAtomicBEEF(bytes(beef, 'hex'))
   const to = new KeyDeriver(PrivateKey.fromHex(secret))
     .derivePublicKey(PAYMENT, `${prefix} ${suffix}`, payee)
   const tx = new Transaction()
   tx.addInput({
     sourceTransaction: source,
-    sourceOutputIndex: 0,
+    sourceOutputIndex: index,
     unlockingScriptTemplate: new P2PKH().unlock(PrivateKey.fromHex(spend))
   })
   tx.addOutput({ lockingScript: new P2PKH().lock(to.toHash()), satoshis: amount })
