@@ -186,6 +186,7 @@ enum err messages_new(struct messages **out, struct dchan_store *store,
     enum err rc = load_totals(m, e);
     if (!rc)
         rc = out_count_all(m, e);
+    news_begin(m);
     m->news_due = true;
     *out = rc ? NULL : m;
     if (rc)

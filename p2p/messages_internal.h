@@ -178,6 +178,8 @@ void box_remove(struct messages *m, struct dchan_write *w, uint64_t number);
 
 /* --- messages_news.c --- */
 void news_write(struct dchan_write *w, uint64_t entry, const struct message_entry *x);
+/* Numbers go on above those that the event log has, also when the store was lost. */
+void news_begin(struct messages *m);
 void news_pump(struct messages *m);
 void news_prune(struct messages *m);
 

@@ -32,6 +32,13 @@ static bool tell(struct messages *m, uint64_t entry, const struct message_entry 
     return m->ops.tell(m->ops.ctx, &news);
 }
 
+void news_begin(struct messages *m)
+{
+    const uint64_t told = m->ops.told(m->ops.ctx);
+    if (told != UINT64_MAX) /* there is a log */
+        m->last_number = MAX_OF(m->last_number, told);
+}
+
 void news_pump(struct messages *m)
 {
     if (!m->news_due)

@@ -237,6 +237,7 @@ enum err transfers_new(struct transfers **out, struct channels *channels,
     list_init(&t->serves);
     t->pool = pool_new(WORKERS, "files");
     rc = transfers_load(t, e);
+    file_news_begin(t);
     if (rc) {
         transfers_free(t);
         return rc;

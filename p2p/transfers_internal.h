@@ -249,6 +249,8 @@ enum err bits_load(struct kv *kv, const uint8_t id[32], struct buf *out, bool *f
 void file_news_write(struct transfers *t, struct dchan_write *w, const struct incoming *in,
                 enum transfer_news_kind kind);
 void file_news_load(struct transfers *t, struct span key); /* in their order */
+/* After these: numbers go on above those that the event log has, also when the store was lost. */
+void file_news_begin(struct transfers *t);
 void file_news_tell(struct transfers *t);
 
 /* --- transfers_offer.c: offers of ours --- */

@@ -66,6 +66,15 @@ void file_news_load(struct transfers *t, struct span key)
     t->news_due = true;
 }
 
+void file_news_begin(struct transfers *t)
+{
+    const uint64_t told = t->ops.told ? t->ops.told(t->ops.ctx) : UINT64_MAX;
+    if (told == UINT64_MAX || told <= t->news_last) /* no log, or as it should be */
+        return;
+    t->news_last = told;
+    t->news_first = t->news_first ? t->news_first : told;
+}
+
 static bool tell(struct transfers *t, uint64_t entry, struct span value)
 {
     struct transfer_news n = { .entry = entry };

@@ -860,6 +860,27 @@ static void what_waits_for_nobody_is_cancelled(void **state)
     assert_int_equal(A->dials, dials);
 }
 
+/* The store was lost and the event log was not: its numbers go on. */
+static void what_comes_after_a_loss_of_the_store_is_told(void **state)
+{
+    struct message_duo *d = *state;
+    duo_connect(d);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(duo_send(A, "before", NULL), OK);
+    duo_run(d);
+    assert_int_equal(duo_news(B, MESSAGE_RECEIVED), 5);
+    const uint64_t last = B->news[B->n_news - 1].entry;
+    duo_kill(B);
+    kv_close(B->disk);
+    B->disk = kv_open_mem();
+    duo_revive(B);
+    duo_connect(d);
+    assert_int_equal(duo_send(A, "after", NULL), OK);
+    duo_run(d);
+    assert_int_equal(duo_news(B, MESSAGE_RECEIVED), 6);
+    assert_true(B->news[B->n_news - 1].number > last);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -898,6 +919,7 @@ int main(void)
         TEST(a_contact_that_changes_its_key_keeps_what_waits),
         TEST(a_contact_that_is_removed_gets_nothing_more),
         TEST(what_waits_for_nobody_is_cancelled),
+        TEST(what_comes_after_a_loss_of_the_store_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

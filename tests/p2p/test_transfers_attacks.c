@@ -40,6 +40,9 @@ static struct {
     struct post *posts;
     enum err answered;
     bool has_answer;
+    bool logs;          /* there is an event log */
+    uint64_t last_told; /* the last that it has */
+    size_t n_told;
 } at = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 void *channels_part(const struct channels *c, const struct dchan_handler *handlers)
@@ -141,11 +144,27 @@ bool channels_call(struct channels *c, void (*fn)(struct channels *c, void *ctx)
 
 /* --- one node --- */
 
+static bool tell(void *ctx, const struct transfer_news *news)
+{
+    (void)ctx;
+    assert_true(news->entry > at.last_told);
+    at.last_told = news->entry;
+    at.n_told++;
+    return true;
+}
+
+static uint64_t told(void *ctx)
+{
+    (void)ctx;
+    return at.last_told;
+}
+
 static void open_files(void)
 {
     const struct transfers_config c = { .directory = at.dir, .offers_max = 3,
                                         .serve_budget = 1 << 20 };
-    const struct transfers_ops ops = { .ctx = NULL };
+    const struct transfers_ops log = { tell, told, NULL }, none = { .ctx = NULL };
+    const struct transfers_ops ops = at.logs ? log : none;
     struct error e = { .text = "" };
     if (transfers_new(&at.files, &at.fake->channels, &c, &ops, &e))
         fail_msg("%s", e.text);
@@ -447,6 +466,22 @@ static void what_a_stranger_says_of_a_file_gives_way_to_a_contact(void **state)
     offer(c.id, 100, 14);
     assert_said(DCHAN_F_CANCEL, CANCEL_BAD);
     assert_int_equal(only()->size, sizeof c.data);
+}
+
+/* The store was lost and the event log was not: its numbers go on. */
+static void what_comes_after_a_loss_of_the_store_is_told(void **state)
+{
+    const uint8_t id[32] = { 1 };
+    (void)state;
+    at.logs = true;
+    at.last_told = 500;
+    restart();
+    fake_up(at.fake);
+    offer(id, 100, 14);
+    dchan_store_settle(at.fake->channels.store);
+    at.logs = false;
+    assert_int_equal(at.n_told, 1);
+    assert_int_equal(at.last_told, 501);
 }
 
 static void who_may_not_offer_is_refused(void **state)
@@ -1026,6 +1061,7 @@ int main(void)
         TEST(a_source_without_its_file_is_forgotten),
         TEST(strangers_that_offer_one_file_are_limited),
         TEST(what_a_stranger_says_of_a_file_gives_way_to_a_contact),
+        TEST(what_comes_after_a_loss_of_the_store_is_told),
         TEST(who_may_not_offer_is_refused),
         TEST(files_within_the_quota_are_taken_unasked),
         TEST(a_flood_of_offers_costs_no_more_than_its_share),
