@@ -1,9 +1,10 @@
 /*
  * The bare record loop of direct channels, for contrib/bench: one thread seals records of 16 KiB
  * of stream data and writes them to a socket on loopback, another reads and opens them. What a file
- * or a stream of the daemon reaches is held against it.
+ * or a stream of the daemon reaches is held against it. With `pipes` what is sealed comes from
+ * standard input and what was opened goes to standard output, as of a stream between two commands.
  *
- * usage: bench_records BYTES     prints one line of JSON
+ * usage: bench_records BYTES [pipes]     prints one line of JSON, with `pipes` to standard error
  */
 #include <config.h>
 
@@ -29,6 +30,7 @@
 
 struct end {
     int fd;
+    bool pipes;
     uint64_t bytes;
     struct dchan_keys keys;
 };
@@ -49,13 +51,16 @@ static void connect_both(int *a, int *b)
     close(listener);
 }
 
-static void put(struct dchan_rec *rec, uint64_t *left)
+static void put(struct dchan_rec *rec, const struct end *e, uint64_t *left)
 {
     static const uint8_t head[HEAD] = { 0, DCHAN_S_DATA, 0, 0, 0, 1 };
     static uint8_t data[RECORD];
-    if (dchan_rec_put(rec, span_of(head, sizeof head), span_of(data, sizeof data), 1))
+    const ssize_t n = e->pipes ? read(STDIN_FILENO, data, sizeof data) : (ssize_t)sizeof data;
+    if (n <= 0)
+        die("standard input ended early");
+    if (dchan_rec_put(rec, span_of(head, sizeof head), span_of(data, (size_t)n), 1))
         die("a record could not be sealed");
-    *left = *left > RECORD ? *left - RECORD : 0;
+    *left -= *left > (size_t)n ? (size_t)n : *left;
 }
 
 static void *seal_all(void *arg)
@@ -64,7 +69,7 @@ static void *seal_all(void *arg)
     struct dchan_rec *rec = dchan_rec_new(DCHAN_INITIATOR, &e->keys, 1);
     for (uint64_t left = e->bytes; left;) {
         for (unsigned i = 0; i < TOGETHER && left; i++)
-            put(rec, &left);
+            put(rec, e, &left);
         for (struct span out; (out = dchan_rec_output(rec)).len;) {
             const ssize_t n = write(e->fd, out.data, out.len);
             if (n <= 0)
@@ -77,7 +82,17 @@ static void *seal_all(void *arg)
     return NULL;
 }
 
-static uint64_t open_all(struct dchan_rec *rec, struct span in)
+static void write_all(struct span data)
+{
+    while (data.len) {
+        const ssize_t n = write(STDOUT_FILENO, data.data, data.len);
+        if (n <= 0)
+            die("standard output refused what was written");
+        data = span_of(data.data + n, data.len - (size_t)n);
+    }
+}
+
+static uint64_t open_all(struct dchan_rec *rec, struct span in, bool pipes)
 {
     uint64_t got = 0;
     struct span msg;
@@ -85,6 +100,8 @@ static uint64_t open_all(struct dchan_rec *rec, struct span in)
         if (dchan_rec_read(rec, &in, 1, &msg))
             die("a record could not be opened");
         got += msg.len ? msg.len - HEAD : 0;
+        if (pipes && msg.len)
+            write_all(span_of(msg.data + HEAD, msg.len - HEAD));
     } while (msg.len);
     return got;
 }
@@ -95,7 +112,7 @@ static uint64_t read_all(const struct end *e)
     uint8_t *in = xmalloc(READ_SIZE);
     uint64_t got = 0;
     for (ssize_t n; (n = read(e->fd, in, READ_SIZE)) > 0;)
-        got += open_all(rec, span_of(in, (size_t)n));
+        got += open_all(rec, span_of(in, (size_t)n), e->pipes);
     free(in);
     dchan_rec_free(rec);
     return got;
@@ -105,8 +122,9 @@ int main(int argc, char **argv)
 {
     struct end from = { .fd = -1 }, to = { .fd = -1 };
     pthread_t thread;
-    if (argc != 2 || !(from.bytes = strtoull(argv[1], NULL, 10)))
-        die("usage: bench_records BYTES");
+    to.pipes = from.pipes = argc == 3 && strcmp(argv[2], "pipes") == 0;
+    if (argc != 2 + to.pipes || !(from.bytes = strtoull(argv[1], NULL, 10)))
+        die("usage: bench_records BYTES [pipes]");
     ec_init();
     memset(from.keys.send_key, 0x11, sizeof from.keys.send_key);
     memset(to.keys.receive_key, 0x11, sizeof to.keys.receive_key);
@@ -118,7 +136,8 @@ int main(int argc, char **argv)
     pthread_join(thread, NULL);
     if (got < from.bytes)
         die("bytes are missing");
-    printf("{\"bytes\":%llu,\"seconds\":%.6f,\"cpu\":%.6f}\n", (unsigned long long)got,
+    fprintf(to.pipes ? stderr : stdout,
+            "{\"bytes\":%llu,\"seconds\":%.6f,\"cpu\":%.6f}\n", (unsigned long long)got,
            seconds_of(CLOCK_MONOTONIC) - start, cpu_seconds() - cpu);
     return EXIT_SUCCESS;
 }

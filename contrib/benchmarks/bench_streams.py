@@ -5,25 +5,42 @@ windows, a socket on loopback and a thread on each side, in turns with the bare 
 
 stream: what a command of one daemon writes comes out of `bsvpeer-cli pipe` at the other, beside the
 bare record loop before and after it. Four programs share the cores with the kernel's pipes and
-sockets between them, where the bare loop has two threads and one socket.
+sockets between them, where the bare loop has two threads and one socket; so the loop runs once more
+between two such commands, its ends at pipes.
 
 voice: round trips of small packets on a stream of priority 0 to the echo of the other daemon, one at
 a time, while pipes fill the link in both directions.
 """
+import json
 import socket
 import subprocess
 import time
 
-from bench_files import Case, bare_rate, rate_of, rows_of
+from bench_files import MBYTE, Case, bare_rate, rate_of, rows_of
 from bench_frame import cpu_seconds
 from channels import connected_pair
 
 LIMIT_MS = 20  # 99 of 100 round trips
+RATIO = 0.8  # of the bare loop
 ROUNDS = 3  # of which the fastest counts, of both
 
 
 def pipe(node, service, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL):
     return subprocess.Popen(node.cli_line() + ["pipe", "bob", service], stdin=stdin, stdout=stdout)
+
+
+def piped_rate(bench, size):
+    """As rate_of, of the bare loop between the same two commands."""
+    head = subprocess.Popen(["head", "-c", str(size), "/dev/zero"], stdout=subprocess.PIPE)
+    loop = subprocess.Popen(bench.tool_command("bench_records", str(size), "pipes"), text=True,
+                            stdin=head.stdout, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    cat = subprocess.Popen(["cat"], stdin=loop.stdout, stdout=subprocess.DEVNULL)
+    for pipe_end in (head.stdout, loop.stdout):
+        pipe_end.close()
+    facts = loop.stderr.read()
+    if any(process.wait() for process in (head, loop, cat)):
+        raise SystemExit(f"bench: the bare loop between commands broke off: {facts}")
+    return rate_of(json.loads(facts))
 
 
 def core(bench):
@@ -35,12 +52,12 @@ def core(bench):
     seconds, cpu = size / best[0], best[1] * size
     rows_of(bench, "bare record loop, a thread a side",
             f"stream of {size / 1e9:.3g} GB between two cores, a thread a side", size, seconds, cpu,
-            bare, "")
+            bare, "", RATIO)
 
 
 def stream(bench):
     size = bench.options.stream
-    bare = bare_rate(bench, size)
+    bare, piped = bare_rate(bench, size), piped_rate(bench, size)
     a, b = connected_pair(Case(bench))
     b.rpc.exposeservice("zeros", f"exec:head -c {size} /dev/zero", ["alice"])
     before, began = cpu_seconds(a) + cpu_seconds(b), time.monotonic()
@@ -52,6 +69,10 @@ def stream(bench):
         node.stop()
     rows_of(bench, "bare record loop beside the stream",
             f"stream of {size / 1e9:.3g} GB from a command to a pipe", size, seconds, cpu, bare)
+    piped, piped_cpu = max(piped, piped_rate(bench, size))
+    bench.row("  ratio to the bare loop between the same commands",
+              f"{size / seconds / piped:.2f}, CPU {cpu / size / piped_cpu:.2f}; it makes "
+              f"{piped / MBYTE:,.0f} MB/s")
 
 
 def round_trips(port, n):

@@ -66,12 +66,15 @@ rescan of a chain, to reading its blocks
 bare record loop, # KiB records on loopback
 file of # GB between two daemons
   ratio to the bare record loop
+  its records, one hash, reading and writing
+  CPU of the daemons to that
 bare record loop, a thread a side
 stream of # GB between two cores, a thread a side
   ratio to the bare record loop
 bare record loop beside the stream
 stream of # GB from a command to a pipe
   ratio to the bare record loop
+  ratio to the bare loop between the same commands
 round trip of a priority-0 stream, quiet link, median and 99th percentile
   while both directions are full (# GB meanwhile)
 curve operations of one handshake
