@@ -1,16 +1,21 @@
 """Payment channels whose data were lost, are old, or whose funding was replaced."""
 import shutil
 import struct
+import time
 
+import noise
 from blocks import Block, display, from_display, sha256d
 from channels import talker
 from framework import case, check, equal, is_in, main, raises_rpc
 from identities import identity
-from paychan_guest import ACK, FAIL, FUNDED, PAY, READY, SCRIPT, STATE, UNKNOWN, Payer
+from paychan_guest import (ACK, FAIL, FUNDED, PAY, READY, SCRIPT, STATE, SYNC, UNKNOWN,
+                           Payer)
 from paychan_payee_guest import Payee
 from paychannels import (CAPACITY, CLOSE_FEE, GENESIS, channel, connect, mine, open_channel,
                          payers, spender, state, sums)
 from wallet_rpc import WalletRpc
+
+SUCCESSOR = 25
 
 
 def lose(node, *names):
@@ -420,8 +425,8 @@ def keep_and_restore(node, kept, what):
     node.start()
 
 
-def payer_for(t):
-    node, key = talker(t, GENESIS)
+def payer_for(t, *options):
+    node, key = talker(t, GENESIS, *options)
     payer = Payer(node, key)
     t.cleanups.append(payer.close)
     node.rpc.contactadd(payer.key, "mallory")
@@ -476,6 +481,57 @@ def another_funding_that_leaves_the_first_one_valid_is_refused(t):
     equal(payload[:34], payer.id + struct.pack(">H", STATE))
     equal(channel(node, payer.id.hex())["txid"], display(first.txid()))
     equal(channel(node, payer.id.hex())["paid"], 1000)
+
+
+# --- a change of key (8.10.23) --------------------------------------------------------------------
+
+def statement(old, new):
+    """That the key of one guest is followed by that of another (2.7)."""
+    what = bytes.fromhex(old.key) + bytes.fromhex(new.key) + struct.pack(">QI", 1, int(time.time()))
+    digest = noise.tagged(b"bcapeer/successor", what)
+    return what + noise.CURVE.sign(old.secret, digest) + noise.CURVE.sign(new.secret, digest)
+
+
+def next_of(guest, kind):
+    while True:
+        got, payload = guest.next()
+        if got == kind:
+            return payload
+
+
+@case()
+def a_channel_is_synced_under_the_new_key_and_not_under_the_old(t):
+    node, payer = payer_for(t, "-channelstrangers")
+    heir = Payer(node, payer.remote.hex())
+    t.cleanups.append(heir.close)
+    payer.open(CAPACITY, node.rpc.getblockcount() + 1000)
+    payer.funding = payer.fund()
+    mine(node)
+    node.rpc.sendrawtransaction(payer.funding.serialize().hex())
+    mine(node)
+    payer.put(FUNDED, payer.funded_message(payer.funding))
+    payer.answer(READY)
+    payer.put(PAY, payer.pay(1, 1000))
+    payer.answer(ACK)
+    payer.put(SUCCESSOR, statement(payer, heir))
+    t.wait(lambda: node.rpc.contactlist()[0].get("successors"))
+    heir.connect()
+    heir.put(SYNC, payer.sync(1, 1000))  # it is nobody's yet
+    equal(next_of(heir, FAIL)[:34], payer.id + struct.pack(">H", UNKNOWN))
+    heir.close()
+    node.rpc.contactset("mallory", {"successor": heir.key})
+    payer.put(SYNC, payer.sync(1, 1000))
+    try:
+        equal(next_of(payer, FAIL)[:34], payer.id + struct.pack(">H", UNKNOWN))
+    except (OSError, EOFError):
+        pass  # the session under the old key has ended before
+    equal(channel(node, payer.id.hex())["paid"], 1000)
+    heir.connect()
+    equal(next_of(heir, SYNC)[:33], payer.id + b"\2")
+    heir.put(SYNC, payer.sync(1, 1000))
+    next_of(heir, READY)
+    heir.put(PAY, payer.pay(2, 1500))
+    equal(next_of(heir, ACK), payer.id + struct.pack(">QQ", 2, 1500))
 
 
 if __name__ == "__main__":
