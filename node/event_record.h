@@ -32,10 +32,11 @@ enum logged_event {
     LOGGED_SESSION_UP = 16,       /* of a direct channel with a contact */
     LOGGED_SESSION_DOWN = 17,
     LOGGED_PAYCHAN_OPENED = 19,   /* a payment channel takes payments from now on */
-    LOGGED_PAYMENT_RECEIVED = 20, /* over one, acknowledged */
+    LOGGED_PAYMENT_UNNUMBERED = 20, /* over one; of earlier versions */
     LOGGED_PAYCHAN_CLOSING = 21,
     LOGGED_PAYCHAN_CLOSED = 22,
     LOGGED_PAYCHAN_ALARM = 23,
+    LOGGED_PAYMENT_RECEIVED = 24, /* over a payment channel, and on disk */
     LOGGED_PAYTX_REQUESTED = 32,  /* a contact asks for a payment */
     LOGGED_PAYTX_RECEIVED = 33,   /* by a transaction over a direct channel */
     LOGGED_PAYTX_SENT = 34,
@@ -45,9 +46,9 @@ enum logged_event {
 
 /* Who numbers what is told (told_numbers.h); such a number is the first value. Stored, never
  * renumbered. */
-enum told_source { TOLD_NOWHERE, TOLD_MESSAGES, TOLD_FILES, TOLD_SOURCES };
+enum told_source { TOLD_NOWHERE, TOLD_MESSAGES, TOLD_FILES, TOLD_PAYCHANS, TOLD_SOURCES };
 
-#define EVENT_FIELDS_MAX 6
+#define EVENT_FIELDS_MAX 7
 #define EVENT_TEXT_MAX 64
 #define EVENT_RECORD_MAX 512 /* bytes on disk */
 #define EVENT_FRAME_SIZE 8   /* length and checksum */
@@ -99,7 +100,10 @@ enum { BLOCK_HASH, BLOCK_PREVIOUS, BLOCK_HEIGHT, BLOCK_TXS, BLOCK_SIZE, BLOCK_TI
 enum { TX_ID, TX_SIZE, TX_FEE };
 enum { REMOVED_ID, REMOVED_REASON, REMOVED_CONFLICT, REMOVED_BLOCK };
 enum { PAYCHAN_EVENT_ID, PAYCHAN_EVENT_KEY, PAYCHAN_EVENT_ROLE, PAYCHAN_EVENT_SUM };
-enum { RECEIVED_ID, RECEIVED_KEY, RECEIVED_SATOSHIS, RECEIVED_SUM, RECEIVED_N };
+enum {
+    RECEIVED_ENTRY, RECEIVED_ID, RECEIVED_KEY, RECEIVED_SATOSHIS, RECEIVED_SUM, RECEIVED_N,
+    RECEIVED_REF,
+};
 enum { ALARM_ID, ALARM_KEY, ALARM_TEXT };
 enum { PAYTX_EVENT_ID, PAYTX_EVENT_KEY, PAYTX_EVENT_SATOSHIS, PAYTX_EVENT_LAST };
 enum { HEIR_OF, HEIR_KEY, HEIR_STATE };

@@ -225,6 +225,54 @@ static void commit(struct feeds *f)
     f->fatal(f->fatal_ctx, &e);
 }
 
+struct keeping {
+    struct feeds *f;
+    enum told_source source;
+    uint64_t number;
+    bool there;
+};
+
+static void keep(struct chain *c, void *ctx)
+{
+    struct keeping *k = ctx;
+    (void)c;
+    commit(k->f);
+    k->there = !event_log_has_failed(k->f->log) &&
+               k->f->told_numbers.told[k->source] >= k->number;
+}
+
+static enum err pass_over(void *ctx, const struct event_record *r, struct error *e)
+{
+    (void)ctx;
+    (void)r;
+    (void)e;
+    return OK;
+}
+
+/* A reader at the end syncs. */
+static bool sync_log(struct event_log *log)
+{
+    struct error e = { .code = OK };
+    struct event_log_info info;
+    struct event_reader *r;
+    uint64_t n;
+    event_log_get_info(log, &info);
+    if (info.next == info.oldest || event_reader_open(log, info.next - 1, &r, &e))
+        return false;
+    const enum err rc = event_reader_next(r, pass_over, NULL, &n, &e);
+    event_reader_close(r);
+    return !rc && n > 0;
+}
+
+bool feeds_keep(struct feeds *f, enum told_source source, uint64_t number)
+{
+    struct chain *chain = atomic_load(&f->wake);
+    struct keeping k = { .f = f, .source = source, .number = number };
+    if (!f->log || number == 0)
+        return true;
+    return chain && !chain_call(chain, keep, &k) && k.there && sync_log(f->log);
+}
+
 static void commit_if_much(struct feeds *f)
 {
     if (event_log_uncommitted(f->log) >= COMMIT_BYTES)

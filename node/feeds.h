@@ -39,6 +39,9 @@ enum err feeds_close(struct feeds *f, struct error *e);
 bool feeds_tell(struct feeds *f, const struct event_record *r) MUST_CHECK;
 /* The highest number that was told. All ones: no log is kept. */
 uint64_t feeds_told(struct feeds *f, enum told_source source);
+/* Waits for the chain thread and the disk: whether the log has all up to the number, synced, so
+ * that whoever gave it may forget it. True also when no log is kept. */
+bool feeds_keep(struct feeds *f, enum told_source source, uint64_t number) MUST_CHECK;
 
 /* Bytes of memory; any thread. */
 uint64_t feeds_memory(struct feeds *f);

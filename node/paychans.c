@@ -169,9 +169,12 @@ static bool is_duty(enum paychan_do what)
 
 static void do_pending(struct held *h, const struct paychan_pending *p)
 {
-    for (size_t i = 0; i < p->n && !h->forgotten; i++)
+    for (size_t i = 0; i < p->n && !h->forgotten; i++) {
+        if (!p->rc && p->entry && p->actions[i].what == PAYCHAN_DO_SERVE)
+            paychans_note_paid(h, p->entry, &p->actions[i].pay, p->amount);
         if (!p->rc || is_duty(p->actions[i].what))
             paychans_do(h, &p->actions[i]);
+    }
     if (!p->rc)
         paychans_tell_state(h);
 }
@@ -260,6 +263,7 @@ enum err paychans_try(struct held *h, struct paychan_event *ev, struct channels_
     ev->view.now = (uint64_t)clock_now();
     ev->policy = &pc->config.policy;
     ev->secret = h->secret;
+    const uint64_t before = h->c.paid;
     paychan_step(&h->c, ev, &out);
     if (out.refused)
         return error_set(e, out.refused, "%s", out.text);
@@ -271,6 +275,8 @@ enum err paychans_try(struct held *h, struct paychan_event *ev, struct channels_
     p->durable = out.record == PAYCHAN_KEEP;
     p->pays = !p->durable && says(&out, PAYCHAN_DO_SEND_PAY);
     pc->unsent += p->pays;
+    p->amount = says(&out, PAYCHAN_DO_SERVE) ? h->c.paid - before : 0;
+    p->entry = p->amount ? pc->next_entry++ : 0; /* 0: signed again for another funding */
     if (!p->durable)
         paychans_write(h, out.record, p);
     else
@@ -441,6 +447,7 @@ static void tick(void *ctx, uint64_t now_ms)
         paychans_seek(pc->all[i], (uint64_t)clock_now());
     }
     tell_all_of_tip(pc);
+    paychans_tell_paid(pc);
     paychans_pay_queued(pc);
     paychans_compact_if_due(pc);
 }
@@ -485,7 +492,7 @@ static void on_start(struct channels *c, void *ctx)
     look_at_tip(pc);
     for (size_t i = pc->n; i-- > 0;) {
         pc->all[i]->told_state = pc->all[i]->c.state;
-        pc->all[i]->told_paid = pc->all[i]->served_paid = pc->all[i]->c.paid;
+        pc->all[i]->served_paid = pc->all[i]->c.paid;
         paychans_ask_for_keys(pc->all[i]);
     }
 }
@@ -521,6 +528,7 @@ void paychans_free(struct paychans *pc)
     map_clear(&pc->ids);
     free(pc->opens);
     free(pc->acks);
+    free(pc->untold);
     free(pc->gone);
     free(pc->dir);
     free(pc);
@@ -534,7 +542,8 @@ uint64_t paychans_memory(const struct paychans *pc)
         return 0;
     return pc->n * sizeof(struct held) + map_bytes(&pc->ids) + pc->pending_bytes +
            (pc->journal ? journal_waiting(pc->journal) : 0) + pc->n_opens * sizeof *pc->opens +
-           (pc->cap + pc->acks_cap) * sizeof(struct held *) + paychans_pays_bytes(pc);
+           (pc->cap + pc->acks_cap) * sizeof(struct held *) + paychans_pays_bytes(pc) +
+           pc->untold_cap * sizeof *pc->untold;
 }
 
 const struct rpc_pay_service *paychans_service(struct paychans *pc) { return &pc->service; }

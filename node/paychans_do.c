@@ -151,7 +151,6 @@ void paychans_send_ack(struct held *h)
     m.chan_pay = (struct dchan_chan_pay){ .n = ack.n, .paid = ack.paid };
     memcpy(m.chan_pay.id, h->c.id, sizeof m.chan_pay.id);
     paychans_ack_not_due(h);
-    paychans_tell_paid(h, &ack);
     say(h, &m);
     paychans_give(h, &ev, NULL);
 }

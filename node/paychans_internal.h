@@ -17,6 +17,7 @@ struct paychan_pending {
     struct held *h;
     struct paychan_pending *next;
     bool durable;
+    uint64_t entry, amount;      /* payee: a payment, as the event log numbers it; 0: none */
     bool pays;                   /* a payment that is signed and has not left */
     enum err rc;                 /* of writing the record */
     struct channels_request *r;  /* answered when all is done; or NULL */
@@ -79,8 +80,7 @@ struct held {
     bool ack_due;
     size_t ack_at;               /* place among those */
     struct paychan_ack_msg ack;
-    uint64_t told_paid;          /* payee: of it the event log knows, */
-    uint64_t served_paid;        /* and the takers */
+    uint64_t served_paid;        /* payee: of it the takers know */
     bool lost, seeking;          /* payer: the funding is nowhere; a job looks for another */
     uint64_t sought;             /* when it was looked for last */
     uint8_t told_state;
@@ -140,8 +140,21 @@ struct paychans {
     uint64_t *gone;              /* forgotten since the last compaction */
     size_t n_gone, gone_cap;
     size_t n_going;              /* the first so many: the compaction under way deletes them */
+    struct untold *untold;       /* payments that the event log does not have, in their order */
+    size_t untold_first, n_untold, untold_cap; /* those before the first are done with */
+    uint64_t next_entry;
+    bool dropping;               /* files of the journal wait until the log has what they tell */
+    uint64_t drop_entry;         /* that is up to here */
     bool stopping;
 };
+
+/* A payment, or some without a ref that became durable together. */
+struct untold {
+    uint64_t number, entry, n, paid, amount;
+    uint8_t id[PAYCHAN_ID_SIZE], theirs[EC_PUBKEY_SIZE];
+    char ref[PAYCHAN_REF_MAX + 1]; /* sanitised */
+};
+#define PAYCHANS_UNTOLD_MAX 65536 /* no payment is taken above */
 
 /* --- paychans.c --- */
 
@@ -240,7 +253,10 @@ void paychans_seek(struct held *h, uint64_t now);
 /* --- paychans_tell.c: the event log --- */
 
 void paychans_tell_state(struct held *h);
-void paychans_tell_paid(struct held *h, const struct paychan_ack_msg *m);
+/* A payment is on disk. */
+void paychans_note_paid(struct held *h, uint64_t entry, const struct paychan_pay_msg *m,
+                        uint64_t amount);
+void paychans_tell_paid(struct paychans *pc); /* as many as find room */
 void paychans_tell_alarm(const struct held *h, const char *text);
 
 /* --- paychans_parts.c --- */

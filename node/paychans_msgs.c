@@ -404,7 +404,8 @@ static void take_pay(struct held *h, const struct dchan_msg *msg)
     struct paychan_event ev = { .kind = PAYCHAN_EV_PAY_MSG };
     ev.pay = (struct paychan_pay_msg){ .n = in->n, .paid = in->paid, .ref = in->ref };
     memcpy(ev.pay.sig, in->sig, sizeof ev.pay.sig);
-    ev.pay.too_fast = too_fast(h) || paychans_is_behind(h->pc);
+    ev.pay.too_fast = too_fast(h) || paychans_is_behind(h->pc) ||
+                      h->pc->n_untold - h->pc->untold_first >= PAYCHANS_UNTOLD_MAX;
     paychans_give(h, &ev, NULL);
 }
 

@@ -4,7 +4,9 @@
  *   'W' | number 8 | contact 8 | identity of ours 33 | of theirs 33 | created 8 |
  *       height then 4 | wallet (length 1, bytes) | memo (length 2, bytes) |
  *       wallet/paychan_record.h, whole
- *   'N' | number 8 | numbers of wallet/paychan_record.h: one payment or more
+ *   'N' | number 8 | numbers of wallet/paychan_record.h: a payment of ours
+ *   'P' | number 8 | entry 8 | amount 8 | numbers | ref: a payment to us; entries rise over all
+ *       channels, and are those of the event log
  *   'F' | number 8: forgotten
  *
  * Database: 'p' | number 8 big-endian -> the whole record. It has what the journal came to when it
@@ -90,6 +92,29 @@ static void forget_loaded(struct paychans *pc, uint64_t number)
             pc->all[i]->forgotten = true;
 }
 
+/* h NULL: forgotten since. */
+static enum err read_payment(struct paychans *pc, struct held *h, struct reader *r,
+                             struct error *e)
+{
+    const uint64_t entry = read_le64(r), amount = read_le64(r);
+    const uint8_t *numbers = read_bytes(r, PAYCHAN_NUMBERS_SIZE);
+    const size_t left = r->left;
+    struct paychan paid = { .n = 0 };
+    if (r->failed || left > PAYCHAN_REF_MAX)
+        return error_set(e, ERR_CORRUPT, "the record of a payment is damaged");
+    if (pc->next_entry <= entry)
+        pc->next_entry = entry + 1;
+    if (!h)
+        return OK;
+    paid.terms.capacity = h->c.terms.capacity;
+    const struct span in = span_of(numbers, PAYCHAN_NUMBERS_SIZE);
+    enum err rc = paychan_get_numbers(&paid, in, e);
+    if (!rc && entry > feeds_told(pc->feeds, TOLD_PAYCHANS))
+        paychans_note_paid(h, entry, &(struct paychan_pay_msg){
+            .n = paid.n, .paid = paid.paid, .ref = span_of(read_bytes(r, left), left) }, amount);
+    return rc ? rc : paychan_get_numbers(&h->c, in, e);
+}
+
 static enum err replay(void *ctx, struct span record, struct error *e)
 {
     struct paychans *pc = ctx;
@@ -104,6 +129,8 @@ static enum err replay(void *ctx, struct span record, struct error *e)
         return read_whole(pc, number, &r, e);
     if (kind == 'F')
         forget_loaded(pc, number);
+    else if (kind == 'P')
+        return read_payment(pc, h, &r, e);
     else if (kind == 'N' && h) /* else it has been forgotten since, in a file that is gone */
         return paychan_get_numbers(&h->c, span_of(record.data + 9, record.len - 9), e);
     else if (kind != 'N')
@@ -171,6 +198,7 @@ void paychans_poll(struct paychans *pc)
     if (pc->stopping)
         return;
     journal_poll(pc->journal);
+    paychans_tell_paid(pc);
     paychans_send_acks(pc);
     paychans_pay_queued(pc);
 }
@@ -204,13 +232,32 @@ static void on_durable(void *ctx, enum err rc, const struct error *e)
     paychans_run(p->h);
 }
 
+/* With what it is for, so that it is told after a crash, too. */
+static void put_payment(struct buf *b, const struct held *h, const struct paychan_pending *p)
+{
+    buf_put_u8(b, 'P');
+    buf_put_le64(b, h->number);
+    buf_put_le64(b, p->entry);
+    buf_put_le64(b, p->amount);
+    paychan_put_numbers(b, &h->c);
+    for (size_t i = 0; i < p->n; i++)
+        if (p->actions[i].what == PAYCHAN_DO_SERVE)
+            buf_put(b, p->actions[i].pay.ref.data, p->actions[i].pay.ref.len);
+}
+
 void paychans_write(struct held *h, enum paychan_record_kind kind, struct paychan_pending *p)
 {
     struct buf b;
     buf_init(&b);
+    if (p->entry)
+        put_payment(&b, h, p);
+    if (p->entry && kind == PAYCHAN_WHOLE) { /* it closes the channel as well */
+        journal_append(h->pc->journal, buf_span(&b), NULL, NULL);
+        buf_reset(&b);
+    }
     if (kind == PAYCHAN_WHOLE) {
         put_whole(&b, h);
-    } else {
+    } else if (!p->entry) {
         buf_put_u8(&b, 'N');
         buf_put_le64(&b, h->number);
         paychan_put_numbers(&b, &h->c);
@@ -245,6 +292,47 @@ static void on_dropped(void *ctx, enum err rc, const struct error *e)
         log_warn("payment channels: the journal is not shortened: %s", e->text);
 }
 
+/* --- dropping what the event log has, synced --- */
+
+struct keep_job {
+    struct paychan_job job; /* first */
+    struct paychans *pc;
+    uint64_t entry;
+    bool kept;
+};
+
+static void work_keep(const struct rpc_env *env, struct paychan_job *j)
+{
+    struct keep_job *job = (struct keep_job *)j;
+    (void)env;
+    job->kept = feeds_keep(job->pc->feeds, TOLD_PAYCHANS, job->entry);
+}
+
+static void done_keep(struct channels *c, struct paychan_job *j)
+{
+    struct keep_job *job = (struct keep_job *)j;
+    struct paychans *pc = job->pc;
+    if (c && !pc->stopping && pc->journal) {
+        if (job->kept)
+            journal_drop_before(pc->journal, pc->compacted_from, on_dropped, pc);
+        else
+            pc->dropping = true; /* in a second once more */
+    }
+    free(job);
+}
+
+static void drop_when_told(struct paychans *pc)
+{
+    if (!pc->dropping || pc->stopping)
+        return;
+    struct keep_job *job = xcalloc(1, sizeof *job);
+    pc->dropping = false;
+    job->job = (struct paychan_job){ .work = work_keep, .done = done_keep };
+    job->pc = pc;
+    job->entry = pc->drop_entry;
+    paychan_wallet_do(pc->wallet, &job->job);
+}
+
 static void on_compacted(void *ctx, enum err rc, const struct error *e)
 {
     struct paychans *pc = ctx;
@@ -257,7 +345,8 @@ static void on_compacted(void *ctx, enum err rc, const struct error *e)
     pc->n_gone -= pc->n_going; /* those that were forgotten since stand behind them */
     if (pc->n_gone)
         memmove(pc->gone, pc->gone + pc->n_going, pc->n_gone * sizeof *pc->gone);
-    journal_drop_before(pc->journal, pc->compacted_from, on_dropped, pc);
+    pc->dropping = true;
+    drop_when_told(pc);
 }
 
 static void make_key(uint8_t key[KEY_SIZE], uint64_t number)
@@ -275,6 +364,7 @@ static void compact(struct paychans *pc)
     buf_init(&b);
     pc->compacting = true;
     pc->compacted_from = journal_turn(pc->journal);
+    pc->drop_entry = pc->next_entry - 1;
     for (size_t i = 0; i < pc->n; i++) {
         buf_reset(&b);
         put_whole(&b, pc->all[i]);
@@ -292,6 +382,7 @@ static void compact(struct paychans *pc)
 
 void paychans_compact_if_due(struct paychans *pc)
 {
+    drop_when_told(pc);
     if (!pc->compacting && !*pc->trouble && journal_bytes(pc->journal) > pc->config.compact_bytes)
         compact(pc);
 }
@@ -300,6 +391,8 @@ enum err paychans_load(struct paychans *pc, struct error *e)
 {
     const struct journal_options o = { .dir = pc->dir, .gather_us = pc->config.gather_us,
                                        .wake = wake, .ctx = pc };
+    const uint64_t told = feeds_told(pc->feeds, TOLD_PAYCHANS);
+    pc->next_entry = told == UINT64_MAX ? 1 : told + 1; /* all ones: there is no log */
     enum err rc = load_database(pc, e);
     if (!rc)
         rc = journal_open(&pc->journal, &o, replay, pc, e);

@@ -1,5 +1,8 @@
-/* What the event log is told of payment channels. What a crash keeps from it is in
- * listpaychannels. */
+/*
+ * What the event log is told of payment channels. Payments have numbers that are on disk with them
+ * (paychans_store.c): after a crash those that the log lacks are told, and no other. What else a
+ * crash keeps from the log is in listpaychannels.
+ */
 #include <config.h>
 
 #include "node/paychans_internal.h"
@@ -7,6 +10,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 
 static void tell(const struct held *h, struct event_record *r)
 {
@@ -46,16 +50,64 @@ void paychans_tell_state(struct held *h)
     tell(h, &r);
 }
 
-void paychans_tell_paid(struct held *h, const struct paychan_ack_msg *m)
+/* --- payments --- */
+
+static struct untold *last_untold(struct paychans *pc)
+{
+    return pc->untold_first < pc->n_untold ? &pc->untold[pc->n_untold - 1] : NULL;
+}
+
+static struct untold *add_untold(struct paychans *pc)
+{
+    if (pc->untold_first == pc->n_untold)
+        pc->untold_first = pc->n_untold = 0;
+    if (pc->n_untold == pc->untold_cap && pc->untold_first) {
+        pc->n_untold -= pc->untold_first;
+        memmove(pc->untold, pc->untold + pc->untold_first, pc->n_untold * sizeof *pc->untold);
+        pc->untold_first = 0;
+    } else if (pc->n_untold == pc->untold_cap) {
+        pc->untold_cap = 2 * pc->untold_cap + 16;
+        pc->untold = xrealloc(pc->untold, pc->untold_cap * sizeof *pc->untold);
+    }
+    return &pc->untold[pc->n_untold++];
+}
+
+/* Their entries rise, so that the highest that the log has says which it lacks. */
+void paychans_note_paid(struct held *h, uint64_t entry, const struct paychan_pay_msg *m,
+                        uint64_t amount)
+{
+    struct untold *u = last_untold(h->pc);
+    const bool together = u && u->number == h->number && !*u->ref && !m->ref.len;
+    if (!together) {
+        u = add_untold(h->pc);
+        *u = (struct untold){ .number = h->number };
+        memcpy(u->id, h->c.id, sizeof u->id);
+        memcpy(u->theirs, h->theirs, sizeof u->theirs);
+        log_sanitize(u->ref, sizeof u->ref, (const char *)m->ref.data, m->ref.len);
+    }
+    u->entry = entry;
+    u->n = m->n;
+    u->paid = m->paid;
+    u->amount += amount;
+}
+
+static bool tell_untold(struct paychans *pc, const struct untold *u)
 {
     struct event_record r = { .type = LOGGED_PAYMENT_RECEIVED };
-    if (m->paid <= h->told_paid)
-        return; /* acknowledged once more */
-    r.v[RECEIVED_SATOSHIS].number = (int64_t)(m->paid - h->told_paid);
-    r.v[RECEIVED_SUM].number = (int64_t)m->paid;
-    r.v[RECEIVED_N].number = (int64_t)m->n;
-    h->told_paid = m->paid;
-    tell(h, &r);
+    r.v[RECEIVED_ENTRY].number = (int64_t)u->entry;
+    memcpy(r.v[RECEIVED_ID].file, u->id, sizeof u->id);
+    memcpy(r.v[RECEIVED_KEY].key, u->theirs, sizeof u->theirs);
+    r.v[RECEIVED_SATOSHIS].number = (int64_t)u->amount;
+    r.v[RECEIVED_SUM].number = (int64_t)u->paid;
+    r.v[RECEIVED_N].number = (int64_t)u->n;
+    log_sanitize(r.v[RECEIVED_REF].text, EVENT_TEXT_MAX, u->ref, strlen(u->ref));
+    return feeds_tell(pc->feeds, &r);
+}
+
+void paychans_tell_paid(struct paychans *pc)
+{
+    while (pc->untold_first < pc->n_untold && tell_untold(pc, &pc->untold[pc->untold_first]))
+        pc->untold_first++;
 }
 
 void paychans_tell_alarm(const struct held *h, const char *text)

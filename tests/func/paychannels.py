@@ -1,6 +1,8 @@
 """What tests of payment channels share: two contacts on one chain, one of which pays the other."""
+import http.client
+
 from channels import is_up, talker
-from framework import ADDRESS, RpcError, wait_until
+from framework import ADDRESS, Rpc, RpcError, wait_until
 from identities import identity
 
 CAPACITY = 1000000
@@ -84,3 +86,14 @@ def spender(node, id):
 def sums(tx):
     """What its outputs are worth, in satoshis."""
     return [int(o["value"] * 10**8) for o in tx["vout"]]
+
+
+def pay_until_killed(node, answers):
+    """The amounts that were acknowledged."""
+    rpc = Rpc(node.rpc_port, node.cookie)
+    try:
+        while rpc.pay("bob", 7)["acknowledged"]:
+            answers.append(7)
+    except (OSError, http.client.HTTPException, RpcError):
+        pass  # one of the two is gone
+    rpc.close()

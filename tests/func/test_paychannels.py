@@ -1,15 +1,13 @@
 """Payment channels between two daemons: opened, paid over, closed and settled on the chain."""
-import http.client
 import os
 import threading
 
 from channels import is_up
 from events import read_events
-from framework import (LONG, Rpc, RpcError, Skip, case, check, equal, is_in, main,
-                       raises_rpc)
+from framework import LONG, Rpc, Skip, case, check, equal, is_in, main, raises_rpc
 from identities import FAULT, crash_at, kill_and_start
 from paychannels import (CAPACITY, CLOSE_FEE, channel, connect, in_pool, mine, open_channel,
-                         payers, spender, state, sums)
+                         pay_until_killed, payers, spender, state, sums)
 
 
 def pay_from_threads(node, count, amount, threads=10):
@@ -32,17 +30,6 @@ def pay_from_threads(node, count, amount, threads=10):
         worker.join()
     equal(errors, [])
     return answers
-
-
-def pay_until_killed(node, answers):
-    """The amounts that were acknowledged."""
-    rpc = Rpc(node.rpc_port, node.cookie)
-    try:
-        while rpc.pay("bob", 7)["acknowledged"]:
-            answers.append(7)
-    except (OSError, http.client.HTTPException, RpcError):
-        pass  # one of the two is gone
-    rpc.close()
 
 
 @case()

@@ -100,7 +100,7 @@ static void every_type_is_read_as_it_was_written(void **state)
             assert_int_equal(event_record_read(b.data, cut, &back, &used), EVENT_INCOMPLETE);
         buf_clear(&b);
     }
-    assert_int_equal(types, 22);
+    assert_int_equal(types, 23);
 }
 
 static void a_changed_bit_is_noticed(void **state)
