@@ -167,8 +167,9 @@ static void batches_are_answered_in_order_with_status_200(void **state)
 
 #define PAY(amount) "{\"method\":\"pay\",\"params\":[\"bob\"," #amount "],\"id\":" #amount "}"
 #define ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
-#define PAID(amount) "{\"result\":{\"channel\":\"" ZEROS "\",\"n\":" #amount              \
-                     ",\"paid\":0,\"acknowledged\":true},\"error\":null,\"id\":" #amount "}"
+#define PAID(amount) \
+    "{\"result\":{\"via\":\"channel\",\"channel\":\"" ZEROS "\",\"n\":" #amount \
+    ",\"paid\":0,\"acknowledged\":true},\"error\":null,\"id\":" #amount "}"
 
 static const char refused_amount[] =
     "{\"result\":null,\"error\":{\"code\":-8,\"message\":\"an amount in satoshis above 0 is "
