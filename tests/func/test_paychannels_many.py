@@ -10,7 +10,7 @@ import threading
 import time
 
 from channels import is_up
-from framework import LONG, Rpc, Skip, case, check, equal, main
+from framework import LONG, Rpc, Skip, case, check, equal, is_in, main, raises_rpc
 from identities import FAULT
 from paychannels import CLOSE_FEE, mine, payers, try_to_connect
 
@@ -59,7 +59,7 @@ class Payer(threading.Thread):
         self.ids, self.stop, self.rng = ids, stop, random.Random(seed)
         self.acknowledged = []                  # (channel, n, paid)
         self.tally = Tally(collections.Counter(), collections.Counter())
-        self.count, self.error = 0, None
+        self.count, self.error, self.refusals = 0, None, set()
         self.start()
 
     def run(self):
@@ -88,6 +88,9 @@ class Payer(threading.Thread):
         if answer["error"] is not None:  # it was not made: no session, or it waited for its turn
             equal(answer["error"]["code"], -1)
             self.stop.set()
+            self.refusals.add(answer["error"]["message"])
+            if "whether the payment counts" in answer["error"]["message"]:
+                self.tally.unknown[id] += amount
             return
         paid = answer["result"]
         equal(paid["channel"], id)
@@ -187,11 +190,14 @@ CRASHES = ("unlink:1:exit", "pwrite:9:torn") + (
     else ())
 
 
+def start_with_fault(node, setting, path):
+    node.stop()
+    node.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": setting, "BSVPEER_FAULT_PATH": path})
+
+
 def pay_until_it_ends(t, a, b, victim, ids, setting):
     """It dies at that call, of itself, and is there again."""
-    victim.stop()
-    victim.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": setting,
-                      "BSVPEER_FAULT_PATH": victim.file("paychannels")})
+    start_with_fault(victim, setting, victim.file("paychannels"))
     stop, threads = threading.Event(), []
     try:
         both_agree(t, a, b)
@@ -221,6 +227,51 @@ def a_crash_at_a_write_of_the_journal_loses_no_payment(t):
         check_round(threads, state, after)
         state = after
     check(sum(c["n"] for c in state.values()) > BATCH, "payments were made")
+    settle(t, a, b, ids)
+
+
+@case()
+def a_payer_whose_disk_fails_pays_nothing_that_it_forgets(t):
+    if not os.path.exists(FAULT):
+        raise Skip("the library that makes writes fail is not built")
+    a, b = payers(t)
+    ids = open_all(t, a, b, 3)
+    state = both_agree(t, a, b)
+    start_with_fault(a, "fdatasync:9:EIO", a.file("paychannels"))
+    both_agree(t, a, b)
+    stop = threading.Event()
+    payer = Payer(a, ids, stop, 1)
+    payer.join()
+    check(payer.error is None, payer.error)
+    check(any("the disk fails" in text for text in payer.refusals), payer.refusals)
+    raises_rpc(-1, lambda: a.rpc.pay("bob", 1), "the journal of the payment channels has failed")
+    is_in("the disk fails", a.rpc.listpaychannels()[0]["alarm"])
+    a.kill()
+    a.start()
+    check_round([payer], state, both_agree(t, a, b))
+    settle(t, a, b, ids)
+
+
+@case()
+def a_database_that_is_full_leaves_all_in_the_journal(t):
+    if not os.path.exists(FAULT):
+        raise Skip("the library that makes writes fail is not built")
+    a, b = payers(t, "-paychanneljournal=1")
+    ids = open_all(t, a, b, 3)
+    state = both_agree(t, a, b)
+    start_with_fault(b, "fdatasync:9:ENOSPC", b.file("channels"))
+    both_agree(t, a, b)
+    stop = threading.Event()
+    payer = Payer(a, ids, stop, 1)
+    t.wait(lambda: "the journal is not shortened" in b.log())
+    before = payer.count
+    t.wait(lambda: payer.count > before + 2 * BATCH)
+    stop.set()
+    payer.join()
+    equal((payer.error, payer.refusals), (None, set()))
+    b.kill()
+    b.start()
+    check_round([payer], state, both_agree(t, a, b))
     settle(t, a, b, ids)
 
 
