@@ -422,30 +422,70 @@ static bool merge_same(struct bca_facts *f, const struct bca_facts *known)
     return true;
 }
 
+/* Keys of the entries that a change touches. */
+struct touched {
+    uint8_t keys[1 + 2 * VICTIMS][32];
+    size_t n;
+};
+
+static void touch(struct touched *t, const struct bca_facts *f)
+{
+    memcpy(t->keys[t->n++], f->record_key, 32);
+}
+
 /* In memory and into the batch, with all that has to go for it. */
 static void place(struct bca_store *s, struct kv_batch *b, const struct bca_facts *f,
-                  struct span raw)
+                  struct span raw, struct touched *t)
 {
     struct bca_entry *e, *other;
+    touch(t, f);
     e = bca_index_put(s->index, f, is_contact(s, f->record_key));
     put_record_row(b, f, raw);
     for (size_t n = 0; n < VICTIMS && (other = bca_index_victim(s->index, e)); n++) {
+        touch(t, &other->is);
         put_seq_row(b, &other->is);
         bca_index_drop_record(s->index, other);
     }
     for (size_t n = 0; n < VICTIMS && (other = bca_index_forgettable(s->index, e)); n++) {
+        touch(t, &other->is);
         delete_rows(b, other->is.record_key);
         bca_index_forget(s->index, other);
     }
 }
 
-static void forget_unwritten(struct bca_store *s, const uint8_t record_key[32])
+/* The row of an entry, empty: none, or it cannot be read. */
+static void read_any_row(struct bca_store *s, uint8_t kind, const uint8_t record_key[32],
+                         struct buf *row)
 {
+    uint8_t key[ROW_KEY_SIZE];
+    struct error e;
+    bool found = false;
+    if (kv_get(s->kv, row_key(key, kind, record_key), sizeof key, row, &found, &e))
+        LOG_LIMITED(LOG_WARN, "records of identities: %s", e.text);
+    if (!found)
+        buf_reset(row);
+}
+
+/* What could not be written is in memory as it is on disk; what cannot be read is forgotten. */
+static void restore(struct bca_store *s, const uint8_t record_key[32])
+{
+    struct buf record, seq;
+    buf_init(&record);
+    buf_init(&seq);
+    read_any_row(s, BCA_ROW_RECORD, record_key, &record);
+    read_any_row(s, BCA_ROW_SEQ, record_key, &seq);
     pthread_mutex_lock(&s->lock);
     struct bca_entry *e = bca_index_find(s->index, record_key);
     if (e)
         bca_index_forget(s->index, e);
+    if (!load_record(s, record_key, buf_span(&record)))
+        (void)load_seq(s, record_key, buf_span(&seq));
+    e = bca_index_find(s->index, record_key);
+    if (e)
+        bca_index_set_contact(s->index, e, is_contact(s, record_key));
     pthread_mutex_unlock(&s->lock);
+    buf_clear(&record);
+    buf_clear(&seq);
 }
 
 /* writing is held. */
@@ -453,6 +493,7 @@ static enum err put(struct bca_store *s, struct bca_facts *f, struct span raw, b
                     struct error *e)
 {
     struct kv_batch *b = kv_batch_new(s->kv);
+    struct touched touched = { .n = 0 };
     enum err rc = OK;
     pthread_mutex_lock(&s->lock);
     const struct bca_entry *known = bca_index_find(s->index, f->record_key);
@@ -462,12 +503,12 @@ static enum err put(struct bca_store *s, struct bca_facts *f, struct span raw, b
     *taken = order == BCA_RECORD_REPLACES ||
              (order == BCA_RECORD_SAME && merge_same(f, &known->is));
     if (*taken)
-        place(s, b, f, raw);
+        place(s, b, f, raw, &touched);
     pthread_mutex_unlock(&s->lock);
     if (*taken)
         rc = kv_write(s->kv, b, KV_NO_SYNC, e);
-    if (rc)
-        forget_unwritten(s, f->record_key);
+    for (size_t i = 0; rc && i < touched.n; i++)
+        restore(s, touched.keys[i]);
     kv_batch_free(b);
     return rc;
 }

@@ -6,7 +6,7 @@
  *
  * Any thread. What looks into memory alone waits for no disk (marked "memory"), so the loop may ask
  * it; the rest may wait for a write that is not synced. A disk that refuses is an error and says
- * nothing about a record; what could not be written is then forgotten in memory, too.
+ * nothing about a record; memory then has what is on disk, as before.
  *
  *   r | record key   flags 1 | accepted 8 | the record
  *   s | record key   flags 1 | seq 8 | issued 4 | digest 32: the record is gone

@@ -295,6 +295,45 @@ static void a_write_that_fails_is_no_verdict(void **state)
     bca_store_close(s);
 }
 
+/* Neither the record of before goes, nor those that would have made room for the new one. */
+static void a_write_that_fails_leaves_what_was_there(void **state)
+{
+    const struct bca_limits few = { .records = 9 };
+    struct kv *kv = kv_open_mem();
+    struct bca_store *s;
+    struct made_record old, fresh, others[8], newcomer;
+    struct bca_facts f;
+    bool taken;
+    (void)state;
+    assert_int_equal(bca_store_open(&s, kv, &few, NULL), OK);
+    record_make(&old, 1, 3, NULL);
+    record_make(&fresh, 1, 4, NULL);
+    assert_int_equal(put(s, &old, FOR_ALL, &taken), OK);
+    bca_store_set_contact(s, old.key, true);
+    for (uint8_t i = 0; i < 8; i++) { /* then it is full */
+        record_make(&others[i], (uint8_t)(10 + i), 1, NULL);
+        assert_int_equal(put(s, &others[i], FOR_ALL, &taken), OK);
+    }
+    record_make(&newcomer, 30, 1, NULL);
+    kv_mem_fail_writes(kv, 1);
+    assert_int_equal(put(s, &fresh, FOR_ALL, &taken), ERR_IO);
+    assert_int_equal(put(s, &newcomer, FOR_ALL, &taken), ERR_IO);
+    assert_int_equal(stored(s, 1), 3);
+    for (uint8_t i = 0; i < 8; i++)
+        assert_int_equal(stored(s, (uint8_t)(10 + i)), 1);
+    kv_mem_fail_writes(kv, 0);
+    bca_record_key(f.record_key, old.key);
+    assert_true(bca_store_look(s, f.record_key, &f) && f.seq == 3);
+    assert_int_equal(put(s, &old, FOR_ALL, &taken), OK);
+    assert_false(taken); /* it has not been forgotten */
+    for (uint8_t i = 0; i < 8; i++)
+        record_clear(&others[i]);
+    record_clear(&newcomer);
+    record_clear(&fresh);
+    record_clear(&old);
+    bca_store_close(s);
+}
+
 /* --- two threads --- */
 
 #define RACES 400
@@ -465,6 +504,7 @@ int main(void)
         cmocka_unit_test_setup(listeners_hear_of_what_is_new, setup),
         cmocka_unit_test_setup(a_sample_is_of_public_records, setup),
         cmocka_unit_test_setup(a_write_that_fails_is_no_verdict, setup),
+        cmocka_unit_test_setup(a_write_that_fails_leaves_what_was_there, setup),
         cmocka_unit_test_setup(what_is_for_us_alone_is_never_read_in_place_of_a_public_one,
                                setup),
         cmocka_unit_test_setup(rows_that_are_none_are_dropped, setup),
