@@ -451,3 +451,8 @@ const struct channels_config *channels_get_config(const struct channels *c)
 {
     return &c->config;
 }
+
+struct dchan_features channels_features(const struct channels *c)
+{
+    return c->features;
+}

@@ -57,6 +57,10 @@ struct contact {
 
 struct contacts;
 
+/* Whether a name can be one of a contact: UTF-8 without characters that cannot be seen, no spaces
+ * at its ends, not empty. Any thread. */
+bool contact_alias_allowed(const char *alias);
+
 /* Reads all. ERR_CORRUPT, ERR_RANGE: of a newer version. */
 enum err contacts_open(struct contacts **out, struct dchan_store *store,
                        struct error *e) MUST_CHECK;

@@ -12,9 +12,6 @@ void contact_write(struct buf *b, const struct contact *c);
 /* All but id. ERR_CORRUPT; ERR_RANGE: of a newer version. */
 enum err contact_read(struct contact *out, struct span in, struct error *e) MUST_CHECK;
 
-/* Whether a name can be one of a contact: UTF-8 without characters that cannot be seen, no spaces
- * at its ends, not empty. */
-bool contact_alias_allowed(const char *alias);
 /* The rules that need no look at other contacts; an empty alias is fine. ERR_RANGE. */
 enum err contact_check(const struct contact *c, struct error *e) MUST_CHECK;
 

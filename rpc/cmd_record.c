@@ -11,6 +11,7 @@
 #include "base/intmath.h"
 #include "base/mem.h"
 #include "p2p/bca_intake.h"
+#include "p2p/contacts.h"
 #include "rpc/identity_call.h"
 #include "rpc/own_record.h"
 #include "rpc/record_json.h"
@@ -58,12 +59,25 @@ static bool take_mode(struct rpc_call *call, enum bca_publication *mode)
     return false;
 }
 
+/* False: call has failed. *alias NULL: not given. */
+static bool take_alias(struct rpc_call *call, const char **alias)
+{
+    *alias = rpc_has(call, 2) ? rpc_text(call, 2, "") : NULL;
+    if (!*alias || !**alias ||
+        (strlen(*alias) <= BCA_RECORD_ALIAS_MAX && contact_alias_allowed(*alias)))
+        return true;
+    rpc_fail(call, RPC_INVALID_PARAMETER, "alias must have at most %d bytes of UTF-8, without "
+             "characters that cannot be seen", BCA_RECORD_ALIAS_MAX);
+    return false;
+}
+
 static struct rpc_result set_publication(struct rpc_call *call, struct wallet *w)
 {
     enum bca_publication mode;
     struct bca_own own;
-    const char *name = rpc_identity_name(call, 0);
-    if (!name || !take_mode(call, &mode) || !own_record_set(call, w, name, mode, &own))
+    const char *alias, *name = rpc_identity_name(call, 0);
+    if (!name || !take_mode(call, &mode) || !take_alias(call, &alias) ||
+        !own_record_set(call, w, name, mode, alias, &own))
         return rpc_failed(call);
     put_own(call->out, &own);
     return rpc_done();
@@ -235,14 +249,18 @@ static const struct rpc_command rows[] = {
               "first), contacts (its record is given over direct channels to contacts alone), or "
               "public (peers give it to anybody, with key, registration and address). The address "
               "is that on an interface, else the one formed last. The record is made anew when "
-              "half of its day is over and when the address changes, which takes a wallet that is "
-              "unlocked. Back to private leaves a last record that says so.",
+              "half of its day is over and when the address, the alias or what sessions offer "
+              "(features) changes, which takes a wallet that is unlocked. Back to private "
+              "leaves a last record that says so.",
       .result = "{identity, wallet, key, publication, " RECORD_FIELDS_HELP " (when there is a "
                 "record), warning (when somebody else has its key)}",
       .example = "alice public",
       .params = { { "identity", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT, "Its name" },
                   { "mode", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT,
-                    "private, contacts or public" } } },
+                    "private, contacts or public" },
+                  { "alias", RPC_TEXT, RPC_OPTIONAL, RPC_CLI_TEXT,
+                    "By which others may show it, at most 32 bytes, empty: none (default: that of "
+                    "its last record)" } } },
     { .name = "listrecords",
       .category = "identity",
       .where = RPC_ON_WORKER,

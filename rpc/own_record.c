@@ -30,11 +30,18 @@ struct making {
     unsigned collisions;
     struct bca_own own;
     struct bca_record last;     /* of own, where there is one */
+    const char *alias;          /* NULL: that of last */
+    uint8_t features[DCHAN_FEATURES_MAX]; /* that sessions offer now */
+    size_t n_features;
 };
 
 static void making_init(struct making *m, struct rpc_call *call, struct wallet *w)
 {
     *m = (struct making){ .call = call, .w = w };
+    if (call->env->channels) {
+        const struct dchan_features f = channels_features(call->env->channels);
+        m->n_features = dchan_features_write(m->features, &f);
+    }
     identity_init(&m->id);
     identity_address_init(&m->at);
 }
@@ -166,6 +173,14 @@ static bool lacks_succession(const struct making *m)
     return look_up_succession(m, &s) && !m->last.has_successor;
 }
 
+/* A last record keeps it, for the next one that is no last one. */
+static struct span alias_of(const struct making *m)
+{
+    if (m->alias)
+        return span_of(m->alias, strlen(m->alias));
+    return has_last(m) ? m->last.alias : span_of(NULL, 0);
+}
+
 enum kind { RECORD_OF_ADDRESS, RECORD_TOMBSTONE };
 
 static struct bca_record fill(const struct making *m, enum kind kind)
@@ -175,8 +190,10 @@ static struct bca_record fill(const struct making *m, enum kind kind)
     r.seq = bca_record_next_seq(m->own.seq, (uint64_t)clock_now_ms());
     r.issued = has_last(m) ? MAX_OF(now, m->last.issued) : now;
     r.expires = r.issued + (r.tombstone ? BCA_RECORD_LIFETIME_MAX : BCA_RECORD_LIFETIME);
+    r.alias = alias_of(m);
     if (r.tombstone)
         return r;
+    r.features = span_of(m->features, m->n_features);
     r.n_endpoints = 1;
     r.endpoints[0].type = BCA_RECORD_TCP6;
     r.endpoints[0].port = port_of(m->call->env);
@@ -323,9 +340,16 @@ static bool leave(struct making *m)
                                          : store_mode(m, BCA_PRIVATE);
 }
 
+static bool same_span(struct span a, struct span b)
+{
+    return a.len == b.len && (!a.len || mem_equal_var(a.data, b.data, a.len));
+}
+
 static bool is_current(const struct making *m)
 {
-    return is_told(m) && m->last.endpoints[0].port == port_of(m->call->env) &&
+    return is_told(m) && same_span(m->last.alias, alias_of(m)) &&
+           same_span(m->last.features, span_of(m->features, m->n_features)) &&
+           m->last.endpoints[0].port == port_of(m->call->env) &&
            mem_equal_var(m->last.endpoints[0].address, m->at.address, BCA_ADDRESS_SIZE);
 }
 
@@ -365,12 +389,13 @@ static bool announce(struct making *m, const struct standing *s, enum bca_public
 }
 
 bool own_record_set(struct rpc_call *call, struct wallet *w, const char *identity,
-                    enum bca_publication mode, struct bca_own *out)
+                    enum bca_publication mode, const char *alias, struct bca_own *out)
 {
     struct bca_store *store = call->env->records;
     struct standing s;
     struct making m;
     making_init(&m, call, w);
+    m.alias = alias;
     bca_own_begin(store);
     bool done = rpc_identity_load(call, w, identity, &m.id, &s) && is_here(&m, &s) &&
                 load_own(&m, identity);

@@ -16,10 +16,11 @@ struct wallet;
 
 /*
  * From now on the identity is announced so; *out is what is stored then. Whoever leaves a mode of
- * which records are about says so by a last record. False: call has failed.
+ * which records are about says so by a last record. alias: by which others may show it, "" none,
+ * NULL as in its last record. False: call has failed.
  */
 bool own_record_set(struct rpc_call *call, struct wallet *w, const char *identity,
-                    enum bca_publication mode, struct bca_own *out);
+                    enum bca_publication mode, const char *alias, struct bca_own *out);
 
 /* Another wallet goes on with the identity, and with its announcements. */
 void own_record_moved(struct rpc_env *env, const uint8_t key[IDENTITY_KEY_SIZE]);

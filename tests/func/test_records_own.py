@@ -118,6 +118,35 @@ def a_record_is_made_anew_in_time_and_for_another_address(t):
     check(a.rpc.setpublication("alice", "private")["seq"] > last["seq"], "no number comes twice")
 
 
+def offers(record, bit):
+    return int(record["features"] or "0", 16) >> bit & 1
+
+
+@case()
+def a_record_says_a_name_and_what_sessions_offer(t):
+    a, key, _ = alice_of(t)
+    b = t.node(QUICK, "-connect=" + a.p2p)
+    t.wait_same_tip(a, b)
+    name = "Alice ☕"
+    made = a.rpc.setpublication("alice", "public", name)
+    equal([offers(made, 2 * i + 1) for i in (0, 1, 2, 6, 8)], [1] * 5, "streams to DH rekey")
+    equal([offers(made, 2 * i) for i in range(9)], [0] * 9, "nothing is required")
+    t.wait(lambda: total(b) == 1)
+    got = b.rpc.getrecord(key)
+    equal((got["alias"], got["features"]), (name, made["features"]))
+    equal(a.rpc.setpublication("alice", "public"), made, "nothing has changed")
+    a.rpc.setpublication("alice", "private")
+    equal(a.rpc.setpublication("alice", "public")["alias"], name, "it is kept")
+    for bad in ("x" * 33, "a\x1b[2J", " a", "☕" * 11):
+        raises_rpc(-8, lambda bad=bad: a.rpc.setpublication("alice", "public", bad), "alias")
+    last = a.rpc.setpublication("alice", "public", "")
+    equal(last["alias"], "")
+    a.restart("-channelrelay=0")
+    a.rpc.setmocktime(last["issued"] + 600)
+    t.wait(lambda: own(a)["seq"] > last["seq"], what="a record without the relay")
+    equal((offers(own(a), 13), offers(own(a), 3)), (0, 1))
+
+
 @case()
 def what_cannot_be_announced_is_said(t):
     node = wallet_node(t)
