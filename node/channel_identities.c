@@ -476,6 +476,7 @@ static void make_stamp(struct channel_identities *ci, struct wallet **all, size_
         sha256_update(&s, at->address, sizeof at->address);
         sha256_update(&s, &at->since, sizeof at->since);
         sha256_update(&s, &at->retired, sizeof at->retired);
+        sha256_update(&s, &at->trying, sizeof at->trying);
     }
     for (size_t i = 0; i < n; i++)
         stamp_wallet(&s, all[i]);

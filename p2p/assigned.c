@@ -151,7 +151,7 @@ bool assigned_find(struct assigned *a, const uint8_t address[16], struct assigne
 bool assigned_in_use(struct assigned *a, const struct assigned_address *at)
 {
     struct assigned_address old;
-    return !at->retired && (!assigned_find(a, at->replaces, &old) || old.retired);
+    return !at->retired && !at->trying && (!assigned_find(a, at->replaces, &old) || old.retired);
 }
 
 static enum err check_number(size_t n, struct error *e)
@@ -197,6 +197,15 @@ enum err assigned_put(struct assigned *a, const uint8_t *old, const struct assig
     const enum err rc = put_locked(a, old ? old : in->address, in, e);
     pthread_mutex_unlock(&a->lock);
     return rc;
+}
+
+void assigned_settle(struct assigned *a, const uint8_t address[16])
+{
+    pthread_mutex_lock(&a->lock);
+    const size_t i = find_locked(a, address);
+    if (i < a->n)
+        a->list[i].trying = false;
+    pthread_mutex_unlock(&a->lock);
 }
 
 static enum err remove_locked(struct assigned *a, const uint8_t *address, struct error *e)

@@ -36,6 +36,7 @@ struct assigned_address {
     unsigned moves;                    /* changes of the prefix that led to it, without a day of
                                           quiet between them */
     int64_t moved;                     /* as since: the last of these */
+    bool trying;                       /* whether another host has it is not known yet */
 };
 
 struct assigned;
@@ -54,13 +55,15 @@ size_t assigned_list(struct assigned *a, struct assigned_address *out);
 /* ERR_RANGE: there are ASSIGNED_MAX. */
 enum err assigned_room(struct assigned *a, struct error *e) MUST_CHECK;
 bool assigned_find(struct assigned *a, const uint8_t address[16], struct assigned_address *out);
-/* Others may be told of it: it is not retired, and not one that is still being tried while the one
- * that it will replace is in use. */
+/* Others may be told of it: it is not retired, duplicate address detection is over, and it is not
+ * one that will replace another one which is in use. */
 bool assigned_in_use(struct assigned *a, const struct assigned_address *at);
 /* In place of the one at `old` (NULL: of the one with its own address), or as a new one. ERR_RANGE:
  * there are ASSIGNED_MAX. ERR_EXISTS: it is there beside the old one. */
 enum err assigned_put(struct assigned *a, const uint8_t *old, const struct assigned_address *in,
                       struct error *e) MUST_CHECK;
+/* It is on its interface: not being tried any more. */
+void assigned_settle(struct assigned *a, const uint8_t address[16]);
 enum err assigned_remove(struct assigned *a, const uint8_t address[16],
                          struct error *e) MUST_CHECK;
 

@@ -207,6 +207,7 @@ static enum err take_next(struct linking *k, struct error *e)
     if (!rc) {
         memcpy(old, k->at.address, sizeof old);
         memcpy(k->at.address, next.address, sizeof old);
+        k->at.trying = true;
         rc = assigned_put(k->call->env->assigned, old, &k->at, e);
     }
     if (!rc) {
@@ -271,6 +272,7 @@ bool rpc_link_assign(struct rpc_call *call, struct wallet *w, const char *interf
         k.at.moves = before.moves;
         k.at.moved = before.moved;
     }
+    k.at.trying = !was_there || before.retired;
     memcpy(k.at.address, a->address, sizeof k.at.address);
     if (replaces) {
         memcpy(k.at.replaces, replaces->address, sizeof k.at.replaces);
@@ -283,10 +285,13 @@ bool rpc_link_assign(struct rpc_call *call, struct wallet *w, const char *interf
     if (rc) {
         forget(&k, was_there ? &before : NULL);
         fail(call, &e);
-    } else if (link_finish(call->env->assigned, &k.at, &e)) {
-        log_warn("identities: %s", e.text); /* the thread that keeps addresses tries again */
+        return false;
     }
-    return rc == OK;
+    assigned_settle(call->env->assigned, k.at.address);
+    k.at.trying = false;
+    if (link_finish(call->env->assigned, &k.at, &e))
+        log_warn("identities: %s", e.text); /* the thread that keeps addresses tries again */
+    return true;
 }
 
 bool rpc_link_release(struct rpc_call *call, const struct assigned_address *at)

@@ -6,10 +6,11 @@ import http.client
 import os
 import socket
 import subprocess
+import threading
 import time
 
 from framework import ADDRESS, BUILD, Skip, case, check, equal, is_in, main, raises_rpc
-from netns import host_node, two_hosts
+from netns import HostRpc, host_node, two_hosts
 
 PREFIX = "2001:db8:0:1::"
 OTHER = "2001:db8:0:2::"
@@ -66,6 +67,22 @@ def another_host_connects_to_an_address_that_was_assigned(t):
     check(address not in a.addresses("eth0"), "taken off")
     check("interface" not in listed(node, address), "forgotten")
     raises_rpc(-5, lambda: node.rpc.bcarelease(address), "no address of this wallet")
+
+
+@case()
+def nobody_is_told_of_an_address_that_another_host_may_have(t):
+    a, _, node = registered(t, options=["-recordpause=1"])
+    old, new = (node.rpc.bcanew("alice", PREFIX)["address"] for _ in range(2))
+    node.rpc.setpublication("alice", "public")
+    a.run("sh", "-c", "echo 10 > /proc/sys/net/ipv6/conf/eth0/dad_transmits")  # a second
+    rpc, done = HostRpc(a, node.rpc_port, node.cookie), []
+    thread = threading.Thread(target=lambda: done.append(rpc.bcaassign(old, "eth0")))
+    thread.start()
+    t.wait(lambda: "tentative" in a.addresses("eth0").get(old, "") or done, what="the attempt")
+    told = node.rpc.setpublication("alice", "public")["endpoints"][0]["address"]
+    check(done or told == new, "it is not known yet whose it is")
+    thread.join()
+    equal(node.rpc.setpublication("alice", "public")["endpoints"][0]["address"], old)
 
 
 @case()

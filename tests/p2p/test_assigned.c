@@ -122,6 +122,14 @@ static void one_that_is_still_tried_is_not_in_use(void **state)
     assert_true(assigned_in_use(a, &next));
     assert_int_equal(assigned_remove(a, old.address, NULL), OK);
     assert_true(assigned_in_use(a, &next));
+    struct assigned_address fresh = entry(3);
+    fresh.trying = true;
+    assert_int_equal(assigned_put(a, NULL, &fresh, NULL), OK);
+    assert_true(assigned_find(a, fresh.address, &fresh));
+    assert_false(assigned_in_use(a, &fresh));
+    assigned_settle(a, fresh.address);
+    assert_true(assigned_find(a, fresh.address, &fresh));
+    assert_true(assigned_in_use(a, &fresh));
     assigned_free(a);
 }
 
