@@ -385,14 +385,22 @@ static void close_by_user(struct step *s)
 
 /* --- the chain --- */
 
+/* What was deep is not any more: it is waited for again. */
+static void reopen(struct step *s)
+{
+    struct paychan *c = s->c;
+    if (c->state == R_CLOSED &&
+        paychan_depth(c->spend_height, &s->ev->view) < PAYCHAN_DEPTH_FINAL)
+        step_move(s, can_close(c) || c->spend != PAYCHAN_UNSPENT ? R_CLOSING : R_ABANDONED);
+}
+
 static void take_spend(struct step *s)
 {
     struct paychan *c = s->c;
     if (!step_take_spend(s))
         return;
+    reopen(s);
     if (c->spend == PAYCHAN_UNSPENT) {
-        if (c->state == R_CLOSED)
-            step_move(s, can_close(c) ? R_CLOSING : R_ABANDONED);
         if (c->state == R_CLOSING && can_close(c)) /* a reorganisation, or it was thrown out */
             broadcast(s);
         return;

@@ -399,6 +399,29 @@ static void reorganisation_takes_the_close_out_and_it_is_sent_again(void **state
     assert_int_equal(d->payee.c.state, R_CLOSED);
 }
 
+/* Even when the close goes back to the mempool in the same moment: it is not settled any more. */
+static void reorganisation_of_any_depth_opens_the_close_again(void **state)
+{
+    struct duo *d = *state;
+    duo_open(d, 6);
+    pay_ok(d, 5000);
+    assert_int_equal(duo_close(&d->payee, 0), OK);
+    duo_run(d);
+    for (uint32_t depth = 1; depth <= 10; depth++) {
+        duo_mine(d, depth);
+        duo_give(&d->payee, (struct paychan_event){ .kind = PAYCHAN_EV_TIP });
+        assert_int_equal(d->payee.c.state, depth < PAYCHAN_DEPTH_FINAL ? R_CLOSING : R_CLOSED);
+        duo_undo(d, depth);
+        assert_int_equal(d->payee.c.state, R_CLOSING);
+        assert_int_equal(d->payer.c.state, P_CLOSING);
+        assert_int_equal(d->payee.c.spend_height, 0);
+    }
+    const uint32_t before = d->payee.c.signatures;
+    d->view.tip++; /* a block without it: it goes out again */
+    duo_give(&d->payee, (struct paychan_event){ .kind = PAYCHAN_EV_TIP });
+    assert_int_equal(d->payee.c.signatures, before + 1);
+}
+
 /* A node that has refused a close by chance does not look at the same one again. */
 static void close_that_is_not_mined_is_sent_again_as_another_transaction(void **state)
 {
@@ -862,6 +885,7 @@ int main(void)
         T(funding_that_is_not_as_agreed_is_refused),
         T(wallet_that_funds_something_else_is_refused),
         T(reorganisation_takes_the_close_out_and_it_is_sent_again),
+        T(reorganisation_of_any_depth_opens_the_close_again),
         T(close_that_is_not_mined_is_sent_again_as_another_transaction),
         T(funding_that_leaves_the_chain_stops_payments),
         T(capacity_is_used_to_the_last_satoshi),
