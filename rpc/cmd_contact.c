@@ -29,20 +29,26 @@ struct contact_work {
 struct contact_waiting {
     struct channels *c;
     struct contact_work *work;
+    struct contact was; /* before the change */
     uint64_t id;
-    uint8_t key[IDENTITY_KEY_SIZE]; /* before the change */
-    bool has_key;
     void *answer;
 };
 
 static void *wait_for(struct channels *c, struct contact_work *work, const struct contact *contact)
 {
     struct contact_waiting *wait = xcalloc(1, sizeof(*wait));
-    *wait = (struct contact_waiting){ .c = c, .work = work, .id = contact->id,
-                                      .has_key = contact->has_key,
+    *wait = (struct contact_waiting){ .c = c, .work = work, .was = *contact, .id = contact->id,
                                       .answer = rpc_channel_answer_ctx(c, &work->r) };
-    memcpy(wait->key, contact->key, sizeof wait->key);
     return wait;
+}
+
+/* Sessions under all its keys end: one under a former key may have streams still. */
+static void tell_keys(struct contact_waiting *wait, bool removed)
+{
+    if (wait->was.has_key)
+        channels_contact_changed(wait->c, wait->was.key);
+    for (size_t i = 0; removed && i < wait->was.n_former; i++)
+        channels_contact_changed(wait->c, wait->was.former[i]);
 }
 
 static void on_disk(void *ctx, enum err rc, const struct error *e)
@@ -51,9 +57,8 @@ static void on_disk(void *ctx, enum err rc, const struct error *e)
     const struct contact *now = contacts_by_id(channels_contacts(wait->c), wait->id);
     if (now && channels_is_waiting(wait->c, &wait->work->r))
         wait->work->out = *now;
-    if (wait->has_key)
-        channels_contact_changed(wait->c, wait->key);
-    if (now && now->has_key && !mem_equal_var(now->key, wait->key, sizeof now->key))
+    tell_keys(wait, !now);
+    if (now && now->has_key && !mem_equal_var(now->key, wait->was.key, sizeof now->key))
         channels_contact_changed(wait->c, now->key);
     rpc_channel_answer(wait->answer, rc, e);
     free(wait);

@@ -1,11 +1,13 @@
 """The side of an identity that is followed by another one: whom the old one still serves, which
 records are made, and what goes on with contacts that have moved."""
+import socket
 import time
 
 from channels import connected_pair, is_up, session
-from framework import RpcError, case, check, equal, main, raises_rpc
+from framework import RpcError, case, check, equal, main, raises_rpc, within
 from identities import PREFIX, grow, identity
 from paychannels import channel, mine, open_channel, payers
+from services import streams
 
 DAYS = 86400
 NOBODY = "034f355bdcb7cc0af728ef3cceb9615d90684bb5b2ca5f859ab0f0b704075871aa"
@@ -38,6 +40,24 @@ def takes(t, a, b, key):
     t.wait(lambda: not is_up(a, "bob"), what="end of the session under the old key")
     t.wait(lambda: dial(a, "bob") or is_up(a, "bob"), what="a session under the new key")
     equal(session(a, "bob")["identity"], "next")
+
+
+@case()
+def who_is_removed_has_no_stream_under_a_former_key_either(t):
+    a, b, (_, following) = with_next(t)
+    b.rpc.exposeservice("echo", "echo:", ["alice"])
+    port = a.rpc.forwardservice("bob", "echo")["local_port"]
+    s = socket.create_connection(("::1", port), timeout=within(20))
+    t.cleanups.append(s.close)
+    s.sendall(b"x")
+    equal(s.recv(1), b"x")
+    a.rpc.setsuccessor("me", "next")
+    t.wait(lambda: any(h["key"] == following for h in b.rpc.contactlist()[0]["successors"]))
+    b.rpc.contactset("alice", {"successor": following})
+    s.sendall(b"y")  # what runs goes on in the old session
+    equal(s.recv(1), b"y")
+    b.rpc.contactremove("alice")
+    t.wait(lambda: streams(b) == [], what="end of the stream")
 
 
 @case()
