@@ -45,6 +45,10 @@ enum err paychan_setup(struct paychans **out, const struct settings *s, struct c
         .child_blocks = (unsigned)number(s->config, "paychannelchild"),
         .live_max = (unsigned)number(s->config, "paychannelcount"),
         .opens_per_hour = (unsigned)number(s->config, "paychannelopens"),
+        .strangers = config_bool(s->config, "paychannelstrangers"),
+        .stranger_live = (unsigned)number(s->config, "paychannelstrangercount"),
+        .stranger_opens = (unsigned)number(s->config, "paychannelstrangeropens"),
+        .strangers_per_48 = (unsigned)number(s->config, "paychannelstrangersper48"),
         .pays_per_s = (unsigned)number(s->config, "paychannelrate"),
     };
     const enum err rc = paychans_new(out, c, &config, env, feeds, relay, e);

@@ -136,13 +136,7 @@ void paychans_drop_if_new(struct held *h)
 
 struct chan_peer *paychans_peer(const struct held *h)
 {
-    struct contacts *all = channels_contacts(h->pc->channels);
-    struct contact *contact = contacts_by_id(all, h->contact);
-    struct chan_peer *p = contact ? channels_peer_of(h->pc->channels, contact) : NULL;
-    /* also when it has moved to a later identity of ours since (spec channels 2.7) */
-    const bool same = p && channels_key_leads_to(h->pc->channels, h->ours,
-                                                 chan_peer_identity(p)->key.pub);
-    return same ? p : NULL;
+    return paychans_peer_of(h->pc, h->contact, h->theirs, h->ours);
 }
 
 struct paychan_own paychans_own(const struct held *h)
@@ -419,9 +413,10 @@ static void see(void *ctx, uint64_t number, const struct paychan_sight *s)
 static void up(void *ctx, struct chan_peer *p)
 {
     struct paychans *pc = ctx;
-    if (!chan_peer_contact(p) || !chan_peer_has(p, DCHAN_PAYMENTS) || *pc->trouble)
+    if (!chan_peer_has(p, DCHAN_PAYMENTS) || *pc->trouble)
         return;
-    paychans_adopt(pc, p);
+    if (chan_peer_contact(p))
+        paychans_adopt(pc, p);
     for (size_t i = pc->n; i-- > 0;)
         if (paychans_peer(pc->all[i]) == p)
             paychans_give(pc->all[i], &(struct paychan_event){ .kind = PAYCHAN_EV_UP }, NULL);

@@ -8,9 +8,10 @@
  * fails nothing is taken, paid or acknowledged any more, which is said in the log, by alarms and to
  * peers; what saves money in the chain is still done.
  *
- * Only contacts may open channels. A channel belongs to a contact, whose key may change, and to the
- * wallet of the identity that it was opened with. Files: DIR/paychannels (journal), the database of
- * the direct channels (what the journal came to, at its last compaction).
+ * Contacts may open channels, others where -paychannelstrangers says so. A channel belongs to a
+ * contact, whose key may change, and to the wallet of the identity that it was opened with. Files:
+ * DIR/paychannels (journal), the database of the direct channels (what the journal came to, at its
+ * last compaction).
  *
  * Channel thread, but for what says otherwise.
  */
@@ -40,6 +41,10 @@ struct paychans_config {
     unsigned child_blocks;       /* until what is in no block gets a child that pays */
     unsigned live_max;           /* channels with one contact */
     unsigned opens_per_hour;     /* by one contact */
+    bool strangers;              /* who is no contact may open channels, with these limits: */
+    unsigned stranger_live;
+    unsigned stranger_opens;     /* an hour */
+    unsigned strangers_per_48;   /* accepted and not funded */
     unsigned pays_per_s;         /* on one channel */
 };
 

@@ -93,11 +93,13 @@ struct held {
     const char *condition;       /* static: alarms while it lasts; NULL: nothing does */
     bool condition_urgent;       /* as it was told */
     struct paychan_sending sending;
+    bool has_source;             /* of a stranger: the /48 it came from */
+    uint8_t source[6];
 };
 
 /* What a contact has asked for: channels, and messages that cost the disk or the chain. */
 struct opens {
-    uint64_t contact;
+    uint64_t contact; /* or a stranger's number */
     uint64_t since;
     unsigned n;
     struct ratelimit costly;
@@ -163,7 +165,7 @@ struct held *paychans_by_number(struct paychans *pc, uint64_t number);
 size_t paychans_place(const struct paychans *pc, uint64_t number); /* of the first not below */
 struct held *paychans_by_id(struct paychans *pc, const uint8_t id[PAYCHAN_ID_SIZE]);
 void paychans_index(struct held *h); /* it has an id now */
-struct chan_peer *paychans_peer(const struct held *h); /* of its contact, or NULL */
+struct chan_peer *paychans_peer(const struct held *h); /* whose it is, or NULL */
 /* A step. r (may be NULL) is answered when all that it said is done. The error: it is refused. */
 enum err paychans_try(struct held *h, struct paychan_event *ev, struct channels_request *r,
                       struct error *e) MUST_CHECK;
@@ -221,6 +223,19 @@ void paychans_do(struct held *h, const struct paychan_action *a);
 void paychans_send_ack(struct held *h); /* the one that is due */
 /* Keys of what was loaded, and payout keys that the wallet does not know yet. */
 void paychans_ask_for_keys(struct held *h);
+
+/* --- paychans_strangers.c --- */
+
+/* Who it is: a contact's id, or a number of a stranger; also of one who is a contact now, for a
+ * channel (id, may be NULL) from before. */
+uint64_t paychans_party(struct paychans *pc, struct chan_peer *p, const uint8_t *id);
+bool paychans_is_stranger(uint64_t party);
+struct chan_peer *paychans_peer_of(struct paychans *pc, uint64_t party,
+                                   const uint8_t theirs[EC_PUBKEY_SIZE],
+                                   const uint8_t ours[EC_PUBKEY_SIZE]);
+void paychans_note_source(struct held *h, struct chan_peer *p);
+bool paychans_source_has_room(const struct paychans *pc, struct chan_peer *p);
+bool paychans_forget_opens(struct paychans *pc); /* false: too many have asked */
 
 /* --- paychans_msgs.c --- */
 

@@ -57,15 +57,19 @@ static struct held *find_nonce(struct paychans *pc, uint64_t contact, enum paych
     return NULL;
 }
 
+/* NULL: too many strangers have asked for something in the last hour. */
 static struct opens *opens_of(struct paychans *pc, uint64_t contact)
 {
     for (size_t i = 0; i < pc->n_opens; i++)
         if (pc->opens[i].contact == contact)
             return &pc->opens[i];
+    if (paychans_is_stranger(contact) && !paychans_forget_opens(pc))
+        return NULL;
     pc->opens = xrealloc(pc->opens, (pc->n_opens + 1) * sizeof *pc->opens);
     struct opens *o = &pc->opens[pc->n_opens++];
-    const uint64_t live = pc->config.live_max;
-    *o = (struct opens){ .contact = contact };
+    const uint64_t live = paychans_is_stranger(contact) ? pc->config.stranger_live
+                                                        : pc->config.live_max;
+    *o = (struct opens){ .contact = contact, .since = (uint64_t)clock_now() };
     ratelimit_init(&o->costly, 1000 * live, COSTLY_BURST * live, COSTLY_BURST * live,
                    clock_mono_ms());
     return o;
@@ -77,7 +81,8 @@ static bool costs_too_much(struct paychans *pc, uint64_t contact, const struct d
     if (m->type != DCHAN_CHAN_FUNDED && m->type != DCHAN_CHAN_CLOSE &&
         m->type != DCHAN_CHAN_CLOSED && m->type != DCHAN_CHAN_SYNC)
         return false;
-    return !ratelimit_take(&opens_of(pc, contact)->costly, 1, clock_mono_ms());
+    struct opens *o = opens_of(pc, contact);
+    return !o || !ratelimit_take(&o->costly, 1, clock_mono_ms());
 }
 
 /* While the disk is behind: what was acknowledged, or will be, is not acknowledged once more. */
@@ -86,25 +91,29 @@ static bool says_nothing_new(const struct held *h, const struct dchan_msg *m)
     return m->type == DCHAN_CHAN_PAY && m->chan_pay.n <= h->c.n && paychans_is_behind(h->pc);
 }
 
-/* Contacts are limited in number, so are these. */
 static bool opens_too_often(struct paychans *pc, uint64_t contact)
 {
     const uint64_t now = (uint64_t)clock_now();
     struct opens *o = opens_of(pc, contact);
+    if (!o)
+        return true;
     if (now - o->since >= HOUR_S || now < o->since)
         o->since = now, o->n = 0;
-    return ++o->n > pc->config.opens_per_hour;
+    return ++o->n > (paychans_is_stranger(contact) ? pc->config.stranger_opens
+                                                   : pc->config.opens_per_hour);
 }
 
-static bool has_room(const struct paychans *pc, uint64_t contact)
+static bool has_room(const struct paychans *pc, struct chan_peer *p, uint64_t contact)
 {
+    const bool stranger = paychans_is_stranger(contact);
     size_t live = 0, accepted = 0;
     for (size_t i = 0; i < pc->n; i++) {
         const struct held *h = pc->all[i];
         live += h->contact == contact;
         accepted += h->c.role == PAYCHAN_PAYEE && h->c.state == R_ACCEPTED;
     }
-    return live < pc->config.live_max && accepted < ACCEPTED_MAX;
+    return live < (stranger ? pc->config.stranger_live : pc->config.live_max) &&
+           accepted < ACCEPTED_MAX && (!stranger || paychans_source_has_room(pc, p));
 }
 
 static void work_accept(const struct rpc_env *env, struct paychan_job *j)
@@ -147,8 +156,7 @@ static void give_open(struct held *h, const struct accept_job *job)
 static void take_accept_job(struct accept_job *job)
 {
     struct paychans *pc = job->pc;
-    struct contact *contact = contacts_by_id(channels_contacts(pc->channels), job->contact);
-    struct chan_peer *p = contact ? channels_peer_of(pc->channels, contact) : NULL;
+    struct chan_peer *p = paychans_peer_of(pc, job->contact, job->theirs, job->ours);
     struct held *h = find_nonce(pc, job->contact, PAYCHAN_PAYEE, job->open.nonce_a);
     if (!p)
         return;
@@ -158,12 +166,14 @@ static void take_accept_job(struct accept_job *job)
                            "the wallet of the payee is locked or missing");
         return;
     }
-    if (!h && !has_room(pc, job->contact)) {
+    if (!h && !has_room(pc, p, job->contact)) {
         paychans_send_fail(p, job->open.nonce_a, PAYCHAN_LIMIT, "too many channels");
         return;
     }
-    if (!h)
+    if (!h) {
         h = new_payee(job);
+        paychans_note_source(h, p);
+    }
     give_open(h, job);
     paychans_drop_if_new(h);
 }
@@ -177,14 +187,14 @@ static void done_accept(struct channels *c, struct paychan_job *j)
     free(job);
 }
 
-static void accept_new(struct paychans *pc, struct chan_peer *p, const struct contact *contact,
+static void accept_new(struct paychans *pc, struct chan_peer *p, uint64_t contact,
                        const struct paychan_open_msg *m)
 {
     struct accept_job *job = xcalloc(1, sizeof *job);
     const struct channel_identity *ours = chan_peer_identity(p);
     job->job = (struct paychan_job){ .work = work_accept, .done = done_accept };
     job->pc = pc;
-    job->contact = contact->id;
+    job->contact = contact;
     job->open = *m;
     log_sanitize(job->memo, sizeof job->memo, (const char *)m->memo.data, m->memo.len);
     job->open.memo = span_of(job->memo, strlen(job->memo));
@@ -209,9 +219,9 @@ static struct paychan_open_msg read_open(const struct dchan_chan_open *in)
 static void take_open(struct paychans *pc, struct chan_peer *p, const struct dchan_msg *msg)
 {
     const struct paychan_open_msg m = read_open(&msg->chan_open);
-    const struct contact *contact = chan_peer_contact(p);
-    struct held *h = contact ? find_nonce(pc, contact->id, PAYCHAN_PAYEE, m.nonce_a) : NULL;
-    if (!contact)
+    const uint64_t party = paychans_party(pc, p, NULL);
+    struct held *h = find_nonce(pc, party, PAYCHAN_PAYEE, m.nonce_a);
+    if (paychans_is_stranger(party) && !pc->config.strangers)
         paychans_send_fail(p, m.nonce_a, PAYCHAN_REFUSED, "only contacts open channels");
     else if (*pc->trouble)
         paychans_send_fail(p, m.nonce_a, PAYCHAN_REFUSED, "the disk of the payee fails");
@@ -219,10 +229,10 @@ static void take_open(struct paychans *pc, struct chan_peer *p, const struct dch
         paychans_give(h, &(struct paychan_event){ .kind = PAYCHAN_EV_OPEN_MSG, .open = m }, NULL);
     else if (channels_is_followed(pc->channels, chan_peer_identity(p)->key.pub))
         paychans_send_fail(p, m.nonce_a, PAYCHAN_REFUSED, "this identity has a successor");
-    else if (opens_too_often(pc, contact->id) || !has_room(pc, contact->id))
+    else if (opens_too_often(pc, party) || !has_room(pc, p, party))
         paychans_send_fail(p, m.nonce_a, PAYCHAN_LIMIT, "too many channels, or too often");
     else
-        accept_new(pc, p, contact, &m);
+        accept_new(pc, p, party, &m);
 }
 
 /* --- opening, of the payer --- */
@@ -486,11 +496,11 @@ static const uint8_t *id_of(const struct dchan_msg *m)
 /* A refusal of an opening names its nonce. */
 static struct held *find_held(struct paychans *pc, struct chan_peer *p, const struct dchan_msg *m)
 {
-    const struct contact *contact = chan_peer_contact(p);
-    struct held *h = contact ? paychans_by_id(pc, id_of(m)) : NULL;
-    if (!h && contact && m->type == DCHAN_CHAN_FAIL)
-        h = find_nonce(pc, contact->id, PAYCHAN_PAYER, m->chan_fail.id);
-    return h && h->contact == contact->id && paychans_peer(h) == p ? h : NULL;
+    const uint64_t party = paychans_party(pc, p, id_of(m));
+    struct held *h = paychans_by_id(pc, id_of(m));
+    if (!h && m->type == DCHAN_CHAN_FAIL)
+        h = find_nonce(pc, party, PAYCHAN_PAYER, m->chan_fail.id);
+    return h && h->contact == party && paychans_peer(h) == p ? h : NULL;
 }
 
 static void take_known(struct held *h, const struct dchan_msg *m)

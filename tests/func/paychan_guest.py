@@ -152,10 +152,16 @@ def changed_push(raw):
 def payee(t, *options):
     """A daemon with an identity, and a session with a payer who is its contact."""
     node, key = talker(t, GENESIS, *options)
-    payer = Payer(node, key)
-    t.cleanups.append(payer.close)
+    payer = stranger(t, node, key)
     node.rpc.contactadd(payer.key, "mallory")
     return node, payer.connect()
+
+
+def stranger(t, node, key):
+    """A payer whom the daemon does not know, and who is not connected yet."""
+    payer = Payer(node, key)
+    t.cleanups.append(payer.close)
+    return payer
 
 
 def open_channel(node, payer, blocks=1000, capacity=CAPACITY):
