@@ -16,6 +16,7 @@
 #include "base/mem.h"
 
 #define DRAINED_MAX (256 << 10)
+#define PIPE_SIZE (256 << 10)   /* four times the default: a command need not wait for each read */
 
 extern char **environ;
 
@@ -163,6 +164,13 @@ static void close_pair(const int fds[2])
     close(fds[1]);
 }
 
+/* Where the system allows no more it stays as it is. */
+static void set_up_pipe(int fd)
+{
+    (void)fcntl(fd, F_SETFL, O_NONBLOCK);
+    (void)fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE);
+}
+
 static enum err open_command(const struct service_target *t, char *const *variables,
                              struct stream_ends *out, struct error *e)
 {
@@ -182,8 +190,8 @@ static enum err open_command(const struct service_target *t, char *const *variab
         stream_ends_close(out);
         return error_set_errno(e, failed, "cannot start \"%.100s\"", t->rest);
     }
-    (void)fcntl(out->in, F_SETFL, O_NONBLOCK);
-    (void)fcntl(out->out, F_SETFL, O_NONBLOCK);
+    set_up_pipe(out->in);
+    set_up_pipe(out->out);
     return OK;
 }
 

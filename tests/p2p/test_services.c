@@ -2,11 +2,13 @@
 #include "p2p/services.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/intmath.h"
@@ -612,6 +614,21 @@ static void targets_are_of_this_machine(void **state)
     assert_int_equal(service_target_parse(&t, longest, &e), OK);
 }
 
+static void pipes_of_commands_are_large(void **state)
+{
+    struct service_target t;
+    struct stream_ends ends;
+    char *none[] = { NULL };
+    (void)state;
+    assert_int_equal(service_target_parse(&t, "exec:cat", NULL), OK);
+    assert_int_equal(service_target_open(&t, none, &ends, NULL), OK);
+    assert_true(fcntl(ends.in, F_GETPIPE_SZ) >= 256 << 10);
+    assert_true(fcntl(ends.out, F_GETPIPE_SZ) >= 256 << 10);
+    const pid_t pid = ends.pid;
+    stream_ends_close(&ends);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
 static void a_wrong_option_is_named(void **state)
 {
     static const char *const bad[] = { "", "x", "x,", "X,echo:", "x,[2a00::1]:80,bob",
@@ -659,6 +676,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_written_changes_nothing),
         cmocka_unit_test(options_are_not_changed_by_calls),
         cmocka_unit_test(targets_are_of_this_machine),
+        cmocka_unit_test(pipes_of_commands_are_large),
         cmocka_unit_test(a_wrong_option_is_named),
     };
     signal(SIGPIPE, SIG_IGN);
