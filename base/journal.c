@@ -45,6 +45,7 @@ struct journal {
     struct queue *todo, *done;
     pthread_t thread;
     uint64_t number;             /* owner: of the file that new records go to */
+    bool has_older;              /* owner */
     atomic_uint_least64_t bytes; /* since the last turn */
 
     /* The journal's thread, once it runs. */
@@ -411,6 +412,7 @@ static enum err replay_all(struct journal *j, journal_replay_fn fn, void *ctx, s
     for (size_t i = 0; !rc && i < l.n; i++)
         rc = replay_number(&r, l.v[i], i + 1 == l.n, e);
     j->number = l.n ? l.v[l.n - 1] + 1 : 1;
+    j->has_older = l.n > 0;
     free(l.v);
     return rc;
 }
@@ -498,6 +500,8 @@ void journal_poll(struct journal *j)
     struct queue_node *node;
     while ((node = queue_pop(j->done))) {
         struct entry *entry = (struct entry *)node;
+        if (entry->drop && !entry->rc)
+            j->has_older = false;
         if (entry->done)
             entry->done(entry->ctx, entry->rc, &entry->error);
         free(entry);
@@ -516,6 +520,8 @@ uint64_t journal_turn(struct journal *j)
 }
 
 uint64_t journal_bytes(struct journal *j) { return atomic_load(&j->bytes); }
+
+bool journal_has_older(const struct journal *j) { return j->has_older; }
 
 void journal_drop_before(struct journal *j, uint64_t number, journal_done_fn done, void *ctx)
 {

@@ -16,6 +16,7 @@
 #ifndef BASE_JOURNAL_H
 #define BASE_JOURNAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -65,5 +66,7 @@ size_t journal_waiting(struct journal *j); /* bytes that are not on disk */
 uint64_t journal_turn(struct journal *j);
 void journal_drop_before(struct journal *j, uint64_t number, journal_done_fn done, void *ctx);
 uint64_t journal_bytes(struct journal *j); /* written since the last turn */
+/* There were files when it was opened, and they are not dropped yet. */
+bool journal_has_older(const struct journal *j);
 
 #endif

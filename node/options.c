@@ -459,6 +459,8 @@ const struct option_row node_options[] = {
     NUMBER("paychannelstrangersper48", "16", 1, 1000, "<n>",
            "Channels of strangers from one /48 that are agreed on and not funded."),
     NUMBER("paychannelrate", "20000", 1, 10000000, "<n>", "Payments a second on one channel."),
+    NUMBER("paychannelwait", "30", 1, 86400, "<s>",
+           "So long pay waits for the acknowledgement; the payment counts without it, too."),
     NUMBER("paychannelgather", "0", 0, 1000000, "<us>",
            "How long a flush of payments to disk waits for more while others arrive."),
     NUMBER("paychanneljournal", "16384", 1, 1 << 20, "<KiB>",

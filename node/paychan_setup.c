@@ -50,6 +50,7 @@ enum err paychan_setup(struct paychans **out, const struct settings *s, struct c
         .stranger_opens = (unsigned)number(s->config, "paychannelstrangeropens"),
         .strangers_per_48 = (unsigned)number(s->config, "paychannelstrangersper48"),
         .pays_per_s = (unsigned)number(s->config, "paychannelrate"),
+        .pay_wait_ms = number(s->config, "paychannelwait") * 1000,
     };
     const enum err rc = paychans_new(out, c, &config, env, feeds, relay, e);
     free(dir);

@@ -443,6 +443,7 @@ static void tick(void *ctx, uint64_t now_ms)
     }
     tell_all_of_tip(pc);
     paychans_tell_paid(pc);
+    paychans_end_late_pays(pc);
     paychans_pay_queued(pc);
     paychans_compact_if_due(pc);
 }

@@ -46,6 +46,7 @@ struct paychans_config {
     unsigned stranger_opens;     /* an hour */
     unsigned strangers_per_48;   /* accepted and not funded */
     unsigned pays_per_s;         /* on one channel */
+    uint64_t pay_wait_ms;        /* then pay answers without an acknowledgement */
 };
 
 /* Before the channels start: reads the journal. env (chain, wallets, net), feeds and

@@ -136,7 +136,7 @@ struct paychans {
     char trouble[PAY_TEXT_MAX];  /* the journal has failed; "" not */
     struct paychans_takers takers;
     struct stream_payments for_parts;
-    bool compacting;
+    bool compacting, compacted;  /* one is under way; was begun since the start */
     uint64_t compacted_from;     /* what is below goes when the database has it */
     unsigned restoring;          /* jobs under way */
     uint64_t *gone;              /* forgotten since the last compaction */
@@ -299,6 +299,7 @@ void paychans_end_pays(struct held *h, enum err rc);
 /* One more may be in flight. */
 bool paychans_has_room(const struct held *h, const struct chan_peer *p);
 void paychans_pay_queued(struct paychans *pc); /* there is room again */
+void paychans_end_late_pays(struct paychans *pc); /* they have waited long enough */
 uint64_t paychans_pays_bytes(const struct paychans *pc);
 
 #endif

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 #define UNSENT_MAX 8192 /* signed, not sent: with DCHAN_OUT_SLOW well below DCHAN_OUT_MAX */
@@ -21,6 +22,7 @@ struct pay_wait {
     struct paychans *pc;
     struct pay_wait *next;
     uint64_t amount;
+    int64_t since_ms;
     char contact[CONTACT_TEXT], ref[PAYCHAN_REF_MAX + 1];
     bool has_channel;
     bool counted;
@@ -144,6 +146,7 @@ static void begin_pay(struct channels *c, void *ctx)
         return;
     }
     w->counted = true;
+    w->since_ms = clock_mono_ms();
     w->pc->n_waits++;
     const struct chan_peer *p = paychans_find_peer(w->pc, w->contact, &contact, &e);
     if (p)
@@ -198,6 +201,25 @@ void paychans_pay_queued(struct paychans *pc)
     for (size_t i = 0; i < pc->n; i++)
         if (pc->all[i]->queued.first)
             pay_queued(pc->all[i]);
+}
+
+static bool is_late(const struct pay_fifo *f, const struct paychans *pc, int64_t now_ms)
+{
+    return f->first && (uint64_t)(now_ms - f->first->since_ms) >= pc->config.pay_wait_ms;
+}
+
+/* A payee that is there and says nothing holds up no caller for good. */
+void paychans_end_late_pays(struct paychans *pc)
+{
+    const int64_t now = clock_mono_ms();
+    for (size_t i = 0; i < pc->n; i++) {
+        struct held *h = pc->all[i];
+        while (is_late(&h->waits, pc, now))
+            answer(take_first(&h->waits), OK, NULL);
+        while (is_late(&h->queued, pc, now))
+            answer(take_first(&h->queued), ERR_BUSY,
+                   "the payment was not made: the payee acknowledges none");
+    }
 }
 
 void paychans_cancel_pays(struct paychans *pc)

@@ -362,7 +362,7 @@ static void compact(struct paychans *pc)
     uint8_t key[KEY_SIZE];
     struct buf b;
     buf_init(&b);
-    pc->compacting = true;
+    pc->compacting = pc->compacted = true;
     pc->compacted_from = journal_turn(pc->journal);
     pc->drop_entry = pc->next_entry - 1;
     for (size_t i = 0; i < pc->n; i++) {
@@ -383,7 +383,11 @@ static void compact(struct paychans *pc)
 void paychans_compact_if_due(struct paychans *pc)
 {
     drop_when_told(pc);
-    if (!pc->compacting && !*pc->trouble && journal_bytes(pc->journal) > pc->config.compact_bytes)
+    if (pc->compacting || *pc->trouble)
+        return;
+    /* Each start begins a file, which takes megabytes: it tries once to have no others. */
+    const bool older = !pc->compacted && journal_has_older(pc->journal);
+    if (older || journal_bytes(pc->journal) > pc->config.compact_bytes)
         compact(pc);
 }
 

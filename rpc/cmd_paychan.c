@@ -367,11 +367,11 @@ static const struct rpc_command rows[] = {
       .help = "Pays a contact over an open payment channel, or, where that is allowed and no "
               "channel has enough left, by a transaction; a request is always paid by one. via of "
               "the answer says which. Returns when the contact has it on disk (acknowledged), or "
-              "when the session ends before that, or a transaction is not answered for 30 "
-              "seconds: such a payment counts, and is sent again when the contact is there. Many "
-              "may be under way at once, on connections of their own or as a batch of JSON-RPC. A "
-              "transaction that the contact refuses is an error, and its coins are free again "
-              "unless the text says otherwise.",
+              "when the session ends before that, or nothing is answered for 30 seconds (over a "
+              "channel: -paychannelwait): such a payment counts, and is sent again when the "
+              "contact is there. Many may be under way at once, on connections of their own or as "
+              "a batch of JSON-RPC. A transaction that the contact refuses is an error, and its "
+              "coins are free again unless the text says otherwise.",
       .result = "{via: \"channel\", channel, n, paid, acknowledged}; n, paid: payments and "
                 "satoshis on the channel so far; or {via: \"transaction\", id, txid, satoshis, "
                 "fee, state, acknowledged}; state: as in listpayments",

@@ -165,11 +165,13 @@ static void compaction_leaves_what_came_after_the_turn(void **state)
     const uint64_t number = journal_turn(w->j);
     append(w, "new");
     wait_for(w, 2);
+    assert_false(journal_has_older(w->j));
     journal_drop_before(w->j, number, told, w);
     wait_for(w, 3);
     assert_int_equal(w->good, 3);
     reopen(w);
     assert_read(w, "new\n");
+    assert_true(journal_has_older(w->j));
     /* Without the drop, what was before is still there, in front. */
     (void)journal_turn(w->j);
     write_one(w, "newer");
