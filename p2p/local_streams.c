@@ -92,6 +92,14 @@ void local_streams_resume(const struct local_streams *set, const struct stream_m
         chan_peer_kick(peer);
 }
 
+bool local_streams_have(const struct local_streams *set, const struct stream_meter *m)
+{
+    for (const struct local_stream *s = first(set); s; s = next(set, s))
+        if (s->meter == m)
+            return true;
+    return false;
+}
+
 bool local_streams_use(const struct local_streams *set, const struct stream_meter *m)
 {
     for (const struct local_stream *s = first(set); s; s = next(set, s))

@@ -70,6 +70,8 @@ void local_streams_each(const struct local_streams *set,
                         void (*fn)(const struct local_stream *s, void *ctx), void *ctx);
 /* Something was paid: streams of this meter go on. */
 void local_streams_resume(const struct local_streams *set, const struct stream_meter *m);
+/* One of them is there, open or not: the meter must stay. */
+bool local_streams_have(const struct local_streams *set, const struct stream_meter *m);
 /* One of them is open. */
 bool local_streams_use(const struct local_streams *set, const struct stream_meter *m);
 /* Of channel_part, for who accepts them. */

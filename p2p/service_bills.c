@@ -169,7 +169,7 @@ void service_bills_forget(struct service_bills *b)
     for (struct list_link *l = list_first(&b->all), *next; l; l = next) {
         struct service_account *a = account_of(l);
         next = list_next(&b->all, l);
-        if (contacts_by_id(contacts, a->contact) || local_streams_use(b->streams, &a->meter))
+        if (contacts_by_id(contacts, a->contact) || local_streams_have(b->streams, &a->meter))
             continue;
         uint8_t key[KEY_HEAD + DCHAN_SERVICE_MAX];
         struct dchan_write *w = dchan_write_new(store);

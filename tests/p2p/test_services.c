@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -542,6 +543,74 @@ static void what_was_exposed_is_there_after_a_restart(void **state)
     world_clear(&w);
 }
 
+static const char *no_trouble(void *ctx)
+{
+    (void)ctx;
+    return NULL;
+}
+
+static bool has_channel(void *ctx, uint64_t contact)
+{
+    (void)ctx;
+    return contact != 0;
+}
+
+/* A port whose connections wait: nobody accepts, and the queue is full. */
+static int crowded_port(uint16_t *port, int fill[4])
+{
+    struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+    socklen_t len = sizeof a;
+    const int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, len), 0);
+    assert_int_equal(listen(fd, 0), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+    for (int i = 0; i < 4; i++) {
+        fill[i] = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)!connect(fill[i], (struct sockaddr *)&a, len);
+    }
+    *port = ntohs(a.sin6_port);
+    return fd;
+}
+
+/* In a session under a former key: the account of who is removed lasts as long as its streams, also
+ * one that still waits for its target. */
+static void what_a_removed_contact_owes_lasts_as_long_as_its_streams(void **state)
+{
+    struct world w;
+    struct outcome o = { 0 };
+    struct error e;
+    const struct stream_payments payments = { .trouble = no_trouble, .has_channel = has_channel };
+    const uint64_t bob = 1;
+    char target[64];
+    uint16_t port;
+    int fill[4];
+    (void)state;
+    world_init(&w);
+    const int fd = crowded_port(&port, fill);
+    snprintf(target, sizeof target, "[::1]:%u", port);
+    w.streams.payments = &payments;
+    const struct service_wish wish = { .name = "dear", .target = target, .allowed = &bob,
+                                       .n_allowed = 1, .price = { .per_minute = 60 } };
+    assert_int_equal(services_expose(w.services, &wish, on_done, &o, &e), OK);
+    fake_until(w.f, was_called, &o);
+    struct far *s = far_open(w.f, "dear");
+    fake_settle(w.f);
+    assert_false(s->accepted || s->closed);
+    const struct channel_part *part = &w.f->channels.parts[1];
+    const uint64_t id = w.f->contacts[0].id;
+    w.f->contacts[0].id = 99;
+    part->contact_gone(part->ctx, (const uint8_t[IDENTITY_KEY_SIZE]){ 3 });
+    dchan_store_settle(w.f->channels.store);
+    fake_tick(w.f, 1000); /* its time is charged */
+    fake_down(w.f);
+    assert_true(s->closed);
+    w.f->contacts[0].id = id;
+    for (int i = 0; i < 4; i++)
+        close(fill[i]);
+    close(fd);
+    world_clear(&w);
+}
+
 static void a_change_of_the_list_ends_streams_of_the_others(void **state)
 {
     struct world w;
@@ -647,6 +716,7 @@ static void a_wrong_option_is_named(void **state)
     }
     assert_int_equal(services_new(&services, &streams, &(struct net_strings){ &good, 1 }, NULL),
                      OK);
+    fake_down(f);
     services_free(services);
     fake_free(f);
 }
@@ -673,6 +743,7 @@ int main(void)
         cmocka_unit_test(a_contact_that_is_removed_loses_its_streams),
         cmocka_unit_test(what_was_exposed_is_there_after_a_restart),
         cmocka_unit_test(a_change_of_the_list_ends_streams_of_the_others),
+        cmocka_unit_test(what_a_removed_contact_owes_lasts_as_long_as_its_streams),
         cmocka_unit_test(what_cannot_be_written_changes_nothing),
         cmocka_unit_test(options_are_not_changed_by_calls),
         cmocka_unit_test(targets_are_of_this_machine),
