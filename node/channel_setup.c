@@ -16,6 +16,7 @@
 #include "node/message_setup.h"
 #include "node/record_setup.h"
 #include "node/paychan_setup.h"
+#include "wallet/paychan_help.h"
 #include "node/paytx_setup.h"
 #include "p2p/channels.h"
 #include "p2p/successor_part.h"
@@ -228,6 +229,9 @@ static enum err add_parts(struct channel_setup *cs, const struct rpc_env *env, s
         rc = paytx_setup(&cs->transactions, cs->settings, cs->channels, env, cs->feeds, e);
     if (!rc)
         connect_payments(cs);
+    if (!rc && cs->payments)
+        message_part_divert(cs->messages, &(struct message_diversion){
+            PAYCHAN_HELP_TYPE, paychans_take_help, cs->payments });
     return rc;
 }
 
@@ -353,6 +357,8 @@ void channel_setup_stop(struct channel_setup *cs)
 {
     if (!cs)
         return;
+    if (cs->channels)
+        paychans_help_before_stop(cs->payments);
     channel_identities_stop(cs->identities);
     if (cs->channels)
         channels_stop(cs->channels);

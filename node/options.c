@@ -458,6 +458,13 @@ const struct option_row node_options[] = {
            "Channels that one stranger may ask for in an hour."),
     NUMBER("paychannelstrangersper48", "16", 1, 1000, "<n>",
            "Channels of strangers from one /48 that are agreed on and not funded."),
+    TEXT("paychannelhelper", NULL, "<contact>",
+         "Contact that keeps the newest state of our payment channels, and closes those to us "
+         "when their expiry is near and we are away. It learns the amounts."),
+    NUMBER("paychannelhelperinterval", "600", 1, 86400, "<s>",
+           "How often it is told while payments come."),
+    NUMBER("paychannelkept", "256", 0, 256, "<n>",
+           "Payment channels that we keep for one contact in this way; 0: none."),
     NUMBER("paychannelrate", "20000", 1, 10000000, "<n>", "Payments a second on one channel."),
     NUMBER("paychannelwait", "30", 1, 86400, "<s>",
            "So long pay waits for the acknowledgement; the payment counts without it, too."),

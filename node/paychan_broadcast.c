@@ -91,22 +91,31 @@ static void on_loop(struct net *net, void *ctx)
 }
 
 /* tx NULL: the order ends. */
-static void order(struct held *h, struct tx *tx, unsigned kind)
+static void order_as(const struct paychans *pc, struct tx *tx, uint64_t number, bool everybody)
 {
-    const struct paychans *pc = h->pc;
     struct pushing *p = xmalloc(sizeof *p);
     p->relay = pc->relay;
-    p->order = (struct relay_push_order){ .number = h->number * KINDS + kind,
+    p->order = (struct relay_push_order){ .number = number,
                                           .tx = tx ? tx_ref(tx) : NULL,
                                           .networks = pc->config.networks,
-                                          .everybody = paychans_is_overdue(h) };
+                                          .everybody = everybody };
     if (net_post(pc->env->net, on_loop, p))
         return;
     tx_unref(p->order.tx); /* the network has stopped */
     free(p);
 }
 
+static void order(struct held *h, struct tx *tx, unsigned kind)
+{
+    order_as(h->pc, tx, h->number * KINDS + kind, paychans_is_overdue(h));
+}
+
 void paychans_push(struct held *h, struct tx *tx, unsigned kind) { order(h, tx, kind); }
+
+void paychans_push_tx(struct paychans *pc, struct tx *tx, uint64_t number, bool everybody)
+{
+    order_as(pc, tx, number * KINDS, everybody);
+}
 
 static void keep(struct tx **place, struct tx *tx)
 {

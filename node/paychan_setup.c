@@ -51,6 +51,9 @@ enum err paychan_setup(struct paychans **out, const struct settings *s, struct c
         .strangers_per_48 = (unsigned)number(s->config, "paychannelstrangersper48"),
         .pays_per_s = (unsigned)number(s->config, "paychannelrate"),
         .pay_wait_ms = number(s->config, "paychannelwait") * 1000,
+        .helper = config_string(s->config, "paychannelhelper"),
+        .help_s = (unsigned)number(s->config, "paychannelhelperinterval"),
+        .kept_max = (unsigned)number(s->config, "paychannelkept"),
     };
     const enum err rc = paychans_new(out, c, &config, env, feeds, relay, e);
     free(dir);

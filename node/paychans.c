@@ -334,6 +334,7 @@ static void tell_all_of_tip(struct paychans *pc)
             paychans_give(pc->all[i], &(struct paychan_event){ .kind = PAYCHAN_EV_TIP }, NULL);
     for (size_t i = pc->n; i-- > 0;)
         paychans_look_after(pc->all[i]);
+    paychans_kept_tip(pc);
 }
 
 static void on_tip(struct channels *c, void *ctx)
@@ -396,6 +397,8 @@ static void on_sight(struct channels *c, void *ctx)
     struct held *h = c && !s->pc->stopping ? paychans_by_number(s->pc, s->number) : NULL;
     if (h)
         take_sight(h, &s->sight);
+    else if (c && !s->pc->stopping)
+        (void)paychans_kept_sight(s->pc, s->number, &s->sight);
     tx_unref(s->sight.spend);
     free(s);
 }
@@ -413,6 +416,8 @@ static void see(void *ctx, uint64_t number, const struct paychan_sight *s)
 static void up(void *ctx, struct chan_peer *p)
 {
     struct paychans *pc = ctx;
+    if (chan_peer_contact(p))
+        paychans_help_up(pc, p);
     if (!chan_peer_has(p, DCHAN_PAYMENTS) || *pc->trouble)
         return;
     if (chan_peer_contact(p))
@@ -442,6 +447,7 @@ static void tick(void *ctx, uint64_t now_ms)
         paychans_seek(pc->all[i], (uint64_t)clock_now());
     }
     tell_all_of_tip(pc);
+    paychans_help_tick(pc);
     paychans_tell_paid(pc);
     paychans_end_late_pays(pc);
     paychans_pay_queued(pc);
@@ -462,11 +468,14 @@ enum err paychans_new(struct paychans **out, struct channels *c,
     pc->relay = relay;
     pc->config = *config;
     pc->dir = xstrdup(config->dir);
+    pc->helper = config->helper ? xstrdup(config->helper) : NULL;
     pc->next_number = 1;
     map_init(&pc->ids);
     rand_bytes(&pc->key, sizeof pc->key);
     paychans_fill_service(pc);
     enum err rc = paychans_load(pc, e);
+    if (!rc)
+        rc = paychans_kept_load(pc, e);
     if (rc)
         return error_prefix(e, rc, "payment channels");
     rc = paychan_wallet_new(&pc->wallet, env, c, e);
@@ -525,6 +534,8 @@ void paychans_free(struct paychans *pc)
     free(pc->opens);
     free(pc->acks);
     free(pc->untold);
+    free(pc->helper);
+    paychans_kept_free(pc->kept);
     free(pc->gone);
     free(pc->dir);
     free(pc);
@@ -539,7 +550,7 @@ uint64_t paychans_memory(const struct paychans *pc)
     return pc->n * sizeof(struct held) + map_bytes(&pc->ids) + pc->pending_bytes +
            (pc->journal ? journal_waiting(pc->journal) : 0) + pc->n_opens * sizeof *pc->opens +
            (pc->cap + pc->acks_cap) * sizeof(struct held *) + paychans_pays_bytes(pc) +
-           pc->untold_cap * sizeof *pc->untold;
+           pc->untold_cap * sizeof *pc->untold + paychans_kept_bytes(pc->kept);
 }
 
 const struct rpc_pay_service *paychans_service(struct paychans *pc) { return &pc->service; }

@@ -47,6 +47,9 @@ struct paychans_config {
     unsigned strangers_per_48;   /* accepted and not funded */
     unsigned pays_per_s;         /* on one channel */
     uint64_t pay_wait_ms;        /* then pay answers without an acknowledgement */
+    const char *helper;          /* a contact that keeps our newest states; NULL: none */
+    unsigned help_s;             /* between two times that it is told */
+    unsigned kept_max;           /* channels that we keep for one contact */
 };
 
 /* Before the channels start: reads the journal. env (chain, wallets, net), feeds and
@@ -78,6 +81,10 @@ struct paychans_takers {
 const struct stream_payments *paychans_for_parts(struct paychans *pc,
                                                  const struct paychans_takers *takers);
 
+/* Any thread; waits. The node will stop: the helper is told what is new. NULL is fine. */
+void paychans_help_before_stop(struct paychans *pc);
+/* A message of PAYCHAN_HELP_TYPE from a contact (message_part_divert); ctx: pc. */
+void paychans_take_help(void *ctx, struct chan_peer *p, const struct dchan_m_send *m);
 /* Any thread. */
 void paychans_tip_changed(struct paychans *pc);
 /* What commands are given; borrowed. */

@@ -314,5 +314,6 @@ void paychans_fill_service(struct paychans *pc)
     pc->service = (struct rpc_pay_service){ .open = call_open, .pay = paychans_pay,
                                             .close = call_close, .list = call_list,
                                             .export_all = paychans_export,
-                                            .restore = paychans_restore, .ctx = pc };
+                                            .restore = paychans_restore,
+                                            .kept = paychans_list_kept, .ctx = pc };
 }

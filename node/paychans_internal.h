@@ -81,6 +81,8 @@ struct held {
     size_t ack_at;               /* place among those */
     struct paychan_ack_msg ack;
     uint64_t served_paid;        /* payee: of it the takers know */
+    uint64_t helped_n;           /* up to here the helper was told, in this session */
+    bool asked;                  /* the helper, for a state that is lost */
     bool lost, seeking;          /* payer: the funding is nowhere; a job looks for another */
     uint64_t sought;             /* when it was looked for last */
     uint8_t told_state;
@@ -134,6 +136,9 @@ struct paychans {
     struct held **acks;          /* with ack_due */
     size_t n_acks, acks_cap;
     char trouble[PAY_TEXT_MAX];  /* the journal has failed; "" not */
+    char *helper;                /* a contact, or NULL */
+    uint64_t helped_at;          /* unix seconds */
+    struct paychans_kept *kept;  /* for contacts */
     struct paychans_takers takers;
     struct stream_payments for_parts;
     bool compacting, compacted;  /* one is under way; was begun since the start */
@@ -204,6 +209,8 @@ void paychans_sending_clear(struct held *h);
 /* To peers; kind 0 of a channel: close or refund, 1: the one that a child pays for, 2: the child.
  */
 void paychans_push(struct held *h, struct tx *tx, unsigned kind);
+/* Of no channel of ours; number: its own, below 2^60. tx NULL: the order ends. */
+void paychans_push_tx(struct paychans *pc, struct tx *tx, uint64_t number, bool everybody);
 
 bool paychans_is_overdue(const struct held *h); /* it waits long for a block */
 
@@ -257,6 +264,25 @@ void paychans_adopt(struct paychans *pc, struct chan_peer *p);
 /* Of the service (rpc/pay_call.h). */
 enum err paychans_restore(void *ctx, const struct paychan_saved *saved, struct error *e);
 enum err paychans_export(void *ctx, struct buf *out, struct error *e);
+
+/* --- paychans_helper.c --- */
+
+struct paychan_help;
+void paychans_help_tick(struct paychans *pc);
+void paychans_help_up(struct paychans *pc, struct chan_peer *p); /* a session with a contact */
+void paychans_say_help(struct chan_peer *p, const struct paychan_help *help);
+/* Our helper gives back what it has of a channel of ours. False: it is none. */
+bool paychans_take_kept(struct paychans *pc, struct chan_peer *p, const struct paychan_help *help);
+
+/* --- paychans_kept.c --- */
+
+enum err paychans_kept_load(struct paychans *pc, struct error *e) MUST_CHECK;
+void paychans_kept_free(struct paychans_kept *all); /* NULL is fine */
+size_t paychans_kept_bytes(const struct paychans_kept *all);
+void paychans_kept_tip(struct paychans *pc);
+/* False: the number is that of a channel of ours. */
+bool paychans_kept_sight(struct paychans *pc, uint64_t number, const struct paychan_sight *s);
+enum err paychans_list_kept(void *ctx, struct pay_kept_list *out, struct error *e);
 
 /* --- paychans_seek.c --- */
 

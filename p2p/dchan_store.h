@@ -7,7 +7,8 @@
  * First byte of a key: c contacts; o outbox, i inbox, s ids seen, n numbers of messages; f
  * transfers, l their leaves, b what of them is there; v services, m what contacts owe for them; w
  * forwards; k statements that keys of ours have successors; p payment channels
- * (node/paychans_store.c); q payments by a transaction (p2p/pay_rows.h).
+ * (node/paychans_store.c), h those kept for contacts (node/paychans_kept.c); q payments by a
+ * transaction (p2p/pay_rows.h).
  */
 #ifndef P2P_DCHAN_STORE_H
 #define P2P_DCHAN_STORE_H

@@ -11,6 +11,7 @@ struct message_part {
     struct channels *c;
     struct messages *m;
     struct message_part_ops ops;
+    struct message_diversion other; /* take NULL: none */
 };
 
 static void take(void *ctx, const struct dchan_msg *msg);
@@ -110,6 +111,21 @@ static void down(void *ctx, struct chan_peer *p, const struct dchan_closing *clo
     *slot = NULL;
 }
 
+void message_part_divert(struct message_part *p, const struct message_diversion *d)
+{
+    p->other = *d;
+}
+
+static bool is_diverted(const struct message_part *part, const struct contact *contact,
+                        const struct dchan_msg *msg)
+{
+    if (msg->type != DCHAN_M_SEND || !part->other.take || !contact || !contact->policy.messages)
+        return false;
+    const struct span type = msg->m_send.content_type;
+    return type.len == strlen(part->other.content_type) &&
+           memcmp(type.data, part->other.content_type, type.len) == 0;
+}
+
 /* Whether it is a contact, and what it may do, may have changed since. */
 static void take(void *ctx, const struct dchan_msg *msg)
 {
@@ -117,6 +133,10 @@ static void take(void *ctx, const struct dchan_msg *msg)
     struct message_part *part = part_of(chan_peer_channels(p));
     void **slot = chan_peer_slot(p, part);
     const struct contact *contact = chan_peer_contact(p);
+    if (is_diverted(part, contact, msg)) {
+        part->other.take(part->other.ctx, p, &msg->m_send);
+        return;
+    }
     if (!*slot || messages_contact(*slot) != (contact ? contact->id : 0)) {
         up(part, p);
     } else if (contact) {

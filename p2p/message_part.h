@@ -25,6 +25,16 @@ enum err message_part_new(struct message_part **out, struct channels *c,
 void message_part_free(struct message_part *p);
 size_t message_part_memory(const struct message_part *p); /* bytes */
 
+/* Messages of a content type from contacts that may send some, which another part takes: they are
+ * not kept here, and whoever takes one acknowledges it. */
+struct message_diversion {
+    const char *content_type; /* static */
+    void (*take)(void *ctx, struct chan_peer *p, const struct dchan_m_send *m);
+    void *ctx;
+};
+/* Before the channels start; one. */
+void message_part_divert(struct message_part *p, const struct message_diversion *d);
+
 /* --- for channels_ask: begin --- */
 
 struct message_sending {

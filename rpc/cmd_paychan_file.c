@@ -1,4 +1,5 @@
-/* exportchannels, importchannels: what a lost database of payment channels is restored from. */
+/* exportchannels, importchannels, listkeptchannels: what lost payment channels are restored from,
+ * and what is kept of those of contacts. */
 #include "rpc/commands.h"
 
 #include <stdlib.h>
@@ -175,6 +176,43 @@ static struct rpc_result cmd_importchannels(struct rpc_call *call)
     return rpc_done();
 }
 
+/* --- listkeptchannels ----------------------------------------------------------------------- */
+
+static void put_kept(struct json_writer *w, const struct pay_kept *k)
+{
+    jw_object_open(w);
+    jw_put_hex(w, "id", k->id, sizeof k->id);
+    if (k->contact[0])
+        jw_put_text(w, "contact", k->contact);
+    jw_put_text(w, "role", k->payer ? "payer" : "payee");
+    jw_put_u64(w, "n", k->n);
+    jw_put_u64(w, "paid", k->paid);
+    jw_put_u64(w, "expiry", k->expiry);
+    jw_put_hash(w, "txid", k->funding.txid.b);
+    jw_put_u64(w, "vout", k->funding.index);
+    jw_put_bool(w, "closing", k->closing);
+    if (k->spend_height)
+        jw_put_u64(w, "spend_height", k->spend_height);
+    jw_object_close(w);
+}
+
+static struct rpc_result cmd_listkeptchannels(struct rpc_call *call)
+{
+    const struct rpc_pay_service *s = rpc_pay_service(call);
+    struct error e = { .code = OK };
+    struct pay_kept_list l;
+    if (!s)
+        return rpc_failed(call);
+    if (s->kept(s->ctx, &l, &e))
+        return rpc_channel_fail(call, &e);
+    jw_array_open(call->out);
+    for (size_t i = 0; i < l.n; i++)
+        put_kept(call->out, &l.v[i]);
+    jw_array_close(call->out);
+    free(l.v);
+    return rpc_done();
+}
+
 static const struct rpc_command rows[] = {
     { .name = "exportchannels",
       .category = "channels",
@@ -203,5 +241,15 @@ static const struct rpc_command rows[] = {
       .example = "/home/me/channels.dat",
       .params = { { "file", RPC_TEXT, RPC_REQUIRED, RPC_CLI_TEXT,
                     "A relative path begins in the node's directory" } } },
+    { .name = "listkeptchannels",
+      .category = "channels",
+      .where = RPC_ON_WORKER,
+      .fn = cmd_listkeptchannels,
+      .help = "Payment channels of contacts that chose this node as their helper "
+              "(-paychannelhelper): their newest state is kept here, and those to them are closed "
+              "when the expiry is near, or something else spends them.",
+      .result = "[{id, contact, role (of the contact), n, paid, expiry, txid, vout, closing (the "
+                "close was sent), spend_height}]",
+      .example = "" },
 };
 const struct rpc_group rpc_paychan_file_commands = { rows, COUNT_OF(rows) };

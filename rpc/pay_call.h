@@ -76,6 +76,21 @@ struct pay_list {
     char trouble[PAY_TEXT_MAX]; /* why nothing is taken or paid: the disk fails; "" else */
 };
 
+/* A channel of a contact that we keep the newest state of. */
+struct pay_kept {
+    uint8_t id[32];
+    char contact[PAY_ALIAS_MAX]; /* "": it is none any more */
+    bool payer;                  /* the contact's side */
+    bool closing;                /* the close was sent */
+    uint64_t n, paid;
+    uint32_t expiry, spend_height;
+    struct outpoint funding;
+};
+struct pay_kept_list {
+    struct pay_kept *v; /* the caller's (free) */
+    size_t n;
+};
+
 struct rpc_pay_service {
     /* Returns when the funding transaction is made and on its way. */
     enum err (*open)(void *ctx, const struct pay_opening *in, struct pay_opened *out,
@@ -91,6 +106,7 @@ struct rpc_pay_service {
     /* Takes one of these back; returns when it is on disk. ERR_EXISTS: it is there; ERR_AUTH: the
      * wallet is locked; ERR_NOTFOUND: no wallet has its keys, or its output is not there. */
     enum err (*restore)(void *ctx, const struct paychan_saved *saved, struct error *e);
+    enum err (*kept)(void *ctx, struct pay_kept_list *out, struct error *e);
     void *ctx;
 };
 

@@ -221,6 +221,7 @@ enum paychan_event_kind {
     PAYCHAN_EV_PAY,
     PAYCHAN_EV_CLOSE,      /* fee 0: that of the terms */
     PAYCHAN_EV_ACKED,      /* payee: this acknowledgement has left */
+    PAYCHAN_EV_KEPT,       /* payee: a helper has this state (`pay`) */
     PAYCHAN_EV_RESTORE,    /* on a new channel: terms, nonces, id and funding were found again, the
                               keys are ours, and the output is unspent */
     /* of the chain */
@@ -250,7 +251,7 @@ struct paychan_event {
         struct paychan_accept_msg accept;
         struct paychan_funded_msg funded;
         struct paychan_ready_msg ready;
-        struct paychan_pay_msg pay;
+        struct paychan_pay_msg pay; /* and PAYCHAN_EV_KEPT */
         struct paychan_ack_msg ack; /* and PAYCHAN_EV_ACKED */
         struct paychan_close_msg close;
         struct paychan_sync_msg sync;

@@ -511,6 +511,24 @@ static void take_fail(struct step *s)
         (void)step_send_copy(s);
 }
 
+/* The payer's signature is what counts, whoever has kept it. What it was paid for was served, and
+ * told, before the data were lost. */
+static void take_kept(struct step *s)
+{
+    struct paychan *c = s->c;
+    const struct paychan_pay_msg *m = &s->ev->pay;
+    const struct paychan_close close = { m->paid, c->terms.close_fee };
+    if ((c->state != R_SEEN && c->state != R_OPEN) || m->n <= c->n || m->paid <= c->paid ||
+        !paychan_close_fits(&c->terms, &close) ||
+        !paychan_close_verify(m->sig, &c->terms, &c->funding, &close))
+        return;
+    c->n = m->n;
+    c->paid = m->paid;
+    memcpy(c->sig, m->sig, sizeof c->sig);
+    c->unsigned_yet = false;
+    step_record(s, PAYCHAN_WHOLE);
+}
+
 static void restore(struct step *s)
 {
     if (s->c->state != PAYCHAN_NEW)
@@ -553,6 +571,7 @@ void step_payee(struct step *s)
         [PAYCHAN_EV_CLOSE] = close_by_user,
         [PAYCHAN_EV_ACKED] = take_acked,
         [PAYCHAN_EV_RESTORE] = restore,
+        [PAYCHAN_EV_KEPT] = take_kept,
         [PAYCHAN_EV_TIP] = take_tip,
         [PAYCHAN_EV_FUNDING] = take_funding,
         [PAYCHAN_EV_SPEND] = take_spend,

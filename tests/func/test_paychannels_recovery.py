@@ -191,7 +191,7 @@ def files_that_are_not_sound_change_nothing(t):
     connect(t, a, b)
     t.wait(lambda: state(a, id) == "open")
     a.rpc.closechannel(id)
-    t.wait(lambda: state(a, id) == "closing")
+    t.wait(lambda: state(a, id) == "closing" and spender(b, id))
     lose(a, "paychannels")
     a.start()
     mine(b, 1)

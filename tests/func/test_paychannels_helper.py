@@ -1,0 +1,171 @@
+"""A helper keeps the newest state of payment channels and closes them while the payee is away."""
+import os
+import shutil
+import time
+
+from channel_guest import M_NACK, M_SEND, m_send, receipts
+from channels import is_up
+from framework import case, equal, main
+from identities import identity, kill_and_start
+from paychan_guest import ACK, FEE, PAY, Payer, payee
+from paychan_guest import open_channel as open_guest
+from paychannels import (CAPACITY, CLOSE_FEE, GENESIS, channel, connect, mine, mine_to,
+                         open_channel, payers, spender, state, sums)
+
+
+def with_helper(t, *options):
+    """A payer, a payee and a third one whom the payee calls carol, with a session."""
+    a, b = payers(t, "-paychannelhelper=carol", "-paychannelhelperinterval=1",
+                  "-paychannelmargin=36", *options)
+    c = t.node(GENESIS, "-connect=" + a.p2p, "-paychannelmargin=36")
+    t.wait_same_tip(a, b, c)
+    mine_to(c)
+    c.rpc.bcaregister("me", 2)
+    mine(c, 2)
+    t.wait_same_tip(a, b, c)
+    b.rpc.contactadd(f"{identity(c, 'me')['public_key']}@{c.channel}", "carol")
+    c.rpc.contactadd(f"{identity(b, 'me')['public_key']}@{b.channel}", "bob")
+    return a, b, c
+
+
+def kept(node, id):
+    return next((k for k in node.rpc.listkeptchannels() if k["id"] == id), None)
+
+
+def is_kept(t, node, id, paid):
+    t.wait(lambda: (kept(node, id) or {}).get("paid") == paid)
+
+
+@case(timeout=120)
+def the_helper_closes_at_the_margin_while_the_payee_is_away(t):
+    a, b, c = with_helper(t)
+    id = open_channel(t, a, b, expiry_blocks=181)
+    equal(a.rpc.pay("bob", 1000)["acknowledged"], True)
+    is_kept(t, c, id, 1000)  # it was dialled for that
+    equal(c.rpc.listmessages()["messages"], [])
+    equal(a.rpc.pay("bob", 500)["acknowledged"], True)
+    is_kept(t, c, id, 1500)
+    equal({k: kept(c, id)[k] for k in ("contact", "role", "n", "closing")},
+          {"contact": "bob", "role": "payee", "n": 2, "closing": False})
+    b.kill()
+    kill_and_start(t, c, a)  # what it acknowledged is on its disk
+    is_kept(t, c, id, 1500)
+    due = channel(a, id)["expiry"] - 36
+    mine(a, due - 1 - a.rpc.getblockcount())
+    t.wait_same_tip(a, c)
+    equal(kept(c, id)["closing"], False)
+    equal(spender(a, id), None)
+    mine(a)
+    tx = t.wait(lambda: spender(a, id))
+    equal(sums(tx), [1500, CAPACITY - 1500 - CLOSE_FEE])
+    equal(kept(c, id)["closing"], True)
+    mine(a)
+    t.wait_same_tip(a, c)
+    t.wait(lambda: kept(c, id).get("spend_height") == a.rpc.getblockcount())
+    b.start()  # and the payee finds it settled
+    t.wait_same_tip(a, b)
+    t.wait(lambda: channel(b, id).get("spend_height"))
+    equal(channel(b, id)["settled_paid"], 1500)
+    mine(a, 100)
+    t.wait(lambda: not kept(c, id))
+    kill_and_start(t, c, a)
+    equal(c.rpc.listkeptchannels(), [])
+
+
+@case(timeout=120)
+def the_helper_closes_when_something_else_spends_the_channel(t):
+    b, payer = payee(t, "-paychannelhelper=carol", "-paychannelhelperinterval=1")
+    c = t.node(GENESIS, "-connect=" + b.p2p)
+    t.wait_same_tip(b, c)
+    mine_to(c)
+    c.rpc.bcaregister("me", 2)
+    mine(c, 2)
+    t.wait_same_tip(b, c)
+    b.rpc.contactadd(f"{identity(c, 'me')['public_key']}@{c.channel}", "carol")
+    c.rpc.contactadd(f"{identity(b, 'me')['public_key']}@{b.channel}", "bob")
+    open_guest(b, payer)
+    payer.put(PAY, payer.pay(1, 1000))
+    payer.answer(ACK)
+    id = payer.id.hex()
+    is_kept(t, c, id, 1000)
+    t.wait_same_tip(b, c)
+    b.kill()
+    c.rpc.sendrawtransaction(payer.refund(c.rpc.getblockcount() + 1001).hex())  # it waits, parked
+    t.wait(lambda: kept(c, id)["closing"])
+    txid, = t.wait(c.rpc.getrawmempool)
+    equal(sums(c.rpc.getrawtransaction(txid, 1)), [1000, CAPACITY - 1000 - FEE])
+
+
+@case(timeout=120)
+def the_helper_is_told_before_a_planned_stop(t):
+    a, b, c = with_helper(t)
+    id = open_channel(t, a, b)
+    equal(a.rpc.pay("bob", 1000)["acknowledged"], True)
+    is_kept(t, c, id, 1000)
+    b.restart("-paychannelhelperinterval=3600")
+    connect(t, a, b)
+    t.wait(lambda: is_up(b, "carol") or b.rpc.peerconnect("carol"))
+    t.wait(lambda: channel(a, id).get("limit") and state(a, id) == "open")
+    for i in range(1, 4):
+        equal(a.rpc.pay("bob", 10)["acknowledged"], True)
+    b.stop()
+    is_kept(t, c, id, 1030)
+
+
+@case(timeout=120)
+def what_the_payee_has_lost_comes_back_from_the_helper(t):
+    a, b, c = with_helper(t)
+    id = open_channel(t, a, b)
+    equal(a.rpc.pay("bob", 1000)["acknowledged"], True)
+    is_kept(t, c, id, 1000)
+    path = t.path("channels.dat")
+    b.rpc.exportchannels(path)
+    a.restart("-channel=0")  # nobody else could say it
+    t.wait_same_tip(a, b, c)
+    b.kill()
+    shutil.rmtree(b.file("paychannels"))
+    b.start()
+    t.wait_same_tip(a, b)
+    equal(b.rpc.importchannels(path)[0]["restored"], True)
+    t.wait(lambda: channel(b, id)["paid"] == 1000)
+    equal(kept(c, id)["paid"], 1000)
+    b.rpc.closechannel(id)
+    equal(sums(t.wait(lambda: spender(b, id))), [1000, CAPACITY - 1000 - CLOSE_FEE])
+
+
+def nacked(guest, body):
+    """The code of the answer to a message that gives a state to keep."""
+    identifier = os.urandom(16)
+    guest.put(M_SEND, m_send(identifier, int(time.time() * 1000), body,
+                             content=b"application/bcapeer-chan"))
+    kind, got, code = receipts(guest, 1)[0]
+    equal((kind, got), (M_NACK, identifier))
+    return code
+
+
+@case(timeout=120)
+def who_keeps_nothing_says_so_and_what_is_wrong_is_not_kept(t):
+    a, b, c = with_helper(t)
+    id = open_channel(t, a, b)
+    c.restart("-paychannelkept=0")
+    t.wait_same_tip(a, b, c)
+    equal(a.rpc.pay("bob", 1000)["acknowledged"], True)
+    t.wait(lambda: is_up(c, "bob"))
+    equal(a.rpc.pay("bob", 1000)["acknowledged"], True)
+    b.rpc.sendmessage("carol", "after it")
+    t.wait(lambda: c.rpc.listmessages()["messages"])
+    equal(c.rpc.listkeptchannels(), [])
+    guest = Payer(c, identity(c, "me")["public_key"])
+    guest.features = b"\x88"
+    t.cleanups.append(guest.close)
+    c.rpc.contactadd(guest.key, "mallory")
+    c.restart()
+    guest.connect()
+    for body in (b"", bytes(335), b"\1" * 337, bytes(32) + b"\2" + bytes(302)):
+        equal(nacked(guest, body), 2)
+    equal(c.rpc.listkeptchannels(), [])
+    equal(state(b, id), "open")
+
+
+if __name__ == "__main__":
+    main()
