@@ -195,6 +195,7 @@ static bool take_memory(struct incoming *in, struct opening *o)
     in->n_have = incoming_count(in, in->have, &in->good);
     in->file = o->file;
     o->file = (struct file){ .fd = -1 };
+    in->whole = in->n_have == in->n;
     in->search = 0;
     in->open = true;
     in->sync_ms = channels_now(in->t->channels);
@@ -534,6 +535,7 @@ void disk_finish(struct incoming *in)
     if (!in->open || !in->has_leaves || in->n_have < in->n || in->jobs || in->finishing)
         return;
     struct finishing *f = finishing_new(in, NULL);
+    in->whole = true; /* also when it fails, and is tried again */
     f->job.run = run_finish;
     f->job.done = finish_done;
     disk_submit(in->t, &f->job, JOB_CANDIDATE);

@@ -158,6 +158,7 @@ static void end_with(struct incoming *in, enum transfer_state state, unsigned co
     in->state = state;
     in->code = code;
     in->good = 0;
+    in->whole = false;
     in->changed_ms = transfers_unix();
     in->pause = TRANSFER_GOES_ON;
     incoming_close(in);
@@ -610,10 +611,8 @@ static void tick_running(struct incoming *in, uint64_t now_ms)
     if (in->open && in->unsynced && now_ms - in->sync_ms >= TRANSFERS_SYNC_MS)
         disk_sync(in);
     fetch_tick(in, now_ms);
-    if (in->whole) {
-        in->whole = false;
+    if (in->whole)
         disk_open(in);
-    }
     fetch_more(in);
     if (is_idle(in))
         incoming_close(in);

@@ -134,7 +134,7 @@ struct incoming {
     struct list sources;
     uint64_t retry_ms;      /* of a pause */
 
-    bool whole;             /* at the start: all chunks are there, it needs no source */
+    bool whole;             /* all chunks are there: it needs no source to be opened */
     bool save_due;          /* it is there, and is to be saved under its name */
     bool open;              /* file, leaves and bits are ready */
     bool opening, syncing, finishing, closing, gone, has_leaves;

@@ -620,6 +620,10 @@ static void a_file_is_saved_once_whenever_the_process_ends(void **state)
         restart();
         assert_int_equal(only()->state, TRANSFER_RUNNING);
     }
+    at.files->running = TRANSFERS_RUNNING_MAX; /* others have all places */
+    fake_tick(at.fake, 1000);
+    assert_int_equal(only()->pause, TRANSFER_QUEUED);
+    at.files->running = 0;
     do {
         fake_tick(at.fake, 1000);
     } while (!has_saved(NULL));
