@@ -103,7 +103,7 @@ static void put_sync(struct step *s, bool copy)
 
 void step_send_sync(struct step *s)
 {
-    s->c->sync_open = true;
+    s->c->sync_open++;
     s->c->sync_since = s->ev->view.now;
     put_sync(s, false);
 }
@@ -122,7 +122,8 @@ void step_answer_sync(struct step *s)
     /* A payer that is behind has not taken what we said before: it has lost its data since. */
     const bool behind = s->c->role == PAYCHAN_PAYEE && s->ev->sync.n < s->c->n;
     const bool answer = (!s->c->sync_open || behind) && s->c->sync_answered != s->ev->view.now;
-    s->c->sync_open = false;
+    if (s->c->sync_open) /* each of ours has one answer, else they never come to an end */
+        s->c->sync_open--;
     if (!answer)
         return;
     s->c->sync_answered = s->ev->view.now;

@@ -111,7 +111,7 @@ struct paychan {
 
     /* Not stored: of this session, or known again soon. */
     uint32_t seen_tip;            /* of the last PAYCHAN_EV_TIP */
-    bool sync_open;               /* our chan_sync waits for theirs */
+    unsigned sync_open;           /* so many chan_syncs of ours wait for theirs */
     uint64_t sync_since;          /* when it was sent */
     bool copy_sent;               /* the other side seems to have lost the channel: it has a copy */
     bool sighted;                 /* payee: the chain was asked for the output since the start */

@@ -478,7 +478,8 @@ static void take_funding(struct step *s)
 static void come_up(struct step *s)
 {
     struct paychan *c = s->c;
-    c->sync_open = c->copy_sent = false;
+    c->sync_open = 0;
+    c->copy_sent = false;
     c->bad_sigs = 0;
     if (c->state >= R_SEEN && c->state <= R_CLOSING)
         step_send_sync(s);

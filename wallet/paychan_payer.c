@@ -422,7 +422,8 @@ static void take_funding(struct step *s)
 static void come_up(struct step *s)
 {
     struct paychan *c = s->c;
-    c->sync_open = c->copy_sent = false;
+    c->sync_open = 0;
+    c->copy_sent = false;
     c->stopped = 0;
     if (c->state == P_OPENING)
         step_do(s, PAYCHAN_DO_SEND_OPEN);

@@ -486,9 +486,11 @@ static bool deliver_one(struct duo_side *s)
     return true;
 }
 
+bool duo_deliver_one(struct duo *d) { return deliver_one(&d->payee) || deliver_one(&d->payer); }
+
 void duo_deliver(struct duo *d)
 {
-    while (deliver_one(&d->payee) || deliver_one(&d->payer))
+    while (duo_deliver_one(d))
         continue;
 }
 

@@ -75,6 +75,7 @@ void duo_give(struct duo_side *s, struct paychan_event ev);
 void duo_run(struct duo *d);
 /* Delivers alone: what a lazy disk waits for grows. */
 void duo_deliver(struct duo *d);
+bool duo_deliver_one(struct duo *d); /* false: nothing is under way */
 void duo_connect(struct duo *d);
 void duo_disconnect(struct duo *d);
 /* Blocks: funding and spends that were broadcast go into the first. */

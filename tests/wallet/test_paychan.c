@@ -847,6 +847,24 @@ static void records_are_read_back_and_damage_is_seen(void **state)
     buf_clear(&numbers);
 }
 
+/* Each counts as the answer to one of ours: they do not answer each other for ever. */
+static void chan_syncs_that_cross_come_to_an_end(void **state)
+{
+    struct duo *d = *state;
+    duo_open(d, 1);
+    duo_connect(d);
+    for (int i = 0; i < 3; i++) { /* refused for a moment, again and again */
+        d->payer.c.stopped = PAYCHAN_LIMIT;
+        duo_give(&d->payer, (struct paychan_event){ .kind = PAYCHAN_EV_TIP });
+    }
+    unsigned delivered = 0;
+    while (duo_deliver_one(d) && delivered < 100) {
+        d->view.now += 2;
+        delivered++;
+    }
+    assert_true(delivered < 30);
+}
+
 static void identifiers_are_those_of_the_specification(void **state)
 {
     (void)state;
@@ -909,6 +927,7 @@ int main(void)
         T(what_does_not_belong_to_a_role_changes_nothing),
         T(records_are_read_back_and_damage_is_seen),
         T(identifiers_are_those_of_the_specification),
+        T(chan_syncs_that_cross_come_to_an_end),
     };
     return cmocka_run_group_tests(tests, start_ec, NULL);
 }
