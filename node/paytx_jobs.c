@@ -88,13 +88,34 @@ static enum err find(void *ctx, const struct payment *p, struct error *e)
     return OK;
 }
 
+/* All its inputs are coins of the wallet. */
+static enum err fee_of(struct wallet *w, const struct tx *tx, uint64_t *fee, struct error *e)
+{
+    int64_t sum = 0;
+    enum err rc = OK;
+    wallet_lock(w);
+    for (size_t i = 0; i < tx->n_in && !rc; i++) {
+        struct history_coin coin;
+        bool found;
+        rc = history_get_coin(wallet_history(w), &tx->in[i].prevout, &coin, &found, e);
+        sum += !rc && found ? coin.value : 0;
+    }
+    wallet_unlock(w);
+    for (size_t i = 0; i < tx->n_out; i++)
+        sum -= tx->out[i].value;
+    *fee = sum > 0 ? (uint64_t)sum : 0;
+    return rc;
+}
+
 /* Its keys are written before its transaction: with that it was made. */
 static enum err find_made(const struct rpc_env *env, struct wallet *w, struct pay_making *m,
                           bool *made, struct error *e)
 {
     struct finding f = { m, false };
-    const enum err rc = payments_each(w, find, &f, e);
+    enum err rc = payments_each(w, find, &f, e);
     struct tx *tx = !rc && f.found ? paychan_fund_find(env, wallet_name(w), &m->txid) : NULL;
+    if (tx)
+        rc = fee_of(w, tx, &m->fee, e);
     *made = tx != NULL;
     tx_unref(tx);
     return rc;
