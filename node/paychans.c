@@ -246,6 +246,17 @@ static bool says(const struct paychan_result *out, enum paychan_do what)
     return false;
 }
 
+/* Of a payment that was taken. What a payee had before its data were lost was served and told then;
+ * the contact's account, and the event log, may have survived. */
+static uint64_t new_amount(struct held *h, uint64_t before)
+{
+    if (!h->regained)
+        return h->c.paid - before;
+    h->regained = false;
+    h->served_paid = h->c.paid;
+    return 0;
+}
+
 enum err paychans_try(struct held *h, struct paychan_event *ev, struct channels_request *r,
                       struct error *e)
 {
@@ -269,7 +280,7 @@ enum err paychans_try(struct held *h, struct paychan_event *ev, struct channels_
     p->durable = out.record == PAYCHAN_KEEP;
     p->pays = !p->durable && says(&out, PAYCHAN_DO_SEND_PAY);
     pc->unsent += p->pays;
-    p->amount = says(&out, PAYCHAN_DO_SERVE) ? h->c.paid - before : 0;
+    p->amount = says(&out, PAYCHAN_DO_SERVE) ? new_amount(h, before) : 0;
     p->entry = p->amount ? pc->next_entry++ : 0; /* 0: signed again for another funding */
     if (!p->durable)
         paychans_write(h, out.record, p);

@@ -165,7 +165,13 @@ bool paychans_take_kept(struct paychans *pc, struct chan_peer *p, const struct p
         return false;
     ev.pay = (struct paychan_pay_msg){ .n = help->n, .paid = help->paid };
     memcpy(ev.pay.sig, help->sig, sizeof ev.pay.sig);
-    if (help->role == PAYCHAN_PAYEE && h->c.role == PAYCHAN_PAYEE && help->n)
-        paychans_give(h, &ev, NULL);
+    if (help->role != PAYCHAN_PAYEE || h->c.role != PAYCHAN_PAYEE || !help->n)
+        return true;
+    const uint64_t before = h->c.n;
+    paychans_give(h, &ev, NULL);
+    if (h->c.n > before) {
+        h->regained = false;
+        h->served_paid = h->c.paid;
+    }
     return true;
 }

@@ -83,6 +83,7 @@ struct held {
     uint64_t served_paid;        /* payee: of it the takers know */
     uint64_t helped_n;           /* up to here the helper was told, in this session */
     bool asked;                  /* the helper, for a state that is lost */
+    bool regained;               /* payee: what is sent again first was served before */
     bool lost, seeking;          /* payer: the funding is nowhere; a job looks for another */
     uint64_t sought;             /* when it was looked for last */
     uint8_t told_state;

@@ -1,4 +1,5 @@
 """Payment channels whose data were lost, are old, or whose funding was replaced."""
+import os
 import shutil
 import struct
 import time
@@ -6,8 +7,9 @@ import time
 import noise
 from blocks import Block, display, from_display, sha256d
 from channels import talker
-from framework import case, check, equal, is_in, main, raises_rpc
-from identities import identity
+from events import read_events
+from framework import Skip, case, check, equal, is_in, main, raises_rpc
+from identities import FAULT, crash_at, identity
 from paychan_guest import (ACK, FAIL, FUNDED, PAY, READY, SCRIPT, STATE, SYNC, UNKNOWN,
                            Payer)
 from paychan_payee_guest import Payee
@@ -105,6 +107,50 @@ def a_journal_alone_that_is_lost_comes_back_from_the_other_side(t):
     equal(sums(settle(t, b, id)), [paid, CAPACITY - paid - CLOSE_FEE])
     t.wait(lambda: state(a, id) == "closed")
     equal(channel(a, id)["settled_paid"], paid)
+
+
+@case()
+def what_comes_back_to_a_payee_is_not_told_twice(t):
+    a, b = payers(t)
+    id = open_channel(t, a, b)
+    equal(a.rpc.pay("bob", 1000, "first")["acknowledged"], True)
+    lose(b, "paychannels")
+    b.start()
+    t.wait_same_tip(a, b)
+    connect(t, a, b)
+    pays_again(t, a, b, id, 1000)
+    t.wait(lambda: [(e["satoshis"], e["paid"]) for e in read_events(b)
+                    if e["type"] == "payment_received"] == [(1000, 1000), (10, 1010)])
+
+
+@case(timeout=120)
+def an_import_that_is_killed_at_a_write_is_there_or_not(t):
+    if not os.path.exists(FAULT):
+        raise Skip("the library that makes writes fail is not built")
+    a, b = payers(t)
+    id = open_channel(t, a, b)
+    equal(a.rpc.pay("bob", 1000)["acknowledged"], True)
+    path = t.path("channels.dat")
+    a.rpc.exportchannels(path)
+    b.restart("-channel=0")
+    crashes = 0
+    for sync in (2, 3, 4):  # at the start, at the record, after it
+        a.stop()
+        shutil.rmtree(a.file("paychannels"))
+        a.start()
+        ended = crash_at(a, f"fdatasync:{sync}:exit", a.file("paychannels"),
+                         lambda: a.rpc.importchannels(path))
+        crashes += ended
+        if a.process and a.is_alive():
+            a.stop()
+        a.start()
+        a.rpc.importchannels(path)
+        equal([c["id"] for c in a.rpc.listpaychannels()], [id])
+    check(crashes, "one of them was in the import")
+    b.restart()
+    t.wait_same_tip(a, b)
+    connect(t, a, b)
+    pays_again(t, a, b, id, 1000)
 
 
 @case(timeout=120)
