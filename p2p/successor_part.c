@@ -23,7 +23,7 @@ struct own_statement {
 struct successor_part {
     struct channels *c;
     struct successor_part_ops ops;
-    struct ratelimit checks;
+    struct ratelimit checks; /* of records; each session has its own */
     struct own_statement *own;
     size_t n_own;
     bool writing; /* one of ours is on its way: its number must not get another content */
@@ -121,16 +121,34 @@ static const struct contact *whose(struct channels *c, const uint8_t *teller,
     return other && other != contact ? NULL : contact;
 }
 
+static void init_checks(const struct successor_part *part, struct ratelimit *r,
+                        uint64_t per_second)
+{
+    ratelimit_init(r, per_second * 1000, SUCCESSOR_CHECKS_BURST, SUCCESSOR_CHECKS_BURST,
+                   (int64_t)channels_now(part->c));
+}
+
+/* Who floods in a session must not keep the word of others from us. */
+static struct ratelimit *checks_of(struct successor_part *part, struct chan_peer *p)
+{
+    void **slot = chan_peer_slot(p, part);
+    if (!*slot) {
+        *slot = xcalloc(1, sizeof(struct ratelimit));
+        init_checks(part, *slot, SUCCESSOR_CHECKS_PER_S);
+    }
+    return *slot;
+}
+
 enum teller { TELLER_SESSION, TELLER_RECORD };
 
 static void see(struct successor_part *part, const uint8_t *key, enum teller teller,
-                const struct dchan_successor *s)
+                struct ratelimit *checks, const struct dchan_successor *s)
 {
     struct channels *c = part->c;
     const struct contact *contact = whose(c, key, s);
     struct error e = { .code = OK };
     if (!contact || contact_has_statement(contact, s) || channels_is_own_key(c, s->new_key) ||
-        !ratelimit_take(&part->checks, 1, (int64_t)channels_now(c)) ||
+        !ratelimit_take(checks, 1, (int64_t)channels_now(c)) ||
         !dchan_successor_verify(s, (uint64_t)clock_now()))
         return;
     struct contact next = *contact;
@@ -148,8 +166,8 @@ static void see(struct successor_part *part, const uint8_t *key, enum teller tel
 
 static void take(void *ctx, const struct dchan_msg *m)
 {
-    struct channels *c = chan_peer_channels(ctx);
-    see(channels_part(c, handlers), chan_peer_key(ctx), TELLER_SESSION, &m->successor);
+    struct successor_part *part = channels_part(chan_peer_channels(ctx), handlers);
+    see(part, chan_peer_key(ctx), TELLER_SESSION, checks_of(part, ctx), &m->successor);
 }
 
 void successor_part_see(struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE],
@@ -157,7 +175,7 @@ void successor_part_see(struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE]
 {
     struct successor_part *part = channels_part(c, handlers);
     if (part)
-        see(part, key, TELLER_RECORD, s);
+        see(part, key, TELLER_RECORD, &part->checks, s);
 }
 
 /* --- our own -------------------------------------------------------------------------------- */
@@ -243,6 +261,14 @@ static void up(void *ctx, struct chan_peer *p)
 {
     note_moved(ctx, p);
     send_own(ctx, p);
+}
+
+static void down(void *ctx, struct chan_peer *p, const struct dchan_closing *closing)
+{
+    void **slot = chan_peer_slot(p, ctx);
+    (void)closing;
+    free(*slot);
+    *slot = NULL;
 }
 
 static void send_if_up(struct chan_peer *p, void *part)
@@ -437,15 +463,14 @@ enum err successor_part_new(struct successor_part **out, struct channels *c,
     struct successor_part *part = xcalloc(1, sizeof(*part));
     part->c = c;
     part->ops = *ops;
-    ratelimit_init(&part->checks, SUCCESSOR_CHECKS_PER_S * 1000, SUCCESSOR_CHECKS_PER_S,
-                   SUCCESSOR_CHECKS_PER_S, (int64_t)channels_now(c));
+    init_checks(part, &part->checks, SUCCESSOR_RECORDS_PER_S);
     const enum err rc = load_own(part, e);
     if (rc) {
         successor_part_free(part);
         return rc;
     }
     channels_add_part(c, &(struct channel_part){ .handlers = handlers, .n_handlers = 1,
-                                                 .up = up, .ctx = part });
+                                                 .up = up, .down = down, .ctx = part });
     *out = part;
     return OK;
 }

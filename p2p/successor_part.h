@@ -20,7 +20,9 @@
 #include "p2p/channels.h"
 
 enum {
-    SUCCESSOR_CHECKS_PER_S = 20,      /* of signatures, all sessions; more are ignored */
+    SUCCESSOR_CHECKS_BURST = 20,      /* of signatures in a session, or of all records; then */
+    SUCCESSOR_CHECKS_PER_S = 1,       /* so many in a session */
+    SUCCESSOR_RECORDS_PER_S = 20,     /* and so many of records; more are ignored */
     SUCCESSOR_SENT_S = 180 * 86400,
     SUCCESSOR_OWN_MAX = 1000,
 };

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "p2p/channels_internal.h"
 #include "p2p/contact_successor.h"
-#include "tests/p2p/channels_pair.h"
+#include "tests/p2p/channel_guest.h"
 #include "tests/test.h"
 
 /* Alice (0) tells bob (1) of her new key. */
@@ -18,6 +18,8 @@ struct stage {
     struct open_key next, other; /* of alice */
     struct channel_identity next_id;
     atomic_uint stored, followed; /* as bob is told */
+    atomic_uint carols;           /* of her, that were stored */
+    struct guest carol;
     atomic_bool trusted;          /* and bob's disk knows */
     struct dchan_msg out;
     struct contact bobs;          /* a copy of what bob knows of alice */
@@ -27,6 +29,10 @@ static void on_told(void *ctx, const struct contact *contact, const struct dchan
                     bool followed)
 {
     struct stage *t = ctx;
+    if (strcmp(contact->alias, "carol") == 0) {
+        atomic_fetch_add(&t->carols, 1);
+        return;
+    }
     assert_string_equal(contact->alias, "other");
     assert_memory_equal(s->old_key, t->p.sides[0].key.key.pub, IDENTITY_KEY_SIZE);
     atomic_fetch_add(followed ? &t->followed : &t->stored, 1);
@@ -225,7 +231,7 @@ static void a_flood_is_looked_at_no_more_than_so_often(void **state)
 {
     struct stage *t = *state;
     channels_side_freeze(&t->p.sides[1]);
-    for (unsigned i = 0; i < 5 * SUCCESSOR_CHECKS_PER_S; i++) {
+    for (unsigned i = 0; i < 5 * SUCCESSOR_CHECKS_BURST; i++) {
         make(t, &t->next, 1);
         t->out.successor.new_sig[5] ^= 1;
         say(t);
@@ -241,6 +247,48 @@ static void a_flood_is_looked_at_no_more_than_so_often(void **state)
     struct contact_heir heir;
     contact_heir_get(&t->bobs, 0, &heir);
     assert_int_equal(heir.statement.seq, 2);
+}
+
+static void meet_carol(struct channels *c, void *ctx)
+{
+    struct stage *t = ctx;
+    struct contact carol = { .has_key = true, .alias = "carol" };
+    memcpy(carol.key, t->other.key.pub, sizeof carol.key);
+    assert_int_equal(contacts_add(channels_contacts(c), &carol, NULL, NULL, NULL, NULL), OK);
+    channels_contact_changed(c, carol.key);
+}
+
+/* Until bob has it: her session is moved by nobody else. */
+static bool carol_is_stored(void *ctx)
+{
+    struct stage *t = ctx;
+    guest_move(&t->carol);
+    return t->carols == 1;
+}
+
+static void a_flood_of_one_holds_up_no_other(void **state)
+{
+    struct stage *t = *state;
+    struct channels_side *bob = &t->p.sides[1];
+    struct dchan_msg m = { .type = DCHAN_SUCCESSOR };
+    assert_true(channels_call(bob->channels, meet_carol, t));
+    guests_welcome(bob);
+    guest_connect(&t->carol, bob, "2001:470:1::1");
+    guest_begin(&t->carol, bob, 0x41, NULL);
+    channels_pair_wait(guest_has_come_up, &t->carol);
+    channels_side_freeze(bob);
+    for (unsigned i = 0; i < 5 * SUCCESSOR_CHECKS_BURST; i++) {
+        make(t, &t->next, 1);
+        t->out.successor.new_sig[5] ^= 1;
+        say(t);
+    }
+    channels_pair_wait(all_has_arrived, t);
+    m.successor = (struct dchan_successor){ .seq = 1, .issued = (uint32_t)clock_now() };
+    assert_int_equal(dchan_successor_sign(&m.successor, &t->carol.key.key, &t->next.key), OK);
+    assert_int_equal(dchan_session_send(t->carol.session, &m, 0), OK);
+    channels_pair_wait(carol_is_stored, t);
+    assert_int_equal(look(t)->n_statements, 0);
+    guest_leave(&t->carol);
 }
 
 /* The session may have ended, as it does when bob has followed. */
@@ -498,6 +546,7 @@ int main(void)
         STAGE_TEST(two_heirs_of_one_key_are_a_matter_for_the_user),
         STAGE_TEST(what_is_not_well_said_is_ignored),
         STAGE_TEST(a_flood_is_looked_at_no_more_than_so_often),
+        STAGE_TEST(a_flood_of_one_holds_up_no_other),
         STAGE_TEST(nothing_follows_what_the_disk_refuses),
         STAGE_TEST(our_own_statement_is_made_once_and_sent),
         STAGE_TEST(what_the_disk_refuses_is_not_sent),
