@@ -145,8 +145,10 @@ def a_killed_receiver_goes_on_where_it_was(t):
     b.start()
     b.rpc.peerconnect("alice")
     arrives(t, a, b, id, path)
-    # No chunk that was written is sent again; what was on its way has to be.
-    equal(transfer(a, id)["transferred"] - before, size - good)
+    # No chunk that was written is sent again; what was on its way has to be. A write that was in
+    # the kernel when the process was stopped may end after its file was read here.
+    again = transfer(a, id)["transferred"] - before
+    check(0 < again <= size - good, f"{again} of {size - good} bytes")
 
 
 @case()
@@ -241,7 +243,7 @@ def a_disk_that_fills_pauses_and_goes_on(t):
     a, b = connected_pair(t)
     path = make(t, "file", size)
     id = offer(t, a, b, "bob", path)
-    for fault, shown in (("pwrite:40:ENOSPC", "no space"), ("fdatasync:1:EIO", "disk error")):
+    for fault, shown in (("pwrite:10:ENOSPC", "no space"), ("fdatasync:1:EIO", "disk error")):
         b.stop()
         b.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": fault, "BSVPEER_FAULT_PATH": ".part"})
         a.rpc.peerconnect("bob")
@@ -250,12 +252,13 @@ def a_disk_that_fills_pauses_and_goes_on(t):
         check(transfer(b, id)["error"])
         equal(state(a, id), "running")
     b.stop()
-    b.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": "rename:1:exit",
-                 "BSVPEER_FAULT_PATH": ".part"})
-    try:
+    b.launch(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": "rename:1:exit",
+                  "BSVPEER_FAULT_PATH": ".part"})
+    try:  # it ends while it starts when all chunks are there, else perhaps before it is connected
+        b.wait_ready()
         a.rpc.peerconnect("bob")
-    except RpcError:
-        pass  # it may be over before the session is told of
+    except (AssertionError, RpcError):
+        pass
     b.wait_exit()
     b.start()
     a.rpc.peerconnect("bob")
