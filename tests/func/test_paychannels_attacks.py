@@ -159,5 +159,16 @@ def messages_that_cost_the_disk_or_the_chain_are_limited(t):
     stands_at(node, payer, 1, 1000)
 
 
+@case()
+def hundreds_of_channels_are_listed_in_turn(t):
+    node, payer = payee(t, "-paychannelcount=1000", "-paychannelopens=1000")
+    expiry, ids = node.rpc.getblockcount() + 1000, []
+    for _ in range(300):
+        payer.open(CAPACITY, expiry)
+        ids.append(payer.id.hex())
+    equal([c["id"] for c in node.rpc.listpaychannels()], ids)
+    equal(node.rpc.getpaychannel(ids[280])["state"], "accepted")
+
+
 if __name__ == "__main__":
     main()

@@ -258,6 +258,35 @@ def a_payee_that_says_nothing_holds_up_no_caller(t):
     equal(both_agree(t, a, b)[ids[0]]["paid"], 4096)
 
 
+@case()
+def a_stop_answers_what_waits(t):
+    a, b = payers(t, "-paychannelwait=3600")
+    open_all(t, a, b, 1)
+    both_agree(t, a, b)
+    os.kill(b.process.pid, signal.SIGSTOP)
+    t.cleanups.append(lambda: os.kill(b.process.pid, signal.SIGCONT))
+    answers = []
+
+    def pay(rpc):
+        answers.append(rpc.pay("bob", 1)["acknowledged"])
+
+    def pay_many(rpc):
+        answers.extend(r["result"]["acknowledged"] for r in rpc.batch([("pay", ["bob", 1])] * 9))
+
+    threads = [threading.Thread(target=how, args=(Rpc(a.rpc_port, a.cookie),))
+               for how in (pay, pay_many)]
+    for thread in threads:
+        thread.start()
+    t.wait(lambda: a.rpc.listpaychannels()[0]["n"] == 10)
+    a.stop()
+    for thread in threads:
+        thread.join()
+    equal(answers, [False] * 10)
+    os.kill(b.process.pid, signal.SIGCONT)
+    a.start()
+    equal([c["paid"] for c in both_agree(t, a, b).values()], [10])
+
+
 def journals(node):
     return len(os.listdir(node.file("paychannels")))
 
