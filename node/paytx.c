@@ -223,7 +223,7 @@ static void look_at(struct pay_item *it, int64_t now_ms)
     else if (it->row.kind == PAY_RECEIVED)
         paytx_look_after(it);
     else if (it->row.state == PAY_PENDING &&
-             (!it->sent || now_ms - it->sent_ms >= PAYTX_RESEND_S * 1000)) {
+             (!it->sent || now_ms - it->sent_ms >= it->retry_ms)) {
         it->sent = false;
         paytx_send(it);
     }

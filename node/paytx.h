@@ -33,7 +33,8 @@ struct paytx;
 enum {
     PAYTX_CHECKS_MAX = 32,      /* payments that wait to be looked at, of all peers */
     PAYTX_CHECKS_OF_ONE = 4,
-    PAYTX_RESEND_S = 60,        /* an unanswered payment in the same session */
+    PAYTX_RESEND_MS = 60000,    /* an unanswered payment in the same session */
+    PAYTX_AGAIN_MS = 1000,      /* one whose proof is missing, from then on ever later */
     PAYTX_WAIT_MS = 30000,      /* that a command waits for the answer */
     PAYTX_EXPIRY_MAX_S = 30 * 86400,
 };

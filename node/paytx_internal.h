@@ -35,7 +35,8 @@ struct pay_item {
     bool unwritten;   /* the last write failed */
     bool over;        /* to be dropped when it is not busy */
     bool sent;        /* in this session */
-    int64_t sent_ms;
+    int64_t sent_ms, retry_ms; /* the last try, and how long until the next */
+    int64_t again_ms; /* that after the last answer that asked for a proof */
 };
 
 /* What a contact has used up; contact 0: all strangers. */

@@ -10,6 +10,7 @@
 #include "base/amount.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/intmath.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rand.h"
@@ -311,21 +312,22 @@ struct beef_job {
     struct paychan_job job; /* first */
     struct pay_item *it;
     struct pay_row row;
-    char *path, *contact;   /* of the file that it becomes when no message holds it */
+    const char *dir;        /* for the file that it becomes when no message holds it: */
+    char *path, *contact;
     struct buf beef;
     uint8_t file_id[32];
     enum err rc;
     struct error e;
 };
 
-/* Offered again it is the same file with the same id. */
+/* Offered again it is the same file with the same id, however its BEEF has changed since. */
 static void offer_file(const struct rpc_env *env, struct beef_job *job)
 {
-    job->rc = file_replace(job->path, job->beef.data, job->beef.len, &job->e);
+    job->rc = path_make_dirs(job->dir, &job->e);
+    if (!job->rc && !path_exists(job->path)) /* else it is that which was offered before */
+        job->rc = file_replace(job->path, job->beef.data, job->beef.len, &job->e);
     if (!job->rc)
         job->rc = transfers_send(env->transfers, job->contact, job->path, job->file_id, &job->e);
-    if (job->rc == ERR_EXISTS)
-        job->rc = OK;
     job->beef.len = 0;
 }
 
@@ -358,6 +360,7 @@ static void take_beef(struct beef_job *job)
     it->busy = false;
     it->sent = true; /* tried: the next time after a while */
     it->sent_ms = clock_mono_ms();
+    it->retry_ms = PAYTX_RESEND_MS;
     if (job->rc) {
         log_warn("payments: a payment cannot be handed over for now: %s", job->e.text);
         paytx_answer(it, OK, NULL);
@@ -377,17 +380,25 @@ static void done_beef(struct channels *c, struct paychan_job *j)
     free(job);
 }
 
+/* Heap. */
+static char *beef_path(const struct pay_item *it)
+{
+    char name[2 * PAY_ID_SIZE + sizeof ".beef"];
+    hex_encode(name, it->row.id, PAY_ID_SIZE);
+    (void)snprintf(name + 2 * (size_t)PAY_ID_SIZE, sizeof ".beef", ".beef");
+    return path_join(it->pt->dir, name);
+}
+
 static void hand_over(struct pay_item *it)
 {
     struct beef_job *job = xcalloc(1, sizeof *job);
-    char name[2 * PAY_ID_SIZE + sizeof ".beef"], key[2 * IDENTITY_KEY_SIZE + 1];
+    char key[2 * IDENTITY_KEY_SIZE + 1];
     job->job = (struct paychan_job){ .work = work_beef, .done = done_beef };
     job->it = it;
     job->row = it->row;
-    hex_encode(name, it->row.id, PAY_ID_SIZE);
-    (void)snprintf(name + 2 * (size_t)PAY_ID_SIZE, sizeof ".beef", ".beef");
     hex_encode(key, it->row.theirs, IDENTITY_KEY_SIZE);
-    job->path = path_join(it->pt->dir, name);
+    job->dir = it->pt->dir;
+    job->path = beef_path(it);
     job->contact = xstrdup(key);
     buf_init(&job->beef);
     it->busy = true;
@@ -412,12 +423,16 @@ struct result_job {
     struct paychan_job job; /* first */
     struct pay_item *it;
     struct pay_row row;
+    char *path;             /* of the file that it may have been sent as */
     bool accepted, taken_back;
 };
 
 static void work_result(const struct rpc_env *env, struct paychan_job *j)
 {
     struct result_job *job = (struct result_job *)j;
+    struct error e = { .code = OK };
+    if (path_remove(job->path, &e))
+        log_warn("payments: %s", e.text);
     if (job->accepted)
         paytx_submit(env, &job->row);
     else
@@ -483,6 +498,7 @@ static void done_result(struct channels *c, struct paychan_job *j)
         it->row.ended = clock_now();
         paytx_write(it, paytx_ended);
     }
+    free(job->path);
     free(job);
 }
 
@@ -492,9 +508,15 @@ static void finish(struct pay_item *it, bool accepted)
     job->job = (struct paychan_job){ .work = work_result, .done = done_result };
     job->it = it;
     job->row = it->row;
+    job->path = beef_path(it);
     job->accepted = accepted;
     it->busy = true;
     paychan_wallet_do(it->pt->jobs, &job->job);
+}
+
+static int64_t next_try(int64_t last)
+{
+    return last ? MIN_OF(2 * last, PAYTX_RESEND_MS) : PAYTX_AGAIN_MS;
 }
 
 void paytx_take_result(struct paytx *pt, struct chan_peer *p, const struct dchan_p_result *m)
@@ -503,8 +525,8 @@ void paytx_take_result(struct paytx *pt, struct chan_peer *p, const struct dchan
     if (!it || it->busy || paytx_peer(it) != p || it->row.state != PAY_PENDING)
         return;
     it->row.status = m->status;
-    if (m->status == PAY_PROOF_MISSING) /* until it has the block: it is sent again */
-        paytx_answer(it, OK, NULL);
+    if (m->status == PAY_PROOF_MISSING) /* until it has the block, or the file */
+        it->retry_ms = it->again_ms = next_try(it->again_ms);
     else
         finish(it, m->status == PAY_OK);
 }

@@ -2,6 +2,12 @@
 
 #include "node/paytx_setup.h"
 
+#include <stdlib.h>
+
+#include "base/file.h"
+
+#define DIRECTORY "payments"
+
 static unsigned number(const struct config *c, const char *name)
 {
     return (unsigned)config_int(c, name);
@@ -16,7 +22,10 @@ enum err paytx_setup(struct paytx **out, const struct settings *s, struct channe
         .failures_per_hour = number(s->config, "paymentfailures"),
     };
     *out = NULL;
-    return config_bool(s->config, "paychannels")
-               ? paytx_new(out, c, s->net_dir, &limits, env, feeds, e)
-               : OK;
+    if (!config_bool(s->config, "paychannels"))
+        return OK;
+    char *dir = path_join(s->net_dir, DIRECTORY);
+    const enum err rc = paytx_new(out, c, dir, &limits, env, feeds, e);
+    free(dir);
+    return rc;
 }

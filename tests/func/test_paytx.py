@@ -1,4 +1,7 @@
 """Payments by a transaction over direct channels, and requests for them, between two daemons."""
+import os
+from decimal import Decimal
+
 from events import read_events
 from framework import case, check, equal, main, raises_rpc
 from identities import kill_and_start
@@ -93,6 +96,24 @@ def a_request_is_paid_once(t):
     connect(t, a, b)
     raises_rpc(-5, lambda: pay_request(a, 7000, asked["id"]), "no open request")
     equal(len(rows(b, "payment", "in")), 1)
+
+
+@case()
+def a_payment_that_no_message_holds_goes_as_a_file(t):
+    a, b = payers(t)
+    coins = a.rpc.listunspent()
+    total = sum(c["amount"] for c in coins)
+    raw = a.rpc.createrawtransaction([{"txid": c["txid"], "vout": c["vout"]} for c in coins],
+                                     {"data": "00" * 100000, a.rpc.getnewaddress():
+                                      total - Decimal("0.001")})
+    large = a.rpc.sendrawtransaction(a.rpc.signrawtransaction(raw)["hex"])
+    mine(a)  # a coin whose proof has more than 60000 bytes
+    t.wait_same_tip(a, b)
+    made = a.rpc.pay(contact="bob", satoshis=5000, transaction=True)
+    equal((made["state"], received(b)), ("accepted", 5000))
+    equal([i["txid"] for i in a.rpc.getrawtransaction(made["txid"], 1)["vin"]], [large])
+    equal(row(b, "payment", "in")["txid"], made["txid"])
+    equal(len(os.listdir(a.file("payments"))), 0)  # it is not kept
 
 
 def balance(node):
