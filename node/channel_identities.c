@@ -554,11 +554,20 @@ struct channel_identities *channel_identities_new(struct wallets *wallets,
     return ci;
 }
 
+/* Run behind what was handed over before. */
+static void were_taken(struct channels *c, void *ctx)
+{
+    (void)c;
+    (void)ctx;
+}
+
 enum err channel_identities_start(struct channel_identities *ci, struct channels *channels,
                                   struct error *e)
 {
     ci->channels = channels;
     channel_identities_refresh(ci);
+    if (!channels_call(channels, were_taken, NULL))
+        return error_set(e, ERR_CANCELLED, "direct channels have stopped");
     const int failed = pthread_create(&ci->thread, NULL, run, ci);
     ci->started = failed == 0;
     return failed ? error_set_errno(e, failed, "cannot start a thread") : OK;

@@ -27,7 +27,8 @@ struct channel_identities;
 struct channel_identities *channel_identities_new(struct wallets *wallets,
                                                   struct assigned *assigned, struct chain *chain,
                                                   struct bca_store *records);
-/* Looks once, then starts the thread. */
+/* Looks once, then starts the thread. The channels run, and answer for what was found when this
+ * returns. */
 enum err channel_identities_start(struct channel_identities *ci, struct channels *channels,
                                   struct error *e) MUST_CHECK;
 /* Before the channels and wallets go; NULL is fine for these two. */
