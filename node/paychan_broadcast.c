@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "chain/chain.h"
+#include "chain/mempool.h"
 #include "node/relay_push.h"
 
 #define RACES_MAX 6   /* in one block that a close is signed anew for */
@@ -285,11 +286,23 @@ static void look_at_block(struct held *h)
         order(h, s->spend, 0);
 }
 
+/* After a crash the node may have been without the blocks that it spends when it was sent. */
+static void look_at_funding(struct held *h)
+{
+    const struct paychan *c = &h->c;
+    if (c->role != PAYCHAN_PAYER || c->state < P_FUNDED || c->state == P_CLOSED ||
+        c->state == P_REFUNDED || c->funded == PAYCHAN_CONFIRMED || c->spend_height ||
+        mempool_contains(chain_mempool(h->pc->env->chain), &c->funding.txid))
+        return;
+    paychans_do(h, &(struct paychan_action){ .what = PAYCHAN_DO_SEND_FUNDING });
+}
+
 void paychans_look_after(struct held *h)
 {
     struct paychan_sending *s = &h->sending;
     if (s->seen_tip != h->pc->view.tip) {
         s->seen_tip = h->pc->view.tip;
+        look_at_funding(h);
         look_at_block(h);
         paychans_look_at_child(h);
     }

@@ -84,6 +84,8 @@ class Scene:
         self.goes(self.a)
 
     def comes_to(self, height):
+        self.t.wait(lambda: self.a in self.away or channel(self.a, self.id).get("height")
+                    or self.funding in self.a.rpc.getrawmempool())  # also after a kill
         mine(self.a, height - self.a.rpc.getblockcount())
         self.t.wait_same_tip(*self.both())
 
