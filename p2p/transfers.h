@@ -25,7 +25,10 @@ struct transfers;
 
 enum {
     TRANSFERS_STREAMS_MAX = 4,       /* for one file */
-    TRANSFERS_RUNNING_MAX = 8,       /* others are queued */
+    TRANSFERS_RUNNING_MAX = 8,       /* others are queued; for these one gives up its place */
+    TRANSFERS_SLOW_MS = 60000,       /* that brought less than so much in this time, */
+    TRANSFERS_SLOW_BYTES = 240 << 10,
+    TRANSFERS_TURN_MS = 900000,      /* or has had it for so long */
     TRANSFERS_STREAM_IDLE_MS = 60000,
     TRANSFERS_BAD_CHUNKS = 3,        /* from then on a source is not asked for the file any more */
     TRANSFERS_SYNC_BYTES = 16 << 20, /* so much may have to come again after a power cut, */

@@ -198,7 +198,9 @@ static bool take_memory(struct incoming *in, struct opening *o)
     in->whole = in->n_have == in->n;
     in->search = 0;
     in->open = true;
-    in->sync_ms = channels_now(in->t->channels);
+    in->sync_ms = in->opened_ms = in->looked_ms = channels_now(in->t->channels);
+    in->had_brought = in->brought;
+    in->slow = false;
     if (o->leaves.len) {
         memcpy(in->leaves, o->leaves.data, o->leaves.len);
         leaves_are_there(in);

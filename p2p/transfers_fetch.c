@@ -184,6 +184,7 @@ static void take_bytes(struct fetch *f, struct span data)
 
 static void count_bytes(struct fetch *f, size_t n)
 {
+    f->in->brought += n;
     if (f->what != FILE_CHUNKS)
         return;
     f->in->transferred += n;
@@ -458,7 +459,8 @@ void fetch_more(struct incoming *in)
         if (live_streams(in) < TRANSFERS_STREAMS_MAX && in->n_have < in->n)
             (void)ask(in, s);
     }
-    if (in->pause == TRANSFER_GOES_ON || in->pause == TRANSFER_NO_SOURCE)
+    if (in->pause == TRANSFER_GOES_ON || in->pause == TRANSFER_NO_SOURCE ||
+        (in->pause == TRANSFER_QUEUED && !usable && !in->whole))
         in->pause = usable || in->fetches.n ? TRANSFER_GOES_ON : TRANSFER_NO_SOURCE;
 }
 

@@ -18,6 +18,7 @@
 #define FILES_STRANGERS 1000 /* above this strangers offer nothing any more */
 #define SOURCES_STRANGERS 16 /* nor a file that so many offer */
 #define PAUSE_MS 60000
+#define QUEUED_MS 5000 /* for those who waited before it */
 
 /* --- life --- */
 
@@ -603,8 +604,45 @@ static void dial_sources(struct incoming *in)
     }
 }
 
+static void look_how_fast(struct incoming *in, uint64_t now_ms)
+{
+    if (now_ms - in->looked_ms < TRANSFERS_SLOW_MS)
+        return;
+    in->slow = in->brought - in->had_brought < TRANSFERS_SLOW_BYTES;
+    in->had_brought = in->brought;
+    in->looked_ms = now_ms;
+}
+
+static bool may_be_pushed_out(const struct incoming *in, uint64_t now_ms)
+{
+    return in->state == TRANSFER_RUNNING && in->open && !in->closing && !in->finishing &&
+           (in->slow || now_ms - in->opened_ms >= TRANSFERS_TURN_MS);
+}
+
+/* Places are few: a source that brings little, or very much, must not keep all of them from others.
+ * The one that has had its place longest is behind them then; what it has got stays. */
+static void give_place(struct transfers *t, uint64_t now_ms)
+{
+    struct incoming *victim = NULL;
+    bool wanted = false;
+    for (struct list_link *l = list_first(&t->incoming); l; l = list_next(&t->incoming, l)) {
+        struct incoming *in = LIST_ITEM(l, struct incoming, link);
+        wanted |= in->state == TRANSFER_RUNNING && in->pause == TRANSFER_QUEUED && !in->counted &&
+                  now_ms >= in->retry_ms;
+        if (may_be_pushed_out(in, now_ms) && (!victim || in->opened_ms < victim->opened_ms))
+            victim = in;
+    }
+    if (!wanted || !victim || t->running < TRANSFERS_RUNNING_MAX)
+        return;
+    victim->pause = TRANSFER_QUEUED;
+    victim->retry_ms = now_ms + QUEUED_MS;
+    incoming_close(victim);
+}
+
 static void tick_running(struct incoming *in, uint64_t now_ms)
 {
+    if (in->open)
+        look_how_fast(in, now_ms);
     meter_tick(&in->got);
     for (struct list_link *l = list_first(&in->sources); l; l = list_next(&in->sources, l))
         meter_tick(&LIST_ITEM(l, struct source, link)->got);
@@ -633,4 +671,5 @@ void incoming_tick(struct transfers *t, uint64_t now_ms)
         else if (has_expired(in, now))
             expire(in);
     }
+    give_place(t, now_ms);
 }

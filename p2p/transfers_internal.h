@@ -148,6 +148,9 @@ struct incoming {
     uint32_t search;        /* no chunk below is missing and unasked */
     struct list fetches;
     uint64_t unsynced, sync_ms;
+    uint64_t opened_ms, looked_ms; /* when it got its place; when it was seen to be slow or not */
+    uint64_t brought, had_brought; /* bytes, leaves too: in all, and by then */
+    bool slow;
     uint64_t transferred;
     struct meter got;
 };

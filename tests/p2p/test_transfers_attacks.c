@@ -682,6 +682,35 @@ static void what_a_contact_left_goes_with_it_after_a_start(void **state)
     assert_int_equal(only()->state, TRANSFER_CANCELLED);
 }
 
+/* Eight that bring a byte now and then, and one more: it does not wait for as long as they like. */
+static void who_brings_little_holds_no_place_that_others_wait_for(void **state)
+{
+    uint8_t id[32] = { 0 };
+    struct incoming *last;
+    unsigned seconds = 0;
+    (void)state;
+    for (uint8_t i = 1; i <= TRANSFERS_RUNNING_MAX + 1; i++) {
+        id[0] = i;
+        offer(id, 100, 14);
+        assert_int_equal(transfers_accept(at.files, id, NULL, NULL), OK);
+    }
+    last = incoming_find(at.files, id);
+    do {
+        run_posts(&at.fake->channels);
+        fake_settle(at.fake);
+        fake_tick(at.fake, 1000);
+        for (size_t i = 0; seconds % 20 == 0 && i < TRANSFERS_RUNNING_MAX; i++)
+            far_send(&at.fake->streams[i], "", 1);
+        if (++seconds == 30) {
+            assert_int_equal(last->pause, TRANSFER_QUEUED);
+            assert_int_equal(at.files->running, TRANSFERS_RUNNING_MAX);
+        }
+        usleep(1000); /* workers open files */
+    } while (!last->open && seconds < 120);
+    assert_in_range(seconds, 60, 90);
+    assert_true(at.files->running <= TRANSFERS_RUNNING_MAX);
+}
+
 static void wrong_leaves_are_blamed(void **state)
 {
     struct content c;
@@ -1074,6 +1103,7 @@ int main(void)
         TEST(a_file_is_saved_once_whenever_the_process_ends),
         TEST(one_that_is_cancelled_at_the_end_is_not_there),
         TEST(what_a_contact_left_goes_with_it_after_a_start),
+        TEST(who_brings_little_holds_no_place_that_others_wait_for),
         TEST(wrong_leaves_are_blamed),
         TEST(the_third_wrong_chunk_is_the_last),
         TEST(more_than_was_asked_is_blamed),
