@@ -14,10 +14,6 @@
 #include "p2p/dchan_session_internal.h"
 
 #define PINGS_MS 10000
-/* With one message more it stays below what drops datagrams. */
-#define PUMP_BELOW 12288
-/* Records for one write, which costs more than the bytes do. */
-#define PUMP_TOGETHER 65536
 #define SHRINK_AFTER_MS 1000
 
 static const struct span nothing;
@@ -207,21 +203,10 @@ bool dchan_session_slow(const struct dchan_session *s)
     return session_waiting(s) >= DCHAN_OUT_SLOW;
 }
 
-/* What is sealed nothing overtakes: little is, where something urgent may come or no socket takes
- * it. */
-static size_t room_for_data(const struct dchan_session *s)
-{
-    const size_t waiting = session_waiting(s);
-    if (s->state != SESSION_UP || !s->mux || waiting >= PUMP_BELOW)
-        return 0;
-    const bool early = !s->config.relayed && !dchan_mux_is_urgent(s->mux);
-    return (early ? PUMP_TOGETHER : PUMP_BELOW) - waiting;
-}
-
 struct span dchan_session_output(struct dchan_session *s, uint64_t now_ms)
 {
     session_enter(s, now_ms);
-    const size_t room = room_for_data(s);
+    const size_t room = session_room(s);
     if (room)
         dchan_mux_pump(s->mux, room);
     session_leave(s);
@@ -242,6 +227,7 @@ void dchan_session_written(struct dchan_session *s, size_t n, uint64_t now_ms)
         return;
     }
     dchan_rec_written(s->rec, n);
+    session_note_speed(s, n);
     s->written += n;
     if (s->written >= s->mark) {
         s->mark = dchan_rec_stats(s->rec)->bytes_sent;

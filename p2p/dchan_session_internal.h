@@ -47,6 +47,8 @@ struct dchan_session {
 
     uint64_t written;                   /* bytes of packets, of what rec counts as sent */
     uint64_t mark, mark_ms;             /* all up to `mark` had been put by then */
+    uint64_t burst, burst_ms;           /* bytes written since */
+    size_t early;                       /* bytes that leave at once */
 };
 
 /* A callback may run until session_leave, which does what waited for its end. */
@@ -67,6 +69,9 @@ size_t session_waiting(const struct dchan_session *s);
 void session_become_up(struct dchan_session *s);
 /* Any message but hello and bound, by the table. */
 void session_take(struct dchan_session *s, const struct dchan_msg *m);
+/* How much data may be put now; and what of it was written, by which the next is judged. */
+size_t session_room(const struct dchan_session *s);
+void session_note_speed(struct dchan_session *s, size_t written);
 /* Sends bye when the time for it has come. */
 void session_try_bye(struct dchan_session *s);
 void session_tick_up(struct dchan_session *s);

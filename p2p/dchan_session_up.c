@@ -7,6 +7,12 @@
 #define PING_REPLY_MAX 64
 #define PING_AGAIN_MS 1000 /* one that was not answered, or ignored as one too many */
 #define DHT_NOT_RESPONSIBLE 4
+/* With one message more it stays below what drops datagrams. */
+#define PUMP_BELOW 12288
+/* Records for one write, which costs more than the bytes do; they leave in EARLY_MS. */
+#define PUMP_TOGETHER 65536
+#define EARLY_MS 2
+#define BURST_MS 16
 
 /* --- streams --- */
 
@@ -56,6 +62,29 @@ static void start_mux(struct dchan_session *s)
         .role = s->config.role, .stranger = !s->peer.contact,
         .dgrams = dchan_offers(&s->peer.features, DCHAN_DGRAM), .shares = s->config.shares,
         .ops = { mux_put, mux_backlog, mux_open, mux_withdrawn, s } }, s->now_ms);
+}
+
+/* What is sealed nothing overtakes: little is, where something urgent may come, the link is slow,
+ * or no socket takes it. */
+size_t session_room(const struct dchan_session *s)
+{
+    const size_t waiting = session_waiting(s);
+    if (s->state != SESSION_UP || !s->mux || waiting >= PUMP_BELOW)
+        return 0;
+    if (s->config.relayed || dchan_mux_is_urgent(s->mux))
+        return PUMP_BELOW - waiting;
+    return MAX_OF(s->early, (size_t)PUMP_BELOW) - waiting;
+}
+
+void session_note_speed(struct dchan_session *s, size_t written)
+{
+    const uint64_t elapsed_ms = s->now_ms - s->burst_ms;
+    s->burst += written;
+    if (elapsed_ms < BURST_MS)
+        return;
+    s->early = (size_t)MIN_OF(s->burst * EARLY_MS / elapsed_ms, (uint64_t)PUMP_TOGETHER);
+    s->burst = 0;
+    s->burst_ms = s->now_ms;
 }
 
 struct dchan_mux *dchan_session_mux(struct dchan_session *s)

@@ -339,12 +339,13 @@ static void datagrams_pass_a_file_while_the_link_drains(void **state)
 }
 
 /* Records of bulk data are sealed together for one write, but not where they would be in the way of
- * voice or datagrams, or where another session carries them. */
+ * voice or datagrams, where another session carries them, or where they would wait for the link. */
 static void little_is_sealed_early_where_it_matters(void **state)
 {
-    static const struct { uint8_t priority; bool dgrams, relayed, early; } cases[] = {
-        { 3, false, false, true }, { 0, false, false, false }, { 3, true, false, false },
-        { 3, false, true, false },
+    static const struct { uint8_t priority; bool dgrams, relayed; uint64_t ms; bool early; }
+    cases[] = {
+        { 3, false, false, 5, true }, { 0, false, false, 5, false }, { 3, true, false, 5, false },
+        { 3, false, true, 5, false }, { 3, false, false, 100, false },
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -360,15 +361,18 @@ static void little_is_sealed_early_where_it_matters(void **state)
         echo_start_with(&other, &d.ends[0], cases[i].priority, 0,
                         cases[i].dgrams ? &echo_ops : &plain_ops);
         other.idle = true;
-        echo_start_with(&bulk, &d.ends[0], 5, 1 << 20, &plain_ops);
-        duo_move(&d, 0);
-        duo_move(&d, 1);
+        echo_start_with(&bulk, &d.ends[0], 5, 8 << 20, &plain_ops);
+        for (int k = 0; k < 8; k++) {
+            d.now_ms += cases[i].ms; /* for what a window lets through */
+            duo_move(&d, 0);
+            duo_move(&d, 1);
+        }
         const size_t waits = dchan_session_output(d.ends[0].session, d.now_ms).len;
-        assert_true(cases[i].early ? waits > 65536 && waits < 65536 + 17000
-                                   : waits > 12288 && waits < DCHAN_DGRAM_BACKLOG);
+        assert_in_range(waits, cases[i].early ? 65537 : 12289,
+                        cases[i].early ? 65536 + 17000 : DCHAN_DGRAM_BACKLOG - 1);
         dchan_mux_reset(mux_of(&other), other.sid, DCHAN_RESET_CANCELLED);
         duo_settle(&d);
-        assert_int_equal(bulk.got, 1 << 20);
+        assert_int_equal(bulk.got, 8 << 20);
         assert_int_equal(bulk.wrong, 0);
         duo_clear(&d);
     }
