@@ -458,6 +458,9 @@ const struct option_row node_options[] = {
            "Channels that one stranger may ask for in an hour."),
     NUMBER("paychannelstrangersper48", "16", 1, 1000, "<n>",
            "Channels of strangers from one /48 that are agreed on and not funded."),
+    TEXT("paychannelexport", "paychannels.export", "<file>",
+         "File that always has what our payment channels are brought back from, as exportchannels "
+         "writes it, in the network's directory or anywhere else; \"\": none."),
     TEXT("paychannelhelper", NULL, "<contact>",
          "Contact that keeps the newest state of our payment channels, and closes those to us "
          "when their expiry is near and we are away. It learns the amounts."),

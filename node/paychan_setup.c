@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "base/mem.h"
 
 #define DIRECTORY "paychannels"
 
@@ -26,6 +27,14 @@ static struct paychan_policy read_policy(const struct config *c)
     };
 }
 
+static char *export_file(const struct settings *s)
+{
+    const char *name = config_string(s->config, "paychannelexport");
+    if (!name || !*name)
+        return NULL;
+    return *name == '/' ? xstrdup(name) : path_join(s->net_dir, name);
+}
+
 enum err paychan_setup(struct paychans **out, const struct settings *s, struct channels *c,
                        const struct rpc_env *env, struct feeds *feeds, struct relay *relay,
                        struct error *e)
@@ -34,6 +43,7 @@ enum err paychan_setup(struct paychans **out, const struct settings *s, struct c
     if (!config_bool(s->config, "paychannels"))
         return OK;
     char *dir = path_join(s->net_dir, DIRECTORY);
+    char *export_path = export_file(s);
     const struct paychans_config config = {
         .dir = dir,
         .gather_us = (unsigned)number(s->config, "paychannelgather"),
@@ -51,11 +61,13 @@ enum err paychan_setup(struct paychans **out, const struct settings *s, struct c
         .strangers_per_48 = (unsigned)number(s->config, "paychannelstrangersper48"),
         .pays_per_s = (unsigned)number(s->config, "paychannelrate"),
         .pay_wait_ms = number(s->config, "paychannelwait") * 1000,
+        .export_path = export_path,
         .helper = config_string(s->config, "paychannelhelper"),
         .help_s = (unsigned)number(s->config, "paychannelhelperinterval"),
         .kept_max = (unsigned)number(s->config, "paychannelkept"),
     };
     const enum err rc = paychans_new(out, c, &config, env, feeds, relay, e);
     free(dir);
+    free(export_path);
     return rc;
 }

@@ -459,6 +459,7 @@ static void tick(void *ctx, uint64_t now_ms)
     }
     tell_all_of_tip(pc);
     paychans_help_tick(pc);
+    paychans_export_if_due(pc);
     paychans_tell_paid(pc);
     paychans_end_late_pays(pc);
     paychans_pay_queued(pc);
@@ -480,6 +481,7 @@ enum err paychans_new(struct paychans **out, struct channels *c,
     pc->config = *config;
     pc->dir = xstrdup(config->dir);
     pc->helper = config->helper ? xstrdup(config->helper) : NULL;
+    pc->export_path = config->export_path ? xstrdup(config->export_path) : NULL;
     pc->next_number = 1;
     map_init(&pc->ids);
     rand_bytes(&pc->key, sizeof pc->key);
@@ -546,6 +548,8 @@ void paychans_free(struct paychans *pc)
     free(pc->acks);
     free(pc->untold);
     free(pc->helper);
+    free(pc->export_path);
+    free(pc->over);
     paychans_kept_free(pc->kept);
     free(pc->gone);
     free(pc->dir);

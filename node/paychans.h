@@ -47,6 +47,7 @@ struct paychans_config {
     unsigned strangers_per_48;   /* accepted and not funded */
     unsigned pays_per_s;         /* on one channel */
     uint64_t pay_wait_ms;        /* then pay answers without an acknowledgement */
+    const char *export_path;     /* of the file of channels that is kept; NULL: none */
     const char *helper;          /* a contact that keeps our newest states; NULL: none */
     unsigned help_s;             /* between two times that it is told */
     unsigned kept_max;           /* channels that we keep for one contact */

@@ -373,6 +373,7 @@ void paychans_ask_for_keys(struct held *h)
 static void watch(struct held *h)
 {
     const uint32_t from = h->c.funding_height ? h->c.funding_height : h->opened_at;
+    h->pc->export_due = true; /* it is funded, or by another transaction */
     paychan_watch_add(h->pc->watch, h->number, &h->c.funding, from);
     if (h->c.role == PAYCHAN_PAYEE)
         paychans_ask_for_keys(h);
@@ -388,6 +389,7 @@ static void end_session(const struct held *h)
 static void forget(struct held *h)
 {
     paychans_write_forget(h->pc, h->number);
+    paychans_note_over(h);
     h->forgotten = true;
 }
 

@@ -137,6 +137,11 @@ struct paychans {
     struct held **acks;          /* with ack_due */
     size_t n_acks, acks_cap;
     char trouble[PAY_TEXT_MAX];  /* the journal has failed; "" not */
+    char *export_path;           /* of what channels are brought back from; NULL: none is kept */
+    bool export_due, exporting;
+    uint64_t export_after;       /* unix seconds */
+    uint8_t (*over)[PAYCHAN_ID_SIZE]; /* forgotten since the start */
+    size_t n_over;
     char *helper;                /* a contact, or NULL */
     uint64_t helped_at;          /* unix seconds */
     struct paychans_kept *kept;  /* for contacts */
@@ -264,7 +269,6 @@ bool paychans_restore_from(struct paychans *pc, struct chan_peer *p,
 void paychans_adopt(struct paychans *pc, struct chan_peer *p);
 /* Of the service (rpc/pay_call.h). */
 enum err paychans_restore(void *ctx, const struct paychan_saved *saved, struct error *e);
-enum err paychans_export(void *ctx, struct buf *out, struct error *e);
 
 /* --- paychans_helper.c --- */
 
@@ -284,6 +288,12 @@ void paychans_kept_tip(struct paychans *pc);
 /* False: the number is that of a channel of ours. */
 bool paychans_kept_sight(struct paychans *pc, uint64_t number, const struct paychan_sight *s);
 enum err paychans_list_kept(void *ctx, struct pay_kept_list *out, struct error *e);
+
+/* --- paychans_export.c --- */
+
+enum err paychans_export(void *ctx, struct buf *out, struct error *e); /* rpc_pay_service */
+void paychans_export_if_due(struct paychans *pc);
+void paychans_note_over(struct held *h); /* it is forgotten, as nothing can come of it any more */
 
 /* --- paychans_seek.c --- */
 

@@ -5,67 +5,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/intmath.h"
 #include "chain/chain.h"
 #include "rpc/channel_call.h"
 #include "rpc/pay_call.h"
 #include "rpc/wallet_call.h"
-#include "wallet/paychan_copy.h"
-
-#define FILE_MAX ((size_t)PAYCHAN_SAVED_MAX * PAYCHAN_SAVED_SIZE + 64)
-
-/* The channels of a file. */
-struct saved {
-    struct paychan_saved *v;
-    size_t n;
-};
+#include "wallet/paychan_file.h"
 
 static const uint8_t *magic(const struct rpc_call *call)
 {
     return chain_get_params(call->env->chain)->disk_magic;
 }
 
-static enum err parse(const struct rpc_call *call, const struct buf *file, struct saved *s,
-                      struct error *e)
-{
-    struct reader r;
-    const enum err rc =
-        state_file_open(&r, file->data, file->len, &paychan_saved_kind, magic(call), e);
-    return rc ? rc : paychan_get_saved(&r, &s->v, &s->n, e);
-}
-
-/* ERR_NOTFOUND: there is no such file. */
-static enum err read_file(const struct rpc_call *call, const char *path, struct saved *s,
-                          struct error *e)
-{
-    struct buf file;
-    *s = (struct saved){ .v = NULL };
-    buf_init(&file);
-    enum err rc = file_read_regular(path, FILE_MAX, &file, e);
-    if (!rc && (rc = parse(call, &file, s, e)))
-        error_prefix(e, rc, "this is no sound file of exportchannels for this network");
-    buf_clear(&file);
-    return rc;
-}
-
 /* --- exportchannels ------------------------------------------------------------------------- */
 
-static bool has(const struct saved *s, const struct paychan_saved *one)
-{
-    for (size_t i = 0; i < s->n; i++)
-        if (memcmp(s->v[i].id, one->id, sizeof one->id) == 0)
-            return true;
-    return false;
-}
-
 /* What is there goes only when all of it is in the new one (spec attacks I9). */
-static enum err may_replace(const struct rpc_call *call, const char *path, const struct saved *now,
-                            struct error *e)
+static enum err may_replace(const struct rpc_call *call, const char *path,
+                            const struct paychan_file *now, struct error *e)
 {
-    struct saved old;
+    struct paychan_file old;
     size_t missing = 0;
-    enum err rc = read_file(call, path, &old, e);
+    enum err rc = paychan_file_read(&old, path, magic(call), e);
     if (rc == ERR_NOTFOUND)
         return OK;
     if (rc) {
@@ -74,8 +34,8 @@ static enum err may_replace(const struct rpc_call *call, const char *path, const
                             "over it)");
     }
     for (size_t i = 0; i < old.n; i++)
-        missing += !has(now, &old.v[i]);
-    free(old.v);
+        missing += !paychan_file_has(now, old.v[i].id);
+    paychan_file_clear(&old);
     if (!missing)
         return OK;
     return error_set(e, ERR_EXISTS, "%zu channels of the file are not known here any more, so it "
@@ -83,8 +43,8 @@ static enum err may_replace(const struct rpc_call *call, const char *path, const
                      missing);
 }
 
-static enum err collect(const struct rpc_pay_service *s, struct saved *now, struct buf *entries,
-                        struct error *e)
+static enum err collect(const struct rpc_pay_service *s, struct paychan_file *now,
+                        struct buf *entries, struct error *e)
 {
     struct buf all;
     struct reader r;
@@ -100,26 +60,11 @@ static enum err collect(const struct rpc_pay_service *s, struct saved *now, stru
     return rc;
 }
 
-static enum err write_file(const struct rpc_call *call, const char *path, const struct saved *now,
-                           struct error *e)
-{
-    struct buf file;
-    buf_init(&file);
-    state_file_begin(&file, &paychan_saved_kind, magic(call));
-    buf_put_le32(&file, (uint32_t)now->n);
-    for (size_t i = 0; i < now->n; i++)
-        paychan_put_saved(&file, &now->v[i]);
-    state_file_finish(&file);
-    const enum err rc = file_replace_checked(path, file.data, file.len, e);
-    buf_clear(&file);
-    return rc;
-}
-
 static struct rpc_result cmd_exportchannels(struct rpc_call *call)
 {
     const struct rpc_pay_service *s = rpc_pay_service(call);
     struct error e = { .code = OK };
-    struct saved now = { .v = NULL };
+    struct paychan_file now = { .v = NULL };
     struct buf entries;
     if (!s)
         return rpc_failed(call);
@@ -129,9 +74,9 @@ static struct rpc_result cmd_exportchannels(struct rpc_call *call)
     if (!rc && !rpc_bool(call, 1, false))
         rc = may_replace(call, path, &now, &e);
     if (!rc)
-        rc = write_file(call, path, &now, &e);
+        rc = paychan_file_write(&now, path, magic(call), &e);
     free(path);
-    free(now.v);
+    paychan_file_clear(&now);
     buf_clear(&entries);
     if (rc)
         return rpc_channel_fail(call, &e);
@@ -160,11 +105,11 @@ static struct rpc_result cmd_importchannels(struct rpc_call *call)
 {
     const struct rpc_pay_service *s = rpc_pay_service(call);
     struct error e = { .code = OK };
-    struct saved saved;
+    struct paychan_file saved;
     if (!s)
         return rpc_failed(call);
     char *path = rpc_wallet_path(call, 0);
-    const enum err rc = read_file(call, path, &saved, &e);
+    const enum err rc = paychan_file_read(&saved, path, magic(call), &e);
     free(path);
     if (rc)
         return rpc_channel_fail(call, &e);
@@ -172,7 +117,7 @@ static struct rpc_result cmd_importchannels(struct rpc_call *call)
     for (size_t i = 0; i < saved.n; i++)
         restore(call->out, s, &saved.v[i]);
     jw_array_close(call->out);
-    free(saved.v);
+    paychan_file_clear(&saved);
     return rpc_done();
 }
 

@@ -9,7 +9,7 @@ from blocks import Block, display, from_display, sha256d
 from channels import talker
 from events import read_events
 from framework import Skip, case, check, equal, is_in, main, raises_rpc
-from identities import FAULT, crash_at, identity
+from identities import FAULT, crash_at, identity, kill_and_start
 from paychan_guest import (ACK, FAIL, FUNDED, PAY, READY, SCRIPT, STATE, SYNC, UNKNOWN,
                            Payer)
 from paychan_payee_guest import Payee
@@ -25,6 +25,13 @@ def lose(node, *names):
     node.kill()
     for name in names:
         shutil.rmtree(node.file(name))
+
+
+def saved(path):
+    """The ids in a file of channels."""
+    with open(path, "rb") as file:
+        data = file.read()
+    return [data[at:at + 32].hex() for at in range(16, len(data) - 32, 323)]
 
 
 def settle(t, node, id, what="closed"):
@@ -204,6 +211,44 @@ def a_file_of_channels_brings_back_both_sides(t):
     equal(a.rpc.importchannels(files[a]), [{"id": id, "role": "payer", "restored": True}])
     connect(t, a, b)
     pays_again(t, a, b, id, 0)
+
+
+@case(timeout=120)
+def the_file_that_the_node_keeps_has_channels_that_it_has_lost(t):
+    a, b = payers(t, "-paychannelmargin=36")
+    file = a.file("paychannels.export")
+    first = open_channel(t, a, b, expiry_blocks=181)
+    a.rpc.pay("bob", 1000)
+    t.wait(lambda: os.path.exists(file) and first in saved(file))
+    lose(a, "paychannels", "channels")  # contacts as well
+    a.start()
+    t.wait_same_tip(a, b)
+    equal(a.rpc.listpaychannels(), [])
+    a.rpc.contactadd(f"{identity(b, 'me')['public_key']}@{b.channel}", "bob")
+    b.rpc.closechannel(first)  # that the payee does not bring it back
+    b.restart("-channel=0")
+    b.restart()
+    connect(t, a, b)
+    second = a.rpc.openchannel("bob", CAPACITY)["id"]
+    t.wait(lambda: second in saved(file))
+    is_in(first, saved(file))
+    kill_and_start(t, a, b)
+    t.wait(lambda: {first, second} <= set(saved(file)))
+    restored = {r["id"]: r["restored"] for r in a.rpc.importchannels(file)}
+    equal(restored[second], False)  # it is known
+    # One that is over leaves it; with a damaged one nothing is written over.
+    t.wait_same_tip(a, b)
+    connect(t, a, b)
+    mine(b)
+    t.wait(lambda: state(a, second) == "open" and state(b, second) == "open")
+    b.rpc.closechannel(second)
+    t.wait(lambda: state(b, second) in ("abandoned", "closing"))
+    with open(file, "r+b") as damaged:
+        damaged.write(b"x")
+    a.restart()
+    t.wait(lambda: "paychannels.export is not written" in a.log())
+    with open(file, "rb") as damaged:
+        equal(damaged.read(1), b"x")
 
 
 @case()
