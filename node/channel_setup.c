@@ -327,7 +327,8 @@ static void count_all(struct channels *c, void *ctx)
                     dchan_store_waiting(count->cs->store),
         .messages = message_part_memory(count->cs->messages),
         .files = transfers_memory(count->cs->transfers),
-        .payments = paychans_memory(count->cs->payments),
+        .payments = paychans_memory(count->cs->payments) +
+                    paytx_memory(count->cs->transactions),
     };
     channels_each_peer(c, count_session, count->out);
 }

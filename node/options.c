@@ -482,6 +482,9 @@ const struct option_row node_options[] = {
            "Requests that are taken from one contact in an hour."),
     NUMBER("paymentfailures", "10", 1, 100000, "<n>",
            "Payments by a transaction that one contact may try in vain in an hour."),
+    NUMBER("paymentrate", "20", 1, 100000, "<n>",
+           "Messages about payments by a transaction and requests that one contact may send a "
+           "second."),
 #undef CATEGORY
     /* Known options of the reference whose subject does not exist here, or not yet. */
     IGNORED("alertnotify"), IGNORED("shrinkdebugfile"), IGNORED("upnp"), IGNORED("multistreams"),

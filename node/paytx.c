@@ -10,6 +10,7 @@
 #include "base/mem.h"
 
 #define HOUR_MS 3600000
+#define BURST UINT64_C(5)
 
 /* --- the table --- */
 
@@ -71,10 +72,15 @@ struct pay_account *paytx_account(struct paytx *pt, uint64_t contact)
     if (i == pt->n_accounts) {
         pt->accounts = xrealloc(pt->accounts, ++pt->n_accounts * sizeof *pt->accounts);
         pt->accounts[i] = (struct pay_account){ .contact = contact, .since_ms = now };
+        ratelimit_init(&pt->accounts[i].messages, 1000 * (uint64_t)pt->limits.messages_per_s,
+                       BURST * pt->limits.messages_per_s, BURST * pt->limits.messages_per_s,
+                       now);
     }
     struct pay_account *a = &pt->accounts[i];
-    if (now - a->since_ms >= HOUR_MS)
-        *a = (struct pay_account){ .contact = contact, .since_ms = now };
+    if (now - a->since_ms >= HOUR_MS) {
+        a->since_ms = now;
+        a->failures = a->requests = 0;
+    }
     return a;
 }
 
@@ -218,6 +224,8 @@ static void look_at(struct pay_item *it, int64_t now_ms)
         paytx_write(it, it->row.ended ? paytx_ended : on_rewritten);
     else if (is_request(it) && it->row.expires <= clock_now())
         expire(it);
+    else if (is_request(it))
+        paytx_send(it); /* unless it was */
     else if (it->row.state == PAY_MAKING)
         paytx_resume(it);
     else if (it->row.kind == PAY_RECEIVED)
@@ -241,6 +249,10 @@ static void take(void *ctx, const struct dchan_msg *m)
 {
     struct chan_peer *p = ctx;
     struct paytx *pt = channels_part(chan_peer_channels(p), paytx_handlers);
+    const struct contact *contact = chan_peer_contact(p);
+    struct pay_account *a = paytx_account(pt, contact ? contact->id : 0);
+    if (!ratelimit_take(&a->messages, 1, clock_mono_ms()))
+        return;
     if (m->type == DCHAN_P_REQUEST)
         paytx_take_request(pt, p, &m->p_request);
     else if (m->type == DCHAN_P_TX)
@@ -333,6 +345,13 @@ void paytx_free(struct paytx *pt)
     paytx_free_checks(pt);
     free(pt->dir);
     free(pt);
+}
+
+uint64_t paytx_memory(const struct paytx *pt)
+{
+    return pt ? pt->n * sizeof(struct pay_item) + pt->cap * sizeof(struct pay_item *) +
+                    pt->n_accounts * sizeof *pt->accounts + paytx_checks_bytes(pt)
+              : 0;
 }
 
 const struct rpc_payment_service *paytx_service(struct paytx *pt) { return &pt->service; }

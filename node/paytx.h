@@ -25,6 +25,7 @@
 
 #include "node/feeds.h"
 #include "p2p/channels.h"
+#include "p2p/ratelimit.h"
 #include "rpc/command.h"
 #include "rpc/payment_call.h"
 
@@ -44,6 +45,7 @@ struct paytx_limits {
     unsigned requests;          /* of one contact that are open */
     unsigned requests_per_hour; /* of one contact */
     unsigned failures_per_hour; /* of one contact, or of all strangers: payments in vain */
+    unsigned messages_per_s;    /* of the same, five times as many at once; others are ignored */
 };
 
 /* Before the channels start: reads what is open. dir: for BEEFs that are sent as files; env and
@@ -58,6 +60,7 @@ void paytx_cancel(struct paytx *pt);
 void paytx_stop(struct paytx *pt);
 void paytx_free(struct paytx *pt); /* after the store of the channels */
 
+uint64_t paytx_memory(const struct paytx *pt); /* bytes; channel thread */
 /* What commands are given; borrowed. */
 const struct rpc_payment_service *paytx_service(struct paytx *pt);
 

@@ -83,13 +83,13 @@ void paytx_take_request(struct paytx *pt, struct chan_peer *p, const struct dcha
         return;
     struct pay_row r = row_of(PAY_REQUESTED_OF_US, p, m->id, m->prefix);
     struct pay_account *a = paytx_account(pt, contact->id);
-    if (is_known(pt, &r))
-        return;
     if (open_requests(pt, contact->id) >= pt->limits.requests ||
         a->requests >= pt->limits.requests_per_hour) {
         log_debug(LOGC_CHANNEL, "payments: too many requests of %s", contact->alias);
         return;
     }
+    if (is_known(pt, &r))
+        return;
     a->requests++;
     r.state = PAY_OPEN;
     r.satoshis = m->satoshis;
@@ -129,6 +129,14 @@ void paytx_free_checks(struct paytx *pt)
     }
     if (pt->checking)
         free_check(pt->checking);
+}
+
+uint64_t paytx_checks_bytes(const struct paytx *pt)
+{
+    uint64_t n = 0;
+    for (const struct pay_check *k = pt->checks; k; k = k->next)
+        n += sizeof *k + k->beef.len;
+    return n + (pt->checking ? sizeof *pt->checking + pt->checking->beef.len : 0);
 }
 
 static void send_result(struct chan_peer *p, const struct pay_row *r, unsigned status)

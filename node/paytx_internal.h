@@ -44,6 +44,7 @@ struct pay_account {
     uint64_t contact;
     int64_t since_ms;
     unsigned failures, requests;
+    struct ratelimit messages;
 };
 
 struct paytx {
@@ -99,6 +100,7 @@ void paytx_take_result(struct paytx *pt, struct chan_peer *p, const struct dchan
 void paytx_take_request(struct paytx *pt, struct chan_peer *p, const struct dchan_p_request *m);
 void paytx_take_tx(struct paytx *pt, struct chan_peer *p, const struct dchan_p_tx *m);
 void paytx_free_checks(struct paytx *pt);
+uint64_t paytx_checks_bytes(const struct paytx *pt);
 void paytx_look_after(struct pay_item *it); /* one that was accepted, until it is settled */
 
 /* --- paytx_jobs.c: what waits for wallet and chain; the thread of the jobs --- */

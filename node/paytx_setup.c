@@ -20,6 +20,7 @@ enum err paytx_setup(struct paytx **out, const struct settings *s, struct channe
         .requests = number(s->config, "paymentrequests"),
         .requests_per_hour = number(s->config, "paymentrequestrate"),
         .failures_per_hour = number(s->config, "paymentfailures"),
+        .messages_per_s = number(s->config, "paymentrate"),
     };
     *out = NULL;
     if (!config_bool(s->config, "paychannels"))

@@ -122,13 +122,14 @@ class Payer(Guest):
         assert identifier == payload[:16], (identifier, payload[:16])
         return status
 
-    def is_silent(self):
-        """It answers to a ping, and to no payment before that."""
+    def answers(self):
+        """How many payments are answered before a ping is."""
         self.put(PING, struct.pack(">HH", 1, 0))
-        kind = PING
-        while kind not in (PONG, RESULT):
+        kind, n = PING, 0
+        while kind != PONG:
             kind, _ = self.next()
-        return kind == PONG
+            n += kind == RESULT
+        return n
 
 
 def payee(t, *options, contact=True):
