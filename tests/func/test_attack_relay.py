@@ -103,9 +103,14 @@ def line_of(t, chain, first, n):
         nodes.append(t.node_at(chain, "-genesisactivationheight=1", "-connect=" + nodes[-1].p2p,
                                "-broadcastdelay=1000"))
     for i, node in enumerate(nodes):
-        t.wait(lambda: node.rpc.getconnectioncount() ==  # pylint: disable=cell-var-from-loop
+        t.wait(lambda: ready_peers(node) ==  # pylint: disable=cell-var-from-loop
                (1 if i in (0, n - 1) else 2), 20, "the line stands")
     return nodes
+
+
+def ready_peers(node):
+    """Whose handshake is over: who is ready later is not told of what came before."""
+    return sum("verack" in p["bytesrecv_per_msg"] for p in node.rpc.getpeerinfo())
 
 
 def knows_rival(node, mine_, rival):
