@@ -52,6 +52,11 @@ static unsigned number(const struct config *c, const char *name)
     return (unsigned)config_int(c, name);
 }
 
+static uint64_t milliseconds(const struct config *c, const char *seconds)
+{
+    return 1000 * (uint64_t)config_int(c, seconds);
+}
+
 static void read_limits(const struct config *c, struct channels_limits *l)
 {
     *l = (struct channels_limits){
@@ -67,6 +72,24 @@ static void read_limits(const struct config *c, struct channels_limits *l)
         .act1_per_s = number(c, "channelactrate"),
         .windows = config_size(c, "channelwindows"),
         .windows_strangers = config_size(c, "channelwindowsstrangers"),
+        .windows_each = config_size(c, "channelwindow"),
+        .windows_each_stranger = config_size(c, "channelwindowstranger"),
+        .streams = number(c, "channelstreamspercontact"),
+        .streams_stranger = number(c, "channelstreamsperstranger"),
+        .opens_per_s = number(c, "channelopenrate"),
+        .known_ms = 86400 * milliseconds(c, "channelknowndays"),
+        .pause_ms = milliseconds(c, "channelpause"),
+        .pause_max_ms = milliseconds(c, "channelpausemax"),
+        .session = {
+            .act_ms = milliseconds(c, "channelacttime"),
+            .hello_ms = milliseconds(c, "channelhellotime"),
+            .ping_ms = milliseconds(c, "channelping"),
+            .ping_dead_ms = milliseconds(c, "channelpingtimeout"),
+            .provisional_ms = milliseconds(c, "channelprovisional"),
+            .going_ms = milliseconds(c, "channelgoing"),
+            .renewal = { milliseconds(c, "channelrenewal"),
+                         config_size(c, "channelrenewalsize") },
+        },
     };
 }
 

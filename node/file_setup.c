@@ -32,6 +32,8 @@ enum err file_setup(struct transfers **out, const struct settings *s, struct cha
         .offers_max = (unsigned)config_int(s->config, "channelfileoffers"),
         .reserve_percent = (unsigned)config_int(s->config, "channelfilereserve"),
         .serve_budget = config_size(s->config, "channelfilememory"),
+        .expire_ms = 86400000 * (uint64_t)config_int(s->config, "channelfiledays"),
+        .streams = (unsigned)config_int(s->config, "channelfilestreams"),
     };
     const struct transfers_ops ops = { tell, told, feeds };
     const enum err rc = transfers_new(out, c, &config, &ops, e);

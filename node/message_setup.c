@@ -24,6 +24,7 @@ static void read_limits(const struct config *c, struct messages_limits *l)
         .box = number(c, "channelrequests"),
         .box_per_48 = number(c, "channelrequestsper48"),
         .seen = (uint32_t)number(c, "channelmessageids"),
+        .ttl = (uint32_t)number(c, "channelmessagettl"),
         .strangers = config_bool(c, "channelstrangermessages"),
     };
 }

@@ -233,6 +233,14 @@ static enum err fill_limits(struct channels_limits *l, struct error *e)
     set_default(&l->accepts_burst, 10);
     set_default(&l->accepts_refill_s, 6);
     set_default(&l->act1_per_s, 100);
+    if (l->known_ms == 0)
+        l->known_ms = CHANNELS_KNOWN_MS;
+    if (l->pause_ms == 0)
+        l->pause_ms = CHANNELS_BACKOFF_MIN_MS;
+    if (l->pause_max_ms == 0)
+        l->pause_max_ms = CHANNELS_BACKOFF_MAX_MS;
+    if (l->session.act_ms == 0)
+        l->session = dchan_session_defaults;
     if (l->windows == 0)
         l->windows = DCHAN_SHARES_MAX;
     if (l->windows_strangers == 0)
@@ -243,6 +251,8 @@ static enum err fill_limits(struct channels_limits *l, struct error *e)
         return error_set(e, ERR_RANGE, "-channelhandshakesreserved is above -channelhandshakes");
     if (l->windows_strangers > l->windows)
         return error_set(e, ERR_RANGE, "-channelwindowsstrangers is above -channelwindows");
+    if (l->pause_ms > l->pause_max_ms)
+        return error_set(e, ERR_RANGE, "-channelpause is above -channelpausemax");
     return OK;
 }
 
@@ -304,7 +314,12 @@ enum err channels_new(struct channels **out, const struct channels_config *confi
         rc = channels_blocked_read(&c->blocked, &config->blocked, e);
     c->config.blocked = (struct net_strings){ NULL, 0 }; /* borrowed, not looked at again */
     c->shares = (struct dchan_shares){ .granted_max = c->config.limits.windows,
-                                       .to_strangers_max = c->config.limits.windows_strangers };
+                                       .to_strangers_max = c->config.limits.windows_strangers,
+                                       .windows_contact = c->config.limits.windows_each,
+                                       .windows_stranger = c->config.limits.windows_each_stranger,
+                                       .streams_contact = c->config.limits.streams,
+                                       .streams_stranger = c->config.limits.streams_stranger,
+                                       .opens_per_s = c->config.limits.opens_per_s };
     gate_init(c);
     if (rc) {
         channels_free(c);

@@ -61,6 +61,12 @@ struct channels_limits {
     unsigned accepts_refill_s;     /* [6] seconds for one more */
     unsigned act1_per_s;           /* [100] */
     uint64_t windows, windows_strangers; /* [256 MiB], [64 MiB]: all sessions together */
+    uint64_t windows_each, windows_each_stranger; /* [32 MiB], [1 MiB]: of one */
+    unsigned streams, streams_stranger;  /* [256], [16] of one */
+    unsigned opens_per_s;                /* [100] streams that one session may open */
+    uint64_t known_ms;                   /* [30 days] how long a /64 is one contacts came from */
+    uint64_t pause_ms, pause_max_ms;     /* [10 s], [30 min] between tries to reach a contact */
+    struct dchan_session_limits session; /* act_ms 0: the defaults for all of them */
 };
 
 struct channels_config {

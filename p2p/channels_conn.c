@@ -60,7 +60,8 @@ bool conn_begin(struct chan_conn *conn, const uint8_t *remote_key, const uint8_t
     struct dchan_session_config config = {
         .role = conn->role, .key = &conn->identity->key, .remote_key = remote_key,
         .relayed = conn->fd < 0, .features = c->features, .shares = &c->shares,
-        .grace_ms = c->config.grace_ms, .ops = &c->session_ops, .ctx = conn
+        .limits = &c->config.limits.session, .grace_ms = c->config.grace_ms,
+        .ops = &c->session_ops, .ctx = conn
     };
     memcpy(config.magic, c->config.magic, sizeof config.magic);
     memcpy(config.local, conn->local.ip, sizeof config.local);

@@ -135,10 +135,11 @@ static bool start_place(struct chan_peer *p, const struct contact_address *where
 
 static uint64_t backoff(const struct chan_peer *p)
 {
-    uint64_t pause = CHANNELS_BACKOFF_MIN_MS;
-    for (unsigned i = 0; i < p->fails && pause < CHANNELS_BACKOFF_MAX_MS; i++)
+    const struct channels_limits *l = &p->c->config.limits;
+    uint64_t pause = l->pause_ms;
+    for (unsigned i = 0; i < p->fails && pause < l->pause_max_ms; i++)
         pause *= 2;
-    pause = MIN_OF(pause, (uint64_t)CHANNELS_BACKOFF_MAX_MS);
+    pause = MIN_OF(pause, l->pause_max_ms);
     return pause * 8 / 10 + rand_below(pause * 4 / 10 + 1);
 }
 

@@ -34,6 +34,7 @@ enum {
     CHANNELS_STEADY_MS = 60000,       /* a session that lasted so long resets the back-off */
     CHANNELS_SCORE_MAX = 100,
 };
+#define CHANNELS_KNOWN_MS (UINT64_C(30) * 24 * 3600 * 1000)
 
 /* --- connections: one session each, over a socket or a pipe --- */
 

@@ -23,7 +23,6 @@
 #define BUCKETS 1024 /* a power of two */
 #define PARTS 1000000 /* of one handshake, as one in a day must not be rounded to none */
 #define KNOWN_MAX 4096
-#define KNOWN_MS (UINT64_C(30) * 24 * 3600 * 1000)
 #define CROWDED 32 /* handshakes from which on the crowded make room */
 
 /* --- sources --- */
@@ -65,7 +64,7 @@ static bool is_known(const struct channels *c, const struct netaddr *a)
 {
     const struct netgroup g = group_64(a);
     const struct known_source *k = find_known(c, &g);
-    return k && k->seen_ms + KNOWN_MS > channels_unix_ms();
+    return k && k->seen_ms + c->config.limits.known_ms > channels_unix_ms();
 }
 
 /* The oldest of a few that are met first, in the order of a keyed hash. */
@@ -103,7 +102,7 @@ static void note_old_contact(struct contact *contact, void *ctx)
 {
     struct channels *c = ctx;
     for (size_t i = 0; i < contact->n_addresses; i++)
-        if (contact->seen_ms + KNOWN_MS > channels_unix_ms())
+        if (contact->seen_ms + c->config.limits.known_ms > channels_unix_ms())
             gate_note_contact(c, contact->addresses[i].address, contact->seen_ms);
 }
 

@@ -23,10 +23,10 @@ enum dchan_settled dchan_duplicate_settle(const struct dchan_two *two)
                                                                  : DCHAN_SETTLED_FRESH;
 }
 
-bool dchan_renewal_due(const uint8_t *our_key, const uint8_t *their_key, uint64_t age_ms,
-                       uint64_t bytes, uint64_t over_bytes_ms)
+bool dchan_renewal_due(const struct dchan_renewal *when, const uint8_t *our_key,
+                       const uint8_t *their_key, uint64_t age_ms, uint64_t bytes,
+                       uint64_t over_bytes_ms)
 {
     const uint64_t more = ours_is_smaller(our_key, their_key) ? 0 : DCHAN_RENEW_OTHER_MS;
-    return age_ms >= DCHAN_RENEW_AGE_MS + more ||
-           (bytes >= DCHAN_RENEW_BYTES && over_bytes_ms >= more);
+    return age_ms >= when->age_ms + more || (bytes >= when->bytes && over_bytes_ms >= more);
 }

@@ -35,8 +35,11 @@ enum dchan_settled {
 
 enum dchan_settled dchan_duplicate_settle(const struct dchan_two *two);
 
+/* When a session is to be renewed, DCHAN_RENEW_AGE_MS and _BYTES if nothing else was chosen. */
+struct dchan_renewal { uint64_t age_ms, bytes; };
 /* Whether this side should dial again now; age and bytes are those of the session. */
-bool dchan_renewal_due(const uint8_t *our_key, const uint8_t *their_key, uint64_t age_ms,
-                       uint64_t bytes, uint64_t over_bytes_ms);
+bool dchan_renewal_due(const struct dchan_renewal *when, const uint8_t *our_key,
+                       const uint8_t *their_key, uint64_t age_ms, uint64_t bytes,
+                       uint64_t over_bytes_ms);
 
 #endif

@@ -23,10 +23,14 @@
 
 /* --- shares --- */
 
+static uint64_t chosen(uint64_t limit, uint64_t otherwise) { return limit ? limit : otherwise; }
+
 static uint64_t windows_left(const struct dchan_mux *mux)
 {
     const struct dchan_shares *shares = mux->config.shares;
-    const uint64_t sum = mux->config.stranger ? DCHAN_WINDOWS_STRANGER : DCHAN_WINDOWS_CONTACT;
+    const uint64_t sum = mux->config.stranger
+                             ? chosen(shares->windows_stranger, DCHAN_WINDOWS_STRANGER)
+                             : chosen(shares->windows_contact, DCHAN_WINDOWS_CONTACT);
     uint64_t left = sum - mux->stats.windows, node;
     if (!sub_u64(shares->granted_max, shares->granted, &node))
         return 0;
@@ -196,8 +200,8 @@ struct dchan_mux *dchan_mux_new(const struct dchan_mux_config *config, uint64_t 
         list_init(&mux->ready[i]);
     ratelimit_init(&mux->opens_sent, OPENS_SENT_PER_S * 1000, OPENS_SENT_PER_S, OPENS_SENT_PER_S,
                    now);
-    ratelimit_init(&mux->opens_received, DCHAN_OPENS_PER_S * 1000, DCHAN_OPENS_PER_S,
-                   DCHAN_OPENS_PER_S, now);
+    const unsigned opens = (unsigned)chosen(config->shares->opens_per_s, DCHAN_OPENS_PER_S);
+    ratelimit_init(&mux->opens_received, opens * 1000, opens, opens, now);
     ratelimit_init(&mux->opens_flood, DCHAN_OPENS_FLOOD_PER_S * 1000, DCHAN_OPENS_FLOOD_PER_S,
                    DCHAN_OPENS_FLOOD_PER_S, now);
     return mux;
@@ -316,7 +320,9 @@ bool dchan_service_name_ok(struct span name)
 
 static size_t streams_max(const struct dchan_mux *mux)
 {
-    return mux->config.stranger ? DCHAN_STREAMS_STRANGER : DCHAN_STREAMS_CONTACT;
+    const struct dchan_shares *shares = mux->config.shares;
+    return mux->config.stranger ? chosen(shares->streams_stranger, DCHAN_STREAMS_STRANGER)
+                                : chosen(shares->streams_contact, DCHAN_STREAMS_CONTACT);
 }
 
 static void put_open(struct dchan_mux *mux, const struct mux_stream *s, const struct dchan_open *o)

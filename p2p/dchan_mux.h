@@ -43,6 +43,9 @@ enum {
 struct dchan_shares {
     uint64_t granted, to_strangers;
     uint64_t granted_max, to_strangers_max;
+    /* Of each channel; 0: the numbers above. */
+    uint64_t windows_contact, windows_stranger;
+    unsigned streams_contact, streams_stranger, opens_per_s;
 };
 #define DCHAN_SHARES_MAX (UINT64_C(256) << 20)
 #define DCHAN_SHARES_STRANGERS_MAX (UINT64_C(64) << 20)

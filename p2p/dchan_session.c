@@ -18,6 +18,13 @@
 
 static const struct span nothing;
 
+const struct dchan_session_limits dchan_session_defaults = {
+    .act_ms = DCHAN_ACT_TIMEOUT_MS, .hello_ms = DCHAN_HELLO_TIMEOUT_MS,
+    .ping_ms = DCHAN_PING_IDLE_MS, .ping_dead_ms = DCHAN_PING_DEAD_MS,
+    .provisional_ms = DCHAN_PROVISIONAL_MS, .going_ms = DCHAN_GOING_MS,
+    .renewal = { DCHAN_RENEW_AGE_MS, DCHAN_RENEW_BYTES },
+};
+
 /* --- the end --- */
 
 void session_close(struct dchan_session *s, enum dchan_closed why, unsigned code, struct span text)
@@ -134,6 +141,8 @@ struct dchan_session *dchan_session_new(const struct dchan_session_config *confi
 {
     struct dchan_session *s = xcalloc(1, sizeof *s);
     s->config = *config;
+    if (!s->config.limits)
+        s->config.limits = &dchan_session_defaults;
     s->now_ms = s->act_ms = s->heard_ms = now_ms;
     ratelimit_init(&s->pings, DCHAN_PINGS_TAKEN * 1000 * 1000 / PINGS_MS, DCHAN_PINGS_TAKEN,
                    DCHAN_PINGS_TAKEN, (int64_t)now_ms);
@@ -521,10 +530,10 @@ static bool past(const struct dchan_session *s, uint64_t since_ms, uint64_t limi
 static bool too_slow(const struct dchan_session *s)
 {
     if (s->state == SESSION_ACTS) /* each side waits for two at most: 10 s in all */
-        return past(s, s->act_ms, DCHAN_ACT_TIMEOUT_MS);
+        return past(s, s->act_ms, s->config.limits->act_ms);
     return s->state == SESSION_GREETING &&
-           (past(s, s->greeting_ms, DCHAN_UP_TIMEOUT_MS) ||
-            (!s->hello_received && past(s, s->greeting_ms, DCHAN_HELLO_TIMEOUT_MS)));
+           (past(s, s->greeting_ms, 2 * s->config.limits->hello_ms) ||
+            (!s->hello_received && past(s, s->greeting_ms, s->config.limits->hello_ms)));
 }
 
 void dchan_session_tick(struct dchan_session *s, uint64_t now_ms)
@@ -536,7 +545,7 @@ void dchan_session_tick(struct dchan_session *s, uint64_t now_ms)
         session_tick_up(s);
     if (s->hello_received) {
         end_if_revoked_long_enough(s);
-        if (s->peer.provisional && past(s, s->provisional_ms, DCHAN_PROVISIONAL_MS))
+        if (s->peer.provisional && past(s, s->provisional_ms, s->config.limits->provisional_ms))
             session_doom(s, DCHAN_CLOSED_BY_US, DCHAN_ERROR_IDENTITY);
     }
     if (s->rec && past(s, s->heard_ms, SHRINK_AFTER_MS))
@@ -572,7 +581,8 @@ bool dchan_session_renewal_due(const struct dchan_session *s, uint64_t now_ms)
 {
     const struct dchan_session_stats stats = dchan_session_stats(s);
     return stats.up &&
-           dchan_renewal_due(s->config.key->pub, s->key, now_ms - s->up_ms,
+           dchan_renewal_due(&s->config.limits->renewal, s->config.key->pub, s->key,
+                             now_ms - s->up_ms,
                              stats.bytes_sent + stats.bytes_received,
                              s->over_bytes_ms ? now_ms - s->over_bytes_ms : 0);
 }

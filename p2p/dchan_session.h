@@ -20,15 +20,16 @@
 #ifndef P2P_DCHAN_SESSION_H
 #define P2P_DCHAN_SESSION_H
 
+#include "p2p/dchan_duplicate.h"
 #include "p2p/dchan_mux.h"
 #include "p2p/dchan_rec.h"
 
 enum {
     DCHAN_ACT_TIMEOUT_MS = 5000,
     DCHAN_HELLO_TIMEOUT_MS = 10000,  /* after act 3 */
-    DCHAN_UP_TIMEOUT_MS = 20000,     /* after act 3 */
+    DCHAN_UP_TIMEOUT_MS = 2 * DCHAN_HELLO_TIMEOUT_MS, /* after act 3 */
     DCHAN_PING_IDLE_MS = 60000,
-    DCHAN_PING_JITTER_MS = 10000,
+    DCHAN_PING_JITTER_MS = DCHAN_PING_IDLE_MS / 6,
     DCHAN_PING_DEAD_MS = 30000,
     DCHAN_PINGS_TAKEN = 10,          /* in 10 s */
     DCHAN_PROVISIONAL_MS = 3600000,
@@ -112,6 +113,15 @@ struct dchan_session_ops {
     size_t n_handlers;
 };
 
+/* The numbers above, where others are chosen. */
+struct dchan_session_limits {
+    uint64_t act_ms, hello_ms;
+    uint64_t ping_ms, ping_dead_ms;
+    uint64_t provisional_ms, going_ms;
+    struct dchan_renewal renewal;
+};
+extern const struct dchan_session_limits dchan_session_defaults;
+
 struct dchan_session_config {
     enum dchan_role role;
     uint8_t magic[4];
@@ -122,6 +132,7 @@ struct dchan_session_config {
     struct dchan_features features;      /* that we offer */
     struct dchan_hello hello;            /* but for version and features; copied */
     struct dchan_shares *shares;         /* outlives the session */
+    const struct dchan_session_limits *limits; /* outlives the session; NULL: the defaults */
     uint64_t grace_ms;                   /* from a revocation to the end */
     const struct dchan_session_ops *ops; /* outlives the session, as ctx */
     void *ctx;

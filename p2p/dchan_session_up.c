@@ -99,9 +99,10 @@ static size_t streams_of(const struct dchan_session *s)
 
 /* --- pings --- */
 
-static uint64_t draw_ping_after(void)
+static uint64_t draw_ping_after(const struct dchan_session *s)
 {
-    return DCHAN_PING_IDLE_MS - DCHAN_PING_JITTER_MS + rand_below(2 * DCHAN_PING_JITTER_MS + 1);
+    const uint64_t idle = s->config.limits->ping_ms, jitter = idle / 6;
+    return idle - jitter + rand_below(2 * jitter + 1);
 }
 
 /* Nothing has come since the last one. */
@@ -117,7 +118,7 @@ static void send_ping(struct dchan_session *s)
     s->ping_open = true;
     s->ping_len = m.ping.reply_len;
     s->ping_ms = s->now_ms;
-    s->ping_after_ms = draw_ping_after();
+    s->ping_after_ms = draw_ping_after(s);
     session_put_msg(s, &m);
 }
 
@@ -312,7 +313,7 @@ void session_become_up(struct dchan_session *s)
 static void tick_pings(struct dchan_session *s)
 {
     if (waits_for_pong(s)) {
-        if (s->now_ms - s->ping_ms >= DCHAN_PING_DEAD_MS)
+        if (s->now_ms - s->ping_ms >= s->config.limits->ping_dead_ms)
             session_doom(s, DCHAN_CLOSED_DEAD, DCHAN_NO_ERROR);
     } else if (s->now_ms - s->heard_ms >= s->ping_after_ms) {
         send_ping(s);
@@ -329,11 +330,12 @@ void session_tick_up(struct dchan_session *s)
         dchan_mux_tick(s->mux, s->now_ms);
     if (!s->bye_received)
         tick_pings(s);
-    if (is_going(s) && s->now_ms - s->going_ms >= DCHAN_GOING_MS)
+    if (is_going(s) && s->now_ms - s->going_ms >= s->config.limits->going_ms)
         session_doom(s, DCHAN_CLOSED_GOAWAY, DCHAN_NO_ERROR);
     if (s->bye_sent && !s->bye_received && s->now_ms - s->bye_ms >= DCHAN_FLUSH_MS)
         session_doom(s, DCHAN_CLOSED_GOAWAY, DCHAN_NO_ERROR);
     const struct dchan_rec_stats *rec = dchan_rec_stats(s->rec);
-    if (!s->over_bytes_ms && rec->bytes_sent + rec->bytes_received >= DCHAN_RENEW_BYTES)
+    if (!s->over_bytes_ms &&
+        rec->bytes_sent + rec->bytes_received >= s->config.limits->renewal.bytes)
         s->over_bytes_ms = s->now_ms;
 }

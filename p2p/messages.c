@@ -16,7 +16,8 @@ struct messages_limits messages_default_limits(void)
     return (struct messages_limits){
         .outbox = 1000, .outbox_bytes = 16u << 20, .outbox_total = 256u << 20,
         .inbox_total = 1u << 30, .rate = 20, .burst = 100, .stranger_per_hour = 60,
-        .stranger_bytes = 4096, .box = 100, .box_per_48 = 4, .seen = 100000, .strangers = true,
+        .stranger_bytes = 4096, .box = 100, .box_per_48 = 4, .seen = 100000,
+        .ttl = MESSAGES_TTL_DEFAULT, .strangers = true,
     };
 }
 

@@ -46,6 +46,7 @@ struct messages_limits {
     size_t stranger_bytes;        /* of one message [4096] */
     size_t box, box_per_48;       /* waiting from strangers [100], [4] */
     uint32_t seen;                /* ids kept of a peer [100,000] */
+    uint32_t ttl;                 /* seconds, of messages that do not say it [7 days] */
     bool strangers;               /* who is no contact may write */
 };
 struct messages_limits messages_default_limits(void);

@@ -76,7 +76,7 @@ static void fill_head(struct message_party *p, const struct message_draft *d,
     *h = (struct message_head){
         .number = ++m->last_number, .ours = true, .state = MESSAGE_STATE_QUEUED,
         .contact = p->peer.contact, .created_ms = p->last_created_ms, .stored_ms = now,
-        .ttl = d->ttl ? d->ttl : MESSAGES_TTL_DEFAULT, .has_seq = true, .seq = ++p->order.sent,
+        .ttl = d->ttl ? d->ttl : m->limits.ttl, .has_seq = true, .seq = ++p->order.sent,
         .has_reply_to = d->has_reply_to, .has_thread = d->has_thread,
         .content_type_len = (uint8_t)type.len, .body_len = (uint32_t)d->body.len,
     };

@@ -228,6 +228,10 @@ enum err transfers_new(struct transfers **out, struct channels *channels,
     t->config = *config;
     t->directory = xstrdup(config->directory);
     t->config.directory = t->directory;
+    if (!t->config.expire_ms)
+        t->config.expire_ms = TRANSFERS_EXPIRE_MS;
+    if (!t->config.streams)
+        t->config.streams = TRANSFERS_STREAMS_MAX;
     t->ops = *ops;
     t->done_end = &t->done;
     pthread_mutex_init(&t->lock, NULL);

@@ -57,6 +57,8 @@ struct transfers_config {
     unsigned offers_max;        /* [100] of one peer that wait for the user */
     unsigned reserve_percent;   /* [5] of the file system stay free */
     uint64_t serve_budget;      /* [64 MiB] memory for what is being sent */
+    uint64_t expire_ms;         /* [7 days] offers, and what is over, are kept; 0: the default */
+    unsigned streams;           /* [4] for one file; 0: the default */
 };
 
 struct transfer_source_info {

@@ -456,7 +456,7 @@ void fetch_more(struct incoming *in)
             disk_open(in);
             return;
         }
-        if (live_streams(in) < TRANSFERS_STREAMS_MAX && in->n_have < in->n)
+        if (live_streams(in) < in->t->config.streams && in->n_have < in->n)
             (void)ask(in, s);
     }
     if (in->pause == TRANSFER_GOES_ON || in->pause == TRANSFER_NO_SOURCE ||

@@ -575,7 +575,7 @@ void incoming_saved(struct incoming *in, struct channels_request *request)
 static bool has_expired(const struct incoming *in, uint64_t now)
 {
     return in->state != TRANSFER_RUNNING && now > in->changed_ms &&
-           now - in->changed_ms > TRANSFERS_EXPIRE_MS;
+           now - in->changed_ms > in->t->config.expire_ms;
 }
 
 /* Rows of what is over go; a received file that was not saved stays where it is. */

@@ -300,10 +300,10 @@ void offers_contact_gone(struct transfers *t)
     }
 }
 
-static bool has_expired(const struct outgoing *o, uint64_t now)
+static bool has_expired(const struct transfers *t, const struct outgoing *o, uint64_t now)
 {
     return o->state != TRANSFER_RUNNING && now > o->changed_ms &&
-           now - o->changed_ms > TRANSFERS_EXPIRE_MS;
+           now - o->changed_ms > t->config.expire_ms;
 }
 
 void offers_tick(struct transfers *t)
@@ -315,7 +315,7 @@ void offers_tick(struct transfers *t)
         meter_tick(&o->sent);
         if (is_live(o) && t->ticks % TRANSFERS_DIAL_TICKS == 0)
             transfers_dial(t, o->contact_id);
-        if (!has_expired(o, now))
+        if (!has_expired(t, o, now))
             continue;
         outgoing_erase(t, o);
         outgoing_free(t, o);

@@ -267,7 +267,7 @@ static enum file_status judge(struct serve *s)
     enum file_status status = judge_range(s, o->mark.size);
     if (status)
         return status;
-    if (o->rehashing || o->streams >= TRANSFERS_STREAMS_MAX ||
+    if (o->rehashing || o->streams >= s->t->config.streams ||
         s->budget > s->t->config.serve_budget - s->t->serve_bytes) {
         s->budget = 0;
         return FILE_BUSY;

@@ -7,6 +7,7 @@
 #include <json-c/json.h>
 
 #include "base/clock.h"
+#include "base/config.h"
 #include "base/ec.h"
 #include "base/intmath.h"
 #include "base/log.h"
@@ -18,7 +19,6 @@
 #include "rpc/contact_find.h"
 
 #define KEY_HEX ((size_t)2 * IDENTITY_KEY_SIZE)
-#define FILE_QUOTA (UINT64_C(10) << 30)
 
 /* --- what a contact is given as ------------------------------------------------------------- */
 
@@ -120,7 +120,8 @@ bool rpc_contact_parse(struct rpc_call *call, size_t i, struct contact *out)
 {
     const char *text = rpc_text(call, i, "");
     *out = (struct contact){ .policy = { .messages = true, .files = true,
-                                         .file_quota = FILE_QUOTA } };
+                                         .file_quota = config_size(call->env->config,
+                                                                   "channelfilequota") } };
     if (strlen(text) == KEY_HEX)
         return parse_key(call, text, out);
     if (strlen(text) > KEY_HEX && text[KEY_HEX] == '@')

@@ -4,6 +4,7 @@ import select
 import socket
 import struct
 import threading
+import time
 
 from channel_guest import PING, PONG, Guest, channel_of
 from channels import is_up, pair, session, talker
@@ -80,6 +81,22 @@ def silent_connections_have_few_places(t):
                             (ROOM, 6)):
         restart(t, node, *options)
         keeps(node, places, of=6)
+
+
+@case()
+def places_are_kept_for_networks_of_contacts_for_so_many_days(t):
+    node, key = host(t, *ROOM, "-channelhandshakes=5", "-channelhandshakesreserved=2",
+                     "-channelknowndays=2")
+    friend = Guest(node, key)
+    node.rpc.contactadd(friend.key, "friend")
+    keeps(node, 3, of=6)
+    answer(node, key, friend.secret).close()
+    t.wait(lambda: not node.rpc.peerlist())
+    now = int(time.time())
+    node.rpc.setmocktime(now + 2 * 86400 - 60)
+    keeps(node, 5, of=6)
+    node.rpc.setmocktime(now + 2 * 86400 + 60)
+    keeps(node, 3, of=6)
 
 
 @case()

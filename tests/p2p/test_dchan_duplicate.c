@@ -63,14 +63,15 @@ static void renewals_and_signs_of_life_come_first(void **state)
 static void the_smaller_key_renews_first(void **state)
 {
     const uint64_t age = DCHAN_RENEW_AGE_MS, bytes = DCHAN_RENEW_BYTES;
+    const struct dchan_renewal when = { age, bytes };
     (void)state;
-    assert_false(dchan_renewal_due(small, large, age - 1, bytes - 1, 0));
-    assert_true(dchan_renewal_due(small, large, age, 0, 0));
-    assert_true(dchan_renewal_due(small, large, 0, bytes, 0));
-    assert_false(dchan_renewal_due(large, small, age + DCHAN_RENEW_OTHER_MS - 1, 0, 0));
-    assert_true(dchan_renewal_due(large, small, age + DCHAN_RENEW_OTHER_MS, 0, 0));
-    assert_false(dchan_renewal_due(large, small, 0, bytes, DCHAN_RENEW_OTHER_MS - 1));
-    assert_true(dchan_renewal_due(large, small, 0, bytes, DCHAN_RENEW_OTHER_MS));
+    assert_false(dchan_renewal_due(&when, small, large, age - 1, bytes - 1, 0));
+    assert_true(dchan_renewal_due(&when, small, large, age, 0, 0));
+    assert_true(dchan_renewal_due(&when, small, large, 0, bytes, 0));
+    assert_false(dchan_renewal_due(&when, large, small, age + DCHAN_RENEW_OTHER_MS - 1, 0, 0));
+    assert_true(dchan_renewal_due(&when, large, small, age + DCHAN_RENEW_OTHER_MS, 0, 0));
+    assert_false(dchan_renewal_due(&when, large, small, 0, bytes, DCHAN_RENEW_OTHER_MS - 1));
+    assert_true(dchan_renewal_due(&when, large, small, 0, bytes, DCHAN_RENEW_OTHER_MS));
 }
 
 int main(void)

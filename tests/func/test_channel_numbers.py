@@ -1,0 +1,259 @@
+"""Times and numbers of sessions, streams, files and messages that are options, each in the running
+daemon at its socket: two nodes with different numbers show which one counts."""
+import os
+import socket
+import struct
+import time
+
+from channel_guest import HELLO, PING, Guest, channel_of
+from channels import connected_pair, is_up, pair, session, talker
+from framework import case, check, equal, free_port, main, raises_rpc
+from identities import PREFIX
+
+NOBODY = "034f355bdcb7cc0af728ef3cceb9615d90684bb5b2ca5f859ab0f0b704075871aa"
+S_OPEN, S_ACCEPT, S_RESET, LIMIT = 64, 66, 74, 4
+STREAMS = b"\x02"
+LONG = 3600  # seconds
+
+
+def host(t, *options):
+    node, key = talker(t, "-channelstrangers", *options)
+    t.wait(lambda: f"direct channels on {node.channel}" in node.log())
+    return node, key
+
+
+def is_open(s):
+    s.settimeout(0.05)
+    try:
+        return s.recv(1) != b""
+    except socket.timeout:
+        return True
+    except ConnectionResetError:
+        return False
+
+
+def first_of_two(t, quick, slow, begin, what):
+    """What was begun at the first node is over, and at the second one it is not."""
+    ends = []
+    for option in (quick, slow):
+        node, key = host(t, *option)
+        ends.append(begin(node, key))
+    t.wait(lambda: not is_open(ends[0]), what=what)
+    check(is_open(ends[1]), "the other one has time")
+    for s in ends:
+        s.close()
+
+
+@case()
+def a_handshake_has_its_time(t):
+    first_of_two(t, ["-channelacttime=1"], [f"-channelacttime={LONG}"],
+                 lambda node, key: socket.create_connection(channel_of(node), timeout=30),
+                 "the end of the silent connection")
+
+
+class Mute(Guest):
+    """After the handshake it does not say who it is."""
+
+    def put(self, kind, payload=b""):
+        if kind != HELLO:
+            super().put(kind, payload)
+
+
+@case()
+def a_hello_has_its_time(t):
+    first_of_two(t, ["-channelhellotime=1"], [f"-channelhellotime={LONG}"],
+                 lambda node, key: Mute(node, key).knock().socket, "the end without a hello")
+
+
+@case()
+def who_is_silent_is_asked_and_left(t):
+    quick, quick_key = host(t, "-channelping=1", "-channelpingtimeout=1")
+    slow, slow_key = host(t, "-channelping=1", f"-channelpingtimeout={LONG}")
+    guests = [Guest(*at).connect() for at in ((quick, quick_key), (slow, slow_key))]
+    for guest in guests:
+        message = guest.session.read(guest.take)  # the one of the beginning
+        equal(struct.unpack(">H", message[:2])[0], PING)
+    t.wait(lambda: not quick.rpc.peerlist(), what="the end of who does not answer")
+    equal(len(slow.rpc.peerlist()), 1)
+    for guest in guests:
+        guest.close()
+
+
+def opened(node, key, secret, n, window=1 << 18):
+    """The first n streams of a service: the window of each, 0 when it was refused."""
+    guest = Guest(node, key, secret, features=STREAMS).connect()
+    granted = []
+    for sid in range(1, 2 * n, 2):
+        guest.put(S_OPEN, struct.pack(">IB", sid, 4) + b"back" + struct.pack(">BI", 3, window))
+    while len(granted) < n:
+        kind, payload = guest.next()
+        if kind == S_ACCEPT:
+            granted.append(struct.unpack(">II", payload)[1])
+        elif kind == S_RESET:
+            equal(payload[4:], struct.pack(">H", LIMIT))
+            granted.append(0)
+    guest.close()
+    return granted
+
+
+@case()
+def a_session_has_so_many_streams_windows_and_openings(t):
+    node, key = host(t, "-channelservice=back,echo:,*")
+    friend = Guest(node, key)
+    node.rpc.contactadd(friend.key, "friend")
+    equal(opened(node, key, friend.secret, 3), [1 << 18] * 3)
+    for option, expected in (("-channelstreamspercontact=2", [1 << 18, 1 << 18, 0]),
+                             ("-channelwindow=512KiB", [1 << 18, 1 << 18, 0]),
+                             ("-channelopenrate=1", [1 << 18, 0, 0])):
+        node.stop()
+        node.start(option)
+        equal(opened(node, key, friend.secret, 3), expected, option)
+
+
+def reads(node, key, n):
+    """The same of a stranger, with streams for reading files."""
+    guest = Guest(node, key, features=STREAMS).connect()
+    granted = []
+    for sid in range(1, 2 * n, 2):
+        guest.put(S_OPEN, struct.pack(">IB", sid, 4) + b"file" + struct.pack(">BI", 3, 1 << 18))
+        kind, payload = guest.next()
+        granted.append(struct.unpack(">II", payload)[1] if kind == S_ACCEPT else 0)
+    guest.close()
+    return granted
+
+
+@case()
+def a_stranger_has_fewer(t):
+    node, key = host(t, "-channelstreamsperstranger=1")
+    equal(reads(node, key, 2), [1 << 18, 0])
+    node.restart("-channelstreamsperstranger=16", "-channelwindowstranger=512KiB")
+    equal(reads(node, key, 3), [1 << 18, 1 << 18, 0])
+
+
+@case()
+def a_contact_that_is_not_there_is_dialled_after_pauses(t):
+    a, _ = talker(t, "-channelpause=100", "-channelpausemax=100")
+    a.rpc.contactadd(f"{NOBODY}@[::1]:{free_port()}", "bob")
+
+    def next_dial():
+        raises_rpc(-9, lambda: a.rpc.peerconnect("bob"), "refused")
+        return next(p for p in a.rpc.peerlist(True) if p.get("contact") == "bob")["next_dial_s"]
+    equal([70 < next_dial() <= 120 for _ in range(3)], [True] * 3, "no longer each time")
+
+
+@case()
+def a_session_is_renewed_at_its_age_or_size(t):
+    for option in ("-channelrenewal=1", "-channelrenewalsize=1MiB"):
+        a, b = pair(t, option, "-debug=channel", "-channelacceptburst=1000")
+        a.rpc.peerconnect("bob")
+        b.rpc.exposeservice("echo", "echo:", ["alice"])
+        port = a.rpc.forwardservice("bob", "echo")["local_port"]
+        with socket.create_connection(("::1", port), timeout=30) as s:
+            for _ in range(64):
+                s.sendall(bytes(32768))
+                left = 32768
+                while left:
+                    left -= len(s.recv(left))
+        t.wait(lambda: "direct channel ended" in a.log(),
+               what="the end of the session that was replaced")
+        check(is_up(a, "bob") and is_up(b, "alice"), option)
+        for node in (a, b):
+            node.stop()
+
+
+@case()
+def a_session_that_was_replaced_is_cut_in_time(t):
+    a, b = pair(t, "-channelrenewal=2", "-channelgoing=1", "-channelacceptburst=1000")
+    a.rpc.peerconnect("bob")
+    b.rpc.exposeservice("echo", "echo:", ["alice"])
+    port = a.rpc.forwardservice("bob", "echo")["local_port"]
+    with socket.create_connection(("::1", port), timeout=60) as s:
+        s.sendall(b"x")
+        equal(s.recv(1), b"x")
+        try:  # nothing is said any more, and the stream is cut with its session
+            equal(s.recv(1), b"")
+        except ConnectionResetError:
+            pass
+
+
+@case()
+def a_proof_that_cannot_be_judged_has_its_time(t):
+    b, b_key = talker(t)
+    b.rpc.bcanew("me", PREFIX)
+    nodes = [talker(t, option) for option in ("-channelprovisional=4",
+                                              f"-channelprovisional={LONG}")]
+    for i, (node, key) in enumerate(nodes):
+        node.stop()
+        with open(node.log_path, "w", encoding="ascii"):
+            pass
+        node.start(f"-mocktime={int(time.time()) + 1000}", "-maxtipage=1")  # it may be behind
+        node.rpc.contactadd(b_key, "bob")
+        b.rpc.contactadd(f"{key}@{node.channel}", f"node{i}")
+        t.wait(lambda n=node: f"direct channels on {n.channel}" in n.log())
+        b.rpc.peerconnect(f"node{i}")
+    slow = nodes[1][0]
+    t.wait(lambda: is_up(slow, "bob"))
+    equal(session(slow, "bob")["provisional"], True)
+    t.wait(lambda: not session(nodes[0][0], "bob"), what="the end of the first")
+    check(is_up(slow, "bob"), "the other one has time")
+
+
+F_OFFER, S_DATA = 128, 68
+
+
+def two_reads(node, key, path):
+    """The status that each of two streams for one file is answered with."""
+    guest = Guest(node, key, features=b"\x22")
+    node.rpc.contactadd(guest.key, "reader")
+    guest.connect()
+    node.rpc.sendfile("reader", path)
+    id = None
+    while id is None:
+        kind, payload = guest.next()
+        id = payload[:32] if kind == F_OFFER else None
+    guest.put(130, id)
+    for sid in (1, 3):
+        guest.put(S_OPEN, struct.pack(">IB", sid, 4) + b"file" + struct.pack(">BI", 5, 16384))
+        guest.put(S_DATA, struct.pack(">I", sid) + id + struct.pack(">BII", 2, 0, 60))
+    status = {}
+    while len(status) < 2:
+        kind, payload = guest.next()
+        if kind == S_DATA:
+            status.setdefault(struct.unpack(">I", payload[:4])[0], payload[4])
+    guest.close()
+    node.rpc.contactremove("reader")
+    return status
+
+
+@case()
+def a_file_has_so_many_streams(t):
+    path = t.path("file")
+    with open(path, "wb") as out:
+        out.write(os.urandom(60 * 16384))
+    node, key = host(t, "-channelfilestreams=1")
+    equal(two_reads(node, key, path), {1: 0, 3: 5}, "the second one is too many")
+    node.restart("-channelfilestreams=2")
+    equal(two_reads(node, key, path), {1: 0, 3: 0})
+
+
+@case()
+def numbers_of_files_and_messages_are_options(t):
+    a, b = connected_pair(t, "-channelfilequota=5", "-channelmessagettl=77", "-channelfiledays=1")
+    equal(a.rpc.contactadd(NOBODY, "carol")["policy"]["file_quota"], 5)
+    a.rpc.sendmessage("bob", "text")
+    equal(a.rpc.listmessages()["messages"][0]["ttl"], 77)
+    path = t.path("file")
+    with open(path, "wb") as out:
+        out.write(os.urandom(1000))
+    a.rpc.sendfile("bob", path)
+    t.wait(lambda: b.rpc.listtransfers())
+    now = int(time.time())
+    b.rpc.setmocktime(now + 86400 - 60)
+    time.sleep(1.5)  # transfers are looked at each second
+    equal(len(b.rpc.listtransfers()), 1)
+    b.rpc.setmocktime(now + 86400 + 60)
+    t.wait(lambda: not b.rpc.listtransfers(), what="the end of an offer that nobody answers")
+
+
+if __name__ == "__main__":
+    main()
