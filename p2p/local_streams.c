@@ -124,6 +124,14 @@ void local_stream_reset(struct local_stream *s, enum dchan_reset code)
     dchan_mux_reset(mux, sid, code);
 }
 
+size_t local_streams_of(const struct local_streams *set, const struct chan_peer *p)
+{
+    size_t n = 0;
+    for (const struct local_stream *s = first(set); s; s = next(set, s))
+        n += !s->ours && s->peer == p;
+    return n;
+}
+
 void local_streams_each(const struct local_streams *set,
                         void (*fn)(const struct local_stream *s, void *ctx), void *ctx)
 {

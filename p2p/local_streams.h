@@ -66,6 +66,8 @@ void local_stream_reset(struct local_stream *s, enum dchan_reset code);
 /* After something was put from outside a callback of the session. */
 void local_stream_kick(struct local_stream *s);
 
+/* How many the peer has opened. */
+size_t local_streams_of(const struct local_streams *set, const struct chan_peer *p);
 void local_streams_each(const struct local_streams *set,
                         void (*fn)(const struct local_stream *s, void *ctx), void *ctx);
 /* Something was paid: streams of this meter go on. */

@@ -14,13 +14,21 @@ void service_commands_clear(struct service_commands *c)
     *c = (struct service_commands){ 0 };
 }
 
-void service_commands_add(struct service_commands *c, pid_t pid)
+size_t service_commands_of(const struct service_commands *c, uint64_t contact)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->n; i++)
+        n += c->v[i].contact == contact;
+    return n;
+}
+
+void service_commands_add(struct service_commands *c, pid_t pid, uint64_t contact)
 {
     if (c->n == c->cap) {
         c->cap = c->cap ? 2 * c->cap : 8;
         c->v = xrealloc(c->v, c->cap * sizeof *c->v);
     }
-    c->v[c->n++] = (struct service_command){ .pid = pid };
+    c->v[c->n++] = (struct service_command){ .pid = pid, .contact = contact };
 }
 
 void service_commands_release(struct service_commands *c, pid_t pid, bool broken, uint64_t now_ms)

@@ -321,12 +321,22 @@ static void command_ended(void *ctx, const struct stream_ends *ends, unsigned co
                                  channels_now(s->streams->channels));
 }
 
-/* Those that have left meanwhile do not count. */
-static bool has_room(struct services *s)
+/* Of what there is one contact has half, so that others find a place, whatever it does. */
+static size_t half_of(size_t max) { return (max + 1) / 2; }
+
+static bool may_run(const struct services *s, uint64_t contact)
 {
-    if (s->commands.n >= SERVICE_COMMANDS_MAX)
+    return s->commands.n < SERVICE_COMMANDS_MAX &&
+           service_commands_of(&s->commands, contact) < half_of(SERVICE_COMMANDS_MAX);
+}
+
+/* Those that have left meanwhile do not count. */
+static bool has_room(struct services *s, struct chan_peer *p)
+{
+    const uint64_t contact = chan_peer_contact(p)->id;
+    if (!may_run(s, contact))
         service_commands_tick(&s->commands, channels_now(s->streams->channels));
-    return s->commands.n < SERVICE_COMMANDS_MAX;
+    return may_run(s, contact);
 }
 
 static enum err open_target(struct services *s, const struct service *v, struct chan_peer *p,
@@ -334,7 +344,7 @@ static enum err open_target(struct services *s, const struct service *v, struct 
 {
     char peer[16 + 2 * IDENTITY_KEY_SIZE + 1], name[32 + sizeof v->name];
     char hex[2 * IDENTITY_KEY_SIZE + 1];
-    if (v->target.kind == TARGET_EXEC && !has_room(s))
+    if (v->target.kind == TARGET_EXEC && !has_room(s, p))
         return error_set(e, ERR_BUSY, "too many commands run");
     hex_encode(hex, chan_peer_key(p), IDENTITY_KEY_SIZE);
     snprintf(peer, sizeof peer, "BSVPEER_PEER=%s", hex);
@@ -342,7 +352,7 @@ static enum err open_target(struct services *s, const struct service *v, struct 
     char *const variables[] = { peer, name, NULL };
     const enum err rc = service_target_open(&v->target, variables, ends, e);
     if (!rc && ends->pid)
-        service_commands_add(&s->commands, ends->pid);
+        service_commands_add(&s->commands, ends->pid, chan_peer_contact(p)->id);
     return rc;
 }
 
@@ -421,7 +431,8 @@ static bool on_open(void *part, struct chan_peer *p, struct dchan_mux *mux,
     const struct service *v = find(s, name);
     if (!v || !is_allowed(s, v, p)) /* spec 7.2: alike */
         dchan_mux_reset(mux, m->sid, DCHAN_RESET_SERVICE);
-    else if (local_streams_full(s->streams))
+    else if (local_streams_full(s->streams) ||
+             local_streams_of(s->streams, p) >= half_of(s->streams->max))
         dchan_mux_reset(mux, m->sid, DCHAN_RESET_LIMIT);
     else
         serve_if_paid(s, v, p, mux, m);

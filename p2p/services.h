@@ -21,7 +21,7 @@
 enum {
     SERVICES_MAX = 256,
     SERVICE_ALLOW_MAX = 256,
-    SERVICE_COMMANDS_MAX = 64, /* of exec targets, running */
+    SERVICE_COMMANDS_MAX = 64, /* of exec targets, running; half for one contact, as streams */
 };
 
 struct service {

@@ -440,7 +440,7 @@ static void streams_have_a_limit_and_may_not_idle(void **state)
     (void)state;
     world_init(&w);
     services_free(w.services);
-    open_services(&w, &(const char *){ "echo,echo:,bob" }, 1, 2, 60000);
+    open_services(&w, &(const char *){ "echo,echo:,bob" }, 1, 3, 60000);
     struct far *a = far_open(w.f, "echo"), *b = far_open(w.f, "echo");
     fake_settle(w.f);
     assert_true(a->accepted && b->accepted);
@@ -451,6 +451,32 @@ static void streams_have_a_limit_and_may_not_idle(void **state)
     fake_tick(w.f, 30000);
     assert_true(a->closed && !b->closed);
     assert_int_equal(a->code, DCHAN_RESET_IDLE);
+    world_clear(&w);
+}
+
+/* Of streams and of commands: there is a place for others, whatever one contact does. */
+static void one_contact_has_half_of_all(void **state)
+{
+    struct world w;
+    (void)state;
+    world_init(&w);
+    services_free(w.services);
+    const char *const specs[] = { "echo,echo:,*", "sleeper,exec:exec sleep 1000,*" };
+    open_services(&w, specs, COUNT_OF(specs), 100, 0);
+    for (int i = 0; i < SERVICE_COMMANDS_MAX / 2; i++) {
+        struct far *s = far_open(w.f, "sleeper");
+        fake_settle(w.f);
+        assert_true(s->accepted);
+    }
+    assert_int_equal(refusal(&w, "sleeper"), DCHAN_RESET_LIMIT);
+    fake_tick(w.f, 1000); /* so many are not opened in a second */
+    for (int i = SERVICE_COMMANDS_MAX / 2; i < 50; i++) {
+        struct far *s = far_open(w.f, "echo");
+        fake_settle(w.f);
+        assert_true(s->accepted);
+    }
+    assert_int_equal(refusal(&w, "echo"), DCHAN_RESET_LIMIT);
+    assert_int_equal(w.streams.all.n, 50);
     world_clear(&w);
 }
 
@@ -740,6 +766,7 @@ int main(void)
         cmocka_unit_test(datagrams_go_to_a_port_and_back),
         cmocka_unit_test(a_unix_socket_is_a_target),
         cmocka_unit_test(streams_have_a_limit_and_may_not_idle),
+        cmocka_unit_test(one_contact_has_half_of_all),
         cmocka_unit_test(a_contact_that_is_removed_loses_its_streams),
         cmocka_unit_test(what_was_exposed_is_there_after_a_restart),
         cmocka_unit_test(a_change_of_the_list_ends_streams_of_the_others),
