@@ -1,8 +1,9 @@
 """What tests of payment channels share: two contacts on one chain, one of which pays the other."""
 import http.client
 
+from blocks import Block, from_display, sha256d
 from channels import is_up, talker
-from framework import ADDRESS, Rpc, RpcError, wait_until
+from framework import ADDRESS, Rpc, RpcError, equal, wait_until
 from identities import identity
 
 CAPACITY = 1000000
@@ -12,6 +13,29 @@ GENESIS = "-genesisactivationheight=1"  # the refund takes its rules
 
 def mine(node, n=1):
     return node.rpc.generatetoaddress(n, ADDRESS)
+
+
+class Raw:
+    """A transaction for a block that somebody else has made."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def serialize(self):
+        return self.data
+
+    def txid(self):
+        return sha256d(self.data)
+
+
+def mine_these(node, *transactions):
+    """A block on the tip with these alone; its hash."""
+    tip = node.rpc.getblock(node.rpc.getbestblockhash())
+    block = Block.make(from_display(tip["hash"]), tip["height"] + 1, tip["time"] + 1,
+                       [Raw(tx) for tx in transactions])
+    equal(node.rpc.submitblock(block.serialize().hex()), None)
+    equal(node.rpc.getbestblockhash(), block.hash_hex)
+    return block.hash_hex
 
 
 def payers(t, *options):

@@ -1,12 +1,14 @@
 """A payer that means harm: each thing it tries is refused with its code, and changes nothing."""
 import os
 import struct
+import time
 
+from blocks import Key, TxOut, display, spend
 from framework import case, equal, main
 from paychan_guest import (ACK, AMOUNT, CAPACITY, CLOSE, CLOSED, DEPTH, FAIL, FUNDED, LIMIT, OPEN,
                            PARAMS, PAY, READY, SCRIPT, SIG, STATE, SYNC, UNKNOWN, FEE, high,
                            open_channel, payee)
-from paychannels import channel, mine, spender, state, sums
+from paychannels import channel, mine, mine_these, spender, state, sums
 
 
 def stands_at(node, payer, n, paid):
@@ -51,6 +53,49 @@ def fundings_that_are_none_are_refused(t):
     payer.answer(READY)
     payer.put(PAY, payer.pay(1, 1000))
     equal(payer.answer(ACK), payer.id + struct.pack(">QQ", 1, 1000))
+
+
+@case()
+def a_funding_whose_coin_another_transaction_takes_opens_nothing(t):
+    node, payer = payee(t)
+    payer.open(CAPACITY, node.rpc.getblockcount() + 1000)
+    payer.funding = payer.fund()
+    coin = payer.funding.inputs[0]
+    key, value = Key(7), 10**7
+    other = spend(key, coin.txid, coin.index, value, [TxOut(value - 1000, key.script)])
+    payer.put(FUNDED, payer.funded_message(payer.funding))
+    t.wait(lambda: state(node, payer.id.hex()) == "seen")
+    before = bytes.fromhex(node.rpc.getrawtransaction(display(coin.txid)))
+    mine_these(node, before, other.serialize())
+    mine(node, 6)
+    payer.refused(PAY, payer.pay(1, 1000), STATE, payer.id)
+    equal(state(node, payer.id.hex()), "seen")
+
+
+@case()
+def a_funding_in_a_stale_block_opens_nothing(t):
+    node, payer = payee(t)
+    payer.open(CAPACITY, node.rpc.getblockcount() + 1000)
+    payer.funding = payer.fund()
+    node.rpc.sendrawtransaction(payer.funding.serialize().hex())
+    stale, = mine(node)
+    node.rpc.invalidateblock(stale)
+    payer.put(FUNDED, payer.funded_message(payer.funding))
+    t.wait(lambda: state(node, payer.id.hex()) == "seen")
+    payer.refused(PAY, payer.pay(1, 1000), STATE, payer.id)
+    mine(node)  # with the funding
+    payer.answer(READY)
+
+
+@case()
+def an_accept_without_funding_is_forgotten_after_two_days(t):
+    node, payer = payee(t)
+    payer.open(CAPACITY, node.rpc.getblockcount() + 1000)
+    now = int(time.time())
+    node.rpc.setmocktime(now + 172700)
+    payer.refused(PAY, payer.id + struct.pack(">QQ", 1, 1) + bytes(65), STATE, payer.id)
+    node.rpc.setmocktime(now + 172900)
+    t.wait(lambda: node.rpc.listpaychannels() == [])
 
 
 @case()

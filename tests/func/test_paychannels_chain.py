@@ -1,10 +1,10 @@
 """What becomes of closes and refunds on their way into a block: they go to peers at once and whole,
 again with each block, and get a child that pays when miners do not take them."""
-from blocks import Block, display, from_display, sha256d, var_bytes
+from blocks import display, from_display, sha256d, var_bytes
 from framework import case, check, equal, is_in, main
-from p2p import MSG_TX, Peer, inventory, parse_inventory
+from p2p import Listener, MSG_TX, Peer, inventory, parse_inventory
 from paychan_guest import ACK, CAPACITY, CLOSED, FEE, PAY, changed_push, open_channel, payee
-from paychannels import channel, mine, payers, spender, state, sums
+from paychannels import channel, mine, mine_these, payers, spender, state, sums
 from paychannels import open_channel as open_between
 
 LOW = "-minminingtxfee=0.00001"  # above what closes and refunds pay: only a child gets them mined
@@ -91,6 +91,33 @@ def an_announcement_of_the_close_is_evidence_too(t):
         equal(sent(node, peer, funding)["txid"], first)
 
 
+@case()
+def only_peers_that_we_chose_are_told_and_believed_while_there_are_any(t):
+    chosen = Listener()
+    t.cleanups.append(chosen.close)
+    node, payer = payee(t, LOW, "-connect=" + chosen.address, "-paychannelpeers=1",
+                        "-paychannelchild=1")
+    ours = chosen.accept()
+    funding = paid_channel(node, payer, 20)  # too little for a child that pays
+    theirs = watcher(t, node)
+    node.rpc.closechannel(payer.id.hex())
+    first = sent(node, ours, funding)["txid"]
+    t.wait(lambda: channel(node, payer.id.hex())["spend"] == "close")
+    theirs.send("inv", inventory((MSG_TX, from_display(first))))  # it may lie
+    theirs.ping()
+    equal(theirs.count("tx"), 0)
+    mine(node)
+    second = sent(node, ours, funding, apart=[first])["txid"]
+    ours.send("inv", inventory((MSG_TX, from_display(second))))
+    ours.ping()
+    mine(node)
+    sent(node, ours, funding, apart=[second])
+    theirs.ping()
+    equal([c for c, p in theirs.seen if c == "tx" and is_spend(node, p, funding, 0)], [])
+    mine(node, 2)  # it has waited too long to be choosy
+    sent(node, theirs, funding)
+
+
 def fee_of(tx, value):
     return value - sum(sums(tx))
 
@@ -139,29 +166,6 @@ def children_take_no_more_than_half(t):
     t.wait(lambda: "waits long" in channel(node, payer.id.hex()).get("alarm", ""))
     is_in("waits long", node.rpc.getinfo()["errors"])
     equal(len(node.rpc.getrawmempool()), 2)
-
-
-class Raw:
-    """A transaction for a block that somebody else has made."""
-
-    def __init__(self, data):
-        self.data = data
-
-    def serialize(self):
-        return self.data
-
-    def txid(self):
-        return sha256d(self.data)
-
-
-def mine_these(node, *transactions):
-    """A block on the tip with these alone; its hash."""
-    tip = node.rpc.getblock(node.rpc.getbestblockhash())
-    block = Block.make(from_display(tip["hash"]), tip["height"] + 1, tip["time"] + 1,
-                       [Raw(tx) for tx in transactions])
-    equal(node.rpc.submitblock(block.serialize().hex()), None)
-    equal(node.rpc.getbestblockhash(), block.hash_hex)
-    return block.hash_hex
 
 
 @case()

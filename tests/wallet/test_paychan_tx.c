@@ -4,6 +4,9 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "script/build.h"
+#include "script/iter.h"
+#include "script/opcode.h"
 #include "script/sighash.h"
 #include "script/verify.h"
 #include "tests/wallet/pair.h"
@@ -356,6 +359,31 @@ static void what_is_no_close_of_the_channel_is_not_taken_for_one(void **state)
     buf_clear(&c.lock);
 }
 
+/* spec channels 8.1.1, attacks I2: the opcodes for it do nothing after Genesis, so that a lock with
+ * them is open at once; ours has none. */
+static void time_is_locked_without_the_opcodes_for_it(void **state)
+{
+    (void)state;
+    struct channel c = channel_make();
+    struct script_iter it = script_iter_of(buf_span(&c.lock));
+    struct script_op op;
+    while (script_iter_next(&it, &op))
+        assert_true(op.code != OP_CHECKLOCKTIMEVERIFY && op.code != OP_CHECKSEQUENCEVERIFY);
+    struct tx *tx = close_of(&c, 1, 150); /* final at once, as its one input is */
+    struct tx_in in = tx->in[0];
+    struct tx t = *tx;
+    in.script = span_of(NULL, 0);
+    t.in = &in;
+    buf_reset(&c.lock);
+    script_put_num(&c.lock, 960000);
+    script_put_op(&c.lock, OP_CHECKLOCKTIMEVERIFY);
+    script_put_op(&c.lock, OP_CHECKSEQUENCEVERIFY);
+    assert_true(spends(&c, &t, genesis));
+    assert_true(spends(&c, &t, genesis | chronicle));
+    tx_unref(tx);
+    buf_clear(&c.lock);
+}
+
 static const char *text_of(struct json_object *o, const char *name)
 {
     return json_object_get_string(json_object_object_get(o, name));
@@ -398,6 +426,7 @@ int main(void)
         cmocka_unit_test(refund_is_found_at_every_height_from_the_expiry_on),
         cmocka_unit_test(refund_that_cannot_be_is_refused),
         cmocka_unit_test(what_is_no_close_of_the_channel_is_not_taken_for_one),
+        cmocka_unit_test(time_is_locked_without_the_opcodes_for_it),
         cmocka_unit_test(published_spends_end_as_they_say),
     };
     return cmocka_run_group_tests(tests, start_ec, NULL);
