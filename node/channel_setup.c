@@ -215,20 +215,25 @@ static enum err open_store(struct channel_setup *cs, struct error *e)
 static void take_payment(void *ctx, uint64_t contact, struct span ref, uint64_t amount)
 {
     struct channel_setup *cs = ctx;
-    (void)channel_services_paid(cs->services, contact, ref, amount);
+    const uint64_t left = channel_services_paid(cs->services, contact, ref, amount);
+    if (left)
+        (void)transfers_paid(cs->transfers, contact, ref, left);
 }
 
 static void payments_failed(void *ctx)
 {
     struct channel_setup *cs = ctx;
     channel_services_payments_failed(cs->services);
+    transfers_payments_failed(cs->transfers);
 }
 
 static void connect_payments(struct channel_setup *cs)
 {
     const struct paychans_takers takers = { take_payment, payments_failed, cs };
-    if (cs->payments)
-        channel_services_set_payments(cs->services, paychans_for_parts(cs->payments, &takers));
+    const struct stream_payments *p =
+        cs->payments ? paychans_for_parts(cs->payments, &takers) : NULL;
+    channel_services_set_payments(cs->services, p);
+    transfers_set_payments(cs->transfers, p);
 }
 
 /* What sessions are for. */
@@ -390,6 +395,8 @@ void channel_setup_stop(struct channel_setup *cs)
     paytx_cancel(cs->transactions);
     if (cs->services)
         channel_services_set_payments(cs->services, NULL);
+    if (cs->transfers)
+        transfers_set_payments(cs->transfers, NULL);
     transfers_stop(cs->transfers);
 }
 

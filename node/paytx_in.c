@@ -180,7 +180,7 @@ static enum err read_file(const struct rpc_env *env, struct pay_check *k, struct
     else if (f->state == TRANSFER_DONE && f->path)
         rc = file_read_all(f->path, BEEF_BYTES_MAX, &k->beef, e);
     else if (f->state == TRANSFER_WAITING)
-        rc = transfers_accept(env->transfers, k->file_id, NULL, e);
+        rc = transfers_accept(env->transfers, k->file_id, NULL, 0, e);
     if (!rc && !k->beef.len)
         rc = error_set(e, ERR_NOTFOUND, "its file is not there yet");
     transfer_list_clear(&l);

@@ -327,7 +327,8 @@ static void offer_file(const struct rpc_env *env, struct beef_job *job)
     if (!job->rc && !path_exists(job->path)) /* else it is that which was offered before */
         job->rc = file_replace(job->path, job->beef.data, job->beef.len, &job->e);
     if (!job->rc)
-        job->rc = transfers_send(env->transfers, job->contact, job->path, job->file_id, &job->e);
+        job->rc = transfers_send(env->transfers, job->contact, job->path, 0, job->file_id,
+                                 &job->e);
     job->beef.len = 0;
 }
 

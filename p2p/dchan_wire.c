@@ -39,7 +39,8 @@ static const struct dchan_row rows[] = {
     ROW(DCHAN_M_ACK, "m_ack", m_ack, DCHAN_MESSAGES, 0),
     ROW(DCHAN_M_NACK, "m_nack", m_nack, DCHAN_MESSAGES, 0),
     ROW(DCHAN_M_READ, "m_read", m_read, DCHAN_MESSAGES, 0),
-    ROW(DCHAN_F_OFFER, "f_offer", f_offer, DCHAN_FILES, 0),
+    { DCHAN_F_OFFER, "f_offer", dchan_f_offer_get, dchan_f_offer_put, dchan_f_offer_tlv, NULL,
+      DCHAN_FILES, 0 },
     ROW(DCHAN_F_ACCEPT, "f_accept", f_id, DCHAN_FILES, 0),
     ROW(DCHAN_F_CANCEL, "f_cancel", f_cancel, DCHAN_FILES, 0),
     ROW(DCHAN_F_DONE, "f_done", f_id, DCHAN_FILES, 0),
@@ -95,7 +96,7 @@ static bool read_tlvs(const struct dchan_row *row, struct dchan_msg *m, struct r
             return false;
         if (what == DCHAN_TLV_UNKNOWN)
             tlv_skip(&stream, &t);
-        else
+        else if (t.type < 32)
             seen |= UINT32_C(1) << t.type;
     }
     return !stream.r.failed && (!row->end || row->end(m, seen));

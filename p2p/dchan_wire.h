@@ -148,6 +148,7 @@ struct dchan_f_offer {
     uint64_t size;
     uint8_t chunk_log2;
     struct span name, content_type, note;
+    uint64_t price; /* satoshis for a MiB, TLV 32769 (not in the spec, private); 0: none is there */
 };
 /* accept, done: file_id alone; cancel: code */
 struct dchan_f_id {
@@ -286,7 +287,7 @@ struct dchan_row {
     void (*write)(struct buf *b, const struct dchan_msg *m);
     /* NULL: knows no TLV. */
     enum dchan_tlv (*tlv)(struct dchan_msg *m, const struct tlv *t);
-    /* NULL: nothing to say about the whole. Sees `tlvs`, bit i: type i was there. */
+    /* NULL: nothing to say about the whole. Sees `tlvs`, bit i: type i below 32 was there. */
     bool (*end)(const struct dchan_msg *m, uint32_t tlvs);
     enum dchan_feature feature;
     unsigned rules; /* of enum dchan_rule */

@@ -1,6 +1,7 @@
 /* Codecs of streams, messages and files. */
 #include "p2p/dchan_wire_internal.h"
 
+enum { TLV_PRICE = 32769 }; /* f_offer */
 enum { TLV_REPLY_TO = 1, TLV_THREAD = 3, TLV_SEQ = 5 }; /* m_send */
 
 static struct span read_rest(struct reader *r)
@@ -205,7 +206,13 @@ bool dchan_f_offer_get(struct dchan_msg *m, struct reader *r)
     f->name = read_v8(r, DCHAN_NAME_MAX);
     f->content_type = read_v8(r, UINT8_MAX);
     f->note = read_v16(r, DCHAN_NOTE_MAX);
+    f->price = 0;
     return true;
+}
+
+enum dchan_tlv dchan_f_offer_tlv(struct dchan_msg *m, const struct tlv *t)
+{
+    return t->type == TLV_PRICE ? taken(tlv_u64(t, &m->f_offer.price)) : DCHAN_TLV_UNKNOWN;
 }
 
 void dchan_f_offer_put(struct buf *b, const struct dchan_msg *m)
@@ -217,6 +224,8 @@ void dchan_f_offer_put(struct buf *b, const struct dchan_msg *m)
     buf_put_v8(b, f->name);
     buf_put_v8(b, f->content_type);
     buf_put_v16(b, f->note);
+    if (f->price)
+        buf_put_tlv_u64(b, TLV_PRICE, f->price);
 }
 
 bool dchan_f_id_get(struct dchan_msg *m, struct reader *r)

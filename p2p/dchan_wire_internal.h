@@ -52,6 +52,7 @@ DCHAN_CODEC(p_request);
 DCHAN_CODEC(p_tx);
 DCHAN_CODEC(p_result);
 
+enum dchan_tlv dchan_f_offer_tlv(struct dchan_msg *m, const struct tlv *t);
 enum dchan_tlv dchan_m_send_tlv(struct dchan_msg *m, const struct tlv *t);
 enum dchan_tlv dchan_chan_ready_tlv(struct dchan_msg *m, const struct tlv *t);
 enum dchan_tlv dchan_chan_sync_tlv(struct dchan_msg *m, const struct tlv *t);

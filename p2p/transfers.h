@@ -20,6 +20,7 @@
 #define P2P_TRANSFERS_H
 
 #include "p2p/channels.h"
+#include "p2p/stream_meter.h"
 
 struct transfers;
 
@@ -67,6 +68,8 @@ struct transfer_source_info {
     bool up, accepted, banned;
     unsigned bad, streams;
     uint64_t bytes, rate;       /* since the start; now, in bytes a second */
+    uint64_t price, cost;       /* satoshis for a MiB; for what is missing, or (sending) in all */
+    uint64_t charged, paid;     /* since the start */
 };
 
 struct transfer_info {
@@ -82,7 +85,8 @@ struct transfer_info {
     uint64_t rate;
     uint64_t created_ms;        /* unix */
     char *path;                 /* where it is; NULL: nowhere yet */
-    char error[ERROR_TEXT_MAX]; /* of the pause */
+    char error[ERROR_TEXT_MAX]; /* of the pause, or why it is not paid */
+    uint64_t max, spent;        /* satoshis, receiving */
     size_t n_sources;           /* sending: the receiver */
     struct transfer_source_info *sources;
 };
@@ -117,13 +121,14 @@ void transfers_free(struct transfers *t);
 /* --- any --- */
 
 /* Hashes the file, which takes its time, and stores the offer; it is sent when the contact is
- * there. */
-enum err transfers_send(struct transfers *t, const char *contact, const char *path, uint8_t id[32],
-                        struct error *e) MUST_CHECK;
-/* Takes the offers that wait; of a file that is there: saves it. directory: where it is saved under
- * its name, or NULL. */
+ * there. price: satoshis for a MiB, 0: it is free. */
+enum err transfers_send(struct transfers *t, const char *contact, const char *path, uint64_t price,
+                        uint8_t id[32], struct error *e) MUST_CHECK;
+/* Takes the offers that wait, those that cost something when max satoshis are enough; of a file
+ * that is there: saves it. directory: where it is saved under its name, or NULL. ERR_RANGE: all of
+ * them cost more. */
 enum err transfers_accept(struct transfers *t, const uint8_t id[32], const char *directory,
-                          struct error *e) MUST_CHECK;
+                          uint64_t max, struct error *e) MUST_CHECK;
 /* Whatever has to do with the id. */
 enum err transfers_cancel(struct transfers *t, const uint8_t id[32], struct error *e) MUST_CHECK;
 
@@ -139,5 +144,13 @@ void transfer_list_clear(struct transfer_list *l);
 uint64_t transfers_memory(const struct transfers *t);
 
 const char *transfer_state_name(const struct transfer_info *i);
+
+/* --- payments (transfers_pay.c): channel thread --- */
+
+/* Before the channels start, and NULL before what is given ends. */
+void transfers_set_payments(struct transfers *t, const struct stream_payments *p);
+/* A payment of the contact is on disk. What is left of the amount: it is for nothing here. */
+uint64_t transfers_paid(struct transfers *t, uint64_t contact, struct span ref, uint64_t amount);
+void transfers_payments_failed(struct transfers *t); /* none is taken any more */
 
 #endif

@@ -193,6 +193,7 @@ static bool take_memory(struct incoming *in, struct opening *o)
         return false;
     in->have = buf_take(&o->bits, &len);
     in->n_have = incoming_count(in, in->have, &in->good);
+    purchase_opened(in);
     in->file = o->file;
     o->file = (struct file){ .fd = -1 };
     in->whole = in->n_have == in->n;
@@ -369,6 +370,7 @@ static void write_done(struct disk_job *j)
             incoming_pause(in, &j->error);
     } else if (in->open) {
         note_chunks(in, w->first, w->good);
+        purchase_got(in, f->source, place_of(in, w->first + w->good) - place_of(in, w->first));
         if (w->good < w->n)
             fetch_blame(f, "a wrong chunk");
     }

@@ -198,6 +198,8 @@ static void refused(struct fetch *f, uint8_t status)
     struct incoming *in = f->in;
     struct source *s = f->source;
     retry_later(f, status == FILE_BUSY ? RETRY_MS : RETRY_REFUSED_MS);
+    if (status == FILE_BUSY)
+        purchase_refused(in, s);
     end_fetch(f, DCHAN_RESET_CANCELLED);
     if (status == FILE_CHANGED && s)
         incoming_lost_source(in, s, TRANSFER_CHANGED, CANCEL_CHANGED);
@@ -335,7 +337,8 @@ static bool open_fetch(struct incoming *in, struct source *s, enum file_what wha
 static bool is_usable(const struct incoming *in, const struct source *s)
 {
     return s->accepted && !s->banned && !s->untold && s->peer && chan_peer_mux(s->peer) &&
-           now_of(in) >= s->retry_ms;
+           now_of(in) >= s->retry_ms &&
+           purchase_may_ask(in, s);
 }
 
 static bool is_wanted(const struct incoming *in, uint32_t i, unsigned asked)
@@ -394,7 +397,7 @@ static bool ask_again(struct incoming *in, struct source *s)
 {
     const struct fetch *slowest = NULL;
     uint32_t most = 0;
-    if (s->streams)
+    if (s->streams || s->price) /* a chunk that comes twice is paid twice */
         return false;
     for (struct list_link *l = list_first(&in->fetches); l; l = list_next(&in->fetches, l)) {
         const struct fetch *f = LIST_ITEM(l, struct fetch, link);

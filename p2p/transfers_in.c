@@ -283,8 +283,8 @@ static unsigned judge_offer(struct transfers *t, struct chan_peer *p, const stru
                             const struct dchan_f_offer *m)
 {
     const struct contact *c = chan_peer_contact(p);
-    if (m->size > DCHAN_FILE_MAX || dchan_chunk_log2(m->size) != m->chunk_log2 ||
-        (in && in->size != m->size))
+    if (m->size > DCHAN_FILE_MAX || m->price > BILL_PRICE_MAX ||
+        dchan_chunk_log2(m->size) != m->chunk_log2 || (in && in->size != m->size))
         return CANCEL_BAD;
     if ((c && !c->policy.files) || waiting_of(t, p) >= t->config.offers_max ||
         t->incoming.n >= (c ? FILES_MAX : FILES_STRANGERS) ||
@@ -335,13 +335,14 @@ static void file_news_stored(struct transfers *t, void *ctx, enum err rc, const 
         file_news_tell(t);
 }
 
-static void take_new_source(struct incoming *in, struct chan_peer *p)
+static void take_new_source(struct incoming *in, struct chan_peer *p, uint64_t price)
 {
     const struct contact *c = chan_peer_contact(p);
     struct source *s = source_add(in, c ? c->id : 0, chan_peer_key(p));
     s->peer = p;
     s->offered_ms = transfers_unix();
-    if (is_taken_unasked(in->t, p, in->size)) {
+    purchase_priced(in, s, price);
+    if (!price && is_taken_unasked(in->t, p, in->size)) {
         accept_source(in, s);
         incoming_store(in->t, in, NULL);
     } else {
@@ -378,6 +379,7 @@ void incoming_offered(struct transfers *t, struct chan_peer *p, const struct dch
     }
     struct source *s = in ? find_source(in, p) : NULL;
     if (s && in->size == m->size && (in->state <= TRANSFER_DONE || s->untold)) {
+        purchase_priced(in, s, m->price);
         offered_again(in, s, p);
         return;
     }
@@ -392,7 +394,7 @@ void incoming_offered(struct transfers *t, struct chan_peer *p, const struct dch
         revive(in);
     if (s)
         source_remove(in, s);
-    take_new_source(in, p);
+    take_new_source(in, p, m->price);
 }
 
 void incoming_cancelled(struct transfers *t, struct chan_peer *p, const uint8_t id[32],
@@ -437,6 +439,8 @@ void incoming_down(struct transfers *t, struct chan_peer *p)
         }
         if (in->unsynced)
             disk_sync(in);
+        if (in->max && in->state == TRANSFER_RUNNING)
+            incoming_store(t, in, NULL); /* what was spent */
         fetch_more(in); /* from others, or it says that nobody is there */
     }
 }
@@ -459,11 +463,13 @@ void incoming_contact_gone(struct transfers *t)
 
 /* --- what the user does --- */
 
-void incoming_accept(struct incoming *in, const char *directory, struct channels_request *r)
+void incoming_accept(struct incoming *in, const char *directory, uint64_t max,
+                     struct channels_request *r)
 {
+    in->max = MAX_OF(in->max, max);
     for (struct list_link *l = list_first(&in->sources); l; l = list_next(&in->sources, l)) {
         struct source *s = LIST_ITEM(l, struct source, link);
-        if (!s->accepted && !s->untold)
+        if (!s->accepted && !s->untold && purchase_is_affordable(in, s))
             accept_source(in, s);
     }
     if (directory) {
@@ -649,6 +655,7 @@ static void tick_running(struct incoming *in, uint64_t now_ms)
     if (in->open && in->unsynced && now_ms - in->sync_ms >= TRANSFERS_SYNC_MS)
         disk_sync(in);
     fetch_tick(in, now_ms);
+    purchase_tick(in, now_ms);
     if (in->whole)
         disk_open(in);
     fetch_more(in);

@@ -71,6 +71,9 @@ struct outgoing {
     unsigned streams;
     uint64_t done;       /* of chunks that went over, each once */
     uint8_t *went;       /* a bit for each of them; NULL: none yet */
+    uint64_t price;      /* satoshis for a MiB; 0: it is free */
+    struct bill bill;
+    uint8_t *billed;     /* a bit for each chunk that was charged; NULL: none yet */
     struct meter sent;
 };
 
@@ -90,7 +93,8 @@ struct serve {
     enum file_what what;
     uint32_t first, count;
     uint64_t at, end;       /* bytes to be read */
-    uint64_t pulled;        /* up to here they have gone */
+    uint64_t pulled;        /* up to here they have gone, */
+    uint64_t charged_to;    /* and up to here they may */
     struct file file;
     uint8_t *piece[2];      /* the one that is sent, and the next */
     size_t piece_len[2], piece_at;
@@ -115,6 +119,9 @@ struct source {
     unsigned streams;
     uint64_t retry_ms;      /* not asked before */
     struct meter got;
+    uint64_t price;         /* satoshis for a MiB; 0: it is free */
+    struct spending spending;
+    uint64_t got_ms;        /* the last chunk that was paid for */
 };
 
 struct incoming {
@@ -132,6 +139,7 @@ struct incoming {
     char error[ERROR_TEXT_MAX];
     uint64_t created_ms, changed_ms;
     struct list sources;
+    uint64_t max, spent;    /* satoshis for it */
     uint64_t retry_ms;      /* of a pause */
 
     bool whole;             /* all chunks are there: it needs no source to be opened */
@@ -184,6 +192,7 @@ struct transfers {
     struct transfers_config config;
     char *directory;
     struct transfers_ops ops;
+    const struct stream_payments *payments; /* NULL: there are none */
     struct pool *pool;
     pthread_mutex_t lock;   /* of the next two */
     struct disk_job *done, **done_end;
@@ -295,7 +304,8 @@ void incoming_down(struct transfers *t, struct chan_peer *p);
 void incoming_offered(struct transfers *t, struct chan_peer *p, const struct dchan_f_offer *m);
 void incoming_cancelled(struct transfers *t, struct chan_peer *p, const uint8_t id[32],
                         unsigned code);
-void incoming_accept(struct incoming *in, const char *directory, struct channels_request *r);
+void incoming_accept(struct incoming *in, const char *directory, uint64_t max,
+                     struct channels_request *r);
 void incoming_cancel(struct incoming *in);
 /* A source that said it does not have the file, or not any more. */
 void incoming_lost_source(struct incoming *in, struct source *s, enum transfer_state why,
@@ -314,6 +324,26 @@ void fetch_reset_all(struct incoming *in, enum dchan_reset code);
 void fetch_written(struct fetch *f);
 /* Wrong data came. */
 void fetch_blame(struct fetch *f, const char *what);
+
+/* --- transfers_pay.c: files that cost something --- */
+
+/* How many of max bytes may leave now. */
+size_t sale_room(struct serve *s, size_t max);
+/* The contact can pay for it. */
+bool sale_is_possible(const struct transfers *t, const struct outgoing *o);
+
+uint64_t purchase_cost(const struct incoming *in, const struct source *s); /* of what is missing */
+bool purchase_is_affordable(const struct incoming *in, const struct source *s);
+bool purchase_may_ask(const struct incoming *in, const struct source *s);
+/* Of one that was loaded with its price. */
+void purchase_begin(const struct incoming *in, struct source *s);
+/* Its offer says so; one that was accepted may not be any more. */
+void purchase_priced(struct incoming *in, struct source *s, uint64_t price);
+/* Good chunks of it are written: they are paid. s may be NULL. */
+void purchase_got(struct incoming *in, struct source *s, uint64_t bytes);
+void purchase_refused(struct incoming *in, const struct source *s);
+void purchase_tick(struct incoming *in, uint64_t now_ms);
+void purchase_opened(struct incoming *in); /* what is there is known */
 
 /* --- transfers_disk.c: the file --- */
 

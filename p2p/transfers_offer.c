@@ -56,7 +56,7 @@ struct hashing {
     /* a new offer */
     struct channels_request *request;
     uint8_t *id_out;
-    uint64_t contact_id;
+    uint64_t contact_id, price;
     /* an old one */
     bool again;
     uint8_t old_id[32];
@@ -152,6 +152,7 @@ void outgoing_free(struct transfers *t, struct outgoing *o)
     list_remove(&t->outgoing, &o->link);
     free(o->path);
     free(o->went);
+    free(o->billed);
     free(o);
 }
 
@@ -182,7 +183,7 @@ static void send_offer(struct chan_peer *p, struct outgoing *o)
         .type = DCHAN_F_OFFER,
         .f_offer = { .size = o->mark.size,
                      .chunk_log2 = (uint8_t)dchan_chunk_log2(o->mark.size),
-                     .name = span_of(o->name, strlen(o->name)) }
+                     .name = span_of(o->name, strlen(o->name)), .price = o->price }
     };
     struct dchan_msg out = m;
     memcpy(out.f_offer.file_id, o->id, 32);
@@ -384,6 +385,7 @@ static void make_offer(struct transfers *t, struct hashing *h)
     o->contact_id = h->contact_id;
     o->path = xstrdup(h->path);
     o->mark = h->mark;
+    o->price = h->price;
     o->created_ms = o->changed_ms = transfers_unix();
     display_name(o);
     outgoing_store(t, o, h->leaves, kept_new(t, on_offer_stored, h));
@@ -450,6 +452,7 @@ struct send_request {
     struct channels_request request; /* first */
     struct transfers *t;
     const char *contact, *path;
+    uint64_t price;
     uint8_t *id;
 };
 
@@ -461,6 +464,8 @@ static void begin_send(struct channels *c, struct channels_request *r)
     struct error e = { .code = OK };
     if (!contact)
         error_set(&e, ERR_NOTFOUND, "no such contact");
+    else if (s->price && !t->payments)
+        error_set(&e, ERR_RANGE, "payment channels are off (-paychannels=0)");
     else if (t->hashing >= HASHES_MAX)
         error_set(&e, ERR_BUSY, "too many files are being read");
     if (e.code) {
@@ -472,13 +477,14 @@ static void begin_send(struct channels *c, struct channels_request *r)
     h->request = r;
     h->id_out = s->id;
     h->contact_id = contact->id;
+    h->price = s->price;
     start_hash(t, h);
 }
 
-enum err transfers_send(struct transfers *t, const char *contact, const char *path, uint8_t id[32],
-                        struct error *e)
+enum err transfers_send(struct transfers *t, const char *contact, const char *path, uint64_t price,
+                        uint8_t id[32], struct error *e)
 {
-    struct send_request s = { .t = t, .contact = contact, .path = path, .id = id };
+    struct send_request s = { .t = t, .contact = contact, .path = path, .price = price, .id = id };
     if (path[0] != '/')
         return error_set(e, ERR_RANGE, "the path must begin with /");
     return channels_ask(t->channels, begin_send, &s.request, e);

@@ -225,8 +225,12 @@ static size_t on_pull(void *ctx, uint8_t *out, size_t max, bool *end)
         out[n++] = s->status;
         s->answered = true;
     }
-    while (n < max && s->status == FILE_OK && s->piece[0])
-        n += pull_piece(s, out + n, max - n);
+    while (n < max && s->status == FILE_OK && s->piece[0]) {
+        const size_t room = sale_room(s, max - n);
+        if (!room)
+            break; /* until the chunk before it is paid */
+        n += pull_piece(s, out + n, room);
+    }
     if (n)
         s->progress_ms = channels_now(s->t->channels);
     *end = s->status != FILE_OK || s->pulled == s->end;
@@ -247,6 +251,7 @@ static enum file_status judge_range(struct serve *s, uint64_t size)
         s->at = s->pulled = chunk * s->first;
         s->end = MIN_OF(chunk * (s->first + (uint64_t)s->count), size);
         s->budget = (size_t)MIN_OF(s->end - s->at, (uint64_t)2 * FILE_PIECE);
+        s->charged_to = s->at;
     }
     return FILE_OK;
 }
@@ -267,7 +272,7 @@ static enum file_status judge(struct serve *s)
     enum file_status status = judge_range(s, o->mark.size);
     if (status)
         return status;
-    if (o->rehashing || o->streams >= s->t->config.streams ||
+    if (o->rehashing || !sale_is_possible(s->t, o) || o->streams >= s->t->config.streams ||
         s->budget > s->t->config.serve_budget - s->t->serve_bytes) {
         s->budget = 0;
         return FILE_BUSY;

@@ -1,15 +1,16 @@
 /*
  * What transfers keep in the store of the channels. Numbers are big-endian; texts are v8 or v16.
- * Every value of 'f' begins with a version, u8 1.
+ * Every value of 'f' begins with a version, u8 1, or 2 where money is in it, which then stands at
+ * the end.
  *
  *   'f' 'o' id 32 | contact u64   an offer of ours: state u8, code u16, flags u8 (1: the peer does
  *                                 not know its end), created u64, changed u64, size u64, device
- *                                 u64, inode u64, changed_ns u64, path v16, name v8
+ *                                 u64, inode u64, changed_ns u64, path v16, name v8; price u64
  *   'f' 'i' id 32                 a file for us: state u8, code u16, size u64, created u64, changed
  *                                 u64, transferred u64, name v8, content type v8, note v16,
- *                                 directory v16, where it is saved v16
+ *                                 directory v16, where it is saved v16; limit u64, spent u64
  *   'f' 's' id 32 | contact u64 | key 33   who offers it: offered u64, flags u8 (1 accepted, 2
- *                                 banned, 4 does not know its end), bad u16
+ *                                 banned, 4 does not know its end), bad u16; price u64
  *   'f' 'e' entry u64             news for the event log, without a version: see transfers_news.c
  *   'l' 'o'|'i' id 32             the leaves, 32 bytes each
  *   'b' id 32                     a bit for each chunk that is there
@@ -22,7 +23,8 @@
 #include "base/reader.h"
 #include "p2p/transfers_internal.h"
 
-#define VERSION 1
+#define VERSION 1      /* of what is free */
+#define VERSION_PAID 2
 #define PATH_BYTES_MAX 4096
 enum { FLAG_UNTOLD_OFFER = 1 };
 enum { FLAG_ACCEPTED = 1, FLAG_BANNED = 2, FLAG_UNTOLD = 4 };
@@ -117,7 +119,7 @@ void outgoing_store(struct transfers *t, const struct outgoing *o, const uint8_t
     struct dchan_write *w = dchan_write_new(t->store);
     struct buf b;
     buf_init(&b);
-    buf_put_u8(&b, VERSION);
+    buf_put_u8(&b, o->price ? VERSION_PAID : VERSION);
     buf_put_u8(&b, (uint8_t)o->state);
     buf_put_be16(&b, (uint16_t)o->code);
     buf_put_u8(&b, o->untold ? FLAG_UNTOLD_OFFER : 0);
@@ -129,6 +131,8 @@ void outgoing_store(struct transfers *t, const struct outgoing *o, const uint8_t
     buf_put_be64(&b, o->mark.changed_ns);
     buf_put_v16(&b, text(o->path));
     buf_put_v8(&b, text(o->name));
+    if (o->price)
+        buf_put_be64(&b, o->price);
     put_value(w, outgoing_key(o), &b);
     if (leaves) {
         const struct key leaf_key = key_of('l', 'o', o->id);
@@ -161,11 +165,13 @@ static void put_source(struct dchan_write *w, const struct incoming *in, const s
 {
     struct buf b;
     buf_init(&b);
-    buf_put_u8(&b, VERSION);
+    buf_put_u8(&b, s->price ? VERSION_PAID : VERSION);
     buf_put_be64(&b, s->offered_ms);
     buf_put_u8(&b, (uint8_t)((s->accepted ? FLAG_ACCEPTED : 0) | (s->banned ? FLAG_BANNED : 0) |
                              (s->untold ? FLAG_UNTOLD : 0)));
     buf_put_be16(&b, (uint16_t)s->bad);
+    if (s->price)
+        buf_put_be64(&b, s->price);
     put_value(w, source_key(in, s), &b);
 }
 
@@ -174,7 +180,7 @@ static void put_incoming(struct dchan_write *w, const struct incoming *in)
 {
     struct buf b;
     buf_init(&b);
-    buf_put_u8(&b, VERSION);
+    buf_put_u8(&b, in->max ? VERSION_PAID : VERSION);
     buf_put_u8(&b, (uint8_t)in->state);
     buf_put_be16(&b, (uint16_t)in->code);
     buf_put_be64(&b, in->size);
@@ -186,6 +192,10 @@ static void put_incoming(struct dchan_write *w, const struct incoming *in)
     buf_put_v16(&b, buf_span(&in->note));
     buf_put_v16(&b, text(in->directory));
     buf_put_v16(&b, text(in->saved));
+    if (in->max) {
+        buf_put_be64(&b, in->max);
+        buf_put_be64(&b, in->spent);
+    }
     put_value(w, key_of('f', 'i', in->id), &b);
     for (struct list_link *l = list_first(&in->sources); l; l = list_next(&in->sources, l))
         put_source(w, in, LIST_ITEM(l, struct source, link));
@@ -220,6 +230,8 @@ void incoming_store_bits(struct transfers *t, const struct incoming *in, const u
     struct dchan_write *w = dchan_write_new(t->store);
     const struct key k = key_of('b', 0, in->id);
     dchan_write_put(w, k.v, k.len, bits, bits_size(in->n));
+    if (in->max)
+        put_incoming(w, in);
     transfers_commit(t, w, NULL);
 }
 
@@ -270,9 +282,11 @@ static char *read_text16(struct reader *r)
     return s.len ? xstrndup((const char *)s.data, s.len) : NULL;
 }
 
+static bool is_known(uint8_t version) { return version == VERSION || version == VERSION_PAID; }
+
 static bool read_outgoing(struct outgoing *o, struct reader *r)
 {
-    const bool known = read_u8(r) == VERSION;
+    const uint8_t version = read_u8(r);
     o->state = (enum transfer_state)read_u8(r);
     o->code = read_be16(r);
     o->untold = read_u8(r) & FLAG_UNTOLD_OFFER;
@@ -286,8 +300,9 @@ static bool read_outgoing(struct outgoing *o, struct reader *r)
     const struct span name = read_v8(r, DCHAN_NAME_MAX);
     if (name.len)
         memcpy(o->name, name.data, name.len);
-    return known && reader_done(r) && o->path && o->state < TRANSFER_STATES &&
-           o->mark.size <= DCHAN_FILE_MAX;
+    o->price = version == VERSION_PAID ? read_be64(r) : 0;
+    return is_known(version) && o->price <= BILL_PRICE_MAX && reader_done(r) && o->path &&
+           o->state < TRANSFER_STATES && o->mark.size <= DCHAN_FILE_MAX;
 }
 
 static enum err load_outgoing(struct transfers *t, struct span key, struct reader *r,
@@ -307,11 +322,11 @@ static void read_span(struct buf *out, struct span s) { buf_put(out, s.data, s.l
 static enum err load_incoming(struct transfers *t, struct span key, struct reader *r,
                               struct error *e)
 {
-    const bool known = read_u8(r) == VERSION;
+    const uint8_t version = read_u8(r);
     const uint8_t state = read_u8(r);
     const uint16_t code = read_be16(r);
     const uint64_t size = read_be64(r);
-    if (!known || r->failed || state >= TRANSFER_STATES || size > DCHAN_FILE_MAX ||
+    if (!is_known(version) || r->failed || state >= TRANSFER_STATES || size > DCHAN_FILE_MAX ||
         key.len != 2 + 32)
         return corrupt(e);
     struct incoming *in = incoming_new(t, key.data + 2, size);
@@ -325,6 +340,10 @@ static enum err load_incoming(struct transfers *t, struct span key, struct reade
     read_span(&in->note, read_v16(r, DCHAN_NOTE_MAX));
     in->directory = read_text16(r);
     in->saved = read_text16(r);
+    if (version == VERSION_PAID) {
+        in->max = read_be64(r);
+        in->spent = read_be64(r);
+    }
     in->save_due = in->state == TRANSFER_DONE && in->directory && !in->saved;
     if (in->state == TRANSFER_DONE && in->saved)
         disk_remove(t, in->id); /* unless that was done */
@@ -342,7 +361,8 @@ static void drop_row(struct transfers *t, struct span key)
 static enum err load_source(struct transfers *t, struct span key, struct reader *r,
                             struct error *e)
 {
-    if (key.len != 2 + 32 + 8 + IDENTITY_KEY_SIZE || read_u8(r) != VERSION)
+    const uint8_t version = read_u8(r);
+    if (key.len != 2 + 32 + 8 + IDENTITY_KEY_SIZE || !is_known(version))
         return corrupt(e);
     struct incoming *in = incoming_find(t, key.data + 2);
     if (!in) {
@@ -356,6 +376,10 @@ static enum err load_source(struct transfers *t, struct span key, struct reader 
     s->banned = flags & FLAG_BANNED;
     s->untold = flags & FLAG_UNTOLD;
     s->bad = read_be16(r);
+    s->price = version == VERSION_PAID ? read_be64(r) : 0;
+    if (s->price > BILL_PRICE_MAX)
+        return corrupt(e);
+    purchase_begin(in, s);
     return reader_done(r) ? OK : corrupt(e);
 }
 

@@ -24,8 +24,8 @@ static void source_name(const struct transfers *t, uint64_t contact_id,
 
 static unsigned banned_or_lost(const struct source *s) { return s->banned || s->untold; }
 
-static void put_source(const struct transfers *t, const struct source *s,
-                       struct transfer_source_info *out)
+static void put_source(const struct transfers *t, const struct incoming *in,
+                       const struct source *s, struct transfer_source_info *out)
 {
     memcpy(out->key, s->key, sizeof out->key);
     source_name(t, s->contact_id, out);
@@ -36,6 +36,10 @@ static void put_source(const struct transfers *t, const struct source *s,
     out->streams = s->streams;
     out->bytes = s->got.bytes;
     out->rate = s->got.rate;
+    out->price = s->price;
+    out->cost = purchase_cost(in, s);
+    out->charged = s->spending.bill.charged;
+    out->paid = s->spending.bill.paid;
 }
 
 static void incoming_info(const struct transfers *t, const struct incoming *in,
@@ -53,11 +57,13 @@ static void incoming_info(const struct transfers *t, const struct incoming *in,
                  in->content_type.len);
     log_sanitize(out->note, sizeof out->note, in->note.data, in->note.len);
     snprintf(out->error, sizeof out->error, "%s", in->error);
+    out->max = in->max;
+    out->spent = in->spent;
     if (in->state == TRANSFER_DONE && !in->save_due)
         out->path = in->saved ? xstrdup(in->saved) : disk_path(t, in->id, false);
     out->sources = xcalloc(MAX_OF(in->sources.n, (size_t)1), sizeof *out->sources);
     for (struct list_link *l = list_first(&in->sources); l; l = list_next(&in->sources, l))
-        put_source(t, LIST_ITEM(l, struct source, link), &out->sources[out->n_sources++]);
+        put_source(t, in, LIST_ITEM(l, struct source, link), &out->sources[out->n_sources++]);
 }
 
 static void outgoing_info(struct transfers *t, const struct outgoing *o, struct transfer_info *out)
@@ -78,6 +84,10 @@ static void outgoing_info(struct transfers *t, const struct outgoing *o, struct 
     to->streams = o->streams;
     to->bytes = o->sent.bytes;
     to->rate = out->rate;
+    to->price = o->price;
+    to->cost = bill_cost(o->price, o->mark.size);
+    to->charged = o->bill.charged;
+    to->paid = o->bill.paid;
     if (o->state == TRANSFER_RUNNING && !to->up)
         out->pause = TRANSFER_NO_SOURCE;
 }
@@ -146,6 +156,7 @@ struct id_request {
     struct transfers *t;
     const uint8_t *id;
     const char *directory;
+    uint64_t max;
 };
 
 static void answer(struct id_request *q, enum err rc, const char *text)
@@ -156,10 +167,31 @@ static void answer(struct id_request *q, enum err rc, const char *text)
     channels_answer(q->t->channels, &q->request, rc, &e);
 }
 
+/* Nothing of what is offered is free or within the limit, and nobody was accepted before. */
+static bool costs_too_much(const struct incoming *in, uint64_t max, struct error *e)
+{
+    uint64_t least = UINT64_MAX;
+    for (struct list_link *l = list_first(&in->sources); l; l = list_next(&in->sources, l)) {
+        const struct source *s = LIST_ITEM(l, struct source, link);
+        const uint64_t cost = purchase_cost(in, s);
+        if (s->untold)
+            continue;
+        if (s->accepted || !s->price || (cost <= MAX_OF(max, in->max) && in->t->payments))
+            return false;
+        least = MIN_OF(least, cost);
+    }
+    if (least == UINT64_MAX)
+        return false;
+    error_set(e, ERR_RANGE, "the file costs %llu satoshis: acceptfile with max_satoshis, and a "
+              "payment channel to the sender (openchannel)", (unsigned long long)least);
+    return true;
+}
+
 static void begin_accept(struct channels *c, struct channels_request *r)
 {
     struct id_request *q = (struct id_request *)(void *)r;
     struct incoming *in = incoming_find(q->t, q->id);
+    struct error e = { .code = OK };
     (void)c;
     if (!in)
         answer(q, ERR_NOTFOUND, "no file with this id was offered");
@@ -171,14 +203,16 @@ static void begin_accept(struct channels *c, struct channels_request *r)
         answer(q, ERR_BUSY, "the file is being saved");
     else if (in->state == TRANSFER_DONE && q->directory)
         disk_save(in, q->directory, r);
+    else if (in->state != TRANSFER_DONE && costs_too_much(in, q->max, &e))
+        answer(q, e.code, e.text);
     else
-        incoming_accept(in, q->directory, r);
+        incoming_accept(in, q->directory, q->max, r);
 }
 
 enum err transfers_accept(struct transfers *t, const uint8_t id[32], const char *directory,
-                          struct error *e)
+                          uint64_t max, struct error *e)
 {
-    struct id_request q = { .t = t, .id = id, .directory = directory };
+    struct id_request q = { .t = t, .id = id, .directory = directory, .max = max };
     if (directory && directory[0] != '/')
         return error_set(e, ERR_RANGE, "the directory must begin with /");
     return channels_ask(t->channels, begin_accept, &q.request, e);

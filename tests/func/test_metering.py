@@ -322,7 +322,6 @@ def a_disk_that_fails_stops_the_service_at_once_and_it_says_so(t):
     b.stop()
     b.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT_PATH": b.file("paychannels"),
                  "BSVPEER_FAULT": "fdatasync:30:EIO"})
-    t.wait(lambda: not is_up(a, "bob"))
     connect(t, a, b)
     port = a.rpc.forwardservice("bob", "web", 0, budget(1000000))["local_port"]
     download = Download(port)

@@ -200,6 +200,23 @@ static struct dchan_msg read_example(uint16_t type)
     return m;
 }
 
+/* An offer of a file may say what it costs. */
+static void a_price_is_read_back(void **state)
+{
+    struct dchan_msg m = read_example(DCHAN_F_OFFER), again;
+    struct buf b;
+    (void)state;
+    assert_int_equal(m.f_offer.price, 0);
+    m.f_offer.price = UINT64_C(0x0102030405060708);
+    buf_init(&b);
+    dchan_msg_write(&b, &m);
+    assert_int_equal(dchan_msg_read(&again, buf_span(&b), &all_features), DCHAN_READ_OK);
+    assert_true(again.f_offer.price == m.f_offer.price);
+    buf_truncate(&b, b.len - 1);
+    assert_int_equal(dchan_msg_read(&again, buf_span(&b), &all_features), DCHAN_READ_MALFORMED);
+    buf_clear(&b);
+}
+
 static void assert_text(struct span s, const char *text)
 {
     assert_int_equal(s.len, strlen(text));
@@ -369,6 +386,7 @@ int main(void)
         cmocka_unit_test(unknown_types_are_ignored_or_refused_by_their_parity),
         cmocka_unit_test(a_type_whose_feature_we_lack_counts_as_unknown),
         cmocka_unit_test(extra_bytes_are_a_tlv_stream_of_odd_types),
+        cmocka_unit_test(a_price_is_read_back),
         cmocka_unit_test(only_these_come_before_the_session_is_up),
         cmocka_unit_test(session_fields_are_where_they_belong),
         cmocka_unit_test(data_fields_are_where_they_belong),

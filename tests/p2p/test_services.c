@@ -540,6 +540,171 @@ static enum err unexpose(struct world *w, const char *name)
     return o.rc;
 }
 
+/* --- services that cost something --- */
+
+static struct {
+    const char *trouble;
+    bool has_channel;
+} bank;
+
+static const char *trouble(void *ctx)
+{
+    (void)ctx;
+    return bank.trouble;
+}
+
+static bool has_channel(void *ctx, uint64_t contact)
+{
+    (void)ctx;
+    return bank.has_channel && contact == 1;
+}
+
+static const struct stream_payments payments = { trouble, has_channel, NULL, NULL };
+
+/* 100 satoshis for a MiB, or for a minute, of which 10 may be owed. */
+static void expose_priced(struct world *w, const char *target, bool minutes)
+{
+    struct outcome o = { 0 };
+    const uint64_t bob = 1;
+    const struct service_wish wish = {
+        .name = "priced", .target = target, .allowed = &bob, .n_allowed = 1, .credit = 10,
+        .price = { minutes ? 0 : 100, minutes ? 100 : 0 }
+    };
+    struct error e;
+    w->streams.payments = &payments;
+    bank.trouble = NULL;
+    bank.has_channel = true;
+    assert_int_equal(services_expose(w->services, &wish, on_done, &o, &e), OK);
+    fake_until(w->f, was_called, &o);
+    assert_int_equal(o.rc, OK);
+}
+
+static bool pay(struct world *w, uint64_t amount)
+{
+    const bool known = services_paid(w->services, 1, span_of("priced", 6), amount);
+    fake_settle(w->f);
+    return known;
+}
+
+static void keep_account(const struct service_account *a, void *ctx)
+{
+    *(struct bill *)ctx = a->meter.spending.bill;
+}
+
+static struct bill bill_of(const struct world *w)
+{
+    struct bill bill = { .charged = 0 };
+    service_bills_each(services_bills(w->services), "priced", keep_account, &bill);
+    return bill;
+}
+
+static void who_cannot_pay_is_refused(void **state)
+{
+    struct world w;
+    (void)state;
+    world_init(&w);
+    expose_priced(&w, "echo:", false);
+    bank.has_channel = false;
+    assert_int_equal(refusal(&w, "priced"), DCHAN_RESET_REFUSED);
+    bank.has_channel = true;
+    bank.trouble = "the disk fails";
+    assert_int_equal(refusal(&w, "priced"), DCHAN_RESET_LOCAL);
+    w.streams.payments = NULL;
+    assert_int_equal(refusal(&w, "priced"), DCHAN_RESET_REFUSED);
+    world_clear(&w);
+}
+
+/* What comes counts, too: it is not handed on, and gives no window, before it is paid. */
+static void a_stream_stops_at_the_credit_and_goes_on(void **state)
+{
+    struct world w;
+    uint8_t *data = xcalloc(1, MIB);
+    (void)state;
+    world_init(&w);
+    expose_priced(&w, "echo:", false);
+    struct far *s = far_open(w.f, "priced");
+    far_send(s, data, MIB);
+    fake_settle(w.f);
+    assert_true(s->sent < 2 * DCHAN_WINDOW_START); /* a window alone is above the credit */
+    assert_true(s->in.len <= 11 * MIB / 100 + 1);
+    const uint64_t charged = bill_of(&w).charged;
+    assert_true(charged > 10);
+    assert_true(dchan_mux_send_dgram(w.f->far, s->sid, span_of("ping", 4)));
+    fake_settle(w.f);
+    assert_int_equal(s->dgrams, 0);
+    const size_t before = s->in.len;
+    assert_true(pay(&w, charged - 11)); /* not enough yet */
+    assert_int_equal(s->in.len, before);
+    assert_true(pay(&w, 5));
+    assert_true(s->in.len > before);
+    assert_true(bill_of(&w).charged > bill_of(&w).paid + 10);
+    while (s->in.len < MIB)
+        assert_true(pay(&w, 20));
+    assert_true(pay(&w, 100));
+    far_end(s);
+    far_await_closed(s);
+    assert_int_equal(s->code, 0);
+    assert_int_equal(bill_of(&w).charged, 200); /* there and back */
+    assert_int_equal(services_settle(w.services, 2, 7), 7); /* of somebody else */
+    assert_false(services_paid(w.services, 1, span_of("echo", 4), 5)); /* is free */
+    free(data);
+    world_clear(&w);
+}
+
+static void minutes_are_charged_but_while_it_waits(void **state)
+{
+    struct world w;
+    (void)state;
+    world_init(&w);
+    expose_priced(&w, "echo:", true);
+    struct far *s = far_open(w.f, "priced");
+    far_send(s, "x", 1);
+    far_await(s, 1);
+    for (int i = 0; i < 60; i++)
+        fake_tick(w.f, 1000);
+    assert_int_equal(bill_of(&w).charged, 11);
+    far_send(s, "y", 1);
+    fake_settle(w.f);
+    assert_int_equal(s->in.len, 1);
+    assert_true(pay(&w, 11));
+    assert_int_equal(s->in.len, 2);
+    fake_tick(w.f, 6000);
+    assert_int_equal(bill_of(&w).charged, 21);
+    world_clear(&w);
+}
+
+static void an_account_outlives_sessions_and_the_process(void **state)
+{
+    struct world w;
+    uint8_t data[MIB / 4] = { 0 };
+    (void)state;
+    world_init(&w);
+    expose_priced(&w, "echo:", false);
+    struct far *s = far_open(w.f, "priced");
+    far_send(s, data, sizeof data);
+    fake_settle(w.f);
+    const uint64_t owed = bill_of(&w).charged;
+    assert_true(owed > 10);
+    fake_down(w.f);
+    dchan_store_settle(w.f->channels.store);
+    services_free(w.services);
+    open_services(&w, NULL, 0, 8, 0);
+    w.streams.payments = &payments;
+    fake_up(w.f);
+    assert_int_equal(bill_of(&w).charged, owed);
+    s = far_open(w.f, "priced");
+    far_send(s, "x", 1);
+    fake_settle(w.f);
+    assert_int_equal(s->in.len, 0);
+    assert_int_equal(services_settle(w.services, 1, 100), 100 - owed); /* no more than that */
+    fake_settle(w.f);
+    assert_int_equal(s->in.len, 1);
+    services_payments_failed(w.services);
+    far_await_closed(s);
+    assert_int_equal(s->code, DCHAN_RESET_LOCAL);
+    world_clear(&w);
+}
+
 static void what_was_exposed_is_there_after_a_restart(void **state)
 {
     struct world w;
@@ -772,6 +937,10 @@ int main(void)
         cmocka_unit_test(a_change_of_the_list_ends_streams_of_the_others),
         cmocka_unit_test(what_a_removed_contact_owes_lasts_as_long_as_its_streams),
         cmocka_unit_test(what_cannot_be_written_changes_nothing),
+        cmocka_unit_test(who_cannot_pay_is_refused),
+        cmocka_unit_test(a_stream_stops_at_the_credit_and_goes_on),
+        cmocka_unit_test(minutes_are_charged_but_while_it_waits),
+        cmocka_unit_test(an_account_outlives_sessions_and_the_process),
         cmocka_unit_test(options_are_not_changed_by_calls),
         cmocka_unit_test(targets_are_of_this_machine),
         cmocka_unit_test(pipes_of_commands_are_large),

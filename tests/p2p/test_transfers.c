@@ -118,7 +118,7 @@ static void send_file(struct duo *d, const char *path, uint8_t id[32])
     struct error e = { .text = "" };
     char key[2 * IDENTITY_KEY_SIZE + 1];
     hex_encode(key, d->pair.sides[1].key.key.pub, IDENTITY_KEY_SIZE);
-    if (transfers_send(d->nodes[0].files, key, path, id, &e))
+    if (transfers_send(d->nodes[0].files, key, path, 0, id, &e))
         fail_msg("%s", e.text);
 }
 
@@ -166,7 +166,7 @@ static void await(struct node *n, const uint8_t id[32], enum transfer_state stat
 static void accept_file(struct node *n, const uint8_t id[32], const char *directory)
 {
     struct error e = { .text = "" };
-    if (transfers_accept(n->files, id, directory, &e))
+    if (transfers_accept(n->files, id, directory, 0, &e))
         fail_msg("%s", e.text);
 }
 

@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -332,7 +333,7 @@ static struct far *accepted(struct content *c)
 {
     make_content(c);
     offer(c->id, sizeof c->data, 14);
-    assert_int_equal(transfers_accept(at.files, c->id, NULL, NULL), OK);
+    assert_int_equal(transfers_accept(at.files, c->id, NULL, 0, NULL), OK);
     assert_said(DCHAN_F_ACCEPT, 0);
     return stream(1, FILE_LEAVES, 0, 3);
 }
@@ -547,7 +548,7 @@ static char *offered(struct content *c)
     char *path = path_join(at.dir, "source");
     make_content(c);
     assert_int_equal(file_replace(path, c->data, sizeof c->data, NULL), OK);
-    if (transfers_send(at.files, "bob", path, id, &e))
+    if (transfers_send(at.files, "bob", path, 0, id, &e))
         fail_msg("%s", e.text);
     assert_memory_equal(id, c->id, 32);
     assert_int_equal(at.sent[at.n_sent - 1].type, DCHAN_F_OFFER);
@@ -601,7 +602,7 @@ static void a_file_is_saved_once_whenever_the_process_ends(void **state)
     assert_int_equal(path_make_dirs(target, NULL), OK);
     make_content(&c);
     offer(c.id, sizeof c.data, 14);
-    assert_int_equal(transfers_accept(at.files, c.id, target, NULL), OK);
+    assert_int_equal(transfers_accept(at.files, c.id, target, 0, NULL), OK);
     reply(stream(1, FILE_LEAVES, 0, 3), FILE_OK, c.leaves, sizeof c.leaves);
     struct far *s = stream(2, FILE_CHUNKS, 0, 3);
     char *whole = disk_path(at.files, c.id, false);
@@ -673,7 +674,7 @@ static void what_a_contact_left_goes_with_it_after_a_start(void **state)
     free(offered(&c));
     c.id[0] ^= 1;
     offer(c.id, 100, 14);
-    assert_int_equal(transfers_accept(at.files, c.id, NULL, NULL), OK);
+    assert_int_equal(transfers_accept(at.files, c.id, NULL, 0, NULL), OK);
     assert_int_equal(count(), 2);
     at.fake->contacts[0].id = 99;
     restart();
@@ -692,7 +693,7 @@ static void who_brings_little_holds_no_place_that_others_wait_for(void **state)
     for (uint8_t i = 1; i <= TRANSFERS_RUNNING_MAX + 1; i++) {
         id[0] = i;
         offer(id, 100, 14);
-        assert_int_equal(transfers_accept(at.files, id, NULL, NULL), OK);
+        assert_int_equal(transfers_accept(at.files, id, NULL, 0, NULL), OK);
     }
     last = incoming_find(at.files, id);
     do {
@@ -844,7 +845,7 @@ static void a_disk_that_fails_pauses(void **state)
     char *path = path_join(at.dir, name);
     assert_int_equal(path_make_dirs(path, NULL), OK);
     offer(c.id, sizeof c.data, 14);
-    assert_int_equal(transfers_accept(at.files, c.id, NULL, NULL), OK);
+    assert_int_equal(transfers_accept(at.files, c.id, NULL, 0, NULL), OK);
     for (int i = 0; i < 20000 && only()->pause != TRANSFER_DISK_ERROR; i++) {
         run_posts(&at.fake->channels);
         fake_settle(at.fake);
@@ -936,7 +937,7 @@ static void what_waits_for_a_slow_disk_is_bounded(void **state)
     dchan_tree_root(&tree, root);
     dchan_file_id(id, sizeof data, root);
     offer(id, sizeof data, 14);
-    assert_int_equal(transfers_accept(at.files, id, NULL, NULL), OK);
+    assert_int_equal(transfers_accept(at.files, id, NULL, 0, NULL), OK);
     at.n_sent = 0;
     reply(stream(1, FILE_LEAVES, 0, LARGE_CHUNKS), FILE_OK, leaves, sizeof leaves);
     struct far *s = stream(2, FILE_CHUNKS, 0, LARGE_CHUNKS);
@@ -1085,6 +1086,156 @@ static void silent_streams_are_limited(void **state)
     assert_int_equal(at.files->serves.n, 0);
 }
 
+/* --- files that cost something --- */
+
+static struct {
+    uint64_t paid;
+    char ref[64];
+    bool refuses;
+} purse;
+
+static const char *no_trouble(void *ctx)
+{
+    (void)ctx;
+    return NULL;
+}
+
+static bool no_channel(void *ctx, uint64_t contact)
+{
+    (void)ctx;
+    (void)contact;
+    return false;
+}
+
+static enum err pay(void *ctx, uint64_t contact, uint64_t amount, const char *ref, uint64_t *paid,
+                    struct error *e)
+{
+    (void)ctx;
+    assert_int_equal(contact, 1);
+    *paid = 0;
+    if (purse.refuses)
+        return error_set(e, ERR_NOTFOUND, "no channel");
+    *paid = amount;
+    purse.paid += amount;
+    snprintf(purse.ref, sizeof purse.ref, "%s", ref);
+    return OK;
+}
+
+#define CHUNK_PRICE 10
+
+/* Chunks are asked for, each of which costs that much; `more` is what may be spent beside it. */
+static struct far *bought(struct content *c, uint64_t more)
+{
+    static const struct stream_payments payments = { no_trouble, no_channel, pay, NULL };
+    struct dchan_msg m = { .type = DCHAN_F_OFFER };
+    struct error e;
+    memset(&purse, 0, sizeof purse);
+    transfers_set_payments(at.files, &payments);
+    make_content(c);
+    m.f_offer = (struct dchan_f_offer){ .size = sizeof c->data, .chunk_log2 = 14,
+                                        .name = span_of("x", 1), .price = 64 * CHUNK_PRICE };
+    memcpy(m.f_offer.file_id, c->id, 32);
+    take(&m);
+    assert_int_equal(transfers_accept(at.files, c->id, NULL, 3 * CHUNK_PRICE - 1, &e), ERR_RANGE);
+    assert_int_equal(at.n_sent, 0);
+    assert_int_equal(transfers_accept(at.files, c->id, NULL, 3 * CHUNK_PRICE + more, NULL), OK);
+    assert_said(DCHAN_F_ACCEPT, 0);
+    reply(stream(1, FILE_LEAVES, 0, 3), FILE_OK, c->leaves, sizeof c->leaves);
+    return stream(2, FILE_CHUNKS, 0, 3);
+}
+
+static bool has_chunks(void *ctx)
+{
+    run_posts(&at.fake->channels);
+    return only()->n_have == *(const uint32_t *)ctx;
+}
+
+static void await_chunks(uint32_t n) { fake_until(at.fake, has_chunks, &n); }
+
+static void a_chunk_is_paid_when_its_hash_is_right(void **state)
+{
+    struct content c;
+    char ref[64] = "file:";
+    (void)state;
+    struct far *s = bought(&c, 0);
+    const uint8_t ok = FILE_OK;
+    far_send(s, &ok, 1);
+    far_send(s, c.data, CHUNK - 1);
+    fake_settle(at.fake);
+    assert_int_equal(purse.paid, 0);
+    far_send(s, c.data + CHUNK - 1, 1);
+    await_chunks(1);
+    assert_int_equal(purse.paid, CHUNK_PRICE);
+    hex_encode(ref + 5, c.id, 16);
+    assert_string_equal(purse.ref, ref);
+    c.data[CHUNK + 77] ^= 1;
+    far_send(s, c.data + CHUNK, CHUNK);
+    await_over(s, DCHAN_RESET_CANCELLED);
+    assert_int_equal(at.score, 50);
+    assert_int_equal(purse.paid, CHUNK_PRICE);
+}
+
+/* It is paid one chunk ahead, once. */
+static void a_seller_that_takes_money_and_stops_gets_one_chunk(void **state)
+{
+    struct content c;
+    (void)state;
+    struct far *s = bought(&c, 5 * CHUNK_PRICE);
+    const uint8_t ok = FILE_OK;
+    far_send(s, &ok, 1);
+    far_send(s, c.data, CHUNK);
+    await_chunks(1);
+    fake_tick(at.fake, 1000);
+    assert_int_equal(purse.paid, CHUNK_PRICE);
+    for (int i = 0; i < 30; i++)
+        fake_tick(at.fake, 1000);
+    assert_int_equal(purse.paid, 2 * CHUNK_PRICE);
+    far_send(s, c.data + CHUNK, CHUNK); /* was paid */
+    await_chunks(2);
+    assert_int_equal(purse.paid, 3 * CHUNK_PRICE);
+}
+
+static void nothing_above_the_limit_is_paid_for_a_file(void **state)
+{
+    struct content c;
+    (void)state;
+    struct far *s = bought(&c, 0);
+    const uint8_t ok = FILE_OK;
+    far_send(s, &ok, 1);
+    far_send(s, c.data, CHUNK);
+    await_chunks(1);
+    for (int i = 0; i < 10; i++)
+        fake_tick(at.fake, 1000);
+    assert_int_equal(purse.paid, 2 * CHUNK_PRICE);
+    far_send(s, c.data + CHUNK, CHUNK);
+    await_chunks(2);
+    assert_int_equal(purse.paid, 3 * CHUNK_PRICE); /* one was paid ahead */
+    for (int i = 0; i < 10; i++)
+        fake_tick(at.fake, 1000);
+    assert_int_equal(purse.paid, 3 * CHUNK_PRICE);
+    assert_int_equal(only()->spent, only()->max);
+    restart();
+    assert_int_equal(only()->max, 3 * CHUNK_PRICE);
+    assert_true(only()->spent >= 2 * CHUNK_PRICE);
+}
+
+/* Tried again, and said. */
+static void what_could_not_be_paid_is_paid_later(void **state)
+{
+    struct content c;
+    (void)state;
+    struct far *s = bought(&c, 0);
+    purse.refuses = true;
+    reply(s, FILE_OK, c.data, 2 * CHUNK);
+    await_chunks(2);
+    assert_int_equal(purse.paid, 0);
+    assert_string_equal(only()->error, "payment: no channel");
+    purse.refuses = false;
+    fake_tick(at.fake, 1000);
+    assert_int_equal(purse.paid, 2 * CHUNK_PRICE);
+    assert_string_equal(only()->error, "");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -1120,6 +1271,10 @@ int main(void)
         TEST(questions_of_another_length_are_reset),
         TEST(who_does_not_read_has_four_streams_and_a_minute),
         TEST(silent_streams_are_limited),
+        TEST(a_chunk_is_paid_when_its_hash_is_right),
+        TEST(a_seller_that_takes_money_and_stops_gets_one_chunk),
+        TEST(nothing_above_the_limit_is_paid_for_a_file),
+        TEST(what_could_not_be_paid_is_paid_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
