@@ -215,18 +215,21 @@ static void on_payment_written(struct pay_item *it, enum err rc)
 
 /* --- the command --- */
 
+/* *tried: one that was made for it was taken back. */
 static bool is_being_paid(struct paytx *pt, uint64_t contact, const uint8_t request[PAY_ID_SIZE],
-                          struct error *e)
+                          bool *tried, struct error *e)
 {
     const struct pay_key key = pay_row_key(PAY_SENT, contact, NULL, request);
     struct pay_row r;
     bool found = false;
+    *tried = false;
     if (paytx_find(pt, PAY_SENT, request)) {
         error_set(e, ERR_EXISTS, "the request is being paid: listpayments");
         return true;
     }
     if (pay_row_load(dchan_store_kv(channels_store(pt->channels)), &key, &r, &found, e))
         return true;
+    *tried = found;
     if (found && r.state != PAY_TAKEN_BACK)
         error_set(e, ERR_EXISTS, "the request was paid with %s: listpayments",
                   r.state == PAY_REFUSED ? "a transaction that the payee refused" : "success");
@@ -238,17 +241,18 @@ static bool take_request(struct paytx *pt, const struct pay_waiter *in, struct p
                          struct error *e)
 {
     const struct pay_item *it = paytx_find(pt, PAY_REQUESTED_OF_US, in->request);
+    bool tried;
     if (!it || it->row.contact != row->contact || it->row.expires <= clock_now())
         error_set(e, ERR_NOTFOUND, "the contact has no open request of this id: listpayments");
     else if (in->satoshis && in->satoshis != it->row.satoshis)
         error_set(e, ERR_RANGE, "the request is for %llu satoshis",
                   (unsigned long long)it->row.satoshis);
-    else if (!is_being_paid(pt, row->contact, in->request, e)) {
+    else if (!is_being_paid(pt, row->contact, in->request, &tried, e)) {
         memcpy(row->id, in->request, sizeof row->id);
         memcpy(row->request, in->request, sizeof row->request);
         row->has_request = true;
         row->satoshis = it->row.satoshis;
-        if (it->row.prefix.len)
+        if (it->row.prefix.len && !tried) /* a prefix is used once */
             row->prefix = it->row.prefix;
         return true;
     }

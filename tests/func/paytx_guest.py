@@ -3,11 +3,13 @@ rows 288 to 292, BRC-29, 42, 62, 95), at the other end of a session with a daemo
 import hmac
 import os
 import struct
+import threading
 
 import noise
 from blocks import Key, Tx, TxIn, TxOut, from_display, hash160
 from channel_guest import PING, PONG, Guest
 from channels import talker
+from framework import Rpc
 from paychannels import mine
 
 REQUEST, TX, RESULT = 288, 290, 292
@@ -17,13 +19,19 @@ PREFIX, SUFFIX = b"cHJlZml4", b"c3VmZml4"
 COIN_KEY = Key(7)
 COIN = 10**7
 FEE = 1000
+SATOSHIS = 123456
 
 
-def child_key(payer_secret, payee, prefix, suffix):
-    """Of the payee, as the payer finds it (BRC-42)."""
-    shared = noise.CURVE.tweaked("mul", payee, payer_secret)
+def child_key(key, shared, prefix, suffix):
+    """Of the key of a payee (BRC-42)."""
     invoice = b"2-3241645161d8-" + prefix + b" " + suffix
-    return noise.CURVE.tweaked("add", payee, hmac.digest(shared, invoice, "sha256"))
+    return noise.CURVE.tweaked("add", key, hmac.digest(shared, invoice, "sha256"))
+
+
+def own_key(guest, prefix, suffix):
+    """That at which a guest is paid."""
+    shared = noise.CURVE.tweaked("mul", guest.remote, guest.secret)
+    return child_key(noise.CURVE.public(guest.secret), shared, prefix, suffix)
 
 
 def pay_to(key):
@@ -65,7 +73,8 @@ class Payer(Guest):
         super().__init__(node, key, features=PAYMENTS)
 
     def script(self, prefix=PREFIX, suffix=SUFFIX):
-        return pay_to(child_key(self.secret, self.remote, prefix, suffix))
+        shared = noise.CURVE.tweaked("mul", self.remote, self.secret)
+        return pay_to(child_key(self.remote, shared, prefix, suffix))
 
     def place(self, coin):
         """The output that the key of the guest has."""
@@ -140,3 +149,25 @@ def payee(t, *options, contact=True):
     if contact:
         node.rpc.contactadd(payer.key, "mallory")
     return node, payer.connect()
+
+
+class Payment:
+    """pay of a daemon, by a connection of its own, since it waits for the payee."""
+
+    def __init__(self, node, **more):
+        self.node, self.answer = node, None
+        self.worker = threading.Thread(target=self.work, args=(more,))
+        self.worker.start()
+
+    def work(self, more):
+        rpc = Rpc(self.node.rpc_port, self.node.cookie)
+        try:
+            self.answer = rpc.pay(**{"contact": "mallory", "satoshis": SATOSHIS,
+                                     "transaction": True, **more})
+        except Exception as error:  # told by who asks for the answer
+            self.answer = error
+        rpc.close()
+
+    def end(self):
+        self.worker.join()
+        return self.answer

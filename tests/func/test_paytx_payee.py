@@ -1,0 +1,90 @@
+"""A daemon pays one who is written from the specification alone, and answers as it likes or not at
+all."""
+import time
+
+from events import read_events
+from framework import case, check, equal, is_in, main
+from identities import kill_and_start
+from paytx_guest import (ACCEPTED, INVALID, PROOF_MISSING, REFUSED, REQUEST, RESULT, SATOSHIS,
+                         Payment, own_key, p_request, p_result, pay_to, payee)
+
+
+def sent(node):
+    return [p for p in node.rpc.listpayments() if p["category"] == "payment" and
+            p.get("direction") == "out"]
+
+
+def coins(node):
+    return {(c["txid"], c["vout"]) for c in node.rpc.listunspent(0)}
+
+
+@case()
+def a_payment_that_is_refused_is_taken_back(t):
+    node, guest = payee(t)
+    before = coins(node)
+    for i, status in enumerate((REFUSED, INVALID, 2, 77)):
+        payment = Payment(node)
+        identifier, prefix, ((_, suffix),), beef = guest.await_payment()
+        is_in(pay_to(own_key(guest, prefix, suffix)).hex(), beef.hex())
+        guest.put(RESULT, p_result(b"another id here!", ACCEPTED))  # of nothing
+        guest.put(RESULT, p_result(identifier, status))
+        check("the coins are free again" in str(payment.end()), str(payment.answer))
+        equal((coins(node), node.rpc.getrawmempool()), (before, []))
+        equal([p["state"] for p in sent(node)], ["taken back"] * (i + 1))
+        guest.put(RESULT, p_result(identifier, ACCEPTED))  # too late
+    equal({p["answer"] for p in sent(node)}, {"refused", "invalid", "wrong amount", "unknown"})
+    t.wait(lambda: len([e for e in read_events(node) if e["type"] == "payment_failed"]) == 4)
+    node.restart()
+    equal((coins(node), node.rpc.getrawmempool()), (before, []))
+
+
+@case()
+def a_payment_is_offered_again_until_it_is_answered(t):
+    node, guest = payee(t)
+    other = t.node("-connect=" + node.p2p)
+    payment = Payment(node)
+    first = guest.await_payment()
+    guest.close()  # and says nothing
+    answer = payment.end()
+    equal((answer["state"], answer["acknowledged"]), ("pending", False))
+    guest.connect()
+    equal(guest.await_payment(), first)
+    guest.close()
+    kill_and_start(t, node, other)
+    guest.connect()
+    again = guest.await_payment()
+    equal((again[0], again[1:3]), (first[0], first[1:3]))
+    guest.put(RESULT, p_result(again[0], PROOF_MISSING))
+    equal(guest.await_payment()[0], first[0])  # a second later, without another session
+    guest.put(RESULT, p_result(again[0], ACCEPTED))
+    t.wait(lambda: [p["state"] for p in sent(node)] == ["accepted"])
+    t.wait(lambda: answer["txid"] in node.rpc.getrawmempool())
+    guest.close()
+    guest.connect()
+    equal(guest.answers(), 0)  # it is not offered any more
+
+
+@case()
+def a_request_of_a_contact_is_paid_at_its_prefix(t):
+    node, guest = payee(t)
+    guest.put(REQUEST, p_request(b"r" * 16, SATOSHIS, int(time.time()) + 600, prefix=b"cmVx"))
+    t.wait(lambda: [p for p in node.rpc.listpayments() if p["category"] == "request"])
+    payment = Payment(node, satoshis=0, request=(b"r" * 16).hex())
+    identifier, prefix, _, _ = guest.await_payment()
+    equal((identifier, prefix), (b"r" * 16, b"cmVx"))
+    again = Payment(node, request=(b"r" * 16).hex())
+    check("is being paid" in str(again.end()), str(again.answer))
+    guest.put(RESULT, p_result(identifier, REFUSED))
+    payment.end()
+    payment = Payment(node, request=(b"r" * 16).hex())  # once more, with keys of its own
+    identifier, prefix, ((_, suffix),), _ = guest.await_payment()
+    equal(identifier, b"r" * 16)
+    check(suffix, "a suffix")
+    guest.put(RESULT, p_result(identifier, ACCEPTED))
+    equal(payment.end()["state"], "accepted")
+    again = Payment(node, request=(b"r" * 16).hex())
+    check("no open request" in str(again.end()), str(again.answer))
+
+
+if __name__ == "__main__":
+    main()
