@@ -472,6 +472,10 @@ const struct option_row node_options[] = {
            "Fee rate of closes and refunds: of channels that we open, and least for those to us."),
     NUMBER("paychannelpeers", "4", 1, 1000, "<n>",
            "Networks to whose peers a close or refund is sent at once."),
+    { .name = "paychannelnode", .type = OPTION_STRING, .flags = OPTION_MULTI | OPTION_SECRET,
+      .arg = "<user:password@host:port>", .category = CATEGORY,
+      .help = "Node or miner that takes closes and refunds by RPC (sendrawtransaction), beside "
+              "all peers." },
     NUMBER("paychannelretry", "10", 0, 600, "<s>",
            "After a peer saw another spend first a close is sent anew, six times a block at most."),
     NUMBER("paychannelchild", "6", 1, 1000, "<blocks>",

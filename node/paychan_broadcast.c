@@ -108,6 +108,8 @@ static void order_as(const struct paychans *pc, struct tx *tx, uint64_t number, 
 
 static void order(struct held *h, struct tx *tx, unsigned kind)
 {
+    if (tx)
+        paychan_endpoints_send(h->pc->endpoints, tx);
     order_as(h->pc, tx, h->number * KINDS + kind, paychans_is_overdue(h));
 }
 
@@ -115,6 +117,8 @@ void paychans_push(struct held *h, struct tx *tx, unsigned kind) { order(h, tx, 
 
 void paychans_push_tx(struct paychans *pc, struct tx *tx, uint64_t number, bool everybody)
 {
+    if (tx)
+        paychan_endpoints_send(pc->endpoints, tx);
     order_as(pc, tx, number * KINDS, everybody);
 }
 

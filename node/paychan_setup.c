@@ -44,12 +44,16 @@ enum err paychan_setup(struct paychans **out, const struct settings *s, struct c
         return OK;
     char *dir = path_join(s->net_dir, DIRECTORY);
     char *export_path = export_file(s);
+    const char *const *nodes;
+    const size_t n_nodes = config_list(s->config, "paychannelnode", &nodes);
     const struct paychans_config config = {
         .dir = dir,
         .gather_us = (unsigned)number(s->config, "paychannelgather"),
         .compact_bytes = number(s->config, "paychanneljournal") << 10,
         .policy = read_policy(s->config),
         .fee_per_kb = number(s->config, "paychannelfee"),
+        .nodes = nodes,
+        .n_nodes = n_nodes,
         .networks = (unsigned)number(s->config, "paychannelpeers"),
         .retry_s = (unsigned)number(s->config, "paychannelretry"),
         .child_blocks = (unsigned)number(s->config, "paychannelchild"),

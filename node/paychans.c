@@ -493,6 +493,8 @@ enum err paychans_new(struct paychans **out, struct channels *c,
         return error_prefix(e, rc, "payment channels");
     rc = paychan_wallet_new(&pc->wallet, env, c, e);
     if (!rc)
+        rc = paychan_endpoints_new(&pc->endpoints, config->nodes, config->n_nodes, e);
+    if (!rc)
         rc = paychan_watch_new(&pc->watch, env->chain, see, pc, e);
     if (!rc)
         channels_add_part(c, &(struct channel_part){
@@ -528,6 +530,8 @@ void paychans_stop(struct paychans *pc)
     if (!pc)
         return;
     pc->stopping = true; /* the channel thread has ended */
+    paychan_endpoints_free(pc->endpoints);
+    pc->endpoints = NULL;
     paychan_watch_free(pc->watch);
     pc->watch = NULL;
     paychan_wallet_free(pc->wallet);

@@ -37,6 +37,8 @@ struct paychans_config {
     struct paychan_policy policy;
     uint64_t fee_per_kb;         /* of closes and refunds of channels that we open */
     unsigned networks;           /* in which peers are told of a close or refund at once */
+    const char *const *nodes;    /* paychan_endpoints.h */
+    size_t n_nodes;
     unsigned retry_s;            /* until a close that lost a race is sent anew */
     unsigned child_blocks;       /* until what is in no block gets a child that pays */
     unsigned live_max;           /* channels with one contact */

@@ -6,6 +6,7 @@
 
 #include "base/journal.h"
 #include "base/map.h"
+#include "node/paychan_endpoints.h"
 #include "node/paychan_wallet.h"
 #include "node/paychans.h"
 #include "p2p/dchan_wire.h"
@@ -113,6 +114,7 @@ struct paychans {
     const struct rpc_env *env;
     struct feeds *feeds;
     struct relay *relay;
+    struct paychan_endpoints *endpoints; /* NULL: none */
     struct paychans_config config;
     char *dir;
     struct paychan_wallet *wallet;

@@ -4,7 +4,7 @@ from blocks import display, from_display, sha256d, var_bytes
 from framework import case, check, equal, is_in, main
 from p2p import Listener, MSG_TX, Peer, inventory, parse_inventory
 from paychan_guest import ACK, CAPACITY, CLOSED, FEE, PAY, changed_push, open_channel, payee
-from paychannels import channel, mine, mine_these, payers, spender, state, sums
+from paychannels import GENESIS, channel, mine, mine_these, payers, spender, state, sums
 from paychannels import open_channel as open_between
 
 LOW = "-minminingtxfee=0.00001"  # above what closes and refunds pay: only a child gets them mined
@@ -116,6 +116,30 @@ def only_peers_that_we_chose_are_told_and_believed_while_there_are_any(t):
     equal([c for c, p in theirs.seen if c == "tx" and is_spend(node, p, funding, 0)], [])
     mine(node, 2)  # it has waited too long to be choosy
     sent(node, theirs, funding)
+
+
+@case()
+def a_close_goes_to_a_node_that_takes_it_by_rpc(t):
+    node, payer = payee(t)
+    paid_channel(node, payer)
+    miner = t.node("-connect=" + node.p2p, "-blocksonly", GENESIS)
+    t.wait_same_tip(node, miner)
+    endpoint = f"{miner.cookie()}@[::1]:{miner.rpc_port}"
+    node.restart("-paychannelnode=" + endpoint, "-paychannelnode=a:b@[::1]:1")
+    t.wait_same_tip(node, miner)
+    node.rpc.closechannel(payer.id.hex())
+    t.wait(lambda: spender(node, payer.id.hex()))
+    t.wait(lambda: len(miner.rpc.getrawmempool()) == 1)
+    mine(miner)
+    t.wait(lambda: channel(node, payer.id.hex()).get("spend_height"))
+    equal(channel(node, payer.id.hex())["settled_paid"], 20000)
+    equal(endpoint.split("@", maxsplit=1)[0] in node.log(), False)
+    node.stop()
+    node.launch("-paychannelnode=secret@nowhere")
+    equal(node.wait_exit(), 1)
+    is_in("user:password@host:port is wanted", node.errors())
+    check("secret" not in node.errors(), "no password is told")
+    node.process = None
 
 
 def fee_of(tx, value):
