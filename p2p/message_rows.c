@@ -107,6 +107,13 @@ struct message_key message_key_seen_time(const struct message_name *n, uint64_t 
 
 struct message_key message_key_seen_count(const struct message_name *n) { return seen_key(n, "n"); }
 
+struct message_key message_key_unread(const struct message_name *n)
+{
+    struct message_key k = key_of("ik");
+    add_bytes(&k, n->b, n->len);
+    return k;
+}
+
 struct message_key message_key_order(const struct message_name *n)
 {
     struct message_key k = key_of("n");

@@ -10,6 +10,7 @@
  *   i x | name | id 16              number 8 of one of ours
  *   i r | number 8                  waits in the request box: prefix 6
  *   i m | name | id 16              an m_read that is still to be sent: time 8
+ *   i k | name                      of a contact: bytes 8 that nobody has read
  *   s | name | i | id 16            an id that was taken: time 8 until when it is kept
  *   s | name | t | time 8 | id 16   the same in the order of that time
  *   s | name | n                    count 4 of ids, about
@@ -66,6 +67,7 @@ struct message_key message_key_seen(const struct message_name *n,
 struct message_key message_key_seen_time(const struct message_name *n, uint64_t until_ms,
                                          const uint8_t id[MESSAGE_ID_SIZE]);
 struct message_key message_key_seen_count(const struct message_name *n);
+struct message_key message_key_unread(const struct message_name *n);
 struct message_key message_key_order(const struct message_name *n);
 struct message_key message_key_last(void);
 

@@ -164,6 +164,8 @@ enum err party_load(struct message_party *p, struct error *e)
     }
     if (!rc)
         rc = seen_load(p, e);
+    if (!rc)
+        rc = unread_load(p, e);
     p->loaded = !rc;
     return rc;
 }

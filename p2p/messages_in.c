@@ -72,6 +72,13 @@ static uint16_t check_first(struct message_party *p, const struct dchan_m_send *
     return 0;
 }
 
+/* What nobody has read never leaves: an eighth is for others than the one who sends most. */
+static bool has_its_share(const struct message_party *p, uint64_t bytes)
+{
+    const uint64_t total = p->m->limits.inbox_total;
+    return p->peer.contact && p->unread + bytes > total - total / 8;
+}
+
 /* A clock that is ahead of ours may be right: never final (spec channels 5). */
 static uint16_t check_new(const struct message_party *p, const struct dchan_m_send *s)
 {
@@ -83,7 +90,7 @@ static uint16_t check_new(const struct message_party *p, const struct dchan_m_se
         return MESSAGE_NACK_EXPIRED;
     if (!p->peer.contact && !box_has_room(m, p->peer.prefix))
         return MESSAGE_NACK_BUSY;
-    if (m->kept_bytes + bytes_of(s) > m->limits.inbox_total)
+    if (m->kept_bytes + bytes_of(s) > m->limits.inbox_total || has_its_share(p, bytes_of(s)))
         return MESSAGE_NACK_FULL;
     return 0;
 }
@@ -152,6 +159,47 @@ static void take_done(void *ctx, enum err rc, const struct error *e)
     party_release(p);
 }
 
+/* --- what nobody has read --- */
+
+enum err unread_load(struct message_party *p, struct error *e)
+{
+    const struct message_key key = message_key_unread(&p->name);
+    struct buf value;
+    bool found = false;
+    buf_init(&value);
+    const enum err rc = kv_get(p->m->kv, key.b, key.len, &value, &found, e);
+    p->unread = !rc && found && value.len == 8 ? be64_get(value.data) : 0;
+    buf_clear(&value);
+    return rc;
+}
+
+static void write_unread(struct dchan_write *w, const struct message_party *p)
+{
+    const struct message_key key = message_key_unread(&p->name);
+    uint8_t bytes[8];
+    be64_put(bytes, p->unread);
+    dchan_write_put(w, key.b, key.len, bytes, sizeof bytes);
+}
+
+/* One of a contact was read. When its write fails all is loaded again. */
+static enum err lower_unread(struct messages *m, struct dchan_write *w,
+                             const struct message_head *h, struct error *e)
+{
+    struct message_party stored = { .m = m };
+    message_head_name(h, &stored.name);
+    struct message_party *p = party_find(m, &stored.name);
+    const uint64_t bytes = sizeof *h + h->content_type_len + h->body_len;
+    enum err rc = OK;
+    if (!p || !p->loaded) {
+        p = &stored;
+        rc = unread_load(p, e);
+    }
+    p->unread -= MIN_OF(p->unread, bytes);
+    if (!rc)
+        write_unread(w, p);
+    return rc;
+}
+
 static void write_message(struct message_party *p, struct dchan_write *w,
                           const struct message_head *h, const struct dchan_m_send *s)
 {
@@ -163,7 +211,9 @@ static void write_message(struct message_party *p, struct dchan_write *w,
     dchan_write_put(w, body.b, body.len, s->body.data, s->body.len);
     news_write(w, h->number, &x);
     write_order(w, p);
-    if (!p->peer.contact)
+    if (p->peer.contact)
+        write_unread(w, p);
+    else
         box_add(p->m, w, h->number, p->peer.prefix);
     write_last(p->m, w);
 }
@@ -178,6 +228,7 @@ static void take(struct message_party *p, const struct dchan_m_send *s, struct d
                             .has_order = s->has_seq && !h.reset, .boxed = !p->peer.contact };
     memcpy(x->id, s->id, sizeof x->id);
     m->kept_bytes += x->bytes;
+    p->unread += x->bytes;
     write_message(p, w, &h, s);
     list_append(&p->incoming, &x->link);
     p->writes++;
@@ -258,10 +309,9 @@ static void write_receipt(struct dchan_write *w, const struct message_head *h,
     dchan_write_put(w, key.b, key.len, when, sizeof when);
 }
 
-static void mark(struct reading *x, bool receipt)
+static void mark(struct reading *x, struct dchan_write *w, bool receipt)
 {
     struct messages *m = x->m;
-    struct dchan_write *w = dchan_write_new(m->store);
     struct message_name n;
     message_head_name(&x->head, &n);
     const struct message_party *p = party_find(m, &n);
@@ -292,9 +342,15 @@ enum err messages_mark_read(struct messages *m, uint64_t number, bool receipt,
         done(ctx, OK, NULL);
         return OK;
     }
+    struct dchan_write *w = dchan_write_new(m->store);
+    rc = h.contact ? lower_unread(m, w, &h, e) : OK;
+    if (rc) {
+        dchan_write_free(w);
+        return rc;
+    }
     struct reading *x = xmalloc(sizeof *x);
     *x = (struct reading){ .m = m, .head = h, .done = done, .ctx = ctx };
-    mark(x, receipt);
+    mark(x, w, receipt);
     return OK;
 }
 

@@ -48,9 +48,10 @@ struct message_party {
     void *session;               /* the newest; NULL: none is up */
     size_t n_held;               /* sessions that know it */
     size_t writes;               /* that wait and come back here */
-    bool loaded;                 /* order and seen are what the store says */
+    bool loaded;                 /* order, seen and unread are what the store says */
     struct message_order order;
     uint32_t seen;               /* ids kept, about */
+    uint64_t unread;             /* bytes of a contact that nobody has read */
 
     struct ratelimit rate, reads;
     struct list incoming;        /* being written */
@@ -157,6 +158,7 @@ void in_take(struct message_party *p, const struct dchan_m_send *s);
 /* What is being written counts as not come. */
 void in_untake(const struct message_party *p, struct message_order *o);
 void in_up(struct message_party *p); /* sends the m_reads that waited */
+enum err unread_load(struct message_party *p, struct error *e) MUST_CHECK;
 
 /* --- messages_seen.c --- */
 enum err seen_find(struct message_party *p, const uint8_t id[MESSAGE_ID_SIZE], bool *found,
