@@ -62,7 +62,7 @@ static void on_counted(struct stream_meter *m)
 static bool is_silent(const struct forward_pay *p, uint64_t now_ms)
 {
     return !p->trouble[0] && !spending_due(&p->meter.spending, false) &&
-           local_streams_use(p->streams, &p->meter) &&
+           local_streams_use(p->streams, &p->meter, now_ms - FORWARD_PAY_SILENT_MS) &&
            now_ms - p->meter.counted_ms >= FORWARD_PAY_SILENT_MS &&
            now_ms - p->paid_ms >= FORWARD_PAY_SILENT_MS;
 }

@@ -100,10 +100,11 @@ bool local_streams_have(const struct local_streams *set, const struct stream_met
     return false;
 }
 
-bool local_streams_use(const struct local_streams *set, const struct stream_meter *m)
+bool local_streams_use(const struct local_streams *set, const struct stream_meter *m,
+                       uint64_t since_ms)
 {
     for (const struct local_stream *s = first(set); s; s = next(set, s))
-        if (s->meter == m && s->open)
+        if (s->meter == m && s->open && s->since_ms <= since_ms)
             return true;
     return false;
 }

@@ -74,8 +74,9 @@ void local_streams_each(const struct local_streams *set,
 void local_streams_resume(const struct local_streams *set, const struct stream_meter *m);
 /* One of them is there, open or not: the meter must stay. */
 bool local_streams_have(const struct local_streams *set, const struct stream_meter *m);
-/* One of them is open. */
-bool local_streams_use(const struct local_streams *set, const struct stream_meter *m);
+/* One of them is open, and was there then. */
+bool local_streams_use(const struct local_streams *set, const struct stream_meter *m,
+                       uint64_t since_ms);
 /* Of channel_part, for who accepts them. */
 void local_streams_withdrawn(struct local_streams *set, struct dchan_mux *mux, uint32_t sid);
 /* Ends those for which it holds. */

@@ -325,6 +325,7 @@ static bool open_fetch(struct incoming *in, struct source *s, enum file_what wha
     }
     list_append(&in->fetches, &f->link);
     s->streams++;
+    s->got_ms = f->progress_ms;
     for (uint32_t i = first; what == FILE_CHUNKS && i < end_of(f); i++)
         in->asked[i]++;
     dchan_mux_wake(f->mux, f->sid);

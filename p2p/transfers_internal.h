@@ -121,7 +121,7 @@ struct source {
     struct meter got;
     uint64_t price;         /* satoshis for a MiB; 0: it is free */
     struct spending spending;
-    uint64_t got_ms;        /* the last chunk that was paid for */
+    uint64_t got_ms;        /* the last chunk that was charged, or stream that was opened */
 };
 
 struct incoming {

@@ -474,6 +474,169 @@ static void datagrams_without_a_stream_are_lost_and_counted(void **state)
     world_clear(&w);
 }
 
+/* --- forwards that pay --- */
+
+static struct {
+    uint64_t paid;
+    size_t payments;
+    bool refuses;
+} purse;
+
+static enum err pay(void *ctx, uint64_t contact, uint64_t amount, const char *ref, uint64_t *paid,
+                    struct error *e)
+{
+    (void)ctx;
+    assert_int_equal(contact, 1);
+    assert_string_equal(ref, "service:web");
+    *paid = 0;
+    if (purse.refuses)
+        return error_set(e, ERR_NOTFOUND, "no channel");
+    *paid = amount;
+    purse.paid += amount;
+    purse.payments++;
+    return OK;
+}
+
+static const struct stream_payments payments = { NULL, NULL, pay, NULL };
+
+#define PIECE 10486 /* bytes; a hundredth of a MiB, rounded up */
+
+static const struct forward *add_paying(struct world *w, uint64_t max)
+{
+    purse.paid = purse.payments = 0;
+    purse.refuses = false;
+    w->streams.payments = &payments;
+    return add(w, (struct forward_wish){ .budget = { max, { 100, 0 }, 30 } });
+}
+
+static bool is_paid(void *ctx)
+{
+    return purse.paid >= *(const uint64_t *)ctx;
+}
+
+static void await_paid(struct world *w, uint64_t amount)
+{
+    fake_until(w->f, is_paid, &amount);
+    assert_int_equal(purse.paid, amount);
+}
+
+static void bring(struct world *w, struct far *s, int program, size_t pieces)
+{
+    static const uint8_t data[PIECE];
+    uint8_t got[PIECE];
+    for (size_t i = 0; i < pieces; i++) {
+        far_send(s, data, PIECE);
+        program_read(w->f, program, got, PIECE);
+    }
+}
+
+static bool has_trouble(void *ctx)
+{
+    return ((const struct forward *)ctx)->pay.trouble[0] != 0;
+}
+
+static void seconds_pass(struct world *w, int n)
+{
+    for (int i = 0; i < n; i++)
+        fake_tick(w->f, 1000);
+}
+
+static void a_forward_pays_for_what_came_and_not_above_its_limit(void **state)
+{
+    struct world w;
+    (void)state;
+    world_init(&w);
+    const struct forward *f = add_paying(&w, 25);
+    const int program = program_connect(AF_INET6, SOCK_STREAM, f->port);
+    struct far *s = arrived(&w, 1);
+    fake_settle(w.f);
+    assert_int_equal(purse.paid, 0);
+    bring(&w, s, program, 10);
+    await_paid(&w, 10);
+    assert_true(purse.payments <= 10);
+    assert_string_equal(f->pay.trouble, "");
+    bring(&w, s, program, 20);
+    await_paid(&w, 25);
+    seconds_pass(&w, 10);
+    assert_string_equal(f->pay.trouble, "max_satoshis are spent");
+    assert_int_equal(purse.paid, 25);
+    close(program);
+    world_clear(&w);
+    assert_int_equal(purse.paid, 25);
+}
+
+static void a_silent_service_gets_one_unit_ahead(void **state)
+{
+    struct world w;
+    (void)state;
+    world_init(&w);
+    const struct forward *f = add_paying(&w, 1000);
+    seconds_pass(&w, 10);
+    const int program = program_connect(AF_INET6, SOCK_STREAM, f->port);
+    struct far *s = arrived(&w, 1);
+    seconds_pass(&w, 2);
+    assert_int_equal(purse.paid, 0); /* it has just begun */
+    seconds_pass(&w, 30);
+    assert_int_equal(purse.paid, 30);
+    bring(&w, s, program, 20);
+    await_paid(&w, 50);
+    seconds_pass(&w, 30);
+    assert_int_equal(purse.paid, 50);
+    close(program);
+    world_clear(&w);
+}
+
+static void what_a_forward_could_not_pay_is_tried_again(void **state)
+{
+    struct world w;
+    struct error e;
+    (void)state;
+    world_init(&w);
+    const struct forward *f = add_paying(&w, 1000);
+    const int program = program_connect(AF_INET6, SOCK_STREAM, f->port);
+    struct far *s = arrived(&w, 1);
+    purse.refuses = true;
+    bring(&w, s, program, 5);
+    fake_until(w.f, has_trouble, (void *)(uintptr_t)f);
+    assert_string_equal(f->pay.trouble, "no channel");
+    assert_int_equal(purse.paid, 0);
+    purse.refuses = false;
+    seconds_pass(&w, 1);
+    assert_true(purse.paid >= 4); /* the first satoshi was tried, the rest came meanwhile */
+    seconds_pass(&w, 1);
+    await_paid(&w, 5);
+    assert_string_equal(f->pay.trouble, "");
+    bring(&w, s, program, 1);
+    close(program);
+    assert_int_equal(forwards_remove(w.forwards, f->port, &e), OK);
+    assert_int_equal(purse.paid, 7); /* the last fraction is a whole one */
+    world_clear(&w);
+}
+
+static void without_a_limit_and_a_price_no_forward_pays(void **state)
+{
+    static const struct forward_budget bad[] = {
+        { 5, { 0, 0 }, 0 }, { 0, { 1, 0 }, 0 }, { 0, { 0, 1 }, 0 },
+        { BILL_PRICE_MAX + 1, { 1, 0 }, 0 }, { 5, { BILL_PRICE_MAX + 1, 0 }, 0 },
+        { 5, { 1, 0 }, BILL_PRICE_MAX + 1 },
+    };
+    const struct forward *out;
+    struct world w;
+    struct error e;
+    (void)state;
+    world_init(&w);
+    struct forward_wish wish = { .contact = &w.f->contacts[0], .service = "web" };
+    w.streams.payments = &payments;
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        wish.budget = bad[i];
+        assert_int_equal(forwards_add(w.forwards, &wish, &out, &e), ERR_RANGE);
+    }
+    wish.budget = (struct forward_budget){ 5, { 1, 0 }, 0 };
+    w.streams.payments = NULL;
+    assert_int_equal(forwards_add(w.forwards, &wish, &out, &e), ERR_RANGE);
+    world_clear(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -494,6 +657,10 @@ int main(void)
         cmocka_unit_test(a_pipe_that_nobody_takes_goes),
         cmocka_unit_test(each_program_has_a_stream_for_its_datagrams),
         cmocka_unit_test(datagrams_without_a_stream_are_lost_and_counted),
+        cmocka_unit_test(a_forward_pays_for_what_came_and_not_above_its_limit),
+        cmocka_unit_test(a_silent_service_gets_one_unit_ahead),
+        cmocka_unit_test(what_a_forward_could_not_pay_is_tried_again),
+        cmocka_unit_test(without_a_limit_and_a_price_no_forward_pays),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -734,18 +734,6 @@ static void what_was_exposed_is_there_after_a_restart(void **state)
     world_clear(&w);
 }
 
-static const char *no_trouble(void *ctx)
-{
-    (void)ctx;
-    return NULL;
-}
-
-static bool has_channel(void *ctx, uint64_t contact)
-{
-    (void)ctx;
-    return contact != 0;
-}
-
 /* A port whose connections wait: nobody accepts, and the queue is full. */
 static int crowded_port(uint16_t *port, int fill[4])
 {
@@ -770,7 +758,6 @@ static void what_a_removed_contact_owes_lasts_as_long_as_its_streams(void **stat
     struct world w;
     struct outcome o = { 0 };
     struct error e;
-    const struct stream_payments payments = { .trouble = no_trouble, .has_channel = has_channel };
     const uint64_t bob = 1;
     char target[64];
     uint16_t port;
@@ -780,6 +767,8 @@ static void what_a_removed_contact_owes_lasts_as_long_as_its_streams(void **stat
     const int fd = crowded_port(&port, fill);
     snprintf(target, sizeof target, "[::1]:%u", port);
     w.streams.payments = &payments;
+    bank.trouble = NULL;
+    bank.has_channel = true;
     const struct service_wish wish = { .name = "dear", .target = target, .allowed = &bob,
                                        .n_allowed = 1, .price = { .per_minute = 60 } };
     assert_int_equal(services_expose(w.services, &wish, on_done, &o, &e), OK);
