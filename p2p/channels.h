@@ -240,6 +240,9 @@ struct dchan_features channels_features(const struct channels *c);
 struct chan_peer *channels_find(struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE]);
 /* The one of a contact, made if need be. NULL: there is no identity of ours for it. */
 struct chan_peer *channels_peer_of(struct channels *c, struct contact *contact);
+/* The same, or the one under a later identity, when that is being tried since the contact refuses
+ * this one. */
+struct chan_peer *channels_peer_tried(struct channels *c, struct contact *contact);
 void channels_each_peer(struct channels *c, void (*fn)(struct chan_peer *p, void *ctx), void *ctx);
 
 struct channels *chan_peer_channels(struct chan_peer *p);

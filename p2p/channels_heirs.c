@@ -120,6 +120,19 @@ void heirs_refused(struct chan_peer *p)
         chan_peer_dial(peer_get(c, next, p->key), false);
 }
 
+struct chan_peer *channels_peer_tried(struct channels *c, struct contact *contact)
+{
+    struct chan_peer *p = channels_peer_of(c, contact);
+    const struct channels_heir *heir = p ? heir_of(c, p->identity->key.pub) : NULL;
+    for (size_t i = 0; heir && i < c->n_heirs; i++) {
+        struct chan_peer *later = peer_find(c, heir->new_key, contact->key);
+        if (later && (later->wanted || later->dial || later->newest))
+            p = later;
+        heir = heir_of(c, heir->new_key);
+    }
+    return p;
+}
+
 /* Strangers, contacts that have moved, and all when the time is over. */
 void heirs_tick(struct channels *c)
 {

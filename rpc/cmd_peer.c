@@ -193,6 +193,7 @@ static void begin_look(struct channels *c, struct channels_request *r)
     struct chan_peer *p = find_peer(c, r);
     if (!p)
         return;
+    p = channels_peer_tried(c, chan_peer_contact(p));
     see_peer(p, &((struct peer_work *)r)->seen);
     channels_answer(c, r, OK, NULL);
 }
