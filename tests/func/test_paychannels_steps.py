@@ -1,6 +1,6 @@
-"""Scenarios of payment channels as lists of steps, after each of which either side may be killed:
-whatever is killed when, the end is the same. The ordinary run takes a few at random, the long one
-all."""
+"""Scenarios of payment channels as lists of steps, after each of which either side, or both, may be
+killed: whatever is killed when, the end is the same. The ordinary run takes a few at random, the
+long one all."""
 import os
 import random
 import shutil
@@ -12,6 +12,7 @@ from paychannels import (CAPACITY, CLOSE_FEE, channel, connect, in_pool, mine, p
 
 MARGIN = 36
 LIFE = MARGIN + 145
+BOTH = 2
 SEED = int(os.environ.get("BSVPEER_SEED") or random.SystemRandom().randrange(10**6))
 
 
@@ -33,6 +34,21 @@ class Scene:
     def is_together(self):
         if not self.away:
             connect(self.t, *self.both())
+
+    def both_survive(self):
+        """Killed together. What neither had written of the chain is mined again."""
+        self.t.wait_same_tip(*self.both())
+        blocks = [self.a.rpc.getblock(self.a.rpc.getblockhash(h), 0)
+                  for h in range(1, self.a.rpc.getblockcount() + 1)]
+        for node in self.both():
+            node.kill()
+        for node in self.both():
+            node.start(*["-channel=0"] if node in self.away else [])
+        for node in self.both():
+            for block in blocks[node.rpc.getblockcount():]:
+                node.rpc.submitblock(block)
+        self.t.wait_same_tip(*self.both())
+        self.is_together()
 
     def survives(self, victim):
         """It is killed and begins again; the other has all blocks."""
@@ -173,17 +189,20 @@ def play(t, name, kill_after, victim):
         for i, step in enumerate(steps):
             step(scene)
             if i == kill_after:
-                scene.survives(scene.both()[victim])
+                if victim == BOTH:
+                    scene.both_survive()
+                else:
+                    scene.survives(scene.both()[victim])
     except Exception as error:
-        raise AssertionError(f"{name}, {'ab'[victim]} killed after step {kill_after}: "
-                             f"{error}") from error
+        raise AssertionError(f"{name}, {('a', 'b', 'both')[victim]} killed after step "
+                             f"{kill_after}: {error}") from error
     for node in scene.both():
         node.kill()
 
 
 def all_kills():
     return [(name, i, victim) for name, (_, *steps) in SCENARIOS.items()
-            for i in range(len(steps) - 1) for victim in (0, 1)]
+            for i in range(len(steps) - 1) for victim in (0, 1, BOTH)]
 
 
 @case(timeout=3600 if LONG else 120)
