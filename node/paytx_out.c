@@ -161,9 +161,11 @@ static void take_made(struct pay_item *it, const struct make_job *job)
 /* Nothing was made: it is over. Or nobody knows yet. */
 static void take_unmade(struct pay_item *it, const struct make_job *job)
 {
-    paytx_answer(it, job->rc, &job->e);
-    if (!job->m.none)
+    if (!job->m.none) {
+        paytx_answer(it, job->rc, &job->e);
         return;
+    }
+    it->why = job->e;
     log_info("payments: one was not made: %s", job->e.text);
     it->row.state = PAY_TAKEN_BACK;
     it->row.ended = clock_now();
@@ -461,6 +463,10 @@ static void end_request(struct paytx *pt, const struct pay_row *paid)
 static void answer_refused(struct pay_item *it)
 {
     struct error e = { .code = OK };
+    if (it->why.code) {
+        paytx_answer(it, it->why.code, &it->why);
+        return;
+    }
     error_set(&e, ERR_PROTO, "the payee refuses the payment (%s); %s",
               pay_status_name(it->row.status),
               it->row.state == PAY_TAKEN_BACK

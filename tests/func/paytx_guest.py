@@ -1,5 +1,5 @@
-"""Who pays by a transaction over a direct channel, written from the specification alone (channels 4.2
-rows 288 to 292, BRC-29, 42, 62, 95), at the other end of a session with a daemon."""
+"""Who pays by a transaction over a direct channel, written from the specification alone (channels
+4.2 rows 288 to 292, BRC-29, 42, 62, 95), at the other end of a session with a daemon."""
 import hmac
 import os
 import struct

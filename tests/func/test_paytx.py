@@ -2,6 +2,7 @@
 import os
 from decimal import Decimal
 
+from channels import is_up
 from events import read_events
 from framework import case, check, equal, main, raises_rpc
 from identities import kill_and_start
@@ -96,6 +97,51 @@ def a_request_is_paid_once(t):
     connect(t, a, b)
     raises_rpc(-5, lambda: pay_request(a, 7000, asked["id"]), "no open request")
     equal(len(rows(b, "payment", "in")), 1)
+
+
+@case()
+def a_request_waits_for_its_contact_and_expires(t):
+    a, b = payers(t)
+    a.stop()
+    asked = [b.rpc.requestpayment("alice", 7000, "", seconds)["id"] for seconds in (3600, 7200)]
+    b.rpc.requestpayment("alice", 1)  # a week
+    a.start()
+    connect(t, a, b)
+    t.wait(lambda: len(rows(a, "request", "in")) == 3)
+    now = rows(b, "request", "out")[0]["created"]
+    for node in (a, b):
+        node.rpc.setmocktime(now + 3700)
+    t.wait(lambda: {r["id"]: r["state"] for r in rows(b, "request", "out")}[asked[0]] == "expired")
+    t.wait(lambda: len(rows(a, "request", "in")) == 2)
+    raises_rpc(-5, lambda: pay_request(a, 7000, asked[0]), "no open request")
+    equal(pay_request(a, 7000, asked[1])["state"], "accepted")
+    b.restart()
+    equal(sorted(r["state"] for r in rows(b, "request", "out")), ["expired", "open", "paid"])
+
+
+@case()
+def what_cannot_be_paid_is_said_and_costs_nothing(t):
+    a, b = payers(t)
+    before = a.rpc.getbalance()
+    raises_rpc(-5, lambda: a.rpc.pay(contact="bob", satoshis=10**13, transaction=True),
+               "insufficient funds")
+    raises_rpc(-8, lambda: a.rpc.requestpayment("bob", 0), "above 0")
+    raises_rpc(-8, lambda: a.rpc.requestpayment("bob", 5, "x" * 257), "256 bytes")
+    raises_rpc(-8, lambda: a.rpc.requestpayment("bob", 5, "", 2592001), "2592000 seconds")
+    raises_rpc(-5, lambda: a.rpc.requestpayment("nobody", 5), "no contact")
+    raises_rpc(-5, lambda: a.rpc.pay(contact="nobody", satoshis=5, transaction=True), "no contact")
+    a.rpc.encryptwallet("secret")
+    a.rpc.walletpassphrase("secret", 8)
+    connect(t, a, b)
+    t.wait(lambda: a.rpc.getwalletinfo()["unlocked_until"] == 0)
+    raises_rpc(-1, lambda: a.rpc.pay(contact="bob", satoshis=5, transaction=True), "locked")
+    equal({r["state"] for r in rows(a, "payment", "out")}, {"taken back"})
+    a.rpc.walletpassphrase("secret", 1000)
+    equal(a.rpc.getbalance(), before)
+    equal(a.rpc.pay(contact="bob", satoshis=5000, transaction=True)["state"], "accepted")
+    b.stop()
+    t.wait(lambda: not is_up(a, "bob"))
+    raises_rpc(-1, lambda: a.rpc.pay(contact="bob", satoshis=5, transaction=True), "no session")
 
 
 @case()
