@@ -201,10 +201,10 @@ int cli_send(struct cli *c, const char *const *args, size_t n)
     struct json_object *id = NULL;
     char path[PATH_MAX];
     int status;
-    (void)n;
+    const char *const wish[] = { args[0], path, n > 2 ? args[2] : NULL };
     if (!realpath(args[1], path))
         return cli_complain("there is no such file");
-    if (!cli_call(c, "sendfile", (const char *const[]){ args[0], path }, 2, &id, &status))
+    if (!cli_call(c, "sendfile", wish, n, &id, &status))
         return status;
     (void)snprintf(s.id, sizeof s.id, "%s", json_object_get_string(id));
     json_object_put(id);

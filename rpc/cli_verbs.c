@@ -17,10 +17,11 @@ static const struct cli_verb verbs[] = {
       "end, 2 when the stream broke off, 1 when it was not opened. Options of pipeservice let the "
       "node pay for it: '{\"max_satoshis\":500,\"price_per_mib\":100}'.",
       2, 3, cli_pipe },
-    { "send", "<contact> <file>",
-      "Offers a file to a contact and shows how it goes until it is there. Ending the command ends "
-      "only that: the node goes on. Exit status 0 when the contact has the file, 1 otherwise.",
-      2, 2, cli_send },
+    { "send", "<contact> <file> [price]",
+      "Offers a file to a contact, free or for so many satoshis a MiB, and shows how it goes until "
+      "it is there. Ending the command ends only that: the node goes on. Exit status 0 when the "
+      "contact has the file, 1 otherwise.",
+      2, 3, cli_send },
 };
 
 const struct cli_verb *cli_verb_find(const char *name)

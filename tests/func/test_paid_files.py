@@ -2,6 +2,7 @@
 the two does not come."""
 import os
 import struct
+import subprocess
 
 from channels import is_up, talker
 from files import make, same, state, transfer
@@ -52,6 +53,23 @@ def a_file_is_paid_for_chunk_by_chunk(t):
     equal(spent(a), 2 * PRICE)
     equal((source(b, id)["charged"], source(b, id)["paid"]), (2 * PRICE, 2 * PRICE))
     equal((transfer(a, id)["spent"], source(a, id)["paid"]), (2 * PRICE, 2 * PRICE))
+
+
+@case()
+def a_file_is_sold_from_the_command_line(t):
+    a, b = payers(t)
+    open_channel(t, a, b)
+    command = subprocess.Popen(b.cli_line() + ["send", "alice", make(t, "goods", MIB), str(PRICE)],
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    t.cleanups.append(command.kill)
+    t.wait(lambda: a.rpc.listtransfers())
+    id = a.rpc.listtransfers()[0]["id"]
+    equal(source(a, id)["cost"], PRICE)
+    code, _, error = a.cli("acceptfile", id, "", PRICE - 1)
+    check(code != 0 and "costs" in error, error)
+    equal(a.cli("acceptfile", id, "", PRICE)[0], 0)
+    command.communicate(timeout=60)
+    equal((command.returncode, spent(b)), (0, PRICE))
 
 
 @case()
