@@ -47,25 +47,34 @@ static struct service_account *add(struct service_bills *b, const char *service,
     return a;
 }
 
+static void set_price(struct service_bills *b, struct service_account *a,
+                      const struct bill_price *price, uint64_t credit)
+{
+    const bool was_over = stream_meter_is_over(&a->meter);
+    a->meter.spending.bill.price = *price;
+    a->meter.serves = !bill_price_is_zero(price);
+    a->meter.credit = credit;
+    if (was_over && !stream_meter_is_over(&a->meter))
+        local_streams_resume(b->streams, &a->meter);
+}
+
 struct service_account *service_bills_get(struct service_bills *b, const char *service,
-                                          uint64_t contact)
+                                          uint64_t contact, const struct bill_price *price,
+                                          uint64_t credit)
 {
     struct service_account *a = find(b, service, contact);
-    return a ? a : add(b, service, strlen(service), contact);
+    if (!a)
+        a = add(b, service, strlen(service), contact);
+    set_price(b, a, price, credit);
+    return a;
 }
 
 void service_bills_set_price(struct service_bills *b, const char *service,
                              const struct bill_price *price, uint64_t credit)
 {
-    for (struct list_link *l = list_first(&b->all); l; l = list_next(&b->all, l)) {
-        struct service_account *a = account_of(l);
-        if (strcmp(a->service, service) != 0)
-            continue;
-        a->meter.spending.bill.price = *price;
-        a->meter.serves = !bill_price_is_zero(price);
-        a->meter.credit = credit;
-        local_streams_resume(b->streams, &a->meter);
-    }
+    for (struct list_link *l = list_first(&b->all); l; l = list_next(&b->all, l))
+        if (strcmp(account_of(l)->service, service) == 0)
+            set_price(b, account_of(l), price, credit);
 }
 
 void service_bills_paid(struct service_bills *b, struct service_account *a, uint64_t amount)

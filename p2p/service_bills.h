@@ -34,9 +34,10 @@ enum err service_bills_init(struct service_bills *b, struct local_streams *strea
                             struct error *e) MUST_CHECK;
 void service_bills_clear(struct service_bills *b);
 
-/* The one of a contact, made if need be. */
+/* The one of a contact at a service of this price and credit, made if need be. */
 struct service_account *service_bills_get(struct service_bills *b, const char *service,
-                                          uint64_t contact);
+                                          uint64_t contact, const struct bill_price *price,
+                                          uint64_t credit);
 /* The service has this price and credit from now on; zeros: it is free, or gone. */
 void service_bills_set_price(struct service_bills *b, const char *service,
                              const struct bill_price *price, uint64_t credit);

@@ -400,11 +400,11 @@ static unsigned judge_payment(struct services *s, const struct service *v, struc
         return DCHAN_RESET_REFUSED;
     if (pay->trouble(pay->ctx))
         return DCHAN_RESET_LOCAL;
-    struct service_account *a = service_bills_get(&s->bills, v->name, contact);
+    struct service_account *a =
+        service_bills_get(&s->bills, v->name, contact, &v->price, v->credit);
     const struct bill *bill = &a->meter.spending.bill;
     if (!pay->has_channel(pay->ctx, contact) && bill->paid <= bill->charged)
         return DCHAN_RESET_REFUSED;
-    service_bills_set_price(&s->bills, v->name, &v->price, v->credit);
     *meter = &a->meter;
     return 0;
 }
@@ -479,9 +479,8 @@ bool services_paid(struct services *s, uint64_t contact, struct span service, ui
     const struct service *v = find(s, name);
     if (!v || bill_price_is_zero(&v->price))
         return false;
-    struct service_account *a = service_bills_get(&s->bills, name, contact);
-    service_bills_set_price(&s->bills, name, &v->price, v->credit);
-    service_bills_paid(&s->bills, a, amount);
+    service_bills_paid(&s->bills,
+                       service_bills_get(&s->bills, name, contact, &v->price, v->credit), amount);
     return true;
 }
 
