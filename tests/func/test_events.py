@@ -61,6 +61,7 @@ def a_line_for_each_event(t):
     node = t.node()
     before = int(time.time())
     a, b = node.rpc.generatetoaddress(2, ADDRESS)
+    t.wait(lambda: len(read_events(node)) == 3)  # they are written beside what commands answer
     status, kind, body = get_events(node, "?from=1")
     equal((status, kind), (200, "application/x-ndjson"))
     events = [json.loads(line) for line in body.splitlines()]
@@ -76,7 +77,7 @@ def a_line_for_each_event(t):
           (block["previousblockhash"], 1, 1, block["size"], block["time"]))
     check(before - 1 <= events[1]["time"] <= time.time() + 1, "time of the event")
     node.rpc.invalidateblock(b)
-    last = read_events(node, 4)
+    last = t.wait(lambda: read_events(node, 4))
     equal([(e["type"], e["hash"], e["previous"], e["height"]) for e in last],
           [("block_disconnected", b, a, 2)])
     equal(get_events(node, "?from=5")[::2], (200, b""))
