@@ -259,7 +259,7 @@ static enum err add_parts(struct channel_setup *cs, const struct rpc_env *env, s
         connect_payments(cs);
     if (!rc && cs->payments)
         message_part_divert(cs->messages, &(struct message_diversion){
-            PAYCHAN_HELP_TYPE, paychans_take_help, cs->payments });
+            PAYCHAN_HELP_TYPE, paychans_take_help, paychans_help_acked, cs->payments });
     return rc;
 }
 

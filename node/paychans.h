@@ -88,6 +88,7 @@ const struct stream_payments *paychans_for_parts(struct paychans *pc,
 void paychans_help_before_stop(struct paychans *pc);
 /* A message of PAYCHAN_HELP_TYPE from a contact (message_part_divert); ctx: pc. */
 void paychans_take_help(void *ctx, struct chan_peer *p, const struct dchan_m_send *m);
+void paychans_help_acked(void *ctx, struct chan_peer *p, const uint8_t id[16]);
 /* Any thread. */
 void paychans_tip_changed(struct paychans *pc);
 /* What commands are given; borrowed. */

@@ -1,8 +1,8 @@
 /*
  * Our channels with a helper (spec channels 8.8): a contact that is given the newest state of each,
  * so that it can close those to us when we are away, and gives it back when we have lost it. What
- * is given goes as a message of its own content type, past the outbox: only the newest is of use,
- * and each session with the helper begins with all of them.
+ * is given goes as a message of its own content type, past the outbox: only the newest is of use.
+ * It is sent again until the helper has acknowledged it, and in each session once.
  */
 #include <config.h>
 
@@ -18,7 +18,8 @@
 
 #define TTL_S 86400
 
-void paychans_say_help(struct chan_peer *p, const struct paychan_help *help)
+void paychans_say_help(struct chan_peer *p, const struct paychan_help *help,
+                       uint8_t id[MESSAGE_ID_SIZE])
 {
     struct dchan_msg m = { .type = DCHAN_M_SEND };
     struct buf body;
@@ -28,7 +29,8 @@ void paychans_say_help(struct chan_peer *p, const struct paychan_help *help)
         .created_ms = (uint64_t)clock_now_ms(), .ttl = TTL_S,
         .content_type = span_of(PAYCHAN_HELP_TYPE, sizeof PAYCHAN_HELP_TYPE - 1),
         .body = buf_span(&body) };
-    rand_bytes(m.m_send.id, sizeof m.m_send.id);
+    rand_bytes(id, MESSAGE_ID_SIZE);
+    memcpy(m.m_send.id, id, sizeof m.m_send.id);
     if (chan_peer_send(p, &m))
         log_debug(LOGC_CHANNEL, "payment channels: the helper was not told");
     buf_clear(&body);
@@ -87,15 +89,16 @@ static void give(struct held *h, struct chan_peer *p)
         help.tx = buf_span(&tx);
     }
     if (h->c.role == PAYCHAN_PAYER || help.tx.len)
-        paychans_say_help(p, &help);
-    h->helped_n = h->c.n;
+        paychans_say_help(p, &help, h->help_id);
+    h->help_sent_n = h->c.n;
     buf_clear(&tx);
 }
 
 static void ask(struct held *h, struct chan_peer *p)
 {
     const struct paychan_help help = identify(h);
-    paychans_say_help(p, &help);
+    uint8_t id[MESSAGE_ID_SIZE];
+    paychans_say_help(p, &help, id);
     h->asked = true;
 }
 
@@ -137,8 +140,20 @@ void paychans_help_up(struct paychans *pc, struct chan_peer *p)
         return;
     pc->helped_at = 0;
     for (size_t i = 0; i < pc->n; i++) {
-        pc->all[i]->helped_n = 0;
+        pc->all[i]->helped_n = pc->all[i]->help_sent_n = 0;
         pc->all[i]->asked = false;
+    }
+}
+
+void paychans_help_acked(void *ctx, struct chan_peer *p, const uint8_t id[16])
+{
+    struct paychans *pc = ctx;
+    if (p != helper(pc))
+        return;
+    for (size_t i = 0; i < pc->n; i++) {
+        struct held *h = pc->all[i];
+        if (h->help_sent_n > h->helped_n && memcmp(h->help_id, id, MESSAGE_ID_SIZE) == 0)
+            h->helped_n = h->help_sent_n;
     }
 }
 

@@ -82,7 +82,9 @@ struct held {
     size_t ack_at;               /* place among those */
     struct paychan_ack_msg ack;
     uint64_t served_paid;        /* payee: of it the takers know */
-    uint64_t helped_n;           /* up to here the helper was told, in this session */
+    uint64_t helped_n;           /* up to here the helper has it, as it said in this session */
+    uint64_t help_sent_n;        /* it was sent this, in the message help_id */
+    uint8_t help_id[16];
     bool asked;                  /* the helper, for a state that is lost */
     bool regained;               /* payee: what is sent again first was served before */
     bool lost, seeking;          /* payer: the funding is nowhere; a job looks for another */
@@ -277,7 +279,8 @@ enum err paychans_restore(void *ctx, const struct paychan_saved *saved, struct e
 struct paychan_help;
 void paychans_help_tick(struct paychans *pc);
 void paychans_help_up(struct paychans *pc, struct chan_peer *p); /* a session with a contact */
-void paychans_say_help(struct chan_peer *p, const struct paychan_help *help);
+/* id: of the message. */
+void paychans_say_help(struct chan_peer *p, const struct paychan_help *help, uint8_t id[16]);
 /* Our helper gives back what it has of a channel of ours. False: it is none. */
 bool paychans_take_kept(struct paychans *pc, struct chan_peer *p, const struct paychan_help *help);
 

@@ -3,8 +3,10 @@
  * close that it has signed: it goes to the network when the expiry is near, or when anything else
  * spends the funding. Everything is given back to whom it is of, when asked.
  *
- * In the database of direct channels: 'h' | contact 8 big-endian | id 32 -> the body as it came
- * (wallet/paychan_help.h). A message is acknowledged when its row is synced.
+ * In the database of direct channels: 'h' | contact 8 big-endian | id 32 -> height of the funding
+ * 4 little-endian, then the body as it came (wallet/paychan_help.h). A message is acknowledged when
+ * its row is synced. What is given first is kept when the funding is in our chain, unspent: to look
+ * for one that never was would mean to read weeks of blocks.
  */
 #include <config.h>
 
@@ -16,6 +18,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "chain/chain.h"
 #include "p2p/messages.h"
 #include "wallet/paychan_help.h"
 
@@ -24,6 +27,7 @@
 #define ALL_MAX 4096        /* of all contacts */
 #define RATE_PER_S 50
 #define RATE_BURST 600
+#define LOOKING_MAX 64      /* at the chain, for new ones */
 #define KEPT_BIT (UINT64_C(1) << 40) /* of numbers for the watch and for orders of the relay */
 
 struct kept {
@@ -32,6 +36,7 @@ struct kept {
     struct buf body;
     struct paychan c;         /* terms and funding */
     struct tx *close;         /* of a payee; NULL */
+    uint32_t height;          /* of the funding */
     bool watched;
     bool threatened;          /* something else spends the funding */
     bool sent;
@@ -44,6 +49,7 @@ struct paychans_kept {
     uint64_t next_number;
     uint32_t tip;             /* of the last look */
     struct ratelimit rate;
+    unsigned looking;
 };
 
 /* --- the table --- */
@@ -86,6 +92,12 @@ static size_t count_of(const struct paychans_kept *all, uint64_t contact)
     return n;
 }
 
+static bool has_room(const struct paychans *pc, const struct kept *k)
+{
+    return find(pc->kept, k->contact, k->help.id) ||
+           (count_of(pc->kept, k->contact) < pc->config.kept_max && pc->kept->n < ALL_MAX);
+}
+
 /* NULL: it is not sound. */
 static struct kept *parse(uint64_t contact, struct span body, struct error *e)
 {
@@ -102,12 +114,10 @@ static struct kept *parse(uint64_t contact, struct span body, struct error *e)
 
 static void watch(struct paychans *pc, struct kept *k)
 {
-    const uint32_t expiry = k->c.terms.expiry;
     if (!pc->watch || k->watched)
         return;
     k->watched = true;
-    paychan_watch_add(pc->watch, k->number, &k->c.funding,
-                      expiry > PAYCHAN_LIFE_MAX ? expiry - PAYCHAN_LIFE_MAX : 0);
+    paychan_watch_add(pc->watch, k->number, &k->c.funding, k->height);
 }
 
 static void add(struct paychans *pc, struct kept *k)
@@ -142,7 +152,12 @@ enum err paychans_kept_load(struct paychans *pc, struct error *e)
         struct error why = { .code = OK };
         if (key.len != KEY_SIZE || key.data[0] != KEY_PREFIX)
             break;
-        struct kept *k = parse(be64_get(key.data + 1), kv_iter_value(it), &why);
+        const struct span value = kv_iter_value(it);
+        struct kept *k = value.len > 4 ? parse(be64_get(key.data + 1),
+                                               span_of(value.data + 4, value.len - 4), &why)
+                                       : NULL;
+        if (k)
+            k->height = le32_get(value.data);
         if (k)
             add(pc, k);
         else
@@ -183,15 +198,20 @@ static void on_stored(void *ctx, enum err rc, const struct error *e)
     free(s);
 }
 
-static void store(struct paychans *pc, const struct kept *k, const struct dchan_m_send *m)
+static void store(struct paychans *pc, const struct kept *k, const uint8_t id[MESSAGE_ID_SIZE])
 {
+    struct buf value;
     struct dchan_write *w = dchan_write_new(channels_store(pc->channels));
     struct storing *s = xcalloc(1, sizeof *s);
     uint8_t key[KEY_SIZE];
     make_key(key, k);
-    dchan_write_put(w, key, sizeof key, k->body.data, k->body.len);
+    buf_init(&value);
+    buf_put_le32(&value, k->height);
+    buf_put(&value, k->body.data, k->body.len);
+    dchan_write_put(w, key, sizeof key, value.data, value.len);
+    buf_clear(&value);
     *s = (struct storing){ .pc = pc, .contact = k->contact };
-    memcpy(s->id, m->id, sizeof s->id);
+    memcpy(s->id, id, sizeof s->id);
     dchan_store_commit(channels_store(pc->channels), w, on_stored, s);
 }
 
@@ -282,37 +302,115 @@ bool paychans_kept_sight(struct paychans *pc, uint64_t number, const struct payc
 
 /* --- messages --- */
 
-static void take_state(struct paychans *pc, struct chan_peer *p, const struct dchan_m_send *m,
-                       struct kept *k)
+/* In the place of an older one, or as another one. */
+static void place(struct paychans *pc, struct kept *k)
 {
     struct paychans_kept *all = pc->kept;
     struct kept *old = find(all, k->contact, k->help.id);
-    const bool newer = !old || k->help.n > old->help.n;
-    if (!old && (count_of(all, k->contact) >= pc->config.kept_max || all->n >= ALL_MAX)) {
-        answer(p, DCHAN_M_NACK, m->id, pc->config.kept_max ? MESSAGE_NACK_FULL
-                                                           : MESSAGE_NACK_REFUSED);
-        free_kept(k);
-        return;
-    }
-    if (!newer) { /* once more: it is on disk, or will be before this is answered */
-        store(pc, old, m);
-        free_kept(k);
-        return;
-    }
-    if (old) {
-        for (size_t i = 0; i < all->n; i++)
-            if (all->all[i] == old)
-                all->all[i] = k;
-        k->number = old->number;
-        k->spend_height = old->spend_height;
-        k->threatened = old->threatened;
-        k->watched = old->watched && outpoint_equal(&k->c.funding, &old->c.funding);
-        free_kept(old);
-    } else {
+    if (!old) {
         add(pc, k);
+        return;
     }
-    store(pc, k, m);
+    for (size_t i = 0; i < all->n; i++)
+        if (all->all[i] == old)
+            all->all[i] = k;
+    k->number = old->number;
+    k->watched = old->watched && outpoint_equal(&k->c.funding, &old->c.funding);
+    k->spend_height = k->watched ? old->spend_height : 0;
+    k->threatened = k->watched && old->threatened;
+    k->sent = k->watched && old->sent;
+    free_kept(old);
+}
+
+/* One that is no newer is on disk, or will be before this is answered. */
+static void keep(struct paychans *pc, struct kept *k, const uint8_t id[MESSAGE_ID_SIZE])
+{
+    struct kept *old = find(pc->kept, k->contact, k->help.id);
+    if (old && k->help.n <= old->help.n) {
+        store(pc, old, id);
+        free_kept(k);
+        return;
+    }
+    place(pc, k);
+    store(pc, k, id);
     see_to(pc, k);
+}
+
+struct look_job {
+    struct paychan_job job; /* first */
+    struct paychans *pc;
+    struct kept *k;
+    uint8_t id[MESSAGE_ID_SIZE];
+    bool found;
+};
+
+static void look_at_coin(struct chain *c, void *ctx)
+{
+    struct look_job *job = ctx;
+    struct error e = { .code = OK };
+    struct coin coin;
+    bool found = false;
+    if (coins_get(chain_coins(c), &job->k->c.funding, &coin, &found, &e) || !found)
+        return;
+    const struct tx_out out = { coin.value, coin.script };
+    job->found = paychan_is_funding(&out, &job->k->c.terms);
+    job->k->height = (uint32_t)coin.height;
+}
+
+static void work_look(const struct rpc_env *env, struct paychan_job *j)
+{
+    struct look_job *job = (struct look_job *)j;
+    if (chain_call(env->chain, look_at_coin, job))
+        job->found = false;
+}
+
+static void done_look(struct channels *c, struct paychan_job *j)
+{
+    struct look_job *job = (struct look_job *)j;
+    struct paychans *pc = job->pc;
+    struct contact *contact = c ? contacts_by_id(channels_contacts(c), job->k->contact) : NULL;
+    struct chan_peer *p = contact ? channels_peer_of(c, contact) : NULL;
+    if (c)
+        pc->kept->looking--;
+    if (contact && job->found && has_room(pc, job->k)) {
+        keep(pc, job->k, job->id);
+    } else {
+        if (p && chan_peer_is_up(p)) /* our chain may know of it soon */
+            answer(p, DCHAN_M_NACK, job->id, MESSAGE_NACK_BUSY);
+        free_kept(job->k);
+    }
+    free(job);
+}
+
+static void look_first(struct paychans *pc, struct kept *k, const uint8_t id[MESSAGE_ID_SIZE])
+{
+    struct look_job *job = xcalloc(1, sizeof *job);
+    job->job = (struct paychan_job){ .work = work_look, .done = done_look };
+    job->pc = pc;
+    job->k = k;
+    memcpy(job->id, id, sizeof job->id);
+    pc->kept->looking++;
+    paychan_wallet_do(pc->wallet, &job->job);
+}
+
+static void take_state(struct paychans *pc, struct chan_peer *p, const struct dchan_m_send *m,
+                       struct kept *k)
+{
+    const struct kept *old = find(pc->kept, k->contact, k->help.id);
+    uint16_t code = 0;
+    if (!has_room(pc, k))
+        code = pc->config.kept_max ? MESSAGE_NACK_FULL : MESSAGE_NACK_REFUSED;
+    else if (pc->kept->looking >= LOOKING_MAX)
+        code = MESSAGE_NACK_BUSY;
+    if (code) {
+        answer(p, DCHAN_M_NACK, m->id, code);
+        free_kept(k);
+    } else if (old && outpoint_equal(&old->c.funding, &k->c.funding)) {
+        k->height = old->height;
+        keep(pc, k, m->id);
+    } else {
+        look_first(pc, k, m->id);
+    }
 }
 
 static void give_back(struct paychans *pc, struct chan_peer *p, const struct dchan_m_send *m,
@@ -320,8 +418,9 @@ static void give_back(struct paychans *pc, struct chan_peer *p, const struct dch
 {
     const struct kept *k = find(pc->kept, chan_peer_contact(p)->id, asked->id);
     answer(p, k ? DCHAN_M_ACK : DCHAN_M_NACK, m->id, k ? 0 : MESSAGE_NACK_REFUSED);
+    uint8_t id[MESSAGE_ID_SIZE];
     if (k)
-        paychans_say_help(p, &k->help);
+        paychans_say_help(p, &k->help, id);
 }
 
 void paychans_take_help(void *ctx, struct chan_peer *p, const struct dchan_m_send *m)

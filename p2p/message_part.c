@@ -137,6 +137,8 @@ static void take(void *ctx, const struct dchan_msg *msg)
         part->other.take(part->other.ctx, p, &msg->m_send);
         return;
     }
+    if (msg->type == DCHAN_M_ACK && contact && part->other.acked)
+        part->other.acked(part->other.ctx, p, msg->m_receipt.id);
     if (!*slot || messages_contact(*slot) != (contact ? contact->id : 0)) {
         up(part, p);
     } else if (contact) {

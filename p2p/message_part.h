@@ -30,6 +30,8 @@ size_t message_part_memory(const struct message_part *p); /* bytes */
 struct message_diversion {
     const char *content_type; /* static */
     void (*take)(void *ctx, struct chan_peer *p, const struct dchan_m_send *m);
+    /* Any acknowledgement of a contact: of one that the part has sent by itself? */
+    void (*acked)(void *ctx, struct chan_peer *p, const uint8_t id[MESSAGE_ID_SIZE]);
     void *ctx;
 };
 /* Before the channels start; one. */
