@@ -153,11 +153,30 @@ static bool is_in_pool(const struct held *h)
     return h->sending.spend && h->c.spend == ours && h->c.spend_height == 0;
 }
 
+static enum mempool_visit note_height(void *ctx, const struct mempool_entry *entry)
+{
+    uint32_t *height = ctx;
+    *height = entry->height > 0 ? (uint32_t)entry->height : 0;
+    return MEMPOOL_ENOUGH;
+}
+
+/* Since the mempool has it, which remembers across a restart. */
+static void begin_waiting(struct held *h)
+{
+    struct paychan_sending *s = &h->sending;
+    uint32_t height = 0;
+    if (!s->since)
+        s->since = h->pc->view.tip;
+    if (is_in_pool(h) && mempool_visit(chain_mempool(h->pc->env->chain), &s->spend->id,
+                                       note_height, &height) &&
+        height && height < s->since)
+        s->since = height;
+}
+
 static void send_out(struct held *h, struct tx *made, const char *what)
 {
     struct paychan_sending *s = &h->sending;
-    if (!s->since)
-        s->since = h->pc->view.tip;
+    begin_waiting(h);
     if (made && !is_in_pool(h)) /* else it would be a double spend of ours */
         paychans_submit(h, made, what);
     if (made)
@@ -306,6 +325,8 @@ void paychans_look_after(struct held *h)
     struct paychan_sending *s = &h->sending;
     if (s->seen_tip != h->pc->view.tip) {
         s->seen_tip = h->pc->view.tip;
+        if (s->since)
+            begin_waiting(h);
         look_at_funding(h);
         look_at_block(h);
         paychans_look_at_child(h);

@@ -26,10 +26,11 @@ struct child_job {
     struct paychan_job job;  /* first */
     struct paychans *pc;
     uint64_t number;
-    struct tx *parent, *before; /* references; before: the last child, or NULL */
+    struct tx *parent, *before; /* references; before: the last child in the mempool, or NULL */
     struct outpoint funding;
     bool unspent;               /* the funding, in the chain */
-    uint64_t capacity, fees;    /* fees of children so far */
+    uint64_t capacity;
+    uint64_t children, fees;    /* in the mempool already, and what they pay */
     uint32_t level;
     uint64_t fee_per_kb;
     uint8_t nonce[32], pkh[PAYCHAN_PKH_SIZE];
@@ -66,20 +67,51 @@ static uint64_t fee_of_parent(const struct child_job *job)
     return out < job->capacity ? job->capacity - out : 0;
 }
 
+/* What all that is in the mempool would pay at the rate of the level, with so many children. */
+static uint64_t wanted(const struct child_job *job, uint64_t children)
+{
+    const uint64_t rate = job->fee_per_kb * FIRST_FACTOR << (job->level - 1);
+    return ((job->parent->raw.len + children * CHILD_SIZE) * rate + 999) / 1000;
+}
+
 /* 0: what is paid already suffices, or no more may be spent. */
 static uint64_t fee_of_child(const struct child_job *job, uint64_t payout)
 {
-    const uint64_t rate = job->fee_per_kb * FIRST_FACTOR << (job->level - 1);
-    const uint64_t size = job->parent->raw.len + (uint64_t)job->level * CHILD_SIZE;
-    const uint64_t wanted = (size * rate + 999) / 1000;
     const uint64_t paid = fee_of_parent(job) + job->fees;
+    const uint64_t all = wanted(job, job->children + 1);
     const uint64_t most = payout / 2 > job->fees ? payout / 2 - job->fees : 0;
-    const uint64_t fee = wanted > paid ? wanted - paid : 0;
-    return fee < most ? fee : most;
+    if (paid >= (job->children ? wanted(job, job->children) : all))
+        return 0;
+    return all - paid < most ? all - paid : most;
+}
+
+static bool is_child(const struct tx *tx, const uint8_t script[SCRIPT_P2PKH_SIZE])
+{
+    return tx->n_in == 1 && tx->n_out == 1 && tx->out[0].script.len == SCRIPT_P2PKH_SIZE &&
+           memcmp(tx->out[0].script.data, script, SCRIPT_P2PKH_SIZE) == 0;
+}
+
+/* Those of before, also of before a restart. in: what the next one spends. False: another spends
+ * it. */
+static bool follow_children(const struct rpc_env *env, struct child_job *job,
+                            struct txbuild_input *in)
+{
+    struct tx *next;
+    while ((next = mempool_get_spender(chain_mempool(env->chain), &in->at)) != NULL) {
+        tx_unref(job->before);
+        job->before = next;
+        if (!is_child(next, in->script.data) || next->out[0].value > in->value ||
+            ++job->children > LEVEL_MAX)
+            return false;
+        job->fees += (uint64_t)(in->value - next->out[0].value);
+        in->value = next->out[0].value;
+        in->at = (struct outpoint){ next->id, 0 };
+    }
+    return true;
 }
 
 static enum err sign_child(struct child_job *job, const struct rpc_env *env,
-                           struct txbuild_input *in, uint64_t value)
+                           struct txbuild_input *in)
 {
     struct private_key secret = { .compressed = true };
     struct signing_key key;
@@ -92,11 +124,11 @@ static enum err sign_child(struct child_job *job, const struct rpc_env *env,
     chain_get_tip(env->chain, &tip);
     in->key = &key;
     in->height = tip.height + 1;
-    const struct txbuild_output out = { (int64_t)(value - job->fee), in->script };
+    const struct txbuild_output out = { in->value - (int64_t)job->fee, in->script };
     const struct txbuild b = { .in = in, .n_in = 1, .out = &out, .n_out = 1 };
     const struct txbuild_rules rules = { .heights = &chain_get_params(env->chain)->heights,
                                          .next_height = tip.height + 1,
-                                         .max_fee = (int64_t)value };
+                                         .max_fee = in->value };
     job->rc = txbuild_make(&b, &rules, &job->child, &change, &job->e);
     private_key_wipe(&key.key);
     private_key_wipe(&secret);
@@ -125,14 +157,13 @@ static void work(const struct rpc_env *env, struct paychan_job *j)
     if (!is_wanted(env, job) || !find_payout(job, &index, &payout))
         return;
     script_make_p2pkh(script, job->pkh);
-    job->fee = fee_of_child(job, payout);
-    const uint64_t value = payout - job->fees;
-    struct txbuild_input in = { .at = { job->parent->id, index }, .value = (int64_t)value,
+    struct txbuild_input in = { .at = { job->parent->id, index }, .value = (int64_t)payout,
                                 .script = span_of(script, sizeof script) };
-    if (job->before)
-        in.at = (struct outpoint){ job->before->id, 0 };
-    if (job->fee && job->fee < value)
-        job->rc = sign_child(job, env, &in, value);
+    if (!follow_children(env, job, &in))
+        return;
+    job->fee = fee_of_child(job, payout);
+    if (job->fee && job->fee < (uint64_t)in.value)
+        job->rc = sign_child(job, env, &in);
 }
 
 /* --- the channel thread --- */
@@ -151,11 +182,13 @@ static void take(struct held *h, struct child_job *job)
         return; /* not yet in a block of ours, or it is in one */
     s->child_level = job->level;
     s->child_of = job->parent->id;
-    if (!job->child)
+    struct tx *last = job->child ? job->child : job->before;
+    if (!last)
         return;
     tx_unref(s->child);
-    s->child = tx_ref(job->child);
-    s->child_fees = job->fees + job->fee;
+    s->child = tx_ref(last); /* of before a restart, too: it is sent with each block */
+    if (!job->child)
+        return;
     paychans_submit(h, job->child, "child");
     paychans_push(h, job->parent, 1);
     paychans_push(h, job->child, 2);
@@ -178,7 +211,6 @@ static void begin(struct held *h, struct tx *parent, uint32_t level)
     struct paychan_sending *s = &h->sending;
     const struct paychan *c = &h->c;
     const bool payee = c->role == PAYCHAN_PAYEE;
-    struct mempool *pool = chain_mempool(h->pc->env->chain);
     struct child_job *job = xcalloc(1, sizeof *job);
     job->job = (struct paychan_job){ .work = work, .done = done };
     job->pc = h->pc;
@@ -191,11 +223,6 @@ static void begin(struct held *h, struct tx *parent, uint32_t level)
     memcpy(job->nonce, payee ? c->nonce_b : c->nonce_a, sizeof job->nonce);
     memcpy(job->pkh, payee ? c->terms.payee_pkh : c->terms.payer_pkh, sizeof job->pkh);
     memcpy(job->wallet, h->wallet, sizeof job->wallet);
-    if (s->child && txid_equal(&s->child_of, &parent->id) &&
-        mempool_contains(pool, &s->child->id)) {
-        job->before = tx_ref(s->child);
-        job->fees = s->child_fees;
-    }
     s->child_job = true;
     paychan_wallet_do(h->pc->wallet, &job->job);
 }

@@ -54,7 +54,6 @@ struct paychan_sending {
     struct tx *child;            /* the last one that pays for it; a reference, or NULL */
     struct txid child_of;        /* for this one */
     uint32_t child_level;        /* times that child_blocks have passed, of the last child */
-    uint64_t child_fees;         /* of all of them, satoshis */
     bool child_job;
 };
 

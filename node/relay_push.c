@@ -10,7 +10,7 @@
 #define ORDERS_MAX 20000  /* the oldest are no longer looked after */
 #define IDS_EACH 8        /* of one order: the last forms of its transaction */
 #define TOLD_MAX 128      /* peers that are remembered; beyond them one may be told twice */
-#define ASK_AFTER_MS 5000 /* a peer is asked whether it has kept what it was sent */
+#define ASK_AFTER_MS 2000 /* a peer is asked whether it has kept what it was sent */
 
 struct push_id {
     struct txid id;

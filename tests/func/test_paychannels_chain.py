@@ -150,17 +150,23 @@ def fee_of(tx, value):
 def a_close_that_is_not_mined_gets_children_that_pay(t):
     node, payer = payee(t)
     paid_channel(node, payer)
-    node.restart("-minminingtxfee=0.00003", "-paychannelchild=2")
-    peer = watcher(t, node)
+    options = "-minminingtxfee=0.00003", "-paychannelchild=2"
+    node.restart(*options)
     node.rpc.closechannel(payer.id.hex())
     close = t.wait(lambda: spender(node, payer.id.hex()))
     before = node.rpc.getbalance()
     mine(node)
     equal(channel(node, payer.id.hex()).get("spend_height"), None)
+    node.restart(*options)  # the block counts all the same
+    peer = watcher(t, node)
     mine(node)
     child = sent(node, peer, close["txid"])
     size = len(close["hex"]) // 2 + 192
     equal(FEE + fee_of(child, 20000), -(-size * 4 * 500 // 1000))
+    t.wait(lambda: child["txid"] in node.rpc.getrawmempool())
+    node.restart(*options)
+    peer = watcher(t, node)
+    t.wait(lambda: child["txid"] in node.rpc.getrawmempool())
     mine(node, 2)  # still too little: the next one spends the first
     second = sent(node, peer, child["txid"])
     equal(FEE + fee_of(child, 20000) + fee_of(second, sums(child)[0]),
