@@ -16,16 +16,6 @@ static struct transfers *transfers_of(struct rpc_call *call)
     return rpc_channels(call) ? call->env->transfers : NULL;
 }
 
-static bool read_satoshis(struct rpc_call *call, size_t i, uint64_t *out)
-{
-    int64_t value = 0;
-    if (rpc_has(call, i) && !rpc_in_range(call, "", call->command->params[i].name, call->argv[i], 0,
-                                          (int64_t)BILL_PRICE_MAX, &value))
-        return false;
-    *out = (uint64_t)value;
-    return true;
-}
-
 /* --- sendfile ------------------------------------------------------------------------------- */
 
 static struct rpc_result cmd_sendfile(struct rpc_call *call)
@@ -36,7 +26,7 @@ static struct rpc_result cmd_sendfile(struct rpc_call *call)
     struct error e = { .code = OK };
     if (!t)
         return rpc_failed(call);
-    if (!read_satoshis(call, 2, &price))
+    if (!rpc_up_to(call, 2, BILL_PRICE_MAX, &price))
         return rpc_failed(call);
     if (transfers_send(t, rpc_text(call, 0, ""), rpc_text(call, 1, ""), price, id, &e))
         return rpc_channel_fail(call, &e);
@@ -138,7 +128,7 @@ static struct rpc_result cmd_acceptfile(struct rpc_call *call)
     struct error e = { .code = OK };
     if (!t || !rpc_bytes32(call, 0, "the id of a file", id))
         return rpc_failed(call);
-    if (!read_satoshis(call, 2, &max))
+    if (!rpc_up_to(call, 2, BILL_PRICE_MAX, &max))
         return rpc_failed(call);
     const char *directory = rpc_text(call, 1, "");
     if (transfers_accept(t, id, *directory ? directory : NULL, max, &e))

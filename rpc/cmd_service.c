@@ -103,21 +103,12 @@ static struct rpc_result change(struct rpc_call *call, struct service_work *work
     return rpc_done();
 }
 
-static bool read_satoshis(struct rpc_call *call, size_t i, uint64_t *out)
-{
-    int64_t value = 0;
-    if (rpc_has(call, i) && !rpc_in_range(call, "", call->command->params[i].name, call->argv[i], 0,
-                                          (int64_t)BILL_PRICE_MAX, &value))
-        return false;
-    *out = (uint64_t)value;
-    return true;
-}
-
 /* The credit is one unit, when nothing else is said. */
 static bool read_price(struct rpc_call *call, struct service_work *work)
 {
-    if (!read_satoshis(call, 3, &work->price.per_mib) ||
-        !read_satoshis(call, 4, &work->price.per_minute) || !read_satoshis(call, 5, &work->credit))
+    if (!rpc_up_to(call, 3, BILL_PRICE_MAX, &work->price.per_mib) ||
+        !rpc_up_to(call, 4, BILL_PRICE_MAX, &work->price.per_minute) ||
+        !rpc_up_to(call, 5, BILL_PRICE_MAX, &work->credit))
         return false;
     if (!rpc_has(call, 5))
         work->credit = MIN_OF(work->price.per_mib + work->price.per_minute, BILL_PRICE_MAX);

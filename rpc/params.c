@@ -198,3 +198,13 @@ bool rpc_in_range(struct rpc_call *call, const char *where, const char *name, st
              (long long)low, (long long)high);
     return false;
 }
+
+bool rpc_up_to(struct rpc_call *call, size_t i, uint64_t high, uint64_t *out)
+{
+    int64_t value = 0;
+    if (rpc_has(call, i) && !rpc_in_range(call, "", call->command->params[i].name, call->argv[i], 0,
+                                          (int64_t)high, &value))
+        return false;
+    *out = (uint64_t)value;
+    return true;
+}

@@ -29,4 +29,7 @@ bool rpc_members(struct rpc_call *call, struct json_object *o, const char *where
 bool rpc_in_range(struct rpc_call *call, const char *where, const char *name, struct json_object *v,
                   int64_t low, int64_t high, int64_t *out);
 
+/* Parameter i, an integer in [0, high], 0 when it is not given. False: call has failed. */
+bool rpc_up_to(struct rpc_call *call, size_t i, uint64_t high, uint64_t *out);
+
 #endif

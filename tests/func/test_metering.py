@@ -10,9 +10,10 @@ import urllib.request
 
 from channels import is_up, talker
 from framework import Skip, case, check, equal, is_in, main, raises_rpc
-from identities import FAULT, kill_and_start
-from paychan_guest import FUNDED, PAY, READY, Payer
-from paychannels import CAPACITY, GENESIS, connect, mine, open_channel, payers
+from identities import FAULT
+from paychan_guest import PAY, Payer
+from paychan_guest import open_channel as fund_and_open
+from paychannels import GENESIS, connect, open_channel, payers
 from services import pipe, streams, web_server
 
 MIB = 1 << 20
@@ -291,12 +292,7 @@ def a_guest_that_takes_without_paying_gets_the_credit(t):
     guest.connect()
     guest.ask(1, b"zero")
     equal(guest.take_until(lambda: False), 1)  # no channel: refused
-    guest.open(CAPACITY, node.rpc.getblockcount() + 1000)
-    guest.funding = guest.fund()
-    node.rpc.sendrawtransaction(guest.funding.serialize().hex())
-    mine(node)
-    guest.put(FUNDED, guest.funded_message(guest.funding))
-    guest.answer(READY)
+    fund_and_open(node, guest)
     most = lambda paid: ((paid + CREDIT + 1) * MIB + PRICE - 1) // PRICE
     for sid in (3, 5, 7):  # as many streams as it likes
         guest.ask(sid, b"zero")

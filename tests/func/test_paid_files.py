@@ -8,8 +8,9 @@ from channels import is_up, talker
 from files import make, same, state, transfer
 from framework import Skip, case, check, equal, is_in, main, raises_rpc
 from identities import FAULT
-from paychan_guest import FUNDED, PAY, READY, Payer
-from paychannels import CAPACITY, GENESIS, connect, mine, open_channel, payers
+from paychan_guest import PAY, Payer
+from paychan_guest import open_channel as fund_and_open
+from paychannels import GENESIS, connect, open_channel, payers
 
 MIB = 1 << 20
 CHUNK = 1 << 14
@@ -190,12 +191,7 @@ def who_takes_chunks_without_paying_gets_one(t):
     t.cleanups.append(buyer.close)
     node.rpc.contactadd(buyer.key, "mallory")
     buyer.connect()
-    buyer.open(CAPACITY, node.rpc.getblockcount() + 1000)
-    buyer.funding = buyer.fund()
-    node.rpc.sendrawtransaction(buyer.funding.serialize().hex())
-    mine(node)
-    buyer.put(FUNDED, buyer.funded_message(buyer.funding))
-    buyer.answer(READY)
+    fund_and_open(node, buyer)
     name = node.rpc.sendfile("mallory", make(t, "goods", MIB), PRICE)
     id, label = bytes.fromhex(name), b"file:" + name[:32].encode()
     offered = buyer.next_of(Buyer.F_OFFER)
