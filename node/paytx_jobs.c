@@ -281,6 +281,17 @@ static void say_trouble(struct pay_judging *j, const char *why)
     j->silent = true;
 }
 
+/* What the wallet says. */
+static void say_of(struct pay_judging *j, enum err rc, const struct error *e)
+{
+    if (rc == ERR_RANGE)
+        say(j, PAY_INVALID, e->text);
+    else if (rc == ERR_EXISTS)
+        say(j, PAY_NO, e->text);
+    else
+        say_trouble(j, e->text);
+}
+
 /* What the failed call says. */
 static void say_failed(struct pay_judging *j, const struct rpc_call *call, enum pay_status status,
                        bool trouble)
@@ -349,13 +360,14 @@ static bool check_amount(struct pay_judging *j, const struct tx *tx)
 }
 
 /* Before anything is done for it. */
-static bool check_keys(struct pay_judging *j, struct payment_offer *o, const uint8_t secret[32])
+static bool check_keys(struct pay_judging *j, struct wallet *w, struct payment_offer *o,
+                       const uint8_t secret[32])
 {
     struct error e = { .code = OK };
-    if (!payments_check_as(secret, &o->payment, &o->subject->tx, &e))
-        return true;
-    say(j, PAY_INVALID, e.text);
-    return false;
+    const enum err rc = payments_check_as(w, secret, &o->payment, &o->subject->tx, &e);
+    if (rc)
+        say_of(j, rc, &e);
+    return !rc;
 }
 
 static void fill_offer(struct payment_offer *o, const struct pay_judging *j)
@@ -376,12 +388,8 @@ static void take(struct rpc_call *call, struct wallet *w, const uint8_t secret[3
 {
     struct error e = { .code = OK };
     const enum err rc = payments_accept_as(w, secret, &o->payment, &o->subject->tx, &e);
-    if (rc == ERR_RANGE)
-        say(j, PAY_INVALID, e.text);
-    else if (rc == ERR_EXISTS)
-        say(j, PAY_NO, e.text);
-    else if (rc)
-        say_trouble(j, e.text);
+    if (rc)
+        say_of(j, rc, &e);
     else if (!payment_enter(call, w, o))
         say_failed(j, call, PAY_NO, true);
     else
@@ -398,7 +406,7 @@ static void judge(const struct rpc_env *env, struct wallet *w, const uint8_t sec
         say_unproved(j, &call, &o->beef.j);
     else if (!o->beef.beef.atomic)
         say(j, PAY_INVALID, "the BEEF does not name its transaction (BRC-95)");
-    else if (check_amount(j, &o->subject->tx) && check_keys(j, o, secret) &&
+    else if (check_amount(j, &o->subject->tx) && check_keys(j, w, o, secret) &&
              is_new(j, &o->subject->tx.id)) {
         if (payment_submit(&call, o))
             take(&call, w, secret, o, j);

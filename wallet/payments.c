@@ -275,12 +275,33 @@ struct accepting {
     struct derived d[PAYMENT_OUTPUTS_MAX];
 };
 
-enum err payments_check_as(const uint8_t identity[32], struct payment *p, const struct tx *tx,
-                           struct error *e)
+static enum err check_unused(struct wallet *w, const struct payment *p, struct error *e)
+{
+    struct buf id, data;
+    bool known;
+    buf_init(&id);
+    buf_init(&data);
+    put_id(&id, p);
+    put_data(&data, p);
+    const enum err rc = look_for(w, buf_span(&id), buf_span(&data), &known, e);
+    buf_clear(&id);
+    buf_clear(&data);
+    return rc;
+}
+
+enum err payments_check_as(struct wallet *w, const uint8_t identity[32], struct payment *p,
+                           const struct tx *tx, struct error *e)
 {
     struct accepting *s = (struct accepting *)secret_alloc(sizeof *s);
-    const enum err rc = derive_all(p, identity, tx, s->d, e);
+    p->received = true;
+    p->txid = tx->id;
+    enum err rc = derive_all(p, identity, tx, s->d, e);
     secret_free(s);
+    if (rc)
+        return rc;
+    wallet_lock(w);
+    rc = check_unused(w, p, e);
+    wallet_unlock(w);
     return rc;
 }
 

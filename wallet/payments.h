@@ -49,8 +49,9 @@ enum err payments_accept(struct wallet *w, struct payment *p, const struct tx *t
                          struct error *e) MUST_CHECK;
 /* The same of one that was made for another key of ours, that of an identity (spec channels 4.2,
  * p_tx): identity is its secret. */
-enum err payments_check_as(const uint8_t identity[32], struct payment *p, const struct tx *tx,
-                           struct error *e) MUST_CHECK; /* whether it pays us; nothing is kept */
+/* Whether that would be OK; nothing is kept, and the wallet need not be unlocked. */
+enum err payments_check_as(struct wallet *w, const uint8_t identity[32], struct payment *p,
+                           const struct tx *tx, struct error *e) MUST_CHECK;
 enum err payments_accept_as(struct wallet *w, const uint8_t identity[32], struct payment *p,
                             const struct tx *tx, struct error *e) MUST_CHECK;
 

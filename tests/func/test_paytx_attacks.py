@@ -48,6 +48,9 @@ def a_payment_is_credited_once_however_often_it_comes(t):
     mine(node, 5)
     t.wait(lambda: [p["state"] for p in payments(node)] == ["settled"])
     equal(payer.hand_over(payload), ACCEPTED)
+    second, _, at_same_prefix = payer.payment(60000, suffix=b"AAAA")
+    equal(payer.hand_over(second), REFUSED)  # a prefix is for one payment
+    check(at_same_prefix.txid()[::-1].hex() not in node.rpc.getrawmempool(), "it went nowhere")
     equal(len(payments(node)), 1)
 
 

@@ -210,13 +210,17 @@ static void a_payment_may_be_between_other_identities(void **state)
     assert_true(ec_pubkey_of(t.got.other, payer));
     assert_int_equal(accept(&t), ERR_RANGE); /* to the wallet's own key it says nothing */
     assert_int_equal(payments_accept_as(t.payee.w, payer, &t.got, t.sent.tx, NULL), ERR_RANGE);
-    assert_int_equal(payments_check_as(payer, &t.got, t.sent.tx, NULL), ERR_RANGE);
-    assert_int_equal(payments_check_as(payee, &t.got, t.sent.tx, NULL), OK);
+    assert_int_equal(payments_check_as(t.payee.w, payer, &t.got, t.sent.tx, NULL), ERR_RANGE);
+    assert_int_equal(payments_check_as(t.payee.w, payee, &t.got, t.sent.tx, NULL), OK);
     assert_int_equal(listed(&t.payee).n, 0);
     assert_int_equal(payments_accept_as(t.payee.w, payee, &t.got, t.sent.tx, NULL), OK);
     assert_int_equal(pending(&t), 5000);
     rig_reopen(&t.payee);
     assert_int_equal(pending(&t), 5000);
+    assert_int_equal(payments_check_as(t.payee.w, payee, &t.got, t.sent.tx, NULL), OK);
+    struct tx other = *t.sent.tx; /* another payment at the same place */
+    other.id.b[0] ^= 1;
+    assert_int_equal(payments_check_as(t.payee.w, payee, &t.got, &other, NULL), ERR_EXISTS);
     stop(&t);
 }
 
