@@ -248,11 +248,10 @@ static bool says(const struct paychan_result *out, enum paychan_do what)
 
 /* Of a payment that was taken. What a payee had before its data were lost was served and told then;
  * the contact's account, and the event log, may have survived. */
-static uint64_t new_amount(struct held *h, uint64_t before)
+static uint64_t new_amount(struct held *h, const struct paychan *before)
 {
-    if (!h->regained)
-        return h->c.paid - before;
-    h->regained = false;
+    if (!before->regained)
+        return h->c.paid - before->paid;
     h->served_paid = h->c.paid;
     return 0;
 }
@@ -268,7 +267,7 @@ enum err paychans_try(struct held *h, struct paychan_event *ev, struct channels_
     ev->view.now = (uint64_t)clock_now();
     ev->policy = &pc->config.policy;
     ev->secret = h->secret;
-    const uint64_t before = h->c.paid;
+    const struct paychan before = { .paid = h->c.paid, .regained = h->c.regained };
     paychan_step(&h->c, ev, &out);
     if (out.refused)
         return error_set(e, out.refused, "%s", out.text);
@@ -280,7 +279,7 @@ enum err paychans_try(struct held *h, struct paychan_event *ev, struct channels_
     p->durable = out.record == PAYCHAN_KEEP;
     p->pays = !p->durable && says(&out, PAYCHAN_DO_SEND_PAY);
     pc->unsent += p->pays;
-    p->amount = says(&out, PAYCHAN_DO_SERVE) ? new_amount(h, before) : 0;
+    p->amount = says(&out, PAYCHAN_DO_SERVE) ? new_amount(h, &before) : 0;
     p->entry = p->amount ? pc->next_entry++ : 0; /* 0: signed again for another funding */
     if (!p->durable)
         paychans_write(h, out.record, p);

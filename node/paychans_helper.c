@@ -184,9 +184,7 @@ bool paychans_take_kept(struct paychans *pc, struct chan_peer *p, const struct p
         return true;
     const uint64_t before = h->c.n;
     paychans_give(h, &ev, NULL);
-    if (h->c.n > before) {
-        h->regained = false;
+    if (h->c.n > before)
         h->served_paid = h->c.paid;
-    }
     return true;
 }

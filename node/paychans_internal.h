@@ -85,7 +85,6 @@ struct held {
     uint64_t help_sent_n;        /* it was sent this, in the message help_id */
     uint8_t help_id[16];
     bool asked;                  /* the helper, for a state that is lost */
-    bool regained;               /* payee: what is sent again first was served before */
     bool lost, seeking;          /* payer: the funding is nowhere; a job looks for another */
     uint64_t sought;             /* when it was looked for last */
     uint8_t told_state;

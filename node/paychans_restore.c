@@ -175,7 +175,6 @@ static struct held *new_held(struct restore_job *job)
     h->created = clock_now();
     h->opened_at = job->found ? job->c.funding_height : job->tip;
     h->started = h->imported = true;
-    h->regained = h->c.role == PAYCHAN_PAYEE;
     h->secret = job->k.secret;
     job->k.secret = NULL;
     return paychans_add(pc, h);

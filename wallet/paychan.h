@@ -105,6 +105,7 @@ struct paychan {
     uint32_t spend_height;       /* 0: not in a block */
     struct paychan_close settled; /* of PAYCHAN_SPENT_CLOSE */
     uint32_t signatures;         /* of the payee, made for closes so far: each is another id */
+    bool regained;               /* payee: restored, and the sum of before has not come back yet */
     bool frozen;                 /* payer: the payee showed a state that we cannot have signed */
     bool unsigned_yet;           /* the funding was replaced; payee: sig is of the one before;
                                     payer: sig is new, and the payee may not have it */

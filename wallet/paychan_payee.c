@@ -280,7 +280,7 @@ static void store_pay(struct step *s)
     c->paid = m->paid;
     memcpy(c->sig, m->sig, sizeof c->sig);
     step_record(s, c->unsigned_yet ? PAYCHAN_WHOLE : PAYCHAN_NUMBERS);
-    c->unsigned_yet = c->gap_allowed = false;
+    c->unsigned_yet = c->gap_allowed = c->regained = false;
     c->in_flight++;
     send_ack(s);
     step_do(s, PAYCHAN_DO_SERVE)->pay = *m;
@@ -526,7 +526,7 @@ static void take_kept(struct step *s)
     c->n = m->n;
     c->paid = m->paid;
     memcpy(c->sig, m->sig, sizeof c->sig);
-    c->unsigned_yet = false;
+    c->unsigned_yet = c->regained = false;
     step_record(s, PAYCHAN_WHOLE);
 }
 
@@ -534,7 +534,7 @@ static void restore(struct step *s)
 {
     if (s->c->state != PAYCHAN_NEW)
         return;
-    s->c->sighted = true;
+    s->c->sighted = s->c->regained = true;
     step_move(s, R_SEEN);
     step_do(s, PAYCHAN_DO_WATCH);
     step_send_sync(s);

@@ -2,7 +2,7 @@
 
 #include "base/reader.h"
 
-enum { FLAG_AGREED = 1, FLAG_FROZEN = 2, FLAG_UNSIGNED = 4, FLAGS_ALL = 7 };
+enum { FLAG_AGREED = 1, FLAG_FROZEN = 2, FLAG_UNSIGNED = 4, FLAG_REGAINED = 8, FLAGS_ALL = 15 };
 
 static void put_terms(struct buf *out, const struct paychan_terms *t)
 {
@@ -78,7 +78,8 @@ static void get_inputs(struct reader *r, struct paychan *c)
 static uint8_t flags_of(const struct paychan *c)
 {
     return (uint8_t)((c->has_agreed ? FLAG_AGREED : 0) | (c->frozen ? FLAG_FROZEN : 0) |
-                     (c->unsigned_yet ? FLAG_UNSIGNED : 0));
+                     (c->unsigned_yet ? FLAG_UNSIGNED : 0) |
+                     (c->regained ? FLAG_REGAINED : 0));
 }
 
 void paychan_put_numbers(struct buf *out, const struct paychan *c)
@@ -159,6 +160,7 @@ enum err paychan_get_whole(struct paychan *c, struct span in, struct error *e)
     c->has_agreed = flags & FLAG_AGREED;
     c->frozen = flags & FLAG_FROZEN;
     c->unsigned_yet = flags & FLAG_UNSIGNED;
+    c->regained = flags & FLAG_REGAINED;
     if (version < 1 || !reader_done(&r) || !is_plausible(c, flags))
         return error_set(e, ERR_CORRUPT, "the record of a payment channel is damaged");
     return OK;
@@ -174,6 +176,7 @@ enum err paychan_get_numbers(struct paychan *c, struct span in, struct error *e)
     if (!reader_done(&r) || (!older && (next.n < c->n || next.paid < c->paid)) ||
         next.paid > c->terms.capacity)
         return error_set(e, ERR_CORRUPT, "the numbers of a payment channel are damaged");
+    next.regained = false;
     if (!older)
         *c = next;
     return OK;
