@@ -118,7 +118,7 @@ def a_payer_that_ends_at_a_write_of_its_wallet(t):
 
 @case()
 def a_payee_that_ends_at_a_write_of_its_payments(t):
-    crash_at_each(t, "payee", "channels", range(1, 10) if LONG else range(2, 7))
+    crash_at_each(t, "payee", "channels", range(1, 12) if LONG else range(4, 8))
 
 
 @case()
