@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/secret.h"
+#include "chain/chain.h"
 #include "rpc/tx_beef.h"
 #include "rpc/wallet_call.h"
 #include "wallet/brc42.h"
@@ -317,4 +318,38 @@ enum err paychan_beef_make(const struct rpc_env *env, struct tx *tx, size_t most
         return OK;
     out->len = before;
     return error_set(e, ERR_RANGE, "the funding transaction is larger than a message");
+}
+
+/* --- the output --- */
+
+struct coin_look {
+    const struct paychan_terms *terms;
+    const struct outpoint *at;
+    bool looked, found;
+    uint32_t height;
+};
+
+static void look_at_coin(struct chain *c, void *ctx)
+{
+    struct coin_look *l = ctx;
+    struct error e = { .code = OK };
+    struct coin coin;
+    bool found = false;
+    l->looked = !coins_get(chain_coins(c), l->at, &coin, &found, &e);
+    if (!l->looked || !found)
+        return;
+    const struct tx_out out = { coin.value, coin.script };
+    l->found = paychan_is_funding(&out, l->terms);
+    l->height = (uint32_t)coin.height;
+}
+
+enum err paychan_output_find(const struct rpc_env *env, const struct paychan_terms *terms,
+                             const struct outpoint *at, bool *found, uint32_t *height)
+{
+    struct coin_look l = { .terms = terms, .at = at };
+    if (chain_call(env->chain, look_at_coin, &l) || !l.looked)
+        return ERR_BUSY;
+    *found = l.found;
+    *height = l.height;
+    return OK;
 }

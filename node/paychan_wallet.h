@@ -76,4 +76,10 @@ struct tx *paychan_fund_find(const struct rpc_env *env, const char *wallet,
 enum err paychan_beef_make(const struct rpc_env *env, struct tx *tx, size_t most, struct buf *out,
                            struct error *e) MUST_CHECK;
 
+/* Whether the output is unspent in the chain and locked as the terms say; *height: of its block.
+ * ERR_BUSY: the chain cannot be asked. */
+enum err paychan_output_find(const struct rpc_env *env, const struct paychan_terms *terms,
+                             const struct outpoint *at, bool *found,
+                             uint32_t *height) MUST_CHECK;
+
 #endif

@@ -344,23 +344,11 @@ struct look_job {
     bool found;
 };
 
-static void look_at_coin(struct chain *c, void *ctx)
-{
-    struct look_job *job = ctx;
-    struct error e = { .code = OK };
-    struct coin coin;
-    bool found = false;
-    if (coins_get(chain_coins(c), &job->k->c.funding, &coin, &found, &e) || !found)
-        return;
-    const struct tx_out out = { coin.value, coin.script };
-    job->found = paychan_is_funding(&out, &job->k->c.terms);
-    job->k->height = (uint32_t)coin.height;
-}
-
 static void work_look(const struct rpc_env *env, struct paychan_job *j)
 {
     struct look_job *job = (struct look_job *)j;
-    if (chain_call(env->chain, look_at_coin, job))
+    struct kept *k = job->k;
+    if (paychan_output_find(env, &k->c.terms, &k->c.funding, &job->found, &k->height))
         job->found = false;
 }
 

@@ -33,7 +33,7 @@ struct restore_job {
     struct paychan c;               /* as the copy says */
     uint32_t tip;
     struct paychan_keys k;
-    bool unlooked, found, pending;  /* the output: unspent in the chain; unspent in the mempool */
+    bool found, pending;            /* the output: unspent in the chain; in the mempool */
     enum err rc;
     struct error e;
 };
@@ -85,20 +85,6 @@ static enum err find_wallet(const struct rpc_env *env, struct restore_job *job)
                         : rc;
 }
 
-static void look_at_coin(struct chain *c, void *ctx)
-{
-    struct restore_job *job = ctx;
-    struct error e = { .code = OK };
-    struct coin coin;
-    bool found = false;
-    job->unlooked = coins_get(chain_coins(c), &job->c.funding, &coin, &found, &e) != OK;
-    if (!found || job->unlooked)
-        return;
-    const struct tx_out out = { coin.value, coin.script };
-    job->found = paychan_is_funding(&out, &job->c.terms);
-    job->c.funding_height = (uint32_t)coin.height;
-}
-
 /* The payee does not take what is being spent; the payer may as well know what becomes of it. */
 static void look_into_pool(const struct rpc_env *env, struct restore_job *job)
 {
@@ -115,7 +101,8 @@ static void look_into_pool(const struct rpc_env *env, struct restore_job *job)
 
 static enum err look_at_output(const struct rpc_env *env, struct restore_job *job)
 {
-    if (chain_call(env->chain, look_at_coin, job) || job->unlooked)
+    if (paychan_output_find(env, &job->c.terms, &job->c.funding, &job->found,
+                            &job->c.funding_height))
         return error_set(&job->e, ERR_BUSY, "the chain cannot be asked for the output now");
     look_into_pool(env, job);
     if (job->found || job->pending)
