@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -12,6 +13,7 @@
 #include "chain/chain.h"
 #include "p2p/dchan_wire.h"
 
+#define LOADED_TRIES 100 /* of a twentieth of a second */
 #define BEEF_MAX 60000 /* bytes in a message */
 
 /* --- messages --- */
@@ -282,14 +284,36 @@ struct keys_job {
     struct paychan_job job; /* first */
     struct paychans *pc;
     uint64_t number;
+    bool first;              /* since the start of the node; the others come after it */
     struct paychan_keys k;
     enum err rc;
     struct error e;
 };
 
+static void ask_whether_loaded(struct chain *c, void *ctx)
+{
+    *(bool *)ctx = chain_mempool_is_loaded(c);
+}
+
+/* What was sent before a restart comes back with the mempool's file: made anew before, it would
+ * take its place, and what pays for it would be lost. Not for long: a file may take its time. */
+static void wait_for_mempool(struct chain *c)
+{
+    const struct timespec pause = { .tv_nsec = 50000000 };
+    bool loaded = false;
+    for (unsigned i = 0; i < LOADED_TRIES && !loaded; i++) {
+        if (i)
+            (void)nanosleep(&pause, NULL);
+        if (chain_call(c, ask_whether_loaded, &loaded))
+            return; /* the node stops */
+    }
+}
+
 static void work_keys(const struct rpc_env *env, struct paychan_job *j)
 {
     struct keys_job *job = (struct keys_job *)j;
+    if (job->first)
+        wait_for_mempool(env->chain);
     job->rc = paychan_keys_make(env, &job->k, &job->e);
 }
 
@@ -361,6 +385,8 @@ void paychans_ask_for_keys(struct held *h)
     job->job = (struct paychan_job){ .work = work_keys, .done = done_keys };
     job->pc = h->pc;
     job->number = h->number;
+    job->first = !h->pc->asked;
+    h->pc->asked = true;
     job->k.import = wants_import(h);
     job->k.scan_from = h->c.funding_height ? (int32_t)h->c.funding_height : WALLET_NO_SCAN;
     memcpy(job->k.nonce, h->c.role == PAYCHAN_PAYER ? h->c.nonce_a : h->c.nonce_b, 32);

@@ -115,6 +115,7 @@ struct paychans {
     struct feeds *feeds;
     struct relay *relay;
     struct paychan_endpoints *endpoints; /* NULL: none */
+    bool asked;                  /* for keys, since the start */
     struct paychans_config config;
     char *dir;
     struct paychan_wallet *wallet;
