@@ -154,11 +154,11 @@ bool paychans_is_open(const struct held *h)
 
 /* --- steps --- */
 
-/* What keeps money safe is done even when it cannot be written down. */
+/* What keeps money safe is done even when it cannot be written down, and what is over ends here. */
 static bool is_duty(enum paychan_do what)
 {
     return what == PAYCHAN_DO_BROADCAST_CLOSE || what == PAYCHAN_DO_BROADCAST_REFUND ||
-           what == PAYCHAN_DO_ALARM || what == PAYCHAN_DO_WATCH;
+           what == PAYCHAN_DO_ALARM || what == PAYCHAN_DO_WATCH || what == PAYCHAN_DO_FORGET;
 }
 
 static void do_pending(struct held *h, const struct paychan_pending *p)
@@ -191,6 +191,8 @@ void paychans_run(struct held *h)
     h->running = true;
     while (!h->forgotten && h->first && h->first->durable) {
         struct paychan_pending *p = take_pending(h);
+        if (!p->rc && *h->pc->trouble)
+            p->rc = ERR_IO; /* nothing to write, but it may rest on what was not written */
         if (!h->pc->stopping) {
             do_pending(h, p);
             answer(h->pc, p);

@@ -8,9 +8,9 @@ import noise
 from blocks import Block, display, from_display, sha256d
 from channels import talker
 from events import read_events
-from framework import Skip, case, check, equal, is_in, main, raises_rpc
+from framework import RpcError, Skip, case, check, equal, is_in, main, raises_rpc
 from identities import FAULT, crash_at, identity, kill_and_start
-from paychan_guest import (ACK, FAIL, FUNDED, PAY, READY, SCRIPT, STATE, SYNC, UNKNOWN,
+from paychan_guest import (ACK, FAIL, FUNDED, LIMIT, PAY, READY, SCRIPT, STATE, SYNC, UNKNOWN,
                            Payer)
 from paychan_payee_guest import Payee
 from paychannels import (CAPACITY, CLOSE_FEE, GENESIS, channel, connect, mine, open_channel,
@@ -353,8 +353,8 @@ def a_payee_that_has_an_old_copy_gets_the_last_payment_again(t):
 
 # --- a payee that says what it likes --------------------------------------------------------------
 
-def payer_of(t):
-    node, key = talker(t, GENESIS)
+def payer_of(t, *options):
+    node, key = talker(t, GENESIS, *options)
     payee = Payee(node, key)
     t.cleanups.append(payee.close)
     node.rpc.contactadd(payee.key, "mallory")
@@ -420,6 +420,49 @@ def a_state_that_was_never_signed_freezes_the_channel_until_the_refund(t):
     equal(channel(node, id)["paid"], 0)
     mine(node, payee.expiry - node.rpc.getblockcount())
     settle(t, node, id, "refunded")
+
+
+def until_answered(payee, kind):
+    """The highest n of payments that come before a message of that type."""
+    n = 0
+    while True:
+        got, payload = payee.next()
+        if got == kind:
+            return n
+        if got == PAY:
+            n = max(n, struct.unpack(">Q", payload[32:40])[0])
+
+
+def signs_until_the_disk_fails(node):
+    """The n of the last payment that is on the disk."""
+    for n in range(20):
+        try:
+            node.rpc.pay("mallory", 1)
+        except RpcError as e:
+            is_in("the disk fails", str(e))
+            return n
+    raise AssertionError("the disk fails")
+
+
+@case()
+def what_the_disk_did_not_take_does_not_leave_later(t):
+    if not os.path.exists(FAULT):
+        raise Skip("the library that makes writes fail is not built")
+    node, payee = payer_of(t, "-paychannelwait=1")
+    paid_to(t, node, payee)
+    node.stop()
+    node.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT_PATH": node.file("paychannels/"),
+                    "BSVPEER_FAULT": "fdatasync:5:EIO"})
+    payee.connect()
+    payee.ready(node.rpc.getblockcount())
+    t.wait(lambda: channel(node, payee.id.hex()).get("limit"))
+    stored = signs_until_the_disk_fails(node)
+    equal(channel(node, payee.id.hex())["n"], stored + 1)
+    # Refused as one too many at once: it is resumed a second later, with the highest state.
+    payee.put(FAIL, payee.id + struct.pack(">HH", LIMIT, 0))
+    time.sleep(3)
+    payee.ready(node.rpc.getblockcount())
+    equal(until_answered(payee, FAIL), stored)
 
 
 # --- another funding transaction in the place of the first ----------------------------------------
