@@ -212,6 +212,8 @@ static const char *why_not_pay(const struct step *s, enum err *code)
     if (c->frozen)
         return "the payee has shown a state that was never signed: the rest comes back after "
                "the expiry";
+    if (c->n == UINT64_MAX) /* no signature covers n: a payee may have named any */
+        return "the payee has counted to the last number: close the channel";
     if ((uint64_t)s->ev->view.tip + c->close_margin >= c->terms.expiry)
         return stopped_texts[PAYCHAN_LATE];
     if (amount == 0)

@@ -534,6 +534,23 @@ static void state_that_was_never_signed_freezes_the_channel(void **state)
     assert_int_equal(d->payer.c.state, P_REFUNDING);
 }
 
+/* No signature covers n: a payee may name any with a sum that was signed. */
+static void payer_told_of_the_last_number_pays_no_more_and_is_read_back(void **state)
+{
+    struct duo *d = *state;
+    duo_open(d, 1);
+    pay_ok(d, 1000);
+    struct paychan_event ev = { .kind = PAYCHAN_EV_SYNC_MSG };
+    ev.sync = (struct paychan_sync_msg){ .role = PAYCHAN_PAYEE, .n = UINT64_MAX, .paid = 1000,
+                                         .close_fee = 150 };
+    memcpy(ev.sync.sig, d->payer.c.sig, sizeof ev.sync.sig);
+    hand(&d->payer, ev);
+    assert_int_equal(duo_pay(d, 1), ERR_RANGE);
+    duo_kill(&d->payer);
+    assert_int_equal(d->payer.c.paid, 1000);
+    assert_int_equal(duo_close(&d->payer, 0), OK);
+}
+
 static void payee_one_state_behind_gets_the_highest_again(void **state)
 {
     struct duo *d = *state;
@@ -910,6 +927,7 @@ int main(void)
         T(close_before_any_payment_gives_all_back_at_once),
         T(payer_with_an_old_database_adopts_what_it_has_signed),
         T(state_that_was_never_signed_freezes_the_channel),
+        T(payer_told_of_the_last_number_pays_no_more_and_is_read_back),
         T(payee_one_state_behind_gets_the_highest_again),
         T(openings_outside_the_limits_are_refused),
         T(the_same_opening_twice_gets_the_same_answer),
