@@ -347,8 +347,8 @@ static enum paychan_fail check_close(const struct step *s)
 {
     const struct paychan *c = s->c;
     const struct paychan_close_msg *m = &s->ev->close;
-    if (m->close.paid < c->paid || m->close.fee < s->ev->policy->close_fee_min ||
-        !paychan_close_fits(&c->terms, &m->close))
+    if (m->close.paid < c->paid || (c->has_agreed && m->close.paid < c->agreed.paid) ||
+        m->close.fee < s->ev->policy->close_fee_min || !paychan_close_fits(&c->terms, &m->close))
         return PAYCHAN_BAD_AMOUNT;
     return paychan_close_verify(m->sig, &c->terms, &c->funding, &m->close) ? 0 : PAYCHAN_BAD_SIG;
 }

@@ -712,6 +712,29 @@ static void close_with_another_fee_is_taken(void **state)
     assert_int_equal(d->pool_spend->out[1].value, 1000000 - 5000 - 999);
 }
 
+static struct paychan_result ask_for_close(struct duo *d, uint64_t paid)
+{
+    struct paychan_event ev = { .kind = PAYCHAN_EV_CLOSE_MSG };
+    ev.close.close = (struct paychan_close){ paid, 150 };
+    assert_true(paychan_close_sign(ev.close.sig, &d->payee.c.terms, &d->payee.c.funding,
+                                   &ev.close.close, d->payer.key.secret));
+    return hand(&d->payee, ev);
+}
+
+static void close_that_pays_less_than_one_before_is_refused(void **state)
+{
+    struct duo *d = *state;
+    duo_open(d, 1);
+    pay_ok(d, 5000);
+    (void)ask_for_close(d, 9000);
+    assert_int_equal(d->payee.c.agreed.paid, 9000);
+    d->payee.c.spend = PAYCHAN_UNSPENT; /* as if the pool had dropped it */
+    const struct paychan_result r = ask_for_close(d, 5000);
+    assert_int_equal(r.actions[0].what, PAYCHAN_DO_SEND_FAIL);
+    assert_int_equal(r.actions[0].fail.code, PAYCHAN_BAD_AMOUNT);
+    assert_int_equal(d->payee.c.agreed.paid, 9000);
+}
+
 /* 20 */
 static void payments_in_flight_have_a_limit(void **state)
 {
@@ -935,6 +958,7 @@ int main(void)
         T(another_transaction_that_funds_takes_what_was_paid_along),
         T(closes_that_are_not_sound_leave_the_best_one),
         T(close_with_another_fee_is_taken),
+        T(close_that_pays_less_than_one_before_is_refused),
         T(payments_in_flight_have_a_limit),
         T(payee_takes_no_more_than_the_limit_without_an_ack),
         T(sums_are_limited_until_the_funding_is_deep),
