@@ -31,6 +31,7 @@ def channels(node):
 def open_all(t, a, b, count):
     a.rpc.sendmany("", {a.rpc.getnewaddress(): 1.1 * CAPACITY / 10**8 for _ in range(count)})
     mine(a)
+    t.wait(lambda: a.rpc.listunspent(1, 1))  # the wallet has heard of the block
     ids = [a.rpc.openchannel("bob", CAPACITY)["id"] for _ in range(count)]
     t.wait(lambda: len(b.rpc.getrawmempool()) == count)
     mine(b, 6)
