@@ -1,20 +1,20 @@
 #include "rpc/ledger.h"
 
 #include <malloc.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/causes.h"
+#include "base/intmath.h"
 #include "chain/chain.h"
 #include "p2p/bca_intake.h"
 #include "p2p/net.h"
 #include "rpc/candidates.h"
+#include "rpc/resident.h"
 #include "rpc/wallet_call.h"
 
 static const struct { const char *name, *help; } rows[LEDGER_ROWS] = {
     [LEDGER_PROGRAM] = { "program",
         "the program, its libraries, and mapped files of the databases" },
+    [LEDGER_STACKS] = { "stacks", "stacks of threads" },
     [LEDGER_HEADERS] = { "headers", "all headers, for ever" },
     [LEDGER_COINS] = { "coins", "cache of unspent outputs (-dbcache)" },
     [LEDGER_DATABASES] = { "databases", "caches of LevelDB (-dbcache)" },
@@ -48,27 +48,6 @@ static const struct { const char *name, *help; } rows[LEDGER_ROWS] = {
 const char *ledger_name(enum ledger_row row) { return rows[row].name; }
 const char *ledger_help(enum ledger_row row) { return rows[row].help; }
 
-/* A line "Name:   123 kB" of /proc/self/status, in bytes; 0 when there is none. */
-static uint64_t status_bytes(const char *text, const char *name)
-{
-    const char *at = strstr(text, name);
-    return at ? strtoull(at + strlen(name), NULL, 10) * 1024 : 0;
-}
-
-struct resident { uint64_t all, anonymous; };
-
-static struct resident read_resident(void)
-{
-    char text[4096];
-    FILE *f = fopen("/proc/self/status", "re");
-    if (!f)
-        return (struct resident){ 0 };
-    const size_t n = fread(text, 1, sizeof(text) - 1, f);
-    fclose(f);
-    text[n] = '\0';
-    return (struct resident){ status_bytes(text, "\nVmRSS:"), status_bytes(text, "\nRssAnon:") };
-}
-
 /* Returns what is allocated but was never touched. */
 static uint64_t take_chain(struct chain *c, struct ledger *l)
 {
@@ -86,19 +65,24 @@ static uint64_t take_chain(struct chain *c, struct ledger *l)
 }
 
 /*
- * "other" is what the allocator has given out and nobody counts. Anything counted that is not
- * resident (pages never touched) or counted twice makes the total too large, and what lies outside
- * the allocator (stacks) makes it too small: the total is to be compared with `resident`.
+ * "other" is what the allocator has given out and nobody counts. It and what is free may have pages
+ * that were never touched, which are no memory: both end where the resident heap does, free before
+ * other, as most of it was used. The total is too large when a part counts what is not resident,
+ * and too small when one has mappings of its own that it does not count: it is to be compared with
+ * `resident`.
  */
-static void take_heap(struct ledger *l, uint64_t untouched)
+static void take_heap(struct ledger *l, uint64_t untouched, uint64_t resident)
 {
     const struct mallinfo2 heap = mallinfo2();
     const uint64_t used = heap.uordblks + heap.hblkhd;
-    uint64_t counted = untouched;
+    uint64_t counted = 0;
     for (size_t i = LEDGER_HEADERS; i < LEDGER_FREE; i++)
         counted += l->bytes[i];
-    l->bytes[LEDGER_FREE] = heap.fordblks;
-    l->bytes[LEDGER_OTHER] = used > counted ? used - counted : 0;
+    uint64_t room = resident > counted ? resident - counted : 0;
+    counted += untouched;
+    l->bytes[LEDGER_FREE] = MIN_OF((uint64_t)heap.fordblks, room);
+    room -= l->bytes[LEDGER_FREE];
+    l->bytes[LEDGER_OTHER] = used > counted ? MIN_OF(used - counted, room) : 0;
 }
 
 static uint64_t memory_of_records(struct rpc_env *env)
@@ -123,8 +107,7 @@ static void take_channels(struct rpc_env *env, struct ledger *l)
 void ledger_take(struct rpc_env *env, struct ledger *l)
 {
     struct net_status net;
-    const struct resident r = read_resident();
-    *l = (struct ledger){ .resident = r.all };
+    *l = (struct ledger){ .total = 0 };
     uint64_t untouched = causes_untouched(env->causes);
     if (env->chain)
         untouched += take_chain(env->chain, l);
@@ -146,8 +129,11 @@ void ledger_take(struct rpc_env *env, struct ledger *l)
     if (env->wallets)
         l->bytes[LEDGER_WALLETS] = env->wallets->memory(env->wallets->ctx);
     l->bytes[LEDGER_CAUSES] = causes_bytes(env->causes);
-    l->bytes[LEDGER_PROGRAM] = r.all - r.anonymous;
-    take_heap(l, untouched);
+    const struct resident r = resident_take(); /* last, with the allocator: nothing waits between */
+    l->resident = r.all;
+    l->bytes[LEDGER_PROGRAM] = r.program;
+    l->bytes[LEDGER_STACKS] = r.stacks;
+    take_heap(l, untouched, r.heap);
     for (size_t i = 0; i < LEDGER_ROWS; i++)
         l->total += l->bytes[i];
 }

@@ -9,6 +9,7 @@
 
 enum ledger_row {
     LEDGER_PROGRAM,       /* pages of files: program, libraries, tables that LevelDB maps */
+    LEDGER_STACKS,        /* of threads */
     LEDGER_HEADERS, LEDGER_COINS, LEDGER_DATABASES, LEDGER_MEMPOOL, LEDGER_NONFINAL,
     LEDGER_SIGNATURES,    /* caches of signatures and scripts */
     LEDGER_BLOCKS,        /* arriving and waiting */
@@ -22,8 +23,8 @@ enum ledger_row {
     LEDGER_FEEDS,         /* event log, ZMQ */
     LEDGER_WALLETS,       /* coins, scripts, what waits to be told to them */
     LEDGER_CAUSES,
-    LEDGER_FREE,          /* freed, kept by the allocator */
-    LEDGER_OTHER,         /* allocated, counted by nobody: buffers of threads, tables */
+    LEDGER_FREE,          /* freed, kept by the allocator, resident */
+    LEDGER_OTHER,         /* allocated, resident, counted by nobody: buffers of threads, tables */
     LEDGER_ROWS
 };
 
