@@ -35,6 +35,7 @@ struct pay_item {
     bool unwritten;   /* the last write failed */
     bool over;        /* to be dropped when it is not busy */
     bool sent;        /* in this session */
+    bool unsure;      /* whether it was made shows when the wallet is read anew: after a restart */
     int64_t sent_ms, retry_ms; /* the last try, and how long until the next */
     struct error why; /* it was not made */
     int64_t again_ms; /* that after the last answer that asked for a proof */

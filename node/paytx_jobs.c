@@ -121,6 +121,9 @@ static enum err find_made(const struct rpc_env *env, struct wallet *w, struct pa
     return rc;
 }
 
+/* What could not be written may be on the disk all the same. */
+static bool is_unsure(enum err rc) { return rc == ERR_IO || rc == ERR_CORRUPT; }
+
 static enum err make(const struct rpc_env *env, struct wallet *w, struct pay_making *m,
                      struct error *e)
 {
@@ -136,7 +139,7 @@ static enum err make(const struct rpc_env *env, struct wallet *w, struct pay_mak
     if (!rc)
         rc = payments_send_as(w, secret, r->theirs, &place, (int64_t)r->satoshis, &how, &sent, e);
     secure_wipe(secret, sizeof secret);
-    m->none = rc != OK;
+    m->none |= rc && !is_unsure(rc);
     if (!rc) {
         m->txid = sent.tx->id;
         m->index = sent.payment.output[0].index;
@@ -150,6 +153,7 @@ enum err paytx_make(const struct rpc_env *env, struct pay_making *m, struct erro
 {
     struct wallet *w = wallet_of(env, m->row->wallet, e);
     bool made = false;
+    m->none = !w && !m->resumed;
     if (!w)
         return ERR_NOTFOUND;
     enum err rc = m->resumed ? find_made(env, w, m, &made, e) : make(env, w, m, e);

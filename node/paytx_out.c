@@ -158,11 +158,22 @@ static void take_made(struct pay_item *it, const struct make_job *job)
     paytx_write(it, on_made);
 }
 
+/* What the wallet has now is not what it has after a failed write and a restart. */
+static void leave_unsure(struct pay_item *it, const struct make_job *job)
+{
+    struct error e;
+    it->unsure |= !job->m.resumed;
+    if (it->unsure)
+        error_set(&e, job->rc, "the wallet could not be written (%.120s): whether the payment was "
+                  "made shows after a restart (listpayments)", job->e.text);
+    paytx_answer(it, job->rc, it->unsure ? &e : &job->e);
+}
+
 /* Nothing was made: it is over. Or nobody knows yet. */
 static void take_unmade(struct pay_item *it, const struct make_job *job)
 {
     if (!job->m.none) {
-        paytx_answer(it, job->rc, &job->e);
+        leave_unsure(it, job);
         return;
     }
     it->why = job->e;
@@ -199,7 +210,7 @@ static void make(struct pay_item *it, bool resumed)
 void paytx_resume(struct pay_item *it)
 {
     const int64_t now = clock_mono_ms();
-    if (it->sent_ms && now - it->sent_ms < RESUME_MS)
+    if (it->unsure || (it->sent_ms && now - it->sent_ms < RESUME_MS))
         return;
     it->sent_ms = now;
     make(it, true);

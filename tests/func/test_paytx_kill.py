@@ -4,7 +4,7 @@ import os
 import threading
 import time
 
-from framework import LONG, Rpc, Skip, case, check, equal, main
+from framework import LONG, Rpc, RpcError, Skip, case, check, equal, main
 from identities import FAULT, crash_at
 from paychannels import connect, mine, payers
 
@@ -114,6 +114,30 @@ def a_payer_that_ends_at_a_write_of_its_payments(t):
 @case()
 def a_payer_that_ends_at_a_write_of_its_wallet(t):
     crash_at_each(t, "payer", "wallets", range(6, 14) if LONG else range(7, 12))
+
+
+@case()
+def a_payer_whose_wallet_fails_to_write_forgets_nothing_that_it_made(t):
+    """A write that failed may be on the disk all the same."""
+    if not os.path.exists(FAULT):
+        raise Skip("the library that makes writes fail is not built")
+    a, b = payers(t)
+    before, failed = (balance(a), balance(b)), 0
+    for sync in range(7, 16) if LONG else range(8, 13):
+        a.stop()
+        a.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": f"fdatasync:{sync}:EIO",
+                     "BSVPEER_FAULT_PATH": a.file("wallets")})
+        try:
+            if a.rpc.listwallets():
+                connect(t, a, b)
+                pay(a, 1000 + sync)
+        except RpcError as e:
+            failed += "shows after a restart" in str(e)
+        a.kill()
+        a.start()
+        settle(t, a, b)
+        sums_are_exact(a, b, before)
+    check(failed, "one of them failed")
 
 
 @case()
