@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/secret.h"
@@ -239,8 +240,10 @@ enum err paychan_fund_make(const struct rpc_env *env, struct paychan_fund *f, st
         return ERR_NOTFOUND;
     enum err rc = f->resumed ? find_made(w, f, e) : OK;
     if (!rc && !f->tx) {
-        f->none = true;
-        rc = make(env, w, f, e);
+        rc = clock_now() < f->until ? make(env, w, f, e)
+                                    : error_set(e, ERR_TIMEOUT, "the other side has agreed to the "
+                                                "channel too long ago");
+        f->none = rc != ERR_IO && rc != ERR_CORRUPT; /* else it may be on the disk all the same */
     }
     wallet_unref(w);
     return rc;

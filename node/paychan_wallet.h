@@ -58,6 +58,7 @@ struct paychan_fund {
     char wallet[WALLET_NAME_MAX + 1];
     struct paychan_terms terms;
     bool resumed;        /* after a restart: it may have been made before */
+    int64_t until;       /* unix time: none is made later */
     struct tx *tx;       /* the caller's reference */
     uint32_t index;
     bool already;        /* it was made before, and may have been sent */

@@ -15,6 +15,7 @@
 
 #define LOADED_TRIES 100 /* of a twentieth of a second */
 #define BEEF_MAX 60000 /* bytes in a message */
+#define FUND_TIME_S 60 /* before an accept is too old: what is made must be taken */
 
 /* --- messages --- */
 
@@ -174,14 +175,26 @@ static void work_fund(const struct rpc_env *env, struct paychan_job *j)
     job->rc = paychan_fund_make(env, &job->f, &job->e);
 }
 
+/* Once more when the wallet is there. What it failed to write shows when it is read anew, after a
+ * restart: until then no time passes for the channel. */
+static void leave_unfunded(struct held *h, enum err rc)
+{
+    if (rc != ERR_IO && rc != ERR_CORRUPT)
+        return;
+    h->funding = true;
+    paychans_opened(h, rc, "the wallet could not be written");
+}
+
 static void take_funding(struct held *h, const struct funding_job *job)
 {
     struct paychan_event ev = { .kind = PAYCHAN_EV_FUND };
     h->funding = false;
     if (job->rc)
         paychans_alarm(h, job->e.text);
-    if (job->rc && !job->f.none)
-        return; /* once more when the wallet is there */
+    if (job->rc && !job->f.none) {
+        leave_unfunded(h, job->rc);
+        return;
+    }
     ev.tx.tx = job->rc ? NULL : job->f.tx;
     ev.tx.index = job->f.index;
     ev.tx.already = job->f.already;
@@ -210,6 +223,7 @@ static void fund(struct held *h)
     job->number = h->number;
     job->f.terms = h->c.terms;
     job->f.resumed = !h->opener;
+    job->f.until = (int64_t)h->c.since + PAYCHAN_ACCEPT_GOOD_S - FUND_TIME_S;
     memcpy(job->f.wallet, h->wallet, sizeof job->f.wallet);
     paychan_wallet_do(h->pc->wallet, &job->job);
 }

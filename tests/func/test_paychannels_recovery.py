@@ -167,6 +167,59 @@ def an_import_that_is_killed_at_a_write_is_there_or_not(t):
     pays_again(t, a, b, id, 1000)
 
 
+def worth(node):
+    return node.rpc.getbalance() + node.rpc.getunconfirmedbalance()
+
+
+@case(timeout=120)
+def a_channel_that_was_agreed_on_long_ago_takes_no_coins(t):
+    if not os.path.exists(FAULT):
+        raise Skip("the library that makes writes fail is not built")
+    a, b = payers(t)
+    before, given_up = worth(a), 0
+    for sync in range(8, 14):  # of the key, of the change, of the transaction
+        def act():
+            connect(t, a, b)
+            a.rpc.openchannel("bob", CAPACITY)
+        crash_at(a, f"fdatasync:{sync}:exit", a.file("wallets"), act)
+        a.kill()
+        a.start(f"-mocktime={int(time.time()) + 7200}")
+        t.wait(lambda: all(c["state"] not in ("opening", "accepted")
+                           for c in a.rpc.listpaychannels()))
+        if a.rpc.listpaychannels():
+            break  # the transaction was in the wallet
+        equal(worth(a), before)
+        given_up += 1
+    check(given_up, "one of them was given up")
+
+
+@case(timeout=120)
+def a_channel_whose_funding_failed_to_be_written_is_not_given_up(t):
+    """The transaction may be on the disk all the same."""
+    if not os.path.exists(FAULT):
+        raise Skip("the library that makes writes fail is not built")
+    a, b = payers(t)
+    before, unsure = worth(a), 0
+    for sync in range(8, 14):
+        a.stop()
+        a.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT_PATH": a.file("wallets"),
+                     "BSVPEER_FAULT": f"fdatasync:{sync}:EIO"})
+        try:
+            if a.rpc.listwallets():
+                connect(t, a, b)
+                a.rpc.openchannel("bob", CAPACITY)
+        except RpcError:
+            unsure += any(c["state"] == "accepted" for c in a.rpc.listpaychannels())
+        a.kill()
+        a.start(f"-mocktime={int(time.time()) + 7200}")
+        t.wait(lambda: all(c["state"] not in ("opening", "accepted")
+                           for c in a.rpc.listpaychannels()))
+        if a.rpc.listpaychannels():
+            break
+        equal(worth(a), before)
+    check(unsure, "one of them was left open")
+
+
 @case(timeout=120)
 def a_file_of_channels_and_a_phrase_bring_the_refund(t):
     a, b = payers(t, "-paychannelmargin=36")
