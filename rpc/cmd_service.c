@@ -224,16 +224,22 @@ static void put_spending(struct json_writer *w, const struct forward_pay *p)
         jw_put_text(w, "trouble", p->trouble);
 }
 
+static void put_way(struct listing *l, uint16_t port, bool dgrams, uint64_t contact,
+                    const char *service, unsigned priority)
+{
+    jw_put_u64(l->w, "local_port", port);
+    jw_put_text(l->w, "protocol", dgrams ? "udp" : "tcp");
+    jw_key(l->w, "contact");
+    put_contact(l, contact);
+    jw_put_text(l->w, "service", service);
+    jw_put_u64(l->w, "priority", priority);
+}
+
 static void put_forward(const struct forward *f, void *ctx)
 {
     struct listing *l = ctx;
     jw_object_open(l->w);
-    jw_put_u64(l->w, "local_port", f->port);
-    jw_put_text(l->w, "protocol", f->dgrams ? "udp" : "tcp");
-    jw_key(l->w, "contact");
-    put_contact(l, f->contact);
-    jw_put_text(l->w, "service", f->service);
-    jw_put_u64(l->w, "priority", f->priority);
+    put_way(l, f->port, f->dgrams, f->contact, f->service, f->priority);
     jw_put_u64(l->w, "waiting", f->guests.n);
     jw_put_u64(l->w, "lost", f->lost);
     put_spending(l->w, &f->pay);
@@ -245,12 +251,7 @@ static void put_waiting(const struct kept_forward *f, void *ctx)
 {
     struct listing *l = ctx;
     jw_object_open(l->w);
-    jw_put_u64(l->w, "local_port", f->port);
-    jw_put_text(l->w, "protocol", f->dgrams ? "udp" : "tcp");
-    jw_key(l->w, "contact");
-    put_contact(l, f->contact);
-    jw_put_text(l->w, "service", f->service);
-    jw_put_u64(l->w, "priority", f->priority);
+    put_way(l, f->port, f->dgrams, f->contact, f->service, f->priority);
     jw_put_text(l->w, "trouble", f->trouble);
     jw_object_close(l->w);
 }
