@@ -30,7 +30,8 @@ struct watched {
     const struct header_node *in_block, *spent_in;
     struct tx *block_spend; /* a reference, with spent_in */
     bool coin;              /* it is unspent in the chain */
-    bool gap;               /* a block was not to be read */
+    bool gap;               /* a block of those is not stored */
+    bool unread;            /* the next one could not be read: once more */
 };
 
 struct paychan_watch {
@@ -193,6 +194,7 @@ static void drop_stale(struct watched *one, struct header_index *index)
 {
     if (one->scanned && !header_index_is_active(index, one->scanned)) {
         one->scanned = NULL;
+        one->gap = false;
         one->in_block = NULL;
         one->spent_in = NULL;
         tx_unref(one->block_spend);
@@ -204,7 +206,7 @@ static void read_blocks(struct look *l, struct watched *one)
 {
     struct header_index *index = chain_headers(l->w->chain);
     int32_t height = one->scanned ? one->scanned->height + 1 : (int32_t)one->from;
-    one->gap = false;
+    one->unread = false;
     for (; height <= l->tip.height && !one->spent_in; height++) {
         struct header_node *node = header_index_at(index, height);
         struct reading r = { one, node };
@@ -212,8 +214,12 @@ static void read_blocks(struct look *l, struct watched *one)
         if (!node)
             return; /* a reorganisation: there is another look */
         const enum err rc = block_walk(l->w->chain, node, read_tx, &r, &e);
-        if (rc && rc != ERR_NOTFOUND)
-            log_warn("payment channels: block %d cannot be read: %s", (int)height, e.text);
+        one->unread = rc && rc != ERR_NOTFOUND;
+        if (one->unread) {
+            LOG_LIMITED(LOG_WARN, "payment channels: block %d cannot be read: %s", (int)height,
+                        e.text);
+            return;
+        }
         one->gap |= rc != OK;
         one->scanned = node;
     }
@@ -232,11 +238,11 @@ static void take_from_blocks(struct look *l, struct watched *one)
         one->now.spend = tx_ref(one->block_spend);
         one->now.spend_height = (uint32_t)one->spent_in->height;
     }
-    if (one->spent_in || one->in_block) {
+    if (!one->spent_in && (one->gap || one->unread)) { /* a block that was not read may spend it */
+        one->now.place = PAYCHAN_UNSEEN;
+    } else if (one->spent_in || one->in_block) {
         one->now.place = PAYCHAN_IN_CHAIN;
         one->now.height = one->in_block ? (uint32_t)one->in_block->height : 0;
-    } else if (one->gap) {
-        one->now.place = PAYCHAN_UNSEEN;
     }
 }
 

@@ -16,7 +16,7 @@ enum paychan_place {
     PAYCHAN_NOWHERE, /* in no block and not in the mempool */
     PAYCHAN_IN_POOL,
     PAYCHAN_IN_CHAIN, /* spent there or not */
-    PAYCHAN_UNSEEN,   /* blocks that would tell are not stored */
+    PAYCHAN_UNSEEN,   /* blocks that would tell are not stored, or not to be read */
 };
 struct paychan_sight {
     enum paychan_place place;

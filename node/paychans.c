@@ -387,7 +387,8 @@ static void take_sight(struct held *h, const struct paychan_sight *s)
     struct paychan_event spend = { .kind = PAYCHAN_EV_SPEND };
     paychans_note_sight(h, s);
     if (s->place == PAYCHAN_UNSEEN) {
-        paychans_alarm(h, "blocks that would tell of the channel are not stored (pruned)");
+        paychans_alarm(h, "blocks that would tell of the channel are not stored "
+                          "(pruned), or cannot be read");
         return;
     }
     funding.funding.funded = funding_of(h, s);

@@ -5,7 +5,7 @@ import struct
 import time
 
 import noise
-from blocks import Block, display, from_display, sha256d
+from blocks import Block, TxOut, coinbase, display, from_display, sha256d
 from channels import talker
 from events import read_events
 from framework import RpcError, Skip, case, check, equal, is_in, main, raises_rpc
@@ -402,6 +402,40 @@ def a_payee_that_has_an_old_copy_gets_the_last_payment_again(t):
     b.start()
     t.wait(lambda: state(b, id) == "closed")
     equal(channel(b, id)["settled_paid"], 1020)
+
+
+def fill_a_file_of_blocks(node):
+    tip = node.rpc.getblock(node.rpc.getbestblockhash())
+    previous, height = from_display(tip["hash"]), tip["height"]
+    for i in range(1, 20):
+        full = coinbase(height + i)
+        full.outputs.append(TxOut(0, b"\x00\x6a\x4e\x00\x00\x01\x00" + bytes(0x10000)))
+        made = Block.make(previous, height + i, tip["time"] + i, coinbase_tx=full)
+        node.rpc.submitblock(made.serialize().hex())
+        previous = made.hash()
+
+
+@case(timeout=120)
+def a_spend_in_a_block_that_is_pruned_is_not_taken_for_none(t):
+    a, b = payers(t, "-paychannelmargin=36")
+    prune = "-prune=1", "-preferredblockfilesize=1MiB"
+    id = open_channel(t, a, b, expiry_blocks=181)
+    equal(a.rpc.pay("bob", 1000)["acknowledged"], True)
+    b.restart("-paychannels=0", *prune)
+    t.wait_same_tip(a, b)
+    mine(a, channel(a, id)["expiry"] - a.rpc.getblockcount())
+    settle(t, a, id, "refunded")
+    height = a.rpc.getblockcount()
+    fill_a_file_of_blocks(a)
+    mine(a, 1010 - a.rpc.getblockcount())
+    t.wait_same_tip(a, b)
+    check(b.rpc.pruneblockchain(height + 20) >= height, "the blocks are gone")
+    b.restart(*prune)
+    t.wait(lambda: "blocks that would tell of the channel" in b.log())
+    mine(a)  # it looks once more
+    t.wait_same_tip(a, b)
+    time.sleep(1)
+    equal(channel(b, id)["funding"], "confirmed")
 
 
 # --- a payee that says what it likes --------------------------------------------------------------
