@@ -25,6 +25,8 @@ static void read_limits(const struct config *c, struct messages_limits *l)
         .box_per_48 = number(c, "channelrequestsper48"),
         .seen = (uint32_t)number(c, "channelmessageids"),
         .ttl = (uint32_t)number(c, "channelmessagettl"),
+        .in_flight = (unsigned)number(c, "channelmessagesinflight"),
+        .resend_ms = 1000 * (uint64_t)number(c, "channelmessageresend"),
         .strangers = config_bool(c, "channelstrangermessages"),
     };
 }

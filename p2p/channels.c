@@ -235,6 +235,8 @@ static enum err fill_limits(struct channels_limits *l, struct error *e)
     set_default(&l->act1_per_s, 100);
     if (l->known_ms == 0)
         l->known_ms = CHANNELS_KNOWN_MS;
+    if (l->duplicate_ms == 0)
+        l->duplicate_ms = DCHAN_DUPLICATE_WAIT_MS;
     if (l->pause_ms == 0)
         l->pause_ms = CHANNELS_BACKOFF_MIN_MS;
     if (l->pause_max_ms == 0)
@@ -319,7 +321,8 @@ enum err channels_new(struct channels **out, const struct channels_config *confi
                                        .windows_stranger = c->config.limits.windows_each_stranger,
                                        .streams_contact = c->config.limits.streams,
                                        .streams_stranger = c->config.limits.streams_stranger,
-                                       .opens_per_s = c->config.limits.opens_per_s };
+                                       .opens_per_s = c->config.limits.opens_per_s,
+                                       .opens_waiting = c->config.limits.opens_waiting };
     gate_init(c);
     if (rc) {
         channels_free(c);

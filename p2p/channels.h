@@ -64,6 +64,8 @@ struct channels_limits {
     uint64_t windows_each, windows_each_stranger; /* [32 MiB], [1 MiB]: of one */
     unsigned streams, streams_stranger;  /* [256], [16] of one */
     unsigned opens_per_s;                /* [100] streams that one session may open */
+    unsigned opens_waiting;              /* [32] of them, of either side, not answered yet */
+    uint64_t duplicate_ms;               /* [5 s] for a sign of life of the older of two sessions */
     uint64_t known_ms;                   /* [30 days] how long a /64 is one contacts came from */
     uint64_t pause_ms, pause_max_ms;     /* [10 s], [30 min] between tries to reach a contact */
     struct dchan_session_limits session; /* act_ms 0: the defaults for all of them */

@@ -200,8 +200,8 @@ static enum dchan_live newest_answers(const struct chan_peer *p)
 {
     if (dchan_session_stats(p->newest->session).pongs > p->asked_pongs)
         return DCHAN_LIVE_ANSWERED;
-    return channels_now(p->c) - p->asked_ms >= DCHAN_DUPLICATE_WAIT_MS ? DCHAN_LIVE_SILENT
-                                                                       : DCHAN_LIVE_ASKED;
+    const uint64_t wait = p->c->config.limits.duplicate_ms;
+    return channels_now(p->c) - p->asked_ms >= wait ? DCHAN_LIVE_SILENT : DCHAN_LIVE_ASKED;
 }
 
 static void let_in(struct chan_peer *p, bool silent)

@@ -25,6 +25,11 @@
 
 static uint64_t chosen(uint64_t limit, uint64_t otherwise) { return limit ? limit : otherwise; }
 
+static size_t opens_max(const struct dchan_mux *mux)
+{
+    return (size_t)chosen(mux->config.shares->opens_waiting, DCHAN_OPENS_MAX);
+}
+
 static uint64_t windows_left(const struct dchan_mux *mux)
 {
     const struct dchan_shares *shares = mux->config.shares;
@@ -354,7 +359,7 @@ enum err dchan_mux_open(struct dchan_mux *mux, const struct dchan_open *o,
     if (!dchan_service_name_ok(o->service) || o->priority > DCHAN_PRIORITY_MAX ||
         o->meta.len > DCHAN_META_MAX)
         return ERR_RANGE;
-    if (mux->stats.streams >= streams_max(mux) || mux->mine.waiting >= DCHAN_OPENS_MAX ||
+    if (mux->stats.streams >= streams_max(mux) || mux->mine.waiting >= opens_max(mux) ||
         mux->mine.highest > UINT32_MAX - 2 || windows_left(mux) < DCHAN_WINDOW_MIN ||
         !ratelimit_take(&mux->opens_sent, 1, (int64_t)now_ms))
         return ERR_BUSY;
@@ -444,7 +449,7 @@ static enum dchan_error refuse(struct dchan_mux *mux, uint32_t sid, enum dchan_r
 static unsigned judge_open(struct dchan_mux *mux, const struct dchan_s_open *m, uint64_t now_ms)
 {
     if (!ratelimit_take(&mux->opens_received, 1, (int64_t)now_ms) ||
-        mux->stats.streams >= streams_max(mux) || mux->theirs.waiting >= DCHAN_OPENS_MAX ||
+        mux->stats.streams >= streams_max(mux) || mux->theirs.waiting >= opens_max(mux) ||
         windows_left(mux) < DCHAN_WINDOW_MIN)
         return DCHAN_RESET_LIMIT;
     if (mux->going || mux->peer_going)

@@ -45,7 +45,7 @@ struct dchan_shares {
     uint64_t granted_max, to_strangers_max;
     /* Of each channel; 0: the numbers above. */
     uint64_t windows_contact, windows_stranger;
-    unsigned streams_contact, streams_stranger, opens_per_s;
+    unsigned streams_contact, streams_stranger, opens_per_s, opens_waiting;
 };
 #define DCHAN_SHARES_MAX (UINT64_C(256) << 20)
 #define DCHAN_SHARES_STRANGERS_MAX (UINT64_C(64) << 20)

@@ -22,6 +22,7 @@ const struct dchan_session_limits dchan_session_defaults = {
     .act_ms = DCHAN_ACT_TIMEOUT_MS, .hello_ms = DCHAN_HELLO_TIMEOUT_MS,
     .ping_ms = DCHAN_PING_IDLE_MS, .ping_dead_ms = DCHAN_PING_DEAD_MS,
     .provisional_ms = DCHAN_PROVISIONAL_MS, .going_ms = DCHAN_GOING_MS,
+    .pings = DCHAN_PINGS_TAKEN,
     .renewal = { DCHAN_RENEW_AGE_MS, DCHAN_RENEW_BYTES },
 };
 
@@ -144,8 +145,8 @@ struct dchan_session *dchan_session_new(const struct dchan_session_config *confi
     if (!s->config.limits)
         s->config.limits = &dchan_session_defaults;
     s->now_ms = s->act_ms = s->heard_ms = now_ms;
-    ratelimit_init(&s->pings, DCHAN_PINGS_TAKEN * 1000 * 1000 / PINGS_MS, DCHAN_PINGS_TAKEN,
-                   DCHAN_PINGS_TAKEN, (int64_t)now_ms);
+    const unsigned pings = s->config.limits->pings;
+    ratelimit_init(&s->pings, pings * 1000 * 1000 / PINGS_MS, pings, pings, (int64_t)now_ms);
     keep_hello(s);
     if (start_acts(s))
         return s;

@@ -17,7 +17,8 @@ struct messages_limits messages_default_limits(void)
         .outbox = 1000, .outbox_bytes = 16u << 20, .outbox_total = 256u << 20,
         .inbox_total = 1u << 30, .rate = 20, .burst = 100, .stranger_per_hour = 60,
         .stranger_bytes = 4096, .box = 100, .box_per_48 = 4, .seen = 100000,
-        .ttl = MESSAGES_TTL_DEFAULT, .strangers = true,
+        .ttl = MESSAGES_TTL_DEFAULT, .in_flight = MESSAGES_IN_FLIGHT,
+        .resend_ms = MESSAGES_RESEND_MS, .strangers = true,
     };
 }
 
@@ -181,6 +182,7 @@ enum err messages_new(struct messages **out, struct dchan_store *store,
     m->kv = dchan_store_kv(store);
     m->limits = *limits;
     m->limits.box = MIN_OF(limits->box, (size_t)MESSAGES_BOX_MAX);
+    m->limits.in_flight = MIN_OF(limits->in_flight, (unsigned)MESSAGES_IN_FLIGHT);
     m->ops = *ops;
     m->box = xcalloc(MESSAGES_BOX_MAX, sizeof *m->box);
     map_init(&m->by_name);

@@ -47,6 +47,8 @@ struct messages_limits {
     size_t box, box_per_48;       /* waiting from strangers [100], [4] */
     uint32_t seen;                /* ids kept of a peer [100,000] */
     uint32_t ttl;                 /* seconds, of messages that do not say it [7 days] */
+    unsigned in_flight;           /* to a peer, not acknowledged; at most [MESSAGES_IN_FLIGHT] */
+    uint64_t resend_ms;           /* without an answer [60 s] */
     bool strangers;               /* who is no contact may write */
 };
 struct messages_limits messages_default_limits(void);

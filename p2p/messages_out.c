@@ -235,7 +235,7 @@ static bool load_key(struct message_party *p, const uint8_t key[IDENTITY_KEY_SIZ
     struct message_outbox row;
     for (kv_iter_seek(it, prefix.b, prefix.len);
          kv_iter_valid(it) && key_has_prefix(kv_iter_key(it), &prefix); kv_iter_next(it)) {
-        if (p->n_flight == MESSAGES_IN_FLIGHT)
+        if (p->n_flight >= p->m->limits.in_flight)
             return false;
         if (message_outbox_read(&row, kv_iter_key(it), kv_iter_value(it)))
             load(p, &row);
@@ -247,7 +247,7 @@ static bool load_key(struct message_party *p, const uint8_t key[IDENTITY_KEY_SIZ
 static void load_more(struct message_party *p)
 {
     if (!p->session || p->all_loaded || p->m->reload_due ||
-        (p->was_full && p->n_flight > MESSAGES_IN_FLIGHT / 2))
+        (p->was_full && p->n_flight > p->m->limits.in_flight / 2))
         return;
     if (!p->flight)
         p->flight = xcalloc(MESSAGES_IN_FLIGHT, sizeof *p->flight);
@@ -362,7 +362,7 @@ static void look_at_time(struct message_party *p, struct flight *f)
         return;
     if (is_over(p->m, &f->row))
         end_message(p, &f->row, MESSAGE_STATE_EXPIRED, 0);
-    else if (f->state == FLIGHT_SENT && p->m->now_ms - f->sent_ms >= MESSAGES_RESEND_MS)
+    else if (f->state == FLIGHT_SENT && p->m->now_ms - f->sent_ms >= p->m->limits.resend_ms)
         f->state = FLIGHT_READY;
 }
 

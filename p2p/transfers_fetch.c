@@ -519,7 +519,7 @@ void fetch_tick(struct incoming *in, uint64_t now_ms)
     for (struct list_link *l = list_first(&in->fetches), *next; l; l = next) {
         struct fetch *f = LIST_ITEM(l, struct fetch, link);
         next = list_next(&in->fetches, l);
-        if (f->mux && now_ms - f->progress_ms >= TRANSFERS_STREAM_IDLE_MS)
+        if (f->mux && now_ms - f->progress_ms >= in->t->config.idle_ms)
             end_fetch(f, DCHAN_RESET_IDLE);
     }
 }

@@ -378,7 +378,7 @@ void serve_tick(struct transfers *t, uint64_t now_ms)
         struct serve *s = LIST_ITEM(l, struct serve, link);
         struct chan_peer *peer = s->peer;
         next = list_next(&t->serves, l);
-        if (!s->mux || now_ms - s->progress_ms < TRANSFERS_STREAM_IDLE_MS)
+        if (!s->mux || now_ms - s->progress_ms < t->config.idle_ms)
             continue;
         dchan_mux_reset(s->mux, s->sid, DCHAN_RESET_IDLE);
         chan_peer_kick(peer);

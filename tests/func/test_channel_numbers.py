@@ -1,17 +1,18 @@
 """Times and numbers of sessions, streams, files and messages that are options, each in the running
 daemon at its socket: two nodes with different numbers show which one counts."""
 import os
+import select
 import socket
 import struct
 import time
 
-from channel_guest import HELLO, PING, Guest, channel_of
+from channel_guest import BOUND, HELLO, M_ACK, M_SEND, PING, PONG, Guest, channel_of
 from channels import connected_pair, is_up, pair, session, talker
 from framework import case, check, equal, free_port, main, raises_rpc
 from identities import PREFIX
 
 NOBODY = "034f355bdcb7cc0af728ef3cceb9615d90684bb5b2ca5f859ab0f0b704075871aa"
-S_OPEN, S_ACCEPT, S_RESET, LIMIT = 64, 66, 74, 4
+S_OPEN, S_ACCEPT, S_RESET, LIMIT, IDLE = 64, 66, 74, 4, 8
 STREAMS = b"\x02"
 LONG = 3600  # seconds
 
@@ -33,13 +34,13 @@ def is_open(s):
 
 
 def first_of_two(t, quick, slow, begin, what):
-    """What was begun at the first node is over, and at the second one it is not."""
+    """What was begun at the quick node is over, and at the slow one, where it began before, not."""
     ends = []
-    for option in (quick, slow):
+    for option in (slow, quick):
         node, key = host(t, *option)
         ends.append(begin(node, key))
-    t.wait(lambda: not is_open(ends[0]), what=what)
-    check(is_open(ends[1]), "the other one has time")
+    t.wait(lambda: not is_open(ends[1]), what=what)
+    check(is_open(ends[0]), "the other one has time")
     for s in ends:
         s.close()
 
@@ -77,6 +78,95 @@ def who_is_silent_is_asked_and_left(t):
     equal(len(slow.rpc.peerlist()), 1)
     for guest in guests:
         guest.close()
+
+
+@case()
+def so_many_pings_are_answered(t):
+    for option, answers in (("-channelpings=3", 3), ("-channelpings=1000", 20)):
+        node, key = host(t, option)
+        guest = Guest(node, key, features=STREAMS).connect()
+        for _ in range(20):
+            guest.put(PING, struct.pack(">HH", 1, 0))
+        guest.put(S_OPEN, struct.pack(">IB", 1, 4) + b"none" + struct.pack(">BI", 3, 1 << 18))
+        kinds = []
+        while S_RESET not in kinds:
+            kinds.append(guest.next()[0])
+        equal(kinds, [PONG] * answers + [S_RESET], option)
+        guest.close()
+        node.stop()
+
+
+@case()
+def the_first_of_two_sessions_has_time_for_a_sign_of_life(t):
+    guests = []
+    for option in (f"-channelduplicatewait={LONG}", "-channelduplicatewait=1"):
+        node, key = host(t, option, f"-channelhellotime={LONG}")
+        first = Guest(node, key).connect()  # from now on it says nothing
+        second = Guest(node, key, first.secret).knock()
+        second.read(HELLO)
+        guests += [first, second]
+    guests[3].read(BOUND)
+    equal(select.select([guests[1].socket], [], [], 0.05)[0], [], "the other one has time")
+    for guest in guests:
+        guest.close()
+
+
+def says_nothing(guest, seconds):
+    """But pings."""
+    while select.select([guest.socket], [], [], seconds)[0]:
+        equal(guest.take_one()[0], PING)
+
+
+@case()
+def so_many_openings_wait_for_an_answer(t):
+    for option, n in (("-channelopens=2", 2), ("-channelopens=3", 3)):
+        node, key = host(t, option)
+        guest = Guest(node, key, features=STREAMS)
+        node.rpc.contactadd(guest.key, "guest")
+        guest.connect()
+        port = node.rpc.forwardservice("guest", "any")["local_port"]
+        ends = [socket.create_connection(("::1", port), timeout=30) for _ in range(4)]
+        sids = [guest.read(S_OPEN)[:4] for _ in range(n)]
+        says_nothing(guest, 0.5)  # the others are tried each 100 ms
+        for sid in sids:
+            guest.put(S_RESET, sid + struct.pack(">H", LIMIT))
+        sids += [guest.read(S_OPEN)[:4] for _ in range(4 - n)]
+        equal(len(set(sids)), 4)
+        for s in ends:
+            s.close()
+        guest.close()
+        node.stop()
+
+
+@case()
+def so_many_messages_wait_for_a_receipt(t):
+    for option, n in (("-channelmessagesinflight=2", 2), ("-channelmessagesinflight=3", 3)):
+        node, key = host(t, option)
+        guest = Guest(node, key)
+        node.rpc.contactadd(guest.key, "guest")
+        guest.connect()
+        for _ in range(4):
+            node.rpc.sendmessage("guest", "text")
+        ids = [guest.read(M_SEND)[:16] for _ in range(n)]
+        says_nothing(guest, 1.5)
+        for identifier in ids:
+            guest.put(M_ACK, identifier)
+        ids += [guest.read(M_SEND)[:16] for _ in range(4 - n)]
+        equal(len(set(ids)), 4)
+        guest.close()
+        node.stop()
+
+
+@case()
+def a_message_without_receipt_is_sent_again(t):
+    node, key = host(t, "-channelmessageresend=1")
+    guest = Guest(node, key)
+    node.rpc.contactadd(guest.key, "guest")
+    guest.connect()
+    node.rpc.sendmessage("guest", "text")
+    first = guest.read(M_SEND)
+    equal(guest.read(M_SEND), first)
+    guest.close()
 
 
 def opened(node, key, secret, n, window=1 << 18):
@@ -234,6 +324,27 @@ def a_file_has_so_many_streams(t):
     equal(two_reads(node, key, path), {1: 0, 3: 5}, "the second one is too many")
     node.restart("-channelfilestreams=2")
     equal(two_reads(node, key, path), {1: 0, 3: 0})
+
+
+@case()
+def a_stream_of_a_file_may_be_silent_for_so_long(t):
+    path = t.path("file")
+    with open(path, "wb") as out:
+        out.write(os.urandom(60 * 16384))
+    node, key = host(t, "-channelfilestreamidle=1")
+    guest = Guest(node, key, features=b"\x22")
+    node.rpc.contactadd(guest.key, "reader")
+    guest.connect()
+    node.rpc.sendfile("reader", path)
+    id = guest.read(F_OFFER)[:32]
+    guest.put(130, id)
+    guest.put(S_OPEN, struct.pack(">IB", 1, 4) + b"file" + struct.pack(">BI", 5, 16384))
+    guest.put(S_DATA, struct.pack(">I", 1) + id + struct.pack(">BII", 2, 0, 60))
+    kind, payload = guest.next()  # of the first window: the reader gives no more
+    while kind != S_RESET:
+        kind, payload = guest.next()
+    equal(payload, struct.pack(">IH", 1, IDLE))
+    guest.close()
 
 
 @case()
