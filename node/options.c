@@ -427,6 +427,8 @@ const struct option_row node_options[] = {
     NUMBER("channelfiledays", "7", 1, 36500, "<days>",
            "How long offers that nobody has answered, and transfers that are over, are listed."),
     NUMBER("channelfilestreams", "4", 1, 64, "<n>", "Streams for one file."),
+    NUMBER("channelbadchunks", "3", 1, 1000, "<n>",
+           "Wrong pieces of a file after which their sender is not asked for it any more."),
     NUMBER("channelfilestreamidle", "60", 1, 86400, "<s>",
            "Without data, after which a stream of a file is closed."),
     NUMBER("channeloutbox", "1000", 1, 1000000, "<n>", "Messages that may wait for a contact."),

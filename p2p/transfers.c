@@ -230,6 +230,8 @@ enum err transfers_new(struct transfers **out, struct channels *channels,
     t->config.directory = t->directory;
     if (!t->config.expire_ms)
         t->config.expire_ms = TRANSFERS_EXPIRE_MS;
+    if (!t->config.bad_chunks)
+        t->config.bad_chunks = TRANSFERS_BAD_CHUNKS;
     if (!t->config.idle_ms)
         t->config.idle_ms = TRANSFERS_STREAM_IDLE_MS;
     if (!t->config.streams)

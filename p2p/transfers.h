@@ -60,6 +60,7 @@ struct transfers_config {
     uint64_t serve_budget;      /* [64 MiB] memory for what is being sent */
     uint64_t expire_ms;         /* [7 days] offers, and what is over, are kept; 0: the default */
     unsigned streams;           /* [4] for one file; 0: the default */
+    unsigned bad_chunks;        /* [3] of a source, which then is not asked any more; 0: default */
     uint64_t idle_ms;           /* [60 s] before a silent stream is closed; 0: the default */
 };
 

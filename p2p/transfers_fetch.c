@@ -81,7 +81,7 @@ void fetch_blame(struct fetch *f, const char *what)
     hex_encode(id, f->in->id, 8);
     if (s) {
         s->bad++;
-        s->banned = s->banned || s->bad >= TRANSFERS_BAD_CHUNKS;
+        s->banned = s->banned || s->bad >= f->in->t->config.bad_chunks;
         source_store(f->in->t, f->in, s);
         LOG_LIMITED(LOG_WARN, "files: %s of %s... from %s%s", what, id,
                     peer && chan_peer_contact(peer) ? chan_peer_contact(peer)->alias : "a peer",

@@ -163,6 +163,23 @@ def one_of_two_sources_lies_and_is_named(t):
 
 
 @case()
+def a_source_is_left_after_so_many_wrong_chunks(t):
+    for number in (1, 2):
+        a, b = connected_pair(t, f"-channelbadchunks={number}", "-channelfilestreams=1")
+        path = make(t, f"file{number}", 4 * MIB)
+        id = offer(t, a, b, "bob", path)
+        times = os.stat(path)
+        with open(path, "r+b") as out:  # nothing that the node looks at tells
+            out.write(bytes(4 * MIB))
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        b.rpc.acceptfile(id)
+        t.wait(lambda b=b, id=id: transfer(b, id)["sources"][0]["state"] == "banned")
+        equal(transfer(b, id)["sources"][0]["bad"], number)
+        for node in (a, b):
+            node.stop()
+
+
+@case()
 def a_source_that_hangs_holds_up_nothing(t):
     size = 24 * MIB
     a, b = connected_pair(t)
