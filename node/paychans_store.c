@@ -125,6 +125,8 @@ static enum err replay(void *ctx, struct span record, struct error *e)
     struct held *h = paychans_by_number(pc, number);
     if (r.failed)
         return error_set(e, ERR_CORRUPT, "a record is damaged");
+    if (pc->next_number <= number) /* what was forgotten too: its record may be read once more */
+        pc->next_number = number + 1;
     if (kind == 'W')
         return read_whole(pc, number, &r, e);
     if (kind == 'F')
