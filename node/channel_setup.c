@@ -89,6 +89,7 @@ static void read_limits(const struct config *c, struct channels_limits *l)
             .ping_dead_ms = milliseconds(c, "channelpingtimeout"),
             .provisional_ms = milliseconds(c, "channelprovisional"),
             .going_ms = milliseconds(c, "channelgoing"),
+            .out_max = config_size(c, "channelbuffer"),
             .pings = number(c, "channelpings"),
             .renewal = { milliseconds(c, "channelrenewal"),
                          config_size(c, "channelrenewalsize") },

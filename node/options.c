@@ -405,6 +405,8 @@ const struct option_row node_options[] = {
     NUMBER("channelping", "60", 1, 86400, "<s>",
            "Silence after which the other side is asked whether it is there."),
     NUMBER("channelpingtimeout", "30", 1, 86400, "<s>", "For the answer."),
+    SIZE("channelbuffer", "16MiB", MIB, 1LL << 30, 1,
+         "Output that may wait for one session; more ends it. At a quarter what can wait does."),
     NUMBER("channelpings", "10", 1, 1000, "<n>",
            "Pings of one session that are answered in 10 seconds."),
     NUMBER("channelduplicatewait", "5", 1, 3600, "<s>",

@@ -50,6 +50,7 @@ struct dchan_rec {
 
     struct buf out;
     size_t out_start; /* bytes of it that were written */
+    size_t out_max;   /* that may wait */
     bool bye_sent, bye_received;
 
     uint8_t length[DCHAN_LENGTH_SIZE];
@@ -135,12 +136,15 @@ struct dchan_rec *dchan_rec_new(enum dchan_role role, const struct dchan_keys *s
 {
     struct dchan_rec *rec = xcalloc(1, sizeof *rec);
     rec->role = role;
+    rec->out_max = DCHAN_OUT_MAX;
     rec->body.secret = true; /* growing leaves no text behind */
     direction_init(&rec->send, AEAD_SEAL, s->send_key, s, now_ms, &rec->stats.rotations_sent);
     direction_init(&rec->receive, AEAD_OPEN, s->receive_key, s, now_ms,
                    &rec->stats.rotations_received);
     return rec;
 }
+
+void dchan_rec_set_out_max(struct dchan_rec *rec, size_t max) { rec->out_max = max; }
 
 void dchan_rec_free(struct dchan_rec *rec)
 {
@@ -198,7 +202,7 @@ enum err dchan_rec_put(struct dchan_rec *rec, struct span head, struct span body
         return ERR_RANGE;
     if (!rec->send.aead || rec->bye_sent)
         return ERR_CANCELLED;
-    if (waiting(rec) + size > DCHAN_OUT_MAX)
+    if (waiting(rec) + size > rec->out_max)
         return ERR_BUSY;
     compact(rec);
     if (!buf_try_reserve(&rec->out, size))

@@ -23,8 +23,8 @@ enum {
     DCHAN_MSG_MAX = 65535,
     DCHAN_LENGTH_SIZE = 18,   /* sealed */
     DCHAN_PACKET_EXTRA = 34,  /* what a packet is longer than its message */
-    DCHAN_OUT_SLOW = 4 << 20, /* bytes waiting from which on producers should stop */
-    DCHAN_OUT_MAX = 16 << 20, /* and which never wait: close */
+    DCHAN_OUT_SLOW = 4 << 20, /* bytes waiting from which on producers should stop: a quarter */
+    DCHAN_OUT_MAX = 16 << 20, /* and which never wait, unless another limit is set: close */
 };
 
 /* What the session has come to; nothing is rekeyed, by either side, before it is up. */
@@ -43,6 +43,9 @@ struct dchan_rec *dchan_rec_new(enum dchan_role role, const struct dchan_keys *s
                                 uint64_t now_ms);
 void dchan_rec_free(struct dchan_rec *rec); /* NULL is fine */
 
+/* Bytes that never wait, instead of DCHAN_OUT_MAX. */
+void dchan_rec_set_out_max(struct dchan_rec *rec, size_t max);
+
 /* Once the session is up: by hash, or also by agreement when both sides offered DCHAN_DH_REKEY. */
 void dchan_rec_allow(struct dchan_rec *rec, enum dchan_rekeys rekeys, uint64_t now_ms);
 
@@ -50,7 +53,7 @@ void dchan_rec_allow(struct dchan_rec *rec, enum dchan_rekeys rekeys, uint64_t n
 
 /*
  * Appends the packet of the message that is head and body in a row; head holds the type. Both are
- * copied. ERR_RANGE: no length of a message; ERR_BUSY: DCHAN_OUT_MAX would be exceeded, close;
+ * copied. ERR_RANGE: no length of a message; ERR_BUSY: more than may wait, close;
  * ERR_CANCELLED: after `bye` or a failed tag; ERR_NOMEM.
  */
 enum err dchan_rec_put(struct dchan_rec *rec, struct span head, struct span body,

@@ -22,7 +22,7 @@ const struct dchan_session_limits dchan_session_defaults = {
     .act_ms = DCHAN_ACT_TIMEOUT_MS, .hello_ms = DCHAN_HELLO_TIMEOUT_MS,
     .ping_ms = DCHAN_PING_IDLE_MS, .ping_dead_ms = DCHAN_PING_DEAD_MS,
     .provisional_ms = DCHAN_PROVISIONAL_MS, .going_ms = DCHAN_GOING_MS,
-    .pings = DCHAN_PINGS_TAKEN,
+    .out_max = DCHAN_OUT_MAX, .pings = DCHAN_PINGS_TAKEN,
     .renewal = { DCHAN_RENEW_AGE_MS, DCHAN_RENEW_BYTES },
 };
 
@@ -210,7 +210,7 @@ size_t session_waiting(const struct dchan_session *s)
 
 bool dchan_session_slow(const struct dchan_session *s)
 {
-    return session_waiting(s) >= DCHAN_OUT_SLOW;
+    return session_waiting(s) >= s->config.limits->out_max / 4;
 }
 
 struct span dchan_session_output(struct dchan_session *s, uint64_t now_ms)
@@ -427,6 +427,7 @@ static void begin_greeting(struct dchan_session *s)
     s->peer.key = s->key;
     s->peer.session_id = s->session_id;
     s->rec = dchan_rec_new(s->config.role, &keys, s->now_ms);
+    dchan_rec_set_out_max(s->rec, s->config.limits->out_max);
     dchan_keys_wipe(&keys);
     s->state = SESSION_GREETING;
     s->greeting_ms = s->now_ms;

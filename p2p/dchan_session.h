@@ -118,6 +118,7 @@ struct dchan_session_limits {
     uint64_t act_ms, hello_ms;
     uint64_t ping_ms, ping_dead_ms;
     uint64_t provisional_ms, going_ms;
+    size_t out_max;                      /* DCHAN_OUT_MAX; producers stop at a quarter */
     unsigned pings;                      /* answered in 10 s */
     struct dchan_renewal renewal;
 };

@@ -96,6 +96,34 @@ def so_many_pings_are_answered(t):
         node.stop()
 
 
+class Narrow(Guest):
+    """The system takes in little for it that it has not read."""
+
+    def reach(self):
+        self.socket = socket.socket(socket.AF_INET6)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.socket.connect(channel_of(self.node))
+        return True
+
+
+@case()
+def so_much_output_waits(t):
+    sessions = []
+    for option in ("-channelbuffer=64MiB", "-channelbuffer=1MiB"):
+        node, key = host(t, option, "-channelpings=1000")
+        guest = Narrow(node, key).connect()
+        sessions.append((node, guest))
+        try:
+            for _ in range(1000):
+                guest.put(PING, struct.pack(">HH", 4096, 0))  # 4 MiB to be answered
+        except OSError:
+            equal(option, "-channelbuffer=1MiB")
+    t.wait(lambda: not sessions[1][0].rpc.peerlist(), what="the end of the session")
+    equal(len(sessions[0][0].rpc.peerlist()), 1)
+    for _, guest in sessions:
+        guest.close()
+
+
 @case()
 def the_first_of_two_sessions_has_time_for_a_sign_of_life(t):
     guests = []
