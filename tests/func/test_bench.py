@@ -86,20 +86,20 @@ bare flush of a sector on disk
 bare signature, verification; both on all cores
 payments, durable on both sides, one channel on disk
   payments for one bare flush, and of what both sides' signatures allow
-  CPU time of payer and payee
+  CPU time of payer and payee; by that all cores together
 payments, durable on both sides, 3 channels on disk
   payments for one bare flush, and of what both sides' signatures allow
-  CPU time of payer and payee
+  CPU time of payer and payee; by that all cores together
   one payment, asked for until acknowledged, 1 at a time on disk
   one payment, asked for until acknowledged, 16 at a time on disk
 bare flush of a sector in memory
 bare signature, verification; both on all cores
 payments, durable on both sides, one channel in memory
   payments for one bare flush, and of what both sides' signatures allow
-  CPU time of payer and payee
+  CPU time of payer and payee; by that all cores together
 payments, durable on both sides, 3 channels in memory
   payments for one bare flush, and of what both sides' signatures allow
-  CPU time of payer and payee
+  CPU time of payer and payee; by that all cores together
   one payment, asked for until acknowledged, 1 at a time in memory
   one payment, asked for until acknowledged, 16 at a time in memory
 """.strip("\n").splitlines()

@@ -96,6 +96,7 @@ static void echo_open(void *ctx, const struct dchan_s_open *m)
 {
     struct duo_end *end = ctx;
     struct echo *e = &answering[n_answering++ % COUNT_OF(answering)];
+    buf_clear(&e->waiting); /* of one that its session left open */
     *e = (struct echo){ .end = end, .sid = m->sid, .echoes = true };
     assert_int_equal(dchan_mux_accept(mux_of(e), m->sid, &echo_ops, e, end->duo->now_ms), OK);
 }
