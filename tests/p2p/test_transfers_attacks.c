@@ -696,6 +696,12 @@ static void who_brings_little_holds_no_place_that_others_wait_for(void **state)
         assert_int_equal(transfers_accept(at.files, id, NULL, 0, NULL), OK);
     }
     last = incoming_find(at.files, id);
+    for (int i = 0; i < 10000 && at.fake->n_streams < TRANSFERS_RUNNING_MAX; i++) {
+        run_posts(&at.fake->channels);
+        fake_settle(at.fake);
+        usleep(1000); /* workers open files */
+    }
+    assert_int_equal(at.fake->n_streams, TRANSFERS_RUNNING_MAX);
     do {
         run_posts(&at.fake->channels);
         fake_settle(at.fake);
