@@ -397,6 +397,7 @@ def a_payee_that_has_an_old_copy_gets_the_last_payment_again(t):
     # And one whose output has been spent since takes nothing more.
     b.rpc.closechannel(id)
     settle(t, b, id)
+    t.wait_same_tip(a, b)  # a kill may cost b the blocks that only it has
     lose(b, "paychannels")
     shutil.copytree(t.path("old"), b.file("paychannels"))
     b.start()
