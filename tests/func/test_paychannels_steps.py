@@ -1,11 +1,14 @@
 """Scenarios of payment channels as lists of steps, after each of which either side, or both, may be
 killed: whatever is killed when, the end is the same. The ordinary run takes a few at random, the
 long one all."""
+import concurrent.futures
 import os
 import random
 import shutil
+import signal
+import time
 
-from framework import LONG, case, check, equal, main
+from framework import LONG, Rpc, RpcError, case, check, equal, main
 from identities import kill_and_start
 from paychannels import (CAPACITY, CLOSE_FEE, channel, connect, in_pool, mine, payers, spender,
                          state, sums)
@@ -274,6 +277,46 @@ def a_payee_that_sleeps_to_the_expiry_may_lose_and_is_told(t):
     equal(channel(b, scene.id)["spend"], "refund")
     mine(a, 5)
     t.wait(lambda: state(a, scene.id) == "refunded")
+
+
+@case()
+def a_close_that_is_first_after_the_expiry_settles(t):
+    scene = Scene(t, [9000])
+    a, b = scene.both()
+    scene.opens()
+    scene.is_funded()
+    scene.pays()
+    scene.payee_goes()
+    scene.payer_goes()
+    scene.comes_to(scene.expiry + 1)
+    b.restart()
+    close = t.wait(lambda: spender(b, scene.id))
+    equal(sums(close), [9000, CAPACITY - 9000 - CLOSE_FEE])
+    in_pool(t, a, close["txid"])
+    a.restart()
+    t.wait_same_tip(a, b)
+    mine(b, 6)
+    for node in (a, b):
+        t.wait(lambda: state(node, scene.id) == "closed")  # pylint: disable=W0640
+    equal(channel(a, scene.id)["settled_paid"], 9000)
+
+
+@case()
+def a_payee_that_vanishes_before_it_accepts_locks_up_nothing(t):
+    a, b = payers(t)
+    before = a.rpc.getbalance()
+    b.process.send_signal(signal.SIGSTOP)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        opening = pool.submit(lambda: Rpc(a.rpc_port, a.cookie).openchannel("bob", CAPACITY))
+        t.wait(lambda: [c["state"] for c in a.rpc.listpaychannels()] == ["opening"])
+        b.kill()
+        a.rpc.setmocktime(int(time.time()) + 61)  # it waits for a minute
+        check(isinstance(opening.exception(90), RpcError), "it says that nothing was opened")
+    b.start()
+    t.wait_same_tip(a, b)
+    connect(t, a, b)
+    t.wait(lambda: not a.rpc.listpaychannels(), 90)
+    equal((a.rpc.getbalance(), a.rpc.getrawmempool()), (before, []))
 
 
 def undone(t, scene, blockhash):
