@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/intmath.h"
-#include "base/kv.h"
+#include "base/kv_mend.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "chain/bca_view.h"
@@ -172,7 +172,7 @@ static enum err open_store(struct bca_records *r, const struct settings *s, stru
     };
     struct kv *kv;
     char *path = path_join(s->net_dir, "records");
-    enum err rc = kv_open_leveldb(&kv, path, &o, e);
+    enum err rc = kv_open_leveldb_mending(&kv, path, &o, e);
     if (!rc)
         rc = bca_store_open(&r->store, kv, &limits, e);
     if (rc)

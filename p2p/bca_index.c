@@ -219,13 +219,6 @@ void bca_index_set_contact(struct bca_index *ix, struct bca_entry *e, bool conta
     settle(ix, e);
 }
 
-void bca_index_set_reached(struct bca_index *ix, struct bca_entry *e)
-{
-    unsettle(ix, e);
-    e->is.reached = true;
-    settle(ix, e);
-}
-
 /* --- who goes --- */
 
 /* A random one of the n-th of those that were reached or not. */

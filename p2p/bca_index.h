@@ -43,7 +43,7 @@ struct bca_facts {
 
 struct bca_group;
 struct bca_entry {
-    struct bca_facts is; /* changed by the functions below, but for relay, equivocal and digest */
+    struct bca_facts is; /* changed by the functions below */
     bool contact;
     unsigned bag;        /* the index's own, as what follows */
     size_t place;
@@ -58,7 +58,8 @@ struct bca_index *bca_index_new(const struct bca_limits *limits);
 void bca_index_free(struct bca_index *ix); /* NULL is fine */
 
 struct bca_entry *bca_index_find(const struct bca_index *ix, const uint8_t record_key[32]);
-/* As it is told of here: with a record or only remembered. Limits are not looked at. */
+/* As it is told of here: with a record or only remembered; in the place of what was known of the
+ * key. Limits are not looked at. */
 struct bca_entry *bca_index_put(struct bca_index *ix, const struct bca_facts *f, bool contact);
 /*
  * The next record that has to go for a limit since `newcomer` came, which is never it; NULL when
@@ -70,7 +71,6 @@ struct bca_entry *bca_index_forgettable(struct bca_index *ix, const struct bca_e
 void bca_index_drop_record(struct bca_index *ix, struct bca_entry *e); /* it stays remembered */
 void bca_index_forget(struct bca_index *ix, struct bca_entry *e);      /* frees it */
 void bca_index_set_contact(struct bca_index *ix, struct bca_entry *e, bool contact);
-void bca_index_set_reached(struct bca_index *ix, struct bca_entry *e);
 
 /* Entry i of all, in no order; an entry that is dropped or changed moves. */
 size_t bca_index_count(const struct bca_index *ix);

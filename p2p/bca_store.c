@@ -12,73 +12,12 @@
 #include "p2p/bca_store_internal.h"
 
 enum {
-    ROW_KEY_SIZE = 33,
-    RECORD_AT = 9,    /* in a row of a record: behind flags and time */
-    SEQ_ROW_SIZE = 45,
     SWEEP = 2048,     /* entries that one call of bca_store_expire looks at */
     SAMPLE_TRIES = 8, /* for each record wanted */
     VICTIMS = 64,     /* of one newcomer: more when limits were lowered, with the next ones */
-
-    FLAG_RELAY = 1,
-    FLAG_REACHED = 2,
-    FLAG_EQUIVOCAL = 4,
 };
 
 struct contact { uint8_t record_key[32]; };
-
-/* --- rows --- */
-
-static const uint8_t *row_key(uint8_t out[ROW_KEY_SIZE], uint8_t kind, const uint8_t record_key[32])
-{
-    out[0] = kind;
-    memcpy(out + 1, record_key, 32);
-    return out;
-}
-
-static uint8_t flags_of(const struct bca_facts *f)
-{
-    return (uint8_t)((f->relay ? FLAG_RELAY : 0) | (f->reached ? FLAG_REACHED : 0) |
-                     (f->equivocal ? FLAG_EQUIVOCAL : 0));
-}
-
-static void take_flags(struct bca_facts *f, uint8_t flags)
-{
-    f->relay = flags & FLAG_RELAY;
-    f->reached = flags & FLAG_REACHED;
-    f->equivocal = flags & FLAG_EQUIVOCAL;
-}
-
-static void put_record_row(struct kv_batch *b, const struct bca_facts *f, struct span raw)
-{
-    uint8_t key[ROW_KEY_SIZE];
-    struct buf row;
-    buf_init(&row);
-    buf_put_u8(&row, flags_of(f));
-    buf_put_le64(&row, (uint64_t)f->accepted);
-    buf_put(&row, raw.data, raw.len);
-    kv_batch_put(b, row_key(key, BCA_ROW_RECORD, f->record_key), sizeof key, row.data, row.len);
-    kv_batch_delete(b, row_key(key, BCA_ROW_SEQ, f->record_key), sizeof key);
-    buf_clear(&row);
-}
-
-/* The record goes, its number stays. */
-static void put_seq_row(struct kv_batch *b, const struct bca_facts *f)
-{
-    uint8_t key[ROW_KEY_SIZE], row[SEQ_ROW_SIZE];
-    row[0] = flags_of(f);
-    le64_put(row + 1, f->seq);
-    le32_put(row + 9, f->issued);
-    memcpy(row + 13, f->digest, 32);
-    kv_batch_put(b, row_key(key, BCA_ROW_SEQ, f->record_key), sizeof key, row, sizeof row);
-    kv_batch_delete(b, row_key(key, BCA_ROW_RECORD, f->record_key), sizeof key);
-}
-
-static void delete_rows(struct kv_batch *b, const uint8_t record_key[32])
-{
-    uint8_t key[ROW_KEY_SIZE];
-    kv_batch_delete(b, row_key(key, BCA_ROW_RECORD, record_key), sizeof key);
-    kv_batch_delete(b, row_key(key, BCA_ROW_SEQ, record_key), sizeof key);
-}
 
 /* --- time --- */
 
@@ -106,46 +45,14 @@ static bool is_contact(const struct bca_store *s, const uint8_t record_key[32])
     return map_find(&s->contacts, siphash_32(&s->key, record_key), is_contact_item, record_key);
 }
 
-/* False: the row is none of ours. */
-static bool load_record(struct bca_store *s, const uint8_t record_key[32], struct span row)
-{
-    struct bca_record r;
-    struct bca_facts f;
-    if (row.len < RECORD_AT)
-        return false;
-    const struct span raw = span_of(row.data + RECORD_AT, row.len - RECORD_AT);
-    if (bca_record_read(&r, raw) != BCA_RECORD_GOOD)
-        return false;
-    bca_facts_of(&f, &r, raw);
-    if (!mem_equal_var(f.record_key, record_key, 32))
-        return false;
-    take_flags(&f, row.data[0]);
-    f.accepted = (int64_t)le64_get(row.data + 1);
-    bca_index_put(s->index, &f, false);
-    return true;
-}
-
-static bool load_seq(struct bca_store *s, const uint8_t record_key[32], struct span row)
-{
-    struct bca_facts f = { .size = 0 };
-    if (row.len != SEQ_ROW_SIZE)
-        return false;
-    memcpy(f.record_key, record_key, 32);
-    take_flags(&f, row.data[0]);
-    f.seq = le64_get(row.data + 1);
-    f.issued = le32_get(row.data + 9);
-    memcpy(f.digest, row.data + 13, 32);
-    bca_index_put(s->index, &f, false);
-    return true;
-}
-
 static void load_row(struct bca_store *s, struct kv_batch *bad, struct span key, struct span row,
                      size_t *n_bad)
 {
-    if (key.len != ROW_KEY_SIZE || (key.data[0] != BCA_ROW_RECORD && key.data[0] != BCA_ROW_SEQ))
+    const uint8_t kind = key.len == BCA_ROW_KEY_SIZE ? key.data[0] : 0;
+    if (kind != BCA_ROW_RECORD && kind != BCA_ROW_SEQ)
         return;
-    const bool good = key.data[0] == BCA_ROW_RECORD ? load_record(s, key.data + 1, row)
-                                                    : load_seq(s, key.data + 1, row);
+    const bool good = kind == BCA_ROW_RECORD ? bca_row_load_record(s, key.data + 1, row)
+                                             : bca_row_load_seq(s, key.data + 1, row);
     if (!good) {
         kv_batch_delete(bad, key.data, key.len);
         ++*n_bad;
@@ -264,21 +171,6 @@ bool bca_store_look(struct bca_store *s, const uint8_t record_key[32], struct bc
     return look(s, record_key, out);
 }
 
-/* The record behind flags and time. */
-static enum err read_row(struct bca_store *s, const uint8_t record_key[32], struct buf *out,
-                         bool *found, struct error *e)
-{
-    uint8_t key[ROW_KEY_SIZE];
-    struct buf row;
-    buf_init(&row);
-    const enum err rc = kv_get(s->kv, row_key(key, BCA_ROW_RECORD, record_key), sizeof key, &row,
-                               found, e);
-    if (!rc && *found && row.len > RECORD_AT)
-        buf_put(out, row.data + RECORD_AT, row.len - RECORD_AT);
-    buf_clear(&row);
-    return rc;
-}
-
 bool bca_facts_public(const struct bca_facts *f)
 {
     return f->size && f->relay && !f->equivocal && !has_expired(f);
@@ -297,7 +189,7 @@ static enum err read_known(struct bca_store *s, const uint8_t record_key[32],
     *found = look(s, record_key, f) && f->size && (audience == FOR_US || bca_facts_public(f));
     if (!*found)
         return OK;
-    const enum err rc = read_row(s, record_key, out, found, e);
+    const enum err rc = bca_row_read_record(s, record_key, out, found, e);
     if (rc || !*found) {
         *same = false;
         return rc;
@@ -308,26 +200,72 @@ static enum err read_known(struct bca_store *s, const uint8_t record_key[32],
 }
 
 /*
+ * Memory is as the disk is, where they differ: the disk has lost something, or has a write that
+ * failed all the same (kv_mend.h). writing is held.
+ */
+static enum err reread(struct bca_store *s, const uint8_t record_key[32], struct error *e)
+{
+    struct buf record, seq;
+    buf_init(&record);
+    buf_init(&seq);
+    enum err rc = bca_row_read(s, BCA_ROW_RECORD, record_key, &record, e);
+    if (!rc)
+        rc = bca_row_read(s, BCA_ROW_SEQ, record_key, &seq, e);
+    pthread_mutex_lock(&s->lock);
+    struct bca_entry *entry = rc ? NULL : bca_index_find(s->index, record_key);
+    if (entry)
+        bca_index_forget(s->index, entry);
+    if (!rc && !bca_row_load_record(s, record_key, buf_span(&record)))
+        (void)bca_row_load_seq(s, record_key, buf_span(&seq));
+    entry = rc ? NULL : bca_index_find(s->index, record_key);
+    if (entry)
+        bca_index_set_contact(s->index, entry, is_contact(s, record_key));
+    pthread_mutex_unlock(&s->lock);
+    buf_clear(&record);
+    buf_clear(&seq);
+    return rc;
+}
+
+/* What a reader looks for. */
+struct wanted {
+    const uint8_t *record_key;
+    enum audience audience;
+    struct buf *out;
+    size_t start; /* of the record in out */
+};
+
+/* The record behind what is in out already. */
+static enum err read_again(struct bca_store *s, const struct wanted *w, struct bca_facts *f,
+                           bool *found, bool *same, struct error *e)
+{
+    buf_truncate(w->out, w->start);
+    return read_known(s, w->record_key, w->audience, w->out, f, found, same, e);
+}
+
+/*
  * Without waiting for a write, unless one of this record is just under way: then what memory tells
  * is not on disk yet, and a record for us alone must not be taken for the public one before it.
  */
 static enum err find(struct bca_store *s, const uint8_t record_key[32], enum audience audience,
                      struct buf *out, struct bca_facts *facts, bool *found, struct error *e)
 {
-    const size_t start = out->len;
+    const struct wanted w = { record_key, audience, out, out->len };
     struct bca_facts f;
     bool same;
-    enum err rc = read_known(s, record_key, audience, out, &f, found, &same, e);
+    enum err rc = read_again(s, &w, &f, found, &same, e);
     if (!rc && !same) {
-        buf_truncate(out, start);
         pthread_mutex_lock(&s->writing);
-        rc = read_known(s, record_key, audience, out, &f, found, &same, e);
+        rc = read_again(s, &w, &f, found, &same, e);
+        if (!rc && !same)
+            rc = reread(s, record_key, e);
+        if (!rc && !same)
+            rc = read_again(s, &w, &f, found, &same, e);
         pthread_mutex_unlock(&s->writing);
     }
-    if (!rc && !same) /* of a disk that has lost it */
-        buf_truncate(out, start);
-    *found = *found && same;
-    if (facts && !rc && *found)
+    *found = *found && same && !rc;
+    if (!*found)
+        buf_truncate(out, w.start);
+    if (facts && *found)
         *facts = f;
     return rc;
 }
@@ -422,78 +360,76 @@ static bool merge_same(struct bca_facts *f, const struct bca_facts *known)
     return true;
 }
 
-/* Keys of the entries that a change touches. */
-struct touched {
-    uint8_t keys[1 + 2 * VICTIMS][32];
+/* Entries that a change touches, as they were: what could not be written is taken back. */
+struct undo {
+    struct bca_facts was[1 + 2 * VICTIMS];
+    bool existed[1 + 2 * VICTIMS];
     size_t n;
 };
 
-static void touch(struct touched *t, const struct bca_facts *f)
+/* lock is held, also for undo_all. e NULL: there is none of the key yet. */
+static void undo_note(struct undo *u, const uint8_t record_key[32], const struct bca_entry *e)
 {
-    memcpy(t->keys[t->n++], f->record_key, 32);
+    u->existed[u->n] = e != NULL;
+    if (e)
+        u->was[u->n] = e->is;
+    else
+        memcpy(u->was[u->n].record_key, record_key, 32);
+    u->n++;
+}
+
+/* The last change first: an entry may have changed twice. */
+static void undo_all(struct bca_store *s, struct undo *u)
+{
+    while (u->n) {
+        const struct bca_facts *was = &u->was[--u->n];
+        struct bca_entry *e = bca_index_find(s->index, was->record_key);
+        if (u->existed[u->n])
+            bca_index_put(s->index, was, is_contact(s, was->record_key));
+        else if (e)
+            bca_index_forget(s->index, e);
+    }
 }
 
 /* In memory and into the batch, with all that has to go for it. */
 static void place(struct bca_store *s, struct kv_batch *b, const struct bca_facts *f,
-                  struct span raw, struct touched *t)
+                  struct span raw, struct undo *u)
 {
     struct bca_entry *e, *other;
-    touch(t, f);
+    undo_note(u, f->record_key, bca_index_find(s->index, f->record_key));
     e = bca_index_put(s->index, f, is_contact(s, f->record_key));
-    put_record_row(b, f, raw);
+    bca_row_put_record(b, f, raw);
     for (size_t n = 0; n < VICTIMS && (other = bca_index_victim(s->index, e)); n++) {
-        touch(t, &other->is);
-        put_seq_row(b, &other->is);
+        undo_note(u, other->is.record_key, other);
+        bca_row_put_seq(b, &other->is);
         bca_index_drop_record(s->index, other);
     }
     for (size_t n = 0; n < VICTIMS && (other = bca_index_forgettable(s->index, e)); n++) {
-        touch(t, &other->is);
-        delete_rows(b, other->is.record_key);
+        undo_note(u, other->is.record_key, other);
+        bca_row_delete(b, other->is.record_key);
         bca_index_forget(s->index, other);
     }
 }
 
-/* The row of an entry, empty: none, or it cannot be read. */
-static void read_any_row(struct bca_store *s, uint8_t kind, const uint8_t record_key[32],
-                         struct buf *row)
-{
-    uint8_t key[ROW_KEY_SIZE];
-    struct error e;
-    bool found = false;
-    if (kv_get(s->kv, row_key(key, kind, record_key), sizeof key, row, &found, &e))
-        LOG_LIMITED(LOG_WARN, "records of identities: %s", e.text);
-    if (!found)
-        buf_reset(row);
-}
-
-/* What could not be written is in memory as it is on disk; what cannot be read is forgotten. */
-static void restore(struct bca_store *s, const uint8_t record_key[32])
-{
-    struct buf record, seq;
-    buf_init(&record);
-    buf_init(&seq);
-    read_any_row(s, BCA_ROW_RECORD, record_key, &record);
-    read_any_row(s, BCA_ROW_SEQ, record_key, &seq);
-    pthread_mutex_lock(&s->lock);
-    struct bca_entry *e = bca_index_find(s->index, record_key);
-    if (e)
-        bca_index_forget(s->index, e);
-    if (!load_record(s, record_key, buf_span(&record)))
-        (void)load_seq(s, record_key, buf_span(&seq));
-    e = bca_index_find(s->index, record_key);
-    if (e)
-        bca_index_set_contact(s->index, e, is_contact(s, record_key));
-    pthread_mutex_unlock(&s->lock);
-    buf_clear(&record);
-    buf_clear(&seq);
-}
-
 /* writing is held. */
+static enum err write_or_undo(struct bca_store *s, struct kv_batch *b, struct undo *u,
+                              struct error *e)
+{
+    const enum err rc = kv_write(s->kv, b, KV_NO_SYNC, e);
+    if (!rc)
+        return OK;
+    pthread_mutex_lock(&s->lock);
+    undo_all(s, u);
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+/* The same. */
 static enum err put(struct bca_store *s, struct bca_facts *f, struct span raw, bool *taken,
                     struct error *e)
 {
     struct kv_batch *b = kv_batch_new(s->kv);
-    struct touched touched = { .n = 0 };
+    struct undo *u = xcalloc(1, sizeof *u);
     enum err rc = OK;
     pthread_mutex_lock(&s->lock);
     const struct bca_entry *known = bca_index_find(s->index, f->record_key);
@@ -503,12 +439,11 @@ static enum err put(struct bca_store *s, struct bca_facts *f, struct span raw, b
     *taken = order == BCA_RECORD_REPLACES ||
              (order == BCA_RECORD_SAME && merge_same(f, &known->is));
     if (*taken)
-        place(s, b, f, raw, &touched);
+        place(s, b, f, raw, u);
     pthread_mutex_unlock(&s->lock);
     if (*taken)
-        rc = kv_write(s->kv, b, KV_NO_SYNC, e);
-    for (size_t i = 0; rc && i < touched.n; i++)
-        restore(s, touched.keys[i]);
+        rc = write_or_undo(s, b, u, e);
+    free(u);
     kv_batch_free(b);
     return rc;
 }
@@ -526,37 +461,52 @@ enum err bca_store_put(struct bca_store *s, const struct bca_record *r, struct s
     return rc;
 }
 
-/* Writes an entry anew after fn has changed it in memory. Nothing to do when it is not there. */
-static enum err change(struct bca_store *s, const uint8_t record_key[32],
-                       void (*fn)(struct bca_index *ix, struct bca_entry *e), struct error *e)
+/* The row of an entry as f tells it, and f as the row is. writing is held. */
+static enum err put_row_anew(struct bca_store *s, struct kv_batch *b, struct bca_facts *f,
+                             struct error *e)
 {
     struct buf raw;
-    struct bca_facts f = { .size = 0 };
-    struct kv_batch *b = kv_batch_new(s->kv);
     bool found = false;
-    enum err rc = OK;
     buf_init(&raw);
-    pthread_mutex_lock(&s->writing);
-    pthread_mutex_lock(&s->lock);
-    struct bca_entry *entry = bca_index_find(s->index, record_key);
-    if (entry) {
-        fn(s->index, entry);
-        f = entry->is;
+    const enum err rc = f->size ? bca_row_read_record(s, f->record_key, &raw, &found, e) : OK;
+    if (!rc && found) {
+        bca_row_put_record(b, f, buf_span(&raw));
+    } else if (!rc) {
+        f->size = 0;
+        f->has_place = false;
+        bca_row_put_seq(b, f);
     }
-    pthread_mutex_unlock(&s->lock);
-    if (entry && f.size)
-        rc = read_row(s, record_key, &raw, &found, e);
-    if (!rc && found)
-        put_record_row(b, &f, buf_span(&raw));
-    else if (!rc && entry)
-        put_seq_row(b, &f);
-    if (!rc && entry)
-        rc = kv_write(s->kv, b, KV_NO_SYNC, e);
-    pthread_mutex_unlock(&s->writing);
-    kv_batch_free(b);
     buf_clear(&raw);
     return rc;
 }
+
+/* Writes an entry with what fn changes of it. Nothing to do when it is not there. */
+static enum err change(struct bca_store *s, const uint8_t record_key[32],
+                       void (*fn)(struct bca_facts *f), struct error *e)
+{
+    struct kv_batch *b = kv_batch_new(s->kv);
+    struct bca_facts f;
+    enum err rc = OK;
+    pthread_mutex_lock(&s->writing);
+    const bool known = look(s, record_key, &f);
+    if (known) {
+        fn(&f);
+        rc = put_row_anew(s, b, &f, e);
+    }
+    if (known && !rc)
+        rc = kv_write(s->kv, b, KV_NO_SYNC, e);
+    if (known && !rc) { /* nobody else changes what is known */
+        pthread_mutex_lock(&s->lock);
+        bca_index_put(s->index, &f, is_contact(s, record_key));
+        pthread_mutex_unlock(&s->lock);
+    }
+    pthread_mutex_unlock(&s->writing);
+    kv_batch_free(b);
+    return rc;
+}
+
+static void set_reached(struct bca_facts *f) { f->reached = true; }
+static void set_equivocal(struct bca_facts *f) { f->equivocal = true; }
 
 enum err bca_store_set_reached(struct bca_store *s, const uint8_t key[IDENTITY_KEY_SIZE],
                                struct error *e)
@@ -566,13 +516,7 @@ enum err bca_store_set_reached(struct bca_store *s, const uint8_t key[IDENTITY_K
     bca_record_key(record_key, key);
     if (look(s, record_key, &f) && f.reached)
         return OK;
-    return change(s, record_key, bca_index_set_reached, e);
-}
-
-static void set_equivocal(struct bca_index *ix, struct bca_entry *e)
-{
-    (void)ix;
-    e->is.equivocal = true;
+    return change(s, record_key, set_reached, e);
 }
 
 enum err bca_store_mark_equivocal(struct bca_store *s, const uint8_t record_key[32],
@@ -589,13 +533,13 @@ static bool expire_entry(struct bca_store *s, struct kv_batch *b, struct bca_ent
     if (e->is.size && (e->contact || !has_expired(&e->is)))
         return false;
     if (is_forgettable(&e->is)) {
-        delete_rows(b, e->is.record_key);
+        bca_row_delete(b, e->is.record_key);
         bca_index_forget(s->index, e);
         return true;
     }
     if (!e->is.size)
         return false;
-    put_seq_row(b, &e->is);
+    bca_row_put_seq(b, &e->is);
     bca_index_drop_record(s->index, e);
     return true;
 }

@@ -6,7 +6,8 @@
  *
  * Any thread. What looks into memory alone waits for no disk (marked "memory"), so the loop may ask
  * it; the rest may wait for a write that is not synced. A disk that refuses is an error and says
- * nothing about a record; memory then has what is on disk, as before.
+ * nothing about a record: memory stays as it was before. Where the disk turns out to have something
+ * else, a reader finds that, and memory follows.
  *
  *   r | record key   flags 1 | accepted 8 | the record
  *   s | record key   flags 1 | seq 8 | issued 4 | digest 32: the record is gone

@@ -30,6 +30,24 @@ struct bca_store {
     size_t n_listeners;
 };
 
+/* --- bca_store_rows.c: rows of records. writing is held by those that write, lock by those that
+ * load into the index. */
+enum { BCA_ROW_KEY_SIZE = 33 };
+
+void bca_row_put_record(struct kv_batch *b, const struct bca_facts *f, struct span raw);
+/* The record goes, its number stays. */
+void bca_row_put_seq(struct kv_batch *b, const struct bca_facts *f);
+void bca_row_delete(struct kv_batch *b, const uint8_t record_key[32]);
+/* The row of a kind, empty: none. row is initialized. */
+enum err bca_row_read(struct bca_store *s, uint8_t kind, const uint8_t record_key[32],
+                      struct buf *row, struct error *e) MUST_CHECK;
+/* Appends the record of a row, without what stands before it. */
+enum err bca_row_read_record(struct bca_store *s, const uint8_t record_key[32], struct buf *out,
+                             bool *found, struct error *e) MUST_CHECK;
+/* Into the index. False: the row is none of ours. */
+bool bca_row_load_record(struct bca_store *s, const uint8_t record_key[32], struct span row);
+bool bca_row_load_seq(struct bca_store *s, const uint8_t record_key[32], struct span row);
+
 /* bca_own.c, of bca_store_open and _close. */
 enum err bca_own_load(struct bca_store *s, struct error *e) MUST_CHECK;
 void bca_own_clear(struct bca_store *s);

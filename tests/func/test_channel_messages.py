@@ -1,13 +1,12 @@
 """Messages of two daemons over direct channels: once, in order, whoever is away or dies when."""
-import errno
 import http.client
 import os
 import random
-import shutil
 import threading
 import time
 
 from channels import connected_pair, is_up, pair, session, talker
+from disks import crash_off_small_disk, fill, make_room, on_small_disk
 from events import read_events
 from framework import LONG, Rpc, Skip, case, check, equal, is_in, main, raises_rpc, within
 from identities import FAULT
@@ -291,35 +290,12 @@ def a_full_disk_acknowledges_nothing_and_loses_nothing(t):
     check("warning" not in b.rpc.listmessages())
 
 
-def on_small_disk(node):
-    """It starts with the database of its channels on a disk of its own, of 32 MiB; the folder."""
-    if os.geteuid() != 0 or not shutil.which("unshare"):
-        raise Skip("a disk of its own takes root and unshare")
-    folder, line = node.file("channels"), node.command
-    script = 'cp -a "$0" "$0.was" && mount -t tmpfs -o size=32m none "$0" && ' \
-        'cp -a "$0.was/." "$0" && exec "$@"'
-    node.stop()
-    node.command = lambda *more: ["unshare", "-m", "sh", "-c", script, folder, *line(*more)]
-    try:
-        node.start()
-    except AssertionError as error:
-        if "mount" in str(error) or "unshare" in str(error):
-            raise Skip("no mount namespaces") from None
-        raise
-    return f"/proc/{node.process.pid}/root{folder}"
-
-
 @case()
 def when_there_is_room_again_it_goes_on(t):
     a, b = pair(t)
-    folder = on_small_disk(b)
+    folder = on_small_disk(b, "channels")
     b.rpc.peerconnect("alice")
-    with open(folder + "/filler", "wb", buffering=0) as filler:
-        try:
-            while filler.write(bytes(4096)):
-                pass
-        except OSError as error:
-            equal(error.errno, errno.ENOSPC)
+    fill(folder)
     want = []
     while "warning" not in b.rpc.listmessages():
         want.append(f"m{len(want)}")
@@ -328,7 +304,7 @@ def when_there_is_room_again_it_goes_on(t):
         t.wait(lambda: set(states(a)) == {"delivered"} or "warning" in b.rpc.listmessages())
     is_in("disk is full", b.rpc.listmessages()["warning"])
     check(len(received(b)) < len(want), "what came last was not stored")
-    os.unlink(folder + "/filler")
+    make_room(folder)
     t.wait(lambda: set(states(a)) == {"delivered"})
     equal(received(b), want)
     check("warning" not in b.rpc.listmessages())
@@ -336,12 +312,7 @@ def when_there_is_room_again_it_goes_on(t):
     t.wait(lambda: received(a) == ["I can again"])
     t.wait(lambda: told(b, "received") == [m["number"] for m in received_raw(b)], what="events")
     # a crash now: nothing that was acknowledged since lies behind the torn end of a log
-    shutil.copytree(folder, b.file("crashed"))
-    b.kill()
-    del b.command
-    shutil.rmtree(b.file("channels"))
-    os.rename(b.file("crashed"), b.file("channels"))
-    b.start()
+    crash_off_small_disk(b, folder)
     equal(received(b), want)
     equal(states(b), ["delivered"])
 

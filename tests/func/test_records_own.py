@@ -3,7 +3,8 @@ the numbers of its records apart."""
 import shutil
 import time
 
-from framework import case, check, equal, is_in, main, raises_rpc
+from disks import crash_off_small_disk, fill, make_room, on_small_disk
+from framework import RpcError, case, check, equal, is_in, main, raises_rpc
 from identities import PREFIX, grow, identity, wallet_node
 from noise import tagged
 from records import parse_items, sendbca
@@ -212,6 +213,34 @@ def a_second_copy_of_an_identity_ends_its_announcements(t):
     a.kill()
     a.start()
     check("warning" in own(a), "after a kill")
+
+
+def set_or_none(node, *args):
+    try:
+        return node.rpc.setpublication("alice", *args)
+    except RpcError as error:
+        is_in("disk is full", str(error))
+        return None
+
+
+@case()
+def a_full_disk_costs_no_number_of_a_record(t):
+    node, key, _ = alice_of(t)
+    folder = on_small_disk(node, "records")
+    node.rpc.setpublication("alice", "contacts")  # begins a page, so that what fails is torn
+    fill(folder)
+    modes = ("public", "contacts")
+    tries = 0
+    while set_or_none(node, modes[tries % 2]):
+        tries += 1
+        check(tries < 80, "no end of the disk")  # what is left of a page
+    make_room(folder)
+    made = t.wait(lambda: set_or_none(node, "public", "there is room"))
+    last = node.rpc.setpublication("alice", "public", "after that")
+    check(last["seq"] > made["seq"], "a later one")
+    # a crash now: what was said to be stored does not lie behind the torn end of a log
+    crash_off_small_disk(node, folder)
+    equal((own(node)["seq"], seq_of(node, key)), (last["seq"], last["seq"]))
 
 
 if __name__ == "__main__":

@@ -334,6 +334,73 @@ static void a_write_that_fails_leaves_what_was_there(void **state)
     bca_store_close(s);
 }
 
+/* Neither of the marks counts before it is on disk, so that it is made again. */
+static void a_mark_that_could_not_be_written_is_none(void **state)
+{
+    struct kv *kv;
+    struct bca_store *s = open_mem(&kv);
+    struct made_record m;
+    (void)state;
+    record_make(&m, 1, 1, NULL);
+    assert_true(put_new(s, 1, 5, FOR_ALL));
+    kv_mem_fail_writes(kv, 1);
+    assert_int_equal(bca_store_set_reached(s, m.key, NULL), ERR_IO);
+    assert_int_equal(bca_store_mark_equivocal(s, m.record_key, NULL), ERR_IO);
+    assert_false(was_reached(s, 1));
+    assert_true(is_public(s, 1));
+    kv_mem_fail_writes(kv, 0);
+    assert_int_equal(bca_store_set_reached(s, m.key, NULL), OK);
+    assert_int_equal(bca_store_mark_equivocal(s, m.record_key, NULL), OK);
+    assert_true(was_reached(s, 1));
+    assert_false(is_public(s, 1));
+    record_clear(&m);
+    bca_store_close(s);
+}
+
+static void put_row(struct kv *kv, const struct made_record *m, uint8_t flags)
+{
+    uint8_t key[33] = "r";
+    struct kv_batch *b = kv_batch_new(kv);
+    struct buf row;
+    buf_init(&row);
+    memcpy(key + 1, m->record_key, 32);
+    buf_put_u8(&row, flags);
+    buf_put_le64(&row, MAKER_NOW);
+    buf_put(&row, m->raw.data, m->raw.len);
+    kv_batch_put(b, key, sizeof key, row.data, row.len);
+    assert_int_equal(kv_write(kv, b, KV_SYNC, NULL), OK);
+    kv_batch_free(b);
+    buf_clear(&row);
+}
+
+/* As a database that is opened again may have it (base/kv_mend.h). */
+static void a_failed_write_that_is_there_all_the_same_is_what_counts(void **state)
+{
+    struct kv *kv;
+    struct bca_store *s = open_mem(&kv);
+    struct made_record old, fresh;
+    bool taken;
+    (void)state;
+    record_make(&old, 1, 3, NULL);
+    record_make(&fresh, 1, 4, NULL);
+    assert_int_equal(put(s, &old, FOR_ALL, &taken), OK);
+    bca_store_set_contact(s, old.key, true);
+    kv_mem_fail_writes(kv, 1);
+    assert_int_equal(put(s, &fresh, FOR_ALL, &taken), ERR_IO);
+    kv_mem_fail_writes(kv, 0);
+    put_row(kv, &fresh, 1);
+    assert_true(is_public(s, 1));
+    assert_int_equal(stored(s, 1), 4);
+    assert_int_equal(put(s, &old, FOR_ALL, &taken), OK);
+    assert_false(taken);
+    clock_set_mock(MAKER_NOW + 15 * DAY);
+    assert_int_equal(bca_store_expire(s, NULL), OK);
+    assert_int_equal(stored(s, 1), 4); /* it still is a contact's */
+    record_clear(&old);
+    record_clear(&fresh);
+    bca_store_close(s);
+}
+
 /* --- two threads --- */
 
 #define RACES 400
@@ -505,6 +572,8 @@ int main(void)
         cmocka_unit_test_setup(a_sample_is_of_public_records, setup),
         cmocka_unit_test_setup(a_write_that_fails_is_no_verdict, setup),
         cmocka_unit_test_setup(a_write_that_fails_leaves_what_was_there, setup),
+        cmocka_unit_test_setup(a_mark_that_could_not_be_written_is_none, setup),
+        cmocka_unit_test_setup(a_failed_write_that_is_there_all_the_same_is_what_counts, setup),
         cmocka_unit_test_setup(what_is_for_us_alone_is_never_read_in_place_of_a_public_one,
                                setup),
         cmocka_unit_test_setup(rows_that_are_none_are_dropped, setup),
