@@ -26,7 +26,7 @@ struct dchan_write {
 struct dchan_store {
     struct kv *kv;
     struct queue *todo, *done;
-    size_t n_open; /* handed over, not completed; channel thread */
+    size_t n_open, bytes_open; /* handed over, not completed; channel thread */
     pthread_t thread;
     void (*wake)(void *ctx);
     void *ctx;
@@ -177,10 +177,12 @@ void dchan_store_commit(struct dchan_store *s, struct dchan_write *w, dchan_stor
     w->done = done;
     w->ctx = ctx;
     w->node.bytes = w->ops.cap + sizeof(*w);
-    s->n_open++;
-    if (queue_push_always(s->todo, &w->node))
+    const size_t bytes = w->node.bytes; /* w may be the thread's at once */
+    if (queue_push_always(s->todo, &w->node)) {
+        s->n_open++;
+        s->bytes_open += bytes;
         return;
-    s->n_open--;
+    }
     /* From a completion while the store is being closed. */
     const struct error e = { ERR_CANCELLED, "the store of channels is closed" };
     if (done)
@@ -191,6 +193,7 @@ void dchan_store_commit(struct dchan_store *s, struct dchan_write *w, dchan_stor
 static void finish(struct dchan_store *s, struct dchan_write *w)
 {
     s->n_open--;
+    s->bytes_open -= w->node.bytes;
     if (w->done)
         w->done(w->ctx, w->rc, &w->error);
     else if (w->rc)
@@ -211,7 +214,4 @@ void dchan_store_settle(struct dchan_store *s)
         finish(s, (struct dchan_write *)queue_pop_wait(s->done, -1));
 }
 
-size_t dchan_store_waiting(struct dchan_store *s)
-{
-    return queue_bytes(s->todo) + queue_bytes(s->done);
-}
+size_t dchan_store_waiting(const struct dchan_store *s) { return s->bytes_open; }

@@ -53,7 +53,8 @@ void dchan_store_poll(struct dchan_store *s);
 /* Waits until all is written and calls what is done, also what that hands over meanwhile: once
  * nobody else does, before what completions use is freed. */
 void dchan_store_settle(struct dchan_store *s);
-/* Bytes that wait: producers stop taking from outside above some MiB. */
-size_t dchan_store_waiting(struct dchan_store *s);
+/* Bytes of commits that were not completed, those being written too: producers stop taking from
+ * outside above some MiB. Channel thread. */
+size_t dchan_store_waiting(const struct dchan_store *s);
 
 #endif

@@ -107,10 +107,30 @@ static void completions_come_in_the_order_of_commits(void **state)
         marks[i] = (struct mark){ &told, (char)('a' + i) };
         put(s, "same", &"12345"[i], &marks[i]);
     }
-    assert_true(dchan_store_waiting(s) > 0);
     poll_until(s, &told, 5);
     assert_string_equal(told.order, "abcde");
     assert_value(dchan_store_kv(s), "same", "5");
+    dchan_store_free(s);
+}
+
+/* Also while the other thread has it in its hands, or has written it. */
+static void a_commit_counts_as_waiting_until_its_completion_is_called(void **state)
+{
+    (void)state;
+    atomic_int wakes = 0;
+    struct told told = { 0 };
+    struct mark a = { &told, 'a' };
+    struct dchan_store *s = open_store(kv_open_mem(), &wakes);
+    put(s, "k", "value", &a);
+    const size_t waiting = dchan_store_waiting(s);
+    assert_true(waiting > 6);
+    while (!atomic_load(&wakes)) {
+        assert_int_equal(dchan_store_waiting(s), waiting);
+        pause_a_moment();
+    }
+    assert_int_equal(dchan_store_waiting(s), waiting);
+    poll_until(s, &told, 1);
+    assert_int_equal(dchan_store_waiting(s), 0);
     dchan_store_free(s);
 }
 
@@ -178,6 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_batch_is_there_when_its_completion_is_called),
         cmocka_unit_test(completions_come_in_the_order_of_commits),
+        cmocka_unit_test(a_commit_counts_as_waiting_until_its_completion_is_called),
         cmocka_unit_test(what_was_told_to_be_there_survives_a_power_cut),
         cmocka_unit_test(a_failure_reaches_whoever_asked),
         cmocka_unit_test(closing_writes_what_waits_and_refuses_what_comes_after),
