@@ -421,10 +421,15 @@ void incoming_up(struct transfers *t, struct chan_peer *p)
             continue;
         s->peer = p;
         s->retry_ms = 0;
-        if (s->untold)
+        if (s->untold) {
             offered_again(in, s, p);
-        else
-            fetch_more(in);
+            continue;
+        }
+        /* Perhaps it was accepted while the peer was away, who serves nothing before it knows:
+         * its offer, which is answered with the same, may come after our request. */
+        if (s->accepted && in->state == TRANSFER_RUNNING)
+            transfers_send_id(p, DCHAN_F_ACCEPT, in->id, 0);
+        fetch_more(in);
     }
 }
 

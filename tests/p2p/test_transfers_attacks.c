@@ -389,6 +389,22 @@ static void offers_that_wait_are_limited_and_may_come_again(void **state)
     assert_int_equal(at.n_sent, 0);
 }
 
+/* Its offer comes later than our request, which it refuses while it waits for an answer. */
+static void what_was_accepted_while_the_peer_was_away_is_said_before_it_is_asked_for(void **state)
+{
+    struct content c;
+    (void)state;
+    make_content(&c);
+    offer(c.id, sizeof c.data, 14);
+    fake_down(at.fake);
+    assert_int_equal(transfers_accept(at.files, c.id, NULL, 0, NULL), OK);
+    assert_int_equal(at.n_sent, 0);
+    fake_up(at.fake);
+    assert_int_equal(at.fake->n_streams, 0);
+    assert_said(DCHAN_F_ACCEPT, 0);
+    (void)stream(1, FILE_LEAVES, 0, 3);
+}
+
 static size_t rows(const char *prefix)
 {
     dchan_store_settle(at.fake->channels.store);
@@ -1248,6 +1264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_wrong_size_of_chunks_is_refused_before_anything_is_kept),
         TEST(offers_that_wait_are_limited_and_may_come_again),
+        TEST(what_was_accepted_while_the_peer_was_away_is_said_before_it_is_asked_for),
         TEST(a_source_without_its_file_is_forgotten),
         TEST(strangers_that_offer_one_file_are_limited),
         TEST(what_a_stranger_says_of_a_file_gives_way_to_a_contact),
