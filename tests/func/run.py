@@ -5,7 +5,7 @@ wait more than they work; the longest files first, so that none is left alone at
 usage: run.py [--build DIR] [--long] [--jobs N] [--totals FILE] [FILE or part of its name]...
 
 Prints one line a case and a summary; appends "passed failed skipped" and the names of what failed
-to the totals file; exit code 1 when anything failed. A file that ends without having said so counts
+to the totals file, and what these said to FILE.failures; exit code 1 when anything failed. A file that ends without having said so counts
 as failed.
 """
 import argparse
@@ -18,6 +18,9 @@ import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True
+sys.path.append(os.path.join(HERE, "..", "..", "contrib"))
+import failures  # pylint: disable=wrong-import-position,import-error
 LINE = re.compile(r"^\[  (PASSED|FAILED|SKIPPED) *\] ", re.M)
 FAILED_CASE = re.compile(r"^\[  FAILED  \] (\S+)", re.M)
 
@@ -35,6 +38,12 @@ def run_file(path, environment, timeout):
             output = process.communicate()[0] + f"no end after {timeout} s\n"
             code = 124
     return code, output, time.monotonic() - started
+
+
+def keep_failures(arguments, name, output):
+    for case, lines in failures.of_cases(output).items():
+        if arguments.totals:
+            failures.keep(arguments.totals, arguments.label, case or name, lines)
 
 
 def main():
@@ -80,6 +89,7 @@ def main():
                 print(f"  [  FAILED  ] {name}: exit code {code}, {len(words)} cases")
             if code != 0 or no_reason:
                 failed_names += FAILED_CASE.findall(output) or [name]
+                keep_failures(arguments, name, output)
     print(f"-- {arguments.label}: {counts['PASSED']} passed, {counts['FAILED']} failed, "
           f"{counts['SKIPPED']} skipped ({time.monotonic() - started:.1f} s)")
     if failed_names:
