@@ -4,7 +4,7 @@
  * source copies what it sends out of a block of memory, as the bare loop of bench_records does; the
  * sink takes what comes at once and counts it.
  *
- * usage: bench_stream BYTES     prints one line of JSON
+ * usage: bench_stream BYTES [padded]     prints one line of JSON
  */
 #include <config.h>
 
@@ -164,12 +164,12 @@ static void on_up(void *part, struct chan_peer *p)
     sem_post(&s->up);
 }
 
-static void side_start(struct side *s, uint8_t byte, bool listen)
+static void side_start(struct side *s, uint8_t byte, bool listen, bool padded)
 {
     static const char *const here[] = { "[::1]:0" };
     const struct channels_config config = {
         .magic = { 0xda, 0xb5, 0xbf, 0xfa }, .regtest = true, .listen = listen, .bind = { here, 1 },
-        .agent = "bench"
+        .agent = "bench", .padded = padded
     };
     struct channel_identity *id = &s->identity;
     identity_init(s, byte);
@@ -222,12 +222,13 @@ int main(int argc, char **argv)
 {
     static struct side source, sink;
     uint64_t bytes;
-    if (argc != 2 || !(bytes = strtoull(argv[1], NULL, 10)))
-        die("usage: bench_stream BYTES");
+    const bool padded = argc == 3 && !strcmp(argv[2], "padded");
+    if (argc != 2 + padded || !(bytes = strtoull(argv[1], NULL, 10)))
+        die("usage: bench_stream BYTES [padded]");
     ec_init();
     source.bytes = bytes;
-    side_start(&source, 0x11, true);
-    side_start(&sink, 0x21, false);
+    side_start(&source, 0x11, true, padded);
+    side_start(&sink, 0x21, false, padded);
     side_meet(&source, &sink, false);
     side_meet(&sink, &source, true);
     sem_wait(&source.up);

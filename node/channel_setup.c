@@ -112,6 +112,7 @@ static void read_config(const struct settings *s, struct channels_config *out)
         .strangers_unbound = config_bool(c, "channelstrangersunbound"),
         .dial_contacts = config_bool(c, "channeldial"),
         .grace_ms = 1000 * (uint64_t)config_int(c, "channelgrace"),
+        .padded = strcmp(config_string(c, "channelpadding"), "off") != 0,
     };
     memcpy(out->magic, s->params.wire_magic, sizeof out->magic);
     out->bind.n = config_list(c, "channelbind", &out->bind.v);

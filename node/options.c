@@ -407,6 +407,10 @@ const struct option_row node_options[] = {
     NUMBER("channelpingtimeout", "30", 1, 86400, "<s>", "For the answer."),
     SIZE("channelbuffer", "16MiB", MIB, 1LL << 30, 1,
          "Output that may wait for one session; more ends it. At a quarter what can wait does."),
+    { .name = "channelpadding", .type = OPTION_CHOICE, .def = "off", .arg = "off|256",
+      .category = CATEGORY,
+      .help = "Fill each write of a session to a multiple of 256 bytes, so that their sizes say "
+              "little; \"padding\" of contactset does with one contact." },
     NUMBER("channelpings", "10", 1, 1000, "<n>",
            "Pings of one session that are answered in 10 seconds."),
     NUMBER("channelduplicatewait", "5", 1, 3600, "<s>",

@@ -85,6 +85,7 @@ struct channels_config {
     bool strangers_unbound;      /* also from another address than the proved one */
     bool dial_contacts;          /* keeps sessions with contacts; else only when asked or needed */
     uint64_t grace_ms;           /* from a revocation to the end of the session */
+    bool padded;                 /* sizes of what is sent are hidden, from every peer's path */
     struct channels_limits limits;
 };
 

@@ -98,6 +98,8 @@ void conn_tick(struct chan_conn *conn, uint64_t now_ms);
 /* Ends it, without a word unless code is given. */
 void conn_abort(struct chan_conn *conn, enum dchan_error code);
 void conn_goaway(struct chan_conn *conn, enum dchan_goaway_reason reason);
+/* As the option and its contact say; anew when the contact changes. */
+void conn_set_padding(struct chan_conn *conn);
 void conn_free(struct chan_conn *conn);
 
 extern const struct dchan_session_ops channels_session_ops; /* without handlers */

@@ -489,6 +489,8 @@ static void follow_contact(struct chan_peer *p, bool removed, bool former)
         /* streams and windows of a session are a stranger's or a contact's for its whole life */
         renew_now(p);
     }
+    for (struct list_link *l = list_first(&p->conns); l; l = list_next(&p->conns, l))
+        conn_set_padding(LIST_ITEM(l, struct chan_conn, peer_link));
 }
 
 void channels_contact_changed(struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE])

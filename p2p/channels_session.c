@@ -72,12 +72,21 @@ static bool greeted(void *ctx, const struct dchan_hello *hello)
     return peer_greeted(conn->peer, conn, hello);
 }
 
+void conn_set_padding(struct chan_conn *conn)
+{
+    const struct contact *contact = conn->peer ? chan_peer_contact(conn->peer) : NULL;
+    if (conn->session)
+        dchan_session_set_padded(conn->session, conn->c->config.padded ||
+                                                (contact && contact->policy.padding));
+}
+
 static void up(void *ctx)
 {
     struct chan_conn *conn = ctx;
     conn->state = CONN_UP;
     conn->was_up = true;
     conn->mux = dchan_session_mux(conn->session);
+    conn_set_padding(conn);
     peer_up(conn->peer, conn);
     conn_kick(conn);
 }

@@ -36,6 +36,7 @@ struct contact_policy {
     bool accept_files;     /* accepted without asking, within the quota */
     bool relay;            /* may talk through us to our other contacts */
     bool relay_for_us;     /* we may reach others through it */
+    bool padding;          /* what we send it is padded, whatever the option says */
     uint64_t file_quota;   /* bytes, [10 GiB] */
 };
 

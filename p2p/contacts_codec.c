@@ -22,9 +22,9 @@ _Static_assert(CONTACT_ALIAS_MAX < 2 * IDENTITY_KEY_SIZE, "no alias looks like a
 /* Bit i of the flags. */
 #define POLICY_FLAGS(X) \
     X(0, bare) X(1, keep) X(2, follow_successor) X(3, messages) X(4, files) X(5, accept_files) \
-    X(6, relay) X(7, relay_for_us)
+    X(6, relay) X(7, relay_for_us) X(9, padding)
 #define FLAG_HAS_KEY 8
-#define FLAGS_KNOWN ((1u << (FLAG_HAS_KEY + 1)) - 1)
+#define FLAGS_KNOWN ((1u << 10) - 1)
 
 static uint16_t flags_of(const struct contact *c)
 {

@@ -46,7 +46,7 @@ static void put_error(struct dchan_session *s, enum dchan_error code)
 {
     const struct dchan_msg m = { .type = DCHAN_ERROR, .notice = { .code = (uint16_t)code } };
     if (code && s->rec && s->state != SESSION_CLOSED)
-        session_put_msg(s, &m);
+        session_put_last(s, &m);
 }
 
 void session_fail(struct dchan_session *s, enum dchan_error code)
@@ -219,6 +219,7 @@ struct span dchan_session_output(struct dchan_session *s, uint64_t now_ms)
     const size_t room = session_room(s);
     if (room)
         dchan_mux_pump(s->mux, room);
+    session_pad(s, 0);
     session_leave(s);
     if (s->mute)
         return nothing;

@@ -176,6 +176,11 @@ bool dchan_session_slow(const struct dchan_session *s);
 struct dchan_mux *dchan_session_mux(struct dchan_session *s);
 /* Asks for a sign of life, unless it did in the last second and waits; see stats.pongs. */
 void dchan_session_ping(struct dchan_session *s, uint64_t now_ms);
+/*
+ * From now on each write fills a multiple of DCHAN_PAD_CLASS (dchan_pad.h). It counts once the
+ * session is up; what waits for sending, and its limit, include what is added.
+ */
+void dchan_session_set_padded(struct dchan_session *s, bool padded);
 /* No new streams; bye when those that are there have ended. Before it is up: the end. */
 void dchan_session_goaway(struct dchan_session *s, enum dchan_goaway_reason reason,
                           uint64_t now_ms);

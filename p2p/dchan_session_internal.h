@@ -1,4 +1,7 @@
-/* What dchan_session.c (life, until it is up) and dchan_session_up.c (from then on) share. */
+/*
+ * What dchan_session.c (life, until it is up), dchan_session_up.c (from then on) and
+ * dchan_session_pad.c (sizes of writes) share.
+ */
 #ifndef P2P_DCHAN_SESSION_INTERNAL_H
 #define P2P_DCHAN_SESSION_INTERNAL_H
 
@@ -49,6 +52,9 @@ struct dchan_session {
     uint64_t mark, mark_ms;             /* all up to `mark` had been put by then */
     uint64_t burst, burst_ms;           /* bytes written since */
     size_t early;                       /* bytes that leave at once */
+
+    bool padded;                        /* writes are multiples of DCHAN_PAD_CLASS */
+    uint64_t pad_from;                  /* `written` when that began */
 };
 
 /* A callback may run until session_leave, which does what waited for its end. */
@@ -65,6 +71,10 @@ void session_doom(struct dchan_session *s, enum dchan_closed why, enum dchan_err
 enum err session_put(struct dchan_session *s, struct span head, struct span body);
 enum err session_put_msg(struct dchan_session *s, const struct dchan_msg *m);
 size_t session_waiting(const struct dchan_session *s);
+/* A pad where one is due, so that all that waits and so many bytes behind it fill their class. */
+void session_pad(struct dchan_session *s, size_t follows);
+/* A message that none may follow: bye, error. */
+enum err session_put_last(struct dchan_session *s, const struct dchan_msg *m);
 
 void session_become_up(struct dchan_session *s);
 /* Any message but hello and bound, by the table. */

@@ -208,7 +208,7 @@ static void put_bye(struct dchan_session *s)
         return;
     s->bye_sent = true;
     s->bye_ms = s->now_ms;
-    session_put_msg(s, &m);
+    session_put_last(s, &m);
 }
 
 static void take_bye(struct dchan_session *s, const struct dchan_msg *m)

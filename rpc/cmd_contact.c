@@ -227,7 +227,7 @@ static struct rpc_result cmd_contactset(struct rpc_call *call)
     "{alias, key (when it is known), former_keys:[key...], " \
     "identity:\"of ours, empty: the first\", " \
     "policy:{bare, keep, follow_successor, messages, files, accept_files, relay, relay_for_us, " \
-    "file_quota}, addresses:[\"[address]:port\"...], successors:[{of, key, seq, issued, " \
+    "padding, file_quota}, addresses:[\"[address]:port\"...], successors:[{of, key, seq, issued, " \
     "state:\"proposed\", \"taken\" or \"past\", contradicted}...], added, seen:unix time, " \
     "0 when never}"
 
@@ -273,7 +273,8 @@ static const struct rpc_command rows[] = {
               "bare: it need not prove an address. keep: dialled whenever it is not connected. "
               "messages, files: it may send them; accept_files: without asking, up to file_quota "
               "bytes. relay: it may reach our other contacts through us; relay_for_us: we may "
-              "reach others through it. follow_successor: a new key that it announces is taken "
+              "reach others through it. padding: what we send it has the sizes of "
+              "-channelpadding=256. follow_successor: a new key that it announces is taken "
               "without "
               "asking. successor: this key, which it has announced, is its key from now on: ask it "
               "by another way first, since a thief of the old key can announce one too; where "

@@ -140,7 +140,7 @@ bool rpc_contact_parse(struct rpc_call *call, size_t i, struct contact *out)
 static const struct { const char *name; size_t offset; } switches[] = {
 #define SWITCH(member) { #member, offsetof(struct contact_policy, member) }
     SWITCH(bare), SWITCH(keep), SWITCH(follow_successor), SWITCH(messages), SWITCH(files),
-    SWITCH(accept_files), SWITCH(relay), SWITCH(relay_for_us),
+    SWITCH(accept_files), SWITCH(relay), SWITCH(relay_for_us), SWITCH(padding),
 #undef SWITCH
 };
 

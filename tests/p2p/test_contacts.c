@@ -125,7 +125,8 @@ static void everything_of_a_contact_is_on_disk(void **state)
     const struct contact other = make(0x12, "x");
     set_text(in.identity, sizeof in.identity, "home");
     in.policy = (struct contact_policy){ .bare = true, .files = true, .relay_for_us = true,
-                                         .follow_successor = true, .file_quota = 77 };
+                                         .follow_successor = true, .padding = true,
+                                         .file_quota = 77 };
     in.n_addresses = CONTACT_ADDRESSES_MAX;
     memset(in.addresses, 0x2a, sizeof in.addresses);
     in.addresses[3].port = 0x1234;
