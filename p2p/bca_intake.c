@@ -106,6 +106,13 @@ static struct held *take_held(const struct bca_intake *in, struct held_list *l, 
     return h;
 }
 
+static void append_held(const struct bca_intake *in, struct held_list *l, struct held *h)
+{
+    list_append(&l->list, &h->link);
+    l->bytes += mem_cost(sizeof *h + h->len);
+    map_put(&l->by_key, siphash_32(&in->key, h->record_key), h);
+}
+
 static struct held *first_held(const struct held_list *l)
 {
     struct list_link *link = list_first(&l->list);
@@ -156,9 +163,7 @@ static void hold(const struct bca_intake *in, struct held_list *l, const struct 
                         .len = o->raw.len };
     memcpy(h->record_key, f->record_key, sizeof h->record_key);
     memcpy(h->raw, o->raw.data, o->raw.len);
-    list_append(&l->list, &h->link);
-    l->bytes += mem_cost(sizeof *h + h->len);
-    map_put(&l->by_key, siphash_32(&in->key, h->record_key), h);
+    append_held(in, l, h);
 }
 
 static void hold_locked(struct bca_intake *in, struct held_list *l, const struct bca_offer *o,
@@ -441,21 +446,45 @@ static struct held *take_rested(struct bca_intake *in)
     return found;
 }
 
-static enum err offer_held(struct bca_intake *in, const struct held *h, struct error *e)
+static void hold_again(struct bca_intake *in, struct held_list *l, struct held *h)
+{
+    pthread_mutex_lock(&in->lock);
+    const bool has_room = l->list.n < l->max && !find_held(in, l, h->record_key);
+    if (has_room)
+        append_held(in, l, h);
+    pthread_mutex_unlock(&in->lock);
+    if (!has_room)
+        free(h);
+}
+
+/* Takes h, which was taken out of the list and goes back when it could not be judged. */
+static enum err offer_held(struct bca_intake *in, struct held_list *l, struct held *h,
+                           struct error *e)
 {
     struct bca_answer a;
     const struct bca_offer o = { span_of(h->raw, h->len), h->way, h->peer };
-    return pass(in, &o, true, &a, e);
+    const enum err rc = pass(in, &o, true, &a, e);
+    if (rc)
+        hold_again(in, l, h);
+    else
+        free(h);
+    return rc;
 }
 
 /* What is parked again keeps the time at which it came first. */
-static void keep_age(struct bca_intake *in, const struct held *h)
+static enum err offer_parked(struct bca_intake *in, struct held *h, struct error *e)
 {
+    uint8_t record_key[32];
+    const uint64_t seq = h->seq;
+    const int64_t since = h->since;
+    memcpy(record_key, h->record_key, sizeof record_key);
+    const enum err rc = offer_held(in, &in->parked, h, e);
     pthread_mutex_lock(&in->lock);
-    struct held *again = find_held(in, &in->parked, h->record_key);
-    if (again && again->seq == h->seq)
-        again->since = h->since;
+    struct held *again = find_held(in, &in->parked, record_key);
+    if (again && again->seq == seq)
+        again->since = since;
     pthread_mutex_unlock(&in->lock);
+    return rc;
 }
 
 static struct held *take_parked(struct bca_intake *in)
@@ -476,11 +505,10 @@ static enum err retry_parked(struct bca_intake *in, struct error *e)
     enum err rc = OK;
     bca_intake_count(in, &counts);
     for (size_t n = counts.parked; !rc && n > 0 && (h = take_parked(in)); n--) {
-        if (clock_now() - h->since < in->c.park_s) {
-            rc = offer_held(in, h, e);
-            keep_age(in, h);
-        }
-        free(h);
+        if (clock_now() - h->since < in->c.park_s)
+            rc = offer_parked(in, h, e);
+        else
+            free(h);
     }
     return rc;
 }
@@ -489,10 +517,8 @@ enum err bca_intake_retry(struct bca_intake *in, struct error *e)
 {
     struct held *h;
     enum err rc = OK;
-    while (!rc && (h = take_rested(in))) {
-        rc = offer_held(in, h, e);
-        free(h);
-    }
+    while (!rc && (h = take_rested(in)))
+        rc = offer_held(in, &in->waiting, h, e);
     return rc ? rc : retry_parked(in, e);
 }
 

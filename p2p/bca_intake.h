@@ -68,7 +68,8 @@ void bca_intake_free(struct bca_intake *in); /* NULL is fine */
 
 enum err bca_intake_offer(struct bca_intake *in, const struct bca_offer *o, struct bca_answer *a,
                           struct error *e) MUST_CHECK;
-/* What waited long enough, once; and what is parked, once more. */
+/* What waited long enough, once; and what is parked, once more. An error ends it: what could not be
+ * judged stays for the next time. */
 enum err bca_intake_retry(struct bca_intake *in, struct error *e) MUST_CHECK;
 
 /* A record that nobody showed and is worth asking for: one with this number. Loop too. */

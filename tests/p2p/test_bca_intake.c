@@ -289,6 +289,43 @@ static void updates_of_a_key_have_a_pause_and_the_newest_waits(void **state)
     finish(&b);
 }
 
+/* Neither the chain nor the disk: what they keep from being judged is there at the next look. */
+static void what_could_not_be_judged_goes_on_waiting(void **state)
+{
+    struct bench b;
+    struct bca_intake_counts counts;
+    (void)state;
+    start(&b, (struct bca_intake_config){ 0 });
+    assert_int_equal(offer(&b, 1, 1, BCA_BY_GOSSIP), BCA_TAKEN);
+    assert_int_equal(offer(&b, 1, 2, BCA_BY_GOSSIP), BCA_WAITS);
+    b.says = BCA_RECORD_UNDETERMINED;
+    assert_int_equal(offer(&b, 2, 5, BCA_BY_GOSSIP), BCA_PARKED);
+    b.says = BCA_RECORD_GOOD;
+    clock_set_mock(MAKER_NOW + 3000);
+    b.fails = ERR_IO;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(bca_intake_retry(b.intake, NULL), ERR_IO);
+    b.fails = OK;
+    kv_mem_fail_writes(b.kv, 1);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(bca_intake_retry(b.intake, NULL), ERR_IO);
+    bca_intake_count(b.intake, &counts);
+    assert_true(counts.waiting == 1 && counts.parked == 1);
+    assert_false(wants(&b, 1, 2) || wants(&b, 2, 5));
+    kv_mem_fail_writes(b.kv, 0);
+    clock_set_mock(MAKER_NOW + 3599); /* it is no younger for all that */
+    b.says = BCA_RECORD_UNDETERMINED;
+    b.fails = ERR_IO;
+    assert_int_equal(bca_intake_retry(b.intake, NULL), ERR_IO);
+    b.fails = OK;
+    b.says = BCA_RECORD_GOOD;
+    assert_int_equal(bca_intake_retry(b.intake, NULL), OK);
+    bca_intake_count(b.intake, &counts);
+    assert_true(counts.waiting == 0 && counts.parked == 0);
+    assert_true(stored(&b, 1) == 2 && stored(&b, 2) == 5);
+    finish(&b);
+}
+
 /* A record with a high number and a false signature must not push out the one that waits. */
 static void a_forged_update_pushes_no_honest_one_out(void **state)
 {
@@ -484,6 +521,7 @@ int main(void)
         cmocka_unit_test(failures_are_remembered_for_exactly_what_failed),
         cmocka_unit_test(a_chain_that_cannot_be_asked_is_no_verdict),
         cmocka_unit_test(updates_of_a_key_have_a_pause_and_the_newest_waits),
+        cmocka_unit_test(what_could_not_be_judged_goes_on_waiting),
         cmocka_unit_test(a_forged_update_pushes_no_honest_one_out),
         cmocka_unit_test(what_waits_has_a_limit),
         cmocka_unit_test(what_is_undetermined_is_parked_for_an_hour),
