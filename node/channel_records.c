@@ -73,13 +73,21 @@ struct news {
     uint64_t contact;             /* that waits for a key at this place; 0: none */
 };
 
+/* NULL: the contact has another one, or none. */
+static struct contact_address *find_place(struct contact *contact, const struct news *n)
+{
+    for (size_t i = 0; i < contact->n_addresses; i++)
+        if (mem_equal_var(contact->addresses[i].address, n->place.address,
+                          sizeof n->place.address))
+            return &contact->addresses[i];
+    return NULL;
+}
+
 static void match(struct contact *contact, void *ctx)
 {
     struct news *n = ctx;
-    for (size_t i = 0; !contact->has_key && !n->contact && i < contact->n_addresses; i++)
-        if (mem_equal_var(contact->addresses[i].address, n->place.address,
-                          sizeof n->place.address))
-            n->contact = contact->id;
+    if (!contact->has_key && !n->contact && find_place(contact, n))
+        n->contact = contact->id;
 }
 
 static void key_stored(void *ctx, enum err rc, const struct error *e)
@@ -100,7 +108,8 @@ static void give_key(struct channels *c, struct news *n)
     struct error e;
     next.has_key = true;
     memcpy(next.key, n->key, sizeof next.key);
-    next.addresses[0] = n->place;
+    find_place(&next, n)->port = n->place.port; /* it is said there where they listen */
+    contact_put_first(&next, &n->place);
     n->c = c;
     if (!contacts_change(contacts, &next, key_stored, n, &e)) {
         log_info("direct channels: the key of contact \"%s\" is known now", next.alias);

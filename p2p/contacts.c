@@ -487,8 +487,7 @@ static bool same_address(const struct contact_address *a, const struct contact_a
     return a->port == b->port && mem_equal_var(a->address, b->address, sizeof a->address);
 }
 
-/* To the front; the last one goes when there is no room. */
-static void put_first(struct contact *c, const struct contact_address *where)
+void contact_put_first(struct contact *c, const struct contact_address *where)
 {
     const struct contact_address first = *where;
     size_t at = 0;
@@ -511,7 +510,7 @@ void contacts_seen(struct contacts *c, struct contact *contact,
         return;
     begin_change(c, en);
     if (moved)
-        put_first(&en->now, where);
+        contact_put_first(&en->now, where);
     en->now.seen_ms = now_unix_ms;
     store_entry(c, en, NULL, NULL);
 }

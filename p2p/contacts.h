@@ -56,6 +56,9 @@ struct contact {
     uint64_t added_ms, seen_ms;           /* unix; of the last session, 0: never */
 };
 
+/* The address comes to the front; the last one goes when there is no room. */
+void contact_put_first(struct contact *c, const struct contact_address *where);
+
 struct contacts;
 
 /* Whether a name can be one of a contact: UTF-8 without characters that cannot be seen, no spaces

@@ -34,6 +34,18 @@ def an_address_becomes_a_contact_with_the_key_of_its_record(t):
 
 
 @case()
+def the_address_that_told_the_key_comes_first_and_others_stay(t):
+    node, _, (alice,) = registered(t, 1)
+    peer = friend(t, node)
+    others = ["[2001:db8::1]:1", "[2001:db8::2]:2"]
+    node.rpc.contactadd("[2001:db8::1]:1", "alice")
+    node.rpc.contactset("alice", {"addresses": [others[0], f"[{alice.address}]:5", others[1]]})
+    tell(node, peer, alice)
+    t.wait(lambda: "key" in node.rpc.contactlist()[0], what="key")
+    equal(node.rpc.contactlist()[0]["addresses"], [f"[{alice.address}]:9944", *others])
+
+
+@case()
 def a_record_becomes_a_contact(t):
     node, _, (alice,) = registered(t, 1)
     good = alice.record(5, now(), port=7777)
