@@ -3,97 +3,32 @@
 #include "node/channel_identities.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/ec.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/secret.h"
 #include "chain/bca_view.h"
 #include "chain/chain.h"
+#include "node/key_copy.h"
 #include "p2p/bca_own.h"
 #include "wallet/identity.h"
 
 #define LOOK_MS 500
 
-/* --- secrets and what uses them --- */
-
-/* Of one key. Who signs holds the lock, so that after a wipe nobody has the bytes. */
-struct own_secret {
-    atomic_uint refs;
-    pthread_mutex_t lock;
-    uint8_t *bytes; /* NULL: wiped */
-    uint8_t pub[IDENTITY_KEY_SIZE];
-    char wallet[WALLET_NAME_MAX + 1];
-    bool used;      /* by the identities that are being collected */
-};
-
-static struct own_secret *secret_new(const struct identity_secrets *s, const char *wallet)
-{
-    struct own_secret *own = xcalloc(1, sizeof(*own));
-    atomic_init(&own->refs, 1);
-    pthread_mutex_init(&own->lock, NULL);
-    own->bytes = secret_alloc(sizeof s->key);
-    memcpy(own->bytes, s->key, sizeof s->key);
-    memcpy(own->pub, s->public_key, sizeof own->pub);
-    (void)snprintf(own->wallet, sizeof own->wallet, "%s", wallet);
-    return own;
-}
-
-static void secret_wipe(struct own_secret *own)
-{
-    pthread_mutex_lock(&own->lock);
-    secret_free(own->bytes);
-    own->bytes = NULL;
-    pthread_mutex_unlock(&own->lock);
-}
-
-static void secret_unref(struct own_secret *own)
-{
-    if (atomic_fetch_sub(&own->refs, 1) != 1)
-        return;
-    secret_wipe(own);
-    pthread_mutex_destroy(&own->lock);
-    free(own);
-}
-
-static bool own_noise_dh(void *ctx, uint8_t out[32], const uint8_t their_key[IDENTITY_KEY_SIZE])
-{
-    struct own_secret *own = ctx;
-    pthread_mutex_lock(&own->lock);
-    const bool done = own->bytes && ec_ecdh_sha256(out, their_key, own->bytes);
-    pthread_mutex_unlock(&own->lock);
-    return done;
-}
-
-static bool own_sign(void *ctx, uint8_t sig[IDENTITY_SIG_SIZE], const char *tag, struct span text)
-{
-    struct own_secret *own = ctx;
-    uint8_t digest[32];
-    if (strncmp(tag, IDENTITY_TAG_PREFIX, strlen(IDENTITY_TAG_PREFIX)) != 0)
-        return false;
-    sha256_tagged(digest, tag, text.data, text.len);
-    pthread_mutex_lock(&own->lock);
-    const bool done = own->bytes && ec_sign_rs(sig, own->bytes, digest);
-    pthread_mutex_unlock(&own->lock);
-    return done;
-}
-
 /* What the channels hold: id is the first member. */
 struct own_identity {
     struct channel_identity id;
-    struct own_secret *secret;
+    struct key_copy *secret;
     uint8_t params[];
 };
 
 static void release(struct channel_identity *id)
 {
     struct own_identity *own = (struct own_identity *)id;
-    secret_unref(own->secret);
+    key_copy_unref(own->secret);
     free(own);
 }
 
@@ -116,7 +51,7 @@ struct found {
     char name[IDENTITY_NAME_MAX + 1];
     uint32_t number;
     uint8_t pub[IDENTITY_KEY_SIZE];
-    struct own_secret *secret;
+    struct key_copy *secret;
     struct found_address *addresses; /* best first in the end */
     size_t n_addresses, cap_addresses;
     bool revoked;
@@ -136,8 +71,9 @@ struct channel_identities {
     bool handed;           /* told says what */
     uint8_t stamp[32];     /* of what it was made of; zeros: to be looked at in any case */
     uint8_t told[32];
-    struct own_secret **secrets;
+    struct key_copy **secrets;
     size_t n_secrets;
+    uint64_t copies;       /* of secrets, ever */
     struct assigned_address list[ASSIGNED_MAX];
     size_t n_list;
 };
@@ -150,7 +86,7 @@ struct collecting {
     size_t n, cap;
 };
 
-static struct own_secret *held_secret(struct channel_identities *ci, const char *wallet,
+static struct key_copy *held_secret(struct channel_identities *ci, const char *wallet,
                                       const uint8_t *pub)
 {
     for (size_t i = 0; i < ci->n_secrets; i++)
@@ -160,30 +96,31 @@ static struct own_secret *held_secret(struct channel_identities *ci, const char 
     return NULL;
 }
 
-static void hold_secret(struct channel_identities *ci, struct own_secret *own)
+static void hold_secret(struct channel_identities *ci, struct key_copy *own)
 {
+    own->number = ++ci->copies;
     ci->secrets = xrealloc(ci->secrets, (ci->n_secrets + 1) * sizeof(*ci->secrets));
     ci->secrets[ci->n_secrets++] = own;
 }
 
 static void drop_secret(struct channel_identities *ci, size_t i)
 {
-    secret_wipe(ci->secrets[i]);
-    secret_unref(ci->secrets[i]);
+    key_copy_wipe(ci->secrets[i]);
+    key_copy_unref(ci->secrets[i]);
     ci->secrets[i] = ci->secrets[--ci->n_secrets];
 }
 
 /* NULL: the wallet is locked and was so all the time, or cannot be read. */
-static struct own_secret *find_secret(const struct collecting *g, const struct identity *id)
+static struct key_copy *find_secret(const struct collecting *g, const struct identity *id)
 {
     struct identity_secrets s;
     struct error e = { .code = OK };
-    struct own_secret *own = held_secret(g->ci, wallet_name(g->w), id->public_key);
+    struct key_copy *own = held_secret(g->ci, wallet_name(g->w), id->public_key);
     if (own)
         return own;
     const enum err rc = identity_get_secrets(wallet_keystore(g->w), id, &s, &e);
     if (!rc) {
-        own = secret_new(&s, wallet_name(g->w));
+        own = key_copy_new(&s, wallet_name(g->w));
         hold_secret(g->ci, own);
     } else if (rc != ERR_AUTH) {
         log_warn("direct channels: identity %s: %s", id->name, e.text);
@@ -201,7 +138,7 @@ static bool is_ours(const struct identity *id)
 static enum err take_identity(void *ctx, const struct identity *id, struct error *e)
 {
     struct collecting *g = ctx;
-    struct own_secret *own = is_ours(id) ? find_secret(g, id) : NULL;
+    struct key_copy *own = is_ours(id) ? find_secret(g, id) : NULL;
     (void)e;
     if (!own)
         return OK;
@@ -365,11 +302,8 @@ static void hand(const struct channel_identities *ci, struct handing *h, const c
         free(own);
         return;
     }
-    own->secret = f->secret;
-    atomic_fetch_add(&f->secret->refs, 1);
-    id->key = (struct identity_key){ .noise_dh = own_noise_dh, .sign = own_sign,
-                                     .ctx = f->secret };
-    memcpy(id->key.pub, f->pub, sizeof id->key.pub);
+    own->secret = key_copy_ref(f->secret);
+    id->key = key_copy_use(f->secret);
     id->seq = record_seq(ci, f->pub);
     id->release = release;
     id->refs = 1;
@@ -383,6 +317,8 @@ static void hand(const struct channel_identities *ci, struct handing *h, const c
     sha256_update(&h->told, id->name, sizeof id->name);
     sha256_update(&h->told, id->address, sizeof id->address);
     sha256_update(&h->told, own->params, len);
+    sha256_update(&h->told, &id->seq, sizeof id->seq);
+    sha256_update(&h->told, &f->secret->number, sizeof f->secret->number); /* not a wiped one */
     h->ids = xrealloc(h->ids, (h->n + 1) * sizeof(*h->ids));
     h->ids[h->n++] = id;
 }
@@ -464,6 +400,15 @@ static void stamp_chain(struct sha256 *s, struct chain *c)
     sha256_update(s, tip.hash.b, sizeof tip.hash.b);
 }
 
+/* The numbers of their records, which others compare with the one they have. */
+static void stamp_records(struct sha256 *s, const struct channel_identities *ci)
+{
+    for (size_t i = 0; i < ci->n_secrets; i++) {
+        const uint64_t seq = record_seq(ci, ci->secrets[i]->pub);
+        sha256_update(s, &seq, sizeof seq);
+    }
+}
+
 static void make_stamp(struct channel_identities *ci, struct wallet **all, size_t n,
                        uint8_t stamp[32])
 {
@@ -480,6 +425,7 @@ static void make_stamp(struct channel_identities *ci, struct wallet **all, size_
     }
     for (size_t i = 0; i < n; i++)
         stamp_wallet(&s, all[i]);
+    stamp_records(&s, ci);
     sha256_final(&s, stamp);
 }
 
