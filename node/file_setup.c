@@ -35,6 +35,8 @@ enum err file_setup(struct transfers **out, const struct settings *s, struct cha
         .expire_ms = 86400000 * (uint64_t)config_int(s->config, "channelfiledays"),
         .streams = (unsigned)config_int(s->config, "channelfilestreams"),
         .bad_chunks = (unsigned)config_int(s->config, "channelbadchunks"),
+        .sync_bytes = config_size(s->config, "channelfilesync"),
+        .sync_ms = 1000 * (uint64_t)config_int(s->config, "channelfilesynctime"),
         .idle_ms = 1000 * (uint64_t)config_int(s->config, "channelfilestreamidle"),
     };
     const struct transfers_ops ops = { tell, told, feeds };

@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define UNSENT_MAX 8192 /* signed, not sent: with DCHAN_OUT_SLOW well below DCHAN_OUT_MAX */
+#define UNSENT_MAX 8192 /* signed, not sent: below what lies between slow and DCHAN_OUT_MAX */
 #define CONTACT_TEXT 128
 
 struct pay_wait {

@@ -258,6 +258,18 @@ static enum err fill_limits(struct channels_limits *l, struct error *e)
     return OK;
 }
 
+static void shares_init(struct dchan_shares *shares, const struct channels_limits *l)
+{
+    *shares = (struct dchan_shares){
+        .granted_max = l->windows, .to_strangers_max = l->windows_strangers,
+        .windows_contact = l->windows_each, .windows_stranger = l->windows_each_stranger,
+        .streams_contact = l->streams, .streams_stranger = l->streams_stranger,
+        .opens_per_s = l->opens_per_s, .opens_waiting = l->opens_waiting,
+        .opens_flood_per_s = l->opens_flood_per_s, .open_ms = l->open_ms,
+        .dgram_backlog = l->dgram_backlog, .dgram_age_ms = l->dgram_age_ms,
+    };
+}
+
 static enum err read_binds(struct channels *c, struct error *e)
 {
     const struct net_strings *bind = &c->config.bind;
@@ -315,14 +327,7 @@ enum err channels_new(struct channels **out, const struct channels_config *confi
     if (rc == OK)
         rc = channels_blocked_read(&c->blocked, &config->blocked, e);
     c->config.blocked = (struct net_strings){ NULL, 0 }; /* borrowed, not looked at again */
-    c->shares = (struct dchan_shares){ .granted_max = c->config.limits.windows,
-                                       .to_strangers_max = c->config.limits.windows_strangers,
-                                       .windows_contact = c->config.limits.windows_each,
-                                       .windows_stranger = c->config.limits.windows_each_stranger,
-                                       .streams_contact = c->config.limits.streams,
-                                       .streams_stranger = c->config.limits.streams_stranger,
-                                       .opens_per_s = c->config.limits.opens_per_s,
-                                       .opens_waiting = c->config.limits.opens_waiting };
+    shares_init(&c->shares, &c->config.limits);
     gate_init(c);
     if (rc) {
         channels_free(c);

@@ -65,6 +65,10 @@ struct channels_limits {
     unsigned streams, streams_stranger;  /* [256], [16] of one */
     unsigned opens_per_s;                /* [100] streams that one session may open */
     unsigned opens_waiting;              /* [32] of them, of either side, not answered yet */
+    unsigned opens_flood_per_s;          /* [1000] that one may ask for; more end it */
+    uint64_t open_ms;                    /* [30 s] until an opening is answered */
+    uint64_t dgram_backlog;              /* [32 KiB] of output above which datagrams are dropped */
+    uint64_t dgram_age_ms;               /* [100 ms] that it may have waited */
     uint64_t duplicate_ms;               /* [5 s] for a sign of life of the older of two sessions */
     uint64_t known_ms;                   /* [30 days] how long a /64 is one contacts came from */
     uint64_t pause_ms, pause_max_ms;     /* [10 s], [30 min] between tries to reach a contact */

@@ -18,24 +18,20 @@
 #define WINDOW_SUM_MAX INT32_MAX
 /* Ours come over pushed together, so less than what the other side takes. */
 #define OPENS_SENT_PER_S (DCHAN_OPENS_PER_S / 2)
-/* Well before the opener gives up. */
-#define ANSWER_TIMEOUT_MS (DCHAN_OPEN_TIMEOUT_MS - 5000)
 
 /* --- shares --- */
 
-static uint64_t chosen(uint64_t limit, uint64_t otherwise) { return limit ? limit : otherwise; }
-
 static size_t opens_max(const struct dchan_mux *mux)
 {
-    return (size_t)chosen(mux->config.shares->opens_waiting, DCHAN_OPENS_MAX);
+    return (size_t)mux_chosen(mux->config.shares->opens_waiting, DCHAN_OPENS_MAX);
 }
 
 static uint64_t windows_left(const struct dchan_mux *mux)
 {
     const struct dchan_shares *shares = mux->config.shares;
     const uint64_t sum = mux->config.stranger
-                             ? chosen(shares->windows_stranger, DCHAN_WINDOWS_STRANGER)
-                             : chosen(shares->windows_contact, DCHAN_WINDOWS_CONTACT);
+                             ? mux_chosen(shares->windows_stranger, DCHAN_WINDOWS_STRANGER)
+                             : mux_chosen(shares->windows_contact, DCHAN_WINDOWS_CONTACT);
     uint64_t left = sum - mux->stats.windows, node;
     if (!sub_u64(shares->granted_max, shares->granted, &node))
         return 0;
@@ -205,10 +201,11 @@ struct dchan_mux *dchan_mux_new(const struct dchan_mux_config *config, uint64_t 
         list_init(&mux->ready[i]);
     ratelimit_init(&mux->opens_sent, OPENS_SENT_PER_S * 1000, OPENS_SENT_PER_S, OPENS_SENT_PER_S,
                    now);
-    const unsigned opens = (unsigned)chosen(config->shares->opens_per_s, DCHAN_OPENS_PER_S);
+    const unsigned opens = (unsigned)mux_chosen(config->shares->opens_per_s, DCHAN_OPENS_PER_S);
     ratelimit_init(&mux->opens_received, opens * 1000, opens, opens, now);
-    ratelimit_init(&mux->opens_flood, DCHAN_OPENS_FLOOD_PER_S * 1000, DCHAN_OPENS_FLOOD_PER_S,
-                   DCHAN_OPENS_FLOOD_PER_S, now);
+    const unsigned flood =
+        (unsigned)mux_chosen(config->shares->opens_flood_per_s, DCHAN_OPENS_FLOOD_PER_S);
+    ratelimit_init(&mux->opens_flood, flood * 1000, flood, flood, now);
     return mux;
 }
 
@@ -308,8 +305,10 @@ static void expire(struct dchan_mux *mux, struct mux_side *side, uint64_t limit_
 
 void dchan_mux_tick(struct dchan_mux *mux, uint64_t now_ms)
 {
-    expire(mux, &mux->mine, DCHAN_OPEN_TIMEOUT_MS, DCHAN_RESET_CANCELLED, DCHAN_RESET_IDLE, now_ms);
-    expire(mux, &mux->theirs, ANSWER_TIMEOUT_MS, DCHAN_RESET_LOCAL, DCHAN_RESET_LOCAL, now_ms);
+    const uint64_t open_ms = mux_chosen(mux->config.shares->open_ms, DCHAN_OPEN_TIMEOUT_MS);
+    const uint64_t answer_ms = open_ms - open_ms / 6; /* well before the opener gives up */
+    expire(mux, &mux->mine, open_ms, DCHAN_RESET_CANCELLED, DCHAN_RESET_IDLE, now_ms);
+    expire(mux, &mux->theirs, answer_ms, DCHAN_RESET_LOCAL, DCHAN_RESET_LOCAL, now_ms);
 }
 
 /* --- what owners do --- */
@@ -326,8 +325,8 @@ bool dchan_service_name_ok(struct span name)
 static size_t streams_max(const struct dchan_mux *mux)
 {
     const struct dchan_shares *shares = mux->config.shares;
-    return mux->config.stranger ? chosen(shares->streams_stranger, DCHAN_STREAMS_STRANGER)
-                                : chosen(shares->streams_contact, DCHAN_STREAMS_CONTACT);
+    return mux->config.stranger ? mux_chosen(shares->streams_stranger, DCHAN_STREAMS_STRANGER)
+                                : mux_chosen(shares->streams_contact, DCHAN_STREAMS_CONTACT);
 }
 
 static void put_open(struct dchan_mux *mux, const struct mux_stream *s, const struct dchan_open *o)

@@ -34,8 +34,8 @@ enum {
     DCHAN_OPENS_PER_S = 100,           /* more are refused */
     DCHAN_OPENS_FLOOD_PER_S = 1000,    /* more end the channel */
     DCHAN_OPEN_TIMEOUT_MS = 30000,
-    DCHAN_DGRAM_BACKLOG = 32768,       /* bytes of output above which datagrams are dropped */
-    DCHAN_DGRAM_AGE_MS = 100,
+    DCHAN_DGRAM_BACKLOG = 32768,       /* bytes of output above which datagrams are dropped, */
+    DCHAN_DGRAM_AGE_MS = 100,          /* or how long some of it has waited */
     DCHAN_SERVICE_MAX = 64,
 };
 
@@ -46,6 +46,10 @@ struct dchan_shares {
     /* Of each channel; 0: the numbers above. */
     uint64_t windows_contact, windows_stranger;
     unsigned streams_contact, streams_stranger, opens_per_s, opens_waiting;
+    unsigned opens_flood_per_s;
+    uint64_t open_ms;
+    uint64_t dgram_backlog;
+    uint64_t dgram_age_ms;
 };
 #define DCHAN_SHARES_MAX (UINT64_C(256) << 20)
 #define DCHAN_SHARES_STRANGERS_MAX (UINT64_C(64) << 20)

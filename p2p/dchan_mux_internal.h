@@ -48,6 +48,12 @@ struct dchan_mux {
 };
 
 struct mux_stream *mux_find(const struct dchan_mux *mux, uint32_t sid);
+/* A number of dchan_shares, or what holds when it is 0. */
+static inline uint64_t mux_chosen(uint64_t limit, uint64_t otherwise)
+{
+    return limit ? limit : otherwise;
+}
+
 /* Removes, gives the window back, tells the owner, frees. */
 void mux_close(struct dchan_mux *mux, struct mux_stream *s, unsigned code);
 /* Both halves have ended and nothing waits to be consumed: closes. */

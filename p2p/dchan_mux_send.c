@@ -156,15 +156,22 @@ void dchan_mux_wake(struct dchan_mux *mux, uint32_t sid)
 
 /* --- datagrams --- */
 
+static bool is_late_for_dgrams(const struct dchan_mux *mux)
+{
+    const struct dchan_shares *shares = mux->config.shares;
+    uint64_t age_ms = 0;
+    return mux->config.ops.backlog(mux->config.ops.ctx, &age_ms) >
+               mux_chosen(shares->dgram_backlog, DCHAN_DGRAM_BACKLOG) ||
+           age_ms > mux_chosen(shares->dgram_age_ms, DCHAN_DGRAM_AGE_MS);
+}
+
 bool dchan_mux_send_dgram(struct dchan_mux *mux, uint32_t sid, struct span data)
 {
     struct mux_stream *s = mux_find(mux, sid);
-    uint64_t age_ms = 0;
     if (!s || !s->open || s->fin_sent || !mux->config.dgrams || data.len > DCHAN_DGRAM_MAX)
         return false;
     const uint16_t seq = s->next_dgram++;
-    if (mux->config.ops.backlog(mux->config.ops.ctx, &age_ms) > DCHAN_DGRAM_BACKLOG ||
-        age_ms > DCHAN_DGRAM_AGE_MS) {
+    if (is_late_for_dgrams(mux)) {
         mux->stats.dgrams_dropped++;
         return false;
     }

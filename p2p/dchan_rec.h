@@ -23,8 +23,7 @@ enum {
     DCHAN_MSG_MAX = 65535,
     DCHAN_LENGTH_SIZE = 18,   /* sealed */
     DCHAN_PACKET_EXTRA = 34,  /* what a packet is longer than its message */
-    DCHAN_OUT_SLOW = 4 << 20, /* bytes waiting from which on producers should stop: a quarter */
-    DCHAN_OUT_MAX = 16 << 20, /* and which never wait, unless another limit is set: close */
+    DCHAN_OUT_MAX = 16 << 20, /* bytes that never wait, unless another limit is set: close */
 };
 
 /* What the session has come to; nothing is rekeyed, by either side, before it is up. */

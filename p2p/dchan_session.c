@@ -22,7 +22,8 @@ const struct dchan_session_limits dchan_session_defaults = {
     .act_ms = DCHAN_ACT_TIMEOUT_MS, .hello_ms = DCHAN_HELLO_TIMEOUT_MS,
     .ping_ms = DCHAN_PING_IDLE_MS, .ping_dead_ms = DCHAN_PING_DEAD_MS,
     .provisional_ms = DCHAN_PROVISIONAL_MS, .going_ms = DCHAN_GOING_MS,
-    .out_max = DCHAN_OUT_MAX, .pings = DCHAN_PINGS_TAKEN,
+    .out_max = DCHAN_OUT_MAX, .out_slow_percent = DCHAN_OUT_SLOW_PERCENT,
+    .pings = DCHAN_PINGS_TAKEN,
     .renewal = { DCHAN_RENEW_AGE_MS, DCHAN_RENEW_BYTES },
 };
 
@@ -210,7 +211,8 @@ size_t session_waiting(const struct dchan_session *s)
 
 bool dchan_session_slow(const struct dchan_session *s)
 {
-    return session_waiting(s) >= s->config.limits->out_max / 4;
+    const struct dchan_session_limits *limits = s->config.limits;
+    return session_waiting(s) >= (uint64_t)limits->out_max * limits->out_slow_percent / 100;
 }
 
 struct span dchan_session_output(struct dchan_session *s, uint64_t now_ms)

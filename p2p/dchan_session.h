@@ -33,6 +33,7 @@ enum {
     DCHAN_PING_DEAD_MS = 30000,
     DCHAN_PINGS_TAKEN = 10,          /* in 10 s */
     DCHAN_PROVISIONAL_MS = 3600000,
+    DCHAN_OUT_SLOW_PERCENT = 25,     /* of DCHAN_OUT_MAX */
     DCHAN_GOING_MS = 600000,         /* after goaway it is cut */
     DCHAN_FLUSH_MS = 10000,          /* for the last bytes to leave */
     DCHAN_SESSION_IDLE_BYTES = 8192,
@@ -118,7 +119,8 @@ struct dchan_session_limits {
     uint64_t act_ms, hello_ms;
     uint64_t ping_ms, ping_dead_ms;
     uint64_t provisional_ms, going_ms;
-    size_t out_max;                      /* DCHAN_OUT_MAX; producers stop at a quarter */
+    size_t out_max;                      /* DCHAN_OUT_MAX */
+    unsigned out_slow_percent;           /* of it, from which on producers should stop */
     unsigned pings;                      /* answered in 10 s */
     struct dchan_renewal renewal;
 };

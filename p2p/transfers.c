@@ -234,6 +234,10 @@ enum err transfers_new(struct transfers **out, struct channels *channels,
         t->config.bad_chunks = TRANSFERS_BAD_CHUNKS;
     if (!t->config.idle_ms)
         t->config.idle_ms = TRANSFERS_STREAM_IDLE_MS;
+    if (!t->config.sync_bytes)
+        t->config.sync_bytes = TRANSFERS_SYNC_BYTES;
+    if (!t->config.sync_ms)
+        t->config.sync_ms = TRANSFERS_SYNC_MS;
     if (!t->config.streams)
         t->config.streams = TRANSFERS_STREAMS_MAX;
     t->ops = *ops;

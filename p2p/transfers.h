@@ -62,6 +62,8 @@ struct transfers_config {
     unsigned streams;           /* [4] for one file; 0: the default */
     unsigned bad_chunks;        /* [3] of a source, which then is not asked any more; 0: default */
     uint64_t idle_ms;           /* [60 s] before a silent stream is closed; 0: the default */
+    uint64_t sync_bytes;        /* [16 MiB] of a file that came are synced; 0: the default */
+    uint64_t sync_ms;           /* [5 s] or what came in this time; 0: the default */
 };
 
 struct transfer_source_info {

@@ -377,7 +377,7 @@ static void write_done(struct disk_job *j)
     const bool again = f->bad; /* also when another write of it was the last to end */
     fetch_written(f);
     if (incoming_job_ended(in) && in->open) {
-        if (in->unsynced >= TRANSFERS_SYNC_BYTES)
+        if (in->unsynced >= in->t->config.sync_bytes)
             disk_sync(in);
         if (again)
             fetch_more(in);

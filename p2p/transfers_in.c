@@ -657,7 +657,7 @@ static void tick_running(struct incoming *in, uint64_t now_ms)
     meter_tick(&in->got);
     for (struct list_link *l = list_first(&in->sources); l; l = list_next(&in->sources, l))
         meter_tick(&LIST_ITEM(l, struct source, link)->got);
-    if (in->open && in->unsynced && now_ms - in->sync_ms >= TRANSFERS_SYNC_MS)
+    if (in->open && in->unsynced && now_ms - in->sync_ms >= in->t->config.sync_ms)
         disk_sync(in);
     fetch_tick(in, now_ms);
     purchase_tick(in, now_ms);

@@ -103,13 +103,14 @@ def wait_until(predicate, timeout=30, what="condition", pause=0.05):
 
 
 def steady(value, seconds=0.3):
-    """Waits until it stays the same for so long, above 0."""
+    """Waits until it stays the same for so long, above 0; that value."""
     seen, since = value(), time.monotonic()
     while not seen or time.monotonic() - since < seconds:
         time.sleep(0.05)
         now = value()
         if now != seen:
             seen, since = now, time.monotonic()
+    return seen
 
 
 def vector(name):

@@ -6,14 +6,17 @@ import socket
 import struct
 import time
 
-from channel_guest import BOUND, HELLO, M_ACK, M_SEND, PING, PONG, Guest, channel_of
+from channel_guest import (BOUND, ERROR, HELLO, M_ACK, M_SEND, MESSAGES, PING, PONG, Guest,
+                           channel_of)
 from channels import connected_pair, is_up, pair, session, talker
-from framework import case, check, equal, free_port, main, raises_rpc
+from framework import case, check, equal, free_port, main, raises_rpc, steady
 from identities import PREFIX
+from services import streams
 
 NOBODY = "034f355bdcb7cc0af728ef3cceb9615d90684bb5b2ca5f859ab0f0b704075871aa"
 S_OPEN, S_ACCEPT, S_RESET, LIMIT, IDLE = 64, 66, 74, 4, 8
-STREAMS = b"\x02"
+CANCELLED, TOO_MUCH = 6, 4  # of a reset, of an error
+STREAMS, DATAGRAMS = b"\x02", b"\x08\x02"  # features
 LONG = 3600  # seconds
 
 
@@ -124,6 +127,27 @@ def so_much_output_waits(t):
         guest.close()
 
 
+def sent_unread(t, *options):
+    """Messages of 60 kB that go to a contact that reads nothing."""
+    node, key = host(t, "-channelbuffer=1MiB", *options)
+    guest = Narrow(node, key, features=MESSAGES)
+    node.rpc.contactadd(guest.key, "guest")
+    guest.connect()
+    for _ in range(15):
+        node.rpc.sendmessage("guest", "x" * 60000)
+    sent = steady(lambda: [m["state"] for m in node.rpc.listmessages("", 15)["messages"]]
+                  .count("sent"), 2.5)
+    equal(len(node.rpc.peerlist()), 1)
+    guest.close()
+    return sent
+
+
+@case()
+def what_can_wait_does_before_too_much_output_waits(t):
+    early, late = sent_unread(t, "-channelbufferslow=5"), sent_unread(t, "-channelbufferslow=50")
+    check(early + 5 <= late < 15, f"{early} and {late} of 15")
+
+
 @case()
 def the_first_of_two_sessions_has_time_for_a_sign_of_life(t):
     guests = []
@@ -164,6 +188,80 @@ def so_many_openings_wait_for_an_answer(t):
             s.close()
         guest.close()
         node.stop()
+
+
+@case()
+def an_opening_is_answered_in_time_or_given_up(t):
+    guests = []
+    for option in (f"-channelopentime={LONG}", "-channelopentime=1"):
+        node, key = host(t, option)
+        guest = Guest(node, key, features=STREAMS)
+        node.rpc.contactadd(guest.key, "guest")
+        guest.connect()
+        port = node.rpc.forwardservice("guest", "any")["local_port"]
+        end = socket.create_connection(("::1", port), timeout=30)
+        guests.append((guest, end, guest.read(S_OPEN)[:4]))
+    slow, quick = guests
+    equal(quick[0].read(S_RESET), quick[2] + struct.pack(">H", CANCELLED))
+    says_nothing(slow[0], 0.05)
+    for guest, end, _ in guests:
+        end.close()
+        guest.close()
+
+
+@case()
+def who_asks_for_too_many_streams_is_left(t):
+    for option, ends in (("-channelopenflood=10", True), ("-channelopenflood=100000", False)):
+        node, key = host(t, option)
+        guest = Guest(node, key, features=STREAMS).connect()
+        guest.socket.sendall(b"".join(
+            guest.packet(S_OPEN, struct.pack(">IB", sid, 4) + b"none" + struct.pack(">BI", 3, 1 << 18))
+            for sid in range(1, 1001, 2)))
+        answers = [guest.next()]
+        while answers[-1][0] == S_RESET and len(answers) < 500:
+            answers.append(guest.next())
+        kind, payload = answers[-1]
+        if ends:
+            equal((kind, payload[:2]), (ERROR, struct.pack(">H", TOO_MUCH)), option)
+        else:
+            equal((kind, len(answers)), (S_RESET, 500), option)
+        guest.close()
+        node.stop()
+
+
+def dropped_datagrams(t, *options):
+    """Of 800 to a contact that reads nothing."""
+    node, key = host(t, *options)
+    guest = Narrow(node, key, features=DATAGRAMS)
+    node.rpc.contactadd(guest.key, "guest")
+    guest.connect()
+    port = node.rpc.forwardservice("guest", "any", 0, {"protocol": "udp"})["local_port"]
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
+        s.connect(("::1", port))
+        s.send(b"first")
+        guest.put(S_ACCEPT, guest.read(S_OPEN)[:4] + struct.pack(">I", 1 << 18))
+        t.wait(lambda: streams(node)[0]["open"])
+        for _ in range(80):
+            for _ in range(10):
+                s.send(bytes(1200))
+            time.sleep(0.002)
+
+        def dropped():
+            stream = streams(node)[0]
+            return (stream["dropped"],) if stream["dropped"] + stream["sent"] // 1200 == 800 else ()
+        n, = t.wait(dropped, what="all of them")
+    guest.close()
+    return n
+
+
+@case()
+def datagrams_are_dropped_when_so_much_waits_or_so_long(t):
+    equal(dropped_datagrams(t, "-channeldatagrambuffer=8MiB", "-channeldatagramtime=60000"), 0)
+    some = dropped_datagrams(t, "-channeldatagrambuffer=64KiB", "-channeldatagramtime=60000")
+    more = dropped_datagrams(t, "-channeldatagrambuffer=1", "-channeldatagramtime=60000")
+    check(0 < some < more, f"{some} and {more}")
+    late = dropped_datagrams(t, "-channeldatagrambuffer=8MiB", "-channeldatagramtime=1")
+    check(late > 0, "they waited for too long")
 
 
 @case()

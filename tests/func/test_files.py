@@ -4,6 +4,7 @@ import pty
 import signal
 import socket
 import subprocess
+import time
 
 from channels import connected_pair, is_up, talker
 from events import read_events
@@ -177,6 +178,42 @@ def a_source_is_left_after_so_many_wrong_chunks(t):
         equal(transfer(b, id)["sources"][0]["bad"], number)
         for node in (a, b):
             node.stop()
+
+
+@case()
+def what_came_is_synced_after_so_much_or_so_long(t):
+    if not os.path.exists(FAULT):
+        raise Skip("no " + FAULT)
+
+    def syncs(n, *options):
+        """A pair whose receiver's disk fails from the n-th sync of files on."""
+        a, b = connected_pair(t)
+        b.stop()
+        b.start(*options, env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": f"fdatasync:{n}:EIO",
+                               "BSVPEER_FAULT_PATH": ".part"})
+        a.rpc.peerconnect("bob")
+        return a, b
+    for option, shown in (("-channelfilesync=16MiB", "done"),
+                          ("-channelfilesync=1MiB", "disk error")):
+        a, b = syncs(2, option, "-channelfilesynctime=3600")  # the last one is always there
+        id = offer(t, a, b, "bob", make(t, "file" + shown[:4], 8 * MIB))
+        b.rpc.acceptfile(id)
+        t.wait(lambda b=b, id=id, shown=shown: state(b, id) == shown, what=shown)
+        for node in (a, b):
+            node.stop()
+    for option, shown in (("-channelfilesynctime=3600", "running"),
+                          ("-channelfilesynctime=1", "disk error")):
+        a, b = syncs(1, option, "-channelfilesync=1GiB")
+        id, _ = offers_a_running_file(t, a, b, 96 * MIB)
+        a.process.send_signal(signal.SIGSTOP)
+        try:
+            if shown == "running":
+                time.sleep(2.5)  # more than the other one's time
+                equal(state(b, id), shown)
+            else:
+                t.wait(lambda: state(b, id) == shown, what=shown)
+        finally:
+            a.process.send_signal(signal.SIGCONT)
 
 
 @case()

@@ -139,7 +139,7 @@ static void fill_output(struct duo_end *victim)
     };
     while (session_waiting(victim->session) + 2 * sizeof body < DCHAN_OUT_MAX) {
         assert_int_equal(dchan_session_slow(victim->session),
-                         session_waiting(victim->session) >= DCHAN_OUT_SLOW);
+                         session_waiting(victim->session) >= DCHAN_OUT_MAX / 4);
         assert_int_equal(dchan_session_send(victim->session, &big, victim->duo->now_ms), OK);
     }
 }
