@@ -6,9 +6,9 @@
 #include "base/clock.h"
 #include "base/intmath.h"
 #include "base/log.h"
-#include "base/map.h"
 #include "base/mem.h"
 #include "base/rand.h"
+#include "node/record_asks.h"
 #include "node/sync.h"
 #include "node/sync_internal.h"
 #include "p2p/bca_own.h"
@@ -20,8 +20,6 @@
 #define REGTEST_FLUSH_MS 200
 #define GIVEN 200             /* records that one peer is given: more than it may take from us */
 #define GIVEN_MILLI_PER_S 4000
-#define ASKED_MS 20000        /* after that another peer is asked */
-#define ASKED_EACH 200
 #define WANTED_MAX 1000       /* announcements of a peer that wait for tokens */
 #define WANTED_LOOKS 200      /* of these at one tick */
 #define JOBS_EACH 8           /* of a peer, under way */
@@ -33,16 +31,8 @@ struct ring_item {
     uint64_t source; /* a peer, or 0 */
 };
 
-/* A record that was asked of a peer. */
-struct asked {
-    struct list_link link; /* of the peer, oldest first */
-    struct bca_peer *by;
-    uint8_t record_key[32];
-    int64_t at; /* clock_mono_ms */
-};
-
 struct bca_peer {
-    struct list_link link;
+    struct record_asker asker;
     struct bca_gossip *gossip;
     struct peer *peer;
     bool told;                      /* we have said sendbca */
@@ -56,7 +46,6 @@ struct bca_peer {
     int64_t flush_at;
     struct msg_bca_item *wanted;    /* a ring of WANTED_MAX, NULL: never used */
     size_t wanted_at, n_wanted;
-    struct list asked;
 };
 
 struct bca_gossip {
@@ -67,9 +56,7 @@ struct bca_gossip {
     struct event *timer;
     int64_t tick_ms, flush_ms;
     int64_t sample_pause_ms;        /* between two samples for one peer */
-    struct list peers;
-    struct siphash_key key;
-    struct map asked;               /* of all peers, by record key */
+    struct record_asks asks;        /* and the peers */
     uint32_t burst, rate;           /* records of one peer: in a row, a second */
     uint64_t ring_next;             /* items ever */
     struct ring_item ring[RING];
@@ -89,9 +76,7 @@ struct bca_gossip *bca_gossip_new(struct bca_records *records, const struct sett
     if (config_is_set(s->config, "recordflush"))
         g->flush_ms = 1000 * config_int(s->config, "recordflush");
     g->sample_pause_ms = 1000 * config_int(s->config, "recordsamplepause");
-    list_init(&g->peers);
-    rand_bytes(&g->key, sizeof g->key);
-    map_init(&g->asked);
+    record_asks_init(&g->asks);
     return g;
 }
 
@@ -99,60 +84,8 @@ void bca_gossip_free(struct bca_gossip *g)
 {
     if (!g)
         return;
-    map_clear(&g->asked);
+    record_asks_clear(&g->asks);
     free(g);
-}
-
-/* --- what was asked of whom --- */
-
-static bool is_asked(const void *item, const void *key)
-{
-    return mem_equal_var(((const struct asked *)item)->record_key, key, 32);
-}
-
-static struct asked *find_asked(const struct bca_gossip *g, const uint8_t record_key[32])
-{
-    return map_find(&g->asked, siphash_32(&g->key, record_key), is_asked, record_key);
-}
-
-static void forget_asked(struct asked *a)
-{
-    struct bca_gossip *g = a->by->gossip;
-    list_remove(&a->by->asked, &a->link);
-    map_remove(&g->asked, siphash_32(&g->key, a->record_key), is_asked, a->record_key);
-    free(a);
-}
-
-static void note_asked(struct bca_peer *bp, const uint8_t record_key[32], int64_t now)
-{
-    struct bca_gossip *g = bp->gossip;
-    struct asked *a = xcalloc(1, sizeof *a);
-    a->by = bp;
-    a->at = now;
-    memcpy(a->record_key, record_key, sizeof a->record_key);
-    list_append(&bp->asked, &a->link);
-    map_put(&g->asked, siphash_32(&g->key, record_key), a);
-}
-
-/* True: it was, and is no longer. */
-static bool take_asked(struct bca_peer *bp, const uint8_t record_key[32])
-{
-    struct asked *a = find_asked(bp->gossip, record_key);
-    if (!a || a->by != bp)
-        return false;
-    forget_asked(a);
-    return true;
-}
-
-static void expire_asked(struct bca_peer *bp, int64_t now)
-{
-    struct list_link *first;
-    while ((first = list_first(&bp->asked))) {
-        struct asked *a = LIST_ITEM(first, struct asked, link);
-        if (now - a->at < ASKED_MS)
-            return;
-        forget_asked(a);
-    }
 }
 
 /* --- peers --- */
@@ -184,8 +117,7 @@ struct bca_peer *bca_peer_new(struct bca_gossip *g, struct peer *p)
     bp->flush_at = now + (int64_t)rand_below((uint64_t)g->flush_ms);
     ratelimit_init(&bp->taken, 1000 * g->rate, g->burst, g->burst, now);
     ratelimit_init(&bp->given, GIVEN_MILLI_PER_S, GIVEN, GIVEN, now);
-    list_init(&bp->asked);
-    list_append(&g->peers, &bp->link);
+    record_asker_join(&bp->asker, &g->asks);
     if (!is_client(p))
         say_sendbca(bp);
     return bp;
@@ -193,12 +125,9 @@ struct bca_peer *bca_peer_new(struct bca_gossip *g, struct peer *p)
 
 void bca_peer_free(struct bca_peer *bp)
 {
-    struct list_link *first;
     if (!bp)
         return;
-    while ((first = list_first(&bp->asked)))
-        forget_asked(LIST_ITEM(first, struct asked, link));
-    list_remove(&bp->gossip->peers, &bp->link);
+    record_asker_leave(&bp->asker);
     free(bp->wanted);
     free(bp);
 }
@@ -260,17 +189,17 @@ static void ask_for_wanted(struct bca_peer *bp, int64_t now)
     struct msg_bca_item items[MSG_GETBCA_MAX];
     size_t n = 0;
     for (size_t left = MIN_OF(bp->n_wanted, (size_t)WANTED_LOOKS); left > 0; left--) {
-        if (n == MSG_GETBCA_MAX || bp->asked.n == ASKED_EACH)
+        if (n == MSG_GETBCA_MAX || record_asker_is_full(&bp->asker))
             break;
         const struct msg_bca_item item = take_wanted(bp);
-        const struct asked *a = find_asked(g, item.record_key);
-        if (!bca_intake_wants(g->intake, item.record_key, item.seq) || (a && a->by == bp))
+        const enum record_asked asked = record_asker_find(&bp->asker, item.record_key);
+        if (!bca_intake_wants(g->intake, item.record_key, item.seq) || asked == RECORD_ASKED_HERE)
             continue;
-        if (a || !ratelimit_take(&bp->taken, 1, now)) {
+        if (asked == RECORD_ASKED_ELSEWHERE || !ratelimit_take(&bp->taken, 1, now)) {
             want(bp, &item);
             continue;
         }
-        note_asked(bp, item.record_key, now);
+        record_asker_note(&bp->asker, item.record_key, now);
         items[n++] = item;
     }
     if (n)
@@ -321,7 +250,6 @@ static void tick_peer(struct bca_peer *bp, int64_t now)
 {
     if (!bp->spoke || peer_state(bp->peer) != PEER_READY)
         return;
-    expire_asked(bp, now);
     if (bp->answers && bp->n_wanted)
         ask_for_wanted(bp, now);
     if (now < bp->flush_at)
@@ -337,8 +265,9 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     (void)what;
     struct bca_gossip *g = arg;
     const int64_t now = clock_mono_ms();
-    for (struct list_link *l = list_first(&g->peers); l; l = list_next(&g->peers, l))
-        tick_peer(LIST_ITEM(l, struct bca_peer, link), now);
+    record_asks_expire(&g->asks, now);
+    for (struct list_link *l = list_first(&g->asks.peers); l; l = list_next(&g->asks.peers, l))
+        tick_peer(LIST_ITEM(l, struct bca_peer, asker.link), now);
 }
 
 /* --- messages --- */
@@ -431,7 +360,7 @@ static bool may_take(struct bca_peer *bp, struct span raw, int64_t now)
     uint8_t record_key[32];
     if (raw.len >= KEY_AT + IDENTITY_KEY_SIZE) {
         bca_record_key(record_key, raw.data + KEY_AT);
-        if (take_asked(bp, record_key))
+        if (record_asker_answered(&bp->asker, record_key))
             return true;
     }
     return ratelimit_take(&bp->taken, 1, now);
@@ -445,14 +374,14 @@ void bca_on_bcarec(void *ctx, struct peer *p, const struct msg_bcarec *m)
     if (!bp)
         return;
     struct bca_job *job = bca_job_new(peer_id(p));
-    for (size_t i = 0; i < m->n; i++) {
-        if (!may_take(bp, m->records[i], now) || bp->jobs >= JOBS_EACH)
+    for (size_t i = 0; bp->jobs < JOBS_EACH && i < m->n; i++) {
+        if (!may_take(bp, m->records[i], now))
             continue;
         buf_put(&job->data, m->records[i].data, m->records[i].len);
         job->sizes[job->n++] = (uint32_t)m->records[i].len;
     }
     for (size_t i = 0; i < m->n_missing; i++)
-        (void)take_asked(bp, m->missing + 32 * i);
+        (void)record_asker_answered(&bp->asker, m->missing + 32 * i);
     if (job->n)
         submit(bp, job);
     else
@@ -475,8 +404,8 @@ static void add_news(struct bca_gossip *g, const struct bca_letter *l)
 /* Of the user's wish: no token of a peer is saved. */
 static void look_for(struct bca_gossip *g, const struct msg_bca_item *item)
 {
-    for (struct list_link *l = list_first(&g->peers); l; l = list_next(&g->peers, l)) {
-        struct bca_peer *bp = LIST_ITEM(l, struct bca_peer, link);
+    for (struct list_link *l = list_first(&g->asks.peers); l; l = list_next(&g->asks.peers, l)) {
+        struct bca_peer *bp = LIST_ITEM(l, struct bca_peer, asker.link);
         if (bp->answers && peer_state(bp->peer) == PEER_READY)
             ask_list(bp, item, 1);
     }
