@@ -513,14 +513,15 @@ static void take_fail(struct step *s)
 }
 
 /* The payer's signature is what counts, whoever has kept it. What it was paid for was served, and
- * told, before the data were lost. */
+ * told, before the data were lost. No signature covers n: one above the sum, which rises with each
+ * payment, was never that of a payment, and the last number would leave none for the next. */
 static void take_kept(struct step *s)
 {
     struct paychan *c = s->c;
     const struct paychan_pay_msg *m = &s->ev->pay;
     const struct paychan_close close = { m->paid, c->terms.close_fee };
     if ((c->state != R_SEEN && c->state != R_OPEN) || m->n <= c->n || m->paid <= c->paid ||
-        !paychan_close_fits(&c->terms, &close) ||
+        m->n > m->paid || !paychan_close_fits(&c->terms, &close) ||
         !paychan_close_verify(m->sig, &c->terms, &c->funding, &close))
         return;
     c->n = m->n;

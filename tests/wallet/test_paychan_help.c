@@ -134,6 +134,36 @@ static void what_was_kept_is_taken_back_by_the_payee(void **state)
     assert_int_equal(g->d.pool_spend->out[0].value, 5000);
 }
 
+/* No signature covers n: with the last number there would be none for the next payment. */
+static void a_number_that_no_payment_can_have_is_not_taken_back(void **state)
+{
+    struct given *g = *state;
+    struct duo *d = &g->d;
+    struct paychan_event ev = { .kind = PAYCHAN_EV_KEPT };
+    struct paychan *c = &d->payee.c;
+    const uint64_t wrong[] = { UINT64_MAX, UINT64_MAX - 1, 5001 };
+    ev.pay = (struct paychan_pay_msg){ .paid = 5000 };
+    memcpy(ev.pay.sig, c->sig, sizeof ev.pay.sig);
+    c->n = c->paid = 0;
+    for (size_t i = 0; i < 3; i++) {
+        ev.pay.n = wrong[i];
+        duo_give(&d->payee, ev);
+        assert_int_equal(c->n, 0);
+        assert_int_equal(d->payee.last.record, PAYCHAN_KEEP);
+    }
+    ev.pay.n = 4000; /* more than there were, and it goes on all the same */
+    duo_give(&d->payee, ev);
+    assert_int_equal(c->n, 4000);
+    duo_disconnect(d);
+    duo_connect(d);
+    duo_run(d);
+    assert_int_equal(d->payer.c.n, 4000);
+    assert_int_equal(duo_pay(d, 10), OK);
+    duo_run(d);
+    assert_int_equal(c->paid, 5010);
+    assert_int_equal(d->payer.c.acked_paid, 5010);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -142,6 +172,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_payer_gives_no_close_and_asks_with_zeros, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(what_was_kept_is_taken_back_by_the_payee, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_number_that_no_payment_can_have_is_not_taken_back, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
