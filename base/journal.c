@@ -192,14 +192,20 @@ static void put_record(struct buf *batch, const struct entry *entry)
     buf_put(batch, entry->data, entry->len);
 }
 
+/* With what the journal has come to. */
+static void give_back(struct journal *j, struct entry *entry)
+{
+    entry->rc = j->failed;
+    entry->error = j->failure;
+    if (!queue_push_always(j->done, &entry->node))
+        WARN_BUG(true);
+}
+
 static void finish(struct journal *j, struct entry *list)
 {
     while (list) {
         struct entry *next = (struct entry *)list->node.next;
-        list->rc = j->failed;
-        list->error = j->failure;
-        if (!queue_push_always(j->done, &list->node))
-            WARN_BUG(true);
+        give_back(j, list);
         list = next;
     }
 }
@@ -228,7 +234,7 @@ static void turn(struct journal *j, struct entry *entry)
 {
     if (!j->failed)
         j->failed = create_file(j, entry->turn, &j->failure);
-    free(entry);
+    give_back(j, entry);
 }
 
 /* What has failed keeps all its files. */
@@ -510,10 +516,12 @@ void journal_poll(struct journal *j)
 
 size_t journal_waiting(struct journal *j) { return queue_bytes(j->todo) + queue_bytes(j->done); }
 
-uint64_t journal_turn(struct journal *j)
+uint64_t journal_turn(struct journal *j, journal_done_fn done, void *ctx)
 {
     struct entry *entry = xcalloc(1, sizeof *entry);
     entry->turn = ++j->number;
+    entry->done = done;
+    entry->ctx = ctx;
     atomic_store(&j->bytes, 0);
     push(j, entry);
     return j->number;

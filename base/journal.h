@@ -57,13 +57,15 @@ void journal_poll(struct journal *j);
 size_t journal_waiting(struct journal *j); /* bytes that are not on disk */
 
 /*
- * Compaction: what is appended from now on goes into another file, whose number is returned. When
- * the owner has stored elsewhere, synced, what the records before come to, he drops them. The files
- * go one after the other, the oldest first, each for good before the next: whatever a crash leaves
- * is the end of what was dropped, so that replaying it over what was stored comes to the same.
- * done (may be NULL) as with a record; what could not be removed goes with the next order.
+ * Compaction: what is appended from now on goes into another file, whose number is returned. done
+ * (may be NULL) is called when all that was appended before is on disk: not earlier does the owner
+ * store elsewhere, synced, what it comes to, else a crash would leave there what no record tells
+ * of. Then he drops the records before. The files go one after the other, the oldest first, each
+ * for good before the next: whatever a crash leaves is the end of what was dropped, so that
+ * replaying it over what was stored comes to the same. done (may be NULL) as with a record; what
+ * could not be removed goes with the next order.
  */
-uint64_t journal_turn(struct journal *j);
+uint64_t journal_turn(struct journal *j, journal_done_fn done, void *ctx);
 void journal_drop_before(struct journal *j, uint64_t number, journal_done_fn done, void *ctx);
 uint64_t journal_bytes(struct journal *j); /* written since the last turn */
 /* There were files when it was opened, and they are not dropped yet. */

@@ -152,6 +152,7 @@ struct paychans {
     struct stream_payments for_parts;
     bool compacting, compacted;  /* one is under way; was begun since the start */
     uint64_t compacted_from;     /* what is below goes when the database has it */
+    struct dchan_write *compaction; /* until the records before it are on disk */
     unsigned restoring;          /* jobs under way */
     uint64_t *gone;              /* forgotten since the last compaction */
     size_t n_gone, gone_cap;

@@ -351,6 +351,21 @@ static void on_compacted(void *ctx, enum err rc, const struct error *e)
     drop_when_told(pc);
 }
 
+/* The records of what it has are on disk: stored before them, a state would be counted after a
+ * crash that nobody was told of. */
+static void on_turned(void *ctx, enum err rc, const struct error *e)
+{
+    struct paychans *pc = ctx;
+    struct dchan_write *w = pc->compaction;
+    pc->compaction = NULL;
+    if (rc || pc->stopping) {
+        dchan_write_free(w);
+        on_dropped(pc, rc, e);
+    } else {
+        dchan_store_commit(channels_store(pc->channels), w, on_compacted, pc);
+    }
+}
+
 static void make_key(uint8_t key[KEY_SIZE], uint64_t number)
 {
     key[0] = KEY_PREFIX;
@@ -365,7 +380,7 @@ static void compact(struct paychans *pc)
     struct buf b;
     buf_init(&b);
     pc->compacting = pc->compacted = true;
-    pc->compacted_from = journal_turn(pc->journal);
+    pc->compacted_from = journal_turn(pc->journal, on_turned, pc);
     pc->drop_entry = pc->next_entry - 1;
     for (size_t i = 0; i < pc->n; i++) {
         buf_reset(&b);
@@ -378,7 +393,7 @@ static void compact(struct paychans *pc)
         dchan_write_delete(w, key, sizeof key);
     }
     pc->n_going = pc->n_gone; /* not before they are: the journal that says so will be dropped */
-    dchan_store_commit(store, w, on_compacted, pc);
+    pc->compaction = w;
     buf_clear(&b);
 }
 

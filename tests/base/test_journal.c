@@ -162,7 +162,7 @@ static void compaction_leaves_what_came_after_the_turn(void **state)
 {
     struct world *w = *state;
     append(w, "old");
-    const uint64_t number = journal_turn(w->j);
+    const uint64_t number = journal_turn(w->j, NULL, NULL);
     append(w, "new");
     wait_for(w, 2);
     assert_false(journal_has_older(w->j));
@@ -173,7 +173,7 @@ static void compaction_leaves_what_came_after_the_turn(void **state)
     assert_read(w, "new\n");
     assert_true(journal_has_older(w->j));
     /* Without the drop, what was before is still there, in front. */
-    (void)journal_turn(w->j);
+    (void)journal_turn(w->j, NULL, NULL);
     write_one(w, "newer");
     reopen(w);
     assert_read(w, "new\nnewer\n");

@@ -101,7 +101,7 @@ static void wait_for_all(struct side *s, unsigned orders)
 static void store(struct side *s)
 {
     const unsigned orders = s->orders + 1;
-    const uint64_t number = journal_turn(s->j);
+    const uint64_t number = journal_turn(s->j, NULL, NULL);
     put_number(s->dir, "stored", s->sent);
     journal_drop_before(s->j, number, carried_out, s);
     append(s, SIZE);
@@ -112,7 +112,7 @@ static void one_round(struct side *s, unsigned round)
 {
     for (unsigned i = 0; i < BURST; i++)
         append(s, i == 2 ? LARGE : SIZE);
-    (void)journal_turn(s->j);
+    (void)journal_turn(s->j, NULL, NULL);
     wait_for_all(s, s->orders);
     if (!s->failed && round % STORED_EVERY == STORED_EVERY - 1)
         store(s);

@@ -7,6 +7,7 @@
  *                             WHAT: a name or number of errno: this call and all later ones fail
  *                                   exit: the process ends before the call, as by SIGKILL
  *                                   torn: as exit, but half of the bytes are written first
+ *                                   slow: this call and all later ones are made SLOW_MS late
  *   BSVPEER_FAULT_PATH=TEXT   only files whose path contains TEXT count
  *   BSVPEER_FAULT_COUNT=FILE  at a normal end writes a line "OP N" for each OP, and for any
  *
@@ -46,7 +47,7 @@ static const struct {
     { "EMFILE", EMFILE }, { "EROFS", EROFS },   { "ENOMEM", ENOMEM },
 };
 
-enum fault_kind { FAULT_NONE, FAULT_ERRNO, FAULT_EXIT, FAULT_TORN };
+enum fault_kind { FAULT_NONE, FAULT_ERRNO, FAULT_EXIT, FAULT_TORN, FAULT_SLOW };
 
 static struct {
     enum fault_kind kind;
@@ -58,6 +59,7 @@ static struct {
 
 static atomic_ulong counts[OPS];
 
+#define SLOW_MS 1000
 #define KILLED 137 /* exit status of a process that SIGKILL ended, as shells show it */
 
 static _Noreturn void bad_setting(const char *text)
@@ -71,6 +73,10 @@ static void parse_what(const char *what, const char *setting)
     fault.kind = FAULT_ERRNO;
     if (strcmp(what, "exit") == 0 || strcmp(what, "torn") == 0) {
         fault.kind = what[0] == 'e' ? FAULT_EXIT : FAULT_TORN;
+        return;
+    }
+    if (strcmp(what, "slow") == 0) {
+        fault.kind = FAULT_SLOW;
         return;
     }
     for (size_t i = 0; i < sizeof(errno_names) / sizeof(errno_names[0]); i++)
@@ -152,6 +158,9 @@ static bool fails(enum op op)
     case FAULT_ERRNO:
         errno = fault.number;
         return true;
+    case FAULT_SLOW:
+        usleep(1000 * SLOW_MS);
+        return false;
     case FAULT_EXIT:
     case FAULT_TORN:
         break;

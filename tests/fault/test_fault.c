@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "tests/fault/preload.h"
 #include "tests/test.h"
@@ -73,6 +74,18 @@ static void a_crash_ends_the_process_before_the_call(void **state)
     test_dir_remove(dir);
 }
 
+static void a_slow_call_is_made_late(void **state)
+{
+    (void)state;
+    fault_need();
+    char *dir = test_dir_make();
+    const int64_t began = clock_mono_ms();
+    assert_int_equal(fault_run("child", dir, "fdatasync:10:slow", NULL, NULL), 100);
+    assert_in_range(clock_mono_ms() - began, 1000, 600000);
+    assert_int_equal(size_of(dir, "renamed"), 40);
+    test_dir_remove(dir);
+}
+
 static void a_torn_write_leaves_half(void **state)
 {
     (void)state;
@@ -132,6 +145,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(without_a_setting_nothing_fails),
         cmocka_unit_test(the_chosen_call_and_all_later_ones_fail),
         cmocka_unit_test(a_crash_ends_the_process_before_the_call),
+        cmocka_unit_test(a_slow_call_is_made_late),
         cmocka_unit_test(a_torn_write_leaves_half),
         cmocka_unit_test(other_paths_and_other_kinds_of_files_do_not_count),
         cmocka_unit_test(calls_are_counted),

@@ -1,9 +1,11 @@
 """Payments that came over payment channels in the event log: each satoshi once, whoever is killed."""
+import os
 import shutil
 import threading
 
 from events import read_events
-from framework import case, equal, main
+from framework import Skip, case, check, equal, main
+from identities import FAULT
 from paychannels import (channel, connect, mine, open_channel, pay_until_killed, payers,
                          state)
 
@@ -62,6 +64,43 @@ def each_payment_is_told_once_however_often_the_payee_is_killed(t):
     b.start()
     t.wait(lambda: told(b) == channel(b, id)["paid"])
     equal(received(b)[-1]["ref"], "the last")
+
+
+def stored(node):
+    """Bytes that the database has written."""
+    logs = [node.file("channels", f) for f in os.listdir(node.file("channels"))]
+    return sum(os.path.getsize(f) for f in logs if f.endswith(".log"))
+
+
+@case(timeout=120)
+def what_is_counted_after_a_kill_is_told_although_the_journal_is_slow(t):
+    """The database, which is written by another thread, is not ahead of it."""
+    if not os.path.exists(FAULT):
+        raise Skip("the library that makes writes slow is not built")
+    a, b = payers(t, "-paychanneljournal=1")
+    id = open_channel(t, a, b, depth=6)
+    counted = []
+    for _ in range(3):
+        b.stop()
+        b.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": "pwrite:1:slow",
+                     "BSVPEER_FAULT_PATH": b.file("paychannels/")})
+        t.wait_same_tip(a, b)
+        connect(t, a, b)
+        t.wait(lambda: channel(a, id).get("limit") and state(a, id) == "open")
+        answers = []
+        payer = threading.Thread(target=pay_until_killed, args=(a, answers))
+        payer.start()
+        t.wait(lambda: len(answers) > 2)
+        before = stored(b)
+        t.wait(lambda: stored(b) > before)  # the journal is shortened
+        b.kill()
+        payer.join()
+        b.start()
+        t.wait(lambda: channel(b, id))
+        counted.append(channel(b, id)["paid"])
+        t.wait(lambda: told(b) == counted[-1])
+        in_order(b)
+    check(counted[0] < counted[-1], "payments were counted")
 
 
 @case(timeout=120)
