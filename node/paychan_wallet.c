@@ -95,6 +95,14 @@ static struct wallet *wallet_of(const struct rpc_env *env, const char *name, str
     return w;
 }
 
+struct wallet *paychan_wallet_settled(const struct rpc_env *env, const char *name, struct error *e)
+{
+    struct wallet *w = wallet_of(env, name, e);
+    if (w)
+        env->wallets->settle(env->wallets->ctx);
+    return w;
+}
+
 static enum err derive(uint8_t out[32], const uint8_t root[32], const char *protocol,
                        const uint8_t nonce[32], struct error *e)
 {
@@ -233,7 +241,7 @@ static enum err make(const struct rpc_env *env, struct wallet *w, struct paychan
 
 enum err paychan_fund_make(const struct rpc_env *env, struct paychan_fund *f, struct error *e)
 {
-    struct wallet *w = wallet_of(env, f->wallet, e);
+    struct wallet *w = paychan_wallet_settled(env, f->wallet, e);
     f->tx = NULL;
     f->index = 0;
     if (!w)

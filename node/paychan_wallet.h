@@ -37,6 +37,11 @@ void paychan_wallet_free(struct paychan_wallet *w);
 
 /* --- what jobs do; their thread --- */
 
+/* The wallet of that name, which knows what the chain knew at the call: coins are chosen next. The
+ * caller's reference; NULL: it is not loaded, e says so. */
+struct wallet *paychan_wallet_settled(const struct rpc_env *env, const char *name,
+                                      struct error *e);
+
 struct paychan_keys {
     uint8_t nonce[32];
     char wallet[WALLET_NAME_MAX + 1];

@@ -151,7 +151,7 @@ static enum err make(const struct rpc_env *env, struct wallet *w, struct pay_mak
 
 enum err paytx_make(const struct rpc_env *env, struct pay_making *m, struct error *e)
 {
-    struct wallet *w = wallet_of(env, m->row->wallet, e);
+    struct wallet *w = paychan_wallet_settled(env, m->row->wallet, e);
     bool made = false;
     m->none = !w && !m->resumed;
     if (!w)
