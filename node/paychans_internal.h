@@ -6,6 +6,7 @@
 
 #include "base/journal.h"
 #include "base/map.h"
+#include "chain/tx_result.h"
 #include "node/paychan_endpoints.h"
 #include "node/paychan_wallet.h"
 #include "node/paychans.h"
@@ -107,6 +108,8 @@ struct opens {
     uint64_t since;
     unsigned n;
     struct ratelimit costly;
+    struct ratelimit kept;       /* messages about states that we keep for it */
+    unsigned looking;            /* looks at the chain for such states */
 };
 
 struct paychans {
@@ -257,8 +260,21 @@ bool paychans_forget_opens(struct paychans *pc); /* false: too many have asked *
 /* --- paychans_msgs.c --- */
 
 extern const struct dchan_handler paychans_handlers[1];
+/* NULL: too many strangers have asked for something in the last hour. */
+struct opens *paychans_opens_of(struct paychans *pc, uint64_t contact);
 void paychans_send_fail(struct chan_peer *p, const uint8_t id[PAYCHAN_ID_SIZE], unsigned code,
                         const char *text);
+
+/* Where the output that funds a channel was seen. */
+struct paychan_coin {
+    bool looked, found;   /* in the chain */
+    bool in_pool, spent;
+    uint32_t height;
+};
+/* It is in the chain and in the mempool not to be seen; what our node says of its transaction. In a
+ * block, but not there: spent. A parent is missing, or all outputs are spent, or it was not judged
+ * at all: nothing can be said. */
+void paychans_judge_unseen(struct paychan_coin *sight, enum tx_outcome outcome);
 
 /* What was said in a chan_sync. */
 void paychans_take_sync(struct held *h, const struct dchan_chan_sync *m);

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "chain/chain.h"
@@ -25,9 +26,8 @@
 #define KEY_PREFIX 'h'
 #define KEY_SIZE (1 + 8 + PAYCHAN_ID_SIZE)
 #define ALL_MAX 4096        /* of all contacts */
-#define RATE_PER_S 50
-#define RATE_BURST 600
 #define LOOKING_MAX 64      /* at the chain, for new ones */
+#define LOOKING_OF_ONE 8    /* the same for one contact, so that none keeps it from the others */
 #define KEPT_BIT (UINT64_C(1) << 40) /* of numbers for the watch and for orders of the relay */
 
 struct kept {
@@ -48,7 +48,6 @@ struct paychans_kept {
     size_t n, cap;
     uint64_t next_number;
     uint32_t tip;             /* of the last look */
-    struct ratelimit rate;
     unsigned looking;
 };
 
@@ -145,8 +144,6 @@ enum err paychans_kept_load(struct paychans *pc, struct error *e)
     const uint8_t prefix = KEY_PREFIX;
     struct kv_iter *it = kv_iter_new(dchan_store_kv(channels_store(pc->channels)));
     pc->kept = xcalloc(1, sizeof *pc->kept);
-    ratelimit_init(&pc->kept->rate, RATE_PER_S * 1000, RATE_BURST, RATE_BURST,
-                   (int64_t)channels_now(pc->channels));
     for (kv_iter_seek(it, &prefix, 1); kv_iter_valid(it); kv_iter_next(it)) {
         const struct span key = kv_iter_key(it);
         struct error why = { .code = OK };
@@ -358,8 +355,11 @@ static void done_look(struct channels *c, struct paychan_job *j)
     struct paychans *pc = job->pc;
     struct contact *contact = c ? contacts_by_id(channels_contacts(c), job->k->contact) : NULL;
     struct chan_peer *p = contact ? channels_peer_of(c, contact) : NULL;
+    struct opens *o = c ? paychans_opens_of(pc, job->k->contact) : NULL;
     if (c)
         pc->kept->looking--;
+    if (o)
+        o->looking--;
     if (contact && job->found && has_room(pc, job->k)) {
         keep(pc, job->k, job->id);
     } else {
@@ -370,7 +370,8 @@ static void done_look(struct channels *c, struct paychan_job *j)
     free(job);
 }
 
-static void look_first(struct paychans *pc, struct kept *k, const uint8_t id[MESSAGE_ID_SIZE])
+static void look_first(struct paychans *pc, struct opens *o, struct kept *k,
+                       const uint8_t id[MESSAGE_ID_SIZE])
 {
     struct look_job *job = xcalloc(1, sizeof *job);
     job->job = (struct paychan_job){ .work = work_look, .done = done_look };
@@ -378,17 +379,18 @@ static void look_first(struct paychans *pc, struct kept *k, const uint8_t id[MES
     job->k = k;
     memcpy(job->id, id, sizeof job->id);
     pc->kept->looking++;
+    o->looking++;
     paychan_wallet_do(pc->wallet, &job->job);
 }
 
 static void take_state(struct paychans *pc, struct chan_peer *p, const struct dchan_m_send *m,
-                       struct kept *k)
+                       struct opens *o, struct kept *k)
 {
     const struct kept *old = find(pc->kept, k->contact, k->help.id);
     uint16_t code = 0;
     if (!has_room(pc, k))
         code = pc->config.kept_max ? MESSAGE_NACK_FULL : MESSAGE_NACK_REFUSED;
-    else if (pc->kept->looking >= LOOKING_MAX)
+    else if (pc->kept->looking >= LOOKING_MAX || o->looking >= LOOKING_OF_ONE)
         code = MESSAGE_NACK_BUSY;
     if (code) {
         answer(p, DCHAN_M_NACK, m->id, code);
@@ -397,7 +399,7 @@ static void take_state(struct paychans *pc, struct chan_peer *p, const struct dc
         k->height = old->height;
         keep(pc, k, m->id);
     } else {
-        look_first(pc, k, m->id);
+        look_first(pc, o, k, m->id);
     }
 }
 
@@ -417,7 +419,8 @@ void paychans_take_help(void *ctx, struct chan_peer *p, const struct dchan_m_sen
     struct error e = { .code = OK };
     struct paychan_help help;
     struct kept *k = NULL;
-    if (!ratelimit_take(&pc->kept->rate, 1, (int64_t)channels_now(pc->channels)))
+    struct opens *o = paychans_opens_of(pc, chan_peer_contact(p)->id);
+    if (!o || !ratelimit_take(&o->kept, 1, clock_mono_ms()))
         answer(p, DCHAN_M_NACK, m->id, MESSAGE_NACK_BUSY);
     else if (paychan_get_help(&help, m->body, &e))
         answer(p, DCHAN_M_NACK, m->id, MESSAGE_NACK_REFUSED);
@@ -426,7 +429,7 @@ void paychans_take_help(void *ctx, struct chan_peer *p, const struct dchan_m_sen
     else if (paychan_help_asks(&help))
         give_back(pc, p, m, &help);
     else if ((k = parse(chan_peer_contact(p)->id, m->body, &e)))
-        take_state(pc, p, m, k);
+        take_state(pc, p, m, o, k);
     else
         answer(p, DCHAN_M_NACK, m->id, MESSAGE_NACK_REFUSED);
     if (e.code)

@@ -18,6 +18,8 @@
 
 #define ACCEPTED_MAX 1000 /* R_ACCEPTED in the node */
 #define HOUR_S 3600
+#define KEPT_PER_S 50
+#define KEPT_BURST 600
 #define COSTLY_BURST 8 /* messages for each channel that a contact may have; then one a second */
 
 void paychans_send_fail(struct chan_peer *p, const uint8_t id[PAYCHAN_ID_SIZE], unsigned code,
@@ -57,8 +59,7 @@ static struct held *find_nonce(struct paychans *pc, uint64_t contact, enum paych
     return NULL;
 }
 
-/* NULL: too many strangers have asked for something in the last hour. */
-static struct opens *opens_of(struct paychans *pc, uint64_t contact)
+struct opens *paychans_opens_of(struct paychans *pc, uint64_t contact)
 {
     for (size_t i = 0; i < pc->n_opens; i++)
         if (pc->opens[i].contact == contact)
@@ -72,6 +73,7 @@ static struct opens *opens_of(struct paychans *pc, uint64_t contact)
     *o = (struct opens){ .contact = contact, .since = (uint64_t)clock_now() };
     ratelimit_init(&o->costly, 1000 * live, COSTLY_BURST * live, COSTLY_BURST * live,
                    clock_mono_ms());
+    ratelimit_init(&o->kept, 1000 * KEPT_PER_S, KEPT_BURST, KEPT_BURST, clock_mono_ms());
     return o;
 }
 
@@ -81,7 +83,7 @@ static bool costs_too_much(struct paychans *pc, uint64_t contact, const struct d
     if (m->type != DCHAN_CHAN_FUNDED && m->type != DCHAN_CHAN_CLOSE &&
         m->type != DCHAN_CHAN_CLOSED && m->type != DCHAN_CHAN_SYNC)
         return false;
-    struct opens *o = opens_of(pc, contact);
+    struct opens *o = paychans_opens_of(pc, contact);
     return !o || !ratelimit_take(&o->costly, 1, clock_mono_ms());
 }
 
@@ -94,7 +96,7 @@ static bool says_nothing_new(const struct held *h, const struct dchan_msg *m)
 static bool opens_too_often(struct paychans *pc, uint64_t contact)
 {
     const uint64_t now = (uint64_t)clock_now();
-    struct opens *o = opens_of(pc, contact);
+    struct opens *o = paychans_opens_of(pc, contact);
     if (!o)
         return true;
     if (now - o->since >= HOUR_S || now < o->since)
@@ -282,7 +284,7 @@ struct funded_job {
     struct paychan_terms terms;
     struct outpoint at;
     struct tx *tx;         /* what was shown, NULL: it was none */
-    struct coin_sight { bool looked, found, in_pool, spent; uint32_t height; } sight;
+    struct paychan_coin sight;
 };
 
 static void look_at_coin(struct chain *c, void *ctx)
@@ -308,13 +310,11 @@ static enum tx_outcome offer(const struct rpc_env *env, struct tx *tx)
     return outcome;
 }
 
-/* The output is in the chain and in the mempool not to be seen. In a block, but not there: spent. A
- * parent is missing, or all outputs are spent: nothing can be said. */
-static void judge_unseen(struct funded_job *job, enum tx_outcome outcome)
+void paychans_judge_unseen(struct paychan_coin *sight, enum tx_outcome outcome)
 {
-    job->sight.spent |= outcome == TX_REJECTED || outcome == TX_CONFIRMED;
-    if (outcome == TX_MISSING_INPUTS)
-        job->sight.looked = false;
+    sight->spent |= outcome == TX_REJECTED || outcome == TX_CONFIRMED;
+    if (outcome == TX_MISSING_INPUTS || outcome == TX_NOT_JUDGED)
+        sight->looked = false;
 }
 
 static void work_funded(const struct rpc_env *env, struct paychan_job *j)
@@ -331,7 +331,7 @@ static void work_funded(const struct rpc_env *env, struct paychan_job *j)
     if (chain_call(env->chain, look_at_coin, job))
         job->sight.looked = false;
     if (!job->sight.found && !job->sight.in_pool)
-        judge_unseen(job, outcome);
+        paychans_judge_unseen(&job->sight, outcome);
 }
 
 /* What nobody has seen yet counts as unconfirmed only where that gives no credit. */

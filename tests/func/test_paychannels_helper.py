@@ -5,7 +5,7 @@ import struct
 import time
 
 from channel_guest import M_NACK, M_SEND, m_send, receipts
-from channels import is_up
+from channels import is_up, talker
 from framework import case, equal, main
 from identities import identity, kill_and_start
 from paychan_guest import ACK, FEE, PAY, Payer, payee
@@ -134,11 +134,16 @@ def what_the_payee_has_lost_comes_back_from_the_helper(t):
     equal(sums(t.wait(lambda: spender(b, id))), [1000, CAPACITY - 1000 - CLOSE_FEE])
 
 
-def nacked(guest, body):
-    """The code of the answer to a message that gives a state to keep."""
+def give_to_keep(guest, body):
     identifier = os.urandom(16)
     guest.put(M_SEND, m_send(identifier, int(time.time() * 1000), body,
                              content=b"application/bcapeer-chan"))
+    return identifier
+
+
+def nacked(guest, body):
+    """The code of the answer to a message that gives a state to keep."""
+    identifier = give_to_keep(guest, body)
     kind, got, code = receipts(guest, 1)[0]
     equal((kind, got), (M_NACK, identifier))
     return code
@@ -188,6 +193,22 @@ def who_keeps_nothing_says_so_and_what_is_wrong_is_not_kept(t):
         equal(nacked(guest, body), 2)
     equal(c.rpc.listkeptchannels(), [])
     equal(state(b, id), "open")
+
+
+@case(timeout=120)
+def one_contact_does_not_use_up_the_rate_of_another(t):
+    c, key = talker(t, GENESIS)
+    flood, other = Payer(c, key), Payer(c, key)
+    for guest, alias in ((flood, "mallory"), (other, "carol")):
+        guest.features = b"\x88"
+        t.cleanups.append(guest.close)
+        c.rpc.contactadd(guest.key, alias)
+        guest.connect()
+    for _ in range(2000):  # at once: none is waited for
+        give_to_keep(flood, b"")
+    codes = [code for _, _, code in receipts(flood, 2000)]
+    equal((codes[0], codes[-1]), (2, 5), "it has had enough of that one")
+    equal({nacked(other, b"") for _ in range(20)}, {2})
 
 
 if __name__ == "__main__":
