@@ -145,10 +145,10 @@ static void tell(struct sync_peer *sp, void *ctx)
         buf_put_compact(&payload, t->n - first);
         buf_put(&payload, t->entries.data + from, len);
         peer_send_buf(sp->peer, MSG_HDRSEN, &payload);
+        sp->best_sent = tip;
     } else {
         announce_inv(sp, tip);
     }
-    sp->best_sent = tip;
 }
 
 static void tell_news(struct sync_work *w)

@@ -110,7 +110,6 @@ static void tell_left_out(struct sync_peer *sp, void *ctx)
     if (!peer_wants_compact(sp->peer) || announce_peer_has(sp, tip) || is_far_behind(sp, tip))
         return;
     announce_inv(sp, tip);
-    sp->best_sent = tip;
 }
 
 void announce_form_made(struct sync *s, struct header_node *node, const struct compact_form *form)
@@ -170,11 +169,14 @@ static void announce_to(struct sync_peer *sp, void *ctx)
         a->enriched = true;
         return;
     }
-    const bool sent =
-        peer_wants_headers(sp->peer) && !a->list.too_long && announce_headers(sp, &a->list);
+    /* An inv alone gives it no header that the next ones could connect to: those wait until it has
+     * asked. Else what comes fast would look to it like another chain (attacks C2). */
+    const bool wants = peer_wants_headers(sp->peer);
+    const bool sent = wants && !a->list.too_long && announce_headers(sp, &a->list);
     if (!sent)
         announce_inv(sp, a->tip);
-    sp->best_sent = a->tip;
+    if (sent || !wants)
+        sp->best_sent = a->tip;
 }
 
 void announce_tip(struct sync *s, struct header_node *tip)

@@ -107,6 +107,31 @@ def new_tips_are_announced_by_headers_or_inventory(t):
 
 
 @case()
+def what_a_peer_cannot_connect_is_announced_by_inventory_until_it_asks(t):
+    """As headers they would look like those of another chain, and end the connection (C2)."""
+    base = Chain(start_time=int(time.time()) - 7000).grow(30)
+    node = t.node_at(base)
+    peer = t.peer(node, height=30)
+    peer.get_headers([GENESIS])
+    peer.send("sendheaders")
+    longer = base.fork(10).grow(21, extra=b"b")  # more at once than is told by headers
+    for block in longer.blocks:
+        node.rpc.submitblock(block.serialize().hex())
+
+    def told(kind, chain):
+        peer.wait_for(kind, match=lambda p: chain.tip in p if kind == "inv" else
+                      parse_headers(p)[-1].hash() == chain.tip, seen=True)
+    told("inv", longer)
+    for _ in range(3):
+        node.rpc.submitblock(longer.add().serialize().hex())
+        told("inv", longer)
+    equal(peer.count("headers"), 1, "the answer of before, and nothing that does not connect")
+    equal(len(peer.get_headers([base.hash_at(10)])), 24)
+    node.rpc.submitblock(longer.add().serialize().hex())
+    told("headers", longer)
+
+
+@case()
 def reader_that_does_not_read_stops_being_served(t):
     """Attack C8: the answers wait on disk, not in memory."""
     node, hashes = node_with_blocks(t, 10)
