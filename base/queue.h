@@ -1,7 +1,7 @@
 /*
  * Queue of messages between threads, bounded in items and bytes. Nodes are embedded in the
  * sender's struct; ownership moves with the push. The wake callback lets an event loop be the
- * receiver. Any thread pushes; one thread pops.
+ * receiver. Any thread pushes, and takes what is there by queue_pop; one thread waits for nodes.
  */
 #ifndef BASE_QUEUE_H
 #define BASE_QUEUE_H

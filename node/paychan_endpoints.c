@@ -3,6 +3,7 @@
 #include "node/paychan_endpoints.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "base/intmath.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/queue.h"
 #include "base/secret.h"
 #include "p2p/netaddr.h"
 #include "rpc/cli_http.h"
@@ -31,11 +33,13 @@ struct paychan_endpoints {
     struct endpoint *v;
     size_t n;
     pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    struct tx *waiting[WAITING_MAX]; /* references, a ring */
-    size_t first, n_waiting;
-    bool stopping;
+    struct queue *waiting;
+    atomic_bool stopping;
+};
+
+struct waiting {
+    struct queue_node node; /* first */
+    struct tx *tx;          /* a reference */
 };
 
 /* --- options --- */
@@ -97,41 +101,28 @@ static void post(const struct endpoint *p, const struct buf *request)
     buf_clear(&body);
 }
 
-static struct tx *take(struct paychan_endpoints *p)
+static void drop(struct queue_node *node)
 {
-    struct tx *tx = NULL;
-    pthread_mutex_lock(&p->lock);
-    while (!p->n_waiting && !p->stopping)
-        pthread_cond_wait(&p->wake, &p->lock);
-    if (!p->stopping) {
-        tx = p->waiting[p->first];
-        p->first = (p->first + 1) % WAITING_MAX;
-        p->n_waiting--;
-    }
-    pthread_mutex_unlock(&p->lock);
-    return tx;
+    struct waiting *w = (struct waiting *)node;
+    if (!w)
+        return;
+    tx_unref(w->tx);
+    free(w);
 }
 
-static bool is_stopping(struct paychan_endpoints *p)
-{
-    pthread_mutex_lock(&p->lock);
-    const bool stopping = p->stopping;
-    pthread_mutex_unlock(&p->lock);
-    return stopping;
-}
-
+/* What waits at a stop is dropped: the records of channels have it. */
 static void *run(void *arg)
 {
     struct paychan_endpoints *p = arg;
-    struct tx *tx;
-    while ((tx = take(p))) {
+    struct queue_node *node;
+    while ((node = queue_pop_wait(p->waiting, -1))) {
         struct buf request;
         buf_init(&request);
-        put_request(&request, tx);
-        for (size_t i = 0; i < p->n && !is_stopping(p); i++)
+        put_request(&request, ((struct waiting *)node)->tx);
+        for (size_t i = 0; i < p->n && !atomic_load(&p->stopping); i++)
             post(&p->v[i], &request);
         buf_clear(&request);
-        tx_unref(tx);
+        drop(node);
     }
     return NULL;
 }
@@ -142,17 +133,13 @@ void paychan_endpoints_send(struct paychan_endpoints *p, struct tx *tx)
 {
     if (!p)
         return;
-    struct tx *gone = NULL;
-    pthread_mutex_lock(&p->lock);
-    if (p->n_waiting == WAITING_MAX) {
-        gone = p->waiting[p->first];
-        p->first = (p->first + 1) % WAITING_MAX;
-        p->n_waiting--;
-    }
-    p->waiting[(p->first + p->n_waiting++) % WAITING_MAX] = tx_ref(tx);
-    pthread_cond_signal(&p->wake);
-    pthread_mutex_unlock(&p->lock);
-    tx_unref(gone);
+    struct waiting *w = xcalloc(1, sizeof *w);
+    w->node.bytes = sizeof *w;
+    w->tx = tx_ref(tx);
+    if (queue_items(p->waiting) == WAITING_MAX) /* the oldest: it is sent again in some minutes */
+        drop(queue_pop(p->waiting));
+    if (!queue_push(p->waiting, &w->node))
+        drop(&w->node);
 }
 
 static void clear(struct paychan_endpoints *p)
@@ -180,10 +167,10 @@ enum err paychan_endpoints_new(struct paychan_endpoints **out, const char *const
         clear(p);
         return rc;
     }
-    pthread_mutex_init(&p->lock, NULL);
-    pthread_cond_init(&p->wake, NULL);
+    p->waiting = queue_new(WAITING_MAX, 0, NULL, NULL);
     const int failed = pthread_create(&p->thread, NULL, run, p);
     if (failed) {
+        queue_free(p->waiting);
         clear(p);
         return error_set_errno(e, failed, "cannot start a thread");
     }
@@ -195,16 +182,9 @@ void paychan_endpoints_free(struct paychan_endpoints *p)
 {
     if (!p)
         return;
-    pthread_mutex_lock(&p->lock);
-    p->stopping = true;
-    pthread_cond_signal(&p->wake);
-    pthread_mutex_unlock(&p->lock);
+    atomic_store(&p->stopping, true);
+    queue_close(p->waiting);
     pthread_join(p->thread, NULL);
-    for (; p->n_waiting; p->n_waiting--) {
-        tx_unref(p->waiting[p->first]);
-        p->first = (p->first + 1) % WAITING_MAX;
-    }
-    pthread_mutex_destroy(&p->lock);
-    pthread_cond_destroy(&p->wake);
+    queue_free(p->waiting);
     clear(p);
 }

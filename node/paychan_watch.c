@@ -4,12 +4,14 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/queue.h"
 #include "chain/nonfinal.h"
 #include "node/block_walk.h"
 
@@ -39,11 +41,12 @@ struct paychan_watch {
     paychan_watch_fn tell;
     void *ctx;
     pthread_t thread;
+    struct queue *kicks;  /* of one item: a kick while one waits is the same */
+    struct queue_node kick;
+    atomic_bool stopping;
     pthread_mutex_t lock;
-    pthread_cond_t wake;
     struct watched **all; /* the thread alone removes */
     size_t n, cap;
-    bool kicked, stopping;
     struct pool_state { uint64_t sequence; size_t count, held, held_bytes; } pool; /* the thread */
 };
 
@@ -57,10 +60,10 @@ static struct watched *find(const struct paychan_watch *w, uint64_t number)
     return NULL;
 }
 
-static void kick_locked(struct paychan_watch *w)
+static void kick(struct paychan_watch *w)
 {
-    w->kicked = true;
-    pthread_cond_signal(&w->wake);
+    if (!queue_push(w->kicks, &w->kick))
+        return; /* there is one, or it ends */
 }
 
 void paychan_watch_add(struct paychan_watch *w, uint64_t number, const struct outpoint *at,
@@ -81,8 +84,8 @@ void paychan_watch_add(struct paychan_watch *w, uint64_t number, const struct ou
         w->all = xrealloc(w->all, w->cap * sizeof *w->all);
     }
     w->all[w->n++] = one;
-    kick_locked(w);
     pthread_mutex_unlock(&w->lock);
+    kick(w);
 }
 
 void paychan_watch_remove(struct paychan_watch *w, uint64_t number)
@@ -97,9 +100,10 @@ void paychan_watch_remove(struct paychan_watch *w, uint64_t number)
 void paychan_watch_kick(struct paychan_watch *w)
 {
     pthread_mutex_lock(&w->lock);
-    if (w->n)
-        kick_locked(w);
+    const bool watches = w->n != 0;
     pthread_mutex_unlock(&w->lock);
+    if (watches)
+        kick(w);
 }
 
 static void free_watched(struct watched *one)
@@ -307,31 +311,16 @@ static bool pool_has_changed(struct paychan_watch *w)
            old.held != w->pool.held || old.held_bytes != w->pool.held_bytes;
 }
 
-enum waited { WAITED, WAITED_KICKED, WAITED_STOPPING };
-
-static enum waited wait_a_moment(struct paychan_watch *w, int64_t ms)
-{
-    const struct timespec until = clock_deadline(ms);
-    pthread_mutex_lock(&w->lock);
-    while (!w->kicked && !w->stopping)
-        if (pthread_cond_timedwait(&w->wake, &w->lock, &until))
-            break;
-    const enum waited how = w->stopping ? WAITED_STOPPING : w->kicked ? WAITED_KICKED : WAITED;
-    w->kicked = false;
-    pthread_mutex_unlock(&w->lock);
-    return how;
-}
-
 /* False: it ends. */
 static bool wait_for_news(struct paychan_watch *w)
 {
-    enum waited how = WAITED;
-    for (unsigned i = 0; how == WAITED && i < LOOK_MS / POLL_MS; i++) {
-        how = wait_a_moment(w, POLL_MS);
+    bool kicked = false;
+    for (unsigned i = 0; !kicked && !atomic_load(&w->stopping) && i < LOOK_MS / POLL_MS; i++) {
+        kicked = queue_pop_wait(w->kicks, POLL_MS) != NULL;
         if (pool_has_changed(w))
             break;
     }
-    return how != WAITED_STOPPING;
+    return !atomic_load(&w->stopping);
 }
 
 static void begin_round(struct paychan_watch *w, struct look *l)
@@ -374,10 +363,11 @@ enum err paychan_watch_new(struct paychan_watch **out, struct chain *chain, payc
     w->chain = chain;
     w->tell = tell;
     w->ctx = ctx;
+    w->kicks = queue_new(1, 0, NULL, NULL);
     pthread_mutex_init(&w->lock, NULL);
-    clock_cond_init(&w->wake);
     const int failed = pthread_create(&w->thread, NULL, run, w);
     if (failed) {
+        queue_free(w->kicks);
         free(w);
         return error_set_errno(e, failed, "cannot start a thread");
     }
@@ -389,15 +379,14 @@ void paychan_watch_free(struct paychan_watch *w)
 {
     if (!w)
         return;
-    pthread_mutex_lock(&w->lock);
-    w->stopping = true;
-    pthread_cond_signal(&w->wake);
-    pthread_mutex_unlock(&w->lock);
+    atomic_store(&w->stopping, true);
+    queue_close(w->kicks);
     pthread_join(w->thread, NULL);
+    (void)queue_pop(w->kicks);
+    queue_free(w->kicks);
     for (size_t i = 0; i < w->n; i++)
         free_watched(w->all[i]);
     free(w->all);
     pthread_mutex_destroy(&w->lock);
-    pthread_cond_destroy(&w->wake);
     free(w);
 }
