@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/rand.h"
 #include "node/man.h"
 #include "node/node.h"
 #include "node/options.h"
@@ -213,6 +214,11 @@ int main(int argc, char **argv)
     if (rc || asked) {
         settings_clear(&s);
         return rc ? fail(&e) : 0;
+    }
+    rc = rand_init(&e); /* while errors still reach the terminal */
+    if (rc) {
+        settings_clear(&s);
+        return fail(&e);
     }
     if (!config_bool(s.config, "sysperms"))
         umask(077);

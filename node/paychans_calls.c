@@ -55,7 +55,9 @@ struct own_job {
 static void work_own(const struct rpc_env *env, struct paychan_job *j)
 {
     struct own_job *job = (struct own_job *)j;
-    job->rc = paychan_keys_make(env, &job->k, &job->e);
+    job->rc = rand_secret(job->k.nonce, sizeof job->k.nonce, &job->e);
+    if (!job->rc)
+        job->rc = paychan_keys_make(env, &job->k, &job->e);
 }
 
 static struct held *new_payer(struct own_job *job)
@@ -158,7 +160,6 @@ static void begin_open(struct channels *c, struct channels_request *r)
     job->contact = contact->id;
     memcpy(job->ours, chan_peer_identity(p)->key.pub, sizeof job->ours);
     memcpy(job->theirs, chan_peer_key(p), sizeof job->theirs);
-    rand_bytes(job->k.nonce, sizeof job->k.nonce);
     job->k.import = true;
     job->k.scan_from = WALLET_NO_SCAN;
     channel_identity_wallet(chan_peer_identity(p), job->k.wallet);

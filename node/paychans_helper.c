@@ -23,13 +23,14 @@ void paychans_say_help(struct chan_peer *p, const struct paychan_help *help,
 {
     struct dchan_msg m = { .type = DCHAN_M_SEND };
     struct buf body;
+    if (rand_secret(id, MESSAGE_ID_SIZE, NULL))
+        return;
     buf_init(&body);
     paychan_put_help(&body, help);
     m.m_send = (struct dchan_m_send){
         .created_ms = (uint64_t)clock_now_ms(), .ttl = TTL_S,
         .content_type = span_of(PAYCHAN_HELP_TYPE, sizeof PAYCHAN_HELP_TYPE - 1),
         .body = buf_span(&body) };
-    rand_bytes(id, MESSAGE_ID_SIZE);
     memcpy(m.m_send.id, id, sizeof m.m_send.id);
     if (chan_peer_send(p, &m))
         log_debug(LOGC_CHANNEL, "payment channels: the helper was not told");

@@ -121,7 +121,9 @@ static bool has_room(const struct paychans *pc, struct chan_peer *p, uint64_t co
 static void work_accept(const struct rpc_env *env, struct paychan_job *j)
 {
     struct accept_job *job = (struct accept_job *)j;
-    job->rc = paychan_keys_make(env, &job->k, &job->e);
+    job->rc = rand_secret(job->k.nonce, sizeof job->k.nonce, &job->e);
+    if (!job->rc)
+        job->rc = paychan_keys_make(env, &job->k, &job->e);
 }
 
 static struct held *new_payee(struct accept_job *job)
@@ -202,7 +204,6 @@ static void accept_new(struct paychans *pc, struct chan_peer *p, uint64_t contac
     job->open.memo = span_of(job->memo, strlen(job->memo));
     memcpy(job->ours, ours->key.pub, sizeof job->ours);
     memcpy(job->theirs, chan_peer_key(p), sizeof job->theirs);
-    rand_bytes(job->k.nonce, sizeof job->k.nonce);
     channel_identity_wallet(ours, job->k.wallet);
     paychan_wallet_do(pc->wallet, &job->job);
 }

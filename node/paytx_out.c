@@ -37,28 +37,29 @@ static struct chan_peer *find_peer(struct paytx *pt, const char *text, struct er
     return contact && contact->has_key ? p : NULL;
 }
 
-static struct pay_row_text new_part(void)
+static enum err new_part(struct pay_row_text *out, struct error *e)
 {
     struct buf b;
     buf_init(&b);
-    brc29_new_part(&b);
-    const struct pay_row_text t = pay_text_of(buf_span(&b));
+    const enum err rc = brc29_new_part(&b, e);
+    *out = pay_text_of(buf_span(&b));
     buf_clear(&b);
-    return t;
+    return rc;
 }
 
-static struct pay_row new_row(enum pay_row_kind kind, struct chan_peer *p, const char *memo)
+static enum err new_row(struct pay_row *r, enum pay_row_kind kind, struct chan_peer *p,
+                        const char *memo, struct error *e)
 {
-    struct pay_row r = { .kind = kind, .contact = chan_peer_contact(p)->id,
-                         .created = clock_now(), .prefix = new_part() };
+    *r = (struct pay_row){ .kind = kind, .contact = chan_peer_contact(p)->id,
+                           .created = clock_now() };
     const size_t len = strlen(memo);
-    rand_bytes(r.id, sizeof r.id);
-    memcpy(r.theirs, chan_peer_key(p), sizeof r.theirs);
-    memcpy(r.ours, chan_peer_identity(p)->key.pub, sizeof r.ours);
-    r.memo_len = len < sizeof r.memo ? len : sizeof r.memo;
-    memcpy(r.memo, memo, r.memo_len);
-    channel_identity_wallet(chan_peer_identity(p), r.wallet);
-    return r;
+    memcpy(r->theirs, chan_peer_key(p), sizeof r->theirs);
+    memcpy(r->ours, chan_peer_identity(p)->key.pub, sizeof r->ours);
+    r->memo_len = len < sizeof r->memo ? len : sizeof r->memo;
+    memcpy(r->memo, memo, r->memo_len);
+    channel_identity_wallet(chan_peer_identity(p), r->wallet);
+    const enum err rc = rand_secret(r->id, sizeof r->id, e);
+    return rc ? rc : new_part(&r->prefix, e);
 }
 
 static void answer_disk(struct pay_item *it, enum err rc)
@@ -99,11 +100,11 @@ void paytx_begin_request(struct channels *c, struct channels_request *r)
                   w->pt->limits.requests);
         p = NULL;
     }
-    if (!p) {
+    struct pay_row row;
+    if (!p || new_row(&row, PAY_REQUESTED_BY_US, p, w->in->memo, &e)) {
         channels_answer(c, r, e.code, &e);
         return;
     }
-    struct pay_row row = new_row(PAY_REQUESTED_BY_US, p, w->in->memo);
     row.state = PAY_OPEN;
     row.satoshis = w->in->satoshis;
     row.expires = (uint32_t)clock_now() + w->in->seconds;
@@ -305,19 +306,15 @@ void paytx_begin_pay(struct channels *c, void *waiter)
         error_set(&e, ERR_CANCELLED, "direct channels have stopped");
     else
         p = find_payee(w->pt, w->contact, &e);
-    if (p) {
-        row = new_row(PAY_SENT, p, w->memo);
-        row.satoshis = w->satoshis;
-        if (w->has_request && !take_request(w->pt, w, &row, &e))
-            p = NULL;
-    }
-    if (!p) {
+    if (p && (new_row(&row, PAY_SENT, p, w->memo, &e) || new_part(&row.output[0].suffix, &e)))
+        p = NULL;
+    row.satoshis = w->satoshis;
+    if (!p || (w->has_request && !take_request(w->pt, w, &row, &e))) {
         paytx_end_waiter(w, e.code, &row, &e);
         return;
     }
     row.state = PAY_MAKING;
     row.n = 1;
-    row.output[0].suffix = new_part();
     struct pay_item *it = paytx_add(w->pt, &row);
     it->waiter = w;
     paytx_write(it, on_payment_written);

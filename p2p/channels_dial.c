@@ -213,7 +213,7 @@ void dial_finished(struct chan_conn *conn, bool too_late)
     const struct dchan_session *live = p->renew ? peer_session(p) : NULL;
     conn_read_on(conn);
     if (!conn_begin(conn, p->key, live ? dchan_session_peer(live)->session_id : NULL)) {
-        note_error(p, "the key is none, or our own", "");
+        note_error(p, "the key is none, or our own, or there are no random numbers", "");
         dial_ended(p, conn);
     }
 }

@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/intmath.h"
 #include "base/kdf.h"
+#include "base/process_copy.h"
 #include "p2p/dchan_noise.h"
 
 static const char protocol_name[] = "Noise_XK_secp256k1_ChaChaPoly_SHA256";
@@ -41,6 +42,8 @@ const char *dchan_hs_fault_name(enum dchan_hs_fault fault)
         [DCHAN_HS_BAD_CIPHERTEXT] = "bad ciphertext",
         [DCHAN_HS_BAD_TAG] = "bad tag",
         [DCHAN_HS_NO_KEY] = "own key not available",
+        [DCHAN_HS_NO_RANDOM] = "the random generator fails",
+        [DCHAN_HS_COPIED] = "begun by another copy of the process",
     };
     return names[fault];
 }
@@ -121,8 +124,7 @@ static bool draw_ephemeral(struct dchan_hs *hs)
 {
     if (hs->fixed_ephemeral)
         return ec_pubkey_of(hs->e_pub, hs->e);
-    noise_draw_key(hs->e, hs->e_pub);
-    return true;
+    return noise_draw_key(hs->e, hs->e_pub);
 }
 
 static void drop_ephemeral(struct dchan_hs *hs)
@@ -150,7 +152,8 @@ static bool mix_static(struct dchan_hs *hs)
 
 enum err dchan_hs_init(struct dchan_hs *hs, const struct dchan_hs_config *c)
 {
-    *hs = (struct dchan_hs){ .role = c->role, .key = c->key, .awaits = DCHAN_HS_FAILED };
+    *hs = (struct dchan_hs){ .role = c->role, .key = c->key, .awaits = DCHAN_HS_FAILED,
+                             .copy = process_copy_number() };
     const uint8_t *responder_key = c->role == DCHAN_INITIATOR ? c->remote_key : c->key->pub;
     if (!ec_pubkey_valid(responder_key, IDENTITY_KEY_SIZE))
         return ERR_RANGE;
@@ -185,8 +188,10 @@ static void write_ephemeral(struct dchan_hs *hs, uint8_t act[DCHAN_ACT_ONE_SIZE]
 
 enum err dchan_hs_start(struct dchan_hs *hs, uint8_t act[DCHAN_ACT_ONE_SIZE])
 {
-    if (hs->awaits != DCHAN_HS_TO_START || !draw_ephemeral(hs))
+    if (hs->awaits != DCHAN_HS_TO_START)
         return fail(hs, DCHAN_HS_NO_KEY);
+    if (!draw_ephemeral(hs))
+        return fail(hs, DCHAN_HS_NO_RANDOM);
     mix_hash(hs, hs->e_pub, IDENTITY_KEY_SIZE);
     if (!mix_ephemeral(hs, hs->remote_s)) /* es */
         return fail(hs, DCHAN_HS_BAD_PUBKEY);
@@ -218,7 +223,7 @@ static enum dchan_hs_fault answer_act_one(struct dchan_hs *hs, uint8_t reply[DCH
     if (!check_tag(hs, hs->act + TAG_AT))
         return DCHAN_HS_BAD_TAG;
     if (!draw_ephemeral(hs))
-        return DCHAN_HS_NO_KEY;
+        return DCHAN_HS_NO_RANDOM;
     mix_hash(hs, hs->e_pub, IDENTITY_KEY_SIZE);
     if (!mix_ephemeral(hs, hs->remote_e)) /* ee */
         return DCHAN_HS_BAD_PUBKEY;
@@ -286,6 +291,8 @@ static enum dchan_hs_fault take_act(struct dchan_hs *hs, uint8_t *reply, size_t 
 {
     enum dchan_hs_fault fault;
     hs->act_len = 0;
+    if (hs->copy != process_copy_number())
+        return DCHAN_HS_COPIED;
     if (hs->awaits == DCHAN_HS_ACT_THREE)
         return take_act_three(hs);
     if (hs->awaits == DCHAN_HS_ACT_ONE) {

@@ -38,6 +38,8 @@ enum dchan_hs_fault {
     DCHAN_HS_BAD_CIPHERTEXT, /* of the initiator's key in act 3 */
     DCHAN_HS_BAD_TAG,
     DCHAN_HS_NO_KEY,         /* our static key is not to be had */
+    DCHAN_HS_NO_RANDOM,      /* no ephemeral key could be drawn */
+    DCHAN_HS_COPIED,         /* this is a copy of the process that began (process_copy.h) */
 };
 
 /* What both sides have in the end; secret but for the last two. */
@@ -67,6 +69,7 @@ struct dchan_hs {
     } awaits;
     enum dchan_hs_fault fault;
     const struct identity_key *key;
+    uint64_t copy; /* the process that began */
     bool fixed_ephemeral;
     uint8_t e[32], e_pub[IDENTITY_KEY_SIZE];
     uint8_t remote_e[IDENTITY_KEY_SIZE], remote_s[IDENTITY_KEY_SIZE];

@@ -17,12 +17,14 @@ static inline void noise_iv(uint8_t iv[NOISE_IV_SIZE], uint64_t nonce)
     le64_put(iv + 4, nonce);
 }
 
-/* A fresh key; the caller wipes the secret. */
-static inline void noise_draw_key(uint8_t secret[32], uint8_t key[IDENTITY_KEY_SIZE])
+/* A fresh key; the caller wipes the secret. False: the random generator fails. */
+static inline bool noise_draw_key(uint8_t secret[32], uint8_t key[IDENTITY_KEY_SIZE])
 {
     do
-        rand_bytes(secret, 32);
+        if (rand_secret(secret, 32, NULL))
+            return false;
     while (!ec_pubkey_of(key, secret)); /* once in 2^128 */
+    return true;
 }
 
 #endif

@@ -18,6 +18,7 @@
 #include "base/intmath.h"
 #include "base/kdf.h"
 #include "base/mem.h"
+#include "base/process_copy.h"
 #include "p2p/dchan_noise.h"
 
 #define ROTATE_AT 1000
@@ -44,6 +45,7 @@ struct direction {
 
 struct dchan_rec {
     enum dchan_role role;
+    uint64_t copy; /* the process whose keys these are */
     enum dchan_rekeys rekeys;
     struct direction send, receive;
     struct dchan_rec_stats stats;
@@ -136,6 +138,7 @@ struct dchan_rec *dchan_rec_new(enum dchan_role role, const struct dchan_keys *s
 {
     struct dchan_rec *rec = xcalloc(1, sizeof *rec);
     rec->role = role;
+    rec->copy = process_copy_number();
     rec->out_max = DCHAN_OUT_MAX;
     rec->body.secret = true; /* growing leaves no text behind */
     direction_init(&rec->send, AEAD_SEAL, s->send_key, s, now_ms, &rec->stats.rotations_sent);
@@ -184,6 +187,24 @@ static size_t waiting(const struct dchan_rec *rec)
     return rec->out.len - rec->out_start;
 }
 
+/*
+ * A copy of the process would seal its own messages under the nonces of the original (attacks E6):
+ * it forgets the keys, and sends nothing more.
+ */
+static bool is_copy(struct dchan_rec *rec)
+{
+    if (rec->copy == process_copy_number())
+        return false;
+    direction_kill(&rec->send);
+    direction_kill(&rec->receive);
+    secure_wipe(rec->dh_secret, sizeof rec->dh_secret);
+    rec->dh = DH_NONE;
+    rec->failed = ERR_AUTH;
+    buf_clear(&rec->out);
+    rec->out_start = 0;
+    return true;
+}
+
 /* Moves the unwritten rest to the front when at least as much lies before it. */
 static void compact(struct dchan_rec *rec)
 {
@@ -200,6 +221,8 @@ enum err dchan_rec_put(struct dchan_rec *rec, struct span head, struct span body
     if (head.len < DCHAN_MSG_MIN || head.len > DCHAN_MSG_MAX || body.len > DCHAN_MSG_MAX ||
         len > DCHAN_MSG_MAX)
         return ERR_RANGE;
+    if (is_copy(rec))
+        return ERR_AUTH;
     if (!rec->send.aead || rec->bye_sent)
         return ERR_CANCELLED;
     if (waiting(rec) + size > rec->out_max)
@@ -281,7 +304,8 @@ static void dh_begin(struct dchan_rec *rec, int state, uint64_t now_ms)
 static enum err dh_offer(struct dchan_rec *rec, uint64_t now_ms)
 {
     uint8_t key[IDENTITY_KEY_SIZE];
-    noise_draw_key(rec->dh_secret, key);
+    if (!noise_draw_key(rec->dh_secret, key))
+        return OK; /* the next tick tries again; until then keys rotate by hash */
     dh_begin(rec, DH_OFFERED, now_ms);
     rec->has_offered = true;
     return put_small(rec, DCHAN_DH_OFFER, span_of(key, sizeof key), now_ms);
@@ -387,7 +411,8 @@ static enum err take_offer(struct dchan_rec *rec, const uint8_t *their_key, uint
         return refuse(rec, ERR_PROTO, DCHAN_ERROR_MALFORMED);
     if (rec->bye_sent)
         return OK; /* nothing of ours follows that could be rekeyed, nor an answer */
-    noise_draw_key(secret, key);
+    if (!noise_draw_key(secret, key))
+        return refuse(rec, ERR_IO, DCHAN_NO_ERROR);
     const bool ok = ec_ecdh_sha256(rec->dh_secret, their_key, secret);
     secure_wipe(secret, sizeof secret);
     if (!ok)
@@ -502,6 +527,8 @@ static bool is_rotation(uint16_t type)
 enum err dchan_rec_read(struct dchan_rec *rec, struct span *in, uint64_t now_ms, struct span *msg)
 {
     *msg = span_of(NULL, 0);
+    if (in->len && is_copy(rec))
+        return ERR_AUTH;
     while (!rec->failed && in->len) {
         enum err rc = rec->body_size ? OK : read_length(rec, in, now_ms);
         if (rc == OK && rec->body_size)

@@ -53,7 +53,8 @@ void dchan_rec_allow(struct dchan_rec *rec, enum dchan_rekeys rekeys, uint64_t n
 /*
  * Appends the packet of the message that is head and body in a row; head holds the type. Both are
  * copied. ERR_RANGE: no length of a message; ERR_BUSY: more than may wait, close;
- * ERR_CANCELLED: after `bye` or a failed tag; ERR_NOMEM.
+ * ERR_CANCELLED: after `bye` or a failed tag; ERR_AUTH: this process is a copy of the one that has
+ * the session, close; ERR_NOMEM.
  */
 enum err dchan_rec_put(struct dchan_rec *rec, struct span head, struct span body,
                        uint64_t now_ms) MUST_CHECK;
@@ -74,8 +75,9 @@ enum err dchan_rec_tick(struct dchan_rec *rec, uint64_t now_ms) MUST_CHECK;
 /*
  * Takes bytes from the front of *in until a message is complete: *msg borrows it until the next
  * call. With an empty *msg all of *in was taken and more is needed. Errors are final, for reading:
- * ERR_AUTH, a tag was wrong: close without a word (writing has ended as well); ERR_PROTO: send
- * `error` with dchan_rec_error when that is not 0, and close; ERR_BUSY, ERR_NOMEM: close.
+ * ERR_AUTH, a tag was wrong or this process is a copy: close without a word (writing has ended as
+ * well); ERR_PROTO: send `error` with dchan_rec_error when that is not 0, and close; ERR_BUSY,
+ * ERR_NOMEM, ERR_IO: close.
  */
 enum err dchan_rec_read(struct dchan_rec *rec, struct span *in, uint64_t now_ms,
                         struct span *msg) MUST_CHECK;

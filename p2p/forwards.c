@@ -487,7 +487,10 @@ enum err forwards_add(struct forwards *all, const struct forward_wish *w,
                       const struct forward **out, struct error *e)
 {
     struct loopback local;
+    uint8_t token[sizeof ((struct forward *)NULL)->token];
     enum err rc = check(all, w, e);
+    if (!rc && w->pipe)
+        rc = rand_secret(token, sizeof token, e);
     if (!rc && w->port && find(all, w->port))
         rc = error_set(e, ERR_EXISTS, "port %u is a forward already", (unsigned)w->port);
     if (!rc)
@@ -504,7 +507,7 @@ enum err forwards_add(struct forwards *all, const struct forward_wish *w,
     list_init(&f->guests);
     forward_pay_init(&f->pay, all->streams, f->contact, f->service, &w->budget);
     if (f->pipe)
-        rand_bytes(f->token, sizeof f->token);
+        memcpy(f->token, token, sizeof f->token);
     list_append(&all->all, &f->link);
     listen_to(f);
     *out = f;

@@ -66,7 +66,7 @@ static enum err check_room(const struct message_party *p, uint32_t bytes, struct
 }
 
 static void fill_head(struct message_party *p, const struct message_draft *d,
-                      struct message_head *h)
+                      const uint8_t id[MESSAGE_ID_SIZE], struct message_head *h)
 {
     struct messages *m = p->m;
     const uint64_t now = messages_unix_ms(m);
@@ -85,7 +85,7 @@ static void fill_head(struct message_party *p, const struct message_draft *d,
     memcpy(h->content_type, type.data, type.len);
     memcpy(h->reply_to, d->reply_to, sizeof h->reply_to);
     memcpy(h->thread, d->thread, sizeof h->thread);
-    rand_bytes(h->id, sizeof h->id);
+    memcpy(h->id, id, sizeof h->id);
 }
 
 static void write_new(struct message_party *p, struct dchan_write *w, const struct message_head *h,
@@ -118,14 +118,14 @@ static struct message_outbox row_of(const struct message_head *h)
     return row;
 }
 
-static void send_into(struct message_party *p, const struct message_draft *d, message_sent_fn done,
-                      void *ctx)
+static void send_into(struct message_party *p, const struct message_draft *d,
+                      const uint8_t id[MESSAGE_ID_SIZE], message_sent_fn done, void *ctx)
 {
     struct messages *m = p->m;
     struct message_head h;
     struct sending *x = xmalloc(sizeof *x);
     struct dchan_write *w = dchan_write_new(m->store);
-    fill_head(p, d, &h);
+    fill_head(p, d, id, &h);
     *x = (struct sending){ .p = p, .row = row_of(&h), .done = done, .ctx = ctx };
     x->kept = x->row.bytes;
     out_charge(p, &x->row);
@@ -141,6 +141,7 @@ static void send_into(struct message_party *p, const struct message_draft *d, me
 enum err messages_send(struct messages *m, const struct message_draft *draft,
                        message_sent_fn done, void *ctx, uint64_t now_ms, struct error *e)
 {
+    uint8_t id[MESSAGE_ID_SIZE];
     m->now_ms = now_ms;
     enum err rc = check_draft(m, draft, e);
     if (rc)
@@ -150,7 +151,9 @@ enum err messages_send(struct messages *m, const struct message_draft *draft,
     if (!rc)
         rc = check_room(p, (uint32_t)(sizeof(struct message_head) + draft->body.len), e);
     if (!rc)
-        send_into(p, draft, done, ctx);
+        rc = rand_secret(id, sizeof id, e);
+    if (!rc)
+        send_into(p, draft, id, done, ctx);
     party_release(p);
     return rc;
 }

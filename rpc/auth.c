@@ -98,7 +98,9 @@ enum err rpc_auth_write_cookie(struct rpc_auth *a, const char *path, struct erro
 {
     uint8_t secret[32];
     char text[12 + 64 + 1] = "__cookie__:";
-    rand_bytes(secret, sizeof secret);
+    enum err rc = rand_secret(secret, sizeof secret, e);
+    if (rc)
+        return rc;
     hex_encode(text + 11, secret, sizeof secret);
     secure_wipe(secret, sizeof secret);
     unlink(path); /* an old file may have a wider mode */
@@ -106,7 +108,6 @@ enum err rpc_auth_write_cookie(struct rpc_auth *a, const char *path, struct erro
     if (fd < 0)
         return error_set_errno(e, errno, "cookie file %s", path);
     size_t len = strlen(text);
-    enum err rc = OK;
     if (write(fd, text, len) != (ssize_t)len)
         rc = error_set_errno(e, errno, "cookie file %s", path);
     if (close(fd) && !rc)

@@ -28,7 +28,7 @@ static enum err make_room(struct buf *out, size_t len, struct error *e)
 enum err brc2_encrypt(struct buf *out, const uint8_t own[32], const struct brc42_party *party,
                       struct span invoice, struct span plain, struct error *e)
 {
-    uint8_t key[32];
+    uint8_t key[32], fresh[IV_SIZE];
     if (plain.len == 0)
         return error_set(e, ERR_RANGE, "there is nothing to encrypt");
     if (plain.len > SIZE_MAX - BRC2_OVERHEAD)
@@ -36,9 +36,11 @@ enum err brc2_encrypt(struct buf *out, const uint8_t own[32], const struct brc42
     enum err rc = make_room(out, plain.len + BRC2_OVERHEAD, e);
     if (!rc)
         rc = make_key(key, own, party, invoice, e);
+    if (!rc)
+        rc = rand_secret(fresh, sizeof fresh, e);
     if (!rc) {
         uint8_t *iv = buf_extend(out, plain.len + BRC2_OVERHEAD);
-        rand_bytes(iv, IV_SIZE);
+        memcpy(iv, fresh, IV_SIZE);
         BUG_ON(!aead_seal(AEAD_AES_256_GCM, key, span_of(iv, IV_SIZE), span_of(NULL, 0), plain,
                           iv + IV_SIZE));
     }

@@ -22,11 +22,13 @@ bool brc29_part_valid(struct span part)
     return true;
 }
 
-void brc29_new_part(struct buf *out)
+enum err brc29_new_part(struct buf *out, struct error *e)
 {
     uint8_t random[16];
-    rand_bytes(random, sizeof random);
-    base64_encode(out, random, sizeof random);
+    const enum err rc = rand_secret(random, sizeof random, e);
+    if (!rc)
+        base64_encode(out, random, sizeof random);
+    return rc;
 }
 
 static enum err put_invoice(struct buf *out, const struct brc29_place *place, struct error *e)

@@ -19,8 +19,8 @@ struct buf;
 /* Printable ASCII without a blank, which stands between prefix and suffix: no two pairs are one. */
 #define BRC29_PART_MAX 128
 bool brc29_part_valid(struct span part);
-/* Appends a new one: Base64 of 16 random bytes. */
-void brc29_new_part(struct buf *out);
+/* Appends a new one: Base64 of 16 random bytes. Errors of rand_secret. */
+enum err brc29_new_part(struct buf *out, struct error *e) MUST_CHECK;
 
 struct brc29_place {
     struct span prefix, suffix;

@@ -51,13 +51,15 @@ enum err brc77_sign(struct brc77 *s, const uint8_t signer[32], const uint8_t *ve
 {
     struct brc42_party party = { .who = BRC42_ANYONE };
     struct buf invoice;
-    buf_init(&invoice);
     *s = (struct brc77){ .for_anyone = verifier == NULL };
     if (verifier) {
         memcpy(s->verifier, verifier, sizeof s->verifier);
         party = brc42_other(verifier);
     }
-    rand_bytes(s->key_id, sizeof s->key_id);
+    const enum err rc = rand_secret(s->key_id, sizeof s->key_id, e);
+    if (rc)
+        return rc;
+    buf_init(&invoice);
     brc43_message_invoice(&invoice, protocol, s->key_id);
     if (ec_pubkey_of(s->signer, signer))
         s->sig_len = brc3_sign(s->sig, signer, &party, buf_span(&invoice), message);

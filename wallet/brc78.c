@@ -58,15 +58,17 @@ enum err brc78_encrypt(struct buf *out, const uint8_t sender[32],
     struct brc78 m;
     struct buf invoice;
     memcpy(m.recipient, recipient, sizeof m.recipient);
-    rand_bytes(m.key_id, sizeof m.key_id);
     if (!ec_pubkey_of(m.sender, sender) || !ec_pubkey_valid(recipient, EC_PUBKEY_SIZE))
         return error_set(e, ERR_RANGE, "the key of the sender or of the recipient is no key");
     if (!is_secret_pair(&m))
         return error_set(e, ERR_RANGE, "everybody has the secret of the sender or the recipient");
+    enum err rc = rand_secret(m.key_id, sizeof m.key_id, e);
+    if (rc)
+        return rc;
     buf_init(&invoice);
     brc43_message_invoice(&invoice, protocol, m.key_id);
     put_head(out, &m);
-    const enum err rc = brc2_encrypt(out, sender, &party, buf_span(&invoice), plain, e);
+    rc = brc2_encrypt(out, sender, &party, buf_span(&invoice), plain, e);
     if (rc)
         out->len = before;
     buf_clear(&invoice);

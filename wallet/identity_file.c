@@ -83,9 +83,11 @@ static enum err put_sealed(struct buf *out, const struct buf *body, struct span 
     uint8_t iv[IV_SIZE];
     struct buf cipher;
     buf_init(&cipher);
-    rand_bytes(key, MASTER_KEY_SIZE);
-    rand_bytes(iv, sizeof iv);
-    const enum err rc = master_key_seal(&cipher, key, passphrase, scrypt, e);
+    enum err rc = rand_secret(key, MASTER_KEY_SIZE, e);
+    if (!rc)
+        rc = rand_secret(iv, sizeof iv, e);
+    if (!rc)
+        rc = master_key_seal(&cipher, key, passphrase, scrypt, e);
     if (!rc) {
         buf_put_var_bytes(out, cipher.data, cipher.len);
         buf_put(out, iv, sizeof iv);

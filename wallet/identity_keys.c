@@ -182,8 +182,9 @@ enum err identity_secrets_make(struct wallet *w, uint32_t number, unsigned n,
     enum err rc = identity_tree_open(&t, w, e);
     if (!rc)
         rc = identity_tree_key(t, number, out, e);
+    if (!rc)
+        rc = rand_secret(out->seed, sizeof out->seed, e);
     if (!rc) {
-        rand_bytes(out->seed, sizeof out->seed);
         modifier_root(out, n, root);
         identity_tree_marker(t, root, out);
     }

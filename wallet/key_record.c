@@ -193,20 +193,23 @@ static void additional_data(struct buf *out, const struct key_record *r)
     put_public(out, &sealed);
 }
 
-void key_record_seal(struct key_record *r, const uint8_t key[AEAD_KEY_SIZE],
-                     uint8_t room[KEY_RECORD_SEALED_MAX])
+enum err key_record_seal(struct key_record *r, const uint8_t key[AEAD_KEY_SIZE],
+                         uint8_t room[KEY_RECORD_SEALED_MAX], struct error *e)
 {
     struct buf aad;
     BUG_ON(r->form == KEY_RECORD_SEALED || r->secret.len > KEY_RECORD_SECRET_MAX);
+    const enum err rc = rand_secret(room, KEY_RECORD_IV, e);
+    if (rc)
+        return rc;
     buf_init(&aad);
     additional_data(&aad, r);
-    rand_bytes(room, KEY_RECORD_IV);
     const bool sealed = aead_seal(AEAD_CHACHA20_POLY1305, key, span_of(room, KEY_RECORD_IV),
                                   buf_span(&aad), r->secret, room + KEY_RECORD_IV);
     BUG_ON(!sealed);
     buf_clear(&aad);
     r->form = KEY_RECORD_SEALED;
     r->secret = span_of(room, r->secret.len + SEAL_MORE);
+    return OK;
 }
 
 enum err key_record_unseal(const struct key_record *r, const uint8_t key[AEAD_KEY_SIZE],

@@ -82,9 +82,10 @@ void key_record_value(struct buf *out, const struct key_record *r);
 enum err key_record_read(struct key_record *r, struct span name, struct span value,
                          struct error *e) MUST_CHECK;
 
-/* Makes a record with a plain secret one with a sealed one, which lies in room. */
-void key_record_seal(struct key_record *r, const uint8_t key[AEAD_KEY_SIZE],
-                     uint8_t room[KEY_RECORD_SEALED_MAX]);
+/* Makes a record with a plain secret one with a sealed one, which lies in room. ERR_IO: there is no
+ * random number for it (rand_secret). */
+enum err key_record_seal(struct key_record *r, const uint8_t key[AEAD_KEY_SIZE],
+                         uint8_t room[KEY_RECORD_SEALED_MAX], struct error *e) MUST_CHECK;
 /* ERR_AUTH: another key, or the record was changed. The caller wipes out. */
 enum err key_record_unseal(const struct key_record *r, const uint8_t key[AEAD_KEY_SIZE],
                            uint8_t out[KEY_RECORD_SECRET_MAX], size_t *len,

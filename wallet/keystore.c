@@ -128,7 +128,11 @@ enum err keystore_create(struct keystore **out, struct kv *kv, const struct keys
         return error_set(e, ERR_EXISTS, "the database of the new wallet is not empty");
     struct keystore *ks = new_keystore(kv, o);
     uint8_t head[sizeof o->magic + KEYSTORE_ID_SIZE];
-    rand_bytes(ks->id, sizeof ks->id);
+    rc = rand_secret(ks->id, sizeof ks->id, e);
+    if (rc) {
+        keystore_close(ks);
+        return rc;
+    }
     memcpy(head, o->magic, sizeof o->magic);
     memcpy(head + sizeof o->magic, ks->id, sizeof ks->id);
     struct kv_batch *b = kv_batch_new(kv);

@@ -58,8 +58,9 @@ static enum err seal_all(struct kv *kv, const uint8_t *master, struct kv_batch *
         rc = key_record_read(&r, kv_iter_key(it), kv_iter_value(it), e);
         if (rc || r.form != KEY_RECORD_PLAIN)
             continue;
-        key_record_seal(&r, master, room);
-        keystore_put(b, &r);
+        rc = key_record_seal(&r, master, room, e);
+        if (!rc)
+            keystore_put(b, &r);
     }
     if (!rc)
         rc = kv_iter_error(it, e);
@@ -90,13 +91,12 @@ static enum err encrypt_locked(struct keystore *ks, const uint8_t *master, struc
 enum err keystore_encrypt(struct keystore *ks, struct span passphrase, struct error *e)
 {
     uint8_t *master = secret_alloc(MASTER_KEY_SIZE);
-    enum err rc;
-    rand_bytes(master, MASTER_KEY_SIZE);
+    enum err rc = rand_secret(master, MASTER_KEY_SIZE, e);
     pthread_mutex_lock(&ks->lock);
-    if (ks->encrypted)
+    if (!rc && ks->encrypted)
         rc = error_set(e, ERR_EXISTS, "the wallet is encrypted already: change its passphrase "
                                       "with walletpassphrasechange");
-    else
+    else if (!rc)
         rc = encrypt_locked(ks, master, passphrase, e);
     pthread_mutex_unlock(&ks->lock);
     secret_free(master);
@@ -173,12 +173,16 @@ enum err keystore_change_passphrase(struct keystore *ks, struct span old, struct
 /* --- secrets --- */
 
 /* As the store is: sealed in an encrypted one. */
-static void put_secret_locked(struct keystore *ks, struct kv_batch *b, struct key_record r)
+static enum err put_secret_locked(struct keystore *ks, struct kv_batch *b, struct key_record r,
+                                  struct error *e)
 {
     uint8_t room[KEY_RECORD_SEALED_MAX];
+    enum err rc = OK;
     if (ks->encrypted && r.form == KEY_RECORD_PLAIN)
-        key_record_seal(&r, ks->master, room);
-    keystore_put(b, &r);
+        rc = key_record_seal(&r, ks->master, room, e);
+    if (!rc)
+        keystore_put(b, &r);
+    return rc;
 }
 
 static enum err check_new(struct keystore *ks, const struct key_record *r, struct error *e)
@@ -212,7 +216,7 @@ static enum err write_locked(struct keystore *ks, const struct key_record *recor
         if (!rc)
             rc = check(ks, &records[i], e);
         if (!rc)
-            put_secret_locked(ks, b, records[i]);
+            rc = put_secret_locked(ks, b, records[i], e);
     }
     if (!rc)
         rc = keystore_commit_locked(ks, b, e);

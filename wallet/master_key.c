@@ -48,8 +48,9 @@ enum err master_key_seal(struct buf *value, const uint8_t master[MASTER_KEY_SIZE
         return error_set(e, ERR_RANGE, "a passphrase has 1 to %d bytes", MASTER_KEY_PASSPHRASE_MAX);
     struct stretch s = { .params = *params };
     uint8_t key[AEAD_KEY_SIZE], room[KEY_RECORD_SEALED_MAX];
-    rand_bytes(s.salt, sizeof s.salt);
-    enum err rc = derive(key, &s, passphrase, e);
+    enum err rc = rand_secret(s.salt, sizeof s.salt, e);
+    if (!rc)
+        rc = derive(key, &s, passphrase, e);
     if (rc)
         return rc;
     struct buf data;
@@ -57,11 +58,12 @@ enum err master_key_seal(struct buf *value, const uint8_t master[MASTER_KEY_SIZE
     stretch_put(&data, &s);
     struct key_record r = { .kind = KEY_RECORD_CIPHER, .form = KEY_RECORD_PLAIN,
                             .data = buf_span(&data), .secret = span_of(master, MASTER_KEY_SIZE) };
-    key_record_seal(&r, key, room);
-    key_record_value(value, &r);
+    rc = key_record_seal(&r, key, room, e);
+    if (!rc)
+        key_record_value(value, &r);
     buf_clear(&data);
     secure_wipe(key, sizeof key);
-    return OK;
+    return rc;
 }
 
 enum err master_key_unseal(uint8_t master[MASTER_KEY_SIZE], const struct key_record *cipher,

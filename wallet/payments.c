@@ -347,18 +347,21 @@ struct making {
 };
 
 /* Parts first, since the buffer moves while it grows. */
-static void make_parts(struct payment_sent *out, size_t n)
+static enum err make_parts(struct payment_sent *out, size_t n, struct error *e)
 {
     struct payment *p = &out->payment;
     size_t end[PAYMENT_OUTPUTS_MAX + 1];
     for (size_t i = 0; i <= n; i++) {
-        brc29_new_part(&out->parts);
+        const enum err rc = brc29_new_part(&out->parts, e);
+        if (rc)
+            return rc;
         end[i] = out->parts.len;
     }
     p->prefix = span_of(out->parts.data, end[0]);
     for (size_t i = 0; i < n; i++)
         p->output[i].suffix = span_of(out->parts.data + end[i], end[i + 1] - end[i]);
     p->n = n;
+    return OK;
 }
 
 static enum err make_scripts(const struct making *m, const uint8_t identity[32], struct error *e)
@@ -445,8 +448,9 @@ enum err payments_send(struct wallet *w, const uint8_t payee[EC_PUBKEY_SIZE],
     if (!n || n > PAYMENT_OUTPUTS_MAX)
         return error_set(e, ERR_RANGE, "a payment has 1 to %d outputs", PAYMENT_OUTPUTS_MAX);
     memcpy(out->payment.other, payee, EC_PUBKEY_SIZE);
-    make_parts(out, n);
-    const enum err rc = make_scripts_of_wallet(&m, e);
+    enum err rc = make_parts(out, n, e);
+    if (!rc)
+        rc = make_scripts_of_wallet(&m, e);
     return rc ? rc : send(&m, amounts, how, out, e);
 }
 

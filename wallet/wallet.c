@@ -48,8 +48,9 @@ static enum err new_seed(struct keystore_seed *seed, const struct wallet_params 
         rc = mnemonic_decode(seed->entropy, &seed->entropy_len, phrase, e);
     } else {
         seed->entropy_len = NEW_ENTROPY;
-        rand_bytes(seed->entropy, NEW_ENTROPY);
-        rc = mnemonic_encode(text, seed->entropy, NEW_ENTROPY, e);
+        rc = rand_secret(seed->entropy, NEW_ENTROPY, e);
+        if (!rc)
+            rc = mnemonic_encode(text, seed->entropy, NEW_ENTROPY, e);
         if (!seed->birth)
             seed->birth = p->now();
     }

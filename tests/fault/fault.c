@@ -14,6 +14,12 @@
  *   LD_PRELOAD=.../fault.so BSVPEER_FAULT=fdatasync:3:exit program
  *
  * Only regular files count: sockets, pipes and terminals never do.
+ *
+ *   BSVPEER_FAULT_RANDOM=WHAT the random generator of the system is broken:
+ *                             WHAT: a name or number of errno: the call fails
+ *                                   zeros: it gives zeros
+ *                                   same: it gives the same bytes with each call
+ *   BSVPEER_FAULT_RANDOM_WHILE=FILE  only while there is such a file
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -25,6 +31,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -44,7 +51,7 @@ static const struct {
     int number;
 } errno_names[] = {
     { "EIO", EIO },       { "ENOSPC", ENOSPC }, { "EDQUOT", EDQUOT }, { "EACCES", EACCES },
-    { "EMFILE", EMFILE }, { "EROFS", EROFS },   { "ENOMEM", ENOMEM },
+    { "EMFILE", EMFILE }, { "EROFS", EROFS },   { "ENOMEM", ENOMEM }, { "ENOSYS", ENOSYS },
 };
 
 enum fault_kind { FAULT_NONE, FAULT_ERRNO, FAULT_EXIT, FAULT_TORN, FAULT_SLOW };
@@ -68,6 +75,14 @@ static _Noreturn void bad_setting(const char *text)
     _exit(2);
 }
 
+static int errno_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof(errno_names) / sizeof(errno_names[0]); i++)
+        if (strcmp(name, errno_names[i].name) == 0)
+            return errno_names[i].number;
+    return (int)strtol(name, NULL, 10);
+}
+
 static void parse_what(const char *what, const char *setting)
 {
     fault.kind = FAULT_ERRNO;
@@ -79,11 +94,7 @@ static void parse_what(const char *what, const char *setting)
         fault.kind = FAULT_SLOW;
         return;
     }
-    for (size_t i = 0; i < sizeof(errno_names) / sizeof(errno_names[0]); i++)
-        if (strcmp(what, errno_names[i].name) == 0)
-            fault.number = errno_names[i].number;
-    if (!fault.number)
-        fault.number = (int)strtol(what, NULL, 10);
+    fault.number = errno_of(what);
     if (fault.number <= 0)
         bad_setting(setting);
 }
@@ -297,4 +308,21 @@ int fallocate64(int fd, int mode, off64_t offset, off64_t len)
 int unlink(const char *path)
 {
     return path_counts(path) && fails(OP_UNLINK) ? -1 : CALL_REAL(unlink, path);
+}
+
+/* --- the random generator --- */
+
+ssize_t getrandom(void *out, size_t len, unsigned flags)
+{
+    const char *what = getenv("BSVPEER_FAULT_RANDOM"), *when = getenv("BSVPEER_FAULT_RANDOM_WHILE");
+    struct stat st;
+    if (!what || (when && stat(when, &st) != 0))
+        return CALL_REAL(getrandom, out, len, flags);
+    if (strcmp(what, "zeros") == 0 || strcmp(what, "same") == 0) {
+        for (size_t i = 0; i < len; i++)
+            ((unsigned char *)out)[i] = what[0] == 'z' ? 0 : (unsigned char)(i * 37 + 11);
+        return (ssize_t)len;
+    }
+    errno = errno_of(what);
+    return -1;
 }

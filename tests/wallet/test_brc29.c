@@ -80,8 +80,8 @@ static void new_parts_are_valid_and_differ(void **state)
 {
     (void)state;
     struct buf a = { 0 }, b = { 0 };
-    brc29_new_part(&a);
-    brc29_new_part(&b);
+    assert_int_equal(brc29_new_part(&a, NULL), OK);
+    assert_int_equal(brc29_new_part(&b, NULL), OK);
     assert_true(brc29_part_valid(buf_span(&a)));
     assert_int_equal(a.len, b.len);
     assert_memory_not_equal(a.data, b.data, a.len);
