@@ -239,6 +239,11 @@ bool paychans_is_funded(const struct paychan *c)
     return c->role == PAYCHAN_PAYER ? c->state >= P_FUNDED : c->state >= R_SEEN;
 }
 
+static const char *alarm_of(const struct held *h)
+{
+    return h->condition ? h->condition : h->alarm;
+}
+
 static void describe(const struct held *h, struct pay_channel *out)
 {
     static const uint8_t none[PAYCHAN_ID_SIZE];
@@ -266,10 +271,7 @@ static void describe(const struct held *h, struct pay_channel *out)
     (void)snprintf(out->contact, sizeof out->contact, "%s", contact ? contact->alias : "");
     memcpy(out->memo, h->memo, sizeof out->memo);
     out->urgent = paychans_is_urgent(h);
-    if (h->condition)
-        (void)snprintf(out->alarm, sizeof out->alarm, "%s", h->condition);
-    else
-        memcpy(out->alarm, h->alarm, sizeof out->alarm);
+    (void)snprintf(out->alarm, sizeof out->alarm, "%s", alarm_of(h));
 }
 
 #define LIST_AT_ONCE 128 /* so that thousands do not hold up payments */
@@ -310,10 +312,47 @@ static enum err call_list(void *ctx, struct pay_list *out, struct error *e)
     return OK;
 }
 
+struct troubled {
+    struct paychans *pc;
+    char *out;     /* PAY_TEXT_MAX bytes: the worst so far, "" nothing */
+    uint64_t from;
+    bool more, urgent;
+};
+
+static void see_trouble(struct channels *c, void *ctx)
+{
+    struct troubled *t = ctx;
+    const struct paychans *pc = t->pc;
+    size_t i = paychans_place(pc, t->from), left = LIST_AT_ONCE;
+    (void)c;
+    if (*pc->trouble) {
+        (void)snprintf(t->out, PAY_TEXT_MAX, "%s", pc->trouble);
+        t->urgent = true;
+    }
+    for (; i < pc->n && left && !t->urgent; i++, left--) {
+        const struct held *h = pc->all[i];
+        t->from = h->number + 1;
+        if (!*alarm_of(h) || (*t->out && !paychans_is_urgent(h)))
+            continue;
+        (void)snprintf(t->out, PAY_TEXT_MAX, "%s", alarm_of(h));
+        t->urgent = paychans_is_urgent(h);
+    }
+    t->more = i < pc->n && !t->urgent;
+}
+
+static void call_trouble(void *ctx, char out[PAY_TEXT_MAX])
+{
+    struct troubled t = { .pc = ctx, .out = out, .more = true };
+    *out = 0;
+    while (t.more && channels_call(t.pc->channels, see_trouble, &t))
+        ;
+}
+
 void paychans_fill_service(struct paychans *pc)
 {
     pc->service = (struct rpc_pay_service){ .open = call_open, .pay = paychans_pay,
                                             .close = call_close, .list = call_list,
+                                            .trouble = call_trouble,
                                             .export_all = paychans_export,
                                             .restore = paychans_restore,
                                             .kept = paychans_list_kept, .ctx = pc };

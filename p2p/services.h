@@ -58,13 +58,12 @@ struct service_wish {
 /*
  * Exposes it in the place of one of the same name, whose streams end for whom it is not allowed any
  * more; those that began when it was free stay so. done is called when it is on disk, or could not
- * be: then it is as before. ERR_EXISTS: the
- * name is one of the options; ERR_PARSE, ERR_RANGE: name, target, price, too many; ERR_BUSY: the
- * last change is not on disk yet.
+ * be: then it is as before. ERR_EXISTS: the name is one of the options; ERR_PARSE, ERR_RANGE: name,
+ * target, price, too many.
  */
 enum err services_expose(struct services *s, const struct service_wish *w, dchan_store_fn done,
                          void *ctx, struct error *e) MUST_CHECK;
-/* Its streams end. ERR_NOTFOUND; ERR_EXISTS: it is one of the options; ERR_BUSY as above. */
+/* Its streams end. ERR_NOTFOUND; ERR_EXISTS: it is one of the options. */
 enum err services_unexpose(struct services *s, const char *name, dchan_store_fn done, void *ctx,
                            struct error *e) MUST_CHECK;
 /* In the order of names. */

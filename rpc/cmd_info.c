@@ -115,7 +115,7 @@ static struct rpc_result cmd_getinfo(struct rpc_call *call)
     struct chain *c = call->env->chain;
     struct net_status s = { .active = false };
     struct chain_tip tip;
-    char trouble[PAY_TEXT_MAX];
+    char trouble[PAY_TEXT_MAX] = "";
     const char *proxy = config_string(config, "proxy");
     if (call->env->net && net_get_status(call->env->net, &s))
         return no_network(call);
@@ -133,7 +133,8 @@ static struct rpc_result cmd_getinfo(struct rpc_call *call)
     jw_put_bool(w, "stn", chain_get_params(c)->network == NETWORK_STN);
     jw_put_amount(w, "paytxfee", 0);
     jw_put_amount(w, "relayfee", 0);
-    rpc_pay_trouble(call->env->payments, trouble);
+    if (call->env->payments)
+        call->env->payments->trouble(call->env->payments->ctx, trouble);
     jw_put_text(w, "errors", trouble);
     jw_put_u64(w, "maxblocksize", chain_max_block_size(c));
     jw_put_u64(w, "maxminedblocksize", assembler_max_size(chain_assembler(c)));

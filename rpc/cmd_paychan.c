@@ -313,23 +313,6 @@ static struct rpc_result cmd_getpaychannel(struct rpc_call *call)
                  : rpc_fail(call, RPC_NOT_FOUND, "no such channel: listpaychannels");
 }
 
-void rpc_pay_trouble(const struct rpc_pay_service *s, char out[PAY_TEXT_MAX])
-{
-    struct error e = { .code = OK };
-    struct pay_list l;
-    *out = 0;
-    if (!s || s->list(s->ctx, &l, &e))
-        return;
-    memcpy(out, l.trouble, PAY_TEXT_MAX);
-    bool urgent = *out;
-    for (size_t i = 0; i < l.n; i++)
-        if (!*out || (l.v[i].urgent && l.v[i].alarm[0] && !urgent)) {
-            memcpy(out, l.v[i].alarm, PAY_TEXT_MAX);
-            urgent = l.v[i].urgent && *out;
-        }
-    free(l.v);
-}
-
 #define CHANNEL_ID                                                          \
     {                                                                       \
         "id", RPC_HEX, RPC_REQUIRED, RPC_CLI_TEXT, "Of listpaychannels"     \

@@ -83,7 +83,7 @@ void jw_put_i64(struct json_writer *w, const char *key, int64_t v);
 void jw_put_u64(struct json_writer *w, const char *key, uint64_t v);
 void jw_put_double(struct json_writer *w, const char *key, double v);
 void jw_put_amount(struct json_writer *w, const char *key, int64_t satoshis);
-void jw_put_text(struct json_writer *w, const char *key, const char *v);
+void jw_put_text(struct json_writer *w, const char *key, const char *v); /* v not NULL */
 void jw_put_hash(struct json_writer *w, const char *key, const uint8_t hash[32]);
 void jw_put_hex(struct json_writer *w, const char *key, const void *data, size_t len);
 void jw_put_hex_u32(struct json_writer *w, const char *key, uint32_t v);

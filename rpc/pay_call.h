@@ -101,6 +101,9 @@ struct rpc_pay_service {
     /* Returns when it is on disk that the channel closes. */
     enum err (*close)(void *ctx, const struct pay_closing *in, struct error *e);
     enum err (*list)(void *ctx, struct pay_list *out, struct error *e);
+    /* What needs the user most: the disk, else the first urgent alarm of a channel, else the first;
+     * "" nothing, or nobody can say. */
+    void (*trouble)(void *ctx, char out[PAY_TEXT_MAX]);
     /* Appends what a lost database is restored from: paychan_put_saved of each funded channel. */
     enum err (*export_all)(void *ctx, struct buf *out, struct error *e);
     /* Takes one of these back; returns when it is on disk. ERR_EXISTS: it is there; ERR_AUTH: the
@@ -113,8 +116,4 @@ struct rpc_pay_service {
 struct rpc_call;
 /* Of the node. NULL: the call has failed, as this node has none. */
 const struct rpc_pay_service *rpc_pay_service(struct rpc_call *call);
-/* What needs the user most: the disk, else the first urgent alarm of a channel, else the first; ""
- * nothing. s may be NULL. */
-void rpc_pay_trouble(const struct rpc_pay_service *s, char out[PAY_TEXT_MAX]);
-
 #endif
