@@ -240,27 +240,149 @@ static void assert_dead(struct dchan_hs *hs, enum dchan_hs_fault fault)
     assert_int_equal(dchan_hs_end(hs), ERR_AUTH);
 }
 
-/* Of act one; the vectors have the parts of the others. */
+/* --- attacks --- */
+
+/* A handshake whose acts somebody on the way sees and changes. */
+struct meeting {
+    struct dchan_hs i, r;
+    uint8_t acts[3][DCHAN_ACT_MAX];
+    size_t len[3];
+};
+
+static void meeting_init(struct meeting *m, const struct identity_key *initiator,
+                         const uint8_t *dialled, const struct identity_key *responder)
+{
+    *m = (struct meeting){ .len = { DCHAN_ACT_ONE_SIZE } };
+    assert_int_equal(dchan_hs_init(&m->i, &(struct dchan_hs_config){
+        DCHAN_INITIATOR, span_of("x", 1), initiator, dialled, NULL }), OK);
+    assert_int_equal(dchan_hs_init(&m->r, &(struct dchan_hs_config){
+        DCHAN_RESPONDER, span_of("x", 1), responder, NULL, NULL }), OK);
+    assert_int_equal(dchan_hs_start(&m->i, m->acts[0]), OK);
+}
+
+static struct dchan_hs *reader_of(struct meeting *m, int act)
+{
+    return act == 1 ? &m->i : &m->r;
+}
+
+/* Gives the act to whom it is for. False: that one refuses, and is dead. */
+static bool give(struct meeting *m, int act)
+{
+    uint8_t reply[DCHAN_ACT_MAX];
+    struct span in = span_of(m->acts[act], m->len[act]);
+    size_t len;
+    if (dchan_hs_feed(reader_of(m, act), &in, reply, &len) != OK) {
+        assert_int_equal(len, 0);
+        assert_dead(reader_of(m, act), reader_of(m, act)->fault);
+        return false;
+    }
+    if (act < 2) {
+        memcpy(m->acts[act + 1], reply, len);
+        m->len[act + 1] = len;
+    }
+    return true;
+}
+
+static void meeting_clear(struct meeting *m)
+{
+    dchan_hs_clear(&m->i);
+    dchan_hs_clear(&m->r);
+}
+
+/* Attack E3: of any act. */
 static void every_changed_bit_ends_it(void **state)
 {
-    struct session_pair p;
-    uint8_t e[32], act[DCHAN_ACT_MAX], reply[DCHAN_ACT_MAX];
-    size_t len;
+    static const size_t sizes[] = { DCHAN_ACT_ONE_SIZE, DCHAN_ACT_TWO_SIZE, DCHAN_ACT_THREE_SIZE };
+    struct open_key a, b;
+    struct meeting m;
     (void)state;
-    session_pair_make(&p, span_of("x", 1));
-    memset(e, 7, sizeof e);
-    for (size_t bit = 0; bit < 8 * DCHAN_ACT_ONE_SIZE; bit++) {
-        struct dchan_hs i, r;
-        assert_int_equal(dchan_hs_init(&i, &(struct dchan_hs_config){
-            DCHAN_INITIATOR, span_of("x", 1), &p.initiator_key.key, p.responder_key.key.pub, e }),
-            OK);
-        assert_int_equal(dchan_hs_init(&r, &(struct dchan_hs_config){
-            DCHAN_RESPONDER, span_of("x", 1), &p.responder_key.key, NULL, NULL }), OK);
-        assert_int_equal(dchan_hs_start(&i, act), OK);
-        act[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        feed_all(&r, act, DCHAN_ACT_ONE_SIZE, reply, &len, ERR_AUTH);
-        assert_dead(&r, r.fault);
-        dchan_hs_clear(&i);
+    open_key_init(&a, 1);
+    open_key_init(&b, 2);
+    for (int act = 0; act < 3; act++)
+        for (size_t bit = 0; bit < 8 * sizes[act]; bit++) {
+            meeting_init(&m, &a.key, b.key.pub, &b.key);
+            for (int before = 0; before < act; before++)
+                assert_true(give(&m, before));
+            assert_int_equal(m.len[act], sizes[act]);
+            m.acts[act][bit / 8] ^= (uint8_t)(1 << bit % 8);
+            assert_false(give(&m, act));
+            meeting_clear(&m);
+        }
+}
+
+/* Attack E2: each act of one handshake where that of another one is due. */
+static void acts_of_another_handshake_are_refused(void **state)
+{
+    struct open_key a, b;
+    struct meeting heard, m;
+    (void)state;
+    open_key_init(&a, 1);
+    open_key_init(&b, 2);
+    meeting_init(&heard, &a.key, b.key.pub, &b.key);
+    for (int act = 0; act < 3; act++)
+        assert_true(give(&heard, act));
+    for (int act = 0; act < 3; act++) {
+        meeting_init(&m, &a.key, b.key.pub, &b.key);
+        for (int before = 0; before < act; before++)
+            assert_true(give(&m, before));
+        memcpy(m.acts[act], heard.acts[act], heard.len[act]);
+        if (act == 0) { /* it may begin one; but what follows is of another key */
+            assert_true(give(&m, 0));
+            memcpy(m.acts[2], heard.acts[2], heard.len[2]);
+            m.len[2] = heard.len[2];
+            assert_false(give(&m, 2));
+        } else {
+            assert_false(give(&m, act));
+        }
+        meeting_clear(&m);
+    }
+    meeting_clear(&heard);
+}
+
+/* Attack E3: who passes the acts of one dialler on to somebody else ties neither to a third. */
+static void acts_for_another_key_are_refused(void **state)
+{
+    struct open_key a, b, c;
+    struct meeting m;
+    (void)state;
+    open_key_init(&a, 1);
+    open_key_init(&b, 2);
+    open_key_init(&c, 3);
+    meeting_init(&m, &a.key, b.key.pub, &c.key); /* dials b, and c hears it */
+    assert_false(give(&m, 0));
+    assert_int_equal(m.r.fault, DCHAN_HS_BAD_TAG);
+    meeting_clear(&m);
+}
+
+static bool agree_with(void *ctx, uint8_t out[32], const uint8_t their_key[IDENTITY_KEY_SIZE])
+{
+    return ec_ecdh_sha256(out, their_key, ctx);
+}
+
+/* Attack E4: who has our static key can be us, and nobody else before us: neither with our key in
+ * the place of theirs nor with his own. */
+static void whoever_has_our_key_is_no_third_to_us(void **state)
+{
+    struct open_key us, third, own;
+    struct meeting m;
+    (void)state;
+    open_key_init(&us, 1);
+    open_key_init(&third, 2);
+    open_key_init(&own, 3);
+    uint8_t *const secrets[] = { us.secret, own.secret };
+    for (size_t i = 0; i < 2; i++) {
+        struct identity_key claimed = third.key;
+        claimed.noise_dh = agree_with;
+        claimed.ctx = secrets[i];
+        meeting_init(&m, &claimed, us.key.pub, &us.key); /* as who dials us */
+        assert_true(give(&m, 0));
+        assert_true(give(&m, 1));
+        assert_false(give(&m, 2));
+        assert_int_equal(m.r.fault, DCHAN_HS_BAD_TAG);
+        meeting_clear(&m);
+        meeting_init(&m, &us.key, third.key.pub, &claimed); /* as whom we dial */
+        assert_false(give(&m, 0));
+        meeting_clear(&m);
     }
 }
 
@@ -330,6 +452,9 @@ int main(void)
         cmocka_unit_test(the_acts_under_our_prologues),
         cmocka_unit_test(prologues_of_two_networks_do_not_meet),
         cmocka_unit_test(every_changed_bit_ends_it),
+        cmocka_unit_test(acts_of_another_handshake_are_refused),
+        cmocka_unit_test(acts_for_another_key_are_refused),
+        cmocka_unit_test(whoever_has_our_key_is_no_third_to_us),
         cmocka_unit_test(ephemeral_keys_are_fresh),
         cmocka_unit_test(a_key_that_is_not_to_be_had_ends_it),
         cmocka_unit_test(a_remote_key_that_is_none_is_refused),
