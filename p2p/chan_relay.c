@@ -9,7 +9,6 @@
 #include "p2p/chan_relay_internal.h"
 
 #define DAY_MS UINT64_C(86400000)
-#define RELAYS_MAX 16 /* that are tried for one contact */
 
 /* --- s_open --- */
 
@@ -149,35 +148,41 @@ static void on_withdrawn(void *part, struct chan_peer *p, struct dchan_mux *mux,
 /* --- asking --- */
 
 struct relays {
-    const struct chan_peer *target;
-    size_t skip;             /* so many of them were tried */
+    const struct chan_relay_attempt *attempt;
     struct chan_peer *found;
 };
+
+static bool was_tried(const struct chan_relay_attempt *a, const uint8_t *key)
+{
+    for (size_t i = 0; i < a->n_tried; i++)
+        if (mem_equal_var(a->tried[i], key, IDENTITY_KEY_SIZE))
+            return true;
+    return false;
+}
 
 /* One that may be asked and is talked to under the identity that the contact knows us by. */
 static void take_relay(struct chan_peer *p, void *ctx)
 {
     struct relays *s = ctx;
+    const struct chan_peer *target = s->attempt->target;
     const struct contact *contact = chan_peer_contact(p);
-    if (s->found || p == s->target || !contact || !contact->policy.relay_for_us ||
-        !chan_peer_has(p, DCHAN_RELAY) || !chan_peer_mux(p) ||
-        !mem_equal_var(chan_peer_identity(p)->key.pub, chan_peer_identity(s->target)->key.pub,
-                       IDENTITY_KEY_SIZE))
-        return;
-    if (s->skip)
-        s->skip--;
-    else
+    if (!s->found && p != target && contact && contact->policy.relay_for_us &&
+        chan_peer_has(p, DCHAN_RELAY) && chan_peer_mux(p) &&
+        mem_equal_var(chan_peer_identity(p)->key.pub, chan_peer_identity(target)->key.pub,
+                      IDENTITY_KEY_SIZE) &&
+        !was_tried(s->attempt, chan_peer_key(p)))
         s->found = p;
 }
 
 /* False: there is no other one. */
 static bool try_next(struct chan_relay *r, struct chan_relay_attempt *a)
 {
-    while (a->tried < RELAYS_MAX) {
-        struct relays s = { .target = a->target, .skip = a->tried++ };
+    while (a->n_tried < CHAN_RELAY_TRIES) {
+        struct relays s = { .attempt = a };
         channels_each_peer(r->channels, take_relay, &s);
         if (!s.found)
             return false;
+        memcpy(a->tried[a->n_tried++], chan_peer_key(s.found), IDENTITY_KEY_SIZE);
         if (chan_relay_carry_begin(r, s.found, a))
             return true;
     }

@@ -15,11 +15,14 @@ struct chan_relay_user {
     uint64_t day_ms, bytes;     /* since day_ms */
 };
 
+#define CHAN_RELAY_TRIES 16 /* relays for one contact */
+
 /* A contact that could not be dialled: in the slot of its peer, which stays as long. */
 struct chan_relay_attempt {
     struct chan_peer *target;
     struct chan_relay_carried *active; /* NULL while the next one is looked for */
-    size_t tried;                      /* relays */
+    uint8_t tried[CHAN_RELAY_TRIES][IDENTITY_KEY_SIZE]; /* relays: they come and go meanwhile */
+    size_t n_tried;
 };
 
 struct chan_relay {

@@ -10,7 +10,7 @@
 #include "tests/p2p/channels_pair.h"
 #include "tests/test.h"
 
-enum { ALICE, RELAY, BOB, SIDES };
+enum { ALICE, RELAY, BOB, SECOND, SIDES };
 
 /* Counts the messages that come, and asks for the echo of the other one. */
 struct talk {
@@ -20,7 +20,10 @@ struct talk {
 };
 
 struct world {
-    struct channels_pair pairs[2]; /* the last side is not used */
+    struct channels_pair pairs[2];
+    int n;                              /* sides that are there, 0: all but SECOND */
+    bool mute;                          /* the one in the middle never answers who asks it */
+    atomic_uint asked;                  /* how often it was */
     struct chan_relay *relays[SIDES];
     struct local_streams streams[SIDES];
     struct services *services[SIDES];
@@ -46,6 +49,18 @@ static void on_message(void *ctx, const struct dchan_msg *m)
 }
 
 static const struct dchan_handler handlers[1] = { { DCHAN_M_SEND, DCHAN_M_SEND, on_message } };
+
+/* --- a relay that takes what it is asked for and does nothing --- */
+
+static bool take_in_silence(void *part, struct chan_peer *p, struct dchan_mux *mux,
+                            const struct dchan_s_open *m)
+{
+    (void)p;
+    (void)mux;
+    assert_int_equal(m->service.len, 5);
+    atomic_fetch_add((atomic_uint *)part, 1);
+    return true;
+}
 
 /* --- contacts --- */
 
@@ -73,7 +88,7 @@ static void add_contact(struct channels *c, void *ctx)
 
 static void know(struct world *w, int who, int whom, struct wish wish)
 {
-    static const char *const names[] = { "alice", "relay", "bob" };
+    static const char *const names[] = { "alice", "relay", "bob", "second" };
     wish.other = side(w, whom);
     wish.alias = names[whom];
     assert_true(channels_call(side(w, who)->channels, add_contact, &wish));
@@ -86,12 +101,17 @@ static void open_side(struct world *w, int i)
     static const char *const spec = "echo,echo:,*";
     struct channels_side *s = side(w, i);
     const struct chan_relay_limits none = { 0 };
-    s->config.listen = i == RELAY;
+    s->config.listen = i == RELAY || i == SECOND;
     channels_side_open(s, (uint8_t)(0x11 + 0x10 * i));
     local_streams_init(&w->streams[i], s->channels, 8, 0);
     assert_int_equal(services_new(&w->services[i], &w->streams[i],
                                   &(struct net_strings){ &spec, 1 }, NULL), OK);
-    w->relays[i] = chan_relay_new(s->channels, i == RELAY ? &w->limits : &none);
+    if (i == RELAY && w->mute)
+        channels_add_part(s->channels, &(struct channel_part){
+            .features = { .offered = 1u << DCHAN_STREAMS | 1u << DCHAN_RELAY },
+            .open = take_in_silence, .ctx = &w->asked });
+    else
+        w->relays[i] = chan_relay_new(s->channels, i == RELAY ? &w->limits : &none);
     channels_add_part(s->channels, &(struct channel_part){
         .handlers = handlers, .n_handlers = 1, .features = { .offered = 1u << DCHAN_MESSAGES },
         .ctx = &w->talks[i] });
@@ -102,13 +122,14 @@ static void world_open(struct world *w)
 {
     channels_pair_init(&w->pairs[0]);
     channels_pair_init(&w->pairs[1]);
-    for (int i = 0; i < SIDES; i++)
+    w->n = w->n ? w->n : SECOND;
+    for (int i = 0; i < w->n; i++)
         open_side(w, i);
 }
 
 static void world_close(struct world *w)
 {
-    for (int i = 0; i < SIDES; i++) {
+    for (int i = 0; i < w->n; i++) {
         struct channels_side *s = side(w, i);
         channels_stop(s->channels);
         dchan_store_free(s->store);
@@ -415,6 +436,54 @@ static void only_a_contact_that_may_relay_is_asked(void **state)
     world_close(&w);
 }
 
+static bool all_reach_the_second(void *ctx)
+{
+    struct world *w = ctx;
+    return channels_side_is_up(side(w, ALICE), side(w, SECOND)) &&
+           channels_side_is_up(side(w, BOB), side(w, SECOND)) &&
+           channels_side_is_up(side(w, SECOND), side(w, ALICE)) &&
+           channels_side_is_up(side(w, SECOND), side(w, BOB));
+}
+
+static void know_second(struct world *w)
+{
+    know(w, SECOND, ALICE, (struct wish){ .relay = true });
+    know(w, SECOND, BOB, (struct wish){ .relay = true });
+    know(w, ALICE, SECOND, (struct wish){ .has_address = true, .relay_for_us = true });
+    know(w, BOB, SECOND, (struct wish){ .has_address = true });
+    channels_side_dial(side(w, ALICE), side(w, SECOND));
+    channels_side_dial(side(w, BOB), side(w, SECOND));
+    channels_pair_wait(all_reach_the_second, w);
+}
+
+static bool was_asked(void *ctx)
+{
+    return atomic_load(&((struct world *)ctx)->asked) == 1;
+}
+
+static void cut_alice(struct channels *c, void *ctx)
+{
+    (void)ctx;
+    chan_peer_score(channels_peer_of(c, contacts_by_alias(channels_contacts(c), "alice")), 1000,
+                    "the test wants it");
+}
+
+/* No time passes for Alice: nothing is tried anew. */
+static void the_next_one_is_asked_when_a_relay_goes(void **state)
+{
+    struct world w = { .n = SIDES, .mute = true };
+    (void)state;
+    world_open(&w);
+    know_all(&w, true, true);
+    know_second(&w);
+    want_bob(&w);
+    channels_pair_wait(was_asked, &w);
+    channels_side_freeze(side(&w, ALICE));
+    assert_true(channels_call(side(&w, RELAY)->channels, cut_alice, NULL));
+    channels_pair_wait(alice_has_bob, &w);
+    world_close(&w);
+}
+
 static void bytes_of_a_day_have_a_limit(void **state)
 {
     struct world w = { .limits = { .bytes_per_day = 100000 } };
@@ -439,6 +508,7 @@ int main(void)
         cmocka_unit_test(it_ends_when_the_relay_removes_a_contact),
         cmocka_unit_test(the_relay_serves_whom_it_allows),
         cmocka_unit_test(only_a_contact_that_may_relay_is_asked),
+        cmocka_unit_test(the_next_one_is_asked_when_a_relay_goes),
         cmocka_unit_test(bytes_of_a_day_have_a_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
