@@ -13,6 +13,15 @@
  * sum, and no n is signed twice with other content. The payee's best close can always be completed
  * by the payee alone.
  *
+ * What is lost with a session or a process is repeated without anybody's help. When a session comes
+ * up both send chan_sync; the payer, when the payee shows less, its highest state, and what the
+ * payee may not have seen of opening, funding and close; the payee chan_ready, or the close. A
+ * payer that was refused (`stopped`) goes on: after a limit with the next chan_ready that covers
+ * its sum, which the payee sends when the limit changes, and at its next look after each such
+ * refusal; after PAYCHAN_LIMIT in a second; after PAYCHAN_BAD_STATE when the payee says in a
+ * chan_sync that the channel is open, for which it is asked at once and each PAYCHAN_SYNC_S; else
+ * in the next session.
+ *
  * Amounts are satoshis, times unix seconds, heights those of the active chain. Pure functions, any
  * thread; ec_init must have been called.
  */
@@ -327,7 +336,7 @@ bool paychan_make_close(const struct paychan *c, const uint8_t payee_secret[32],
 /* Payer. */
 bool paychan_make_refund(const struct paychan *c, const uint8_t payer_secret[32],
                          struct buf *out);
-/* What the payee takes for now in all. */
+/* What the payee takes for now in all: nothing while blocks are missing. */
 uint64_t paychan_limit(const struct paychan *c, const struct paychan_policy *p,
                        const struct paychan_view *v);
 /* "opening", "refunding" ... */

@@ -96,7 +96,8 @@ uint64_t paychan_limit(const struct paychan *c, const struct paychan_policy *p,
 {
     const uint64_t all = c->terms.capacity - c->terms.close_fee;
     const uint32_t depth = paychan_depth(c->funding_height, v);
-    if (!c->sighted || (c->funded != PAYCHAN_CONFIRMED && c->funded != PAYCHAN_UNCONFIRMED))
+    if (!c->sighted || !paychan_tip_is_fresh(v) ||
+        (c->funded != PAYCHAN_CONFIRMED && c->funded != PAYCHAN_UNCONFIRMED))
         return 0;
     if (depth >= PAYCHAN_DEPTH_FINAL)
         return all;
@@ -221,9 +222,12 @@ static bool is_due(const struct step *s)
     return (uint64_t)(c->terms.expiry - v->tip) * PAYCHAN_BLOCK_S < margin + age;
 }
 
+/* Who was refused for a limit waits for it: it is told at the next look, changed or not. */
 static void fail_pay(struct step *s, enum paychan_fail code, const char *text)
 {
     s->c->failed = true;
+    if (code == PAYCHAN_TOO_SHALLOW)
+        s->c->told_limit = UINT64_MAX;
     step_fail(s, code, text);
 }
 
@@ -256,8 +260,7 @@ static enum paychan_fail check_pay(const struct step *s, const char **why)
     if (is_late(s))
         return PAYCHAN_LATE;
     *why = "more than is taken while the funding is not deeper, or blocks are missing";
-    if (!paychan_tip_is_fresh(&s->ev->view) ||
-        m->paid > paychan_limit(c, s->ev->policy, &s->ev->view))
+    if (m->paid > paychan_limit(c, s->ev->policy, &s->ev->view))
         return PAYCHAN_TOO_SHALLOW;
     *why = "too many payments at once";
     return m->too_fast || c->in_flight >= PAYCHAN_UNACKED_MAX ? PAYCHAN_LIMIT : 0;

@@ -261,10 +261,20 @@ static void take_ack(struct step *s)
     c->acked_paid = m->paid;
 }
 
+/* It misses a payment, which was lost with a session, or does not hold the channel for open: the
+ * chan_syncs tell, and only one that says it is open ends the stop. */
+static void ask_where_it_stands(struct step *s, bool first)
+{
+    const struct paychan *c = s->c;
+    if (c->state == P_OPEN && (first || s->ev->view.now >= c->sync_since + PAYCHAN_SYNC_S))
+        step_send_sync(s);
+}
+
 static void take_fail(struct step *s)
 {
     struct paychan *c = s->c;
     const unsigned code = s->ev->fail.code;
+    const bool again = c->stopped == code;
     if (code == 0 || code > PAYCHAN_UNKNOWN)
         return;
     if (c->state == P_OPENING) {
@@ -276,6 +286,8 @@ static void take_fail(struct step *s)
         c->stopped = (enum paychan_fail)code;
         if (code == PAYCHAN_UNKNOWN && c->spend == PAYCHAN_UNSPENT && step_send_copy(s))
             return; /* it may have lost its database */
+        if (code == PAYCHAN_BAD_STATE)
+            ask_where_it_stands(s, !again);
         if (code == PAYCHAN_BAD_AMOUNT || code == PAYCHAN_BAD_SIG || code == PAYCHAN_LATE ||
             code == PAYCHAN_BAD_SCRIPT || code == PAYCHAN_UNKNOWN)
             step_alarm(s, stopped_texts[code]);
@@ -404,6 +416,8 @@ static void take_tip(struct step *s)
         take_back(s);
     } else if (c->stopped == PAYCHAN_LIMIT && c->state == P_OPEN) {
         resume(s);
+    } else if (c->stopped == PAYCHAN_BAD_STATE && c->state == P_OPEN) {
+        ask_where_it_stands(s, false);
     } else {
         look_at_spend(s, new_tip);
     }
@@ -478,8 +492,8 @@ static void take_sync(struct step *s)
     }
     if (c->state < P_FUNDED)
         return;
-    if (c->stopped == PAYCHAN_UNKNOWN)
-        c->stopped = 0; /* it knows the channel again */
+    if (c->stopped == PAYCHAN_UNKNOWN || (c->stopped == PAYCHAN_BAD_STATE && m->state == R_OPEN))
+        c->stopped = 0; /* it knows the channel again; takes its payments again */
     if (m->n > c->n || (m->n == c->n && m->paid > c->paid)) {
         adopt(s);
     } else {

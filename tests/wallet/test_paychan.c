@@ -234,6 +234,29 @@ static void stale_tip_takes_no_payment(void **state)
     duo_run(d);
     assert_int_equal(d->payer.last_fail, PAYCHAN_TOO_SHALLOW);
     assert_int_equal(d->payee.c.paid, 5000);
+    assert_int_equal(duo_pay(d, 1), ERR_BUSY);
+    duo_mine(d, 1); /* the limit is as high as it was */
+    duo_run(d);
+    assert_int_equal(d->payee.c.paid, 5001);
+    pay_ok(d, 1);
+    assert_int_equal(d->payer.c.acked_paid, 5002);
+}
+
+/* Time goes by without a payment: the payer hears that none is taken, and when they are again. */
+static void blocks_that_are_missing_are_told_and_their_return_too(void **state)
+{
+    struct duo *d = *state;
+    duo_open(d, 1);
+    pay_ok(d, 5000);
+    d->view.now += PAYCHAN_TIP_AGE_MAX_S + 1;
+    duo_give(&d->payee, (struct paychan_event){ .kind = PAYCHAN_EV_TIP });
+    duo_run(d);
+    assert_int_equal(d->payer.c.limit, 0);
+    assert_int_equal(duo_pay(d, 1), ERR_BUSY);
+    duo_mine(d, 1);
+    duo_run(d);
+    pay_ok(d, 1);
+    assert_int_equal(d->payer.c.acked_paid, 5001);
 }
 
 static void nothing_paid_is_nothing_to_close(void **state)
@@ -300,6 +323,26 @@ static void gap_in_the_numbers_is_refused_once(void **state)
     r = hand(&d->payee, ev);
     assert_int_equal(r.n, 0);
     assert_int_equal(d->payee.c.n, 1);
+}
+
+/* What was signed in one session and is on disk in the next one leaves before the payee knows that
+ * there is a gap. */
+static void a_gap_between_two_sessions_ends_with_the_syncs(void **state)
+{
+    struct duo *d = *state;
+    duo_open(d, 1);
+    pay_ok(d, 5000);
+    d->session = false; /* this one is lost */
+    assert_int_equal(duo_pay(d, 10), OK);
+    d->lazy = true;
+    assert_int_equal(duo_pay(d, 10), OK); /* this one waits for the disk */
+    duo_connect(d);
+    duo_run(d);
+    assert_int_equal(d->payer.last_fail, PAYCHAN_BAD_STATE);
+    assert_int_equal(d->payee.c.paid, 5020);
+    assert_int_equal(d->payer.c.stopped, 0);
+    pay_ok(d, 10);
+    assert_int_equal(d->payer.c.acked_paid, 5030);
 }
 
 static void numbers_that_were_taken_are_acknowledged_again(void **state)
@@ -935,9 +978,11 @@ int main(void)
         T(payee_closes_in_time_by_height),
         T(payee_closes_in_time_by_the_clock_when_blocks_stall),
         T(stale_tip_takes_no_payment),
+        T(blocks_that_are_missing_are_told_and_their_return_too),
         T(nothing_paid_is_nothing_to_close),
         T(payments_that_are_wrong_are_refused_and_change_nothing),
         T(gap_in_the_numbers_is_refused_once),
+        T(a_gap_between_two_sessions_ends_with_the_syncs),
         T(numbers_that_were_taken_are_acknowledged_again),
         T(ten_bad_signatures_end_the_session),
         T(funding_that_is_not_as_agreed_is_refused),

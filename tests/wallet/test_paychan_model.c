@@ -70,12 +70,28 @@ static void one_move(struct duo *d, uint32_t *seed)
         check_closable(d);
 }
 
+/* Whatever happened: with both there again, the next payment arrives without anybody's help. */
+static void check_goes_on(struct duo *d)
+{
+    const struct paychan_event second = { .kind = PAYCHAN_EV_TIP };
+    if (d->payer.c.state != P_OPEN || d->payee.c.state != R_OPEN)
+        return;
+    d->view.now += PAYCHAN_SYNC_S;
+    duo_give(&d->payer, second);
+    duo_give(&d->payee, second);
+    duo_run(d);
+    assert_int_equal(duo_pay(d, 1), OK);
+    duo_run(d);
+    assert_int_equal(d->payer.c.acked_paid, d->payer.c.paid);
+}
+
 /* Both are there again, and close. */
 static void settle(struct duo *d, bool payee_closes)
 {
     d->crash_in = 0;
     duo_connect(d);
     duo_run(d);
+    check_goes_on(d);
     duo_mine(d, 1);
     duo_run(d);
     const uint64_t paid = d->payee.c.paid;
