@@ -99,6 +99,13 @@ void transfers_dial(struct transfers *t, uint64_t contact_id)
         chan_peer_dial(p, false);
 }
 
+void transfers_dial_again(struct transfers *t, uint64_t contact_id)
+{
+    struct chan_peer *p = find_peer(t, contact_id);
+    if (p && (!chan_peer_is_quiet(p) || t->ticks % TRANSFERS_DIAL_TICKS == 0))
+        transfers_dial(t, contact_id);
+}
+
 void transfers_send_id(struct chan_peer *p, uint16_t type, const uint8_t id[32], unsigned code)
 {
     struct dchan_msg m = { .type = type, .f_id = { .code = (uint16_t)code } };

@@ -8,6 +8,13 @@
  * what is missing is asked for again, from any peer that offered the same id. State belongs to the
  * file, permission and quota to each peer that offers it.
  *
+ * Interruptions go on without anybody's help. Who sends offers again in each session until the
+ * other says that it has all; who receives answers as before, asks in each session for what is
+ * missing, and both dial while it is (one whom the user has disconnected each half minute). A
+ * question that was answered "busy", or whose stream broke, is asked again after 2 s, one that was
+ * refused after a minute; a stream on which nothing moves for a minute is ended by either side.
+ * What was not paid, and what was paid in vain: transfers_pay.c.
+ *
  * Data lie in a private directory under the id and get the name that the sender chose only when the
  * user says where (file_name.h). The channel thread touches no data: a few threads read, check,
  * hash and write. Memory: at most TRANSFERS_RUNNING_MAX files at a time come, with their leaves (2

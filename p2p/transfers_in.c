@@ -611,7 +611,7 @@ static void dial_sources(struct incoming *in)
     for (struct list_link *l = list_first(&in->sources); l; l = list_next(&in->sources, l)) {
         const struct source *s = LIST_ITEM(l, struct source, link);
         if (s->contact_id && (s->accepted || s->untold) && !s->banned)
-            transfers_dial(in->t, s->contact_id);
+            transfers_dial_again(in->t, s->contact_id);
     }
 }
 
@@ -666,8 +666,7 @@ static void tick_running(struct incoming *in, uint64_t now_ms)
     fetch_more(in);
     if (is_idle(in))
         incoming_close(in);
-    if (in->t->ticks % TRANSFERS_DIAL_TICKS == 0)
-        dial_sources(in);
+    dial_sources(in);
 }
 
 void incoming_tick(struct transfers *t, uint64_t now_ms)

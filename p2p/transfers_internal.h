@@ -218,6 +218,8 @@ bool transfers_is(struct chan_peer *p, uint64_t contact_id, const uint8_t *key);
 struct chan_peer *transfers_peer_of(struct transfers *t, uint64_t contact_id);
 /* It is wanted: dials, unless it is up or was tried lately. */
 void transfers_dial(struct transfers *t, uint64_t contact_id);
+/* Each second while something is under way: whom the user has disconnected seldom. */
+void transfers_dial_again(struct transfers *t, uint64_t contact_id);
 void transfers_send_id(struct chan_peer *p, uint16_t type, const uint8_t id[32], unsigned code);
 
 static inline bool bit_get(const uint8_t *bits, uint32_t i) { return bits[i / 8] >> i % 8 & 1; }

@@ -314,8 +314,9 @@ void offers_tick(struct transfers *t)
         struct outgoing *o = LIST_ITEM(l, struct outgoing, link);
         next = list_next(&t->outgoing, l);
         meter_tick(&o->sent);
-        if (is_live(o) && t->ticks % TRANSFERS_DIAL_TICKS == 0)
-            transfers_dial(t, o->contact_id);
+        if (o->state == TRANSFER_RUNNING ||
+            (is_live(o) && t->ticks % TRANSFERS_DIAL_TICKS == 0))
+            transfers_dial_again(t, o->contact_id);
         if (!has_expired(t, o, now))
             continue;
         outgoing_erase(t, o);

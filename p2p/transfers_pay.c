@@ -8,6 +8,10 @@
  * who sends are in memory: after its end all that went counts as paid. Those of who receives, too,
  * but what was spent is on disk, as it must not pass the limit: at a start it is what the store
  * says, or what the chunks that are there have cost.
+ *
+ * Who receives tries each second to pay what could not be paid. When all is paid and nothing comes
+ * for SILENT_MS although a stream is open, a payment or the sums of one side were lost, and a chunk
+ * is paid ahead (bill.h). Who sends repeats nothing: a payment wakes its streams.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -90,6 +90,11 @@ void chan_peer_dial(struct chan_peer *p, bool now)
     p->dials++;
 }
 
+bool chan_peer_is_quiet(const struct chan_peer *p)
+{
+    return p->quiet;
+}
+
 void chan_peer_get_info(struct chan_peer *p, struct chan_peer_info *out)
 {
     *out = (struct chan_peer_info){ .state = p->up ? CHAN_PEER_UP : p->state };

@@ -16,7 +16,7 @@ struct chan_peer {
     struct fake *fake;
     uint8_t key[IDENTITY_KEY_SIZE];
     struct contact *contact;
-    bool up, no_streams;
+    bool up, no_streams, quiet;
     enum chan_peer_state state;
     size_t dials, kicks;
     void *slot;

@@ -830,6 +830,26 @@ static void a_busy_source_has_two_seconds_and_one_that_refuses_a_minute(void **s
     assert_int_equal(at.fake->n_streams, 3);
 }
 
+static size_t dials_in(unsigned seconds)
+{
+    const size_t before = at.fake->peer.dials;
+    for (unsigned i = 0; i < seconds; i++)
+        fake_tick(at.fake, 1000);
+    return at.fake->peer.dials - before;
+}
+
+/* How often it is really tried is for the dials to know. */
+static void a_source_that_is_away_is_wanted_at_once_and_one_that_was_sent_away_seldom(void **state)
+{
+    struct content c;
+    (void)state;
+    accepted(&c);
+    fake_down(at.fake);
+    assert_int_equal(dials_in(10), 10);
+    at.fake->peer.quiet = true;
+    assert_int_equal(dials_in(60), 2);
+}
+
 static void a_silent_source_is_reset_after_a_minute(void **state)
 {
     struct content c;
@@ -1284,6 +1304,7 @@ int main(void)
         TEST(more_leaves_than_there_are_are_blamed),
         TEST(what_ends_early_is_asked_for_again_later),
         TEST(a_busy_source_has_two_seconds_and_one_that_refuses_a_minute),
+        TEST(a_source_that_is_away_is_wanted_at_once_and_one_that_was_sent_away_seldom),
         TEST(a_silent_source_is_reset_after_a_minute),
         TEST(a_source_that_withdraws_ends_what_nobody_else_has),
         TEST(a_disk_that_fails_pauses),
