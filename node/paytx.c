@@ -51,15 +51,29 @@ struct pay_item *paytx_find(struct paytx *pt, enum pay_row_kind kind,
     return NULL;
 }
 
-struct chan_peer *paytx_peer(const struct pay_item *it)
+/* Ids are never used again, so a row stays with its contact over any change of keys. */
+static bool follows(const struct paytx *pt, struct chan_peer *p, const struct contact *contact,
+                    const struct pay_row *row)
 {
-    struct channels *c = it->pt->channels;
-    struct contact *contact = contacts_by_id(channels_contacts(c), it->row.contact);
-    struct chan_peer *p = contact ? channels_peer_of(c, contact) : NULL;
+    struct contacts *all = channels_contacts(pt->channels);
+    bool former;
+    return contacts_by_key(all, row->theirs, &former) == contact &&
+           channels_key_leads_to(pt->channels, row->ours, chan_peer_identity(p)->key.pub);
+}
+
+static bool is_of(const struct chan_peer *p, const struct pay_row *row)
+{
+    return memcmp(chan_peer_key(p), row->theirs, IDENTITY_KEY_SIZE) == 0 &&
+           memcmp(chan_peer_identity(p)->key.pub, row->ours, IDENTITY_KEY_SIZE) == 0;
+}
+
+struct chan_peer *paytx_peer(const struct paytx *pt, const struct pay_row *row)
+{
+    struct channels *c = pt->channels;
+    struct contact *contact = contacts_by_id(channels_contacts(c), row->contact);
+    struct chan_peer *p = contact ? channels_peer_of(c, contact) : channels_find(c, row->theirs);
     const bool there = p && chan_peer_is_up(p) && chan_peer_has(p, DCHAN_PAYMENTS) &&
-                       memcmp(chan_peer_key(p), it->row.theirs, IDENTITY_KEY_SIZE) == 0 &&
-                       memcmp(chan_peer_identity(p)->key.pub, it->row.ours,
-                              IDENTITY_KEY_SIZE) == 0;
+                       (contact ? follows(pt, p, contact, row) : is_of(p, row));
     return there ? p : NULL;
 }
 

@@ -1,7 +1,9 @@
 /*
  * Payments by a transaction between the two sides of a direct channel, and requests for them (spec
  * channels 4.2, messages 288 to 292): each payment is a BRC-29 payment between the identity keys of
- * the session, handed over as an Atomic BEEF.
+ * the session in which it is made, handed over as an Atomic BEEF. It belongs to the contact: after
+ * a change of key (2.7) it is handed over, and answered, in the session of the successor, and is
+ * looked for at the keys of before as well.
  *
  * What is asked for and paid is a row on disk (p2p/pay_rows.h), synced before it is sent or
  * answered:

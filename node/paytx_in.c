@@ -108,6 +108,7 @@ struct pay_check {
     struct paytx *pt;
     struct pay_check *next;
     struct pay_row row;
+    struct pay_parties parties;
     struct buf beef;
     bool in_file;
     uint8_t file_id[32];
@@ -149,11 +150,11 @@ static void send_result(struct chan_peer *p, const struct pay_row *r, unsigned s
         log_debug(LOGC_CHANNEL, "payments: an answer could not be sent: it is asked for again");
 }
 
+/* In the session of now, which may be that of a successor. */
 static void answer_check(struct pay_check *k, unsigned status)
 {
-    struct chan_peer *p = channels_find(k->pt->channels, k->row.theirs);
-    if (p && chan_peer_is_up(p) &&
-        memcmp(chan_peer_identity(p)->key.pub, k->row.ours, IDENTITY_KEY_SIZE) == 0)
+    struct chan_peer *p = paytx_peer(k->pt, &k->row);
+    if (p)
         send_result(p, &k->row, status);
 }
 
@@ -192,6 +193,7 @@ static void work_check(const struct rpc_env *env, struct paychan_job *j)
     struct pay_check *k = (struct pay_check *)j;
     struct error e = { .code = OK };
     k->j.row = &k->row;
+    k->j.parties = &k->parties;
     k->j.credited = dchan_store_kv(channels_store(k->pt->channels));
     if (k->in_file && read_file(env, k, &e)) {
         k->j.status = PAY_PROOF_MISSING;
@@ -301,7 +303,7 @@ static void refuse(struct pay_check *k)
     log_info("payments: one was not taken (%s): %s", pay_status_name(k->j.status), k->j.why);
     if (k->j.status != PAY_PROOF_MISSING) /* it is offered again until it is there */
         paytx_account(pt, k->row.contact)->failures++;
-    struct chan_peer *p = channels_find(pt->channels, k->row.theirs);
+    struct chan_peer *p = paytx_peer(pt, &k->row);
     answer_check(k, k->j.status);
     if (p && k->j.status == PAY_INVALID)
         chan_peer_score(p, BAD_PAYMENT_SCORE, "a payment that is invalid");
@@ -440,12 +442,27 @@ static void enqueue(struct paytx *pt, struct pay_check *k)
     start_next(pt);
 }
 
+/* It may have been made before one of the two changed its key. */
+static void find_parties(const struct paytx *pt, const struct pay_row *row, struct pay_parties *out)
+{
+    const struct contact *contact = contacts_by_id(channels_contacts(pt->channels), row->contact);
+    memcpy(out->theirs[out->n_theirs++], row->theirs, IDENTITY_KEY_SIZE);
+    memcpy(out->ours[out->n_ours++], row->ours, IDENTITY_KEY_SIZE);
+    if (!contact)
+        return;
+    for (size_t i = contact->n_former; i-- > 0;)
+        memcpy(out->theirs[out->n_theirs++], contact->former[i], IDENTITY_KEY_SIZE);
+    out->n_ours += channels_keys_before(pt->channels, row->ours, out->ours + 1,
+                                        CONTACT_FORMER_MAX);
+}
+
 static struct pay_check *check_of(struct paytx *pt, const struct pay_row *row,
                                   const struct dchan_p_tx *m)
 {
     struct pay_check *k = xcalloc(1, sizeof *k);
     k->pt = pt;
     k->row = *row;
+    find_parties(pt, row, &k->parties);
     k->row.n = m->n;
     for (size_t i = 0; i < m->n; i++)
         k->row.output[i] = (struct pay_row_output){ m->outputs[i].vout,

@@ -73,8 +73,9 @@ struct pay_item *paytx_add(struct paytx *pt, const struct pay_row *row);
 void paytx_drop(struct pay_item *it); /* at once, or when it is not busy any more */
 struct pay_item *paytx_find(struct paytx *pt, enum pay_row_kind kind,
                             const uint8_t id[PAY_ID_SIZE]);
-/* Whose session it belongs to, when that is up and its keys are those of the row; else NULL. */
-struct chan_peer *paytx_peer(const struct pay_item *it);
+/* Whose session it belongs to, when that is up: its keys are those of the row, or follow them (spec
+ * channels 2.7); else NULL. */
+struct chan_peer *paytx_peer(const struct paytx *pt, const struct pay_row *row);
 /* Writes the row. done, when the item is no longer busy: rc of it. */
 typedef void (*paytx_written_fn)(struct pay_item *it, enum err rc);
 void paytx_write(struct pay_item *it, paytx_written_fn done);
@@ -133,8 +134,17 @@ enum pay_fate { PAY_FATE_OPEN, PAY_FATE_SETTLED, PAY_FATE_LOST };
 enum pay_fate paytx_follow(const struct rpc_env *env, const struct pay_row *row,
                            struct span beef);
 
+/* The keys that a payment may have been made for: those of the session, and behind them those that
+ * they follow. */
+struct pay_parties {
+    uint8_t theirs[1 + CONTACT_FORMER_MAX][IDENTITY_KEY_SIZE];
+    uint8_t ours[1 + CONTACT_FORMER_MAX][IDENTITY_KEY_SIZE];
+    size_t n_theirs, n_ours;
+};
+
 struct pay_judging {
-    struct pay_row *row;   /* wallet, keys, prefix, outputs; gets satoshis and txid */
+    struct pay_row *row;   /* wallet, prefix, outputs; gets satoshis and txid, keys and wallet */
+    const struct pay_parties *parties;
     struct span beef;
     uint64_t wanted;       /* by the request; 0: any */
     struct kv *credited;   /* the store, for what was credited before */

@@ -3,6 +3,7 @@
 
 #include "node/paytx_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -363,15 +364,104 @@ static bool check_amount(struct pay_judging *j, const struct tx *tx)
     return false;
 }
 
+/* --- whom it was made for --- */
+
+struct holder {
+    struct wallet *w;
+    uint8_t secret[32];
+};
+
+static void holder_clear(struct holder *h)
+{
+    wallet_unref(h->w);
+    secure_wipe(h->secret, sizeof h->secret);
+    h->w = NULL;
+}
+
+static enum err hold(const struct rpc_env *env, const char *wallet,
+                     const uint8_t key[IDENTITY_KEY_SIZE], struct holder *h, struct error *e)
+{
+    h->w = wallet_of(env, wallet, e);
+    const enum err rc = h->w ? secret_of(h->w, key, h->secret, e) : ERR_NOTFOUND;
+    if (rc)
+        holder_clear(h);
+    return rc;
+}
+
+/* That of an identity of before may be in another wallet. */
+static enum err hold_former(const struct rpc_env *env, const char *wallet,
+                            const uint8_t key[IDENTITY_KEY_SIZE], struct holder *h,
+                            struct error *e)
+{
+    struct wallet **all;
+    enum err rc = hold(env, wallet, key, h, e);
+    const size_t n = wallets_all(env->wallets->wallets, &all);
+    for (size_t i = 0; i < n; i++) {
+        if (rc == ERR_NOTFOUND)
+            rc = hold(env, wallet_name(all[i]), key, h, e);
+        wallet_unref(all[i]);
+    }
+    free(all);
+    return rc;
+}
+
+/* ERR_RANGE: it pays no key of this holder and any of theirs; e says what of the first. */
+static enum err check_theirs(const struct holder *h, const struct pay_parties *p,
+                             struct payment_offer *o, struct error *e)
+{
+    struct error other = { .code = OK };
+    enum err rc = ERR_RANGE;
+    for (size_t i = 0; i < p->n_theirs && rc == ERR_RANGE; i++) {
+        memcpy(o->payment.other, p->theirs[i], sizeof o->payment.other);
+        rc = payments_check_as(h->w, h->secret, &o->payment, &o->subject->tx, i ? &other : e);
+    }
+    if (rc && rc != ERR_RANGE && other.code)
+        *e = other;
+    return rc;
+}
+
+/* The same of identities that this one follows: who holds the one that it pays takes its place. */
+static enum err check_former(const struct rpc_env *env, struct pay_judging *j, struct holder *h,
+                             struct payment_offer *o, struct error *e)
+{
+    enum err rc = ERR_RANGE;
+    for (size_t i = 1; i < j->parties->n_ours && rc == ERR_RANGE; i++) {
+        struct error other = { .code = OK };
+        struct holder former;
+        rc = hold_former(env, j->row->wallet, j->parties->ours[i], &former, &other);
+        if (!rc)
+            rc = check_theirs(&former, j->parties, o, &other);
+        else if (rc == ERR_NOTFOUND)
+            rc = ERR_RANGE;
+        if (rc == ERR_RANGE) {
+            holder_clear(&former);
+            continue;
+        }
+        if (rc)
+            *e = other;
+        holder_clear(h);
+        *h = former;
+        secure_wipe(&former, sizeof former);
+        memcpy(j->row->ours, j->parties->ours[i], sizeof j->row->ours);
+    }
+    return rc;
+}
+
 /* Before anything is done for it. */
-static bool check_keys(struct pay_judging *j, struct wallet *w, struct payment_offer *o,
-                       const uint8_t secret[32])
+static bool check_keys(const struct rpc_env *env, struct pay_judging *j, struct holder *h,
+                       struct payment_offer *o)
 {
     struct error e = { .code = OK };
-    const enum err rc = payments_check_as(w, secret, &o->payment, &o->subject->tx, &e);
-    if (rc)
+    enum err rc = check_theirs(h, j->parties, o, &e);
+    if (rc == ERR_RANGE)
+        rc = check_former(env, j, h, o, &e);
+    if (rc) {
         say_of(j, rc, &e);
-    return !rc;
+        return false;
+    }
+    memcpy(j->row->theirs, o->payment.other, sizeof j->row->theirs);
+    (void)snprintf(j->row->wallet, sizeof j->row->wallet, "%s", wallet_name(h->w));
+    return true;
 }
 
 static void fill_offer(struct payment_offer *o, const struct pay_judging *j)
@@ -400,8 +490,8 @@ static void take(struct rpc_call *call, struct wallet *w, const uint8_t secret[3
         say(j, PAY_OK, "");
 }
 
-static void judge(const struct rpc_env *env, struct wallet *w, const uint8_t secret[32],
-                  struct payment_offer *o, struct pay_judging *j)
+static void judge(const struct rpc_env *env, struct holder *h, struct payment_offer *o,
+                  struct pay_judging *j)
 {
     struct rpc_call call = call_of(env);
     buf_init(&call.message);
@@ -410,10 +500,10 @@ static void judge(const struct rpc_env *env, struct wallet *w, const uint8_t sec
         say_unproved(j, &call, &o->beef.j);
     else if (!o->beef.beef.atomic)
         say(j, PAY_INVALID, "the BEEF does not name its transaction (BRC-95)");
-    else if (check_amount(j, &o->subject->tx) && check_keys(j, w, o, secret) &&
+    else if (check_amount(j, &o->subject->tx) && check_keys(env, j, h, o) &&
              is_new(j, &o->subject->tx.id)) {
         if (payment_submit(&call, o))
-            take(&call, w, secret, o, j);
+            take(&call, h->w, h->secret, o, j);
         else
             say_failed(j, &call, PAY_INVALID, call.code != RPC_REJECTED);
     }
@@ -423,18 +513,15 @@ static void judge(const struct rpc_env *env, struct wallet *w, const uint8_t sec
 void paytx_judge(const struct rpc_env *env, struct pay_judging *j)
 {
     struct error e = { .code = OK };
-    uint8_t secret[32];
-    struct wallet *w = wallet_of(env, j->row->wallet, &e);
-    enum err rc = w ? secret_of(w, j->row->ours, secret, &e) : ERR_NOTFOUND;
+    struct holder h;
+    const enum err rc = hold(env, j->row->wallet, j->row->ours, &h, &e);
     if (rc) {
         say_trouble(j, rc == ERR_AUTH ? "the wallet is locked: walletpassphrase" : e.text);
-        wallet_unref(w);
         return;
     }
     struct payment_offer *o = payment_offer_new();
     fill_offer(o, j);
-    judge(env, w, secret, o, j);
+    judge(env, &h, o, j);
     payment_offer_free(o);
-    secure_wipe(secret, sizeof secret);
-    wallet_unref(w);
+    holder_clear(&h);
 }

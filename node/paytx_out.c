@@ -371,7 +371,7 @@ static void send_tx(struct pay_item *it, struct chan_peer *p, const struct beef_
 static void take_beef(struct beef_job *job)
 {
     struct pay_item *it = job->it;
-    struct chan_peer *p = paytx_peer(it);
+    struct chan_peer *p = paytx_peer(it->pt, &it->row);
     it->busy = false;
     it->sent = true; /* tried: the next time after a while */
     it->sent_ms = clock_mono_ms();
@@ -404,14 +404,14 @@ static char *beef_path(const struct pay_item *it)
     return path_join(it->pt->dir, name);
 }
 
-static void hand_over(struct pay_item *it)
+static void hand_over(struct pay_item *it, struct chan_peer *p)
 {
     struct beef_job *job = xcalloc(1, sizeof *job);
     char key[2 * IDENTITY_KEY_SIZE + 1];
     job->job = (struct paychan_job){ .work = work_beef, .done = done_beef };
     job->it = it;
     job->row = it->row;
-    hex_encode(key, it->row.theirs, IDENTITY_KEY_SIZE);
+    hex_encode(key, chan_peer_key(p), IDENTITY_KEY_SIZE);
     job->dir = it->pt->dir;
     job->path = beef_path(it);
     job->contact = xstrdup(key);
@@ -422,14 +422,14 @@ static void hand_over(struct pay_item *it)
 
 void paytx_send(struct pay_item *it)
 {
-    struct chan_peer *p = it->busy || it->over || it->sent || it->unwritten ? NULL
-                                                                            : paytx_peer(it);
+    const bool waits = it->busy || it->over || it->sent || it->unwritten;
+    struct chan_peer *p = waits ? NULL : paytx_peer(it->pt, &it->row);
     if (!p)
         return;
     if (it->row.kind == PAY_REQUESTED_BY_US && it->row.state == PAY_OPEN)
         send_request(it, p);
     else if (it->row.kind == PAY_SENT && it->row.state == PAY_PENDING)
-        hand_over(it);
+        hand_over(it, p);
 }
 
 /* --- the answer --- */
@@ -541,7 +541,7 @@ static int64_t next_try(int64_t last)
 void paytx_take_result(struct paytx *pt, struct chan_peer *p, const struct dchan_p_result *m)
 {
     struct pay_item *it = paytx_find(pt, PAY_SENT, m->id);
-    if (!it || it->busy || paytx_peer(it) != p || it->row.state != PAY_PENDING)
+    if (!it || it->busy || paytx_peer(pt, &it->row) != p || it->row.state != PAY_PENDING)
         return;
     it->row.status = m->status;
     if (m->status == PAY_PROOF_MISSING) /* until it has the block, or the file */

@@ -150,6 +150,9 @@ bool channels_is_followed(const struct channels *c, const uint8_t key[IDENTITY_K
 /* Channel: whether `to` is `from`, or follows it over any number of steps. */
 bool channels_key_leads_to(const struct channels *c, const uint8_t from[IDENTITY_KEY_SIZE],
                            const uint8_t to[IDENTITY_KEY_SIZE]);
+/* Channel: keys of ours that it follows so, at most max of them; how many. */
+size_t channels_keys_before(const struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE],
+                            uint8_t (*out)[IDENTITY_KEY_SIZE], size_t max);
 /* Channel: the identity that a contact is served under; NULL: it is not there. */
 struct channel_identity *channels_identity_for(const struct channels *c,
                                                const struct contact *contact);

@@ -52,6 +52,16 @@ bool channels_key_leads_to(const struct channels *c, const uint8_t from[IDENTITY
     return same_key(from, to);
 }
 
+size_t channels_keys_before(const struct channels *c, const uint8_t key[IDENTITY_KEY_SIZE],
+                            uint8_t (*out)[IDENTITY_KEY_SIZE], size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->n_heirs && n < max; i++)
+        if (channels_key_leads_to(c, c->heirs[i].old_key, key))
+            memcpy(out[n++], c->heirs[i].old_key, IDENTITY_KEY_SIZE);
+    return n;
+}
+
 static struct channel_identity *default_identity(const struct channels *c)
 {
     for (size_t i = 0; i < c->n_ids; i++)

@@ -3,11 +3,12 @@ and does there what it likes. It has a bare key, as regtest allows."""
 import os
 import socket
 import struct
+import time
 
 import noise
 from framework import equal, wait_until
 
-ERROR, HELLO, PING, PONG, BOUND = 17, 16, 18, 19, 26
+ERROR, HELLO, PING, PONG, SUCCESSOR, BOUND = 17, 16, 18, 19, 25, 26
 M_SEND, M_ACK, M_NACK, M_READ = 96, 98, 100, 101
 FULL, REFUSED, EXPIRED, TOO_LARGE, BUSY = 1, 2, 3, 4, 5  # codes of m_nack
 MESSAGES = b"\x08"     # features: messages, optional
@@ -92,6 +93,13 @@ class Guest:
         if self.socket:
             self.socket.close()
         self.socket = None
+
+
+def statement(old, new):
+    """That the key of one guest is followed by that of another (2.7)."""
+    what = bytes.fromhex(old.key) + bytes.fromhex(new.key) + struct.pack(">QI", 1, int(time.time()))
+    digest = noise.tagged(b"bcapeer/successor", what)
+    return what + noise.CURVE.sign(old.secret, digest) + noise.CURVE.sign(new.secret, digest)
 
 
 # --- messages -------------------------------------------------------------------------------------

@@ -4,8 +4,8 @@ import shutil
 import struct
 import time
 
-import noise
 from blocks import Block, TxOut, coinbase, display, from_display, sha256d
+from channel_guest import SUCCESSOR, statement
 from channels import talker
 from events import read_events
 from framework import RpcError, Skip, case, check, equal, is_in, main, raises_rpc
@@ -16,8 +16,6 @@ from paychan_payee_guest import Payee
 from paychannels import (CAPACITY, CLOSE_FEE, GENESIS, channel, connect, mine, open_channel,
                          payers, spender, state, sums)
 from wallet_rpc import WalletRpc
-
-SUCCESSOR = 25
 
 
 def lose(node, *names):
@@ -713,13 +711,6 @@ def another_funding_that_leaves_the_first_one_valid_is_refused(t):
 
 
 # --- a change of key (8.10.23) --------------------------------------------------------------------
-
-def statement(old, new):
-    """That the key of one guest is followed by that of another (2.7)."""
-    what = bytes.fromhex(old.key) + bytes.fromhex(new.key) + struct.pack(">QI", 1, int(time.time()))
-    digest = noise.tagged(b"bcapeer/successor", what)
-    return what + noise.CURVE.sign(old.secret, digest) + noise.CURVE.sign(new.secret, digest)
-
 
 def next_of(guest, kind):
     while True:

@@ -1,0 +1,131 @@
+"""A payment by a transaction is handed over, taken and answered after either side has changed its
+key (channels 2.7), at the keys that it was made for."""
+from channel_guest import SUCCESSOR, statement
+from framework import case, equal, main
+from paychannels import mine
+from paytx_guest import ACCEPTED, RESULT, Payer, Payment, p_result, payee
+from wallet_rpc import WalletRpc
+
+SATOSHI = 10**8
+
+
+def payments(node):
+    return [p for p in WalletRpc(node, "default").listpayments() if p["category"] == "payment"]
+
+
+def key_of(wallet, name):
+    return next(i["public_key"] for i in wallet.bcalist()["identities"] if i["name"] == name)
+
+
+def follow(t, node, guest):
+    """Another guest, whom the contact of the first has become."""
+    heir = Payer(node, guest.remote.hex())
+    t.cleanups.append(heir.close)
+    guest.put(SUCCESSOR, statement(guest, heir))
+    t.wait(lambda: node.rpc.contactlist()[0].get("successors"))
+    guest.close()
+    node.rpc.contactset("mallory", {"successor": heir.key})
+    return heir.connect()
+
+
+def payee_with_next(t):
+    """With coins in another wallet, whose identity comes first once that is loaded."""
+    node, guest = payee(t)
+    default = WalletRpc(node, "default")
+    node.rpc.createwallet("another")
+    default.sendtoaddress(WalletRpc(node, "another").getnewaddress(), 1)
+    mine(node)
+    node.rpc.unloadwallet("another")
+    return node, guest
+
+
+def move(t, node, guest):
+    """The daemon has another key, which the guest knows."""
+    guest.close()
+    node.rpc.loadwallet("another")
+    another = WalletRpc(node, "another")
+    another.bcaregister("next", 2)
+    mine(node, 2)
+    t.wait(lambda: "direct channels: 2 identities" in node.log())
+    node.rpc.setsuccessor("me", "next")
+    guest.remote = bytes.fromhex(key_of(another, "next"))
+    guest.connect()
+
+
+def unanswered(node, guest):
+    """A payment of the daemon that the guest has, and says nothing of."""
+    payment = Payment(node)
+    first = guest.await_payment()
+    return payment, first
+
+
+def is_offered_again(t, node, guest, first):
+    again = guest.await_payment()
+    equal(again[:3], first[:3])
+    guest.put(RESULT, p_result(again[0], ACCEPTED))
+    t.wait(lambda: [p["state"] for p in payments(node)] == ["accepted"])
+    t.wait(lambda: payments(node)[0]["txid"] in node.rpc.getrawmempool())
+
+
+def is_taken_once(t, node, guest, payload, tx):
+    wallet = WalletRpc(node, "default")
+    for _ in range(2):
+        equal(guest.hand_over(payload), ACCEPTED)
+    t.wait(lambda: int(wallet.getunconfirmedbalance() * SATOSHI) == 50000)
+    equal([(p["satoshis"], p["txid"], p["contact"]) for p in payments(node)],
+          [(50000, tx.txid()[::-1].hex(), "mallory")])
+    guest.close()
+    guest.connect()
+    equal(guest.hand_over(payload), ACCEPTED)
+    mine(node)
+    equal([c["confirmations"] for c in wallet.listunspent()
+           if c["txid"] == tx.txid()[::-1].hex() and c["spendable"]], [1])
+
+
+@case()
+def a_payee_that_has_changed_its_key_is_offered_it_again(t):
+    node, guest = payee(t)
+    payment, first = unanswered(node, guest)
+    heir = follow(t, node, guest)
+    is_offered_again(t, node, heir, first)
+    equal(payment.end()["state"] in ("pending", "accepted"), True)
+
+
+@case()
+def a_payer_that_has_changed_its_key_offers_it_again(t):
+    node, guest = payee_with_next(t)
+    payment, first = unanswered(node, guest)
+    move(t, node, guest)
+    is_offered_again(t, node, guest, first)
+    equal(payment.end()["state"] in ("pending", "accepted"), True)
+
+
+@case()
+def what_was_paid_under_the_former_key_of_the_payer_is_taken(t):
+    node, guest = payee(t)
+    payload, _, tx = guest.payment(50000)
+    heir = follow(t, node, guest)
+    is_taken_once(t, node, heir, payload, tx)
+
+
+@case()
+def what_was_paid_to_the_former_key_of_the_payee_is_taken(t):
+    node, guest = payee_with_next(t)
+    payload, _, tx = guest.payment(50000)
+    move(t, node, guest)
+    is_taken_once(t, node, guest, payload, tx)
+
+
+@case()
+def what_was_paid_to_nobody_is_refused_after_a_change_too(t):
+    node, guest = payee(t)
+    heir = follow(t, node, guest)
+    heir.remote, remote = Payer(node, heir.key).remote, heir.remote
+    payload, _, _ = heir.payment(50000)  # to a key that is not the daemon's
+    heir.remote = remote
+    equal(heir.hand_over(payload), 1)
+    equal(payments(node), [])
+
+
+if __name__ == "__main__":
+    main()
