@@ -37,7 +37,11 @@ enum err channel_services_open(struct channel_services **out, struct channels *c
     *out = s;
     local_streams_init(&s->streams, channels, (size_t)config_int(config, "channelstreams"),
                        1000 * (uint64_t)config_int(config, "channelstreamidle"));
-    const enum err rc = services_new(&s->services, &s->streams, &specs, e);
+    struct net_strings rates;
+    rates.n = config_list(config, "channelrate", &rates.v);
+    enum err rc = stream_rates_read(&s->streams.rates, &rates, e);
+    if (!rc)
+        rc = services_new(&s->services, &s->streams, &specs, e);
     if (rc)
         return rc;
     s->forwards = forwards_new(&s->streams);

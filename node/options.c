@@ -474,6 +474,10 @@ const struct option_row node_options[] = {
     LIST("channelservice", "<name,target,contact...>",
          "Let these contacts (* for all) use a service of this machine: [::1]:8080, "
          "udp:[::1]:5004, unix:/path, exec:command, echo:. See exposeservice."),
+    LIST("channelrate", "<service,bytes,ms>",
+         "While a stream of this service is open, from either side, its session sends writes of so "
+         "many bytes (a multiple of 256 up to 4096), one each so many milliseconds (10 to 1000), "
+         "whatever there is to say: for voice, as 512,20."),
     NUMBER("channelstreams", "256", 1, 100000, "<n>",
            "Streams of services and forwards at most."),
     NUMBER("channelstreamidle", "0", 0, 31536000, "<s>",

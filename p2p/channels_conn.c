@@ -93,6 +93,8 @@ void conn_free(struct chan_conn *conn)
     if (conn->pipe && !conn->pipe_ended)
         conn->pipe->closed(conn->pipe_ctx);
     dchan_session_free(conn->session);
+    if (conn->beat_ev)
+        event_free(conn->beat_ev);
     close_fd(conn);
     if (p) {
         list_remove(&p->conns, &conn->peer_link);
@@ -179,7 +181,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
         conn_kick(conn);
 }
 
-static void on_pace(evutil_socket_t fd, short what, void *arg)
+static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
@@ -197,7 +199,7 @@ void conn_take_fd(struct chan_conn *conn, int fd)
     conn->fd = fd;
     conn->read_ev = event_new(conn->c->base, fd, EV_READ | EV_PERSIST, on_readable, conn);
     conn->write_ev = event_new(conn->c->base, fd, EV_WRITE | EV_PERSIST, on_writable, conn);
-    conn->pace_ev = event_new(conn->c->base, -1, 0, on_pace, conn);
+    conn->pace_ev = event_new(conn->c->base, -1, 0, on_timer, conn);
     if (conn->state == CONN_CONNECTING)
         want_write(conn, true);
 }
@@ -258,6 +260,18 @@ static size_t turn_bytes(const struct chan_conn *conn)
     return urgent ? WRITTEN_PER_TURN / 4 : WRITTEN_PER_TURN;
 }
 
+/* One whose time has come already waits for the socket, or for who carries it. */
+void conn_wait_for_beat(struct chan_conn *conn)
+{
+    const uint64_t at = dchan_session_beat_ms(conn->session), now = channels_now(conn->c);
+    if (at <= now)
+        return;
+    if (!conn->beat_ev)
+        conn->beat_ev = xcheck(event_new(conn->c->base, -1, 0, on_timer, conn));
+    event_add(conn->beat_ev, &(struct timeval){ (time_t)((at - now) / 1000),
+                                                (suseconds_t)((at - now) % 1000 * 1000) });
+}
+
 static void flush(struct chan_conn *conn)
 {
     if (!conn->session || conn->state == CONN_CONNECTING)
@@ -265,6 +279,7 @@ static void flush(struct chan_conn *conn)
     if (conn->pipe) {
         if (!conn->pipe_ended && dchan_session_output(conn->session, channels_now(conn->c)).len)
             conn->pipe->wake(conn->pipe_ctx);
+        conn_wait_for_beat(conn);
         return;
     }
     const size_t most = turn_bytes(conn);
@@ -274,6 +289,7 @@ static void flush(struct chan_conn *conn)
         more = write_some(conn, &written);
     if (more)
         want_write(conn, true);
+    conn_wait_for_beat(conn);
 }
 
 /*

@@ -70,6 +70,7 @@ struct chan_conn {
     int fd;                          /* -1: pipe */
     struct event *read_ev, *write_ev;
     struct event *pace_ev;           /* to look again whether there is room for bulk data */
+    struct event *beat_ev;           /* for the next write of a constant rate; NULL: none yet */
     bool writing, finished;          /* our half is shut, waits for theirs */
     struct netaddr remote, local;    /* zero in a pipe */
     const struct chan_pipe_ops *pipe;
@@ -91,6 +92,8 @@ bool conn_begin(struct chan_conn *conn, const uint8_t *remote_key, const uint8_t
 void conn_take_fd(struct chan_conn *conn, int fd);
 /* The socket of a dial is connected: reads from now on. */
 void conn_read_on(struct chan_conn *conn);
+/* Comes back when its session says so, while that keeps a rate. */
+void conn_wait_for_beat(struct chan_conn *conn);
 /* What waits is written, and what has ended is freed, before the loop polls again. */
 void conn_kick(struct chan_conn *conn);
 void conn_work_all(struct channels *c);

@@ -66,6 +66,7 @@ size_t chan_pipe_pull(struct chan_pipe *pipe, uint8_t *out, size_t max, bool *en
         n += take;
         dchan_session_written(conn->session, take, now);
     }
+    conn_wait_for_beat(conn);
     *end = dchan_session_done(conn->session);
     if (*end)
         conn_kick(conn);

@@ -138,6 +138,8 @@ static void remove_stream(struct dchan_mux *mux, struct mux_stream *s)
     mux->stats.streams--;
     mux_not_ready(mux, s);
     give_back(mux, s, s->window);
+    if (s->rate.bytes)
+        mux_choose_rate(mux);
 }
 
 void mux_close(struct dchan_mux *mux, struct mux_stream *s, unsigned code)

@@ -20,6 +20,7 @@
 #define P2P_DCHAN_MUX_H
 
 #include "base/err.h"
+#include "p2p/dchan_pad.h"
 #include "p2p/dchan_wire.h"
 
 enum {
@@ -150,6 +151,13 @@ bool dchan_mux_is_urgent(const struct dchan_mux *mux);
 void dchan_mux_hold(struct dchan_mux *mux, bool hold);
 /* Pulls and puts until `room` bytes are reached or nobody has any; returns how many were put. */
 size_t dchan_mux_pump(struct dchan_mux *mux, size_t room);
+/* The same within the room, but for an end that comes with it: messages are cut to what is left. */
+size_t dchan_mux_pump_within(struct dchan_mux *mux, size_t room);
+/* As long as this stream lives the channel sends at such a rate. */
+void dchan_mux_set_rate(struct dchan_mux *mux, uint32_t sid, struct dchan_rate rate);
+/* That is enough for the greediest of those that live, not for all of them together: streams that
+ * the peer opens raise it no further. bytes 0: none asks for one. */
+struct dchan_rate dchan_mux_rate(const struct dchan_mux *mux);
 /* Every second or so: opens that were not answered. */
 void dchan_mux_tick(struct dchan_mux *mux, uint64_t now_ms);
 /* Measured; windows are not tuned before. */

@@ -23,6 +23,7 @@ struct mux_stream {
     uint32_t left, unread;
     uint16_t next_dgram;
     int32_t deficit;
+    struct dchan_rate rate;      /* that its owner wants of the channel */
     struct list_link link;
 };
 
@@ -45,6 +46,7 @@ struct dchan_mux {
     size_t first;    /* streams of priority 0 */
     size_t dgrams;   /* streams whose owner takes datagrams */
     bool hold;
+    struct dchan_rate rate; /* enough for that of each stream */
 };
 
 struct mux_stream *mux_find(const struct dchan_mux *mux, uint32_t sid);
@@ -60,6 +62,9 @@ void mux_close(struct dchan_mux *mux, struct mux_stream *s, unsigned code);
 void mux_close_if_done(struct dchan_mux *mux, struct mux_stream *s);
 void mux_ready(struct dchan_mux *mux, struct mux_stream *s);
 void mux_not_ready(struct dchan_mux *mux, struct mux_stream *s);
+
+/* A stream came or went that has a rate. */
+void mux_choose_rate(struct dchan_mux *mux);
 
 /* Messages of a sid, and of a sid and a number. */
 void mux_put_fin(struct dchan_mux *mux, uint32_t sid);

@@ -91,15 +91,15 @@ static void put_data(struct dchan_mux *mux, struct mux_stream *s, struct span da
     put(mux, span_of(head, sizeof head), data);
 }
 
-/* One message of the stream whose turn it is. */
-static size_t serve(struct dchan_mux *mux, struct mux_stream *s)
+/* One message of the stream whose turn it is, with at most so much data. */
+static size_t serve(struct dchan_mux *mux, struct mux_stream *s, size_t most)
 {
     uint8_t data[DCHAN_DATA_MAX];
     const uint32_t sid = s->sid;
     bool end = false;
     if (s->deficit <= 0)
         s->deficit += QUANTUM;
-    const size_t max = MIN_OF(MIN_OF(s->send_window, (uint32_t)s->deficit), sizeof data);
+    const size_t max = MIN_OF(MIN_OF(s->send_window, (uint32_t)s->deficit), most);
     const size_t n = s->ops->pull(s->ctx, data, max, &end);
     BUG_ON(n > max);
     s = mux_find(mux, sid);
@@ -126,8 +126,46 @@ size_t dchan_mux_pump(struct dchan_mux *mux, size_t room)
     struct mux_stream *s;
     size_t sent = 0;
     while (sent < room && (s = next_stream(mux)))
-        sent += serve(mux, s);
+        sent += serve(mux, s, DCHAN_DATA_MAX);
     return sent;
+}
+
+size_t dchan_mux_pump_within(struct dchan_mux *mux, size_t room)
+{
+    struct mux_stream *s;
+    size_t sent = 0;
+    while (sent + FRAME_EXTRA < room && (s = next_stream(mux)))
+        sent += serve(mux, s, MIN_OF(room - sent - FRAME_EXTRA, (size_t)DCHAN_DATA_MAX));
+    return sent;
+}
+
+/* --- a constant rate --- */
+
+static struct dchan_rate rate_of_side(const struct mux_side *side)
+{
+    struct dchan_rate rate = { 0, 0 };
+    for (size_t i = 0; i < side->n; i++)
+        rate = dchan_rate_of_both(rate, side->v[i]->rate);
+    return rate;
+}
+
+void mux_choose_rate(struct dchan_mux *mux)
+{
+    mux->rate = dchan_rate_of_both(rate_of_side(&mux->mine), rate_of_side(&mux->theirs));
+}
+
+void dchan_mux_set_rate(struct dchan_mux *mux, uint32_t sid, struct dchan_rate rate)
+{
+    struct mux_stream *s = mux_find(mux, sid);
+    if (!s)
+        return;
+    s->rate = rate;
+    mux_choose_rate(mux);
+}
+
+struct dchan_rate dchan_mux_rate(const struct dchan_mux *mux)
+{
+    return mux->rate;
 }
 
 bool dchan_mux_has_first(const struct dchan_mux *mux)

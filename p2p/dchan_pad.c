@@ -1,5 +1,6 @@
 #include "p2p/dchan_pad.h"
 
+#include "base/intmath.h"
 #include "base/mem.h"
 #include "p2p/dchan_rec.h"
 
@@ -9,15 +10,24 @@ _Static_assert(SMALLEST < DCHAN_PAD_CLASS, "the multiple after the next always h
 
 static const uint8_t zeros[DCHAN_PAD_UNIT_MAX + SMALLEST];
 
-bool dchan_pad_needed(uint64_t at, size_t unit, size_t *fields)
+size_t dchan_pad_size(size_t gap, size_t unit)
 {
-    BUG_ON(unit < DCHAN_PAD_CLASS || unit > DCHAN_PAD_UNIT_MAX);
-    const size_t over = (size_t)(at % unit);
-    if (over == 0)
-        return false;
-    const size_t gap = unit - over;
-    *fields = (gap < SMALLEST ? gap + unit : gap) - SMALLEST;
-    return true;
+    BUG_ON(unit < DCHAN_PAD_CLASS || unit > DCHAN_PAD_UNIT_MAX || gap < 1 || gap > unit);
+    return (gap < SMALLEST ? gap + unit : gap) - SMALLEST;
+}
+
+bool dchan_rate_make(struct dchan_rate *out, unsigned bytes, unsigned interval_ms)
+{
+    *out = (struct dchan_rate){ (uint16_t)bytes, (uint16_t)interval_ms };
+    return bytes && bytes <= DCHAN_PAD_UNIT_MAX && bytes % DCHAN_PAD_CLASS == 0 &&
+           interval_ms >= DCHAN_RATE_MS_MIN && interval_ms <= DCHAN_RATE_MS_MAX;
+}
+
+struct dchan_rate dchan_rate_of_both(struct dchan_rate a, struct dchan_rate b)
+{
+    if (!a.bytes || !b.bytes)
+        return a.bytes ? a : b;
+    return (struct dchan_rate){ MAX_OF(a.bytes, b.bytes), MIN_OF(a.interval_ms, b.interval_ms) };
 }
 
 struct span dchan_pad_fields(size_t n)

@@ -218,16 +218,18 @@ bool dchan_session_slow(const struct dchan_session *s)
 struct span dchan_session_output(struct dchan_session *s, uint64_t now_ms)
 {
     session_enter(s, now_ms);
-    const size_t room = session_room(s);
-    if (room)
-        dchan_mux_pump(s->mux, room);
-    session_pad(s, 0);
+    if (!session_beat(s)) {
+        const size_t room = session_room(s);
+        if (room)
+            dchan_mux_pump(s->mux, room);
+        session_pad(s, 0);
+    }
     session_leave(s);
     if (s->mute)
         return nothing;
     if (s->acts.len > s->acts_written)
         return span_of(s->acts.data + s->acts_written, s->acts.len - s->acts_written);
-    return s->rec ? dchan_rec_output(s->rec) : nothing;
+    return s->rec ? session_may_leave(s) : nothing;
 }
 
 void dchan_session_written(struct dchan_session *s, size_t n, uint64_t now_ms)
@@ -241,6 +243,7 @@ void dchan_session_written(struct dchan_session *s, size_t n, uint64_t now_ms)
     }
     dchan_rec_written(s->rec, n);
     session_note_speed(s, n);
+    s->beat_left -= MIN_OF(n, s->beat_left);
     s->written += n;
     if (s->written >= s->mark) {
         s->mark = dchan_rec_stats(s->rec)->bytes_sent;

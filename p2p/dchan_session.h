@@ -155,9 +155,14 @@ void dchan_session_feed(struct dchan_session *s, struct span in, uint64_t now_ms
  * owners of streams that came whole have consumed what they have, for which they have 10 minutes.
  */
 void dchan_session_feed_end(struct dchan_session *s, uint64_t now_ms);
-/* To be written; borrowed until the next call. Asks the streams for data when little waits. */
+/*
+ * To be written; borrowed until the next call. Asks the streams for data when little waits. While
+ * a stream has a rate (dchan_mux_set_rate): nothing, until it is time for the next write.
+ */
 struct span dchan_session_output(struct dchan_session *s, uint64_t now_ms);
 void dchan_session_written(struct dchan_session *s, size_t n, uint64_t now_ms);
+/* Milliseconds when the next write is due while there is a rate; 0: there is none. */
+uint64_t dchan_session_beat_ms(const struct dchan_session *s);
 void dchan_session_tick(struct dchan_session *s, uint64_t now_ms);
 /* It has closed and all that had to leave has. */
 bool dchan_session_done(const struct dchan_session *s);

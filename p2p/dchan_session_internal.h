@@ -55,6 +55,8 @@ struct dchan_session {
 
     bool padded;                        /* writes are multiples of DCHAN_PAD_CLASS */
     uint64_t pad_from;                  /* `written` when that began */
+    uint64_t beat_ms;                   /* of the next write while there is a rate; 0: at once */
+    size_t beat_left;                   /* bytes of this one that were not written yet */
 };
 
 /* A callback may run until session_leave, which does what waited for its end. */
@@ -73,6 +75,10 @@ enum err session_put_msg(struct dchan_session *s, const struct dchan_msg *m);
 size_t session_waiting(const struct dchan_session *s);
 /* A pad where one is due, so that all that waits and so many bytes behind it fill their class. */
 void session_pad(struct dchan_session *s, size_t follows);
+/* Composes the write for which it is time. False: there is no rate, what waits may leave. */
+bool session_beat(struct dchan_session *s);
+/* Of what waits: all, or what is left of the write that was composed. */
+struct span session_may_leave(const struct dchan_session *s);
 /* A message that none may follow: bye, error. */
 enum err session_put_last(struct dchan_session *s, const struct dchan_msg *m);
 

@@ -60,6 +60,13 @@ void local_stream_remove(struct local_stream *s)
     list_remove(&s->set->all, &s->link);
 }
 
+void local_stream_keep_rate(const struct local_stream *s)
+{
+    const struct dchan_rate *rate = stream_rates_find(&s->set->rates, s->service);
+    if (rate)
+        dchan_mux_set_rate(s->mux, s->sid, *rate);
+}
+
 size_t local_stream_room(const struct local_stream *s, size_t max)
 {
     const struct stream_meter *m = s->meter;

@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "p2p/channels.h"
 #include "p2p/stream_meter.h"
+#include "p2p/stream_rates.h"
 
 struct local_stream {
     struct list_link link;
@@ -41,6 +42,7 @@ struct local_streams {
     size_t max;
     uint64_t idle_ms; /* 0: they may idle for ever */
     const struct stream_payments *payments; /* NULL: there are none */
+    struct stream_rates rates; /* set before the channels start */
 };
 
 /* Makes the part that ends those that idle and those of a contact that is removed. */
@@ -57,6 +59,9 @@ static inline bool local_streams_full(const struct local_streams *set)
  * full. */
 void local_stream_add(struct local_streams *set, struct local_stream *s, struct span service);
 void local_stream_remove(struct local_stream *s);
+/* After its stream was opened or accepted: as long as it lives the session keeps the rate of the
+ * service, if that has one. */
+void local_stream_keep_rate(const struct local_stream *s);
 /* How many of max bytes may be delivered now: all, unless a meter says otherwise. */
 size_t local_stream_room(const struct local_stream *s, size_t max);
 /* Bytes were moved: they are charged, and it is not idle. */

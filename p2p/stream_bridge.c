@@ -239,6 +239,7 @@ static void connected(struct stream_bridge *b)
         local_streams_withdrawn(set, mux, sid); /* unless the mux has said so already */
         return;
     }
+    local_stream_keep_rate(&b->base);
     was_accepted(b);
 }
 
@@ -296,6 +297,8 @@ enum err stream_bridge_open(const struct stream_bridge_config *config, uint8_t p
     if (rc) {
         b->config.ends = (struct stream_ends){ .in = -1, .out = -1 };
         bridge_free(b);
+        return rc;
     }
-    return rc;
+    local_stream_keep_rate(&b->base);
+    return OK;
 }

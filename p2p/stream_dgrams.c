@@ -165,6 +165,7 @@ void stream_dgrams_accept(const struct stream_dgrams_config *config, uint32_t si
         return;
     }
     d->base.open = true;
+    local_stream_keep_rate(&d->base);
     d->readable = xcheck(event_new(channels_base(set->channels), config->fd, EV_READ | EV_PERSIST,
                                    on_readable, d));
     event_add(d->readable, NULL);
@@ -187,6 +188,7 @@ enum err stream_dgrams_open(const struct stream_dgrams_config *config, uint8_t p
         withdraw(&d->base);
         return rc;
     }
+    local_stream_keep_rate(&d->base);
     *out = d;
     return OK;
 }

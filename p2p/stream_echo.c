@@ -97,8 +97,10 @@ void stream_echo_accept(struct local_streams *set, struct chan_peer *peer, struc
                                      .withdraw = withdraw, .resume = resume };
     buf_init(&e->held);
     local_stream_add(set, &e->base, m->service);
-    if (dchan_mux_accept(mux, m->sid, &echo_ops, e, now_of(e)) == OK)
-        e->base.open = true;
-    else
+    if (dchan_mux_accept(mux, m->sid, &echo_ops, e, now_of(e)) != OK) {
         local_streams_withdrawn(set, mux, m->sid);
+        return;
+    }
+    e->base.open = true;
+    local_stream_keep_rate(&e->base);
 }

@@ -2,6 +2,7 @@
 daemons and by a peer that opens the packets: which sizes writes have, with it and without, and that
 pads of the other side cost little."""
 import os
+import socket
 import struct
 import time
 
@@ -15,10 +16,10 @@ CLASS = 256
 BODIES = [1, 20, 99, 170, 256, 513, 1000, 2999, 7001]
 
 
-def tapped_pair(t, *options):
+def tapped_pair(t, *options, both=()):
     """alice dials bob by way of a tap."""
-    a, a_key = talker(t, *options)
-    b, b_key = talker(t)
+    a, a_key = talker(t, *options, *both)
+    b, b_key = talker(t, *both)
     tap = Wiretap(t, b)
     a.rpc.contactadd(f"{b_key}@[::1]:{tap.port}", "bob")
     b.rpc.contactadd(f"{a_key}@{a.channel}", "alice")
@@ -164,6 +165,108 @@ def a_flood_of_pads_costs_no_memory_and_holds_nobody_up(t):
     equal(len(node.rpc.peerlist()), 2)
     for guest in (noisy, quiet):
         guest.close()
+
+
+# --- a constant rate ------------------------------------------------------------------------------
+
+RATE = "-channelrate=voice,512,20"
+RATE_BYTES, RATE_S = 512, 0.02
+
+
+def pieces(t, tap, n, sides=(OUT, BACK)):
+    """So many more writes of each side: all of them have the size of the rate, or, where the tap
+    was slow, are several of it. Their number in the time that passed."""
+    since, began = len(tap.seen), time.monotonic()
+    t.wait(lambda: all(len(tap.sizes(side, since)) >= n for side in sides), what="writes")
+    passed = time.monotonic() - began
+    for side in sides:
+        equal([x for x in tap.sizes(side, since) if x % RATE_BYTES], [], side)
+    return {side: (sum(tap.sizes(side, since)) // RATE_BYTES, passed / RATE_S) for side in sides}
+
+
+def none_too_many(counts):
+    """What was late is not made up for, so that this holds however slow the machine is."""
+    for n, most in counts.values():
+        check(n <= most + 4, counts)
+
+
+@case(timeout=120)
+def a_stream_of_a_service_with_a_rate_looks_the_same_whatever_it_carries(t):
+    a, b, tap = tapped_pair(t, both=[RATE])
+    b.rpc.exposeservice("voice", "echo:", ["alice"])
+    b.rpc.exposeservice("other", "echo:", ["alice"])
+    ports = {name: a.rpc.forwardservice("bob", name)["local_port"] for name in ("voice", "other")}
+    with socket.create_connection(("::1", ports["other"]), timeout=30) as s:
+        s.sendall(b"x")
+        equal(s.recv(1), b"x")
+        steady(lambda: len(tap.seen))
+    with socket.create_connection(("::1", ports["voice"]), timeout=30) as s:
+        s.sendall(b"hello")
+        equal(s.recv(5), b"hello")
+        none_too_many(pieces(t, tap, 30))
+        s.sendall(b"y" * 10000)
+        a.rpc.sendmessage("bob", "z" * 3000)
+        none_too_many(pieces(t, tap, 60))
+        left = 10000
+        while left:
+            left -= len(s.recv(left))
+        t.wait(lambda: b.rpc.listmessages("alice")["messages"], what="the message")
+        none_too_many(pieces(t, tap, 20))
+    steady(lambda: len(tap.seen), 0.5)
+    check(is_up(a, "bob") and is_up(b, "alice"), "the session goes on")
+
+
+@case(timeout=120)
+def a_datagram_service_has_its_rate_too_and_who_has_none_set_does_not(t):
+    a, b, tap = tapped_pair(t, RATE)
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as target, \
+            socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as program:
+        target.bind(("::1", 0))
+        b.rpc.exposeservice("voice", f"udp:[::1]:{target.getsockname()[1]}", ["alice"])
+        port = a.rpc.forwardservice("bob", "voice", 0, {"protocol": "udp"})["local_port"]
+        target.settimeout(30)
+        program.sendto(b"first", ("::1", port))
+        equal(target.recv(100), b"first")
+        steady(lambda: len(tap.sizes(BACK)), 1)
+        none_too_many(pieces(t, tap, 30, [OUT]))
+        for i in range(20):
+            program.sendto(bytes([i]) * 160, ("::1", port))
+            equal(target.recv(200), bytes([i]) * 160)
+        none_too_many(pieces(t, tap, 30, [OUT]))
+
+
+@case(timeout=120)
+def a_rate_is_kept_through_a_relay(t):
+    relay, relay_key = talker(t)
+    (alice, alice_key), (bob, bob_key) = [talker(t, "-channellisten=0", RATE) for _ in range(2)]
+    tap = Wiretap(t, relay)
+    for node, key, alias in ((alice, alice_key, "alice"), (bob, bob_key, "bob")):
+        relay.rpc.contactadd(key, alias)
+        node.rpc.contactadd(f"{relay_key}@[::1]:{tap.port if node is alice else relay_port(relay)}",
+                            "relay")
+        node.rpc.peerconnect("relay")
+    relay.rpc.contactset("alice", {"relay": True})
+    alice.rpc.contactset("relay", {"relay_for_us": True})
+    alice.rpc.contactadd(bob_key, "bob")
+    bob.rpc.contactadd(alice_key, "alice")
+    t.wait(lambda: is_up(relay, "alice") and is_up(relay, "bob"))
+    alice.rpc.peerconnect("bob")
+    bob.rpc.exposeservice("voice", "echo:", ["alice"])
+    port = alice.rpc.forwardservice("bob", "voice")["local_port"]
+    with socket.create_connection(("::1", port), timeout=30) as s:
+        s.sendall(b"hello")
+        equal(s.recv(5), b"hello")
+        since, began = len(tap.seen), time.monotonic()
+        t.wait(lambda: len(tap.sizes(OUT, since)) >= 60, what="writes")
+        most = (time.monotonic() - began) / RATE_S + 4
+        usual = RATE_BYTES + 40  # one s_data of the session with the relay
+        sizes = tap.sizes(OUT, since)
+        check(sum(sizes) <= (most + 2) * usual, f"{sum(sizes)} {most}")
+        check(sum(n % usual == 0 for n in sizes) >= 55, sizes)
+
+
+def relay_port(node):
+    return int(node.channel.rsplit(":", 1)[1])
 
 
 if __name__ == "__main__":

@@ -57,6 +57,8 @@ BROKEN = [
     (["-channelsessions=5", "-channelsessionsreserved=6"], ["channelsessionsreserved"]),
     (["-channelhandshakes=5", "-channelhandshakesreserved=6"], ["channelhandshakesreserved"]),
     (["-channelwindows=2MiB", "-channelwindowsstrangers=3MiB"], ["channelwindowsstrangers"]),
+    (["-channelrate=voice,500,20"], ["channelrate", "256"]),
+    (["-channelrate=voice"], ["channelrate=voice", "service,bytes"]),
     (["-channelpadding=128"], ["channelpadding", "off", "256"]),
     (["-channelservice=web"], ["channelservice=web", "name,target"]),
     (["-channelservice=web,[2a00::1]:80,bob"], ["channelservice", "this machine"]),
