@@ -161,16 +161,32 @@ struct subscriber {
     void *context, *socket;
 };
 
-static void subscribe(struct subscriber *s, const char *address)
+/* Until the handshake is over; behind it the subscription goes, but nothing tells it was read. */
+static void connect_to(const struct subscriber *s, const char *address)
 {
-    int wait_ms = 10000, all = 0;
+    void *events = zmq_socket(s->context, ZMQ_PAIR);
+    zmq_msg_t event;
+    zmq_msg_init(&event);
+    assert_int_equal(zmq_socket_monitor(s->socket, "inproc://events",
+                                        ZMQ_EVENT_HANDSHAKE_SUCCEEDED), 0);
+    assert_int_equal(zmq_connect(events, "inproc://events"), 0);
+    assert_int_equal(zmq_connect(s->socket, address), 0);
+    assert_true(zmq_msg_recv(&event, events, 0) >= 0);
+    zmq_msg_close(&event);
+    zmq_socket_monitor(s->socket, NULL, 0);
+    zmq_close(events);
+    usleep(300000);
+}
+
+static void subscribe(struct subscriber *s, const char *address, int most)
+{
+    int wait_ms = 30000;
     s->context = zmq_ctx_new();
     s->socket = zmq_socket(s->context, ZMQ_SUB);
     zmq_setsockopt(s->socket, ZMQ_RCVTIMEO, &wait_ms, sizeof wait_ms);
-    zmq_setsockopt(s->socket, ZMQ_RCVHWM, &all, sizeof all);
+    zmq_setsockopt(s->socket, ZMQ_RCVHWM, &most, sizeof most);
     zmq_setsockopt(s->socket, ZMQ_SUBSCRIBE, "", 0);
-    assert_int_equal(zmq_connect(s->socket, address), 0);
-    usleep(300000); /* until the subscription has arrived */
+    connect_to(s, address);
 }
 
 static void unsubscribe(struct subscriber *s)
@@ -231,8 +247,8 @@ static void messages_have_topic_body_and_number(void **state)
     int released = 0;
     buf_init(&r.body);
     assert_int_equal(zmq_sender_open(&s, &a, NULL), OK);
-    subscribe(&first, one);
-    subscribe(&second, two);
+    subscribe(&first, one, 0);
+    subscribe(&second, two, 0);
     zmq_sender_send(s, ZMQ_HASHTX, "abc", 3);
     zmq_sender_send(s, ZMQ_RAWTX, "", 0);
     zmq_sender_send(s, ZMQ_HASHTX, "de", 2);
@@ -280,14 +296,8 @@ static void sending_does_not_wait_for_a_subscriber(void **state)
     struct zmq_addresses a = { .of = { [ZMQ_HASHTX] = address } };
     struct zmq_sender *s;
     struct subscriber sub;
-    int few = 100;
     assert_int_equal(zmq_sender_open(&s, &a, NULL), OK);
-    sub.context = zmq_ctx_new(); /* one that reads nothing and wants little */
-    sub.socket = zmq_socket(sub.context, ZMQ_SUB);
-    zmq_setsockopt(sub.socket, ZMQ_RCVHWM, &few, sizeof few);
-    zmq_setsockopt(sub.socket, ZMQ_SUBSCRIBE, "", 0);
-    assert_int_equal(zmq_connect(sub.socket, address), 0);
-    usleep(300000);
+    subscribe(&sub, address, 100); /* one that reads nothing and wants little */
     int64_t start = clock_mono_ms();
     for (uint32_t i = 0; i < MANY; i++)
         zmq_sender_send(s, ZMQ_HASHTX, &i, sizeof i);
@@ -313,7 +323,7 @@ static void a_full_queue_leaves_a_gap_in_the_numbers(void **state)
     snprintf(text, sizeof text, "zmqpubhashtx=%s\n", address);
     struct config *c = configured(text);
     assert_int_equal(zmq_feed_open(&f, c, NULL), OK);
-    subscribe(&sub, address);
+    subscribe(&sub, address, 0);
     int64_t start = clock_mono_ms();
     for (int i = 0; i < MANY; i++)
         zmq_feed_tx_accepted(f, tx);

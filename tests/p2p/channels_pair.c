@@ -8,7 +8,7 @@
 #include "p2p/channels_internal.h"
 #include "tests/test.h"
 
-#define PATIENCE_MS 30000 /* far more than it takes */
+#define PATIENCE_MS 120000 /* far more than it takes */
 
 /* --- what the owner of channels says --- */
 
@@ -171,6 +171,32 @@ void channels_side_skip(struct channels_side *s, uint64_t ms)
 {
     atomic_fetch_add(&s->channels->skew_ms, ms);
     assert_true(channels_call(s->channels, run_timers, NULL));
+}
+
+struct unanswered { struct channels_side *side; unsigned n; };
+
+static void count_unanswered(struct channels *c, void *ctx)
+{
+    struct unanswered *u = ctx;
+    u->n = 0;
+    for (struct list_link *l = list_first(&c->conns); l; l = list_next(&c->conns, l)) {
+        const struct chan_conn *conn = LIST_ITEM(l, struct chan_conn, link);
+        u->n += conn->state == CONN_UP && !conn->going &&
+                dchan_session_stats(conn->session).pongs == 0;
+    }
+}
+
+static bool all_have_answered(void *ctx)
+{
+    struct unanswered *u = ctx;
+    assert_true(channels_call(u->side->channels, count_unanswered, u));
+    return u->n == 0;
+}
+
+void channels_side_await_pongs(struct channels_side *s)
+{
+    struct unanswered u = { .side = s };
+    channels_pair_wait(all_have_answered, &u);
 }
 
 /* --- both --- */

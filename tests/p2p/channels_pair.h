@@ -63,6 +63,9 @@ bool channels_side_info(struct channels_side *s, const struct channels_side *oth
 bool channels_side_is_up(struct channels_side *s, const struct channels_side *other);
 /* The clock of s stands still from now on, but for what is skipped. */
 void channels_side_freeze(struct channels_side *s);
+/* Until the first ping of each session that is up was answered: before so much time is skipped that
+ * one whose answer is on its way would be taken for dead (30 s). */
+void channels_side_await_pongs(struct channels_side *s);
 /* The clock of s goes forward, and its timers run. */
 void channels_side_skip(struct channels_side *s, uint64_t ms);
 

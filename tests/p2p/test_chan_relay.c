@@ -372,6 +372,7 @@ static void a_relayed_session_is_renewed_after_a_day(void **state)
     memcpy(seen.last, seen.id, sizeof seen.last);
     const unsigned ups = atomic_load(&side(&w, BOB)->ups);
     const unsigned downs = atomic_load(&side(&w, BOB)->downs);
+    channels_side_await_pongs(side(&w, ALICE));
     channels_side_skip(side(&w, ALICE), DCHAN_RENEW_AGE_MS + DCHAN_RENEW_OTHER_MS + 1000);
     channels_pair_wait(is_another, &seen);
     channels_pair_wait(alice_has_bob, &w);
@@ -493,6 +494,7 @@ static void bytes_of_a_day_have_a_limit(void **state)
     run_echo(&w, 3 << 20);
     assert_int_equal(atomic_load(&w.talks[ALICE].code), DCHAN_RESET_TRUNCATED);
     channels_pair_wait(bob_is_lost, &w);
+    channels_side_await_pongs(side(&w, ALICE));
     channels_side_skip(side(&w, ALICE), 60000);
     want_bob(&w);
     assert_stays_down(&w);

@@ -296,6 +296,7 @@ static void a_session_is_renewed_after_a_day(void **state)
     (void)state;
     struct town *t = town_open();
     begin_with_a_stream(t);
+    channels_side_await_pongs(smaller_of(t, true));
     channels_side_skip(smaller_of(t, true), DAY_MS);
     assert_moves_without_loss(t);
     town_close(t);
@@ -312,6 +313,7 @@ static void who_has_the_larger_key_renews_ten_minutes_later(void **state)
     bool renews;
     struct town *t = town_open();
     begin_with_a_stream(t);
+    channels_side_await_pongs(smaller_of(t, false));
     channels_side_skip(smaller_of(t, false), DAY_MS + 599000);
     assert_true(channels_call(smaller_of(t, false)->channels, renews_call, &renews));
     assert_false(renews);
@@ -320,6 +322,7 @@ static void who_has_the_larger_key_renews_ten_minutes_later(void **state)
     town_close(t);
     t = town_open();
     begin_with_a_stream(t);
+    channels_side_await_pongs(smaller_of(t, false));
     channels_side_skip(smaller_of(t, false), DAY_MS + 600000);
     assert_moves_without_loss(t);
     town_close(t);

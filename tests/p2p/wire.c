@@ -179,7 +179,7 @@ bool wire_poll(struct wire *w)
 
 bool wire_next(struct wire *w)
 {
-    return next_within(w, 2000);
+    return next_within(w, 20000);
 }
 
 void wire_expect(struct wire *w, const char *command)

@@ -35,7 +35,7 @@ void wire_send_version(struct wire *w, const struct msg_version *m);
 
 /* The next message if one is there already; runs no loop. */
 bool wire_poll(struct wire *w);
-/* Waits for the next message; false when the other side closed or two seconds passed. */
+/* Waits for the next message; false when the other side closed or twenty seconds passed. */
 bool wire_next(struct wire *w);
 /* The next message must be this one. */
 void wire_expect(struct wire *w, const char *command);
