@@ -143,7 +143,8 @@ def attack_b6_double_spends_meet(t):
         for node in nodes[border:]:
             t.wait(lambda: pool(node) == set(), 20,  # pylint: disable=cell-var-from-loop
                    "it is gone")
-            told = [e for e in read_events(node) if e["type"] == "tx_removed"]
+            # pylint: disable-next=cell-var-from-loop
+            told = t.wait(lambda: [e for e in read_events(node) if e["type"] == "tx_removed"])
             equal([(e["txid"], e["reason"], e["conflict"], e["block"]) for e in told],
                   [(id_of(other), "collision-in-block-tx", id_of(one), block.hash_hex)])
 

@@ -35,7 +35,8 @@ def addresses_are_all_that_two_people_exchange(t):
     b.rpc.generatetoaddress(1, ADDRESS)
     t.wait(lambda: not session(b, "alice") and not session(a, "bob"), what="end of the session")
     with b.netns.inside():
-        reasons = [e["reason"] for e in read_events(b) if e["type"] == "session_down"]
+        reasons = t.wait(lambda: [e["reason"] for e in read_events(b)
+                                  if e["type"] == "session_down"])
     equal(reasons, ["error sent"])
 
 

@@ -82,6 +82,7 @@ def a_message_and_its_receipts(t):
           ("00ff", "application/x-test", sent["id"], answer["id"], 60))
     b.rpc.readmessage(got[0]["number"])  # once more: nothing happens
     t.wait(lambda: told(b, "delivered"), what="an event without a block")
+    t.wait(lambda: told(a, "delivered"))
     equal(told(a, "delivered"), [sent["number"]])
     equal(told(b, "received"), [got[0]["number"]])
     event = message_events(b)[0]

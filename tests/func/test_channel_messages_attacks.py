@@ -85,6 +85,7 @@ def what_is_repeated_is_shown_once(t):
     guest.put(M_SEND, message)
     equal(receipts(guest, 1), [(M_ACK, identifier, 0)])
     equal([m["text"] for m in listed(node)], ["once"])
+    t.wait(lambda: told(node, "received"))
     equal(len(told(node, "received")), 1)
 
 
@@ -107,6 +108,7 @@ def receipts_for_what_is_not_in_flight_count_for_nothing(t):
     guest.put(M_NACK, identifier + struct.pack(">H", REFUSED))  # too late
     guest.put(M_NACK, bytes.fromhex(other["id"]) + struct.pack(">H", TOO_LARGE))
     t.wait(lambda: [m["state"] for m in listed(node)] == ["delivered", "refused"])
+    t.wait(lambda: told(node, "failed"))
     equal([e["reason"] for e in told(node, "failed")], ["refused"])
     equal([e["message"] for e in told(node, "delivered")], [sent["number"]])
 

@@ -189,7 +189,8 @@ def what_runs_goes_on_while_both_sides_move(t):
     chat.check(t, running[0].rounds)
     for node in (a, b):
         with node.netns.inside():
-            changes = [e["type"] for e in read_events(node) if e["type"].startswith("session")]
+            changes = t.wait(lambda: [  # pylint: disable-next=cell-var-from-loop
+                e["type"] for e in read_events(node) if e["type"].startswith("session")])
         equal(changes, ["session_up"], "always with a session")
 
 

@@ -42,6 +42,7 @@ def two_contacts_have_a_session_until_one_ends_it(t):
     t.wait(lambda: len(session_events(a)) == 2, what="events")
     equal(session_events(a), [("session_up", made["key"], b.channel),
                               ("session_down", made["key"], "closed")])
+    t.wait(lambda: len(session_events(b)) == 2, what="events")
     equal([e[0] for e in session_events(b)], ["session_up", "session_down"])
 
 
@@ -183,7 +184,8 @@ def a_contact_moves_to_the_key_that_follows_its_own(t):
     equal(a.rpc.peerconnect("bob")["identity"], "next")
     t.wait(lambda: is_up(b, "alice"))
     equal(session(b, "alice")["key"], following)
-    equal([e["state"] for e in read_events(b) if e["type"] == "contact_successor"], ["announced"])
+    told = t.wait(lambda: [e for e in read_events(b) if e["type"] == "contact_successor"])
+    equal([e["state"] for e in told], ["announced"])
 
 
 @case()

@@ -288,10 +288,14 @@ def a_reader_s_failed_sync_ends_the_log(t):
     node.start(env={"LD_PRELOAD": library, "BSVPEER_FAULT_PATH": node.file("events"),
                     "BSVPEER_FAULT": "fdatasync:2:EIO"})  # the first is that of the new file
     node.rpc.generatetoaddress(1, ADDRESS)
-    try:
-        equal(read_events(node), [])
-    except (OSError, http.client.HTTPException, ValueError, AssertionError):
-        pass  # however the answer ends
+
+    def has_ended():
+        try:  # again, if the block was not in the log yet
+            equal(read_events(node), [])
+        except (OSError, http.client.HTTPException, ValueError, AssertionError):
+            pass  # however the answer ends
+        return not node.is_alive()
+    wait_until(has_ended, 20, "the end")
     equal(node.wait_exit(20), 1, "exit code")
     is_in("event log: " + node.file("events"), node.errors())
     is_in("cannot sync", node.errors())

@@ -40,7 +40,11 @@ def a_file_is_offered_accepted_and_saved_under_its_name(t):
         equal((there["done"], transfer(a, id)["done"]), (size, size))
         check(same(path, there["path"]), "the same content")
         equal(os.stat(there["path"]).st_mode & 0o777, 0o600)
-    events = [e for e in read_events(b) if e["type"].startswith("file_")]
+
+    def file_events():
+        return [e for e in read_events(b) if e["type"].startswith("file_")]
+    t.wait(lambda: len(file_events()) == 4)
+    events = file_events()
     equal([(e["type"], e["name"], e["entry"]) for e in events],
           [("file_offered", "photo.jpg", 1), ("file_received", "photo.jpg", 2),
            ("file_offered", "empty", 3), ("file_received", "empty", 4)])
@@ -51,7 +55,7 @@ def a_file_is_offered_accepted_and_saved_under_its_name(t):
     b.rpc.generatetoaddress(1, ADDRESS)  # after it, nothing comes a second time
     t.wait(lambda: any(e["type"] == "block_connected" and e["height"] == b.rpc.getblockcount()
                        for e in read_events(b)))
-    equal([e for e in read_events(b) if e["type"].startswith("file_")], events)
+    equal(file_events(), events)
     equal(os.listdir(os.path.join(b.directory, "regtest", "files")), [])
 
 

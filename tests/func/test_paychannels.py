@@ -58,8 +58,8 @@ def a_hundred_payments_are_settled_to_the_satoshi(t):
     mine(a, 5)
     t.wait(lambda: state(b, id) == "closed")
     t.wait(lambda: any(e["type"] == "channel_closed" for e in read_events(b)))
-    received = [e for e in read_events(b) if e["type"] == "payment_received"]
-    equal(sum(e["satoshis"] for e in received), 70000)
+    t.wait(lambda: sum(e["satoshis"] for e in read_events(b)
+                       if e["type"] == "payment_received") == 70000)
     types = [e["type"] for e in read_events(b) if e["type"].startswith("channel_")]
     equal(types, ["channel_opened", "channel_closing", "channel_closed"])
 

@@ -38,8 +38,8 @@ def a_locked_payee_is_warned_before_it_has_to_close(t):
     equal(sums(tx)[0], 4000)
     mine(b)
     t.wait(lambda: "alarm" not in channel(b, id))
-    texts = [e["text"] for e in read_events(b) if e["type"] == "channel_alarm"]
-    equal(sum("settled soon" in x for x in texts), 3)  # locked, the same urgent, no peers
+    t.wait(lambda: sum("settled soon" in e["text"] for e in read_events(b)
+                       if e["type"] == "channel_alarm") == 3)  # locked, the same urgent, no peers
 
 
 @case()
