@@ -355,11 +355,15 @@ void disk_write(struct fetch *f, uint32_t first, uint32_t n, uint8_t *block);
 /* Checks the leaves that the fetch has. */
 void disk_leaves(struct fetch *f);
 void disk_sync(struct incoming *in);
+char *disk_path(const struct transfers *t, const uint8_t id[32], bool part);
+
+/* --- transfers_finish.c: its end --- */
+
+/* When all of it is there, and nothing is at work on it. */
 void disk_finish(struct incoming *in);
 /* What is there already; the request, which may be NULL, is answered when it is done. */
 void disk_save(struct incoming *in, const char *directory, struct channels_request *request);
 void disk_remove(struct transfers *t, const uint8_t id[32]);
-char *disk_path(const struct transfers *t, const uint8_t id[32], bool part);
 void incoming_pause(struct incoming *in, const struct error *why);
 /* A job of this file has ended; false: it is gone, and freed when that was the last. */
 bool incoming_job_ended(struct incoming *in);
