@@ -41,4 +41,13 @@ struct buf unhex(const char *hex);
 char *test_dir_make(void);
 void test_dir_remove(char *dir);
 
+/* A row of numbers that is the same in each run; the state is not 0 (xorshift64). */
+static inline uint64_t test_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
 #endif

@@ -9,15 +9,6 @@
 #include "base/ntt.h"
 #include "tests/test.h"
 
-/* xorshift: the same numbers in every run */
-static uint64_t next_random(uint64_t *seed)
-{
-    *seed ^= *seed << 13;
-    *seed ^= *seed >> 7;
-    *seed ^= *seed << 17;
-    return *seed;
-}
-
 enum pattern { RANDOM, ONES, SPARSE, PATTERNS };
 
 static uint64_t *number(size_t n, enum pattern p, uint64_t *seed)
@@ -25,7 +16,7 @@ static uint64_t *number(size_t n, enum pattern p, uint64_t *seed)
     uint64_t *a = (uint64_t *)xcalloc(n + 2, sizeof(*a));
 
     for (size_t i = 0; i < n; i++) {
-        uint64_t v = next_random(seed);
+        uint64_t v = test_random(seed);
         a[i] = p == RANDOM ? v : p == ONES ? UINT64_MAX : v % 8 == 0 ? v : 0;
     }
     return a;

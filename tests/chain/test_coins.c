@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/rand.h"
+#include "tests/kv_tools.h"
 #include "tests/test.h"
 
 enum { POINTS = 600 };
@@ -34,10 +35,7 @@ struct world {
 
 static uint64_t next_random(struct world *w)
 {
-    w->random ^= w->random << 13;
-    w->random ^= w->random >> 7;
-    w->random ^= w->random << 17;
-    return w->random;
+    return test_random(&w->random);
 }
 
 static struct outpoint point(unsigned i)
@@ -419,28 +417,13 @@ static size_t count_database(struct coins *c)
     return n;
 }
 
-/*
- * kv_mem lives in the process, so a crash is played on the store that the cache gives up: the power
- * cut happens below it, then a second cache opens a store with the same content.
- */
-static struct kv *copy_of(struct kv *kv)
-{
-    struct kv *copy = kv_open_mem();
-    struct kv_batch *b = kv_batch_new(copy);
-    struct kv_iter *it = kv_iter_new(kv);
-    for (kv_iter_seek(it, "", 0); kv_iter_valid(it); kv_iter_next(it)) {
-        struct span k = kv_iter_key(it), v = kv_iter_value(it);
-        kv_batch_put(b, k.data, k.len, v.data, v.len);
-    }
-    kv_iter_free(it);
-    assert_int_equal(kv_write(copy, b, KV_SYNC, NULL), OK);
-    kv_batch_free(b);
-    return copy;
-}
-
 enum { LARGE_COINS = 1000, LARGE_SCRIPT = 60000 };
 
-/* A flush of four batches that fails at its n-th write. Returns false when it did not fail. */
+/*
+ * A flush of four batches that fails at its n-th write. Returns false when it did not fail. kv_mem
+ * lives in the process, so a crash is played on the store that the cache gives up: the power cut
+ * happens below it, then a second cache opens a store with the same content.
+ */
 static bool failed_flush(unsigned n)
 {
     uint8_t *script = xcalloc(1, LARGE_SCRIPT);
@@ -459,7 +442,7 @@ static bool failed_flush(unsigned n)
     kv_mem_power_cut(kv);
     struct coins *again;
     struct coins_state s;
-    assert_int_equal(coins_open(&again, copy_of(kv), 1 << 20, &s, NULL), OK);
+    assert_int_equal(coins_open(&again, kv_copy(kv), 1 << 20, &s, NULL), OK);
     if (rc && n == 1) {
         assert_true(s.has_best && block_hash_equal(&s.best, &old));
         assert_int_equal(count_database(again), 10);
@@ -476,7 +459,7 @@ static bool failed_flush(unsigned n)
     assert_int_equal(stats.dirty, rc ? LARGE_COINS : 0);
     assert_int_equal(coins_flush(w->c, &new, NULL), OK);
     assert_int_equal(count_database(w->c), LARGE_COINS);
-    assert_int_equal(coins_open(&again, copy_of(kv), 1 << 20, &s, NULL), OK);
+    assert_int_equal(coins_open(&again, kv_copy(kv), 1 << 20, &s, NULL), OK);
     assert_true(s.has_best && block_hash_equal(&s.best, &new) && !s.in_transition);
     coins_close(again);
     world_free(w);
@@ -546,7 +529,7 @@ static void a_first_flush_has_no_old_tip(void **state)
     assert_int_equal(coins_flush(w->c, &best, &e), ERR_IO);
     struct coins *again;
     struct coins_state s;
-    assert_int_equal(coins_open(&again, copy_of(kv), 1 << 20, &s, NULL), OK);
+    assert_int_equal(coins_open(&again, kv_copy(kv), 1 << 20, &s, NULL), OK);
     assert_true(s.in_transition && !s.has_old);
     assert_true(block_hash_equal(&s.new_best, &best));
     coins_close(again);

@@ -8,27 +8,12 @@
 #include "base/mem.h"
 #include "chain/index_db.h"
 #include "tests/chain/header_util.h"
+#include "tests/kv_tools.h"
 #include "tests/test.h"
 
 static void record_info(void *ctx, const struct blockfile_info *info)
 {
     *(struct blockfile_info *)ctx = *info;
-}
-
-/* Copies all records of a store, so that closing one database does not lose them. */
-static struct kv *copy_of(struct kv *from)
-{
-    struct kv *to = kv_open_mem();
-    struct kv_batch *b = kv_batch_new(to);
-    struct kv_iter *it = kv_iter_new(from);
-    for (kv_iter_seek(it, "", 0); kv_iter_valid(it); kv_iter_next(it)) {
-        struct span key = kv_iter_key(it), value = kv_iter_value(it);
-        kv_batch_put(b, key.data, key.len, value.data, value.len);
-    }
-    kv_iter_free(it);
-    assert_int_equal(kv_write(to, b, KV_SYNC, NULL), OK);
-    kv_batch_free(b);
-    return to;
 }
 
 static struct blockfiles *open_files(const char *dir)
@@ -61,7 +46,7 @@ static void nodes_and_files_come_back_as_they_were(void **state)
     header_index_fail(idx, last->prev, HS_FAILED_LIMIT);
     assert_int_equal(blockfiles_sync(bf, &e), OK);
     assert_int_equal(index_db_flush(db, idx, bf, &e), OK);
-    copy = copy_of(kv);
+    copy = kv_copy(kv);
     index_db_close(db);
 
     struct header_index *again = header_index_new(p);
@@ -140,7 +125,7 @@ static void a_flush_cut_off_between_its_writes_can_be_loaded(void **state)
         headers_accept(idx, h, headers);
         kv_mem_fail_writes(kv, fail_at);
         assert_int_equal(index_db_flush(db, idx, bf, &e), ERR_IO);
-        struct kv *left = copy_of(kv);
+        struct kv *left = kv_copy(kv);
         index_db_close(db);
 
         assert_int_equal(index_db_open(&db, left, &e), OK);

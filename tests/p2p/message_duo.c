@@ -9,6 +9,7 @@
 #include "base/intmath.h"
 #include "base/kv_internal.h"
 #include "base/mem.h"
+#include "tests/kv_tools.h"
 #include "tests/test.h"
 
 /* --- a disk that outlives who uses it --- */
@@ -170,6 +171,12 @@ void duo_clear(struct message_duo *d)
         drop_packets(&d->sides[i]);
         kv_close(d->sides[i].disk);
     }
+}
+
+void duo_anew(struct message_duo *d)
+{
+    duo_clear(d);
+    duo_init(d);
 }
 
 void duo_settle(struct duo_side *s)
@@ -385,23 +392,10 @@ size_t duo_news(const struct duo_side *s, enum message_news_kind kind)
 
 size_t duo_rows(struct duo_side *s, const char *prefix)
 {
-    struct kv_iter *it = kv_iter_new(s->disk);
-    const size_t len = strlen(prefix);
-    size_t n = 0;
-    for (kv_iter_seek(it, prefix, len); kv_iter_valid(it); kv_iter_next(it)) {
-        const struct span key = kv_iter_key(it);
-        if (key.len < len || memcmp(key.data, prefix, len) != 0)
-            break;
-        n++;
-    }
-    kv_iter_free(it);
-    return n;
+    return kv_rows(s->disk, prefix);
 }
 
 uint64_t duo_random(struct message_duo *d, uint64_t n)
 {
-    d->random ^= d->random << 13;
-    d->random ^= d->random >> 7;
-    d->random ^= d->random << 17;
-    return d->random % n;
+    return test_random(&d->random) % n;
 }

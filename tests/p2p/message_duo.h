@@ -50,6 +50,8 @@ struct message_duo {
 void duo_init(struct message_duo *d);
 void duo_start(struct message_duo *d);
 void duo_clear(struct message_duo *d);
+/* Other limits, in the middle of a test: as after duo_init. */
+void duo_anew(struct message_duo *d);
 
 /* All that is written is on disk, and said. */
 void duo_settle(struct duo_side *s);

@@ -416,8 +416,7 @@ static void the_outbox_has_limits(void **state)
 {
     struct message_duo *d = *state;
     struct messages_stats stats;
-    duo_clear(d);
-    duo_init(d);
+    duo_anew(d);
     A->limits.outbox = 5;
     A->limits.outbox_bytes = 40000;
     duo_start(d);
@@ -445,8 +444,7 @@ static void the_outbox_has_limits(void **state)
 static void all_outboxes_together_have_one(void **state)
 {
     struct message_duo *d = *state;
-    duo_clear(d);
-    duo_init(d);
+    duo_anew(d);
     A->limits.outbox_total = 2000;
     duo_start(d);
     size_t n = 0;
@@ -558,8 +556,7 @@ static void strangers_are_not_kept_while_the_disk_is_full(void **state)
 static void no_stranger_is_heard_when_the_user_wants_none(void **state)
 {
     struct message_duo *d = *state;
-    duo_clear(d);
-    duo_init(d);
+    duo_anew(d);
     B->limits.strangers = false;
     B->stranger = true;
     duo_start(d);
@@ -595,8 +592,7 @@ static void one_who_becomes_a_contact_is_known(void **state)
 static void old_ids_are_forgotten(void **state)
 {
     struct message_duo *d = *state;
-    duo_clear(d);
-    duo_init(d);
+    duo_anew(d);
     B->limits.seen = 10;
     duo_start(d);
     duo_connect(d);
@@ -634,8 +630,7 @@ static void a_full_inbox_drops_what_was_read(void **state)
 {
     struct message_duo *d = *state;
     struct messages_stats stats;
-    duo_clear(d);
-    duo_init(d);
+    duo_anew(d);
     B->limits.inbox_total = 100000;
     duo_start(d);
     duo_connect(d);
@@ -661,8 +656,7 @@ static void one_contact_does_not_fill_the_inbox(void **state)
 {
     struct message_duo *d = *state;
     struct messages_stats stats;
-    duo_clear(d);
-    duo_init(d);
+    duo_anew(d);
     B->limits.inbox_total = 100000;
     duo_start(d);
     duo_connect(d);

@@ -16,6 +16,7 @@
 #include "base/intmath.h"
 #include "base/mem.h"
 #include "p2p/transfers_internal.h"
+#include "tests/kv_tools.h"
 #include "tests/p2p/fake_channels.h"
 #include "tests/test.h"
 
@@ -408,17 +409,7 @@ static void what_was_accepted_while_the_peer_was_away_is_said_before_it_is_asked
 static size_t rows(const char *prefix)
 {
     dchan_store_settle(at.fake->channels.store);
-    struct kv_iter *it = kv_iter_new(at.fake->channels.kv);
-    const size_t len = strlen(prefix);
-    size_t n = 0;
-    for (kv_iter_seek(it, prefix, len); kv_iter_valid(it); kv_iter_next(it)) {
-        const struct span key = kv_iter_key(it);
-        if (key.len < len || memcmp(key.data, prefix, len) != 0)
-            break;
-        n++;
-    }
-    kv_iter_free(it);
-    return n;
+    return kv_rows(at.fake->channels.kv, prefix);
 }
 
 /* Who offered a file, without the file: what a process left that ended between two writes. */

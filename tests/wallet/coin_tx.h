@@ -5,6 +5,7 @@
 #include "base/kv.h"
 #include "base/tx.h"
 #include "script/template.h"
+#include "tests/kv_tools.h"
 #include "tests/test.h"
 #include "wallet/scripts.h"
 
@@ -78,23 +79,6 @@ static inline struct tx *coin_tx(uint32_t number, const struct outpoint *in, siz
     assert_non_null(tx);
     buf_clear(&b);
     return tx;
-}
-
-/* What a new process would find. */
-static inline struct kv *store_copy(struct kv *from)
-{
-    struct kv *to = kv_open_mem();
-    struct kv_batch *b = kv_batch_new(to);
-    struct kv_iter *it = kv_iter_new(from);
-    for (kv_iter_seek(it, "", 0); kv_iter_valid(it); kv_iter_next(it)) {
-        const struct span key = kv_iter_key(it), value = kv_iter_value(it);
-        kv_batch_put(b, key.data, key.len, value.data, value.len);
-    }
-    assert_int_equal(kv_iter_error(it, NULL), OK);
-    kv_iter_free(it);
-    assert_int_equal(kv_write(to, b, KV_SYNC, NULL), OK);
-    kv_batch_free(b);
-    return to;
 }
 
 #endif

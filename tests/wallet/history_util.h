@@ -29,7 +29,7 @@ static inline void stop(struct fixture *f)
 /* As after the end of the process. */
 static inline void reopen(struct fixture *f)
 {
-    struct kv *kv = store_copy(f->kv);
+    struct kv *kv = kv_copy(f->kv);
     history_close(f->h);
     f->kv = kv;
     assert_int_equal(history_open(&f->h, kv, f->scripts, NULL), OK);

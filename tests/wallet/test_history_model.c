@@ -23,10 +23,7 @@ static uint64_t seed;
 
 static uint32_t below(uint32_t n)
 {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return (uint32_t)(seed >> 33) % n;
+    return (uint32_t)(test_random(&seed) >> 33) % n;
 }
 
 /* --- the model ------------------------------------------------------------------------------- */
@@ -374,7 +371,7 @@ static void assert_store_agrees(const struct model *m)
     struct history *h;
     kv_mem_power_cut(m->kv);
     assert_rows(m->kv);
-    assert_int_equal(history_open(&h, store_copy(m->kv), m->scripts, NULL), OK);
+    assert_int_equal(history_open(&h, kv_copy(m->kv), m->scripts, NULL), OK);
     assert_txs(m, h, true);
     struct model *told = (struct model *)xmalloc(sizeof *told);
     *told = *m;

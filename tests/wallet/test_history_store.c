@@ -49,7 +49,7 @@ static void damaged_rows_are_told(void **state)
     for (kv_iter_seek(it, "", 0); kv_iter_valid(it); kv_iter_next(it), n++) {
         /* One byte less in one row. */
         const struct span key = kv_iter_key(it), value = kv_iter_value(it);
-        struct kv *kv = store_copy(f.kv);
+        struct kv *kv = kv_copy(f.kv);
         struct kv_batch *b = kv_batch_new(kv);
         struct history *h = NULL;
         kv_batch_put(b, key.data, key.len, value.data, value.len ? value.len - 1 : 0);

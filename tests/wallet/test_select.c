@@ -15,10 +15,7 @@ static uint64_t seed = 1;
 
 static uint32_t below(uint32_t n)
 {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return (uint32_t)(seed >> 33) % n;
+    return (uint32_t)(test_random(&seed) >> 33) % n;
 }
 
 static struct select_request request(const struct select_coin *coins, size_t n_coins,

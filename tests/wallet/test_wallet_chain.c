@@ -391,7 +391,7 @@ static void lost_coins_are_found_in_the_blocks(void **state)
     make_chain(&r, txs);
     tell_chain(&r, txs);
     const int64_t had = trusted(&r);
-    struct kv *keys = store_copy(r.keys), *coins = kv_open_mem();
+    struct kv *keys = kv_copy(r.keys), *coins = kv_open_mem();
     rig_stop(&r);
     assert_int_equal(wallet_open_stores(&r.w, keys, coins, "w", &wallet_test_params, NULL), OK);
     r = (struct rig){ .keys = keys, .coins = coins, .w = r.w, .height = RIG_START };

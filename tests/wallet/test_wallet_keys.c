@@ -360,7 +360,7 @@ static void a_half_made_store_is_no_wallet(void **state)
             struct wallet *w = NULL;
             kv_mem_fail_writes(kv, n);
             rc = wallet_make_keys(kv, &wallet_test_params, hows[i], NULL);
-            struct kv *after = store_copy(kv);
+            struct kv *after = kv_copy(kv);
             kv_close(kv);
             const enum err opened =
                 wallet_open_stores(&w, after, kv_open_mem(), "w", &wallet_test_params, NULL);

@@ -41,10 +41,7 @@ static uint64_t seed;
 
 static uint32_t below(uint32_t n)
 {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return (uint32_t)(seed >> 33) % n;
+    return (uint32_t)(test_random(&seed) >> 33) % n;
 }
 
 /* --- the chain ------------------------------------------------------------------------------- */
@@ -471,7 +468,7 @@ static void forget_unconfirmed(struct wallet *w)
 static struct wallet *open_copy(const struct world *w, struct kv *coins)
 {
     struct wallet *copy;
-    assert_int_equal(wallet_open_stores(&copy, store_copy(w->r.keys), coins, "copy",
+    assert_int_equal(wallet_open_stores(&copy, kv_copy(w->r.keys), coins, "copy",
                                         &wallet_test_params, NULL), OK);
     return copy;
 }
@@ -550,7 +547,7 @@ static void compare(struct world *w)
         assert_int_equal(wallet_rescan(w->r.w, FIRST, HISTORY_TO_BEST, NULL), OK);
     w->owes = false;
     to_the_tip(w, w->r.w);
-    struct wallet *lived = open_copy(w, store_copy(w->r.coins));
+    struct wallet *lived = open_copy(w, kv_copy(w->r.coins));
     struct wallet *fresh = open_copy(w, kv_open_mem());
     forget_unconfirmed(lived);
     to_the_tip(w, fresh);

@@ -53,7 +53,7 @@ static inline void rig_stop(struct rig *r)
 /* As after the end of the process. */
 static inline void rig_reopen(struct rig *r)
 {
-    struct kv *keys = store_copy(r->keys), *coins = store_copy(r->coins);
+    struct kv *keys = kv_copy(r->keys), *coins = kv_copy(r->coins);
     wallet_unref(r->w);
     r->keys = keys;
     r->coins = coins;
