@@ -282,6 +282,11 @@ uint32_t dchan_mux_goaway(struct dchan_mux *mux)
     return mux->theirs.highest;
 }
 
+bool dchan_mux_peer_goes(const struct dchan_mux *mux)
+{
+    return mux->peer_going;
+}
+
 void dchan_mux_take_goaway(struct dchan_mux *mux, uint32_t last)
 {
     mux->peer_going = true;

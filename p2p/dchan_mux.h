@@ -164,6 +164,8 @@ void dchan_mux_tick(struct dchan_mux *mux, uint64_t now_ms);
 void dchan_mux_set_rtt(struct dchan_mux *mux, uint64_t rtt_ms);
 /* We go: refuses streams from now on; returns the last sid of the peer that is served. */
 uint32_t dchan_mux_goaway(struct dchan_mux *mux);
+/* It does, and serves no new ones of ours. */
+bool dchan_mux_peer_goes(const struct dchan_mux *mux);
 /* The peer goes: ours above last were not served, and it opens no more either. */
 void dchan_mux_take_goaway(struct dchan_mux *mux, uint32_t last);
 /*

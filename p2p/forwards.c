@@ -182,6 +182,26 @@ static void pipe_closed(void *ctx, const struct stream_ends *ends, unsigned code
     pipe_ended(ctx);
 }
 
+static struct guest *guest_new(struct forward *f, int fd)
+{
+    struct guest *g = xcalloc(1, sizeof *g);
+    *g = (struct guest){ .forward = f, .fd = fd, .since_ms = now_of(f) };
+    list_append(&f->guests, &g->link);
+    return g;
+}
+
+static void try_later(struct forward *f)
+{
+    event_add(f->owner->later, &(struct timeval){ 0, RETRY_MS * 1000 });
+}
+
+/* Its session began to end when it came: the next one has it. */
+static void unserved(void *ctx, const struct stream_ends *ends)
+{
+    (void)guest_new(ctx, ends->in);
+    try_later(ctx);
+}
+
 /* The stream has the descriptor from here on. */
 static enum err open_stream(struct guest *g, struct chan_peer *peer, struct dchan_mux *mux)
 {
@@ -190,7 +210,7 @@ static enum err open_stream(struct guest *g, struct chan_peer *peer, struct dcha
         .set = f->owner->streams, .peer = peer, .mux = mux, .service = service_of(f),
         .ends = { .in = g->fd, .out = g->fd }, .tag = f, .meter = forward_pay_meter(&f->pay),
         .accepted = f->pipe ? pipe_accepted : NULL,
-        .ended = f->pipe ? pipe_closed : NULL, .ctx = f }, f->priority);
+        .ended = f->pipe ? pipe_closed : NULL, .unserved = unserved, .ctx = f }, f->priority);
     if (!rc)
         guest_forget(g);
     return rc;
@@ -212,8 +232,8 @@ static void guest_try(struct guest *g)
     if (!rc) {
         rc = open_stream(g, peer, mux);
         chan_peer_kick(peer);
-        if (rc == ERR_BUSY)
-            event_add(f->owner->later, &(struct timeval){ 0, RETRY_MS * 1000 });
+        if (rc == ERR_BUSY || rc == ERR_CANCELLED)
+            try_later(f);
     }
     if (rc && !in_time)
         guest_refuse(g, "the contact did not answer");
@@ -296,9 +316,7 @@ static void enter(struct forward *f, int fd)
         return;
     }
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    struct guest *g = xcalloc(1, sizeof *g);
-    *g = (struct guest){ .forward = f, .fd = fd, .since_ms = now_of(f) };
-    list_append(&f->guests, &g->link);
+    struct guest *g = guest_new(f, fd);
     if (f->pipe) {
         g->readable = xcheck(event_new(channels_base(f->owner->streams->channels), fd,
                                        EV_READ | EV_PERSIST, on_token, g));

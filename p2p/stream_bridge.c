@@ -196,9 +196,28 @@ static void finish_socket(const struct stream_bridge *b, unsigned code)
         stream_ends_dismiss(&b->config.ends);
 }
 
+/* The program has said nothing yet that went over. */
+static bool is_unserved(const struct stream_bridge *b, unsigned code)
+{
+    return b->config.unserved && b->base.ours && !b->base.open && code == DCHAN_RESET_REFUSED &&
+           dchan_mux_peer_goes(b->base.mux);
+}
+
+static void give_back(struct stream_bridge *b)
+{
+    const struct stream_bridge_config config = b->config;
+    b->config.ends = (struct stream_ends){ .in = -1, .out = -1 };
+    bridge_free(b);
+    config.unserved(config.ctx, &config.ends);
+}
+
 static void on_closed(void *ctx, unsigned code)
 {
     struct stream_bridge *b = ctx;
+    if (is_unserved(b, code)) {
+        give_back(b);
+        return;
+    }
     if (b->config.ended)
         b->config.ended(b->config.ctx, &b->config.ends, code, b->base.open);
     if (is_socket(b))

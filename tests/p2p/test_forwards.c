@@ -159,6 +159,32 @@ static void a_connection_waits_until_the_contact_is_there(void **state)
     close(program);
 }
 
+/* What is asked for when the contact has begun to leave a session is asked for in the next one. */
+static void a_connection_at_the_end_of_a_session_is_served_in_the_next(void **state)
+{
+    struct world *w = *state;
+    const struct forward *f = add(w, (struct forward_wish){ .priority = 3 });
+    char got[8];
+    const uint32_t last = dchan_mux_goaway(w->f->far);
+    const int program = program_connect(AF_INET6, SOCK_STREAM, f->port);
+    while (!w->f->shares[0].granted) /* a stream is asked for, and not handed over yet */
+        event_base_loop(w->f->channels.base, EVLOOP_ONCE);
+    dchan_mux_take_goaway(w->f->near, last);
+    program_write(w->f, program, "ask", 3);
+    assert_int_equal(w->f->n_streams, 0); /* that session takes none */
+    fake_down(w->f);
+    fake_up(w->f);
+    struct far *s = arrived(w, 1);
+    far_await(s, 3);
+    assert_memory_equal(s->in.data, "ask", 3);
+    far_send(s, "answer", 6);
+    program_read(w->f, program, got, 6);
+    assert_memory_equal(got, "answer", 6);
+    far_end(s);
+    close(program);
+    far_await_closed(s);
+}
+
 static void nobody_waits_for_ever(void **state)
 {
     struct world *w = *state;
@@ -592,6 +618,7 @@ int main(void)
         CASE(a_refused_connection_ends_cleanly),
         CASE(a_break_of_the_stream_is_a_break_here),
         CASE(a_connection_waits_until_the_contact_is_there),
+        CASE(a_connection_at_the_end_of_a_session_is_served_in_the_next),
         CASE(nobody_waits_for_ever),
         CASE(those_who_wait_have_a_limit),
         CASE(a_lack_of_descriptors_passes),
