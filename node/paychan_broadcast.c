@@ -63,15 +63,28 @@ void paychans_submit(struct held *h, struct tx *tx, const char *what)
 
 /* --- to peers --- */
 
-static uint32_t waited(const struct held *h)
+/* Blocks that are older than what was sent are no sign of anything: a node that was away gets them
+ * while it catches up. */
+uint32_t paychans_blocks_waited(const struct held *h)
 {
-    const uint32_t tip = h->pc->view.tip, since = h->sending.since;
-    return since && tip > since ? tip - since : 0;
+    const struct paychan_sending *s = &h->sending;
+    struct header_index *headers = chain_headers(h->pc->env->chain);
+    struct header_node *tip = header_index_at(headers, (int32_t)h->pc->view.tip);
+    if (!tip || !s->since)
+        return 0;
+    struct header_node *first = header_first_since(tip, s->since_time - PAYCHAN_BLOCK_S);
+    if (!first)
+        return 0;
+    int32_t since = (int32_t)s->since;
+    if (first->height > since)
+        since = first->height - 1;
+    return tip->height > since ? (uint32_t)(tip->height - since) : 0;
 }
 
 bool paychans_is_overdue(const struct held *h)
 {
-    return waited(h) >= EVERYBODY * h->pc->config.child_blocks && !h->c.spend_height;
+    const uint32_t most = EVERYBODY * h->pc->config.child_blocks;
+    return !h->c.spend_height && paychans_blocks_waited(h) >= most;
 }
 
 struct pushing {
@@ -153,10 +166,13 @@ static bool is_in_pool(const struct held *h)
     return h->sending.spend && h->c.spend == ours && h->c.spend_height == 0;
 }
 
-static enum mempool_visit note_height(void *ctx, const struct mempool_entry *entry)
+static enum mempool_visit note_begin(void *ctx, const struct mempool_entry *entry)
 {
-    uint32_t *height = ctx;
-    *height = entry->height > 0 ? (uint32_t)entry->height : 0;
+    struct paychan_sending *s = ctx;
+    if (entry->height > 0 && (uint32_t)entry->height < s->since)
+        s->since = (uint32_t)entry->height;
+    if (entry->time < s->since_time)
+        s->since_time = entry->time;
     return MEMPOOL_ENOUGH;
 }
 
@@ -164,13 +180,12 @@ static enum mempool_visit note_height(void *ctx, const struct mempool_entry *ent
 static void begin_waiting(struct held *h)
 {
     struct paychan_sending *s = &h->sending;
-    uint32_t height = 0;
-    if (!s->since)
+    if (!s->since) {
         s->since = h->pc->view.tip;
-    if (is_in_pool(h) && mempool_visit(chain_mempool(h->pc->env->chain), &s->spend->id,
-                                       note_height, &height) &&
-        height && height < s->since)
-        s->since = height;
+        s->since_time = clock_now();
+    }
+    if (is_in_pool(h))
+        mempool_visit(chain_mempool(h->pc->env->chain), &s->spend->id, note_begin, s);
 }
 
 static void send_out(struct held *h, struct tx *made, const char *what)

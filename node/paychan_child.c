@@ -244,10 +244,10 @@ void paychans_look_at_child(struct held *h)
 {
     struct paychan_sending *s = &h->sending;
     struct tx *parent = waiting(h);
-    const uint32_t tip = h->pc->view.tip;
-    if (!parent || s->child_job || tip <= s->since)
+    const uint32_t waited = parent ? paychans_blocks_waited(h) : 0;
+    if (!waited || s->child_job)
         return;
-    const uint32_t passed = (tip - s->since) / h->pc->config.child_blocks;
+    const uint32_t passed = waited / h->pc->config.child_blocks;
     const uint32_t level = passed < LEVEL_MAX ? passed : LEVEL_MAX;
     const bool another = s->child_level && !txid_equal(&s->child_of, &parent->id);
     if (level > s->child_level || another) {

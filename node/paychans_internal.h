@@ -48,6 +48,7 @@ struct paychan_sending {
     struct tx *sent;             /* the last one of ours that was made; the same */
     bool shown;                  /* a peer has ours in its mempool */
     uint32_t since;              /* the tip when the first was sent; 0: none was */
+    int64_t since_time;          /* unix seconds of that */
     uint32_t seen_tip;
     unsigned raced;              /* times in the block after raced_tip that it lost a race */
     uint32_t raced_tip;
@@ -225,6 +226,8 @@ void paychans_push(struct held *h, struct tx *tx, unsigned kind);
 /* Of no channel of ours; number: its own, below 2^60. tx NULL: the order ends. */
 void paychans_push_tx(struct paychans *pc, struct tx *tx, uint64_t number, bool everybody);
 
+/* Blocks made since close or refund was first sent, in none of which it is. */
+uint32_t paychans_blocks_waited(const struct held *h);
 bool paychans_is_overdue(const struct held *h); /* it waits long for a block */
 
 /* --- paychan_alarms.c --- */

@@ -28,10 +28,11 @@ class Raw:
         return sha256d(self.data)
 
 
-def mine_these(node, *transactions):
-    """A block on the tip with these alone; its hash."""
+def mine_these(node, *transactions, at=None):
+    """A block on the tip with these alone, of that time, or a second after the one before; its
+    hash."""
     tip = node.rpc.getblock(node.rpc.getbestblockhash())
-    block = Block.make(from_display(tip["hash"]), tip["height"] + 1, tip["time"] + 1,
+    block = Block.make(from_display(tip["hash"]), tip["height"] + 1, at or tip["time"] + 1,
                        [Raw(tx) for tx in transactions])
     equal(node.rpc.submitblock(block.serialize().hex()), None)
     equal(node.rpc.getbestblockhash(), block.hash_hex)
@@ -43,7 +44,7 @@ def payers(t, *options):
     first as alice. Blocks come here faster than they are looked at: no child pays for a close unless
     the test asks for it."""
     if not any(o.startswith("-paychannelchild=") for o in options):
-        options += ("-paychannelchild=100",)
+        options += ("-paychannelchild=1000",)
     a, a_key = talker(t, GENESIS, *options)
     b = t.node(GENESIS, "-connect=" + a.p2p, *options)
     t.wait_same_tip(a, b)

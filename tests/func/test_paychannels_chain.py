@@ -181,6 +181,25 @@ def a_close_that_is_not_mined_gets_children_that_pay(t):
 
 
 @case()
+def blocks_that_are_older_than_the_close_say_nothing_of_it(t):
+    """A node that was away for a day gets them after it has sent the close."""
+    node, payer = payee(t, LOW, "-paychannelchild=2")
+    paid_channel(node, payer)
+    now = node.rpc.getblockheader(node.rpc.getbestblockhash())["time"] + 86400
+    node.rpc.setmocktime(now)
+    node.rpc.closechannel(payer.id.hex())
+    close = t.wait(lambda: spender(node, payer.id.hex()))
+    for _ in range(20):
+        mine_these(node)
+    for i in range(2):
+        equal(node.rpc.getrawmempool(), [close["txid"]])
+        mine_these(node, at=now + i)
+    pool = t.wait(lambda: len(node.rpc.getrawmempool()) == 2 and node.rpc.getrawmempool())
+    child = node.rpc.getrawtransaction(next(x for x in pool if x != close["txid"]), 1)
+    equal(FEE + fee_of(child, 20000), -(-(len(close["hex"]) // 2 + 192) * 4 * 500 // 1000))
+
+
+@case()
 def children_take_no_more_than_half(t):
     node, payer = payee(t)
     paid_channel(node, payer, 1000)
