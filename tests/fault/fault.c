@@ -9,6 +9,7 @@
  *                                   torn: as exit, but half of the bytes are written first
  *                                   slow: this call and all later ones are made SLOW_MS late
  *   BSVPEER_FAULT_PATH=TEXT   only files whose path contains TEXT count
+ *   BSVPEER_FAULT_AFTER=FILE  calls count from when this file is there
  *   BSVPEER_FAULT_COUNT=FILE  at a normal end writes a line "OP N" for each OP, and for any
  *
  *   LD_PRELOAD=.../fault.so BSVPEER_FAULT=fdatasync:3:exit program
@@ -61,7 +62,7 @@ static struct {
     enum op op;
     unsigned long first; /* number of the call */
     int number;          /* errno */
-    const char *path, *count_file;
+    const char *path, *count_file, *after;
 } fault;
 
 static atomic_ulong counts[OPS];
@@ -104,6 +105,7 @@ __attribute__((constructor)) static void read_settings(void)
     const char *setting = getenv("BSVPEER_FAULT");
     fault.path = getenv("BSVPEER_FAULT_PATH");
     fault.count_file = getenv("BSVPEER_FAULT_COUNT");
+    fault.after = getenv("BSVPEER_FAULT_AFTER");
     if (!setting || !*setting)
         return;
     char op[16], what[16];
@@ -150,9 +152,17 @@ static bool fd_counts(int fd)
     return path_counts(path);
 }
 
+static bool is_there(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
 /* Counts the call; what is to happen to it. */
 static enum fault_kind next_call(enum op op)
 {
+    if (fault.after && !is_there(fault.after))
+        return FAULT_NONE;
     unsigned long mine = atomic_fetch_add(&counts[op], 1) + 1;
     unsigned long any = atomic_fetch_add(&counts[OP_ANY], 1) + 1;
     unsigned long n = fault.op == OP_ANY ? any : mine;
