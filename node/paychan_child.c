@@ -32,6 +32,7 @@ struct child_job {
     uint64_t capacity;
     uint64_t children, fees;    /* in the mempool already, and what they pay */
     uint32_t level;
+    uint32_t tip;               /* that was known then */
     uint64_t fee_per_kb;
     uint8_t nonce[32], pkh[PAYCHAN_PKH_SIZE];
     char wallet[WALLET_NAME_MAX + 1];
@@ -172,6 +173,8 @@ static void take(struct held *h, struct child_job *job)
 {
     struct paychan_sending *s = &h->sending;
     s->child_job = false;
+    if (job->tip != h->pc->view.tip)
+        s->seen_tip = 0; /* blocks came meanwhile, with which it may be time for another one */
     if (job->rc) {
         paychans_alarm(h, job->rc == ERR_AUTH ? "the wallet is locked: what waits for a block "
                                                 "cannot be sped up"
@@ -219,6 +222,7 @@ static void begin(struct held *h, struct tx *parent, uint32_t level)
     job->funding = c->funding;
     job->capacity = c->terms.capacity;
     job->level = level;
+    job->tip = h->pc->view.tip;
     job->fee_per_kb = h->pc->config.fee_per_kb;
     memcpy(job->nonce, payee ? c->nonce_b : c->nonce_a, sizeof job->nonce);
     memcpy(job->pkh, payee ? c->terms.payee_pkh : c->terms.payer_pkh, sizeof job->pkh);
