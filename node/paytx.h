@@ -10,7 +10,8 @@
  *
  *   paying      row (making) -> transaction in the wallet -> row (pending) -> p_tx, in each session
  *               until the answer. Accepted: the transaction goes to our mempool, too; refused: the
- *               wallet takes it back unless it was on its way already.
+ *               wallet takes it back unless it was on its way already. Who pays the request again
+ *               spends the same coins, as the payee still has the first transaction.
  *   being paid  BEEF verified on a thread of its own, transaction taken by our own mempool, keys
  *               into the wallet, then one write: row, each output as credited, the request as paid.
  *               Only then p_result says 0. Whoever died before takes the same payment again. The

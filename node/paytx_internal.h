@@ -108,8 +108,15 @@ void paytx_look_after(struct pay_item *it); /* one that was accepted, until it i
 
 /* --- paytx_jobs.c: what waits for wallet and chain; the thread of the jobs --- */
 
+struct rpc_call paytx_call_of(const struct rpc_env *env);
+/* The caller's reference; NULL: it is not loaded. */
+struct wallet *paytx_wallet_of(const struct rpc_env *env, const char *name, struct error *e);
+/* Of an identity. ERR_AUTH: the wallet is locked; ERR_NOTFOUND. The caller wipes. */
+enum err paytx_secret_of(struct wallet *w, const uint8_t key[IDENTITY_KEY_SIZE],
+                         uint8_t secret[32], struct error *e) MUST_CHECK;
+
 struct pay_making {
-    const struct pay_row *row;
+    const struct pay_row *row;   /* txid: of an earlier one, which it takes the place of */
     bool resumed;        /* it may have been made before */
     bool none;           /* after a failure: there is none for certain */
     struct txid txid;    /* results */
@@ -133,6 +140,8 @@ enum pay_fate { PAY_FATE_OPEN, PAY_FATE_SETTLED, PAY_FATE_LOST };
  * there, as after a crash. */
 enum pay_fate paytx_follow(const struct rpc_env *env, const struct pay_row *row,
                            struct span beef);
+
+/* --- paytx_judge.c; the same thread --- */
 
 /* The keys that a payment may have been made for: those of the session, and behind them those that
  * they follow. */

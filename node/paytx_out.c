@@ -229,12 +229,12 @@ static void on_payment_written(struct pay_item *it, enum err rc)
 
 /* --- the command --- */
 
-/* *tried: one that was made for it was taken back. */
+/* *tried: there was one that was taken back; *earlier: its transaction, zeros: none was made. */
 static bool is_being_paid(struct paytx *pt, uint64_t contact, const uint8_t request[PAY_ID_SIZE],
-                          bool *tried, struct error *e)
+                          bool *tried, struct txid *earlier, struct error *e)
 {
     const struct pay_key key = pay_row_key(PAY_SENT, contact, NULL, request);
-    struct pay_row r;
+    struct pay_row r = { .n = 0 };
     bool found = false;
     *tried = false;
     if (paytx_find(pt, PAY_SENT, request)) {
@@ -244,6 +244,7 @@ static bool is_being_paid(struct paytx *pt, uint64_t contact, const uint8_t requ
     if (pay_row_load(dchan_store_kv(channels_store(pt->channels)), &key, &r, &found, e))
         return true;
     *tried = found;
+    *earlier = r.txid;
     if (found && r.state != PAY_TAKEN_BACK)
         error_set(e, ERR_EXISTS, "the request was paid with %s: listpayments",
                   r.state == PAY_REFUSED ? "a transaction that the payee refused" : "success");
@@ -261,7 +262,7 @@ static bool take_request(struct paytx *pt, const struct pay_waiter *in, struct p
     else if (in->satoshis && in->satoshis != it->row.satoshis)
         error_set(e, ERR_RANGE, "the request is for %llu satoshis",
                   (unsigned long long)it->row.satoshis);
-    else if (!is_being_paid(pt, row->contact, in->request, &tried, e)) {
+    else if (!is_being_paid(pt, row->contact, in->request, &tried, &row->txid, e)) {
         memcpy(row->id, in->request, sizeof row->id);
         memcpy(row->request, in->request, sizeof row->request);
         row->has_request = true;

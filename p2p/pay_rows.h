@@ -69,7 +69,8 @@ struct pay_row {
     uint16_t status;                 /* of the payee's last answer */
     bool has_request;
     uint8_t request[PAY_ID_SIZE];    /* that a payment is for */
-    struct txid txid;                /* zeros: none yet */
+    struct txid txid;                /* zeros: none yet; while it is being made that of the payment
+                                      * for the same request that was taken back before */
     struct pay_row_text prefix;
     size_t n;
     struct pay_row_output output[DCHAN_OUTPUTS_MAX];

@@ -197,7 +197,7 @@ static void put_row(struct json_writer *w, const struct pay_row *r, const char *
         log_sanitize(memo, sizeof memo, r->memo, r->memo_len);
         jw_put_text(w, "memo", memo);
     }
-    if (!mem_equal_var(r->txid.b, none, sizeof none))
+    if (r->state != PAY_MAKING && !mem_equal_var(r->txid.b, none, sizeof none))
         jw_put_hash(w, "txid", r->txid.b);
     if (!is_request(r))
         put_payment(w, r);

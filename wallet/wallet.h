@@ -212,6 +212,7 @@ struct wallet_send {
     size_t n;
     const struct outpoint *coins; /* these and no others (coin control); NULL: chosen */
     size_t n_coins;
+    bool and_more;       /* the coins in any case, and others where they do not suffice */
     const struct wallet_extra *extra; /* in any case; may be NULL */
     int64_t fee_per_kb;  /* satoshis per 1000 bytes */
     int64_t max_fee;     /* satoshis, ERR_RANGE above */

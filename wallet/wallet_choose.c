@@ -257,7 +257,7 @@ enum err sending_choose(struct sending *g, struct error *e)
         .change_input_size = (uint32_t)txbuild_input_size(own, true),
         .fee_sat_per_kb = (uint64_t)s->fee_per_kb,
         .max_to = s->to[0].value == -1 ? 0 : SELECT_NOBODY,
-        .must_alone = s->coins != NULL && !g->funds,
+        .must_alone = s->coins != NULL && !g->funds && !s->and_more,
         .max_size = s->max_size,
     };
     for (size_t i = 0; i < s->n; i++)

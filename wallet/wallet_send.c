@@ -176,8 +176,12 @@ static enum err send_locked(struct sending *g, struct tx **out, struct error *e)
     enum err rc = refuse_locked(g->w, e);
     if (!rc)
         rc = sending_list_recipients(g, e);
-    if (!rc)
-        rc = g->s->coins ? sending_list_named_coins(g, e) : sending_list_coins(g, e);
+    if (!rc && g->s->and_more)
+        rc = sending_sort_named(g, e);
+    if (!rc && g->s->coins)
+        rc = sending_list_named_coins(g, e);
+    if (!rc && (!g->s->coins || g->s->and_more))
+        rc = sending_list_coins(g, e);
     if (!rc)
         rc = sending_add_extra(g, e);
     if (!rc)

@@ -3,8 +3,9 @@ all."""
 import time
 
 from events import read_events
-from framework import case, check, equal, is_in, main
+from framework import case, check, equal, is_in, main, raises_rpc
 from identities import kill_and_start
+from paychannels import mine
 from paytx_guest import (ACCEPTED, INVALID, PROOF_MISSING, REFUSED, REQUEST, RESULT, SATOSHIS,
                          Payment, own_key, p_request, p_result, pay_to, payee)
 
@@ -84,6 +85,76 @@ def a_request_of_a_contact_is_paid_at_its_prefix(t):
     equal(payment.end()["state"], "accepted")
     again = Payment(node, request=(b"r" * 16).hex())
     check("no open request" in str(again.end()), str(again.answer))
+
+
+def spends(node, txid):
+    tx = node.rpc.decoderawtransaction(node.rpc.gettransaction(txid)["hex"])
+    return {(i["txid"], i["vout"]) for i in tx["vin"]}
+
+
+def refused_once(t, node, guest, request):
+    """The transaction of a payment for it that the payee has refused, and could broadcast."""
+    guest.put(REQUEST, p_request(request, SATOSHIS, int(time.time()) + 600))
+    t.wait(lambda: [p for p in node.rpc.listpayments()
+                    if p["category"] == "request" and p["id"] == request.hex()])
+    return refuse(node, guest, request)
+
+
+def refuse(node, guest, request):
+    payment = Payment(node, request=request.hex())
+    guest.put(RESULT, p_result(guest.await_payment()[0], REFUSED))
+    check("the coins are free again" in str(payment.end()), str(payment.answer))
+    return next(p["txid"] for p in sent(node) if p["id"] == request.hex())
+
+
+@case()
+def of_payments_for_one_request_only_one_can_be_in_a_block(t):
+    node, guest = payee(t)
+    for _ in range(3):
+        node.rpc.sendtoaddress(node.rpc.getnewaddress(), 1)
+    mine(node)
+    first = refused_once(t, node, guest, b"r" * 16)
+    lock = [{"txid": txid, "vout": vout} for txid, vout in spends(node, first)]
+    node.rpc.lockunspent(False, lock)  # others would be chosen now
+    second = refuse(node, guest, b"r" * 16)
+    guest.close()
+    node.restart()
+    guest.connect()
+    node.rpc.lockunspent(False, lock)
+    payment = Payment(node, request=(b"r" * 16).hex())
+    guest.put(RESULT, p_result(guest.await_payment()[0], ACCEPTED))
+    third = payment.end()["txid"]
+    equal(len({first, second, third}), 3)
+    check(spends(node, first) <= spends(node, second) <= spends(node, third), "its coins")
+    t.wait(lambda: third in node.rpc.getrawmempool())
+    for txid in (first, second):
+        raises_rpc(-26, lambda: node.rpc.sendrawtransaction(node.rpc.gettransaction(txid)["hex"]),
+                   "txn-mempool-conflict")
+
+
+@case()
+def what_a_payee_has_refused_and_broadcast_is_not_paid_again(t):
+    node, guest = payee(t)
+    first = refused_once(t, node, guest, b"r" * 16)
+    node.rpc.sendrawtransaction(node.rpc.gettransaction(first)["hex"])
+    payment = Payment(node, request=(b"r" * 16).hex())
+    check("on its way after all" in str(payment.end()), str(payment.answer))
+    mine(node)
+    payment = Payment(node, request=(b"r" * 16).hex())
+    check("on its way after all" in str(payment.end()), str(payment.answer))
+
+
+@case()
+def coins_of_a_refused_payment_that_are_on_their_way_are_waited_for(t):
+    node, guest = payee(t)
+    first = refused_once(t, node, guest, b"r" * 16)
+    node.rpc.sendtoaddress(node.rpc.getnewaddress(), node.rpc.getbalance(), "", "", True)
+    for _ in range(2):
+        payment = Payment(node, request=(b"r" * 16).hex())
+        check("once that is in a block" in str(payment.end()), str(payment.answer))
+    mine(node)
+    second = refuse(node, guest, b"r" * 16)
+    equal(spends(node, first) & spends(node, second), set())
 
 
 if __name__ == "__main__":

@@ -221,6 +221,35 @@ static void named_coins_are_spent_and_no_others(void **state)
     rig_stop(&r);
 }
 
+/* What was taken back is spent again, so that it cannot be in a block beside this. */
+static void named_coins_are_spent_in_any_case_and_others_with_them(void **state)
+{
+    (void)state;
+    struct rig r = funded(100000);
+    const struct pay_script mine = script_at(&r, KEYSTORE_RECEIVE, 1);
+    const struct pay_script there = foreign_script(7);
+    struct tx *coin = pay_tx(2, 5000, script_span(&mine)), *tx;
+    next_block(&r, &coin, 1);
+    const struct outpoint at[] = { { coin->id, 0 }, { coin->id, 0 } };
+    const struct wallet_recipient to = { script_span(&there), 20000, false };
+    struct wallet_send s = request(&r, &to, 1);
+    int64_t fee;
+    s.coins = at;
+    s.and_more = true;
+    s.n_coins = 2;
+    assert_int_equal(wallet_send(r.w, &s, &tx, &fee, NULL), ERR_RANGE);
+    s.n_coins = 1;
+    assert_true(history_lock_coin(wallet_history(r.w), &at[0], true));
+    assert_int_equal(wallet_send(r.w, &s, &tx, &fee, NULL), OK);
+    assert_int_equal(tx->n_in, 2);
+    assert_true(outpoint_equal(&tx->in[0].prevout, &at[0]) ||
+                outpoint_equal(&tx->in[1].prevout, &at[0]));
+    assert_valid(&r, tx);
+    tx_unref(tx);
+    tx_unref(coin);
+    rig_stop(&r);
+}
+
 static void what_somebody_else_makes_is_funded(void **state)
 {
     (void)state;
@@ -597,6 +626,7 @@ int main(void)
         cmocka_unit_test(recipients_pay_the_fee_and_data_comes_along),
         cmocka_unit_test(data_alone_is_sent),
         cmocka_unit_test(named_coins_are_spent_and_no_others),
+        cmocka_unit_test(named_coins_are_spent_in_any_case_and_others_with_them),
         cmocka_unit_test(what_somebody_else_makes_is_funded),
         cmocka_unit_test(a_coin_of_an_imported_key_is_spent),
         cmocka_unit_test(what_is_missing_is_said),
