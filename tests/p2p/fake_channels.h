@@ -60,6 +60,7 @@ struct fake {
     struct far streams[FAKE_FAR_STREAMS];
     size_t n_streams;
     bool accepts;            /* the far side takes streams that are opened to it */
+    bool silent;             /* but by far_accept alone */
     bool lazy;               /* what these are */
     size_t backlog;          /* of the near side */
 };
@@ -82,6 +83,8 @@ void fake_until(struct fake *f, bool (*holds)(void *ctx), void *ctx);
 
 /* The far side opens a stream. */
 struct far *far_open(struct fake *f, const char *service);
+/* Takes one that was opened to a far side that is silent. */
+void far_accept(struct far *s);
 void far_send(struct far *s, const void *data, size_t len);
 void far_end(struct far *s);
 void far_consume(struct far *s);

@@ -459,6 +459,28 @@ static void datagrams_without_a_stream_are_lost_and_counted(void **state)
     close(program);
 }
 
+/* Attack H8: what comes before the answer waits within a limit. */
+static void few_datagrams_wait_for_their_stream(void **state)
+{
+    enum { SENT = 40, EACH = 1000, WAIT_AT_MOST = 16384 / EACH };
+    const uint8_t data[EACH] = { 1 };
+    struct world *w = *state;
+    w->f->silent = true;
+    const struct forward *f = add(w, (struct forward_wish){ .dgrams = true });
+    const int program = program_connect(AF_INET6, SOCK_DGRAM, f->port);
+    for (int i = 0; i < SENT; i++) {
+        assert_int_equal(send(program, data, sizeof data, 0), EACH);
+        fake_settle(w->f);
+    }
+    struct far *s = arrived(w, 1);
+    far_accept(s);
+    fake_settle(w->f);
+    assert_true(s->dgrams > 0 && s->dgrams <= WAIT_AT_MOST);
+    assert_int_equal(LIST_ITEM(list_first(&w->streams.all), struct local_stream, link)->dropped,
+                     SENT - s->dgrams);
+    close(program);
+}
+
 /* --- forwards that pay --- */
 
 static struct {
@@ -631,6 +653,7 @@ int main(void)
         CASE(a_pipe_that_nobody_takes_goes),
         CASE(each_program_has_a_stream_for_its_datagrams),
         CASE(datagrams_without_a_stream_are_lost_and_counted),
+        CASE(few_datagrams_wait_for_their_stream),
         CASE(a_forward_pays_for_what_came_and_not_above_its_limit),
         CASE(a_silent_service_gets_one_unit_ahead),
         CASE(what_a_forward_could_not_pay_is_tried_again),
