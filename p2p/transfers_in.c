@@ -1,7 +1,7 @@
 /*
- * Offers of others and what becomes of them. A file has one state and one copy; who may bring it is
- * decided for each peer. What was refused or cancelled while the peer was away stays until it hears
- * of it.
+ * What becomes of files that others offer (transfers_offered.c). A file has one state and one copy;
+ * who may bring it is decided for each peer. What was refused or cancelled while the peer was away
+ * stays until it hears of it.
  */
 #include <config.h>
 
@@ -14,9 +14,6 @@
 #include "base/mem.h"
 #include "p2p/transfers_internal.h"
 
-#define FILES_MAX 10000      /* that are known at all */
-#define FILES_STRANGERS 1000 /* above this strangers offer nothing any more */
-#define SOURCES_STRANGERS 16 /* nor a file that so many offer */
 #define PAUSE_MS 60000
 #define QUEUED_MS 5000 /* for those who waited before it */
 
@@ -60,7 +57,7 @@ struct source *source_add(struct incoming *in, uint64_t contact_id, const uint8_
     return s;
 }
 
-static void source_remove(struct incoming *in, struct source *s)
+void source_remove(struct incoming *in, struct source *s)
 {
     for (struct list_link *l = list_first(&in->fetches); l; l = list_next(&in->fetches, l)) {
         struct fetch *f = LIST_ITEM(l, struct fetch, link);
@@ -113,8 +110,7 @@ void incoming_free(struct incoming *in)
     free(in);
 }
 
-/* Out of all lists; memory goes when no job uses it any more. */
-static void forget(struct incoming *in)
+void incoming_forget(struct incoming *in)
 {
     in->jobs++;
     incoming_close(in);
@@ -128,7 +124,7 @@ void incoming_drop(struct incoming *in)
 {
     incoming_erase(in->t, in);
     disk_remove(in->t, in->id);
-    forget(in);
+    incoming_forget(in);
 }
 
 bool incoming_job_ended(struct incoming *in)
@@ -180,7 +176,7 @@ uint32_t incoming_count(const struct incoming *in, const uint8_t *bits, uint64_t
 
 /* --- sources --- */
 
-static struct source *find_source(struct incoming *in, struct chan_peer *p)
+struct source *source_find(struct incoming *in, struct chan_peer *p)
 {
     for (struct list_link *l = list_first(&in->sources); l; l = list_next(&in->sources, l)) {
         struct source *s = LIST_ITEM(l, struct source, link);
@@ -188,6 +184,18 @@ static struct source *find_source(struct incoming *in, struct chan_peer *p)
             return s;
     }
     return NULL;
+}
+
+void source_accept(struct incoming *in, struct source *s)
+{
+    s->accepted = true;
+    if (s->peer)
+        transfers_send_id(s->peer, in->state == TRANSFER_DONE ? DCHAN_F_DONE : DCHAN_F_ACCEPT,
+                          in->id, 0);
+    if (in->state != TRANSFER_WAITING)
+        return;
+    in->state = TRANSFER_RUNNING;
+    in->changed_ms = transfers_unix();
 }
 
 static bool has_source(const struct incoming *in, bool accepted)
@@ -235,194 +243,20 @@ void incoming_lost_source(struct incoming *in, struct source *s, enum transfer_s
         fetch_more(in);
 }
 
-/* --- offers --- */
-
-static unsigned waiting_of(struct transfers *t, struct chan_peer *p)
-{
-    unsigned n = 0;
-    for (struct list_link *l = list_first(&t->incoming); l; l = list_next(&t->incoming, l)) {
-        const struct source *s = find_source(LIST_ITEM(l, struct incoming, link), p);
-        n += s && !s->accepted;
-    }
-    return n;
-}
-
-/* What lies here, or has a place reserved, because this contact offered it. */
-static uint64_t bytes_of(struct transfers *t, struct chan_peer *p)
-{
-    uint64_t sum = 0;
-    for (struct list_link *l = list_first(&t->incoming); l; l = list_next(&t->incoming, l)) {
-        struct incoming *in = LIST_ITEM(l, struct incoming, link);
-        const struct source *s = find_source(in, p);
-        if (s && s->accepted && (in->state == TRANSFER_RUNNING ||
-                                 (in->state == TRANSFER_DONE && !in->saved)))
-            sum += in->size;
-    }
-    return sum;
-}
-
-/* Sizes are at most DCHAN_FILE_MAX and files FILES_MAX: no sum overflows. */
-static bool is_taken_unasked(struct transfers *t, struct chan_peer *p, uint64_t size)
-{
-    const struct contact *c = chan_peer_contact(p);
-    return c && c->policy.accept_files && bytes_of(t, p) + size <= c->policy.file_quota;
-}
-
-/* The size is only known for sure when the leaves are: until somebody was accepted, strangers may
- * say what they like, and have nothing to say when a contact does. */
-static bool gives_way(const struct incoming *in, struct chan_peer *p, uint64_t size)
-{
-    bool of_strangers = in->state == TRANSFER_WAITING && in->size != size;
-    for (struct list_link *l = list_first(&in->sources); l; l = list_next(&in->sources, l))
-        of_strangers &= LIST_ITEM(l, struct source, link)->contact_id == 0;
-    return of_strangers && chan_peer_contact(p);
-}
-
-/* 0, or the code of the refusal. */
-static unsigned judge_offer(struct transfers *t, struct chan_peer *p, const struct incoming *in,
-                            const struct dchan_f_offer *m)
-{
-    const struct contact *c = chan_peer_contact(p);
-    if (m->size > DCHAN_FILE_MAX || m->price > BILL_PRICE_MAX ||
-        dchan_chunk_log2(m->size) != m->chunk_log2 || (in && in->size != m->size))
-        return CANCEL_BAD;
-    if ((c && !c->policy.files) || waiting_of(t, p) >= t->config.offers_max ||
-        t->incoming.n >= (c ? FILES_MAX : FILES_STRANGERS) ||
-        (!c && in && in->sources.n >= SOURCES_STRANGERS))
-        return CANCEL_REFUSED;
-    return 0;
-}
-
-/* To be stored with the file. */
-static void accept_source(struct incoming *in, struct source *s)
-{
-    s->accepted = true;
-    if (s->peer)
-        transfers_send_id(s->peer, in->state == TRANSFER_DONE ? DCHAN_F_DONE : DCHAN_F_ACCEPT,
-                          in->id, 0);
-    if (in->state != TRANSFER_WAITING)
-        return;
-    in->state = TRANSFER_RUNNING;
-    in->changed_ms = transfers_unix();
-}
-
-/* It was ended, and is offered anew. */
-static void revive(struct incoming *in)
-{
-    in->state = TRANSFER_WAITING;
-    in->code = 0;
-    in->created_ms = in->changed_ms = transfers_unix();
-    in->transferred = 0;
-    free(in->directory);
-    in->directory = NULL;
-}
-
-static struct incoming *new_offer(struct transfers *t, const struct dchan_f_offer *m)
-{
-    struct incoming *in = incoming_new(t, m->file_id, m->size);
-    buf_put(&in->name, m->name.data, m->name.len);
-    buf_put(&in->content_type, m->content_type.data, m->content_type.len);
-    buf_put(&in->note, m->note.data, m->note.len);
-    return in;
-}
-
-static void file_news_stored(struct transfers *t, void *ctx, enum err rc, const struct error *e)
-{
-    (void)ctx;
-    if (rc)
-        LOG_LIMITED(LOG_WARN, "files: %s", e->text);
-    else
-        file_news_tell(t);
-}
-
-static void take_new_source(struct incoming *in, struct chan_peer *p, uint64_t price)
-{
-    const struct contact *c = chan_peer_contact(p);
-    struct source *s = source_add(in, c ? c->id : 0, chan_peer_key(p));
-    s->peer = p;
-    s->offered_ms = transfers_unix();
-    purchase_priced(in, s, price);
-    if (!price && is_taken_unasked(in->t, p, in->size)) {
-        accept_source(in, s);
-        incoming_store(in->t, in, NULL);
-    } else {
-        incoming_store_news(in->t, in, TRANSFER_OFFERED, kept_new(in->t, file_news_stored, NULL));
-    }
-    fetch_more(in);
-}
-
-/* One that we know: the answer of before once more. */
-static void offered_again(struct incoming *in, struct source *s, struct chan_peer *p)
-{
-    if (s->untold) {
-        transfers_send_id(p, DCHAN_F_CANCEL, in->id, in->code);
-        in->jobs++;
-        incoming_lost_source(in, s, TRANSFER_CANCELLED, in->code);
-        if (!in->gone && !in->sources.n)
-            incoming_drop(in);
-        (void)incoming_job_ended(in);
-        return;
-    }
-    s->retry_ms = 0;
-    if (s->accepted)
-        transfers_send_id(p, in->state == TRANSFER_DONE ? DCHAN_F_DONE : DCHAN_F_ACCEPT, in->id, 0);
-    fetch_more(in);
-}
-
-void incoming_offered(struct transfers *t, struct chan_peer *p, const struct dchan_f_offer *m)
-{
-    struct incoming *in = incoming_find(t, m->file_id);
-    if (in && gives_way(in, p, m->size)) {
-        incoming_erase(t, in); /* of its data nothing is there */
-        forget(in);
-        in = NULL;
-    }
-    struct source *s = in ? find_source(in, p) : NULL;
-    if (s && in->size == m->size && (in->state <= TRANSFER_DONE || s->untold)) {
-        purchase_priced(in, s, m->price);
-        offered_again(in, s, p);
-        return;
-    }
-    const unsigned code = judge_offer(t, p, in, m);
-    if (code) {
-        transfers_send_id(p, DCHAN_F_CANCEL, m->file_id, code);
-        return;
-    }
-    if (!in)
-        in = new_offer(t, m);
-    else if (in->state > TRANSFER_DONE)
-        revive(in);
-    if (s)
-        source_remove(in, s);
-    take_new_source(in, p, m->price);
-}
-
-void incoming_cancelled(struct transfers *t, struct chan_peer *p, const uint8_t id[32],
-                        unsigned code)
-{
-    struct incoming *in = incoming_find(t, id);
-    struct source *s = in ? find_source(in, p) : NULL;
-    if (!s || in->state == TRANSFER_DONE)
-        return;
-    incoming_lost_source(in, s, code == CANCEL_CHANGED ? TRANSFER_CHANGED
-                                : code == CANCEL_LOCAL ? TRANSFER_FAILED : TRANSFER_CANCELLED,
-                         code);
-}
-
 /* --- sessions --- */
 
 void incoming_up(struct transfers *t, struct chan_peer *p)
 {
     for (struct list_link *l = list_first(&t->incoming), *next; l; l = next) {
         struct incoming *in = LIST_ITEM(l, struct incoming, link);
-        struct source *s = find_source(in, p);
+        struct source *s = source_find(in, p);
         next = list_next(&t->incoming, l);
         if (!s)
             continue;
         s->peer = p;
         s->retry_ms = 0;
         if (s->untold) {
-            offered_again(in, s, p);
+            incoming_offered_again(in, s, p);
             continue;
         }
         /* Perhaps it was accepted while the peer was away, who serves nothing before it knows:
@@ -475,7 +309,7 @@ void incoming_accept(struct incoming *in, const char *directory, uint64_t max,
     for (struct list_link *l = list_first(&in->sources); l; l = list_next(&in->sources, l)) {
         struct source *s = LIST_ITEM(l, struct source, link);
         if (!s->accepted && !s->untold && purchase_is_affordable(in, s))
-            accept_source(in, s);
+            source_accept(in, s);
     }
     if (directory) {
         free(in->directory);
@@ -594,7 +428,7 @@ static void expire(struct incoming *in)
 {
     if (in->state == TRANSFER_DONE) {
         incoming_erase(in->t, in);
-        forget(in);
+        incoming_forget(in);
     } else {
         incoming_drop(in);
     }

@@ -266,6 +266,8 @@ void file_news_load(struct transfers *t, struct span key); /* in their order */
 /* After these: numbers go on above those that the event log has, also when the store was lost. */
 void file_news_begin(struct transfers *t);
 void file_news_tell(struct transfers *t);
+/* A kept_fn: they are on disk. */
+void file_news_stored(struct transfers *t, void *ctx, enum err rc, const struct error *e);
 
 /* --- transfers_offer.c: offers of ours --- */
 
@@ -291,21 +293,36 @@ void serve_tick(struct transfers *t, uint64_t now_ms);
 void serve_forget(struct transfers *t, struct outgoing *o);
 void serve_free_all(struct transfers *t);
 
-/* --- transfers_in.c: offers of others, and what becomes of them --- */
+/* --- transfers_offered.c: offers of others --- */
+
+void incoming_offered(struct transfers *t, struct chan_peer *p, const struct dchan_f_offer *m);
+/* One that we know: the answer of before once more. */
+void incoming_offered_again(struct incoming *in, struct source *s, struct chan_peer *p);
+void incoming_cancelled(struct transfers *t, struct chan_peer *p, const uint8_t id[32],
+                        unsigned code);
+
+/* --- transfers_in.c: what becomes of them --- */
 
 struct incoming *incoming_find(struct transfers *t, const uint8_t id[32]);
 struct incoming *incoming_new(struct transfers *t, const uint8_t id[32], uint64_t size);
 struct source *source_add(struct incoming *in, uint64_t contact_id, const uint8_t *key);
+struct source *source_find(struct incoming *in, struct chan_peer *p); /* NULL: it is none */
+void source_remove(struct incoming *in, struct source *s);
+/* To be stored with the file. */
+void source_accept(struct incoming *in, struct source *s);
 /* Nothing is at work on it any more. */
 void incoming_free(struct incoming *in);
 /* Streams end; memory goes when no job uses it any more. The file stays. */
 void incoming_close(struct incoming *in);
 void incoming_drop(struct incoming *in);
+/* Out of all lists; memory goes when no job uses it any more. */
+void incoming_forget(struct incoming *in);
+/* The disk does not take it: it is tried again later. */
+void incoming_pause(struct incoming *in, const struct error *why);
+/* A job of this file has ended; false: it is gone, and freed when that was the last. */
+bool incoming_job_ended(struct incoming *in);
 void incoming_up(struct transfers *t, struct chan_peer *p);
 void incoming_down(struct transfers *t, struct chan_peer *p);
-void incoming_offered(struct transfers *t, struct chan_peer *p, const struct dchan_f_offer *m);
-void incoming_cancelled(struct transfers *t, struct chan_peer *p, const uint8_t id[32],
-                        unsigned code);
 void incoming_accept(struct incoming *in, const char *directory, uint64_t max,
                      struct channels_request *r);
 void incoming_cancel(struct incoming *in);
@@ -364,8 +381,5 @@ void disk_finish(struct incoming *in);
 /* What is there already; the request, which may be NULL, is answered when it is done. */
 void disk_save(struct incoming *in, const char *directory, struct channels_request *request);
 void disk_remove(struct transfers *t, const uint8_t id[32]);
-void incoming_pause(struct incoming *in, const struct error *why);
-/* A job of this file has ended; false: it is gone, and freed when that was the last. */
-bool incoming_job_ended(struct incoming *in);
 
 #endif

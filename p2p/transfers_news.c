@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/intmath.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/reader.h"
 #include "p2p/transfers_internal.h"
@@ -128,4 +129,13 @@ void file_news_tell(struct transfers *t)
         t->news_told = tell_from(t, t->news_told + 1);
     t->news_due = t->news_told < t->news_last;
     prune(t);
+}
+
+void file_news_stored(struct transfers *t, void *ctx, enum err rc, const struct error *e)
+{
+    (void)ctx;
+    if (rc)
+        LOG_LIMITED(LOG_WARN, "files: %s", e->text);
+    else
+        file_news_tell(t);
 }
