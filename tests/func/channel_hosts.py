@@ -20,14 +20,14 @@ def part(t, *nodes):
         node.rpc.setnetworkactive(True)
 
 
-def neighbours(t, modifiers=8, publication="public"):
+def neighbours(t, modifiers=8, publication="public", options=()):
     """Two nodes, each on a host of its own and not connected, with one chain, and an identity whose
     address is on its interface and announced, to the world if not said otherwise; their
     addresses."""
     hosts = two_hosts(t)
     for host, last in zip(hosts, "12"):
         host.ip("addr", "add", f"{PREFIX}{last}/64", "dev", "eth0", "nodad")
-    a, b = (host_node(t, host, "-channelport=19955", "-recordpause=1", "-bind=[::]:18444")
+    a, b = (host_node(t, host, "-channelport=19955", "-recordpause=1", "-bind=[::]:18444", *options)
             for host in hosts)
     meet(t, a, b)
     for node in (a, b):

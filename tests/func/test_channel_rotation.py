@@ -1,15 +1,17 @@
 """Addresses of identities are replaced while their sessions are in use: a chat, files and byte
 streams between two hosts go on as if nothing had happened."""
-import os
-import socket
 import threading
 import time
 
-from channel_hosts import neighbours
+from background import (Background, Chat, Datagrams, Lines, Pages, arrived, begun, files, letters,
+                        of_this_thread, payments, send_file, stream_of)
+from channel_hosts import PREFIX, neighbours, part
 from channels import is_up, session
 from events import read_events
-from framework import LONG, case, check, equal, main
-from netns import HostRpc
+from framework import ADDRESS, LONG, case, equal, main
+from identities import grow, identity
+from netns import host_node
+from paychannels import GENESIS, open_channel
 
 # Two addresses of each side in a round: an identity has 32.
 ROTATIONS = 15 if LONG else 3
@@ -17,99 +19,10 @@ ROTATIONS = 15 if LONG else 3
 # the first ten are used up; who rotates faster stays where it is for a while, as it should.
 ROUND = 20 if LONG else 0
 SIZE = (24 if LONG else 8) << 20
-PIECE = bytes(range(256)) * 64
-
-
-class Background(threading.Thread):
-    """Does something again and again until it is stopped; what went wrong is raised at the end."""
-
-    def __init__(self, work):
-        super().__init__(daemon=True)
-        self.work, self.ending, self.rounds, self.problem = work, threading.Event(), 0, None
-
-    def run(self):
-        try:
-            while not self.ending.is_set():
-                self.work(self.rounds)
-                self.rounds += 1
-        except BaseException as problem:  # pylint: disable=broad-except
-            self.problem = problem
-
-    def stop(self):
-        self.ending.set()
-        self.join(60)
-        if self.problem:
-            raise self.problem
-        check(not self.is_alive(), "it ends")
-        return self.rounds
-
-
-def transfer(node, id):
-    return next((f for f in node.rpc.listtransfers() if f["id"] == id), {"state": "unknown"})
-
-
-def messages(node, direction):
-    """Pages of all messages that came or went."""
-    found, start = [], 1
-    while True:
-        page = node.rpc.listmessages("", 1000, start)["messages"]
-        found += [m for m in page if m["direction"] == direction]
-        if len(page) < 1000:
-            return found
-        start = max(m["number"] for m in page) + 1
-
-
-def read_all(s, size):
-    got = b""
-    while len(got) < size:
-        piece = s.recv(size - len(got))
-        check(piece, f"the stream was cut after {len(got)} bytes of a piece")
-        got += piece
-    return got
-
-
-def echoed(s):
-    """One piece goes to the other side and comes back, a few hundred times a second at most."""
-    def work(n):
-        piece = n.to_bytes(8, "big") + PIECE
-        s.sendall(piece)
-        check(read_all(s, len(piece)) == piece, f"piece {n} came back otherwise")
-        time.sleep(0.002)
-    return work
-
-
-def connected(node, port):
-    with node.netns.inside():
-        return socket.create_connection(("::1", port), timeout=30)
-
-
-def stream_of(t, node, port):
-    """A connection that a forward makes a stream of, with data under way."""
-    s = connected(node, port)
-    t.cleanups.append(s.close)
-    thread = Background(echoed(s))
-    thread.start()
-    t.wait(lambda: thread.rounds > 3 or thread.problem, what="the stream")
-    return thread
-
-
-class Chat:
-    """Both sides write one line after the other."""
-
-    def __init__(self, a, b):
-        self.a, self.b = a, b
-        self.rpcs = [HostRpc(x.netns, x.rpc_port, x.cookie) for x in (a, b)]
-
-    def __call__(self, n):
-        self.rpcs[0].sendmessage("bob", f"a {n}")
-        self.rpcs[1].sendmessage("alice", f"b {n}")
-        time.sleep(0.1)  # a contact takes 20 a second
-
-    def check(self, t, n):
-        for node, other, letter in ((self.a, self.b, "a"), (self.b, self.a, "b")):
-            t.wait(lambda: {m["state"] for m in messages(node, "out")} == {"delivered"},
-                   what="receipts of " + letter)
-            equal([m["text"] for m in messages(other, "in")], [f"{letter} {i}" for i in range(n)])
+# The case with all kinds of work: rounds, their seconds, a large file, datagrams that may be lost.
+MINUTES, MINUTE = (7, 60) if LONG else (1, 0)
+LARGE = (64 if LONG else 8) << 20
+LOST = 25 * MINUTES
 
 
 def rotate(t, mover, address, watcher, contact):
@@ -122,9 +35,9 @@ def rotate(t, mover, address, watcher, contact):
 
 def rotate_at_once(t, a, at_a, b, at_b):
     """Both sides, and each other's new session may come while the own one is made."""
-    rpc, moved = HostRpc(a.netns, a.rpc_port, a.cookie), {}
+    twin, moved = of_this_thread(a), {}
     thread = threading.Thread(
-        target=lambda: moved.update(a=rpc.bcarotate("me", at_a)["address"]))
+        target=lambda: moved.update(a=twin.rpc.bcarotate("me", at_a)["address"]))
     thread.start()
     moved["b"] = b.rpc.bcarotate("me", at_b)["address"]
     thread.join()
@@ -133,42 +46,36 @@ def rotate_at_once(t, a, at_a, b, at_b):
     return moved["a"], moved["b"]
 
 
-def slow_link(host):
+def slow_link(host, mbit=100):
     """What the host sends takes its time, so that it is under way when something happens."""
-    host.run("sh", "-c", "tc qdisc add dev eth0 root tbf rate 100mbit burst 64kb latency 50ms "
+    host.run("sh", "-c", f"tc qdisc add dev eth0 root tbf rate {mbit}mbit burst 64kb latency 50ms "
              "|| true")
 
 
-def send_file(t, a, b, i):
-    """A file under way: how to wait for its end."""
-    path, target = t.path(f"file{i}"), t.path(f"saved{i}")
-    content = os.urandom(SIZE)
-    with open(path, "wb") as file:
-        file.write(content)
-    os.mkdir(target)
-    id = a.rpc.sendfile("bob", path)
-    t.wait(lambda: transfer(b, id)["state"] == "waiting", what="the offer")
-    b.rpc.acceptfile(id, target)
-    t.wait(lambda: transfer(b, id)["done"] > 0, what="its first bytes")
-
-    def finish():
-        t.wait(lambda: transfer(b, id)["state"] == transfer(a, id)["state"] == "done",
-               what="the file")
-        with open(os.path.join(target, f"file{i}"), "rb") as file:
-            check(file.read() == content, "what was sent")
-        for name in (path, os.path.join(target, f"file{i}")):
-            os.unlink(name)
-    return finish
-
-
-@case(timeout=900 if LONG else 90)
-def what_runs_goes_on_while_both_sides_move(t):
-    a, b, at_a, at_b = neighbours(t, 32 if LONG else 8)
+def acquaint(t, a, b, at_a, at_b):
+    """Each knows no more than the other's address; a session."""
     a.rpc.contactadd(at_b, "bob")
     b.rpc.contactadd(at_a, "alice")
     for node in (a, b):
         t.wait(lambda n=node: "key" in n.rpc.contactlist()[0], what="the key of the other")
     a.rpc.peerconnect("bob", 30)
+
+
+def kept_a_session(t, *pair):
+    """The event log tells of none between them that ended."""
+    for node, other in (pair, pair[::-1]):
+        key = identity(other, "me")["public_key"]
+        with node.netns.inside():
+            changes = t.wait(lambda: [  # pylint: disable-next=cell-var-from-loop
+                e["type"] for e in read_events(node)  # pylint: disable-next=cell-var-from-loop
+                if e["type"].startswith("session") and e["key"] == key])
+        equal(changes, ["session_up"], "always with a session")
+
+
+@case(timeout=900 if LONG else 90)
+def what_runs_goes_on_while_both_sides_move(t):
+    a, b, at_a, at_b = neighbours(t, 32 if LONG else 8)
+    acquaint(t, a, b, at_a, at_b)
     b.rpc.exposeservice("echo", "echo:", ["alice"])
     port = a.rpc.forwardservice("bob", "echo")["local_port"]
     slow_link(a.netns)
@@ -177,7 +84,7 @@ def what_runs_goes_on_while_both_sides_move(t):
     running[0].start()
     for i in range(ROTATIONS):
         begun = time.monotonic()
-        finish = send_file(t, a, b, i)
+        finish = send_file(t, [a], b, f"file{i}", SIZE)
         at_a = rotate(t, a, at_a, b, "alice")
         at_b = rotate(t, b, at_b, a, "bob")
         at_a, at_b = rotate_at_once(t, a, at_a, b, at_b)
@@ -187,11 +94,81 @@ def what_runs_goes_on_while_both_sides_move(t):
     for thread in running:
         thread.stop()
     chat.check(t, running[0].rounds)
+    kept_a_session(t, a, b)
+
+
+def carol(t, a, b, at_b):
+    """A third one, a contact of b, on the host of a; meanwhile a opens a payment channel to b."""
+    c = host_node(t, a.netns, GENESIS, "-channelport=19956")
+    for node in (b, c):
+        node.rpc.addnode(f"[{PREFIX}1]:{a.port}", "onetry")
+    t.wait_same_tip(a, c)
+    a.rpc.generatetoaddress(1, c.rpc.getnewaddress())
+    a.rpc.generatetoaddress(100, ADDRESS)
+    t.wait_same_tip(a, b, c)
+    c.rpc.bcaregister("me", 2)
+    grow(c)
+    t.wait_same_tip(a, b, c)
+    open_channel(t, a, b, depth=6)
+    t.wait_same_tip(a, b, c)
+    part(t, a, b, c)
+    keys = [identity(x, "me")["public_key"] for x in (b, c)]
+    c.rpc.contactadd(f"{keys[0]}@[{at_b}]:19955", "bob")
+    b.rpc.contactadd(f"{keys[1]}@[{PREFIX}1]:19956", "carol")
+    c.rpc.peerconnect("bob", 30)
+    return c
+
+
+def all_at_once(t, a, b):
+    """Everything that two can do, under way: {name: thread}, and what looks at the end of some."""
+    b.rpc.exposeservice("echo", "echo:", ["alice"])
+    port = a.rpc.forwardservice("bob", "echo")["local_port"]
+    ends = {"chat": Chat(a, b), "pipe": Lines(t, a, b), "pages": Pages(t, a, b, price=100),
+            "datagrams": Datagrams(t, a, b)}
+    running = {name: begun(t, work, name) for name, work in {
+        **ends, "letters": letters(b, "carol"), "payments": payments(a)}.items()}
+    running["stream"] = stream_of(t, a, port)
+    running["files"] = Background(files(t, a, b, LARGE))
+    running["files"].start()
+    return running, ends
+
+
+def round_of_minutes(t, i, a, b, c, at_a, at_b):
+    """Each moves once, half a round apart; one of two sources of a file is away for a while."""
+    since = time.monotonic()
+
+    def until(part_of_round):
+        time.sleep(max(0, since + part_of_round * MINUTE - time.monotonic()))
+    finish = send_file(t, [a, c], b, f"shared{i}", SIZE)
+    at_a = rotate(t, a, at_a, b, "alice")
+    c.stop()
+    until(0.5)
+    at_b = rotate(t, b, at_b, a, "bob")
+    c.start()
+    finish()
+    until(1)
+    return at_a, at_b
+
+
+@case(timeout=1200 if LONG else 120)
+def each_address_changes_every_minute_and_nothing_is_lost(t):
+    a, b, at_a, at_b = neighbours(t, 32 if LONG else 8, options=[GENESIS])
+    acquaint(t, a, b, at_a, at_b)
+    c = carol(t, a, b, at_b)
+    slow_link(a.netns, 40 if LONG else 100)
+    running, ends = all_at_once(t, a, b)
+    for i in range(MINUTES):
+        at_a, at_b = round_of_minutes(t, i, a, b, c, at_a, at_b)
+    counts = {name: thread.stop() for name, thread in running.items()}
+    ends["chat"].check(t, counts["chat"])
+    arrived(t, b, "carol", c, [f"letter {n}" for n in range(counts["letters"])])
+    ends["pipe"].check()
+    paid = ends["pages"].check(t)
+    lost = ends["datagrams"].check(t, counts["datagrams"], most=LOST)
     for node in (a, b):
-        with node.netns.inside():
-            changes = t.wait(lambda: [  # pylint: disable-next=cell-var-from-loop
-                e["type"] for e in read_events(node) if e["type"].startswith("session")])
-        equal(changes, ["session_up"], "always with a session")
+        equal(node.rpc.listpaychannels()[0]["paid"], paid + counts["payments"], "satoshis")
+    kept_a_session(t, a, b)
+    print(f"{counts}, {paid} satoshis for pages, {lost} datagrams lost")
 
 
 @case()
