@@ -154,6 +154,7 @@ void channels_tick(struct channels *c)
 {
     const uint64_t now = channels_now(c);
     channels_listen_again(c);
+    gate_tick(c);
     if (atomic_exchange(&c->recheck, false))
         recheck_all(c, now);
     for (struct list_link *l = list_first(&c->conns); l; l = list_next(&c->conns, l))

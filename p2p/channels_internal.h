@@ -19,6 +19,7 @@
 #include "base/queue.h"
 #include "p2p/channels.h"
 #include "p2p/channels_blocked.h"
+#include "p2p/channels_sieve.h"
 #include "p2p/netaddr.h"
 #include "p2p/ratelimit.h"
 
@@ -123,6 +124,8 @@ struct channels_gate {
     struct accept_bucket *buckets;
     struct map known;                 /* /64s from which contacts came */
     struct ratelimit acts, acts_reserved;
+    struct sieve sieve;               /* of strangers, before they are accepted */
+    bool known_changed;               /* since the sieve was made */
 };
 
 void gate_init(struct channels *c);
@@ -132,6 +135,8 @@ bool gate_enter(struct channels *c, const struct netaddr *remote, bool *known);
 /* A contact has a session from there. */
 void gate_note_contact(struct channels *c, const uint8_t address[BCA_ADDRESS_SIZE],
                        uint64_t now_unix_ms);
+/* Every second. */
+void gate_tick(struct channels *c);
 /* Whether one more may begin that comes from no address. */
 bool gate_has_place(struct channels *c);
 /* Whether a session that was greeted finds room. */

@@ -24,6 +24,7 @@
 #define PARTS 1000000 /* of one handshake, as one in a day must not be rounded to none */
 #define KNOWN_MAX 4096
 #define CROWDED 32 /* handshakes from which on the crowded make room */
+#define WELCOME 10 /* strangers to be accepted for each handshake that may begin */
 
 /* --- sources --- */
 
@@ -94,6 +95,7 @@ void gate_note_contact(struct channels *c, const uint8_t address[BCA_ADDRESS_SIZ
         k = xcalloc(1, sizeof *k);
         k->group = g;
         map_put(&c->gate.known, netgroup_hash(&g, &c->hash_key), k);
+        c->gate.known_changed = true;
     }
     k->seen_ms = MAX_OF(k->seen_ms, now_unix_ms);
 }
@@ -114,6 +116,7 @@ void gate_init(struct channels *c)
     map_init(&c->gate.known);
     ratelimit_init(&c->gate.acts, (act1 - kept) * 1000, act1 - kept, act1 - kept, now);
     ratelimit_init(&c->gate.acts_reserved, kept * 1000, kept, kept, now);
+    sieve_init(&c->gate.sieve, WELCOME * act1, channels_now(c));
     contacts_each(c->contacts, note_old_contact, c);
 }
 
@@ -125,6 +128,63 @@ void gate_clear(struct channels *c)
         free(k);
     map_clear(&c->gate.known);
     free(c->gate.buckets);
+}
+
+/* --- before they are accepted --- */
+
+static int latest_first(const void *a, const void *b)
+{
+    const uint64_t x = (*(struct known_source *const *)a)->seen_ms;
+    const uint64_t y = (*(struct known_source *const *)b)->seen_ms;
+    return (x < y) - (x > y);
+}
+
+/* Those that pass the sieve; the latest, where there are more. */
+static size_t gather_sources(struct channels *c, uint8_t (*out)[8])
+{
+    struct known_source *all[KNOWN_MAX], *k;
+    size_t n = 0, at = 0;
+    while (n < KNOWN_MAX && (k = map_next(&c->gate.known, &at)))
+        if (k->seen_ms + c->config.limits.known_ms > channels_unix_ms())
+            all[n++] = k;
+    qsort(all, n, sizeof all[0], latest_first);
+    n = MIN_OF(n, (size_t)SIEVE_SOURCES_MAX);
+    for (size_t i = 0; i < n; i++)
+        memcpy(out[i], all[i]->group.b + 1, sizeof out[i]);
+    return n;
+}
+
+static void put_sieve_on(struct channels *c)
+{
+    uint8_t sources[SIEVE_SOURCES_MAX][8];
+    const size_t n = gather_sources(c, sources);
+    enum err rc = OK;
+    for (size_t i = 0; i < c->n_listeners && !rc; i++)
+        rc = sieve_put_on(c->listeners[i].fd, sources, n, c->gate.sieve.share);
+    LOG_LIMITED(LOG_WARN, "direct channels: a flood of connections; %s",
+                rc ? "the kernel takes no filter against it"
+                   : "the kernel drops most of those from where no contact came lately");
+}
+
+static void set_sieve(struct channels *c)
+{
+    c->gate.known_changed = false;
+    log_debug(LOGC_CHANNEL, "direct channels: of a million strangers %llu are let through",
+              (unsigned long long)c->gate.sieve.share * 1000000 / SIEVE_ALL);
+    if (c->gate.sieve.share != SIEVE_ALL) {
+        put_sieve_on(c);
+        return;
+    }
+    for (size_t i = 0; i < c->n_listeners; i++)
+        sieve_take_off(c->listeners[i].fd);
+    LOG_LIMITED(LOG_INFO, "direct channels: the flood of connections is over");
+}
+
+void gate_tick(struct channels *c)
+{
+    const bool is_on = c->gate.sieve.share != SIEVE_ALL;
+    if (sieve_tick(&c->gate.sieve, channels_now(c)) || (is_on && c->gate.known_changed))
+        set_sieve(c);
 }
 
 /* --- handshakes --- */
@@ -225,6 +285,8 @@ bool gate_enter(struct channels *c, const struct netaddr *remote, bool *known)
     const struct channels_limits *limits = &c->config.limits;
     struct handshakes h;
     *known = is_known(c, remote);
+    if (!*known && sieve_count(&c->gate.sieve, channels_now(c)))
+        set_sieve(c);
     if (!take_bucket(c, remote) || !take_act(c, *known))
         return false;
     count_handshakes(c, remote, &h);
@@ -307,6 +369,15 @@ static void local_address(int fd, struct netaddr *a)
         (void)netaddr_from_sockaddr(a, (struct sockaddr *)&ss);
 }
 
+/* In a flood at once: after an orderly end the kernel would keep something of it for a minute. */
+static void refuse(const struct channels *c, int fd)
+{
+    const struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
+    if (c->gate.sieve.share != SIEVE_ALL)
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close(fd);
+}
+
 static void enter(struct channels *c, int fd, const struct netaddr *remote)
 {
     struct netaddr local;
@@ -315,9 +386,11 @@ static void enter(struct channels *c, int fd, const struct netaddr *remote)
     struct channel_identity *id = channels_identity_at(c, local.ip);
     if (!id || !gate_enter(c, remote, &known)) {
         log_debug(LOGC_CHANNEL, "direct channel refused: %s", id ? "limit" : "no identity");
-        close(fd);
+        refuse(c, fd);
         return;
     }
+    if (c->gate.sieve.share != SIEVE_ALL)
+        sieve_take_off(fd); /* which it has from the listening socket */
     struct chan_conn *conn = conn_new(c, DCHAN_RESPONDER, id);
     conn->remote = *remote;
     conn->known_source = known;

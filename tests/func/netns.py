@@ -68,13 +68,17 @@ def enter(namespace):
         raise OSError(ctypes.get_errno(), "setns")
 
 
-def two_hosts(t):
-    """Two hosts on one link, the interface eth0 of each."""
+def need_root():
     if os.geteuid() != 0:
         raise Skip("network namespaces take root")
     for tool in ("ip", "unshare", "nsenter"):
         if not shutil.which(tool):
             raise Skip("there is no program " + tool)
+
+
+def two_hosts(t):
+    """Two hosts on one link, the interface eth0 of each."""
+    need_root()
     made = []
     for _ in range(2):
         made.append(Host())

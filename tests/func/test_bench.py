@@ -82,6 +82,13 @@ handshake, responder, on an open socket
   ratio to the curve operations
 message, sent until receipt, both on disk
 memory of an idle session
+flood of handshakes, connections a second
+  contacts that got a session meanwhile
+  round trip of a priority-0 stream, quiet
+  while a port of nobody is flooded
+  while the daemon is flooded
+  memory of the daemon before, and at most
+  CPU of the daemon, of the machine's cores
 bare flush of a sector on disk
 bare signature, verification; both on all cores
 payments, durable on both sides, one channel on disk
@@ -117,7 +124,11 @@ def the_table_has_all_rows(t):
     output = bench("--size", "tiny").stdout
     table = output[output.index("\n\n") + 2:].splitlines()
     names = [re.split(r"(?<=\S)  ", line)[0] for line in table]
-    equal([re.sub(r"[0-9.]+ (?=[MG]B|KiB)", "# ", n) for n in names], EXPECTED)
+    expected = EXPECTED
+    if "not measured" in output:  # the flood takes network namespaces, and so root
+        at = expected.index("flood of handshakes, connections a second")
+        expected = expected[:at + 1] + expected[at + 7:]
+    equal([re.sub(r"[0-9.]+ (?=[MG]B|KiB)", "# ", n) for n in names], expected)
     for name, line in zip(names, table):
         check(re.search(r"\d", line[len(name):]), "a number in: " + line)
 
