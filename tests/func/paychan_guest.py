@@ -15,6 +15,7 @@ PARAMS, SCRIPT, AMOUNT, SIG, DEPTH, STATE, LATE, LIMIT, UNKNOWN = range(2, 11)
 PAYMENTS = b"\x80"  # features: payments, optional
 N = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141
 PAYER = b"\x71" * 32
+COINS = Key(7)  # of those that channels are funded from
 FEE = 133
 
 
@@ -70,7 +71,7 @@ class Payer(Guest):
 
     def fund(self, script=None, value=None):
         """A transaction that pays into the lock, out of a coin that the daemon gives."""
-        rpc, key = self.node.rpc, Key(7)
+        rpc, key = self.node.rpc, COINS
         address = rpc.decodescript(key.script.hex())["addresses"][0]
         coin = rpc.getrawtransaction(rpc.sendtoaddress(address, "0.1"), 1)
         at = next(o for o in coin["vout"] if o["scriptPubKey"]["hex"] == key.script.hex())
@@ -108,29 +109,37 @@ class Payer(Guest):
 
     # --- taking back ---
 
-    def preimage(self, value, lock_time, sequence):
-        """8.3, of a refund that pays so much."""
+    def preimage(self, value, lock_time, sequence, other=b"", version=1):
+        """8.3, of a refund that pays so much. other: the outpoint of a second input."""
         at = self.funding.txid() + struct.pack("<I", 0)
-        return (struct.pack("<i", 1) + sha256d(at) + sha256d(struct.pack("<I", sequence)) + at +
+        sequences = struct.pack("<I", sequence) * (2 if other else 1)
+        return (struct.pack("<i", version) + sha256d(at + other) + sha256d(sequences) + at +
                 var_bytes(self.lock) + struct.pack("<qI", self.capacity, sequence) +
                 sha256d(TxOut(value, pay_to(self.payer_pkh)).serialize()) +
                 struct.pack("<II", lock_time, 0x41))
 
-    def refund(self, lock_time, skip=0, sequence=0xfffffffe, secret=PAYER, preimage=None):
+    def refund(self, lock_time, skip=0, sequence=0xfffffffe, secret=PAYER, preimage=None,
+               fits=None, second=False, version=1, below=b""):
         """Raw. skip: so many others that fit as well are passed over. preimage: that instead of
-        the right one."""
-        value = self.capacity - 320
+        the right one. fits: whether it does, by its digest. second: with another input. below:
+        what lies under the two elements."""
+        change = TxIn(self.funding.txid(), 1, sequence=sequence)
+        value, other = self.capacity - 320, change.outpoint() if second else b""
+        fits = fits or (lambda digest: digest[0] <= 0x7e and digest[31] <= 0x7f)
         while True:
-            made = self.preimage(value, lock_time, sequence)
+            made = self.preimage(value, lock_time, sequence, other, version)
             digest = sha256d(made)
-            fits = digest[0] <= 0x7e and digest[31] <= 0x7f
-            if fits and skip == 0:
-                break
-            skip -= fits
+            if fits(digest):
+                if skip == 0:
+                    break
+                skip -= 1
             value -= 1
         signature = Key(int.from_bytes(secret, "big")).sign(digest) + b"\x41"
-        tx = Tx([TxIn(self.funding.txid(), 0, push(signature) + push(preimage or made),
-                       sequence)], [TxOut(value, pay_to(self.payer_pkh))], lock_time=lock_time)
+        inputs = [TxIn(self.funding.txid(), 0, below + push(signature) + push(preimage or made),
+                       sequence)] + [change] * second
+        tx = Tx(inputs, [TxOut(value, pay_to(self.payer_pkh))], version, lock_time)
+        if second:
+            tx.sign_input(1, COINS, self.funding.outputs[1].value, COINS.script)
         return tx.serialize()
 
     def sync(self, n, paid):

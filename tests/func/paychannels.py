@@ -28,12 +28,16 @@ class Raw:
         return sha256d(self.data)
 
 
-def mine_these(node, *transactions, at=None):
-    """A block on the tip with these alone, of that time, or a second after the one before; its
-    hash."""
+def block_of(node, *transactions, at=None):
+    """One on the tip with these alone, of that time, or a second after the one before."""
     tip = node.rpc.getblock(node.rpc.getbestblockhash())
-    block = Block.make(from_display(tip["hash"]), tip["height"] + 1, at or tip["time"] + 1,
-                       [Raw(tx) for tx in transactions])
+    return Block.make(from_display(tip["hash"]), tip["height"] + 1, at or tip["time"] + 1,
+                      [Raw(tx) for tx in transactions])
+
+
+def mine_these(node, *transactions, at=None):
+    """The hash of the block."""
+    block = block_of(node, *transactions, at=at)
     equal(node.rpc.submitblock(block.serialize().hex()), None)
     equal(node.rpc.getbestblockhash(), block.hash_hex)
     return block.hash_hex

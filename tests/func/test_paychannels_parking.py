@@ -27,22 +27,6 @@ def is_settled(t, node, payer):
 
 
 @case()
-def a_refund_that_the_script_forbids_is_refused(t):
-    node, payer, expiry = paid_channel(t)
-    payer.payee_secret = b"\x72" * 32
-    good = payer.preimage(CAPACITY - 320, expiry, 0xfffffffe)
-    for variant in ({"lock_time": 0}, {"lock_time": expiry - 1}, {"lock_time": 500000000},
-                    {"lock_time": 0xffffffff}, {"lock_time": expiry, "sequence": 0xffffffff},
-                    {"lock_time": expiry, "sequence": 0xfffffffd},
-                    {"lock_time": expiry, "sequence": 0},
-                    {"lock_time": expiry, "secret": payer.payee_secret},
-                    {"lock_time": 0, "sequence": 0xffffffff, "preimage": good}):
-        raises_rpc(-26, lambda: node.rpc.sendrawtransaction(payer.refund(**variant).hex()),
-                   "mandatory-script-verify-flag-failed")
-    equal((state(node, payer.id.hex()), node.rpc.getrawnonfinalmempool()), ("open", []))
-
-
-@case()
 def a_parked_refund_gives_way_to_the_close(t):
     node, payer, expiry = paid_channel(t)
     peers = [Peer.connect(node) for _ in range(2)]
