@@ -199,7 +199,7 @@ static void begin_accept(struct channels *c, struct channels_request *r)
         answer(q, ERR_NOTFOUND, "this transfer has ended");
     else if (in->state == TRANSFER_DONE && q->directory && in->saved)
         answer(q, ERR_EXISTS, "the file has been saved already");
-    else if (in->finishing)
+    else if (in->finishing && in->state == TRANSFER_DONE)
         answer(q, ERR_BUSY, "the file is being saved");
     else if (in->state == TRANSFER_DONE && q->directory)
         disk_save(in, q->directory, r);

@@ -103,6 +103,18 @@ static bool is_finishing(void *ctx)
 
 static bool has_finished(void *ctx) { return !is_finishing(ctx); }
 
+static void one_that_gets_its_name_may_be_accepted_again(void **state)
+{
+    struct content c;
+    (void)state;
+    rig_reply(rig_with_leaves(&c), FILE_OK, c.data, sizeof c.data);
+    fake_until(rig.fake, is_finishing, NULL);
+    assert_int_equal(rig_incoming()->state, TRANSFER_RUNNING);
+    assert_int_equal(transfers_accept(rig.files, c.id, NULL, 0, NULL), OK);
+    fake_until(rig.fake, rig_is_done, NULL);
+    rig_assert_said(DCHAN_F_DONE, 0);
+}
+
 /* While the last step is at work. */
 static void one_that_is_cancelled_at_the_end_is_not_there(void **state)
 {
@@ -349,6 +361,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(good_answers_make_the_file),
         TEST(a_file_is_saved_once_whenever_the_process_ends),
+        TEST(one_that_gets_its_name_may_be_accepted_again),
         TEST(one_that_is_cancelled_at_the_end_is_not_there),
         TEST(what_a_contact_left_goes_with_it_after_a_start),
         TEST(who_brings_little_holds_no_place_that_others_wait_for),
