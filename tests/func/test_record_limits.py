@@ -5,6 +5,7 @@ import time
 from blocks import TxOut, spend
 from framework import case, check, equal, main
 from identities import MARKER, PREFIX, grow, wallet_node
+from p2p import frame
 from records import (LIST, SAMPLE, bcarec, friend, items, known, now, parse_bcarec, parse_items,
                      registered)
 from txs import mine
@@ -48,8 +49,7 @@ def samples_are_given_with_pauses(t):
     node, _, (alice,) = registered(t, 1, "-recordsamplepause=1")
     offer(t, node, alice.record(5, now()))
     peer = friend(t, node)
-    for _ in range(2):
-        peer.send("getbca", SAMPLE + struct.pack("<H", 16))
+    peer.send_raw(2 * frame("getbca", SAMPLE + struct.pack("<H", 16)))  # no second in between
     judged(node, peer)
     equal(peer.count("bcarec"), 2, "one sample, and the answer for nobody")
 

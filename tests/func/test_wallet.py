@@ -416,8 +416,9 @@ def blocks_that_a_crash_took_from_the_chain_are_undone(t):
     b.start()
     t.wait_same_tip(a, b)
     equal(b.rpc.getblockcount(), height + 4)
+    # On a slow disk this takes longer than a method waits for a wallet.
+    t.wait(lambda: b.rpc.getwalletinfo()["height"] == height + 4)
     equal(balances(b.rpc), (0, 0, 3 * REWARD))
-    equal(b.rpc.getwalletinfo()["height"], height + 4)
 
 
 def mine_with_data(node, n, size):
