@@ -41,12 +41,25 @@ void paytx_drop(struct pay_item *it)
     free(it);
 }
 
+static bool is_it(const struct pay_item *it, enum pay_row_kind kind, const uint8_t id[PAY_ID_SIZE])
+{
+    return it->row.kind == kind && !it->over && memcmp(it->row.id, id, PAY_ID_SIZE) == 0;
+}
+
 struct pay_item *paytx_find(struct paytx *pt, enum pay_row_kind kind,
                             const uint8_t id[PAY_ID_SIZE])
 {
     for (size_t i = 0; i < pt->n; i++)
-        if (pt->all[i]->row.kind == kind && !pt->all[i]->over &&
-            memcmp(pt->all[i]->row.id, id, PAY_ID_SIZE) == 0)
+        if (is_it(pt->all[i], kind, id))
+            return pt->all[i];
+    return NULL;
+}
+
+struct pay_item *paytx_find_of(struct paytx *pt, enum pay_row_kind kind, uint64_t contact,
+                               const uint8_t id[PAY_ID_SIZE])
+{
+    for (size_t i = 0; i < pt->n; i++)
+        if (is_it(pt->all[i], kind, id) && pt->all[i]->row.contact == contact)
             return pt->all[i];
     return NULL;
 }
@@ -119,18 +132,45 @@ static void on_written(void *ctx, enum err rc, const struct error *e)
         done(it, rc);
 }
 
+void paytx_put_row(struct dchan_write *w, const struct pay_row *r)
+{
+    const struct pay_key key = pay_row_key_of(r);
+    struct buf b;
+    buf_init(&b);
+    pay_row_write(&b, r);
+    dchan_write_put(w, key.b, key.len, b.data, b.len);
+    buf_clear(&b);
+}
+
+void paytx_put_paid(struct dchan_write *w, const struct pay_row *request,
+                    const struct pay_row *payment)
+{
+    struct pay_row paid = *request;
+    paid.state = PAY_PAID;
+    paid.ended = payment->ended;
+    paid.txid = payment->txid;
+    paytx_put_row(w, &paid);
+}
+
+/* Of a payment of ours that was accepted. */
+static const struct pay_item *request_of(const struct pay_item *it)
+{
+    const struct pay_row *r = &it->row;
+    return r->kind == PAY_SENT && r->state == PAY_ACCEPTED && r->has_request
+               ? paytx_find_of(it->pt, PAY_REQUESTED_OF_US, r->contact, r->request)
+               : NULL;
+}
+
 void paytx_write(struct pay_item *it, paytx_written_fn done)
 {
     struct dchan_store *store = channels_store(it->pt->channels);
     struct dchan_write *w = dchan_write_new(store);
     struct writing *ctx = xmalloc(sizeof *ctx);
-    const struct pay_key key = pay_row_key_of(&it->row);
-    struct buf b;
+    const struct pay_item *request = request_of(it);
     *ctx = (struct writing){ it, done };
-    buf_init(&b);
-    pay_row_write(&b, &it->row);
-    dchan_write_put(w, key.b, key.len, b.data, b.len);
-    buf_clear(&b);
+    paytx_put_row(w, &it->row);
+    if (request)
+        paytx_put_paid(w, &request->row, &it->row);
     it->busy = true;
     dchan_store_commit(store, w, on_written, ctx);
 }
@@ -228,13 +268,24 @@ static void on_rewritten(struct pay_item *it, enum err rc)
         paytx_send(it);
 }
 
+/* A request whose payment is under way, made or looked at before it expired, may be paid yet. */
+static bool is_being_paid(const struct pay_item *it)
+{
+    if (it->row.kind == PAY_REQUESTED_BY_US)
+        return paytx_is_checked(it->pt, it->row.id);
+    return it->row.kind == PAY_REQUESTED_OF_US &&
+           paytx_find_of(it->pt, PAY_SENT, it->row.contact, it->row.id);
+}
+
 static void look_at(struct pay_item *it, int64_t now_ms)
 {
     if (it->waiter && now_ms >= it->waiter->until_ms && it->row.state == PAY_PENDING)
         paytx_answer(it, OK, NULL);
-    if (it->busy)
+    if (it->busy || is_being_paid(it))
         return;
-    if (it->unwritten)
+    if (it->over)
+        paytx_drop(it);
+    else if (it->unwritten)
         paytx_write(it, it->row.ended ? paytx_ended : on_rewritten);
     else if (is_request(it) && it->row.expires <= clock_now())
         expire(it);

@@ -108,6 +108,7 @@ struct pay_check {
     struct paytx *pt;
     struct pay_check *next;
     struct pay_row row;
+    struct pay_row request;   /* that it is for, when row says that there is one */
     struct pay_parties parties;
     struct buf beef;
     bool in_file;
@@ -188,12 +189,40 @@ static enum err read_file(const struct rpc_env *env, struct pay_check *k, struct
     return rc;
 }
 
+static void name_request(struct pay_check *k, const struct pay_row *request)
+{
+    k->request = *request;
+    k->row.has_request = true;
+    memcpy(k->row.request, k->row.id, sizeof k->row.request);
+    k->j.wanted = request->satoshis;
+}
+
+/* One that expired while its payment was on its way is paid all the same. False: the disk could not
+ * be read. */
+static bool find_expired(struct pay_check *k, struct error *e)
+{
+    const struct pay_key key =
+        pay_row_key(PAY_REQUESTED_BY_US, k->row.contact, k->row.theirs, k->row.id);
+    struct pay_row r;
+    bool found;
+    const enum err rc =
+        pay_row_load(dchan_store_kv(channels_store(k->pt->channels)), &key, &r, &found, e);
+    if (!rc && found && r.state != PAY_PAID)
+        name_request(k, &r);
+    return !rc;
+}
+
 static void work_check(const struct rpc_env *env, struct paychan_job *j)
 {
     struct pay_check *k = (struct pay_check *)j;
     struct error e = { .code = OK };
     k->j.row = &k->row;
     k->j.parties = &k->parties;
+    if (!k->row.has_request && !find_expired(k, &e)) {
+        k->j.silent = true;
+        log_sanitize(k->j.why, sizeof k->j.why, e.text, strlen(e.text));
+        return;
+    }
     k->j.credited = dchan_store_kv(channels_store(k->pt->channels));
     if (k->in_file && read_file(env, k, &e)) {
         k->j.status = PAY_PROOF_MISSING;
@@ -237,16 +266,6 @@ static void on_credited(void *ctx, enum err rc, const struct error *e)
     end_check(k);
 }
 
-static void put_row(struct dchan_write *w, const struct pay_row *r)
-{
-    const struct pay_key key = pay_row_key_of(r);
-    struct buf b;
-    buf_init(&b);
-    pay_row_write(&b, r);
-    dchan_write_put(w, key.b, key.len, b.data, b.len);
-    buf_clear(&b);
-}
-
 static void put_beef(struct dchan_write *w, const struct pay_check *k)
 {
     const struct pay_key key = pay_beef_key(&k->row);
@@ -265,20 +284,6 @@ static void put_credits(struct dchan_write *w, const struct pay_row *r)
     }
 }
 
-static void put_request(struct dchan_write *w, struct paytx *pt, const struct pay_row *r)
-{
-    const struct pay_item *it = r->has_request
-                                    ? paytx_find(pt, PAY_REQUESTED_BY_US, r->request)
-                                    : NULL;
-    if (!it)
-        return;
-    struct pay_row paid = it->row;
-    paid.state = PAY_PAID;
-    paid.ended = r->ended;
-    paid.txid = r->txid;
-    put_row(w, &paid);
-}
-
 /* One write: the payment, its outputs as credited, the request as paid. */
 static void credit(struct pay_check *k)
 {
@@ -286,10 +291,11 @@ static void credit(struct pay_check *k)
     struct dchan_write *w = dchan_write_new(store);
     k->row.state = PAY_ACCEPTED;
     k->row.ended = clock_now();
-    put_row(w, &k->row);
+    paytx_put_row(w, &k->row);
     put_beef(w, k);
     put_credits(w, &k->row);
-    put_request(w, k->pt, &k->row);
+    if (k->row.has_request)
+        paytx_put_paid(w, &k->request, &k->row);
     dchan_store_commit(store, w, on_credited, k);
 }
 
@@ -368,7 +374,7 @@ static void end_payment(struct pay_item *it, enum pay_row_state state)
     const struct pay_key beef = pay_beef_key(&it->row);
     it->row.state = state;
     it->busy = true;
-    put_row(w, &it->row);
+    paytx_put_row(w, &it->row);
     dchan_write_delete(w, beef.b, beef.len);
     dchan_store_commit(store, w, on_settled, it);
 }
@@ -412,25 +418,31 @@ static void start_next(struct paytx *pt)
     pt->checks = k->next;
     pt->checking = k;
     const struct pay_item *it = paytx_find(pt, PAY_REQUESTED_BY_US, k->row.id);
-    k->row.has_request = it != NULL;
-    k->j.wanted = it ? it->row.satoshis : 0;
-    if (it)
-        memcpy(k->row.request, k->row.id, sizeof k->row.request);
+    k->row.has_request = false;
+    k->j.wanted = 0;
+    if (it && it->row.state == PAY_OPEN)
+        name_request(k, &it->row);
     k->job = (struct paychan_job){ .work = work_check, .done = done_check };
     paychan_wallet_do(pt->jobs, &k->job);
+}
+
+bool paytx_is_checked(const struct paytx *pt, const uint8_t id[PAY_ID_SIZE])
+{
+    bool same = pt->checking && memcmp(pt->checking->row.id, id, PAY_ID_SIZE) == 0;
+    for (const struct pay_check *k = pt->checks; k && !same; k = k->next)
+        same = memcmp(k->row.id, id, PAY_ID_SIZE) == 0;
+    return same;
 }
 
 static bool is_queued(const struct paytx *pt, const struct pay_row *r, bool *full)
 {
     size_t all = 0, own = 0;
-    bool same = pt->checking && memcmp(pt->checking->row.id, r->id, PAY_ID_SIZE) == 0;
     for (const struct pay_check *k = pt->checks; k; k = k->next) {
         all++;
         own += memcmp(k->row.theirs, r->theirs, IDENTITY_KEY_SIZE) == 0;
-        same |= memcmp(k->row.id, r->id, PAY_ID_SIZE) == 0;
     }
     *full = all >= PAYTX_CHECKS_MAX || own >= PAYTX_CHECKS_OF_ONE;
-    return same;
+    return paytx_is_checked(pt, r->id);
 }
 
 static void enqueue(struct paytx *pt, struct pay_check *k)

@@ -73,10 +73,17 @@ struct pay_item *paytx_add(struct paytx *pt, const struct pay_row *row);
 void paytx_drop(struct pay_item *it); /* at once, or when it is not busy any more */
 struct pay_item *paytx_find(struct paytx *pt, enum pay_row_kind kind,
                             const uint8_t id[PAY_ID_SIZE]);
+struct pay_item *paytx_find_of(struct paytx *pt, enum pay_row_kind kind, uint64_t contact,
+                               const uint8_t id[PAY_ID_SIZE]);
 /* Whose session it belongs to, when that is up: its keys are those of the row, or follow them (spec
  * channels 2.7); else NULL. */
 struct chan_peer *paytx_peer(const struct paytx *pt, const struct pay_row *row);
-/* Writes the row. done, when the item is no longer busy: rc of it. */
+void paytx_put_row(struct dchan_write *w, const struct pay_row *r);
+/* The request as paid by it. */
+void paytx_put_paid(struct dchan_write *w, const struct pay_row *request,
+                    const struct pay_row *payment);
+/* Writes the row, and with a payment that was accepted its request as paid. done, when the item is
+ * no longer busy: rc of it. */
 typedef void (*paytx_written_fn)(struct pay_item *it, enum err rc);
 void paytx_write(struct pay_item *it, paytx_written_fn done);
 /* The command gets what the row says, or the error. */
@@ -102,6 +109,8 @@ void paytx_take_result(struct paytx *pt, struct chan_peer *p, const struct dchan
 
 void paytx_take_request(struct paytx *pt, struct chan_peer *p, const struct dchan_p_request *m);
 void paytx_take_tx(struct paytx *pt, struct chan_peer *p, const struct dchan_p_tx *m);
+/* One of that id waits to be looked at, or is, or is being written down. */
+bool paytx_is_checked(const struct paytx *pt, const uint8_t id[PAY_ID_SIZE]);
 void paytx_free_checks(struct paytx *pt);
 uint64_t paytx_checks_bytes(const struct paytx *pt);
 void paytx_look_after(struct pay_item *it); /* one that was accepted, until it is settled */

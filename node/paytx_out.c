@@ -237,7 +237,7 @@ static bool is_being_paid(struct paytx *pt, uint64_t contact, const uint8_t requ
     struct pay_row r = { .n = 0 };
     bool found = false;
     *tried = false;
-    if (paytx_find(pt, PAY_SENT, request)) {
+    if (paytx_find_of(pt, PAY_SENT, contact, request)) {
         error_set(e, ERR_EXISTS, "the request is being paid: listpayments");
         return true;
     }
@@ -255,9 +255,10 @@ static bool is_being_paid(struct paytx *pt, uint64_t contact, const uint8_t requ
 static bool take_request(struct paytx *pt, const struct pay_waiter *in, struct pay_row *row,
                          struct error *e)
 {
-    const struct pay_item *it = paytx_find(pt, PAY_REQUESTED_OF_US, in->request);
+    const struct pay_item *it =
+        paytx_find_of(pt, PAY_REQUESTED_OF_US, row->contact, in->request);
     bool tried;
-    if (!it || it->row.contact != row->contact || it->row.expires <= clock_now())
+    if (!it || it->row.expires <= clock_now())
         error_set(e, ERR_NOTFOUND, "the contact has no open request of this id: listpayments");
     else if (in->satoshis && in->satoshis != it->row.satoshis)
         error_set(e, ERR_RANGE, "the request is for %llu satoshis",
@@ -455,18 +456,14 @@ static void work_result(const struct rpc_env *env, struct paychan_job *j)
         job->taken_back = paytx_take_back(env, &job->row);
 }
 
+/* What the disk says of it was in the same write. */
 static void end_request(struct paytx *pt, const struct pay_row *paid)
 {
     struct pay_item *it = paid->has_request
-                              ? paytx_find(pt, PAY_REQUESTED_OF_US, paid->request)
+                              ? paytx_find_of(pt, PAY_REQUESTED_OF_US, paid->contact, paid->request)
                               : NULL;
-    if (!it || it->busy)
-        return; /* a payment of its id keeps it from being paid again */
-    it->row.state = PAY_PAID;
-    it->row.ended = clock_now();
-    it->row.txid = paid->txid;
-    it->over = true;
-    paytx_write(it, paytx_ended);
+    if (it)
+        paytx_drop(it);
 }
 
 static void answer_refused(struct pay_item *it)
@@ -541,7 +538,8 @@ static int64_t next_try(int64_t last)
 
 void paytx_take_result(struct paytx *pt, struct chan_peer *p, const struct dchan_p_result *m)
 {
-    struct pay_item *it = paytx_find(pt, PAY_SENT, m->id);
+    const struct contact *contact = chan_peer_contact(p);
+    struct pay_item *it = contact ? paytx_find_of(pt, PAY_SENT, contact->id, m->id) : NULL;
     if (!it || it->busy || paytx_peer(pt, &it->row) != p || it->row.state != PAY_PENDING)
         return;
     it->row.status = m->status;

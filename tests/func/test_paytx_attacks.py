@@ -6,8 +6,8 @@ import time
 
 from blocks import Key, Tx, TxIn, TxOut
 from channels import is_up
-from framework import case, check, equal, main
-from identities import kill_and_start
+from framework import Skip, case, check, equal, main
+from identities import FAULT, kill_and_start
 from paychannels import mine
 from paytx_guest import (ACCEPTED, COIN, COIN_KEY, FEE, INVALID, PREFIX, PROOF_MISSING, REFUSED,
                          REQUEST, SUFFIX, TX, WRONG_AMOUNT, p_request, p_tx, payee)
@@ -213,6 +213,53 @@ def a_locked_wallet_takes_a_payment_when_it_is_unlocked(t):
     node.rpc.walletpassphrase("secret", 1000)
     equal(payer.hand_over(payload), ACCEPTED)
     equal([p["id"] for p in payments(node)], [identifier.hex()])
+
+
+def asked(node, satoshis, seconds=600):
+    return bytes.fromhex(node.rpc.requestpayment("mallory", satoshis, "", seconds)["id"])
+
+
+def request_states(node):
+    return [r["state"] for r in payments(node, "request", "out")]
+
+
+@case()
+def a_request_that_expired_while_its_payment_was_on_its_way_is_paid(t):
+    node, payer = payee(t)
+    identifier = asked(node, 50000)
+    payload, _, _ = payer.payment(50000, identifier)
+    less, _, _ = payer.payment(49999, identifier, prefix=b"bGVz")
+    node.rpc.setmocktime(int(time.time()) + 700)
+    t.wait(lambda: request_states(node) == ["expired"])
+    equal(payer.hand_over(less), WRONG_AMOUNT)
+    equal(payer.hand_over(payload), ACCEPTED)
+    equal(request_states(node), ["paid"])
+    equal([p["request"] for p in payments(node)], [identifier.hex()])
+    node.stop()
+    node.start()
+    equal(request_states(node), ["paid"])
+
+
+@case(timeout=120)
+def a_request_that_expires_while_its_payment_is_written_down_is_paid(t):
+    if not os.path.exists(FAULT):
+        raise Skip("the library that makes writes slow is not built")
+    node, payer = payee(t)
+    identifier = asked(node, 50000)
+    payload, _, _ = payer.payment(50000, identifier)
+    node.stop()
+    node.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": "fdatasync:1:slow",
+                    "BSVPEER_FAULT_PATH": node.file("channels")})
+    payer.connect()
+    payer.put(TX, payload)
+    t.wait(node.rpc.getrawmempool)  # it is taken, and will be written
+    node.rpc.setmocktime(int(time.time()) + 700)
+    equal(payer.result()[:2], (identifier, ACCEPTED))
+    time.sleep(3)  # requests are looked at each second
+    equal(request_states(node), ["paid"])
+    node.stop()
+    node.start()
+    equal(request_states(node), ["paid"])
 
 
 if __name__ == "__main__":

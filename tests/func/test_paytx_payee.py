@@ -157,5 +157,37 @@ def coins_of_a_refused_payment_that_are_on_their_way_are_waited_for(t):
     equal(spends(node, first) & spends(node, second), set())
 
 
+def requests(node):
+    return [(p["id"], p["state"]) for p in node.rpc.listpayments() if p["category"] == "request"]
+
+
+@case()
+def a_request_that_expires_while_its_payment_is_under_way_was_paid_or_not(t):
+    node, guest = payee(t)
+    for i, (status, end) in enumerate(((ACCEPTED, "paid"), (REFUSED, None))):
+        request, now = bytes([i]) * 16, int(time.time()) + 1000 * i
+        node.rpc.setmocktime(now)
+        guest.put(REQUEST, p_request(request, SATOSHIS, now + 600, prefix=b"AAA%d" % i))
+        t.wait(lambda: (request.hex(), "open") in requests(node))
+        payment = Payment(node, request=request.hex())
+        identifier = guest.await_payment()[0]
+        node.rpc.setmocktime(now + 700)
+        guest.close()
+        guest.connect()
+        equal(guest.await_payment()[0], identifier)
+        time.sleep(2)  # requests are looked at each second
+        equal((request.hex(), "open") in requests(node), True)
+        guest.put(RESULT, p_result(identifier, status))
+        t.wait(lambda: dict(requests(node)).get(request.hex()) == end)
+        payment.end()
+        again = Payment(node, request=request.hex())
+        check("no open request" in str(again.end()), str(again.answer))
+        guest.close()
+        node.stop()
+        node.start(f"-mocktime={now + 700}")
+        equal(dict(requests(node)).get(request.hex()), end)
+        guest.connect()
+
+
 if __name__ == "__main__":
     main()
