@@ -231,19 +231,41 @@ static enum err begin(struct paychans *pc, struct restore_job *job, struct error
 
 /* --- from the other side --- */
 
-static bool fits_contact(struct restore_job *job, const struct contact *contact)
+static bool fits_theirs(struct restore_job *job, const struct contact *contact,
+                        const struct paychan *c)
 {
-    struct paychan c = { .role = job->saved.role };
-    struct error e = { .code = OK };
-    if (paychan_get_copy(&c, span_of(job->saved.copy, PAYCHAN_COPY_SIZE), &e))
-        return false;
     memcpy(job->saved.theirs, contact->key, EC_PUBKEY_SIZE);
-    for (size_t i = 0; !paychan_saved_fits(&job->saved, &c); i++) {
+    for (size_t i = 0; !paychan_saved_fits(&job->saved, c); i++) {
         if (i == contact->n_former)
             return false;
         memcpy(job->saved.theirs, contact->former[i], EC_PUBKEY_SIZE);
     }
     return true;
+}
+
+/* The keys at the opening: those of now, or of before either side has changed its own (spec
+ * channels 2.7). That of ours may have been in another wallet. */
+static bool fits_keys(struct paychans *pc, struct restore_job *job, struct chan_peer *p)
+{
+    const struct channel_identity *id = chan_peer_identity(p);
+    uint8_t former[CONTACT_FORMER_MAX][IDENTITY_KEY_SIZE];
+    struct paychan c = { .role = job->saved.role };
+    struct error e = { .code = OK };
+    if (paychan_get_copy(&c, span_of(job->saved.copy, PAYCHAN_COPY_SIZE), &e))
+        return false;
+    memcpy(job->saved.ours, id->key.pub, EC_PUBKEY_SIZE);
+    channel_identity_wallet(id, job->k.wallet);
+    if (fits_theirs(job, chan_peer_contact(p), &c))
+        return true;
+    *job->k.wallet = 0;
+    const size_t n =
+        channels_keys_before(pc->channels, id->key.pub, former, CONTACT_FORMER_MAX);
+    for (size_t i = 0; i < n; i++) {
+        memcpy(job->saved.ours, former[i], EC_PUBKEY_SIZE);
+        if (fits_theirs(job, chan_peer_contact(p), &c))
+            return true;
+    }
+    return false;
 }
 
 bool paychans_restore_from(struct paychans *pc, struct chan_peer *p,
@@ -260,9 +282,7 @@ bool paychans_restore_from(struct paychans *pc, struct chan_peer *p,
     job->saved.role = m->role == PAYCHAN_PAYER ? PAYCHAN_PAYEE : PAYCHAN_PAYER;
     memcpy(job->saved.id, m->id, sizeof job->saved.id);
     memcpy(job->saved.copy, m->copy, sizeof job->saved.copy);
-    memcpy(job->saved.ours, chan_peer_identity(p)->key.pub, EC_PUBKEY_SIZE);
-    channel_identity_wallet(chan_peer_identity(p), job->k.wallet);
-    if (fits_contact(job, contact) && !begin(pc, job, &e))
+    if (fits_keys(pc, job, p) && !begin(pc, job, &e))
         return true;
     log_debug(LOGC_CHANNEL, "payment channels: a copy is none of a channel with this contact");
     free(job);
@@ -306,12 +326,15 @@ enum err paychans_restore(void *ctx, const struct paychan_saved *saved, struct e
     return channels_ask(w.pc->channels, begin_restore, &w.r, e);
 }
 
-/* A channel of nobody's, whose other side has become a contact. */
+/* A channel of nobody's, whose other side has become a contact, perhaps with another key. */
 void paychans_adopt(struct paychans *pc, struct chan_peer *p)
 {
+    struct contact *contact = chan_peer_contact(p);
+    bool former;
     for (size_t i = 0; i < pc->n; i++) {
         struct held *h = pc->all[i];
-        if (h->contact == 0 && memcmp(h->theirs, chan_peer_key(p), sizeof h->theirs) == 0)
-            h->contact = chan_peer_contact(p)->id;
+        if (h->contact == 0 &&
+            contacts_by_key(channels_contacts(pc->channels), h->theirs, &former) == contact)
+            h->contact = contact->id;
     }
 }

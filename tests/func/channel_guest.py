@@ -6,7 +6,8 @@ import struct
 import time
 
 import noise
-from framework import equal, wait_until
+from framework import ADDRESS, equal, wait_until
+from wallet_rpc import WalletRpc
 
 ERROR, HELLO, PING, PONG, SUCCESSOR, BOUND = 17, 16, 18, 19, 25, 26
 M_SEND, M_ACK, M_NACK, M_READ = 96, 98, 100, 101
@@ -100,6 +101,31 @@ def statement(old, new):
     what = bytes.fromhex(old.key) + bytes.fromhex(new.key) + struct.pack(">QI", 1, int(time.time()))
     digest = noise.tagged(b"bcapeer/successor", what)
     return what + noise.CURVE.sign(old.secret, digest) + noise.CURVE.sign(new.secret, digest)
+
+
+# An identity of another wallet, which comes first once that is loaded: a guest that dials gets it.
+
+def make_other_wallet(node):
+    """With a coin."""
+    node.rpc.createwallet("another")
+    coin = WalletRpc(node, "another").getnewaddress()
+    WalletRpc(node, "default").sendtoaddress(coin, 1)
+    node.rpc.generatetoaddress(1, ADDRESS)
+    node.rpc.unloadwallet("another")
+
+
+def move_to_other_wallet(t, node, guest):
+    """Its identity follows the one that the node had, and the guest knows."""
+    guest.close()
+    node.rpc.loadwallet("another")
+    another = WalletRpc(node, "another")
+    another.bcaregister("next", 2)
+    node.rpc.generatetoaddress(2, ADDRESS)
+    t.wait(lambda: "direct channels: 2 identities" in node.log())
+    node.rpc.setsuccessor("me", "next")
+    identity = next(i for i in another.bcalist()["identities"] if i["name"] == "next")
+    guest.remote = bytes.fromhex(identity["public_key"])
+    guest.connect()
 
 
 # --- messages -------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import struct
 import time
 
 from blocks import Block, TxOut, coinbase, display, from_display, sha256d
-from channel_guest import SUCCESSOR, statement
+from channel_guest import SUCCESSOR, make_other_wallet, move_to_other_wallet, statement
 from channels import talker
 from events import read_events
 from framework import RpcError, Skip, case, check, equal, is_in, main, raises_rpc
@@ -487,6 +487,26 @@ def copies_that_are_wrong_or_forged_change_nothing(t):
     t.wait(lambda: state(node, payee.id.hex()) == "funded")
     payee.ready(node.rpc.getblockcount())
     t.wait(lambda: state(node, payee.id.hex()) == "open")
+
+
+@case()
+def a_copy_of_before_a_change_of_our_key_is_taken_too(t):
+    node, payee = payer_of(t)
+    paid_to(t, node, payee)
+    make_other_wallet(node)
+    move_to_other_wallet(t, node, payee)
+    t.wait(lambda: channel(node, payee.id.hex())["connected"])
+    node.stop()
+    shutil.rmtree(node.file("paychannels"))
+    node.start()
+    node.rpc.loadwallet("another")
+    t.wait(lambda: "direct channels: 2 identities" in node.log().split("stopped")[-1])
+    payee.connect()
+    payee.sync(0, 0, bytes(64), payee.copy())
+    t.wait(lambda: state(node, payee.id.hex()) == "funded")
+    payee.ready(node.rpc.getblockcount())
+    t.wait(lambda: state(node, payee.id.hex()) == "open")
+    check(channel(node, payee.id.hex())["connected"], "it is the contact's")
 
 
 @case()

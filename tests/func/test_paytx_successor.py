@@ -1,6 +1,6 @@
 """A payment by a transaction is handed over, taken and answered after either side has changed its
 key (channels 2.7), at the keys that it was made for."""
-from channel_guest import SUCCESSOR, statement
+from channel_guest import SUCCESSOR, make_other_wallet, move_to_other_wallet, statement
 from framework import case, equal, main
 from paychannels import mine
 from paytx_guest import ACCEPTED, RESULT, Payer, Payment, p_result, payee
@@ -11,10 +11,6 @@ SATOSHI = 10**8
 
 def payments(node):
     return [p for p in WalletRpc(node, "default").listpayments() if p["category"] == "payment"]
-
-
-def key_of(wallet, name):
-    return next(i["public_key"] for i in wallet.bcalist()["identities"] if i["name"] == name)
 
 
 def follow(t, node, guest):
@@ -29,27 +25,9 @@ def follow(t, node, guest):
 
 
 def payee_with_next(t):
-    """With coins in another wallet, whose identity comes first once that is loaded."""
     node, guest = payee(t)
-    default = WalletRpc(node, "default")
-    node.rpc.createwallet("another")
-    default.sendtoaddress(WalletRpc(node, "another").getnewaddress(), 1)
-    mine(node)
-    node.rpc.unloadwallet("another")
+    make_other_wallet(node)
     return node, guest
-
-
-def move(t, node, guest):
-    """The daemon has another key, which the guest knows."""
-    guest.close()
-    node.rpc.loadwallet("another")
-    another = WalletRpc(node, "another")
-    another.bcaregister("next", 2)
-    mine(node, 2)
-    t.wait(lambda: "direct channels: 2 identities" in node.log())
-    node.rpc.setsuccessor("me", "next")
-    guest.remote = bytes.fromhex(key_of(another, "next"))
-    guest.connect()
 
 
 def unanswered(node, guest):
@@ -95,7 +73,7 @@ def a_payee_that_has_changed_its_key_is_offered_it_again(t):
 def a_payer_that_has_changed_its_key_offers_it_again(t):
     node, guest = payee_with_next(t)
     payment, first = unanswered(node, guest)
-    move(t, node, guest)
+    move_to_other_wallet(t, node, guest)
     is_offered_again(t, node, guest, first)
     equal(payment.end()["state"] in ("pending", "accepted"), True)
 
@@ -112,7 +90,7 @@ def what_was_paid_under_the_former_key_of_the_payer_is_taken(t):
 def what_was_paid_to_the_former_key_of_the_payee_is_taken(t):
     node, guest = payee_with_next(t)
     payload, _, tx = guest.payment(50000)
-    move(t, node, guest)
+    move_to_other_wallet(t, node, guest)
     is_taken_once(t, node, guest, payload, tx)
 
 
