@@ -2,6 +2,7 @@
 paychan_scene). When the daemon was killed the payer comes again and says where it stands."""
 import os
 import struct
+import time
 
 from blocks import Key, TxOut, display, spend
 from framework import check, equal
@@ -57,7 +58,8 @@ class Harm(Scene):
     # --- opening ---
 
     def is_refused_an_opening(self, **more):
-        fields = {"capacity": CAPACITY, "expiry": self.tip() + LIFE, "nonce": os.urandom(32), **more}
+        fields = {"capacity": CAPACITY, "expiry": self.tip() + LIFE, "nonce": os.urandom(32),
+                  **more}
         self.is_refused(OPEN, self.payer.open_message(**fields), PARAMS, fields["nonce"])
         equal(self.node.rpc.listpaychannels(), [])
 
@@ -164,6 +166,23 @@ class Harm(Scene):
         self.agrees()
         self.funds()
 
+    # --- an old copy of its data ---
+
+    def payee_is_copied(self):
+        self.keep(self.node)
+        self.is_together()
+
+    def payee_is_put_back(self):
+        """It knows of no funding, and shall not take the one that is spent."""
+        self.n = self.paid = 0
+        self.payer.funding, self.spent = None, self.payer.funding
+        self.put_back(self.node)
+        self.is_together()
+        equal(state(self.node, self.id), "accepted")
+
+    def shows_the_one_that_is_spent(self):
+        self.is_refused_a_funding(self.spent)
+
     # --- paying ---
 
     def pays(self, paid):
@@ -214,8 +233,9 @@ class Harm(Scene):
     def sends_a_wrong_one_amid_others(self):
         """What comes before it is taken, what comes after it when it comes again."""
         p, n, paid = self.payer, self.n, self.paid
-        p.socket.sendall(b"".join(p.packet(PAY, p.pay(n + i, paid + i, bytes(64) if i == 3 else None))
-                                  for i in range(1, 7)))
+        p.socket.sendall(b"".join(
+            p.packet(PAY, p.pay(n + i, paid + i, bytes(64) if i == 3 else None))
+            for i in range(1, 7)))
         equal(self.hears(FAIL)[32:34], struct.pack(">H", SIG))
         self.n, self.paid = n + 2, paid + 2
         equal(channel(self.node, self.id)["paid"], self.paid)
@@ -325,6 +345,13 @@ class Harm(Scene):
         settled = [sums(tx) for tx in txs if any(i.get("txid") == at for i in tx["vin"])]
         equal(settled, [[self.paid, CAPACITY - self.paid - self.fee]])
         equal(rpc.getrawnonfinalmempool(), [])
+
+    def ends_unfunded(self):
+        """It is forgotten after two days."""
+        equal((state(self.node, self.id), channel(self.node, self.id)["funding"]),
+              ("accepted", "none"))
+        self.it_is(int(time.time()) + 49 * 3600)
+        self.t.wait(lambda: not self.node.rpc.listpaychannels(), what="the end")
 
     def ends_unpaid(self):
         """What was signed for it is worth nothing; it is given up before the expiry."""

@@ -380,7 +380,7 @@ class Pair(Scene):
 
     def funding_is_malleated(self, parent=None):
         """A block above that height has it under another id."""
-        raw = bytes.fromhex(self.a.rpc.getrawtransaction(self.funding))
+        raw = bytes.fromhex(self.a.rpc.gettransaction(self.funding)["hex"])
         other = with_a_longer_push(raw)
         tip = self.a.rpc.getblockcount()
         parent = tip if parent is None else parent

@@ -19,9 +19,14 @@ class Scene:
     """Daemons of one chain, the first of which is the payer; names tells what they are."""
 
     def __init__(self, t, **nodes):
-        self.t, self.names = t, {node: name for name, node in nodes.items()}
-        self.options = {node: [] for node in self.names}  # with which it starts at the moment
+        self.t, self.names = t, {}
+        self.options = {}  # with which each starts at the moment
         self.off = set()
+        for name, node in nodes.items():
+            self.add(node, name)
+
+    def add(self, node, name):
+        self.names[node], self.options[node] = name, []
 
     def running(self):
         return [node for node in self.names if node not in self.off]
@@ -40,7 +45,10 @@ class Scene:
     # --- kills ---
 
     def blocks(self):
-        rpc = self.running()[0].rpc
+        return self.blocks_of(self.running()[0])
+
+    def blocks_of(self, node):
+        rpc = node.rpc
         hashes = [r["result"] for r in rpc.batch([("getblockhash", [h]) for h in
                                                   range(1, rpc.getblockcount() + 1)])]
         return [r["result"] for r in rpc.batch([("getblock", [h, 0]) for h in hashes])]

@@ -1,6 +1,6 @@
 """Scenarios of payment channels between two daemons, killed between any two steps, and within some
-(see paychan_scene). The number of each is that of channels 8.10; tests/README.md says where which is.
-The ordinary run kills twice in each, elsewhere each time; the long one has a run for each kill."""
+(see paychan_scene). The number of each is that of channels 8.10; tests/README.md has all of them. The
+ordinary run kills twice in each, elsewhere each time; the long one has a run for each kill."""
 import concurrent.futures
 import random
 import signal

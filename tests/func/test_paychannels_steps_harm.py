@@ -36,6 +36,9 @@ SCENARIOS = {
 
     "20 one in the middle is refused": """opens; pays 1000; sends a wrong one amid others;
         sends the last of them; pays 2000; payee closes; is mined; ends closed""",
+
+    "22 an old copy and a spent funding": """agrees; payee is copied; funds; pays 1000;
+        payee closes; is mined; payee is put back; shows the one that is spent; ends unfunded""",
 }
 
 scenarios(Harm, SCENARIOS)

@@ -1,5 +1,5 @@
-"""Scenarios as in test_paychannels_steps, in which data, ids or keys are lost or change, or thousands
-of payments are under way."""
+"""Scenarios as in test_paychannels_steps, in which data, ids or keys are lost or change, or
+thousands of payments are under way."""
 from framework import main
 from paychan_pair import Pair
 from paychan_scene import scenarios
