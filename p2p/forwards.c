@@ -17,21 +17,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rand.h"
+#include "p2p/forwards_internal.h"
 #include "p2p/stream_bridge.h"
-#include "p2p/stream_dgrams.h"
 
 #define RETRY_MS 100        /* when too many streams are being opened */
 #define DIAL_EVERY_MS 5000  /* at the wish of a program, whatever the back-off says */
 #define DIAL_BEGINS_MS 500
 #define ACCEPTS_PER_TURN 16
-#define READS_PER_TURN 64
 #define TOKEN_LINE (2 * FORWARD_TOKEN_SIZE + 1)
-
-struct forwards {
-    struct local_streams *streams;
-    struct list all;
-    struct event *later;
-};
 
 /* A connection that waits for its stream, or to say the token. */
 struct guest {
@@ -56,12 +49,12 @@ static struct forward *next_forward(const struct forward *f)
     return link ? LIST_ITEM(link, struct forward, link) : NULL;
 }
 
-static uint64_t now_of(const struct forward *f)
+uint64_t forward_now(const struct forward *f)
 {
     return channels_now(f->owner->streams->channels);
 }
 
-static struct span service_of(const struct forward *f)
+struct span forward_service(const struct forward *f)
 {
     return span_of(f->service, strlen(f->service));
 }
@@ -71,10 +64,10 @@ static struct span service_of(const struct forward *f)
 /* Dialled at once for a program that asks, but not as often as it may ask. */
 static void dial(struct forward *f, struct chan_peer *p)
 {
-    const bool now = !f->dialled || now_of(f) - f->dialled_ms >= DIAL_EVERY_MS;
+    const bool now = !f->dialled || forward_now(f) - f->dialled_ms >= DIAL_EVERY_MS;
     if (now) {
         f->dialled = true;
-        f->dialled_ms = now_of(f);
+        f->dialled_ms = forward_now(f);
     }
     chan_peer_dial(p, now);
 }
@@ -84,12 +77,11 @@ static bool is_hopeless(const struct forward *f, struct chan_peer *p)
 {
     struct chan_peer_info info;
     chan_peer_get_info(p, &info);
-    return info.state == CHAN_PEER_IDLE && now_of(f) - f->dialled_ms >= DIAL_BEGINS_MS;
+    return info.state == CHAN_PEER_IDLE && forward_now(f) - f->dialled_ms >= DIAL_BEGINS_MS;
 }
 
-/* OK; ERR_BUSY: it is being dialled; else why it cannot be reached. */
-static enum err reach(struct forward *f, struct chan_peer **peer, struct dchan_mux **mux,
-                      struct error *e)
+enum err forward_reach(struct forward *f, struct chan_peer **peer, struct dchan_mux **mux,
+                       struct error *e)
 {
     struct channels *c = f->owner->streams->channels;
     struct contact *contact = contacts_by_id(channels_contacts(c), f->contact);
@@ -185,7 +177,7 @@ static void pipe_closed(void *ctx, const struct stream_ends *ends, unsigned code
 static struct guest *guest_new(struct forward *f, int fd)
 {
     struct guest *g = xcalloc(1, sizeof *g);
-    *g = (struct guest){ .forward = f, .fd = fd, .since_ms = now_of(f) };
+    *g = (struct guest){ .forward = f, .fd = fd, .since_ms = forward_now(f) };
     list_append(&f->guests, &g->link);
     return g;
 }
@@ -207,7 +199,7 @@ static enum err open_stream(struct guest *g, struct chan_peer *peer, struct dcha
 {
     struct forward *f = g->forward;
     const enum err rc = stream_bridge_open(&(struct stream_bridge_config){
-        .set = f->owner->streams, .peer = peer, .mux = mux, .service = service_of(f),
+        .set = f->owner->streams, .peer = peer, .mux = mux, .service = forward_service(f),
         .ends = { .in = g->fd, .out = g->fd }, .tag = f, .meter = forward_pay_meter(&f->pay),
         .accepted = f->pipe ? pipe_accepted : NULL,
         .ended = f->pipe ? pipe_closed : NULL, .unserved = unserved, .ctx = f }, f->priority);
@@ -220,11 +212,11 @@ static enum err open_stream(struct guest *g, struct chan_peer *peer, struct dcha
 static void guest_try(struct guest *g)
 {
     struct forward *f = g->forward;
-    const bool in_time = now_of(f) - g->since_ms < FORWARD_WAIT_MS;
+    const bool in_time = forward_now(f) - g->since_ms < FORWARD_WAIT_MS;
     struct chan_peer *peer;
     struct dchan_mux *mux;
     struct error e;
-    enum err rc = reach(f, &peer, &mux, &e);
+    enum err rc = forward_reach(f, &peer, &mux, &e);
     if (rc && rc != ERR_BUSY) {
         guest_refuse(g, e.text);
         return;
@@ -280,7 +272,7 @@ static void pipe_taken(struct guest *g)
     stop_listening(f);
     event_free(g->readable);
     g->readable = NULL;
-    g->since_ms = now_of(f);
+    g->since_ms = forward_now(f);
     for (struct list_link *link = list_first(&f->guests), *next; link; link = next) {
         struct guest *other = LIST_ITEM(link, struct guest, link);
         next = list_next(&f->guests, link);
@@ -362,75 +354,6 @@ static void on_connection(evutil_socket_t fd, short what, void *ctx)
     }
 }
 
-/* --- datagrams --- */
-
-static void program_ended(void *ctx, struct stream_dgrams *d)
-{
-    struct forward *f = ctx;
-    for (size_t i = 0; i < f->n_programs; i++)
-        if (f->programs[i] == d) {
-            f->programs[i] = f->programs[--f->n_programs];
-            return;
-        }
-}
-
-static struct stream_dgrams *find_program(const struct forward *f,
-                                          const struct sockaddr_storage *from, socklen_t len)
-{
-    for (size_t i = 0; i < f->n_programs; i++)
-        if (stream_dgrams_is_of(f->programs[i], from, len))
-            return f->programs[i];
-    return NULL;
-}
-
-/* NULL: the contact is not there (yet), or there are too many. */
-static struct stream_dgrams *add_program(struct forward *f, int fd,
-                                         const struct sockaddr_storage *from, socklen_t len)
-{
-    struct chan_peer *peer;
-    struct dchan_mux *mux;
-    struct stream_dgrams *d;
-    struct error e;
-    if (f->n_programs >= FORWARD_PROGRAMS_MAX || reach(f, &peer, &mux, &e))
-        return NULL;
-    const struct stream_dgrams_config config = {
-        .set = f->owner->streams, .peer = peer, .mux = mux, .service = service_of(f), .fd = fd,
-        .tag = f, .meter = forward_pay_meter(&f->pay), .program = *from, .program_len = len,
-        .ended = program_ended, .ctx = f
-    };
-    if (stream_dgrams_open(&config, f->priority, &d))
-        return NULL;
-    f->programs = xrealloc(f->programs, (f->n_programs + 1) * sizeof(struct stream_dgrams *));
-    f->programs[f->n_programs++] = d;
-    return d;
-}
-
-static void on_datagrams(evutil_socket_t fd, short what, void *ctx)
-{
-    struct forward *f = ctx;
-    struct stream_dgrams *last = NULL;
-    uint8_t data[DCHAN_DGRAM_MAX + 1];
-    (void)what;
-    for (int i = 0; i < READS_PER_TURN; i++) {
-        struct sockaddr_storage from;
-        socklen_t len = sizeof from;
-        memset(&from, 0, sizeof from); /* it is compared as a whole */
-        const ssize_t n = recvfrom(fd, data, sizeof data, 0, (struct sockaddr *)&from, &len);
-        if (n < 0)
-            break;
-        struct stream_dgrams *d = find_program(f, &from, len);
-        if (!d)
-            d = add_program(f, fd, &from, len);
-        if (d)
-            stream_dgrams_send(d, span_of(data, (size_t)n));
-        else
-            f->lost++;
-        last = d ? d : last;
-    }
-    if (last)
-        stream_dgrams_kick(last);
-}
-
 /* --- the set --- */
 
 static bool is_tagged(const struct local_stream *s, const void *forward)
@@ -489,7 +412,7 @@ static void listen_to(struct forward *f)
     for (size_t i = 0; i < f->local.n; i++)
         f->events[i] = xcheck(event_new(channels_base(f->owner->streams->channels),
                                         f->local.fds[i], EV_READ | EV_PERSIST,
-                                        f->dgrams ? on_datagrams : on_connection, f));
+                                        f->dgrams ? forward_on_datagrams : on_connection, f));
     resume_listening(f);
 }
 
@@ -521,7 +444,7 @@ enum err forwards_add(struct forwards *all, const struct forward_wish *w,
         .priority = w->priority, .local = local, .port = local.port
     };
     memcpy(f->service, w->service, strlen(w->service));
-    f->since_ms = now_of(f);
+    f->since_ms = forward_now(f);
     list_init(&f->guests);
     forward_pay_init(&f->pay, all->streams, f->contact, f->service, &w->budget);
     if (f->pipe)
