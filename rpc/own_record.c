@@ -420,15 +420,22 @@ void own_record_moved(struct rpc_env *env, const uint8_t key[IDENTITY_KEY_SIZE])
 
 /* --- from time to time ---------------------------------------------------------------------- */
 
-void own_records_begin(struct rpc_env *env)
+/* False: they cannot be read. */
+static bool list_own(struct rpc_env *env, struct bca_own **all, size_t *n)
 {
     struct error e = { .code = OK };
+    if (bca_own_list(env->records, all, n, &e) == OK)
+        return true;
+    log_warn("identities: %s", e.text);
+    return false;
+}
+
+void own_records_begin(struct rpc_env *env)
+{
     struct bca_own *all;
     size_t n;
-    if (bca_own_list(env->records, &all, &n, &e)) {
-        log_warn("identities: %s", e.text);
+    if (!list_own(env, &all, &n))
         return;
-    }
     for (size_t i = 0; i < n; i++)
         bca_store_set_contact(env->records, all[i].key, true);
     free(all);
@@ -504,13 +511,10 @@ static void keep_one(struct rpc_env *env, struct own_keeper *k, const uint8_t *k
 
 void own_records_keep(struct rpc_env *env, struct own_keeper *k)
 {
-    struct error e = { .code = OK };
     struct bca_own *all;
     size_t n;
-    if (bca_own_list(env->records, &all, &n, &e)) {
-        log_warn("identities: %s", e.text);
+    if (!list_own(env, &all, &n))
         return;
-    }
     for (size_t i = 0; i < n && !cancelled(env->cancel); i++) {
         bca_own_begin(env->records);
         keep_one(env, k, all[i].key);
