@@ -109,6 +109,12 @@ payments, durable on both sides, 3 channels in memory
   CPU time of payer and payee; by that all cores together
   one payment, asked for until acknowledged, 1 at a time in memory
   one payment, asked for until acknowledged, 16 at a time in memory
+traffic, no padding: kinds told apart, by chance 20 %
+  bytes a second, message, payment, file, voice, idle
+traffic, -channelpadding=256: kinds told apart, by chance 20 %
+  bytes a second, message, payment, file, voice, idle
+traffic, -channelrate of 2048,20: kinds told apart, by chance 20 %
+  bytes a second, message, payment, file, voice, idle
 """.strip("\n").splitlines()
 
 
