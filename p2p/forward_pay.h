@@ -4,7 +4,10 @@
  * comes, in amounts as small as payments every few milliseconds allow, so that who serves may stop
  * at a small credit. Nothing is ever paid without a limit from the user.
  *
- * When a stream stays silent although all is paid, one unit is paid ahead (bill.h). The end of the
+ * What could not be paid, as there was no session or no channel, is tried again each second; what
+ * was signed is never paid twice, as the channel repeats it in the next session. When a stream
+ * stays silent although all is paid, a side has lost its sums, and one unit is paid ahead (bill.h).
+ * The streams end with their session, and the programs at their ends connect anew. The end of the
  * forward pays the last fraction. Channel thread.
  */
 #ifndef P2P_FORWARD_PAY_H

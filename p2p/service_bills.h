@@ -5,7 +5,8 @@
  *
  * Accounts are on disk, but not each change at once: a crash loses what was charged or paid since
  * the last write, by which at most the credit and one satoshi of each account is lost, since no
- * more is ever owed, or the contact pays as much twice. Channel thread.
+ * more is ever owed, or the contact pays as much twice. Nothing is repeated from here: a payment,
+ * whenever it comes, lets the streams go on. Channel thread.
  */
 #ifndef P2P_SERVICE_BILLS_H
 #define P2P_SERVICE_BILLS_H

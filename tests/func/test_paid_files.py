@@ -158,6 +158,26 @@ def crashes_and_broken_sessions_cost_a_chunk_at_most(t):
     check(same(path, transfer(a, id)["path"]), "the file")
 
 
+@case()
+def deaths_before_payments_do_not_use_up_what_may_be_spent(t):
+    if not os.path.exists(FAULT):
+        raise Skip("the library that makes writes fail is not built")
+    a, b, path, id = for_sale(t, MIB)
+    a.rpc.peerdisconnect("bob")
+    a.rpc.acceptfile(id, None, PRICE)
+    for _ in range(2):  # each time a chunk is there, and not paid
+        a.kill()
+        a.launch(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT_PATH": a.file("paychannels"),
+                      "BSVPEER_FAULT": "pwrite:10:exit"})
+        t.wait(lambda: not a.is_alive())
+    a.kill()
+    a.start()
+    connect(t, a, b)
+    t.wait(lambda: state(b, id) == "done")
+    check(same(path, transfer(a, id)["path"]), "the file")
+    check(PRICE - UNIT <= spent(b) <= PRICE, f"{spent(b)} of {PRICE}")
+
+
 class Buyer(Payer):
     """Takes chunks, and pays when it likes."""
     S_OPEN, S_ACCEPT, S_DATA, S_FIN, S_RESET, F_OFFER, F_ACCEPT = 64, 66, 68, 72, 74, 128, 130
