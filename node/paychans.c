@@ -275,6 +275,8 @@ enum err paychans_try(struct held *h, struct paychan_event *ev, struct channels_
         return error_set(e, out.refused, "%s", out.text);
     if (!out.n && !r && out.record == PAYCHAN_KEEP)
         return OK;
+    if (h->c.unsigned_yet)
+        h->safe.n = 0; /* it was for another funding */
     paychans_index(h);
     h->forgetting = says(&out, PAYCHAN_DO_FORGET);
     struct paychan_pending *p = keep(h, &out, r);

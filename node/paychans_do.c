@@ -433,6 +433,37 @@ static void forget(struct held *h)
     h->forgotten = true;
 }
 
+static void serve(struct held *h, const struct paychan_pay_msg *m)
+{
+    if (!h->c.unsigned_yet) {
+        h->safe.n = m->n;
+        h->safe.paid = m->paid;
+        memcpy(h->safe.sig, m->sig, sizeof h->safe.sig);
+    }
+    paychans_served(h, m);
+}
+
+/* A close is made as the channel is now, which may be ahead of the disk: the step that made it so
+ * closes as well, once it is written down. */
+static bool closes_later(const struct held *h)
+{
+    for (const struct paychan_pending *p = h->first; p; p = p->next)
+        for (size_t i = 0; i < p->n; i++)
+            if (p->actions[i].what == PAYCHAN_DO_BROADCAST_CLOSE)
+                return true;
+    return false;
+}
+
+static void close_now(struct held *h, enum paychan_do what)
+{
+    if (closes_later(h))
+        return;
+    if (what == PAYCHAN_DO_BROADCAST_CLOSE)
+        paychans_send_close(h);
+    else
+        send_closed(h);
+}
+
 void paychans_do(struct held *h, const struct paychan_action *a)
 {
     if (h->ack_due && a->what != PAYCHAN_DO_SEND_ACK && a->what != PAYCHAN_DO_SERVE)
@@ -445,16 +476,16 @@ void paychans_do(struct held *h, const struct paychan_action *a)
     case PAYCHAN_DO_SEND_PAY: send_pay(h, &a->pay); break;
     case PAYCHAN_DO_SEND_ACK: ack_later(h, &a->ack); break;
     case PAYCHAN_DO_SEND_CLOSE: send_close(h, &a->close); break;
-    case PAYCHAN_DO_SEND_CLOSED: send_closed(h); break;
+    case PAYCHAN_DO_SEND_CLOSED: close_now(h, a->what); break;
     case PAYCHAN_DO_SEND_SYNC: send_sync(h, &a->sync); break;
     case PAYCHAN_DO_SEND_FAIL: send_fail(h, &a->fail); break;
     case PAYCHAN_DO_END_SESSION: end_session(h); break;
     case PAYCHAN_DO_FUND: fund(h); break;
     case PAYCHAN_DO_SEND_FUNDING: show(h, TO_NETWORK); break;
     case PAYCHAN_DO_WATCH: watch(h); break;
-    case PAYCHAN_DO_BROADCAST_CLOSE: paychans_send_close(h); break;
+    case PAYCHAN_DO_BROADCAST_CLOSE: close_now(h, a->what); break;
     case PAYCHAN_DO_BROADCAST_REFUND: paychans_send_refund(h); break;
-    case PAYCHAN_DO_SERVE: paychans_served(h, &a->pay); break;
+    case PAYCHAN_DO_SERVE: serve(h, &a->pay); break;
     case PAYCHAN_DO_FORGET: forget(h); break;
     case PAYCHAN_DO_ALARM: paychans_alarm(h, a->fail.text); break;
     }

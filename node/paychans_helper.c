@@ -60,6 +60,18 @@ static bool has_state(const struct held *h)
            (c->state == R_SEEN || c->state == R_OPEN);
 }
 
+/* What is on disk of it: our signature leaves no earlier. False: nothing is, as far as is known. */
+static bool is_safe(const struct held *h, struct paychan *out)
+{
+    *out = h->c;
+    if (h->c.role == PAYCHAN_PAYER || !h->first) /* the payer gives none */
+        return true;
+    out->n = h->safe.n;
+    out->paid = h->safe.paid;
+    memcpy(out->sig, h->safe.sig, sizeof out->sig);
+    return h->safe.n > 0;
+}
+
 static bool has_lost_state(const struct held *h)
 {
     return h->c.role == PAYCHAN_PAYEE && h->c.n == 0 &&
@@ -78,20 +90,20 @@ static struct paychan_help identify(const struct held *h)
     return help;
 }
 
-static void give(struct held *h, struct chan_peer *p)
+static void give(struct held *h, const struct paychan *c, struct chan_peer *p)
 {
     struct paychan_help help = identify(h);
     struct buf tx;
     buf_init(&tx);
-    help.n = h->c.n;
-    help.paid = h->c.paid;
-    if (h->c.role == PAYCHAN_PAYEE && paychan_make_close(&h->c, h->secret, &tx)) {
-        memcpy(help.sig, h->c.sig, sizeof help.sig);
+    help.n = c->n;
+    help.paid = c->paid;
+    if (c->role == PAYCHAN_PAYEE && paychan_make_close(c, h->secret, &tx)) {
+        memcpy(help.sig, c->sig, sizeof help.sig);
         help.tx = buf_span(&tx);
     }
-    if (h->c.role == PAYCHAN_PAYER || help.tx.len)
+    if (c->role == PAYCHAN_PAYER || help.tx.len)
         paychans_say_help(p, &help, h->help_id);
-    h->help_sent_n = h->c.n;
+    h->help_sent_n = c->n;
     buf_clear(&tx);
 }
 
@@ -109,13 +121,14 @@ static bool see_to(struct paychans *pc, struct chan_peer *p, bool due)
     bool waits = false;
     for (size_t i = 0; i < pc->n; i++) {
         struct held *h = pc->all[i];
+        struct paychan c;
         const bool asks = has_lost_state(h) && !h->asked;
-        const bool gives = has_state(h) && h->c.n > h->helped_n && due;
+        const bool gives = due && has_state(h) && is_safe(h, &c) && c.n > h->helped_n;
         waits |= asks || gives;
         if (p && asks && is_ours(h, p))
             ask(h, p);
         if (p && gives && is_ours(h, p))
-            give(h, p);
+            give(h, &c, p);
     }
     return waits;
 }

@@ -83,6 +83,8 @@ struct held {
     size_t ack_at;               /* place among those */
     struct paychan_ack_msg ack;
     uint64_t served_paid;        /* payee: of it the takers know */
+    struct { uint64_t n, paid; uint8_t sig[EC_SIG_SIZE]; } safe; /* payee: the last payment that is
+                                  * on disk, for this funding; n 0: none since the start */
     uint64_t helped_n;           /* up to here the helper has it, as it said in this session */
     uint64_t help_sent_n;        /* it was sent this, in the message help_id */
     uint8_t help_id[16];

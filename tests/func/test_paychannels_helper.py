@@ -2,16 +2,17 @@
 import os
 import shutil
 import struct
+import threading
 import time
 
 from channel_guest import M_NACK, M_SEND, m_send, receipts
 from channels import is_up, talker
-from framework import case, equal, main
-from identities import identity, kill_and_start
+from framework import Skip, case, check, equal, main, wait_until
+from identities import FAULT, identity, kill_and_start
 from paychan_guest import ACK, FEE, PAY, Payer, payee
 from paychan_guest import open_channel as open_guest
 from paychannels import (CAPACITY, CLOSE_FEE, GENESIS, channel, connect, mine, mine_to,
-                         open_channel, payers, spender, state, sums)
+                         open_channel, pay_until_killed, payers, spender, state, sums)
 
 
 def with_helper(t, *options):
@@ -193,6 +194,36 @@ def who_keeps_nothing_says_so_and_what_is_wrong_is_not_kept(t):
         equal(nacked(guest, body), 2)
     equal(c.rpc.listkeptchannels(), [])
     equal(state(b, id), "open")
+
+
+@case(timeout=120)
+def the_helper_has_nothing_that_is_not_on_the_disk_of_the_payee(t):
+    if not os.path.exists(FAULT):
+        raise Skip("the library that makes writes slow is not built")
+    a, b, c = with_helper(t)
+    id = open_channel(t, a, b, depth=6)
+    equal(a.rpc.pay("bob", 7)["acknowledged"], True)
+    is_kept(t, c, id, 7)
+    a.rpc.peerdisconnect("bob")
+    b.stop()
+    b.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": "pwrite:1:slow",
+                 "BSVPEER_FAULT_PATH": b.file("paychannels/")})
+    t.wait_same_tip(a, b)
+    connect(t, a, b)
+    t.wait(lambda: channel(a, id).get("limit") and state(a, id) == "open")
+    t.wait(lambda: is_up(b, "carol"))
+    payer = threading.Thread(target=pay_until_killed, args=(a, []))
+    payer.start()
+    for _ in range(3):  # each as soon as it is given
+        before = kept(c, id)["paid"]
+        wait_until(lambda: kept(c, id)["paid"] > before, pause=0.01)
+    b.kill()
+    payer.join()
+    a.stop()
+    given = kept(c, id)["paid"]
+    b.start()
+    t.wait(lambda: channel(b, id))
+    check(channel(b, id)["paid"] >= given, f"{channel(b, id)['paid']}, given {given}")
 
 
 @case(timeout=120)
