@@ -344,6 +344,57 @@ static void a_seed_node_gives_addresses_and_is_left(void **state)
     world_stop(&w);
 }
 
+static bool was_called(const struct world *w, const char *host)
+{
+    for (size_t i = 0; i < w->n_calls; i++)
+        if (strncmp(w->calls[i].target, host, strlen(host)) == 0)
+            return true;
+    return false;
+}
+
+/* By name, as the proxy looks them up: each is asked like a node. */
+static void an_empty_book_asks_the_seeds(void **state)
+{
+    (void)state;
+    static struct world w;
+    struct addrman_stats s;
+    size_t n;
+    const char *const *hosts = dns_seed_hosts(SEEDS_TEST, &n);
+    struct net_config c = world_start(&w);
+    c.chain = SEEDS_TEST;
+    c.dns = c.dnsseed = true;
+    side_open(&w.side, w.base, &c);
+    w.addrs = 8;
+    bool all = false;
+    for (int turn = 0; turn < 200 && !all; turn++) {
+        play(&w, 100);
+        addrman_get_stats(w.side.net->book, &s);
+        all = addrman_total(&s) > 0;
+        for (size_t i = 0; i < n; i++)
+            all = all && was_called(&w, hosts[i]);
+    }
+    assert_true(all);
+    world_stop(&w);
+}
+
+static void whoever_knows_addresses_asks_no_seed_at_first(void **state)
+{
+    (void)state;
+    static struct world w;
+    size_t n;
+    const char *const *hosts = dns_seed_hosts(SEEDS_TEST, &n);
+    struct net_config c = world_start(&w);
+    c.chain = SEEDS_TEST;
+    c.dns = c.dnsseed = true;
+    side_open(&w.side, w.base, &c);
+    know_groups(&w, 6, 10);
+    play(&w, 1500);
+    assert_true(w.n_calls > 0);
+    for (size_t i = 0; i < n; i++)
+        assert_false(was_called(&w, hosts[i]));
+    world_stop(&w);
+}
+
 static void an_empty_book_takes_the_built_in_addresses_after_a_minute(void **state)
 {
     (void)state;
@@ -433,6 +484,8 @@ int main(void)
         cmocka_unit_test(names_are_left_to_the_proxy),
         cmocka_unit_test(a_refusal_by_the_proxy_ends_the_attempt),
         cmocka_unit_test(a_seed_node_gives_addresses_and_is_left),
+        cmocka_unit_test(an_empty_book_asks_the_seeds),
+        cmocka_unit_test(whoever_knows_addresses_asks_no_seed_at_first),
         cmocka_unit_test(an_empty_book_takes_the_built_in_addresses_after_a_minute),
         cmocka_unit_test(the_address_book_and_the_bans_survive_a_restart),
         cmocka_unit_test(anchors_are_dialled_first_after_a_restart),
