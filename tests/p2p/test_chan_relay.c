@@ -22,6 +22,7 @@ struct talk {
 struct world {
     struct channels_pair pairs[2];
     int n;                              /* sides that are there, 0: all but SECOND */
+    bool bob_listens;                   /* for the one in the middle */
     bool mute;                          /* the one in the middle never answers who asks it */
     atomic_uint asked;                  /* how often it was */
     struct chan_relay *relays[SIDES];
@@ -68,6 +69,8 @@ struct wish {
     const struct channels_side *other;
     const char *alias;
     bool has_address, relay, relay_for_us;
+    const uint8_t *key;    /* NULL: the one that the other side begins with */
+    const char *identity;  /* of ours, NULL: the default */
 };
 
 static void add_contact(struct channels *c, void *ctx)
@@ -76,7 +79,9 @@ static void add_contact(struct channels *c, void *ctx)
     struct contact contact = { .has_key = true, .n_addresses = wish->has_address };
     struct contact *made;
     memcpy(contact.alias, wish->alias, strlen(wish->alias));
-    memcpy(contact.key, wish->other->key.key.pub, sizeof contact.key);
+    memcpy(contact.key, wish->key ? wish->key : wish->other->key.key.pub, sizeof contact.key);
+    if (wish->identity)
+        memcpy(contact.identity, wish->identity, strlen(wish->identity));
     contact.addresses[0].address[BCA_ADDRESS_SIZE - 1] = 1;
     contact.addresses[0].port = channels_port(wish->other->channels);
     contact.policy = (struct contact_policy){ .bare = true, .messages = true,
@@ -101,7 +106,7 @@ static void open_side(struct world *w, int i)
     static const char *const spec = "echo,echo:,*";
     struct channels_side *s = side(w, i);
     const struct chan_relay_limits none = { 0 };
-    s->config.listen = i == RELAY || i == SECOND;
+    s->config.listen = i == RELAY || i == SECOND || (i == BOB && w->bob_listens);
     channels_side_open(s, (uint8_t)(0x11 + 0x10 * i));
     local_streams_init(&w->streams[i], s->channels, 8, 0);
     assert_int_equal(services_new(&w->services[i], &w->streams[i],
@@ -465,6 +470,73 @@ static void only_a_contact_that_may_relay_is_asked(void **state)
     world_close(&w);
 }
 
+/* Another one of the side in the middle, as nobody is told that they belong together. */
+struct other_identity {
+    struct open_key key;
+    struct channel_identity id;
+};
+
+static void keep_it(struct channel_identity *id) { (void)id; }
+
+static void add_identity(struct channels_side *s, struct other_identity *other)
+{
+    open_key_init(&other->key, 0x77);
+    other->id = (struct channel_identity){ .key = other->key.key, .name = "two", .refs = 1,
+                                           .release = keep_it };
+    struct channel_identity *both[] = { channel_identity_ref(&s->identity), &other->id };
+    channels_set_identities(s->channels, both, 2);
+}
+
+static bool relay_reaches_both(void *ctx)
+{
+    struct world *w = ctx;
+    return channels_side_is_up(side(w, RELAY), side(w, ALICE)) &&
+           channels_side_is_up(side(w, RELAY), side(w, BOB)) &&
+           channels_side_is_up(side(w, ALICE), side(w, RELAY));
+}
+
+static void count_any(const struct relayed *s, void *ctx)
+{
+    (void)s;
+    ++*(size_t *)ctx;
+}
+
+static void count_streams(struct channels *c, void *ctx)
+{
+    struct counted *n = ctx;
+    (void)c;
+    chan_relay_each(n->relay, count_any, &n->n);
+}
+
+/* Attack G9: else Alice would learn that two identities are of one host. */
+static void two_whom_we_know_under_two_identities_are_not_joined(void **state)
+{
+    struct world w = { .bob_listens = true };
+    static struct other_identity two;
+    struct counted n = { .n = 0 };
+    (void)state;
+    world_open(&w);
+    add_identity(side(&w, RELAY), &two);
+    know(&w, RELAY, ALICE, (struct wish){ .relay = true });
+    know(&w, RELAY, BOB, (struct wish){ .has_address = true, .relay = true, .identity = "two" });
+    know(&w, ALICE, RELAY, (struct wish){ .has_address = true, .relay_for_us = true });
+    know(&w, BOB, RELAY, (struct wish){ .key = two.key.key.pub });
+    know(&w, ALICE, BOB, (struct wish){ .relay = false });
+    know(&w, BOB, ALICE, (struct wish){ .relay = false });
+    channels_side_dial(side(&w, ALICE), side(&w, RELAY));
+    channels_side_dial(side(&w, RELAY), side(&w, BOB));
+    channels_pair_wait(relay_reaches_both, &w);
+    want_bob(&w);
+    channels_pair_wait(round_is_over, &w);
+    assert_true(channels_call(side(&w, ALICE)->channels, message_to_relay, NULL));
+    channels_pair_wait(relay_has_message, &w); /* behind what it was asked */
+    n.relay = w.relays[RELAY];
+    assert_true(channels_call(side(&w, RELAY)->channels, count_streams, &n));
+    assert_int_equal(n.n, 0);
+    assert_true(bob_is_lost(&w));
+    world_close(&w);
+}
+
 static bool all_reach_the_second(void *ctx)
 {
     struct world *w = ctx;
@@ -538,6 +610,7 @@ int main(void)
         cmocka_unit_test(it_ends_when_the_relay_removes_a_contact),
         cmocka_unit_test(the_relay_serves_whom_it_allows),
         cmocka_unit_test(only_a_contact_that_may_relay_is_asked),
+        cmocka_unit_test(two_whom_we_know_under_two_identities_are_not_joined),
         cmocka_unit_test(the_next_one_is_asked_when_a_relay_goes),
         cmocka_unit_test(bytes_of_a_day_have_a_limit),
     };
