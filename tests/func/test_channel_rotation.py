@@ -1,17 +1,23 @@
 """Addresses of identities are replaced while their sessions are in use: a chat, files and byte
 streams between two hosts go on as if nothing had happened."""
+import socket
+import struct
 import threading
 import time
 
 from background import (Background, Chat, Datagrams, Lines, Pages, arrived, begun, files, letters,
                         of_this_thread, payments, send_file, stream_of)
+from channel_guest import BOUND, HELLO, Guest
 from channel_hosts import PREFIX, neighbours, part
-from channels import is_up, session
+from channels import is_up, session, talker
 from events import read_events
 from framework import ADDRESS, LONG, case, equal, main
 from identities import grow, identity
 from netns import host_node
 from paychannels import GENESIS, open_channel
+
+S_OPEN, S_ACCEPT, S_DATA, GOAWAY = 64, 66, 68, 20
+RENEW, STREAMS = 2, b"\x02"
 
 # Two addresses of each side in a round: an identity has 32.
 ROTATIONS = 15 if LONG else 3
@@ -169,6 +175,28 @@ def each_address_changes_every_minute_and_nothing_is_lost(t):
         equal(node.rpc.listpaychannels()[0]["paid"], paid + counts["payments"], "satoshis")
     kept_a_session(t, a, b)
     print(f"{counts}, {paid} satoshis for pages, {lost} datagrams lost")
+
+
+@case()
+def a_connection_that_crosses_the_end_of_a_session_is_served_in_the_next(t):
+    node, key = talker(t, "-channelstrangers")
+    first = Guest(node, key, features=STREAMS)
+    node.rpc.contactadd(first.key, "guest")
+    first.connect()
+    port = node.rpc.forwardservice("guest", "any")["local_port"]
+    with socket.create_connection(("::1", port), timeout=30) as s:
+        s.sendall(b"hello")
+        first.read(S_OPEN)
+        second = Guest(node, key, first.secret, features=STREAMS).knock()
+        first.put(GOAWAY, struct.pack(">HI", RENEW, 0))  # it had not come when this was said
+        second.read(HELLO)
+        second.read(BOUND)
+        second.put(BOUND, second.bound())
+        sid = second.read(S_OPEN)[:4]
+        second.put(S_ACCEPT, sid + struct.pack(">I", 1 << 18))
+        equal(second.read(S_DATA), sid + b"hello")
+    for guest in (first, second):
+        guest.close()
 
 
 @case()
