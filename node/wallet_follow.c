@@ -14,7 +14,8 @@
 #define NOTES_BYTES ((size_t)64 << 20)
 #define RETRY_MS 10000    /* of wallets that stand still */
 #define LOOK_MS 60000     /* without any news */
-#define SETTLE_MS 3000
+#define SETTLE_MS 3000      /* without a step */
+#define SETTLE_MOST_MS 60000
 #define SETTLE_BLOCKS 1000 /* nobody waits for a wallet that has more to go */
 
 /* --- troubles ------------------------------------------------------------------------------- */
@@ -217,12 +218,21 @@ void wallet_follow_blocks(struct wallet_follow *f)
 void wallet_follow_settle(void *ctx)
 {
     struct wallet_follow *f = ctx;
-    const struct timespec until = clock_deadline(SETTLE_MS);
+    const int64_t end = clock_mono_ms() + SETTLE_MOST_MS;
+    struct timespec until = clock_deadline(SETTLE_MS);
+    uint64_t steps = atomic_load(&f->steps);
     int rc = 0;
     pthread_mutex_lock(&f->lock);
     const uint64_t told = f->told;
-    while (f->done < told && f->behind <= SETTLE_BLOCKS && !cancelled(&f->cancel) && rc == 0)
+    while (f->done < told && f->behind <= SETTLE_BLOCKS && !cancelled(&f->cancel) && rc == 0) {
         rc = pthread_cond_timedwait(&f->cond, &f->lock, &until);
+        const uint64_t now = atomic_load(&f->steps);
+        if (rc && now != steps && clock_mono_ms() < end) { /* slow, and it gets on */
+            until = clock_deadline(SETTLE_MS);
+            steps = now;
+            rc = 0;
+        }
+    }
     pthread_mutex_unlock(&f->lock);
 }
 

@@ -38,6 +38,8 @@ void wallet_follow_tx_removed(struct wallet_follow *f, const struct mempool_remo
 
 /* --- for commands (rpc/wallet_call.h); ctx is the follower --- */
 void wallet_follow_wake(void *ctx); /* there is a wallet more, or one wants blocks */
+/* Until the wallets know what the chain has said by now. Gives up after three seconds without a
+ * step of theirs, a minute, or when one has many blocks to go. */
 void wallet_follow_settle(void *ctx);
 void wallet_follow_let_go(void *ctx);
 uint64_t wallet_follow_memory(void *ctx);

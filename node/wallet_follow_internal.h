@@ -61,6 +61,7 @@ struct wallet_follow {
     atomic_bool lost;           /* a note found the queue full */
     _Atomic uint64_t bytes;     /* of the wallets, after the last round */
     _Atomic uint64_t reads;     /* of blocks */
+    _Atomic uint64_t steps;     /* blocks told, wallets written: that it gets on */
     pthread_mutex_t lock;       /* over what follows, and for cond */
     pthread_cond_t cond;
     bool woken;

@@ -128,6 +128,7 @@ void follow_tell(struct wallet_follow *f, const struct header_node *node,
         begin(&t, &t.all[i]);
     }
     atomic_fetch_add(&f->reads, 1);
+    atomic_fetch_add(&f->steps, 1);
     e.code = block_walk(f->chain, node, tell_tx, &t, &e);
     for (size_t i = 0; i < n; i++) {
         if (t.all[i].open)
@@ -147,5 +148,6 @@ void follow_write(struct wallet_follow *f)
             follow_wallet_failed(f, d, &e);
         }
         d->unwritten = false;
+        atomic_fetch_add(&f->steps, 1);
     }
 }

@@ -48,7 +48,7 @@ def who_is_registered_in_a_blocked_block_is_refused_unless_a_contact(t):
     block = a.rpc.getblockhash(registered)
     b.restart("-channelstrangers")
     a.rpc.peerconnect("bob", 30)
-    equal([p["block"] for p in b.rpc.peerlist()], [block])
+    t.wait(lambda: [p.get("block") for p in b.rpc.peerlist()] == [block])
     b.restart("-channelstrangers", "-channelblock=" + block)
     t.wait(lambda: not is_up(a, "bob"))
     raises_rpc(-9, lambda: a.rpc.peerconnect("bob", 30), "error received 1")

@@ -416,9 +416,8 @@ def blocks_that_a_crash_took_from_the_chain_are_undone(t):
     b.start()
     t.wait_same_tip(a, b)
     equal(b.rpc.getblockcount(), height + 4)
-    # On a slow disk this takes longer than a method waits for a wallet.
-    t.wait(lambda: b.rpc.getwalletinfo()["height"] == height + 4)
     equal(balances(b.rpc), (0, 0, 3 * REWARD))
+    equal(b.rpc.getwalletinfo()["height"], height + 4)
 
 
 def mine_with_data(node, n, size):
@@ -484,6 +483,23 @@ def failing(node, setting):
         raise Skip(FAULT + " is not built")
     return {"LD_PRELOAD": FAULT, "BSVPEER_FAULT_PATH": node.file("wallets"),
             "BSVPEER_FAULT": setting}
+
+
+@case(timeout=90)
+def methods_wait_for_wallets_on_a_slow_disk(t):
+    node = t.make_node()
+    node.start(env={**failing(node, "fdatasync:1:slow"), "BSVPEER_FAULT_AFTER": t.path("slow")})
+    wallets = [WalletRpc(node, f"wallet{i}") for i in range(6)]
+    for wallet in wallets:
+        node.rpc.createwallet(wallet.wallet)
+    addresses = [wallet.getnewaddress() for wallet in wallets]
+    with open(t.path("slow"), "w", encoding="ascii"):
+        pass
+    for address in addresses:  # that one is used is written before the block is taken
+        node.rpc.generatetoaddress(1, address)
+    started = time.monotonic()
+    equal(balances(wallets[-1]), (0, 0, REWARD))
+    check(time.monotonic() - started > 3, "it took longer than one that stands still has")
 
 
 @case(timeout=60)
