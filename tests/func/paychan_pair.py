@@ -11,7 +11,7 @@ from framework import Rpc, check, equal, raises_rpc
 from identities import identity
 from paychan_scene import Scene
 from paychannels import (CAPACITY, CLOSE_FEE, Raw, channel, connect, in_pool, mine, payers, spender,
-                         state, sums)
+                         state, sums, with_a_longer_push)
 
 MARGIN = 36
 LIFE = MARGIN + 145
@@ -545,11 +545,3 @@ class Pair(Scene):
                         what=f"no channels, not {node.rpc.listpaychannels()}")
             equal(node.rpc.getrawmempool(), [])
         self.wallets_have(0, 0)
-
-
-def with_a_longer_push(raw):
-    """Its first input pushes a signature in another way: another id, and valid in a block."""
-    at = 4 + 1 + 36
-    size = raw[at]
-    check(size < 0xfd and raw[at + 1] < 0x4c, "one short push at first")
-    return raw[:at] + bytes([size + 1, 0x4c]) + raw[at + 1:]

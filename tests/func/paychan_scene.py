@@ -10,6 +10,7 @@ import shutil
 
 from framework import LONG, Skip, case
 from identities import FAULT
+from paychannels import copy_parts, put_back_parts
 
 SEED = os.environ.get("BSVPEER_SEED") or str(random.SystemRandom().randrange(10**6))
 KILLS = 2  # of an ordinary run
@@ -115,15 +116,12 @@ class Scene:
     def keep(self, node):
         """A copy of it as it is now."""
         node.stop()
-        for part in self.PARTS:
-            shutil.copytree(node.file(part), self.t.path("kept-" + part))
+        copy_parts(node, self.t.path("kept"), *self.PARTS)
         self.starts(node)
 
     def put_back(self, node):
         node.stop()
-        for part in self.PARTS:
-            shutil.rmtree(node.file(part))
-            shutil.copytree(self.t.path("kept-" + part), node.file(part))
+        put_back_parts(node, self.t.path("kept"), *self.PARTS)
         self.starts(node)
 
 
@@ -155,8 +153,7 @@ def play(t, scene_class, text, choose):
     for node in scene.running():
         node.kill()
     t.nodes.clear()  # what went well needs no explanation
-    for part in Scene.PARTS:
-        shutil.rmtree(t.path("kept-" + part), ignore_errors=True)
+    shutil.rmtree(t.path("kept"), ignore_errors=True)
 
 
 def play_all(t, scene_class, text):

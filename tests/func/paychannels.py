@@ -1,5 +1,7 @@
 """What tests of payment channels share: two contacts on one chain, one of which pays the other."""
 import http.client
+import os
+import shutil
 
 from blocks import Block, from_display, sha256d
 from channels import is_up, talker
@@ -99,6 +101,37 @@ def open_channel(t, a, b, capacity=CAPACITY, depth=1, **more):
     t.wait_same_tip(a, b)
     t.wait(lambda: state(a, opened["id"]) == "open" and state(b, opened["id"]) == "open")
     return opened["id"]
+
+
+def paid_channel(t, *options, amounts=(1000,), **more):
+    """Two of them with an open channel over which that was paid: payer, payee, id."""
+    a, b = payers(t, *options)
+    id = open_channel(t, a, b, **more)
+    for amount in amounts:
+        equal(a.rpc.pay("bob", amount)["acknowledged"], True)
+    return a, b, id
+
+
+def copy_parts(node, path, *parts):
+    """Of the directory of a node that does not run."""
+    for part in parts:
+        shutil.copytree(node.file(part), os.path.join(path, part))
+
+
+def put_back_parts(node, path, *parts):
+    """As they were copied."""
+    for part in parts:
+        shutil.rmtree(node.file(part), ignore_errors=True)
+        shutil.copytree(os.path.join(path, part), node.file(part))
+
+
+def with_a_longer_push(raw):
+    """The transaction whose first input pushes its signature in another way: another id, and valid
+    in a block."""
+    at = 4 + 1 + 36
+    size = raw[at]
+    assert size < 0xfd and raw[at + 1] < 0x4c, "one short push at first"
+    return raw[:at] + bytes([size + 1, 0x4c]) + raw[at + 1:]
 
 
 def in_pool(t, node, txid):

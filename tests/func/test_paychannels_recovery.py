@@ -12,9 +12,11 @@ from framework import RpcError, Skip, case, check, equal, is_in, main, raises_rp
 from identities import FAULT, crash_at, identity, kill_and_start
 from paychan_guest import (ACK, FAIL, FUNDED, LIMIT, PAY, READY, SCRIPT, STATE, SYNC, UNKNOWN,
                            Payer)
+from paychan_guest import payee as payee_of
 from paychan_payee_guest import Payee
-from paychannels import (CAPACITY, CLOSE_FEE, GENESIS, channel, connect, mine, open_channel,
-                         payers, spender, state, sums)
+from paychannels import (CAPACITY, CLOSE_FEE, GENESIS, channel, connect, copy_parts, mine,
+                         mine_these, open_channel, paid_channel, payers, put_back_parts, spender,
+                         state, sums, with_a_longer_push)
 from wallet_rpc import WalletRpc
 
 
@@ -65,11 +67,8 @@ def at_the_tip(t, node, wallet):
 
 @case(timeout=120)
 def a_payer_with_nothing_but_its_phrase_goes_on(t):
-    a, b = payers(t)
+    a, b, id = paid_channel(t, amounts=(1000, 1000, 1000))
     phrase, key = a.rpc.getwalletphrase(), identity(a, "me")["public_key"]
-    id = open_channel(t, a, b)
-    for _ in range(3):
-        equal(a.rpc.pay("bob", 1000)["acknowledged"], True)
     b_key = identity(b, "me")["public_key"]
     wallet = begin_with_phrase(t, a, phrase)
     t.wait_same_tip(a, b)
@@ -90,9 +89,7 @@ def a_payer_with_nothing_but_its_phrase_goes_on(t):
 
 @case()
 def a_journal_alone_that_is_lost_comes_back_from_the_other_side(t):
-    a, b = payers(t)
-    id = open_channel(t, a, b)
-    equal(a.rpc.pay("bob", 1000)["acknowledged"], True)
+    a, b, id = paid_channel(t)
     paid = 1000
     for node, other in ((a, b), (b, a)):
         lose(node, "paychannels")
@@ -116,8 +113,7 @@ def a_journal_alone_that_is_lost_comes_back_from_the_other_side(t):
 
 @case()
 def what_comes_back_to_a_payee_is_not_told_twice(t):
-    a, b = payers(t)
-    id = open_channel(t, a, b)
+    a, b, id = paid_channel(t, amounts=())
     equal(a.rpc.pay("bob", 1000, "first")["acknowledged"], True)
     path = t.path("channels.dat")
     b.rpc.exportchannels(path)
@@ -139,9 +135,7 @@ def what_comes_back_to_a_payee_is_not_told_twice(t):
 def an_import_that_is_killed_at_a_write_is_there_or_not(t):
     if not os.path.exists(FAULT):
         raise Skip("the library that makes writes fail is not built")
-    a, b = payers(t)
-    id = open_channel(t, a, b)
-    equal(a.rpc.pay("bob", 1000)["acknowledged"], True)
+    a, b, id = paid_channel(t)
     path = t.path("channels.dat")
     a.rpc.exportchannels(path)
     b.restart("-channel=0")
@@ -250,9 +244,7 @@ def a_file_of_channels_and_a_phrase_bring_the_refund(t):
 
 @case()
 def a_file_of_channels_brings_back_both_sides(t):
-    a, b = payers(t)
-    id = open_channel(t, a, b)
-    equal(a.rpc.pay("bob", 1000)["acknowledged"], True)
+    a, b, id = paid_channel(t)
     files = {}
     for node in (a, b):
         files[node] = t.path(f"{len(files)}.dat")
@@ -311,8 +303,7 @@ def the_file_that_the_node_keeps_has_channels_that_it_has_lost(t):
 
 @case()
 def files_that_are_not_sound_change_nothing(t):
-    a, b = payers(t)
-    id = open_channel(t, a, b)
+    a, b, id = paid_channel(t, amounts=())
     path, other = t.path("channels.dat"), t.path("other.dat")
     a.rpc.exportchannels(path)
     with open(path, "rb") as file:
@@ -351,8 +342,7 @@ def files_that_are_not_sound_change_nothing(t):
 
 @case()
 def a_channel_whose_contact_was_removed_is_listed_without_one(t):
-    a, b = payers(t)
-    id = open_channel(t, a, b)
+    a, b, id = paid_channel(t, amounts=())
     equal(channel(a, id)["contact"], "bob")
     a.rpc.contactremove("bob")
     check("contact" not in channel(a, id), "nobody's")
@@ -361,17 +351,15 @@ def a_channel_whose_contact_was_removed_is_listed_without_one(t):
 def with_an_old_copy(t, side):
     """Two of which one has its channels back as they were before the last payment, and which go on
     all the same; their channel."""
-    pair = a, b = payers(t)
-    node = pair[side]
-    id = open_channel(t, a, b, depth=6)
-    equal(a.rpc.pay("bob", 1000)["acknowledged"], True)
+    a, b, id = paid_channel(t, depth=6)
+    node = (a, b)[side]
     node.kill()
-    shutil.copytree(node.file("paychannels"), t.path("old"))
+    copy_parts(node, t.path("old"), "paychannels")
     node.start()
     connect(t, a, b)
     pays_again(t, a, b, id, 1000)
-    lose(node, "paychannels")
-    shutil.copytree(t.path("old"), node.file("paychannels"))
+    node.kill()
+    put_back_parts(node, t.path("old"), "paychannels")
     node.start()
     equal(channel(node, id)["paid"], 1000)
     connect(t, a, b)
@@ -391,8 +379,8 @@ def a_payee_that_has_an_old_copy_gets_the_last_payment_again(t):
     b.rpc.closechannel(id)
     settle(t, b, id)
     t.wait_same_tip(a, b)  # a kill may cost b the blocks that only it has
-    lose(b, "paychannels")
-    shutil.copytree(t.path("old"), b.file("paychannels"))
+    b.kill()
+    put_back_parts(b, t.path("old"), "paychannels")
     b.start()
     t.wait(lambda: state(b, id) == "closed")
     equal(channel(b, id)["settled_paid"], 1020)
@@ -411,10 +399,8 @@ def fill_a_file_of_blocks(node):
 
 @case(timeout=120)
 def a_spend_in_a_block_that_is_pruned_is_not_taken_for_none(t):
-    a, b = payers(t, "-paychannelmargin=36")
+    a, b, id = paid_channel(t, "-paychannelmargin=36", expiry_blocks=181)
     prune = "-prune=1", "-preferredblockfilesize=1MiB"
-    id = open_channel(t, a, b, expiry_blocks=181)
-    equal(a.rpc.pay("bob", 1000)["acknowledged"], True)
     b.restart("-paychannels=0", *prune)
     t.wait_same_tip(a, b)
     mine(a, channel(a, id)["expiry"] - a.rpc.getblockcount())
@@ -568,34 +554,9 @@ def what_the_disk_did_not_take_does_not_leave_later(t):
 
 # --- another funding transaction in the place of the first ----------------------------------------
 
-class Malleated:
-    """A transaction whose first input pushes its signature in another way: another id, and valid in
-    a block."""
-
-    def __init__(self, raw):
-        self.raw = bytes.fromhex(raw)
-        at = 4 + 1 + 36
-        size = self.raw[at]
-        assert size < 0xfd and self.raw[at + 1] < 0x4c
-        script = b"\x4c" + self.raw[at + 1:at + 1 + size]
-        self.raw = self.raw[:at] + bytes([len(script)]) + script + self.raw[at + 1 + size:]
-
-    def serialize(self):
-        return self.raw
-
-    def txid(self):
-        return sha256d(self.raw)
-
-
-def mine_these(node, *txs):
-    tip = node.rpc.getblock(node.rpc.getbestblockhash())
-    block = Block.make(from_display(tip["hash"]), tip["height"] + 1, tip["time"] + 1, txs)
-    equal(node.rpc.submitblock(block.serialize().hex()), None)
-
-
 def goes_on_with(t, a, b, id, other, paid):
     for node in (a, b):
-        t.wait(lambda: channel(node, id)["txid"] == display(other.txid()))
+        t.wait(lambda: channel(node, id)["txid"] == display(sha256d(other)))
     pays_again(t, a, b, id, paid)
 
 
@@ -604,7 +565,7 @@ def a_funding_that_a_block_has_under_another_id_is_shown_and_taken(t):
     a, b = payers(t)
     opened = a.rpc.openchannel("bob", CAPACITY)
     t.wait(lambda: opened["txid"] in b.rpc.getrawmempool() and state(b, opened["id"]) == "seen")
-    other = Malleated(a.rpc.getrawtransaction(opened["txid"]))
+    other = with_a_longer_push(bytes.fromhex(a.rpc.getrawtransaction(opened["txid"])))
     mine_these(a, other)
     t.wait_same_tip(a, b)
     goes_on_with(t, a, b, opened["id"], other, 0)
@@ -614,7 +575,8 @@ def a_funding_that_a_block_has_under_another_id_is_shown_and_taken(t):
 
 def replace_in_a_fork(t, a, b, id):
     """The block with the funding leaves, one with the other takes its place."""
-    other = Malleated(a.rpc.getrawtransaction(channel(a, id)["txid"]))
+    funding = a.rpc.getrawtransaction(channel(a, id)["txid"])
+    other = with_a_longer_push(bytes.fromhex(funding))
     block = a.rpc.getbestblockhash()
     for node in (a, b):
         node.rpc.invalidateblock(block)
@@ -626,17 +588,14 @@ def replace_in_a_fork(t, a, b, id):
 
 @case()
 def payments_move_to_a_funding_that_took_the_place_of_the_first_in_a_fork(t):
-    a, b = payers(t)
-    id = open_channel(t, a, b)
-    for _ in range(3):
-        equal(a.rpc.pay("bob", 1000)["acknowledged"], True)
+    a, b, id = paid_channel(t, amounts=(1000, 1000, 1000))
     other = replace_in_a_fork(t, a, b, id)
     goes_on_with(t, a, b, id, other, 3000)
     # Who looks only when the other one is there misses that the first had gone.
     check(any("payment channel" in node.log() for node in (a, b)), "it is said")
     b.rpc.closechannel(id)
     tx = settle(t, b, id)
-    equal(tx["vin"][0]["txid"], display(other.txid()))
+    equal(tx["vin"][0]["txid"], display(sha256d(other)))
     equal(sums(tx), [3010, CAPACITY - 3010 - CLOSE_FEE])
     t.wait_same_tip(a, b)
     t.wait(lambda: state(a, id) == "closed")
@@ -644,12 +603,10 @@ def payments_move_to_a_funding_that_took_the_place_of_the_first_in_a_fork(t):
 
 @case()
 def a_payee_that_was_away_while_the_funding_was_replaced_gets_all_again(t):
-    a, b = payers(t)
-    id = open_channel(t, a, b)
-    equal(a.rpc.pay("bob", 1000)["acknowledged"], True)
+    a, b, id = paid_channel(t)
     b.rpc.peerdisconnect("alice")
     other = replace_in_a_fork(t, a, b, id)
-    t.wait(lambda: channel(a, id)["txid"] == display(other.txid()))
+    t.wait(lambda: channel(a, id)["txid"] == display(sha256d(other)))
     a.stop()  # it has signed anew, and told nobody
     a.start()
     t.wait_same_tip(a, b)
@@ -657,30 +614,13 @@ def a_payee_that_was_away_while_the_funding_was_replaced_gets_all_again(t):
     goes_on_with(t, a, b, id, other, 1000)
 
 
-def keep_and_restore(node, kept, what):
-    """The journal as it is now is kept; or what was kept takes its place."""
-    node.stop()
-    if what == "keep":
-        shutil.copytree(node.file("paychannels"), kept)
-    else:
-        shutil.rmtree(node.file("paychannels"))
-        shutil.copytree(kept, node.file("paychannels"))
-    node.start()
-
-
-def payer_for(t, *options):
-    node, key = talker(t, GENESIS, *options)
-    payer = Payer(node, key)
-    t.cleanups.append(payer.close)
-    node.rpc.contactadd(payer.key, "mallory")
-    return node, payer.connect()
-
-
 @case()
 def a_payee_with_an_old_copy_is_shown_a_funding_that_is_spent(t):
-    node, payer = payer_for(t)
+    node, payer = payee_of(t)
     payer.open(CAPACITY, node.rpc.getblockcount() + 1000)
-    keep_and_restore(node, t.path("old"), "keep")
+    node.stop()
+    copy_parts(node, t.path("old"), "paychannels")
+    node.start()
     payer.connect()
     payer.funding = payer.fund()
     mine(node)
@@ -693,7 +633,9 @@ def a_payee_with_an_old_copy_is_shown_a_funding_that_is_spent(t):
     id = payer.id.hex()
     node.rpc.closechannel(id)
     settle(t, node, id)
-    keep_and_restore(node, t.path("old"), "restore")
+    node.stop()
+    put_back_parts(node, t.path("old"), "paychannels")
+    node.start()
     equal(state(node, id), "accepted")
     payer.connect()
     payer.refused(FUNDED, payer.funded_message(payer.funding), SCRIPT, payer.id)
@@ -702,7 +644,7 @@ def a_payee_with_an_old_copy_is_shown_a_funding_that_is_spent(t):
 
 @case()
 def another_funding_that_leaves_the_first_one_valid_is_refused(t):
-    node, payer = payer_for(t)
+    node, payer = payee_of(t)
     payer.open(CAPACITY, node.rpc.getblockcount() + 1000)
     first, second = payer.fund(), payer.fund()
     payer.funding = first
@@ -715,7 +657,7 @@ def another_funding_that_leaves_the_first_one_valid_is_refused(t):
     payer.answer(ACK)
     block = node.rpc.getbestblockhash()
     node.rpc.invalidateblock(block)
-    mine_these(node, second)
+    mine_these(node, second.serialize())
     payer.put(FUNDED, payer.funded_message(second))
     while True:
         kind, payload = payer.next()
@@ -737,7 +679,7 @@ def next_of(guest, kind):
 
 @case()
 def a_channel_is_synced_under_the_new_key_and_not_under_the_old(t):
-    node, payer = payer_for(t, "-channelstrangers")
+    node, payer = payee_of(t, "-channelstrangers")
     heir = Payer(node, payer.remote.hex())
     t.cleanups.append(heir.close)
     payer.open(CAPACITY, node.rpc.getblockcount() + 1000)
