@@ -275,7 +275,6 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 void bca_on_sendbca(void *ctx, struct peer *p, const struct msg_sendbca *m)
 {
     struct bca_peer *bp = of(p);
-    struct bca_store_counts counts;
     (void)ctx;
     if (!bp || bp->spoke)
         return;
@@ -283,8 +282,7 @@ void bca_on_sendbca(void *ctx, struct peer *p, const struct msg_sendbca *m)
     say_sendbca(bp);
     bp->wants = bp->tell_own = m->flags & MSG_SENDBCA_ANNOUNCE;
     bp->answers = m->flags & MSG_SENDBCA_ANSWERS;
-    bca_store_count(bp->gossip->store, &counts);
-    if (bp->answers && !peer_is_inbound(p) && counts.records < FEW_RECORDS)
+    if (bp->answers && !peer_is_inbound(p) && bca_store_records(bp->gossip->store) < FEW_RECORDS)
         ask_sample(bp);
 }
 

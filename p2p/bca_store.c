@@ -332,6 +332,14 @@ void bca_store_count(struct bca_store *s, struct bca_store_counts *out)
     out->memory += kv_memory_bytes(s->kv);
 }
 
+size_t bca_store_records(struct bca_store *s)
+{
+    pthread_mutex_lock(&s->lock);
+    const size_t n = bca_index_records(s->index);
+    pthread_mutex_unlock(&s->lock);
+    return n;
+}
+
 /* --- changing --- */
 
 static enum bca_record_order compare(const struct bca_facts *f, const struct bca_facts *known)

@@ -71,7 +71,8 @@ size_t bca_store_list(struct bca_store *s, uint8_t (*record_keys)[32], size_t fr
 
 /* memory: bytes it takes, database included. */
 struct bca_store_counts { size_t records, remembered; uint64_t bytes; size_t memory; };
-void bca_store_count(struct bca_store *s, struct bca_store_counts *out); /* memory */
+void bca_store_count(struct bca_store *s, struct bca_store_counts *out);
+size_t bca_store_records(struct bca_store *s); /* the first of them; memory */
 
 /* --- changing --- */
 
