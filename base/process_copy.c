@@ -17,6 +17,7 @@
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static atomic_uint_least64_t *page; /* NULL: the kernel wipes none */
+static atomic_uint_least64_t renewed; /* only where there is no page: above any number of one */
 
 static void map_page(void)
 {
@@ -35,10 +36,19 @@ uint64_t process_copy_number(void)
     uint_least64_t number = 0;
     pthread_once(&once, map_page);
     if (!page)
-        return (uint64_t)getpid();
+        return (uint64_t)getpid() + atomic_load(&renewed);
     number = atomic_load_explicit(page, memory_order_relaxed);
     if (number)
         return number;
     const uint_least64_t drawn = rand_u64() | 1;
     return atomic_compare_exchange_strong(page, &number, drawn) ? drawn : number;
+}
+
+void process_copy_renew(void)
+{
+    pthread_once(&once, map_page);
+    if (page)
+        atomic_store(page, rand_u64() | 1);
+    else
+        atomic_fetch_add(&renewed, UINT64_C(1) << 32);
 }

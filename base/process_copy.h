@@ -4,8 +4,8 @@
  * notes the number when it is made and compares before each use; in a process that was forked off
  * it is another. Any thread; costs one read of memory.
  *
- * It tells copies that the kernel makes by fork(2) or clone(2) of a process. A snapshot of a whole
- * machine that is resumed twice has the same number twice.
+ * It tells copies that the kernel makes by fork(2) or clone(2) of a process. Whoever hears that the
+ * whole machine was copied calls process_copy_renew.
  */
 #ifndef BASE_PROCESS_COPY_H
 #define BASE_PROCESS_COPY_H
@@ -13,5 +13,6 @@
 #include <stdint.h>
 
 uint64_t process_copy_number(void); /* never 0 */
+void process_copy_renew(void);      /* another number from now on */
 
 #endif

@@ -3,14 +3,17 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <event2/thread.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/process_copy.h"
 #include "base/rand.h"
 #include "p2p/channels_internal.h"
+#include "p2p/machine_copy.h"
 
 #define READ_BUFFER (64u << 10)
 
@@ -289,6 +292,32 @@ static enum err read_binds(struct channels *c, struct error *e)
     return OK;
 }
 
+/* What was sealed since the snapshot cannot be taken back; nothing more is (attacks E6). */
+static void on_copy(evutil_socket_t fd, short what, void *arg)
+{
+    struct channels *c = arg;
+    (void)what;
+    if (!machine_copy_heard(fd))
+        return;
+    log_warn("direct channels: this machine goes on from a snapshot, and may be one of two: all "
+             "sessions begin anew");
+    process_copy_renew();
+    for (struct list_link *l = list_first(&c->conns); l; l = list_next(&c->conns, l)) {
+        struct chan_conn *conn = LIST_ITEM(l, struct chan_conn, link);
+        if (conn->session)
+            conn_abort(conn, DCHAN_NO_ERROR);
+    }
+}
+
+static void listen_for_copies(struct channels *c)
+{
+    c->copy_fd = machine_copy_open();
+    if (c->copy_fd < 0)
+        return;
+    c->copy_ev = event_new(c->base, c->copy_fd, EV_READ | EV_PERSIST, on_copy, c);
+    event_add(c->copy_ev, NULL);
+}
+
 static void make_events(struct channels *c)
 {
     (void)evthread_use_pthreads();
@@ -298,6 +327,7 @@ static void make_events(struct channels *c)
     c->call_ev = event_new(c->base, -1, 0, on_call, c);
     c->store_ev = event_new(c->base, -1, 0, on_store, c);
     c->stop_ev = event_new(c->base, -1, 0, on_stop_over, c);
+    listen_for_copies(c);
     dchan_store_set_wake(c->store, wake_store, c);
     calls_init(c);
 }
@@ -424,6 +454,10 @@ static void free_events(struct channels *c)
     event_free(c->call_ev);
     event_free(c->store_ev);
     event_free(c->stop_ev);
+    if (c->copy_fd >= 0) {
+        event_free(c->copy_ev);
+        close(c->copy_fd);
+    }
     event_base_free(c->base);
 }
 

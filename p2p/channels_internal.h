@@ -257,6 +257,8 @@ struct channels {
 
     struct event_base *base;
     struct event *tick_ev, *work_ev, *call_ev, *store_ev, *stop_ev;
+    int copy_fd;                     /* machine_copy.h; -1: none */
+    struct event *copy_ev;
     pthread_t maker;                 /* has the part of the thread until that runs */
     pthread_t thread;                /* set before stage is */
     pthread_t handle;                /* when started, of the maker */

@@ -329,6 +329,8 @@ static bool rekey_due(const struct dchan_rec *rec, uint64_t now_ms)
 enum err dchan_rec_tick(struct dchan_rec *rec, uint64_t now_ms)
 {
     enum err rc = OK;
+    if (is_copy(rec))
+        return ERR_AUTH;
     if (!rec->send.aead || rec->bye_sent)
         return OK;
     if (rec->dh != DH_NONE && now_ms - rec->dh_started_ms >= DH_TIMEOUT_MS)

@@ -66,7 +66,7 @@ void dchan_rec_written(struct dchan_rec *rec, size_t n);
 enum err dchan_rec_rekey(struct dchan_rec *rec, uint64_t now_ms) MUST_CHECK;
 /*
  * Every second or so: sends what is due. ERR_TIMEOUT: the other side did not finish an agreement in
- * 30 s, close; errors of dchan_rec_put.
+ * 30 s, close; ERR_AUTH: this process is a copy, close; errors of dchan_rec_put.
  */
 enum err dchan_rec_tick(struct dchan_rec *rec, uint64_t now_ms) MUST_CHECK;
 

@@ -47,10 +47,23 @@ static void each_child_and_its_child_have_their_own(void **state)
     munmap(seen, 4096);
 }
 
+static void it_is_another_when_the_machine_was_copied(void **state)
+{
+    uint64_t before = process_copy_number();
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        process_copy_renew();
+        assert_true(process_copy_number() != before);
+        before = process_copy_number();
+        assert_true(process_copy_number() == before);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_stays_the_same_in_one_process),
+        cmocka_unit_test(it_is_another_when_the_machine_was_copied),
         cmocka_unit_test(each_child_and_its_child_have_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
