@@ -82,12 +82,19 @@ void record_asker_note(struct record_asker *p, const uint8_t record_key[32], int
     map_put(&asks->asked, siphash_32(&asks->key, record_key), a);
 }
 
+static void go_behind(struct record_asker *p)
+{
+    list_remove(&p->asks->peers, &p->link);
+    list_append(&p->asks->peers, &p->link);
+}
+
 bool record_asker_answered(struct record_asker *p, const uint8_t record_key[32])
 {
     struct asked *a = find(p->asks, record_key);
     if (!a || a->by != p)
         return false;
     forget(a);
+    go_behind(p);
     return true;
 }
 
@@ -106,10 +113,9 @@ void record_asks_expire(struct record_asks *a, int64_t now_ms)
 {
     struct list_link *l = list_first(&a->peers), *next;
     for (size_t n = a->peers.n; n > 0; n--, l = next) { /* each once: some go to the end */
+        struct record_asker *p = LIST_ITEM(l, struct record_asker, link);
         next = list_next(&a->peers, l);
-        if (!expire(LIST_ITEM(l, struct record_asker, link), now_ms))
-            continue;
-        list_remove(&a->peers, l);
-        list_append(&a->peers, l);
+        if (expire(p, now_ms))
+            go_behind(p);
     }
 }

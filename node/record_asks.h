@@ -1,8 +1,8 @@
 /*
  * Which announced record was asked of which peer (bca_gossip.c): of one at a time, until it answers
- * or RECORD_ASKED_MS have passed. Who lets that time pass goes behind all others: whoever announces
- * a record again and again, and never gives it, is asked for it once while each of the others that
- * announced it is (attack B2).
+ * or RECORD_ASKED_MS have passed. Then it goes behind all others, whatever it answered: whoever
+ * announces a record again and again, and never gives it, is asked for it once while each of the
+ * others that announced it is (attack B2).
  *
  * Pure: time is an argument. Loop thread.
  */
@@ -47,7 +47,7 @@ static inline bool record_asker_is_full(const struct record_asker *p)
 }
 /* It is free, and the peer is not full. */
 void record_asker_note(struct record_asker *p, const uint8_t record_key[32], int64_t now_ms);
-/* It has answered. True: it was asked, and is no longer. */
+/* It has answered. True: it was asked, and is no longer. Not while the peers are gone through. */
 bool record_asker_answered(struct record_asker *p, const uint8_t record_key[32]);
 
 /* Before anybody is asked at this moment. */

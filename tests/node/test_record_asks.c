@@ -83,6 +83,23 @@ static void who_never_answers_is_asked_once_in_each_round(void **state)
     finish(&b);
 }
 
+/* The same with less patience: the three say at once that they have nothing, or what we have. */
+static void who_answers_in_vain_is_asked_once_in_each_round(void **state)
+{
+    struct bench b;
+    unsigned asked[PEERS + 1] = { 0 };
+    (void)state;
+    start(&b);
+    for (int64_t now = 0; now < 2 * PEERS; now++) {
+        const size_t who = turn(&b, 1, 1000 * now);
+        asked[who]++;
+        assert_true(record_asker_answered(&b.peers[who], key(1)));
+    }
+    for (size_t i = 0; i < PEERS; i++)
+        assert_int_equal(asked[i], 2);
+    finish(&b);
+}
+
 static void each_peer_is_looked_at_whoever_goes_behind(void **state)
 {
     struct bench b;
@@ -122,6 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_is_asked_of_one_at_a_time),
         cmocka_unit_test(who_never_answers_is_asked_once_in_each_round),
+        cmocka_unit_test(who_answers_in_vain_is_asked_once_in_each_round),
         cmocka_unit_test(each_peer_is_looked_at_whoever_goes_behind),
         cmocka_unit_test(what_is_asked_of_a_peer_has_a_limit_and_is_free_when_it_leaves),
     };
