@@ -1,10 +1,11 @@
 /*
  * A session behind its handshake against an other side that has the right keys and says what it
  * likes. Of the first byte bit 0 chooses the role, bit 1 whether hello and bound were exchanged,
- * bit 2 a stranger; then messages: length, tenths of a second that pass, text. The owner takes
- * every stream and echoes it; of one whose number ends in hexadecimal d he consumes nothing before
- * a datagram comes. Whatever comes: it comes up and closes at most once, messages reach the owner
- * only in between, 0 closes what came whole alone, and memory and windows stay within their limits.
+ * bit 2 a stranger, bit 3 padding, bit 4 a constant rate for streams; then messages: length,
+ * tenths of a second that pass, text. The owner takes every stream and echoes it; of one whose
+ * number ends in hexadecimal d he consumes nothing before a datagram comes. Whatever comes: it
+ * comes up and closes at most once, messages reach the owner only in between, 0 closes what came
+ * whole alone, memory and windows stay within their limits, and writes have their sizes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,7 @@ struct owner {
     struct dchan_session *session;
     struct dchan_shares shares;
     struct bca_policy proof;
-    bool contact;
+    bool contact, padded, rated;
     int ups, closes;
     struct stream streams[STREAMS];
     size_t n_streams;
@@ -133,6 +134,7 @@ static void up(void *ctx)
 {
     struct owner *o = ctx;
     require(++o->ups == 1 && o->closes == 0);
+    dchan_session_set_padded(o->session, o->padded);
 }
 
 static void open_stream(void *ctx, const struct dchan_s_open *m)
@@ -146,6 +148,9 @@ static void open_stream(void *ctx, const struct dchan_s_open *m)
     if (dchan_mux_accept(dchan_session_mux(o->session), m->sid, &stream_ops, st,
                          o->session->now_ms))
         st->closed = true;
+    else if (o->rated)
+        dchan_mux_set_rate(dchan_session_mux(o->session), m->sid,
+                           (struct dchan_rate){ DCHAN_PAD_CLASS, DCHAN_RATE_MS_MAX });
 }
 
 static void closed(void *ctx, const struct dchan_closing *closing)
@@ -178,6 +183,8 @@ static void drain(struct owner *o, struct dchan_rec *other)
     for (;;) {
         struct span out = dchan_session_output(o->session, o->session->now_ms), msg;
         require(out.len <= DCHAN_OUT_MAX);
+        require(!o->padded || o->rated || !o->ups || out.len % DCHAN_PAD_CLASS == 0);
+        require(!dchan_session_beat_ms(o->session) || out.len <= DCHAN_PAD_CLASS);
         if (!out.len)
             return;
         const size_t len = out.len;
@@ -257,6 +264,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     o->shares.to_strangers_max = DCHAN_SHARES_STRANGERS_MAX;
     o->proof.rules = bca_rules_get(BCA_NET_REGTEST);
     o->contact = !(data[0] & 4);
+    o->padded = data[0] & 8;
+    o->rated = data[0] & 16;
     const enum dchan_role role = data[0] & 1 ? DCHAN_INITIATOR : DCHAN_RESPONDER;
     o->session = dchan_session_new(&(struct dchan_session_config){
         .role = role, .key = &key, .remote_key = their_key, .shares = &o->shares,
