@@ -5,7 +5,7 @@ import os
 import re
 
 from framework import case, equal, is_in, main
-from guide import commands_of, shell
+from guide import TwoNodes, commands_of, shell
 from paychannels import CAPACITY, CLOSE_FEE, channel, in_pool, mine, payers, spender, state, sums
 
 
@@ -31,6 +31,18 @@ class Users:
         done = shell(re.sub(r"\bID\b", id, line), home)
         equal((done.returncode, done.stderr), (0, ""), line)
         return json.loads(done.stdout) if done.stdout.startswith(("{", "[")) else done.stdout
+
+
+@case()
+def commands_of_the_guide_lead_from_nothing_to_a_payment(t):
+    shell = TwoNodes(t)
+    for line in commands_of("payments.md", "From nothing to a payment"):
+        shell.type(line)
+    t.wait(lambda: [(c["state"], c.get("settled_paid")) for c in
+                    json.loads(shell.type("$A listpaychannels"))] == [("closed", 1000)])
+    paid = [(p["satoshis"], p["state"]) for p in json.loads(shell.type("$B listpayments"))
+            if p["category"] == "payment"]
+    equal(paid, [(7000, "accepted")])
 
 
 @case()
