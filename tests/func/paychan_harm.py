@@ -4,12 +4,13 @@ import os
 import struct
 import time
 
-from blocks import Key, TxOut, display, spend
+from blocks import TxOut, display, spend
+from channel_guest import ERROR, SUCCESSOR, statement
 from framework import check, equal
 from p2p import Peer
-from paychan_guest import (ACCEPT, ACK, AMOUNT, CAPACITY, CLOSE, CLOSED, DEPTH, FAIL, FEE, FUNDED,
-                           OPEN, PARAMS, PAY, READY, SCRIPT, SIG, STATE, SYNC, UNKNOWN, high,
-                           payee)
+from paychan_guest import (ACCEPT, ACK, AMOUNT, CAPACITY, CLOSE, CLOSED, COINS, DEPTH, FAIL, FEE,
+                           FUNDED, OPEN, PARAMS, PAY, READY, SCRIPT, SIG, STATE, SYNC, UNKNOWN,
+                           Payer, high, payee)
 from paychan_scene import Scene
 from paychannels import channel, mine, mine_these, spender, state, sums
 
@@ -19,9 +20,10 @@ BLOCK_S = 600
 
 
 class Harm(Scene):
+    OPTIONS = (f"-paychannelmargin={MARGIN}", "-paychannelchild=1000", "-paychannelopens=1000")
+
     def __init__(self, t):
-        self.node, self.payer = payee(t, f"-paychannelmargin={MARGIN}", "-paychannelchild=1000",
-                                      "-paychannelopens=1000")
+        self.node, self.payer = payee(t, *self.OPTIONS)
         super().__init__(t, payee=self.node)
         self.n = self.paid = 0
         self.fee = FEE
@@ -150,8 +152,7 @@ class Harm(Scene):
 
     def spends_the_coin_otherwise(self):
         coin = self.payer.funding.inputs[0]
-        key = Key(7)
-        other = spend(key, coin.txid, coin.index, 10**7, [TxOut(10**7 - 1000, key.script)])
+        other = spend(COINS, coin.txid, coin.index, 10**7, [TxOut(10**7 - 1000, COINS.script)])
         mine_these(self.node, other.serialize())
         mine_these(self.node)
 
@@ -359,3 +360,50 @@ class Harm(Scene):
         check(channel(self.node, self.id)["funding"] != "confirmed", "it is not funded")
         mine(self.node, LIFE)
         self.t.wait(lambda: state(self.node, self.id) in (None, "abandoned"), what="the end")
+
+
+class Heir(Harm):
+    """The payer's key is followed by another one (2.7)."""
+    OPTIONS = Harm.OPTIONS + ("-channelstrangers",)
+
+    def __init__(self, t):
+        super().__init__(t)
+        self.old, self.announced = self.payer, False
+        self.heir = Payer(self.node, self.payer.remote.hex())
+        t.cleanups.append(self.heir.close)
+
+    def is_together(self):
+        super().is_together()
+        if self.announced and self.payer is self.old:  # it says so in each session
+            self.announces_an_heir()
+
+    def announces_an_heir(self):
+        self.announced = True
+        self.old.put(SUCCESSOR, statement(self.old, self.heir))
+        self.t.wait(lambda: any(h["key"] == self.heir.key for h in
+                                self.node.rpc.contactlist()[0].get("successors", ())))
+
+    def heir_is_nobody_yet(self):
+        self.heir.connect()
+        self.heir.put(SYNC, self.payer.sync(self.n, self.paid))
+        while True:
+            kind, payload = self.heir.next()
+            if kind == FAIL:
+                break
+        equal(payload[:34], self.payer.id + struct.pack(">H", UNKNOWN))
+        self.heir.close()
+
+    def contact_takes_the_heir(self):
+        self.node.rpc.contactset("mallory", {"successor": self.heir.key})
+        for name in ("id", "capacity", "payee_key", "payee_pkh", "lock", "funding"):
+            setattr(self.heir, name, getattr(self.old, name))
+        self.old.close()
+        self.payer = self.heir
+        self.is_together()
+
+    def old_key_is_served_no_more(self):
+        """It gets no session."""
+        self.old.knock()
+        equal(self.old.next()[0], ERROR)
+        self.old.close()
+        equal(channel(self.node, self.id)["paid"], self.paid)

@@ -1,6 +1,6 @@
 """Scenarios as in test_paychannels_steps with a payer that means harm; the payee is killed."""
 from framework import main
-from paychan_harm import Harm
+from paychan_harm import Harm, Heir
 from paychan_scene import scenarios
 
 SCENARIOS = {
@@ -41,7 +41,14 @@ SCENARIOS = {
         payee closes; is mined; payee is put back; shows the one that is spent; ends unfunded""",
 }
 
+HEIRS = {
+    "23 the key of the payer is followed by another": """opens; pays 1000; announces an heir;
+        heir is nobody yet; contact takes the heir; old key is served no more; pays 1500;
+        payee closes; is mined; ends closed""",
+}
+
 scenarios(Harm, SCENARIOS)
+scenarios(Heir, HEIRS)
 
 
 if __name__ == "__main__":
