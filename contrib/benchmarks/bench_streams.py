@@ -12,13 +12,13 @@ voice: round trips of small packets on a stream of priority 0 to the echo of the
 a time, while pipes fill the link in both directions.
 """
 import json
-import socket
 import subprocess
 import time
 
 from bench_files import MBYTE, Case, bare_rate, rate_of, rows_of
 from bench_frame import cpu_seconds
 from channels import connected_pair
+from services import round_trips
 
 LIMIT_MS = 20  # 99 of 100 round trips
 RATIO = 0.8  # of the bare loop
@@ -73,22 +73,6 @@ def stream(bench):
     bench.row("  ratio to the bare loop between the same commands",
               f"{size / seconds / piped:.2f}, CPU {cpu / size / piped_cpu:.2f}; it makes "
               f"{piped / MBYTE:,.0f} MB/s")
-
-
-def round_trips(port, n):
-    """Milliseconds, sorted."""
-    times = []
-    with socket.create_connection(("::1", port)) as s:
-        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for _ in range(n):
-            began = time.monotonic()
-            s.sendall(b"v" * 160)
-            left = 160
-            while left:
-                left -= len(s.recv(left))
-            times.append(1000 * (time.monotonic() - began))
-            time.sleep(0.005)
-    return sorted(times)
 
 
 def voice(bench):

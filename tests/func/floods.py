@@ -1,5 +1,5 @@
-"""Floods of beginnings of handshakes (attacks E1): two nodes with a session on a host whose loopback
-has every /64 of a prefix, contacts at other addresses of it, and the program that floods."""
+"""Floods of beginnings of handshakes (attacks E1): two nodes with a session on a host whose
+loopback has every /64 of a prefix, contacts at other addresses of it, and a program that floods."""
 import json
 import os
 import socket
@@ -11,6 +11,7 @@ from channel_guest import Guest, channel_of
 from channels import connected_pair
 from framework import BUILD, Skip, check
 from netns import Host, host_node, need_root
+from services import round_trips
 
 PROGRAM = os.path.join(BUILD, "contrib", "bench_flood")
 STRANGERS = "2001:db8::"  # /32
@@ -96,27 +97,12 @@ class Scene:
         return Flood(self.host, address, port or own, rate)
 
 
-def round_trips(port, n):
-    """Milliseconds of so many small packets to an echo and back, sorted."""
-    times = []
-    with socket.create_connection(("::1", port)) as s:
-        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for _ in range(n):
-            began = time.monotonic()
-            s.sendall(b"v" * 160)
-            left = 160
-            while left:
-                left -= len(s.recv(left))
-            times.append(1000 * (time.monotonic() - began))
-            time.sleep(0.005)
-    return sorted(times)
-
-
 class Flood:
     """The program at work, behind all others as if it were elsewhere; facts when it has ended."""
 
     def __init__(self, host, address, port, rate):
-        self.line = ["nice", "-n19"] + host.wrap([PROGRAM, STRANGERS, address, str(port), str(rate)])
+        line = [PROGRAM, STRANGERS, address, str(port), str(rate)]
+        self.line = ["nice", "-n19"] + host.wrap(line)
 
     def __enter__(self):
         self.process = subprocess.Popen(self.line, stdin=subprocess.PIPE, stdout=subprocess.PIPE)

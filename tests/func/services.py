@@ -1,7 +1,8 @@
-"""What tests of services share: programs that are exposed and those that use them."""
+"""What tests of services share: programs that are exposed, those that use them, and their times."""
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 
 from framework import free_port
@@ -38,3 +39,19 @@ def pipe(t, node, contact, service, *options):
 
 def streams(node):
     return node.rpc.listservices()["streams"]
+
+
+def round_trips(port, n):
+    """Milliseconds of so many small packets to an echo and back, one at a time, sorted."""
+    times = []
+    with socket.create_connection(("::1", port)) as s:
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(n):
+            began = time.monotonic()
+            s.sendall(b"v" * 160)
+            left = 160
+            while left:
+                left -= len(s.recv(left))
+            times.append(1000 * (time.monotonic() - began))
+            time.sleep(0.005)
+    return sorted(times)

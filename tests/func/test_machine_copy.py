@@ -1,5 +1,5 @@
-"""A machine that goes on from a snapshot (attacks E6): the kernel says so, and all sessions of direct
-channels begin anew with other keys."""
+"""A machine that goes on from a snapshot (attacks E6): the kernel says so, and all sessions of
+direct channels begin anew with other keys."""
 import socket
 import struct
 

@@ -4,10 +4,9 @@ import os
 import time
 
 from channel_guest import M_ACK, M_SEND, Guest, m_send, receipts
-from channels import session, talker
-from framework import ADDRESS, BUILD, RpcError, Skip, case, check, equal, is_in, main, wait_until
+from channels import talker
+from framework import BUILD, RpcError, Skip, case, check, equal, is_in, main
 from identities import grow
-from wallet_rpc import WalletRpc
 
 LIBRARY = os.path.join(BUILD, "tests", "fault", "fault.so")
 FEATURES = b"\x88"  # messages and payments, optional
