@@ -279,10 +279,13 @@ class Harm(Scene):
         self.is_together()
 
     def parks_a_refund(self):
-        refund = self.payer.refund(channel(self.node, self.id)["expiry"]) if \
-            "-channel=0" not in self.options[self.node] else self.payer.refund(self.expiry)
-        self.node.rpc.sendrawtransaction(refund.hex())
-        equal(len(self.node.rpc.getrawnonfinalmempool()), 1)
+        self.node.rpc.sendrawtransaction(self.payer.refund(self.expiry).hex())
+
+    def sees_a_refund(self):
+        """The parked one, or another one where a kill has lost that."""
+        if not self.node.rpc.getrawnonfinalmempool() and state(self.node, self.id) == "open":
+            self.parks_a_refund()
+        self.is_alarmed()
 
     def notes_the_expiry(self):
         self.expiry = channel(self.node, self.id)["expiry"]

@@ -18,7 +18,8 @@ SCENARIOS = {
         spends the coin otherwise; pays before it is open; ends unpaid""",
 
     "9 a refund is parked while the payee sleeps": """opens; pays 20000; notes the expiry;
-        payee sleeps; parks a refund; payee wakes; is mined; ends closed""",
+        payee sleeps; parks a refund; payee wakes; sees a refund; is mined;
+        ends closed""",
     "9 refunds flood the payee": """opens; pays 20000; notes the expiry; floods 100; is alarmed;
         floods 100; is mined; ends closed""",
 

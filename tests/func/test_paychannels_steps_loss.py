@@ -21,6 +21,8 @@ SCENARIOS = {
     "18 the close comes under another id": """opens; is funded; pays 20000; payee closes; is sent;
         close is malleated; ends closed""",
 
+    "19 the payer dies as it stores the close": """opens; is funded; pays 1000;
+        payer dies as it stores the close; is closing; is mined; ends closed""",
     "19 both die as they store the close": """opens; is funded; pays 1000;
         payer dies as it stores the close; payee dies as it stores the close; is closing; is mined;
         ends closed""",
