@@ -397,6 +397,14 @@ static void reopen(struct step *s)
         step_move(s, can_close(c) || c->spend != PAYCHAN_UNSPENT ? R_CLOSING : R_ABANDONED);
 }
 
+/* Said at each start, too: what is said is not stored. */
+static void alarm_if_lost(struct step *s)
+{
+    const struct paychan *c = s->c;
+    if (c->paid && c->spend_height && c->spend != PAYCHAN_SPENT_CLOSE)
+        step_alarm(s, "the channel was spent without paying us");
+}
+
 static void take_spend(struct step *s)
 {
     struct paychan *c = s->c;
@@ -416,8 +424,7 @@ static void take_spend(struct step *s)
         begin_close(s);
     } else if (c->spend != PAYCHAN_SPENT_CLOSE && c->spend_height) {
         step_move(s, R_CLOSING);
-        if (c->paid)
-            step_alarm(s, "the channel was spent without paying us");
+        alarm_if_lost(s);
     }
 }
 
@@ -552,6 +559,7 @@ static void start(struct step *s)
         step_do(s, PAYCHAN_DO_WATCH);
     if (c->state == R_CLOSING && !c->spend_height)
         broadcast(s);
+    alarm_if_lost(s);
 }
 
 static void take_acked(struct step *s)

@@ -534,6 +534,7 @@ class Pair(Scene):
         mine(self.one(), 5)
         self.same_tip()
         value, = self.settled()
+        self.restarts(self.b)  # it is said again
         self.t.wait(lambda: "without paying us" in channel(self.b, self.id).get("alarm", ""),
                     what="an alarm")
         equal(channel(self.b, self.id)["spend"], "refund")
