@@ -336,6 +336,20 @@ static void give_identities(struct stage *t)
     channels_set_identities(alice->channels, ids, 2);
 }
 
+static void settle(struct channels *c, void *ctx)
+{
+    (void)c;
+    dchan_store_settle(ctx);
+}
+
+/* Of alice from now on; that she has bob as a contact is on disk. */
+static void no_write_succeeds(struct stage *t)
+{
+    struct channels_side *alice = &t->p.sides[0];
+    assert_true(channels_call(alice->channels, settle, alice->store));
+    kv_mem_fail_writes(alice->kv, 1);
+}
+
 static enum err ask(struct stage *t, const char *identity, const char *successor,
                     struct dchan_successor *made)
 {
@@ -368,7 +382,7 @@ static void what_the_disk_refuses_is_not_sent(void **state)
     struct stage *t = *state;
     struct dchan_successor made;
     give_identities(t);
-    kv_mem_fail_writes(t->p.sides[0].kv, 1);
+    no_write_succeeds(t);
     assert_int_equal(ask(t, "me", "next", &made), ERR_IO);
     kv_mem_fail_writes(t->p.sides[0].kv, 0);
     make(t, &t->other, 9);
@@ -528,7 +542,7 @@ static void contacts_that_cannot_be_written_leave_all_as_it_was(void **state)
     struct stage *t = *state;
     struct dchan_successor made;
     give_identities(t);
-    kv_mem_fail_writes(t->p.sides[0].kv, 1);
+    no_write_succeeds(t);
     assert_int_equal(ask(t, "me", "next", &made), ERR_IO);
     kv_mem_fail_writes(t->p.sides[0].kv, 0);
     assert_string_equal(chosen(t), "");
