@@ -60,6 +60,16 @@ class Kept(Pair):
         self.t.wait(lambda: channel(self.a, self.id).get("spend_height") or
                     spender(self.a, self.id), what="the close of the helper")
 
+    def is_mined(self):
+        """By the helper, which has its close again after a kill."""
+        def is_in_a_block():
+            if self.c.rpc.getrawmempool():
+                mine(self.c)
+            return channel(self.a, self.id).get("spend_height")
+
+        self.t.wait(is_in_a_block, what="a spend in a block")
+        self.same_tip()
+
     def is_known_to_all(self):
         self.t.wait(lambda: channel(self.b, self.id).get("settled_paid") == self.paid)
         self.t.wait(lambda: self.kept().get("spend_height"))
@@ -141,9 +151,11 @@ class Doubt(Scene):
 
     def loses_all_but_its_wallet(self):
         self.node.stop()
-        shutil.rmtree(self.node.file("paychannels"))
+        for part in self.PARTS:
+            shutil.rmtree(self.node.file(part))
         self.starts(self.node)
         equal(self.node.rpc.listpaychannels(), [])
+        self.node.rpc.contactadd(self.payee.key, "mallory")
         self.is_together()
 
     def is_shown(self, copy=None):
