@@ -365,8 +365,9 @@ class Pair(Scene):
         self.t.wait(lambda: channel(self.a, self.id)["limit"] == 0)
 
     def funding_is_in_a_block_again(self):
-        in_pool(self.t, self.b, self.funding)
-        mine(self.b)
+        """By whoever has it: a kill may have lost one pool."""
+        mine(self.t.wait(lambda: next((node for node in (self.a, self.b) if self.funding in
+                                       node.rpc.getrawmempool()), None), what="the funding"))
         self.same_tip()
         self.wait_all("open")
 
