@@ -227,12 +227,18 @@ static void pace(struct chan_conn *conn)
         event_add(conn->pace_ev, &(struct timeval){ 0, 1000 * PACE_AGAIN_MS });
 }
 
+struct span conn_output(struct chan_conn *conn, uint64_t now_ms)
+{
+    conn->asked_ms = now_ms;
+    return dchan_session_output(conn->session, now_ms);
+}
+
 /* Adds what was written. False: the socket takes no more now, or never. */
 static bool write_some(struct chan_conn *conn, size_t *written)
 {
     const uint64_t now = channels_now(conn->c);
     pace(conn);
-    const struct span out = dchan_session_output(conn->session, now);
+    const struct span out = conn_output(conn, now);
     if (out.len == 0) {
         want_write(conn, false);
         return false;
@@ -260,31 +266,37 @@ static size_t turn_bytes(const struct chan_conn *conn)
     return urgent ? WRITTEN_PER_TURN / 4 : WRITTEN_PER_TURN;
 }
 
-/* One whose time has come already waits for the socket, or for who carries it. */
+/*
+ * One whose time had come when the session was asked waits for the socket, or for who carries it.
+ * Its time may have come since: then nobody waits, and the session is asked again at once.
+ */
 void conn_wait_for_beat(struct chan_conn *conn)
 {
     const uint64_t at = dchan_session_beat_ms(conn->session), now = channels_now(conn->c);
-    if (at <= now)
+    const uint64_t left = at > now ? at - now : 0;
+    if (at <= conn->asked_ms)
         return;
     if (!conn->beat_ev)
         conn->beat_ev = xcheck(event_new(conn->c->base, -1, 0, on_timer, conn));
-    event_add(conn->beat_ev, &(struct timeval){ (time_t)((at - now) / 1000),
-                                                (suseconds_t)((at - now) % 1000 * 1000) });
+    event_add(conn->beat_ev, &(struct timeval){ (time_t)(left / 1000),
+                                                (suseconds_t)(left % 1000 * 1000) });
 }
 
 static void flush(struct chan_conn *conn)
 {
     if (!conn->session || conn->state == CONN_CONNECTING)
         return;
+    if (conn->pipe ? conn->pipe_ended : conn->fd < 0 || conn->finished)
+        return;
     if (conn->pipe) {
-        if (!conn->pipe_ended && dchan_session_output(conn->session, channels_now(conn->c)).len)
+        if (conn_output(conn, channels_now(conn->c)).len)
             conn->pipe->wake(conn->pipe_ctx);
         conn_wait_for_beat(conn);
         return;
     }
     const size_t most = turn_bytes(conn);
     size_t written = 0;
-    bool more = conn->fd >= 0 && !conn->finished;
+    bool more = true;
     while (more && written < most)
         more = write_some(conn, &written);
     if (more)

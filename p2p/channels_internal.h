@@ -72,6 +72,7 @@ struct chan_conn {
     struct event *read_ev, *write_ev;
     struct event *pace_ev;           /* to look again whether there is room for bulk data */
     struct event *beat_ev;           /* for the next write of a constant rate; NULL: none yet */
+    uint64_t asked_ms;               /* the time of the last conn_output */
     bool writing, finished;          /* our half is shut, waits for theirs */
     struct netaddr remote, local;    /* zero in a pipe */
     const struct chan_pipe_ops *pipe;
@@ -93,7 +94,9 @@ bool conn_begin(struct chan_conn *conn, const uint8_t *remote_key, const uint8_t
 void conn_take_fd(struct chan_conn *conn, int fd);
 /* The socket of a dial is connected: reads from now on. */
 void conn_read_on(struct chan_conn *conn);
-/* Comes back when its session says so, while that keeps a rate. */
+/* What the session gives out now; borrowed as dchan_session_output is. */
+struct span conn_output(struct chan_conn *conn, uint64_t now_ms);
+/* Comes back when its session says so, while that keeps a rate; after conn_output. */
 void conn_wait_for_beat(struct chan_conn *conn);
 /* What waits is written, and what has ended is freed, before the loop polls again. */
 void conn_kick(struct chan_conn *conn);

@@ -58,7 +58,7 @@ size_t chan_pipe_pull(struct chan_pipe *pipe, uint8_t *out, size_t max, bool *en
     const uint64_t now = channels_now(conn->c);
     size_t n = 0;
     for (;;) {
-        const struct span piece = dchan_session_output(conn->session, now);
+        const struct span piece = conn_output(conn, now);
         const size_t take = MIN_OF(piece.len, max - n);
         if (take == 0)
             break;

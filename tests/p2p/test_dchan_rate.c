@@ -3,6 +3,7 @@
 
 #include "base/intmath.h"
 #include "base/rand.h"
+#include "p2p/channels_internal.h"
 #include "p2p/dchan_session_internal.h"
 #include "p2p/stream_rates.h"
 #include "tests/p2p/dchan_duo.h"
@@ -249,6 +250,35 @@ static void voice_does_not_wait_for_a_transfer(void **state)
     duo_clear(&d);
 }
 
+/* Its time comes between the last look into the session and the setting of the timer. */
+static void a_write_whose_time_came_after_the_last_look_is_waited_for(void **state)
+{
+    static struct channels c;
+    struct seen seen = { 0 };
+    struct talk k;
+    struct duo d;
+    (void)state;
+    c.base = event_base_new();
+    rate_up(&d);
+    talk_open(&k, &d, 0, &rate);
+    pass(&d, 200, &seen);
+    struct chan_conn conn = { .c = &c, .session = d.ends[0].session };
+    const uint64_t at = dchan_session_beat_ms(conn.session);
+    assert_int_equal(conn_output(&conn, at - 1).len, 0);
+    atomic_store(&c.frozen_ms, at);
+    conn_wait_for_beat(&conn);
+    assert_true(conn.beat_ev && event_pending(conn.beat_ev, EV_TIMEOUT, NULL));
+    event_del(conn.beat_ev);
+    assert_int_equal(conn_output(&conn, at).len, BYTES);
+    atomic_store(&c.frozen_ms, at + INTERVAL_MS);
+    assert_int_equal(conn_output(&conn, at + INTERVAL_MS).len, BYTES);
+    conn_wait_for_beat(&conn); /* this one waits for room */
+    assert_false(event_pending(conn.beat_ev, EV_TIMEOUT, NULL));
+    event_free(conn.beat_ev);
+    event_base_free(c.base);
+    duo_clear(&d);
+}
+
 static void what_could_not_leave_in_time_is_not_made_up_for(void **state)
 {
     struct seen seen = { 0 };
@@ -354,6 +384,7 @@ int main(void)
         cmocka_unit_test(it_begins_and_ends_with_the_stream),
         cmocka_unit_test(many_streams_have_the_rate_of_the_greediest),
         cmocka_unit_test(voice_does_not_wait_for_a_transfer),
+        cmocka_unit_test(a_write_whose_time_came_after_the_last_look_is_waited_for),
         cmocka_unit_test(what_could_not_leave_in_time_is_not_made_up_for),
         cmocka_unit_test(a_session_with_a_rate_ends_in_order_and_with_an_error),
         cmocka_unit_test(a_rate_is_a_service_a_size_and_an_interval),
