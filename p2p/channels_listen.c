@@ -61,11 +61,16 @@ static struct known_source *find_known(const struct channels *c, const struct ne
     return map_find(&c->gate.known, netgroup_hash(g, &c->hash_key), has_group, g);
 }
 
+static bool is_recent(const struct channels *c, uint64_t seen_ms)
+{
+    return seen_ms + c->config.limits.known_ms > channels_unix_ms();
+}
+
 static bool is_known(const struct channels *c, const struct netaddr *a)
 {
     const struct netgroup g = group_64(a);
     const struct known_source *k = find_known(c, &g);
-    return k && k->seen_ms + c->config.limits.known_ms > channels_unix_ms();
+    return k && is_recent(c, k->seen_ms);
 }
 
 /* The oldest of a few that are met first, in the order of a keyed hash. */
@@ -89,13 +94,14 @@ void gate_note_contact(struct channels *c, const uint8_t address[BCA_ADDRESS_SIZ
     netaddr_from_ipv6(&a, address, 0);
     const struct netgroup g = group_64(&a);
     struct known_source *k = find_known(c, &g);
+    if (!k || !is_recent(c, k->seen_ms))
+        c->gate.known_changed = true;
     if (!k) {
         if (c->gate.known.n >= KNOWN_MAX)
             forget_one_known(c);
         k = xcalloc(1, sizeof *k);
         k->group = g;
         map_put(&c->gate.known, netgroup_hash(&g, &c->hash_key), k);
-        c->gate.known_changed = true;
     }
     k->seen_ms = MAX_OF(k->seen_ms, now_unix_ms);
 }
@@ -104,7 +110,7 @@ static void note_old_contact(struct contact *contact, void *ctx)
 {
     struct channels *c = ctx;
     for (size_t i = 0; i < contact->n_addresses; i++)
-        if (contact->seen_ms + c->config.limits.known_ms > channels_unix_ms())
+        if (is_recent(c, contact->seen_ms))
             gate_note_contact(c, contact->addresses[i].address, contact->seen_ms);
 }
 
@@ -145,7 +151,7 @@ static size_t gather_sources(struct channels *c, uint8_t (*out)[8])
     struct known_source *all[KNOWN_MAX], *k;
     size_t n = 0, at = 0;
     while (n < KNOWN_MAX && (k = map_next(&c->gate.known, &at)))
-        if (k->seen_ms + c->config.limits.known_ms > channels_unix_ms())
+        if (is_recent(c, k->seen_ms))
             all[n++] = k;
     qsort(all, n, sizeof all[0], latest_first);
     n = MIN_OF(n, (size_t)SIEVE_SOURCES_MAX);
@@ -389,8 +395,7 @@ static void enter(struct channels *c, int fd, const struct netaddr *remote)
         refuse(c, fd);
         return;
     }
-    if (c->gate.sieve.share != SIEVE_ALL)
-        sieve_take_off(fd); /* which it has from the listening socket */
+    sieve_take_off(fd); /* a flood may be over by now; it has it from when its SYN came */
     struct chan_conn *conn = conn_new(c, DCHAN_RESPONDER, id);
     conn->remote = *remote;
     conn->known_source = known;

@@ -15,6 +15,7 @@
 
 #include "base/bytes.h"
 #include "base/intmath.h"
+#include "base/log.h"
 
 #define FAR_TOO_MANY 4 /* times the target */
 #define SHARPER 8
@@ -110,16 +111,26 @@ enum err sieve_put_on(int fd, const uint8_t (*sources)[8], size_t n, uint32_t sh
 {
     struct sock_filter steps[STEPS_MAX];
     n = MIN_OF(n, (size_t)SIEVE_SOURCES_MAX);
+    const size_t wanted = n;
+    bool beside = true; /* an older one, which counts against the room until it is replaced */
     for (;;) {
         const struct sock_fprog program = {
             .len = (unsigned short)make_program(steps, sources, n, share), .filter = steps
         };
         if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0)
-            return OK;
-        if (errno != ENOMEM || n == 0)
+            break;
+        if (errno != ENOMEM || (!beside && n == 0))
             return ERR_IO;
-        n /= 2;
+        if (beside)
+            sieve_take_off(fd);
+        else
+            n /= 2;
+        beside = false;
     }
+    if (n < wanted)
+        LOG_LIMITED(LOG_WARN, "direct channels: the kernel has room for %zu of %zu /64s of "
+                    "contacts in its filter (net.core.optmem_max)", n, wanted);
+    return OK;
 }
 
 void sieve_take_off(int fd)

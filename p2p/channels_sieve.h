@@ -36,8 +36,9 @@ bool sieve_tick(struct sieve *s, uint64_t now_ms);
 /*
  * Puts the filter on a listening IPv6 socket, in the place of an older one: of SYN packets pass
  * those from the sources, each the first 8 bytes of an address, and `share` of the others. Where
- * the kernel has no room for so many sources, the first half of them count, and so on. ERR_IO: it
- * takes none; all packets pass as before, or by the older filter.
+ * the kernel has no room for so many sources, the first half of them count, and so on, which the
+ * log tells. It may have no room for two filters at a time: then the older one goes first. ERR_IO:
+ * it takes none; all packets pass as before, or by the older filter where that is left.
  */
 enum err sieve_put_on(int fd, const uint8_t (*sources)[8], size_t n, uint32_t share) MUST_CHECK;
 /* From a listening socket, or one that was accepted and has it from there; none is fine. */

@@ -119,6 +119,70 @@ static void know(struct house *h, const char *from)
     assert_true(channels_call(h->host.channels, know_call, a.ip));
 }
 
+/* --- the filter of a flood --- */
+
+static void filter_call(struct channels *c, void *ctx)
+{
+    *(int *)ctx = sieve_put_on(c->listeners[0].fd, NULL, 0, SIEVE_ALL);
+}
+
+/* Steps of the filters of all that were accepted. */
+static void filters_call(struct channels *c, void *ctx)
+{
+    for (struct list_link *l = list_first(&c->conns); l; l = list_next(&c->conns, l)) {
+        socklen_t steps = 0;
+        assert_int_equal(getsockopt(LIST_ITEM(l, struct chan_conn, link)->fd, SOL_SOCKET,
+                                    SO_GET_FILTER, NULL, &steps), 0);
+        *(size_t *)ctx += steps;
+    }
+}
+
+/* The flood is over, and who waited to be accepted has its filter still. */
+static void nobody_keeps_the_filter_of_a_flood(void **state)
+{
+    int rc = -1;
+    size_t steps = 0;
+    (void)state;
+    struct house *h = house_new(&(struct channels_limits){ 0 });
+    assert_true(channels_call(h->host.channels, filter_call, &rc));
+    assert_int_equal(rc, OK);
+    enter(h, "2001:470:1:1::1");
+    assert_true(channels_call(h->host.channels, filters_call, &steps));
+    assert_int_equal(steps, 0);
+    house_free(h);
+}
+
+struct news {
+    struct netaddr from;
+    bool first, again, after_long;
+};
+
+static bool is_news(struct channels *c, const struct news *n, uint64_t ago_ms)
+{
+    c->gate.known_changed = false;
+    gate_note_contact(c, n->from.ip, channels_unix_ms() - ago_ms);
+    return c->gate.known_changed;
+}
+
+static void news_call(struct channels *c, void *ctx)
+{
+    struct news *n = ctx;
+    n->first = is_news(c, n, c->config.limits.known_ms + 1);
+    n->after_long = is_news(c, n, 0);
+    n->again = is_news(c, n, 0);
+}
+
+static void a_contact_that_comes_back_after_long_is_news_for_the_filter(void **state)
+{
+    struct news n;
+    (void)state;
+    struct house *h = house_new(&(struct channels_limits){ 0 });
+    assert_int_equal(netaddr_parse_ip(&n.from, "2001:470:1:1::1", NULL), OK);
+    assert_true(channels_call(h->host.channels, news_call, &n));
+    assert_true(n.first && n.after_long && !n.again);
+    house_free(h);
+}
+
 /* --- handshakes --- */
 
 static void at_most_four_handshakes_from_one_64(void **state)
@@ -469,6 +533,8 @@ static void what_a_source_is_remembered_by_is_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nobody_keeps_the_filter_of_a_flood),
+        cmocka_unit_test(a_contact_that_comes_back_after_long_is_news_for_the_filter),
         cmocka_unit_test(at_most_four_handshakes_from_one_64),
         cmocka_unit_test(at_most_sixteen_handshakes_from_one_48),
         cmocka_unit_test(a_64_begins_ten_and_then_one_in_six_seconds),

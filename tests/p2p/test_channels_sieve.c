@@ -4,6 +4,7 @@
 #include "p2p/channels_sieve.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -168,6 +169,54 @@ static void the_last_of_many_sources_passes(void **state)
     assert_true(passes(p));
 }
 
+/* --- a kernel with little room --- */
+
+/* Steps of filters that a socket has room for, 0: what the real one says; those that it has. */
+static struct { size_t room, used; } few;
+
+int __real_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
+int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
+
+/* The old filter counts until the new one is there, as in sk_attach_filter. */
+int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+    if (!few.room)
+        return __real_setsockopt(fd, level, name, value, len);
+    assert_int_equal(level, SOL_SOCKET);
+    if (name == SO_DETACH_FILTER) {
+        few.used = 0;
+        return 0;
+    }
+    const size_t steps = ((const struct sock_fprog *)value)->len;
+    assert_int_equal(name, SO_ATTACH_FILTER);
+    if (few.used + steps > few.room) {
+        errno = ENOMEM;
+        return -1;
+    }
+    few.used = steps;
+    return 0;
+}
+
+static void a_filter_needs_no_room_for_the_one_before(void **state)
+{
+    static const uint8_t many[SIEVE_SOURCES_MAX][8];
+    (void)state;
+    few.used = 0;
+    few.room = 100;
+    assert_int_equal(sieve_put_on(0, many, 16, NONE), OK);
+    const size_t all = few.used;
+    assert_true(2 * all > few.room); /* one fits, two do not */
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(sieve_put_on(0, many, 16, NONE), OK);
+        assert_int_equal(few.used, all);
+    }
+    assert_int_equal(sieve_put_on(0, many, 32, NONE), OK);
+    assert_int_equal(few.used, all); /* half of them */
+    few.room = 1;
+    assert_int_equal(sieve_put_on(0, many, 32, NONE), ERR_IO);
+    few.room = 0;
+}
+
 /* A connection that there is loses nothing, whatever the filter becomes. */
 static void connections_are_left_alone(void **state)
 {
@@ -203,6 +252,7 @@ int main(void)
                                         close_listener),
         cmocka_unit_test_setup_teardown(the_last_of_many_sources_passes, make_listener,
                                         close_listener),
+        cmocka_unit_test(a_filter_needs_no_room_for_the_one_before),
         cmocka_unit_test_setup_teardown(connections_are_left_alone, make_listener,
                                         close_listener),
     };
