@@ -244,7 +244,9 @@ static bool is_expected(const struct paychan *c, uint64_t n)
     return c->gap_allowed ? n > c->n : n == c->n + 1;
 }
 
-/* Everything but the signature, cheap things first; 0: it may be taken. */
+/* Everything but the signature, cheap things first; 0: it may be taken. No signature covers n: over
+ * a gap one above the sum was never that of a payment (take_kept), and would be held against ours
+ * when it comes back from a helper. */
 static enum paychan_fail check_pay(const struct step *s, const char **why)
 {
     const struct paychan *c = s->c;
@@ -252,6 +254,9 @@ static enum paychan_fail check_pay(const struct step *s, const char **why)
     const bool again = c->unsigned_yet && m->n == c->n;
     *why = "the sum does not rise";
     if (again ? m->paid != c->paid : m->paid <= c->paid)
+        return PAYCHAN_BAD_AMOUNT;
+    *why = "the number exceeds the sum";
+    if (!again && m->n > m->paid)
         return PAYCHAN_BAD_AMOUNT;
     *why = "the sum exceeds the capacity";
     if (!paychan_close_fits(&c->terms, &(struct paychan_close){ m->paid, c->terms.close_fee }))

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "base/intmath.h"
+
 static int begin(void **state)
 {
     struct duo *d = malloc(sizeof *d);
@@ -307,6 +309,37 @@ static void payments_that_are_wrong_are_refused_and_change_nothing(void **state)
         assert_int_equal(d->payee.c.paid, before.paid);
         assert_memory_equal(d->payee.c.sig, before.sig, EC_SIG_SIZE);
     }
+}
+
+static void hand_pay(struct duo *d, uint64_t n, uint64_t paid, struct paychan_result *r)
+{
+    struct paychan_event ev = { .kind = PAYCHAN_EV_PAY_MSG, .pay = { .n = n, .paid = paid } };
+    const struct paychan_close close = { paid, d->close_fee };
+    assert_true(paychan_close_sign(ev.pay.sig, &d->payee.c.terms, &d->payee.c.funding, &close,
+                                   d->payer.key.secret));
+    *r = hand(&d->payee, ev);
+}
+
+/* Each payment adds one satoshi at least: the last number would leave none for the next. */
+static void a_number_above_the_sum_is_refused_over_a_gap_too(void **state)
+{
+    struct duo *d = *state;
+    struct paychan_result r;
+    duo_open(d, 1);
+    pay_ok(d, 5000);
+    const uint64_t bad[] = { 6001, UINT64_MAX };
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        d->payee.c.gap_allowed = true; /* as after a chan_sync */
+        hand_pay(d, bad[i], 6000, &r);
+        assert_failed_with(&r, PAYCHAN_BAD_AMOUNT);
+        assert_int_equal(d->payee.c.n, 1);
+        assert_int_equal(d->payee.c.paid, 5000);
+    }
+    hand_pay(d, 6000, 6000, &r);
+    assert_int_equal(d->payee.c.n, 6000);
+    d->payee.c.unsigned_yet = true; /* the same again for another funding */
+    hand_pay(d, 6000, 6000, &r);
+    assert_false(d->payee.c.unsigned_yet);
 }
 
 static void gap_in_the_numbers_is_refused_once(void **state)
@@ -981,6 +1014,7 @@ int main(void)
         T(blocks_that_are_missing_are_told_and_their_return_too),
         T(nothing_paid_is_nothing_to_close),
         T(payments_that_are_wrong_are_refused_and_change_nothing),
+        T(a_number_above_the_sum_is_refused_over_a_gap_too),
         T(gap_in_the_numbers_is_refused_once),
         T(a_gap_between_two_sessions_ends_with_the_syncs),
         T(numbers_that_were_taken_are_acknowledged_again),
