@@ -536,15 +536,25 @@ static int64_t next_try(int64_t last)
     return last ? MIN_OF(2 * last, PAYTX_RESEND_MS) : PAYTX_AGAIN_MS;
 }
 
+/* Who takes another transaction under this id has not taken ours: that spends the same coins, or
+ * is none of our payments. */
+static uint16_t status_of(const struct pay_row *row, const struct dchan_p_result *m)
+{
+    if (m->status != PAY_OK || memcmp(m->txid, row->txid.b, sizeof row->txid.b) == 0)
+        return m->status;
+    log_warn("payments: a payee says that it took another transaction than ours: one refused");
+    return PAY_NO;
+}
+
 void paytx_take_result(struct paytx *pt, struct chan_peer *p, const struct dchan_p_result *m)
 {
     const struct contact *contact = chan_peer_contact(p);
     struct pay_item *it = contact ? paytx_find_of(pt, PAY_SENT, contact->id, m->id) : NULL;
     if (!it || it->busy || paytx_peer(pt, &it->row) != p || it->row.state != PAY_PENDING)
         return;
-    it->row.status = m->status;
+    it->row.status = status_of(&it->row, m);
     if (m->status == PAY_PROOF_MISSING) /* until it has the block, or the file */
         it->retry_ms = it->again_ms = next_try(it->again_ms);
     else
-        finish(it, m->status == PAY_OK);
+        finish(it, it->row.status == PAY_OK);
 }

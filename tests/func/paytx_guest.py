@@ -63,6 +63,11 @@ def p_result(identifier, status, txid=bytes(32)):
     return identifier + struct.pack(">H", status) + txid
 
 
+def accept(payment):
+    """The answer that takes what await_payment gave."""
+    return p_result(payment[0], ACCEPTED, payment[3][4:36])  # that which the Atomic BEEF names
+
+
 def p_request(identifier, satoshis, expires, memo=b"", prefix=PREFIX):
     return identifier + struct.pack(">QIB", satoshis, expires, len(prefix)) + prefix + \
         struct.pack(">H", len(memo)) + memo

@@ -7,7 +7,7 @@ from framework import case, check, equal, is_in, main, raises_rpc
 from identities import kill_and_start
 from paychannels import mine
 from paytx_guest import (ACCEPTED, INVALID, PROOF_MISSING, REFUSED, REQUEST, RESULT, SATOSHIS,
-                         Payment, own_key, p_request, p_result, pay_to, payee)
+                         Payment, accept, own_key, p_request, p_result, pay_to, payee)
 
 
 def sent(node):
@@ -40,6 +40,22 @@ def a_payment_that_is_refused_is_taken_back(t):
 
 
 @case()
+def only_who_names_our_transaction_has_taken_it(t):
+    node, guest = payee(t)
+    before = coins(node)
+    for txid in (bytes(32), bytes(range(32))):
+        payment = Payment(node)
+        identifier = guest.await_payment()[0]
+        guest.put(RESULT, p_result(identifier, ACCEPTED, txid))
+        check("the coins are free again" in str(payment.end()), str(payment.answer))
+        equal((coins(node), node.rpc.getrawmempool()), (before, []))
+    equal([(p["state"], p["answer"]) for p in sent(node)], [("taken back", "refused")] * 2)
+    payment = Payment(node)
+    guest.put(RESULT, accept(guest.await_payment()))
+    equal(payment.end()["state"], "accepted")
+
+
+@case()
 def a_payment_is_offered_again_until_it_is_answered(t):
     node, guest = payee(t)
     other = t.node("-connect=" + node.p2p)
@@ -57,7 +73,7 @@ def a_payment_is_offered_again_until_it_is_answered(t):
     equal((again[0], again[1:3]), (first[0], first[1:3]))
     guest.put(RESULT, p_result(again[0], PROOF_MISSING))
     equal(guest.await_payment()[0], first[0])  # a second later, without another session
-    guest.put(RESULT, p_result(again[0], ACCEPTED))
+    guest.put(RESULT, accept(again))
     t.wait(lambda: [p["state"] for p in sent(node)] == ["accepted"])
     t.wait(lambda: answer["txid"] in node.rpc.getrawmempool())
     guest.close()
@@ -78,10 +94,11 @@ def a_request_of_a_contact_is_paid_at_its_prefix(t):
     guest.put(RESULT, p_result(identifier, REFUSED))
     payment.end()
     payment = Payment(node, request=(b"r" * 16).hex())  # once more, with keys of its own
-    identifier, prefix, ((_, suffix),), _ = guest.await_payment()
+    taken = guest.await_payment()
+    identifier, prefix, ((_, suffix),), _ = taken
     equal(identifier, b"r" * 16)
     check(suffix, "a suffix")
-    guest.put(RESULT, p_result(identifier, ACCEPTED))
+    guest.put(RESULT, accept(taken))
     equal(payment.end()["state"], "accepted")
     again = Payment(node, request=(b"r" * 16).hex())
     check("no open request" in str(again.end()), str(again.answer))
@@ -122,7 +139,7 @@ def of_payments_for_one_request_only_one_can_be_in_a_block(t):
     guest.connect()
     node.rpc.lockunspent(False, lock)
     payment = Payment(node, request=(b"r" * 16).hex())
-    guest.put(RESULT, p_result(guest.await_payment()[0], ACCEPTED))
+    guest.put(RESULT, accept(guest.await_payment()))
     third = payment.end()["txid"]
     equal(len({first, second, third}), 3)
     check(spends(node, first) <= spends(node, second) <= spends(node, third), "its coins")
@@ -174,10 +191,12 @@ def a_request_that_expires_while_its_payment_is_under_way_was_paid_or_not(t):
         node.rpc.setmocktime(now + 700)
         guest.close()
         guest.connect()
-        equal(guest.await_payment()[0], identifier)
+        offered = guest.await_payment()
+        equal(offered[0], identifier)
         time.sleep(2)  # requests are looked at each second
         equal((request.hex(), "open") in requests(node), True)
-        guest.put(RESULT, p_result(identifier, status))
+        guest.put(RESULT, accept(offered) if status == ACCEPTED else
+                  p_result(identifier, status))
         t.wait(lambda: dict(requests(node)).get(request.hex()) == end)
         payment.end()
         again = Payment(node, request=request.hex())

@@ -3,7 +3,7 @@ key (channels 2.7), at the keys that it was made for."""
 from channel_guest import SUCCESSOR, make_other_wallet, move_to_other_wallet, statement
 from framework import case, equal, main
 from paychannels import mine
-from paytx_guest import ACCEPTED, RESULT, Payer, Payment, p_result, payee
+from paytx_guest import ACCEPTED, RESULT, Payer, Payment, accept, payee
 from wallet_rpc import WalletRpc
 
 SATOSHI = 10**8
@@ -40,7 +40,7 @@ def unanswered(node, guest):
 def is_offered_again(t, node, guest, first):
     again = guest.await_payment()
     equal(again[:3], first[:3])
-    guest.put(RESULT, p_result(again[0], ACCEPTED))
+    guest.put(RESULT, accept(again))
     t.wait(lambda: [p["state"] for p in payments(node)] == ["accepted"])
     t.wait(lambda: payments(node)[0]["txid"] in node.rpc.getrawmempool())
 
