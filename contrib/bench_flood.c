@@ -3,7 +3,7 @@
  * tests (attacks E1): each comes from a /64 of its own, out of a prefix that the loopback interface
  * has as a local route. Of four connections two send an act 1 with a point of the curve and a wrong
  * tag, which costs the other side a key agreement, one sends rubbish, and one is silent. Each is
- * kept open while OPEN_MAX younger ones are made, and then reset.
+ * kept open while OPEN_MAX younger ones are made, or as many as may be open, and then reset.
  *
  * usage: bench_flood PREFIX ADDRESS PORT RATE
  *        PREFIX: the first 32 bits, as an IPv6 address; RATE: connections a second, 0: all it can
@@ -33,6 +33,7 @@
 #include "p2p/dchan_hs.h"
 
 #define OPEN_MAX 4096
+#define OTHER_FILES 16
 #define POINTS 256
 #define BATCH 16 /* between looks at the clock */
 #define SECONDS_MAX 600
@@ -54,6 +55,7 @@ static struct {
     struct sockaddr_in6 from, to;
     uint64_t rate, tries, unanswered;
     uint32_t first; /* others may flood beside */
+    size_t n_open;
     struct one open[OPEN_MAX];
     uint8_t points[POINTS][IDENTITY_KEY_SIZE];
 } flood;
@@ -129,13 +131,14 @@ static bool is_over(void)
     return poll(&in, 1, 0) > 0;
 }
 
-static void raise_limit(void)
+static size_t most_open(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_max <= 2 * OTHER_FILES)
+        die("too few files may be open (ulimit -Hn)");
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    return (size_t)MIN_OF((uint64_t)limit.rlim_max - OTHER_FILES, UINT64_C(0) + OPEN_MAX);
 }
 
 /* Not faster than the rate. */
@@ -160,18 +163,18 @@ int main(int argc, char **argv)
     ec_init();
     make_points();
     flood.first = (uint32_t)rand_u64();
-    raise_limit();
-    for (size_t i = 0; i < OPEN_MAX; i++)
+    flood.n_open = most_open();
+    for (size_t i = 0; i < flood.n_open; i++)
         flood.open[i].fd = -1;
     const double start = seconds_of(CLOCK_MONOTONIC);
     double seconds;
     do {
         for (int i = 0; i < BATCH; i++)
-            begin(&flood.open[flood.tries % OPEN_MAX]);
+            begin(&flood.open[flood.tries % flood.n_open]);
         hold_back(start);
         seconds = seconds_of(CLOCK_MONOTONIC) - start;
     } while (!is_over() && seconds < SECONDS_MAX);
-    for (size_t i = 0; i < OPEN_MAX; i++)
+    for (size_t i = 0; i < flood.n_open; i++)
         end(&flood.open[i]);
     printf("{\"tries\":%llu,\"unanswered\":%llu,\"seconds\":%.3f}\n",
            (unsigned long long)flood.tries, (unsigned long long)flood.unanswered, seconds);

@@ -171,7 +171,7 @@ def traffic(bench):
     def run(scene):
         try:
             scene.run(bench.options.traffic)
-        except Exception as error:  # shown by the main thread
+        except BaseException as error:  # shown by the main thread; pylint: disable=broad-except
             failed.append(error)
     threads = [threading.Thread(target=run, args=[scene]) for scene in scenes.values()]
     for thread in threads:

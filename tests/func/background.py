@@ -7,9 +7,9 @@ import threading
 import time
 
 from files import transfer
-from framework import check, equal
+from framework import check, equal, within
 from netns import HostRpc
-from services import get, pipe, streams, web_server
+from services import get, pipe, read_all, web_server
 
 PIECE = bytes(range(256)) * 64
 
@@ -38,7 +38,7 @@ class Background(threading.Thread):
 
     def stop(self):
         self.ending.set()
-        self.join(60)
+        self.join(within(60))
         if self.problem:
             raise self.problem
         check(not self.is_alive(), "it ends")
@@ -102,15 +102,6 @@ def letters(node, contact):
 
 
 # --- streams --------------------------------------------------------------------------------------
-
-def read_all(s, size):
-    got = b""
-    while len(got) < size:
-        piece = s.recv(size - len(got))
-        check(piece, f"the stream was cut after {len(got)} bytes of a piece")
-        got += piece
-    return got
-
 
 def echoed(s):
     """One piece goes to the other side and comes back, a few hundred times a second at most."""
@@ -186,6 +177,9 @@ class Pages:
         return sums().pop()
 
 
+END = 2**64 - 1  # the number of what is sent behind all
+
+
 class Datagrams:
     """Fifty a second from a to a program of b, which keeps their numbers."""
 
@@ -218,8 +212,12 @@ class Datagrams:
 
     def check(self, t, sent, most):
         """None twice, none before an earlier one; so many were lost, and no more than `most`."""
-        t.wait(lambda: sent - 1 in self.came or len(streams(self.a)) == 0, what="the last one")
+        def end_came():
+            self.here.send(END.to_bytes(8, "big"))
+            return END in self.came
+        t.wait(end_came, what="the end")
         self.reader.stop()
+        self.came = [n for n in self.came if n != END]
         check(all(x < y for x, y in zip(self.came, self.came[1:])), "their order")
         lost = sent - len(self.came)
         check(lost <= most, f"{lost} of {sent} datagrams were lost, {most} may be")

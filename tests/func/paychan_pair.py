@@ -7,7 +7,7 @@ import time
 from blocks import Block, from_display, sha256d
 from channels import session
 from events import read_events
-from framework import Rpc, check, equal, raises_rpc
+from framework import Rpc, check, equal, raises_rpc, within
 from identities import identity
 from paychan_scene import Scene
 from paychannels import (CAPACITY, CLOSE_FEE, Raw, channel, connect, in_pool, mine, payers, spender,
@@ -116,7 +116,7 @@ class Pair(Scene):
 
     def quietly_opens(self):
         """The payer ends meanwhile."""
-        check(self.in_thread(self.openchannel).exception(60), "nobody is there to answer")
+        check(self.in_thread(self.openchannel).exception(within(60)), "nobody is there to answer")
 
     def payer_vanishes_after_the_accept(self):
         """Before it has made the funding: at the second record of its journal."""
@@ -200,7 +200,7 @@ class Pair(Scene):
     def quietly_pays(self, amount=7):
         """One of the two ends meanwhile: nobody tells that it has arrived."""
         future = self.in_thread(lambda rpc: rpc.pay("bob", amount))
-        error = future.exception(60)
+        error = future.exception(within(60))
         check(error or not future.result()["acknowledged"], "it is not acknowledged")
 
     def agree(self):
@@ -254,7 +254,7 @@ class Pair(Scene):
 
     def sends(self, times):
         """So many of a satoshi, of which not all are acknowledged."""
-        answers = self.in_thread(lambda rpc: rpc.batch([("pay", ["bob", 1])] * times)).result(60)
+        answers = self.in_thread(lambda rpc: rpc.batch([("pay", ["bob", 1])] * times)).result(within(60))
         made = [r["result"] for r in answers if not r["error"]]
         check(not all(r["acknowledged"] for r in made), "some are under way")
         self.paid = max(r["paid"] for r in made)
@@ -284,7 +284,7 @@ class Pair(Scene):
         self.b.rpc.closechannel(self.id)
 
     def quietly_closes(self):
-        self.in_thread(lambda rpc: rpc.closechannel(self.id)).exception(60)
+        self.in_thread(lambda rpc: rpc.closechannel(self.id)).exception(within(60))
 
     def payer_dies_as_it_stores_the_close(self):
         self.dies_at(self.a, "fdatasync:1:exit", self.quietly_closes)
@@ -307,7 +307,8 @@ class Pair(Scene):
     def is_one_before(self, who, height):
         """Until then nothing happens."""
         self.comes_to(height - 1)
-        equal((state(who, self.id), spender(who, self.id)), ("open", None))
+        self.t.wait(lambda: state(who, self.id) == "open")
+        equal(spender(who, self.id), None)
 
     def comes_before_the_expiry(self):
         self.is_one_before(self.a, self.expiry)
@@ -355,9 +356,13 @@ class Pair(Scene):
                         == parent + length, what="the fork")
         self.same_tip()
 
+    def height_of(self, what):
+        """Of funding or spend as the payee sees it, which after a start takes a moment."""
+        return self.t.wait(lambda: channel(self.b, self.id).get(what), what=what)
+
     def funding_leaves_the_chain(self):
         """A fork without it is longer by one."""
-        height, tip = channel(self.b, self.id)["height"], self.b.rpc.getblockcount()
+        height, tip = self.height_of("height"), self.b.rpc.getblockcount()
         self.fork(height - 1, length=tip - height + 2)
         for node in (self.a, self.b):
             self.t.wait(lambda: channel(node, self.id)["funding"]  # pylint: disable=W0640
@@ -372,10 +377,10 @@ class Pair(Scene):
         self.wait_all("open")
 
     def close_leaves_the_chain(self):
-        height, tip = channel(self.b, self.id)["spend_height"], self.b.rpc.getblockcount()
+        height, tip = self.height_of("spend_height"), self.b.rpc.getblockcount()
         self.fork(height - 1, length=tip - height + 2)
         self.t.wait(lambda: "spend_height" not in channel(self.b, self.id))
-        equal(state(self.b, self.id), "closing")
+        self.t.wait(lambda: state(self.b, self.id) == "closing")
 
     # --- another transaction with the same outputs ---
 
@@ -393,7 +398,7 @@ class Pair(Scene):
         self.wait_all("open")
 
     def funding_is_malleated_in_a_fork(self):
-        self.funding_is_malleated(channel(self.a, self.id)["height"] - 1)
+        self.funding_is_malleated(self.height_of("height") - 1)
 
     def close_is_malleated(self):
         """A block has it with a longer push."""

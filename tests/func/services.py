@@ -5,7 +5,7 @@ import sys
 import time
 import urllib.request
 
-from framework import free_port
+from framework import check, free_port, within
 
 
 def web_server(t, directory):
@@ -41,17 +41,24 @@ def streams(node):
     return node.rpc.listservices()["streams"]
 
 
+def read_all(s, size):
+    got = b""
+    while len(got) < size:
+        piece = s.recv(size - len(got))
+        check(piece, f"the stream was cut after {len(got)} bytes of a piece")
+        got += piece
+    return got
+
+
 def round_trips(port, n):
     """Milliseconds of so many small packets to an echo and back, one at a time, sorted."""
     times = []
-    with socket.create_connection(("::1", port)) as s:
+    with socket.create_connection(("::1", port), timeout=within(60)) as s:
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for _ in range(n):
             began = time.monotonic()
             s.sendall(b"v" * 160)
-            left = 160
-            while left:
-                left -= len(s.recv(left))
+            read_all(s, 160)
             times.append(1000 * (time.monotonic() - began))
             time.sleep(0.005)
     return sorted(times)

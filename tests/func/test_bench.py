@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 
-from framework import BUILD, TOP, case, check, equal, is_in, main
+from framework import BUILD, TOP, case, check, equal, is_in, main, within
 
 # What each row of the table begins with; a number in a name is any number.
 EXPECTED = """
@@ -120,7 +120,7 @@ traffic, -channelrate of 2048,20: kinds told apart, by chance 20 %
 
 def bench(*arguments, code=0):
     done = subprocess.run([sys.executable, os.path.join(TOP, "contrib", "bench"), "--build", BUILD,
-                           *arguments], capture_output=True, text=True, timeout=300, check=False)
+                           *arguments], capture_output=True, text=True, timeout=within(300), check=False)
     equal(done.returncode, code, done.stderr)
     return done
 

@@ -13,7 +13,6 @@ RATE = 0 if LONG else 3000  # connections a second
 PROGRAMS = 2 if LONG else 1
 SECONDS = 30 if LONG else 4
 ACTS = 20     # handshakes a second in all; a quarter is kept for contacts
-WELCOME = 10 * ACTS
 EACH = 3      # times that each contact connects
 PAUSE = 0.3   # below the rate that is kept
 MEMORY = 16 << 20
@@ -46,7 +45,6 @@ def a_flood_shuts_out_no_contact(t):
     equal(ends_of(s.bob, "alice"), [])
     check(len(ends_of(s.bob, "carol")) > len(s.places), "those of the other contact are told")
     tries, unanswered = summed(floods, "tries"), summed(floods, "unanswered")
-    check(tries > 20 * WELCOME, f"{tries} tries are no flood")
     check(unanswered > tries / 2, f"{unanswered} of {tries} dropped by the kernel")
     wait_until(lambda: LATE in s.bob.log(), 30, "that all pass again")
     with s.host.inside():

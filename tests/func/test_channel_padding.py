@@ -9,6 +9,7 @@ import time
 from channel_guest import M_ACK, M_SEND, PING, PONG, Guest, m_send
 from channels import is_up, talker
 from framework import case, check, equal, main, steady
+from services import read_all
 from wiretap import BACK, OUT, Wiretap
 
 PAD = 27
@@ -173,7 +174,7 @@ RATE = "-channelrate=voice,512,20"
 RATE_BYTES, RATE_S = 512, 0.02
 
 
-def pieces(t, tap, n, sides=(OUT, BACK)):
+def pieces(t, tap, n, sides):
     """So many more writes of each side: all of them have the size of the rate, or, where the tap
     was slow, are several of it. Their number in the time that passed."""
     since, began = len(tap.seen), time.monotonic()
@@ -184,10 +185,14 @@ def pieces(t, tap, n, sides=(OUT, BACK)):
     return {side: (sum(tap.sizes(side, since)) // RATE_BYTES, passed / RATE_S) for side in sides}
 
 
-def none_too_many(counts):
-    """What was late is not made up for, so that this holds however slow the machine is."""
-    for n, most in counts.values():
-        check(n <= most + 4, counts)
+def none_too_many(t, tap, n, sides=(OUT, BACK)):
+    """What was late is not made up for, so that this holds however slow the machine is; but a tap
+    that was slow sees what waited for it with what comes: then once more."""
+    for _ in range(5):
+        counts = pieces(t, tap, n, sides)
+        if all(seen <= most + 4 for seen, most in counts.values()):
+            return
+    raise AssertionError(counts)
 
 
 @case(timeout=120)
@@ -203,15 +208,13 @@ def a_stream_of_a_service_with_a_rate_looks_the_same_whatever_it_carries(t):
     with socket.create_connection(("::1", ports["voice"]), timeout=30) as s:
         s.sendall(b"hello")
         equal(s.recv(5), b"hello")
-        none_too_many(pieces(t, tap, 30))
+        none_too_many(t, tap, 30)
         s.sendall(b"y" * 10000)
         a.rpc.sendmessage("bob", "z" * 3000)
-        none_too_many(pieces(t, tap, 60))
-        left = 10000
-        while left:
-            left -= len(s.recv(left))
+        none_too_many(t, tap, 60)
+        read_all(s, 10000)
         t.wait(lambda: b.rpc.listmessages("alice")["messages"], what="the message")
-        none_too_many(pieces(t, tap, 20))
+        none_too_many(t, tap, 20)
     steady(lambda: len(tap.seen), 0.5)
     check(is_up(a, "bob") and is_up(b, "alice"), "the session goes on")
 
@@ -228,11 +231,11 @@ def a_datagram_service_has_its_rate_too_and_who_has_none_set_does_not(t):
         program.sendto(b"first", ("::1", port))
         equal(target.recv(100), b"first")
         steady(lambda: len(tap.sizes(BACK)), 1)
-        none_too_many(pieces(t, tap, 30, [OUT]))
+        none_too_many(t, tap, 30, [OUT])
         for i in range(20):
             program.sendto(bytes([i]) * 160, ("::1", port))
             equal(target.recv(200), bytes([i]) * 160)
-        none_too_many(pieces(t, tap, 30, [OUT]))
+        none_too_many(t, tap, 30, [OUT])
 
 
 @case(timeout=120)

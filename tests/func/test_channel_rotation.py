@@ -28,7 +28,7 @@ SIZE = (24 if LONG else 8) << 20
 # The case with all kinds of work: rounds, their seconds, a large file, datagrams that may be lost.
 MINUTES, MINUTE = (7, 60) if LONG else (1, 0)
 LARGE = (64 if LONG else 8) << 20
-LOST = 25 * MINUTES
+LOST = 25 * MINUTES if LONG else 100
 
 
 def rotate(t, mover, address, watcher, contact):

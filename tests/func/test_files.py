@@ -221,9 +221,10 @@ def what_came_is_synced_after_so_much_or_so_long(t):
     for option, shown in (("-channelfilesynctime=3600", "running"),
                           ("-channelfilesynctime=1", "disk error")):
         a, b = syncs(1, option, "-channelfilesync=1GiB")
-        id, _ = offers_a_running_file(t, a, b, 96 * MIB)
+        id, _ = offers_a_running_file(t, a, b, 256 * MIB)
         a.process.send_signal(signal.SIGSTOP)
         try:
+            check(transfer(b, id)["transferred"] < 256 * MIB, "it stands still")
             if shown == "running":
                 time.sleep(2.5)  # more than the other one's time
                 equal(state(b, id), shown)

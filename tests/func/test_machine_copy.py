@@ -45,12 +45,12 @@ def sessions_begin_anew_after_a_snapshot(t):
     equal([told(node, "session_down") for node in (a, b)], [0, 0])
     say(host, b"NEW_VMGENID=1")
     t.wait(lambda: all(SESSIONS in node.log() for node in (a, b)))
-    t.wait(lambda: all(told(node, "session_down") == 1 for node in (a, b)))
+    t.wait(lambda: all(told(node, "session_down") >= 1 for node in (a, b)))
     a.rpc.peerconnect("bob")
     t.wait(lambda: is_up(a, "bob") and is_up(b, "alice"))
     a.rpc.sendmessage("bob", "again")
     t.wait(lambda: len(b.rpc.listmessages("alice")["messages"]) == 2)
-    check(all(told(node, "session_up") == 2 for node in (a, b)), "new sessions")
+    t.wait(lambda: all(told(node, "session_up") >= 2 for node in (a, b)), what="new sessions")
 
 
 if __name__ == "__main__":

@@ -238,7 +238,8 @@ def one_contact_does_not_use_up_the_rate_of_another(t):
     for _ in range(2000):  # at once: none is waited for
         give_to_keep(flood, b"")
     codes = [code for _, _, code in receipts(flood, 2000)]
-    equal((codes[0], codes[-1]), (2, 5), "it has had enough of that one")
+    equal(codes[0], 2)
+    check(codes.count(5) > 500, f"{codes.count(5)} were too many of that one")
     equal({nacked(other, b"") for _ in range(20)}, {2})
 
 

@@ -495,8 +495,8 @@ def methods_wait_for_wallets_on_a_slow_disk(t):
     addresses = [wallet.getnewaddress() for wallet in wallets]
     with open(t.path("slow"), "w", encoding="ascii"):
         pass
-    for address in addresses:  # that one is used is written before the block is taken
-        node.rpc.generatetoaddress(1, address)
+    # That one is used is written before the block is taken.
+    node.rpc.batch([("generatetoaddress", [1, address]) for address in addresses])
     started = time.monotonic()
     equal(balances(wallets[-1]), (0, 0, REWARD))
     check(time.monotonic() - started > 3, "it took longer than one that stands still has")

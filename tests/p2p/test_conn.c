@@ -206,6 +206,13 @@ static void know_groups(struct world *w, uint8_t groups, uint8_t each)
             know(w, (uint8_t)(20 + g), 1, i);
 }
 
+/* Feelers come by chance, to whatever group: none does unless a test wants one. */
+static void open_without_feelers(struct world *w, const struct net_config *c)
+{
+    side_open(&w->side, w->base, c);
+    w->side.net->next_feeler_ms = INT64_MAX;
+}
+
 /* --- tests --- */
 
 static void outbound_peers_are_of_different_groups(void **state)
@@ -213,7 +220,7 @@ static void outbound_peers_are_of_different_groups(void **state)
     (void)state;
     static struct world w;
     struct net_config c = world_start(&w);
-    side_open(&w.side, w.base, &c);
+    open_without_feelers(&w, &c);
     know_groups(&w, 6, 10);
     assert_true(play_until_ready(&w, 3));
     play(&w, 1200);
@@ -229,7 +236,7 @@ static void one_group_gives_one_outbound_peer(void **state)
     (void)state;
     static struct world w;
     struct net_config c = world_start(&w);
-    side_open(&w.side, w.base, &c);
+    open_without_feelers(&w, &c);
     know_groups(&w, 1, 10);
     assert_true(play_until_ready(&w, 1));
     play(&w, 1500);
@@ -243,7 +250,7 @@ static void a_stale_tip_gets_one_more_peer_for_a_while(void **state)
     static struct world w;
     struct net_config c = world_start(&w);
     c.max_outbound = 1;
-    side_open(&w.side, w.base, &c);
+    open_without_feelers(&w, &c);
     know_groups(&w, 6, 4);
     assert_true(play_until_ready(&w, 1));
     play(&w, 700);
@@ -264,7 +271,7 @@ static void a_feeler_leaves_after_the_version(void **state)
     struct addrman_stats s;
     struct net_config c = world_start(&w);
     c.max_outbound = 1;
-    side_open(&w.side, w.base, &c);
+    open_without_feelers(&w, &c);
     know_groups(&w, 6, 4);
     assert_true(play_until_ready(&w, 1));
     w.side.net->next_feeler_ms = 0;
@@ -282,7 +289,7 @@ static void a_peer_without_the_promised_service_is_dropped(void **state)
     (void)state;
     static struct world w;
     struct net_config c = world_start(&w);
-    side_open(&w.side, w.base, &c);
+    open_without_feelers(&w, &c);
     w.services = 0;
     know_groups(&w, 1, 1);
     play(&w, 1500);
@@ -301,7 +308,7 @@ static void names_are_left_to_the_proxy(void **state)
     struct net_config c = world_start(&w);
     c.connect_none = true;
     c.addnode = (struct net_strings){ nodes, 2 };
-    side_open(&w.side, w.base, &c);
+    open_without_feelers(&w, &c);
     assert_true(play_until_ready(&w, 2));
     assert_int_equal(w.n_calls, 2);
     assert_string_equal(w.calls[0].target, "node.example:1234");
@@ -314,7 +321,7 @@ static void a_refusal_by_the_proxy_ends_the_attempt(void **state)
     (void)state;
     static struct world w;
     struct net_config c = world_start(&w);
-    side_open(&w.side, w.base, &c);
+    open_without_feelers(&w, &c);
     w.refuse = true;
     know_groups(&w, 1, 1);
     play(&w, 1200);
@@ -332,7 +339,7 @@ static void a_seed_node_gives_addresses_and_is_left(void **state)
     struct net_config c = world_start(&w);
     c.connect_none = true;
     c.seednode = (struct net_strings){ seeds, 1 };
-    side_open(&w.side, w.base, &c);
+    open_without_feelers(&w, &c);
     w.addrs = 8;
     play(&w, 1200);
     assert_int_equal(w.n_calls, 1);
@@ -363,7 +370,7 @@ static void an_empty_book_asks_the_seeds(void **state)
     struct net_config c = world_start(&w);
     c.chain = SEEDS_TEST;
     c.dns = c.dnsseed = true;
-    side_open(&w.side, w.base, &c);
+    open_without_feelers(&w, &c);
     w.addrs = 8;
     bool all = false;
     for (int turn = 0; turn < 200 && !all; turn++) {
@@ -386,7 +393,7 @@ static void whoever_knows_addresses_asks_no_seed_at_first(void **state)
     struct net_config c = world_start(&w);
     c.chain = SEEDS_TEST;
     c.dns = c.dnsseed = true;
-    side_open(&w.side, w.base, &c);
+    open_without_feelers(&w, &c);
     know_groups(&w, 6, 10);
     play(&w, 1500);
     assert_true(w.n_calls > 0);
@@ -403,7 +410,7 @@ static void an_empty_book_takes_the_built_in_addresses_after_a_minute(void **sta
     struct net_config c = world_start(&w);
     c.chain = SEEDS_TEST;
     c.fixedseeds = true;
-    side_open(&w.side, w.base, &c);
+    open_without_feelers(&w, &c);
     play(&w, 700);
     assert_int_equal(w.n_calls, 0);
     w.side.net->started_ms -= 61000;
@@ -426,7 +433,7 @@ static void the_address_book_and_the_bans_survive_a_restart(void **state)
     struct net_config c = world_start(&w);
     c.connect_none = true;
     c.datadir = dir;
-    side_open(&w.side, w.base, &c);
+    open_without_feelers(&w, &c);
     know_groups(&w, 6, 10);
     play(&w, 50);
     assert_int_equal(net_ban_add(w.side.net, "2001:db9::/32", clock_now() + 1000, &e), OK);
@@ -436,7 +443,7 @@ static void the_address_book_and_the_bans_survive_a_restart(void **state)
     c = world_start(&w);
     c.connect_none = true;
     c.datadir = dir;
-    side_open(&w.side, w.base, &c);
+    open_without_feelers(&w, &c);
     addrman_get_stats(w.side.net->book, &after);
     assert_int_equal(addrman_total(&after), addrman_total(&before));
     play(&w, 50);
@@ -456,7 +463,7 @@ static void anchors_are_dialled_first_after_a_restart(void **state)
     struct net_config c = world_start(&w);
     c.max_outbound = 1;
     c.datadir = dir;
-    side_open(&w.side, w.base, &c);
+    open_without_feelers(&w, &c);
     know(&w, 33, 3, 3);
     assert_true(play_until_ready(&w, 1));
     snprintf(first, sizeof(first), "%s", w.calls[0].target);
@@ -465,7 +472,7 @@ static void anchors_are_dialled_first_after_a_restart(void **state)
     c = world_start(&w);
     c.max_outbound = 1;
     c.datadir = dir;
-    side_open(&w.side, w.base, &c);
+    open_without_feelers(&w, &c);
     know_groups(&w, 6, 10);
     assert_true(play_until_ready(&w, 1));
     assert_string_equal(w.calls[0].target, first);
