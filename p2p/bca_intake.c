@@ -519,7 +519,9 @@ enum err bca_intake_retry(struct bca_intake *in, struct error *e)
     enum err rc = OK;
     while (!rc && (h = take_rested(in)))
         rc = offer_held(in, &in->waiting, h, e);
-    return rc ? rc : retry_parked(in, e);
+    /* one that cannot be judged does not keep the others from it */
+    const enum err parked = retry_parked(in, rc ? NULL : e);
+    return rc ? rc : parked;
 }
 
 /* --- what is known --- */

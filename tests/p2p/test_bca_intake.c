@@ -18,6 +18,7 @@ struct bench {
     /* What the chain says, and how often it was asked. */
     enum bca_record_fault says;
     enum err fails;
+    uint64_t fails_for; /* this number alone; 0: each */
     unsigned asked;
     int score;
 };
@@ -26,10 +27,10 @@ static enum err check_bca(void *ctx, const struct bca_record *r, enum bca_record
                           struct error *e)
 {
     struct bench *b = ctx;
-    (void)r;
+    const bool is_concerned = !b->fails_for || r->seq == b->fails_for;
     b->asked++;
     *fault = b->says;
-    return b->fails ? error_set(e, b->fails, "the chain cannot be asked") : OK;
+    return b->fails && is_concerned ? error_set(e, b->fails, "the chain cannot be asked") : OK;
 }
 
 static void misbehaved(void *ctx, uint64_t peer, int score, const char *why)
@@ -326,6 +327,29 @@ static void what_could_not_be_judged_goes_on_waiting(void **state)
     finish(&b);
 }
 
+static void one_that_can_never_be_judged_holds_up_no_other(void **state)
+{
+    struct bench b;
+    struct bca_intake_counts counts;
+    struct error e = { .code = OK };
+    (void)state;
+    start(&b, (struct bca_intake_config){ 0 });
+    assert_int_equal(offer(&b, 1, 1, BCA_BY_GOSSIP), BCA_TAKEN);
+    assert_int_equal(offer(&b, 1, 2, BCA_BY_GOSSIP), BCA_WAITS);
+    b.says = BCA_RECORD_UNDETERMINED;
+    assert_int_equal(offer(&b, 2, 5, BCA_BY_GOSSIP), BCA_PARKED);
+    b.says = BCA_RECORD_GOOD;
+    b.fails = ERR_IO;
+    b.fails_for = 2;
+    clock_set_mock(MAKER_NOW + 3000);
+    assert_int_equal(bca_intake_retry(b.intake, &e), ERR_IO);
+    assert_non_null(strstr(e.text, "cannot be asked"));
+    assert_int_equal(stored(&b, 2), 5);
+    bca_intake_count(b.intake, &counts);
+    assert_true(counts.waiting == 1 && counts.parked == 0);
+    finish(&b);
+}
+
 /* A record with a high number and a false signature must not push out the one that waits. */
 static void a_forged_update_pushes_no_honest_one_out(void **state)
 {
@@ -522,6 +546,7 @@ int main(void)
         cmocka_unit_test(a_chain_that_cannot_be_asked_is_no_verdict),
         cmocka_unit_test(updates_of_a_key_have_a_pause_and_the_newest_waits),
         cmocka_unit_test(what_could_not_be_judged_goes_on_waiting),
+        cmocka_unit_test(one_that_can_never_be_judged_holds_up_no_other),
         cmocka_unit_test(a_forged_update_pushes_no_honest_one_out),
         cmocka_unit_test(what_waits_has_a_limit),
         cmocka_unit_test(what_is_undetermined_is_parked_for_an_hour),
