@@ -424,6 +424,26 @@ static struct forward *find(const struct forwards *all, uint16_t port)
     return NULL;
 }
 
+/* token is NULL where it has none. */
+static struct forward *add(struct forwards *all, const struct forward_wish *w,
+                           const struct loopback *local, const uint8_t *token)
+{
+    struct forward *f = xcalloc(1, sizeof *f);
+    *f = (struct forward){
+        .owner = all, .contact = w->contact->id, .dgrams = w->dgrams, .pipe = w->pipe,
+        .priority = w->priority, .local = *local, .port = local->port
+    };
+    memcpy(f->service, w->service, strlen(w->service));
+    f->since_ms = forward_now(f);
+    list_init(&f->guests);
+    forward_pay_init(&f->pay, all->streams, f->contact, f->service, &w->budget);
+    if (token)
+        memcpy(f->token, token, sizeof f->token);
+    list_append(&all->all, &f->link);
+    listen_to(f);
+    return f;
+}
+
 enum err forwards_add(struct forwards *all, const struct forward_wish *w,
                       const struct forward **out, struct error *e)
 {
@@ -436,23 +456,10 @@ enum err forwards_add(struct forwards *all, const struct forward_wish *w,
         rc = error_set(e, ERR_EXISTS, "port %u is a forward already", (unsigned)w->port);
     if (!rc)
         rc = loopback_open(&local, w->dgrams ? SOCK_DGRAM : SOCK_STREAM, w->port, e);
-    if (rc)
-        return rc;
-    struct forward *f = xcalloc(1, sizeof *f);
-    *f = (struct forward){
-        .owner = all, .contact = w->contact->id, .dgrams = w->dgrams, .pipe = w->pipe,
-        .priority = w->priority, .local = local, .port = local.port
-    };
-    memcpy(f->service, w->service, strlen(w->service));
-    f->since_ms = forward_now(f);
-    list_init(&f->guests);
-    forward_pay_init(&f->pay, all->streams, f->contact, f->service, &w->budget);
-    if (f->pipe)
-        memcpy(f->token, token, sizeof f->token);
-    list_append(&all->all, &f->link);
-    listen_to(f);
-    *out = f;
-    return OK;
+    if (!rc)
+        *out = add(all, w, &local, w->pipe ? token : NULL);
+    secure_wipe(token, sizeof token);
+    return rc;
 }
 
 enum err forwards_remove(struct forwards *all, uint16_t port, struct error *e)
