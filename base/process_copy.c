@@ -7,12 +7,15 @@
 
 #include "base/process_copy.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/rand.h"
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -23,11 +26,13 @@ static void map_page(void)
 {
     const size_t size = (size_t)sysconf(_SC_PAGESIZE);
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
-        return;
-    if (madvise(p, size, MADV_WIPEONFORK) == 0)
+    if (p != MAP_FAILED && madvise(p, size, MADV_WIPEONFORK) == 0) {
         page = p;
-    else
+        return;
+    }
+    log_info("copies of this process are told apart by its number alone, as the kernel wipes no "
+             "page for them (MADV_WIPEONFORK): %s", strerror(errno));
+    if (p != MAP_FAILED)
         munmap(p, size);
 }
 

@@ -299,8 +299,8 @@ static void on_copy(evutil_socket_t fd, short what, void *arg)
     (void)what;
     if (!machine_copy_heard(fd))
         return;
-    log_warn("direct channels: this machine goes on from a snapshot, and may be one of two: all "
-             "sessions begin anew");
+    log_warn("direct channels: this machine goes on from a snapshot, or the kernel has lost events "
+             "that may have said so; it may be one of two: all sessions begin anew");
     process_copy_renew();
     for (struct list_link *l = list_first(&c->conns); l; l = list_next(&c->conns, l)) {
         struct chan_conn *conn = LIST_ITEM(l, struct chan_conn, link);
@@ -312,8 +312,11 @@ static void on_copy(evutil_socket_t fd, short what, void *arg)
 static void listen_for_copies(struct channels *c)
 {
     c->copy_fd = machine_copy_open();
-    if (c->copy_fd < 0)
+    if (c->copy_fd < 0) {
+        log_info("direct channels: that this machine goes on from a snapshot will not be noticed, "
+                 "as the kernel gives no events of devices: %s", strerror(errno));
         return;
+    }
     c->copy_ev = event_new(c->base, c->copy_fd, EV_READ | EV_PERSIST, on_copy, c);
     event_add(c->copy_ev, NULL);
 }

@@ -1,5 +1,6 @@
 /* Events come from the kernel alone; what programs send one another under that family is passed
- * over. When too many came at a time some are lost, which recv tells once by an error. */
+ * over. When too many came at a time some are lost, which recv tells once by an error: what was
+ * lost may have been what we wait for. */
 #include "p2p/machine_copy.h"
 
 #include <errno.h>
@@ -45,7 +46,9 @@ bool machine_copy_heard(int fd)
         struct sockaddr_nl from = { .nl_pid = 0 };
         socklen_t len = sizeof from;
         const ssize_t n = recvfrom(fd, event, sizeof event, 0, (struct sockaddr *)&from, &len);
-        if (n < 0 && errno != EINTR && errno != ENOBUFS)
+        if (n < 0 && errno == ENOBUFS)
+            heard = true;
+        else if (n < 0 && errno != EINTR)
             break;
         if (n > 0 && len >= sizeof from && from.nl_pid == 0)
             heard |= machine_copy_says(span_of(event, (size_t)n));

@@ -12,7 +12,7 @@
 #include "base/bytes.h"
 
 int machine_copy_open(void); /* does not block; -1: the kernel gives none */
-/* Reads all that waits. True: the kernel said so since. */
+/* Reads all that waits. True: the kernel said so since, or may have, as events were lost. */
 bool machine_copy_heard(int fd);
 /* Whether an event says so: texts, each ended by a zero. */
 bool machine_copy_says(struct span event);
