@@ -7,15 +7,18 @@ import threading
 import noise
 from blocks import hash160
 from channel_guest import Guest
-from framework import Rpc
+from channels import is_up
+from framework import Rpc, wait_until
 from paychan_guest import ACCEPT, FUNDED, OPEN, PAY, PAYMENTS, READY, SYNC, FEE, lock
 
 PAYEE = b"\x61" * 32
 
 
 def opening(node, contact, capacity):
-    """openchannel returns when the guest has agreed: in a thread."""
+    """openchannel returns when the guest has agreed: in a thread. The guest has seen the session up
+    first."""
     result = {}
+    wait_until(lambda: is_up(node, contact), what="the session")
 
     def work():
         result["opened"] = Rpc(node.rpc_port, node.cookie).openchannel(contact, capacity)
