@@ -187,13 +187,18 @@ static size_t waiting(const struct dchan_rec *rec)
     return rec->out.len - rec->out_start;
 }
 
+bool dchan_rec_is_copy(const struct dchan_rec *rec)
+{
+    return rec->copy != process_copy_number();
+}
+
 /*
  * A copy of the process would seal its own messages under the nonces of the original (attacks E6):
  * it forgets the keys, and sends nothing more.
  */
 static bool is_copy(struct dchan_rec *rec)
 {
-    if (rec->copy == process_copy_number())
+    if (!dchan_rec_is_copy(rec))
         return false;
     direction_kill(&rec->send);
     direction_kill(&rec->receive);

@@ -82,6 +82,8 @@ enum err dchan_rec_tick(struct dchan_rec *rec, uint64_t now_ms) MUST_CHECK;
 enum err dchan_rec_read(struct dchan_rec *rec, struct span *in, uint64_t now_ms,
                         struct span *msg) MUST_CHECK;
 enum dchan_error dchan_rec_error(const struct dchan_rec *rec);
+/* Which of the two ERR_AUTH was: this process is a copy. */
+bool dchan_rec_is_copy(const struct dchan_rec *rec);
 /* The stream ended. False: without `bye` or inside a packet, which is a truncation. */
 bool dchan_rec_clean_end(const struct dchan_rec *rec);
 

@@ -490,7 +490,8 @@ static void take_message(struct dchan_session *s, struct span raw)
 static void read_failed(struct dchan_session *s, enum err why)
 {
     if (why == ERR_AUTH)
-        session_close(s, DCHAN_CLOSED_TAMPERED, 0, nothing);
+        session_close(s, dchan_rec_is_copy(s->rec) ? DCHAN_CLOSED_LOCAL : DCHAN_CLOSED_TAMPERED,
+                      0, nothing);
     else if (why != ERR_PROTO || dchan_rec_error(s->rec))
         session_fail(s, why == ERR_PROTO ? dchan_rec_error(s->rec) : DCHAN_NO_ERROR);
     else

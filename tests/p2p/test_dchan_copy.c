@@ -223,6 +223,37 @@ static void sessions_end_in_the_copy_alone(void **state)
     duo_clear(&d);
 }
 
+struct arrival {
+    struct duo d;
+    struct buf bytes;
+};
+
+static void let_them_arrive(void *what, bool copy)
+{
+    struct arrival *a = what;
+    const struct duo_end *end = &a->d.ends[1];
+    dchan_session_feed(end->session, buf_span(&a->bytes), a->d.now_ms);
+    assert_int_equal(end->closes, copy ? 1 : 0);
+    if (copy)
+        assert_int_equal(end->closing.why, DCHAN_CLOSED_LOCAL);
+}
+
+/* Its first act is to read: it does not tell its owner that somebody changed the bytes. */
+static void a_copy_blames_nobody_for_its_end(void **state)
+{
+    struct arrival a;
+    size_t by_copy, by_original;
+    (void)state;
+    duo_up(&a.d);
+    dchan_session_ping(a.d.ends[0].session, a.d.now_ms += 1000);
+    a.bytes = duo_take_output(&a.d.ends[0]);
+    assert_true(a.bytes.len > 0);
+    do_in_both(let_them_arrive, &a, &by_copy, &by_original);
+    assert_int_equal(by_copy, 0);
+    buf_clear(&a.bytes);
+    duo_clear(&a.d);
+}
+
 static void meet(void *what, bool copy)
 {
     struct duo *d = what;
@@ -319,6 +350,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_copy_of_a_session_seals_nothing, begin, end),
         cmocka_unit_test_setup_teardown(a_copy_of_a_session_reads_nothing, begin, end),
         cmocka_unit_test_setup_teardown(sessions_end_in_the_copy_alone, begin, end),
+        cmocka_unit_test_setup_teardown(a_copy_blames_nobody_for_its_end, begin, end),
         cmocka_unit_test_setup_teardown(both_copies_may_begin_sessions_anew, begin, end),
         cmocka_unit_test_setup_teardown(handshakes_end_in_the_copy_alone, begin, end),
     };
