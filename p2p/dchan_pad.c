@@ -7,6 +7,7 @@
 #define SMALLEST (DCHAN_MSG_MIN + DCHAN_PACKET_EXTRA)
 
 _Static_assert(SMALLEST < DCHAN_PAD_CLASS, "the multiple after the next always has room");
+_Static_assert(DCHAN_PAD_OVER == SMALLEST - 1, "of a gap of one byte");
 
 static const uint8_t zeros[DCHAN_PAD_UNIT_MAX + SMALLEST];
 
@@ -14,6 +15,12 @@ size_t dchan_pad_size(size_t gap, size_t unit)
 {
     BUG_ON(unit < DCHAN_PAD_CLASS || unit > DCHAN_PAD_UNIT_MAX || gap < 1 || gap > unit);
     return (gap < SMALLEST ? gap + unit : gap) - SMALLEST;
+}
+
+size_t dchan_pad_size_or_smallest(size_t gap)
+{
+    BUG_ON(gap < 1 || gap > DCHAN_PAD_UNIT_MAX);
+    return gap < SMALLEST ? 0 : gap - SMALLEST;
 }
 
 bool dchan_rate_make(struct dchan_rate *out, unsigned bytes, unsigned interval_ms)

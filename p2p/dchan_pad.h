@@ -14,6 +14,7 @@
 enum {
     DCHAN_PAD_CLASS = 256,
     DCHAN_PAD_UNIT_MAX = 4096, /* largest unit that may be filled */
+    DCHAN_PAD_OVER = 35,       /* what the smallest packet is longer than a gap of one byte */
     DCHAN_RATE_MS_MIN = 10,
     DCHAN_RATE_MS_MAX = 1000,
 };
@@ -23,6 +24,9 @@ enum {
  * that is smaller than the smallest packet; unit is DCHAN_PAD_CLASS to DCHAN_PAD_UNIT_MAX.
  */
 size_t dchan_pad_size(size_t gap, size_t unit);
+/* The same of the pad that fills a gap up to DCHAN_PAD_UNIT_MAX, or of the smallest one where the
+ * gap is less than that: then at most DCHAN_PAD_OVER bytes are too many. */
+size_t dchan_pad_size_or_smallest(size_t gap);
 /* What such fields hold: zeros, valid for ever. */
 struct span dchan_pad_fields(size_t n);
 

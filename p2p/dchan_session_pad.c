@@ -5,7 +5,8 @@
  * socket took in part is not filled again. A pad that arrives is never a reason to send anything.
  *
  * At a constant rate each write is exactly so many of the bytes that wait, in the middle of a
- * packet if need be, filled up when there are fewer. What could not leave in time is not made up
+ * packet if need be, filled up when there are fewer; of a pad that is longer than the gap the rest
+ * begins the next one. What could not leave in time is not made up
  * for: a burst would tell of it. So all of the session shares the rate, and streams are asked for
  * no more than the write has room for, the most urgent first.
  */
@@ -13,9 +14,9 @@
 #include "p2p/dchan_pad.h"
 #include "p2p/dchan_session_internal.h"
 
-static void put_pad(struct dchan_session *s, size_t gap, size_t unit)
+static void put_pad(struct dchan_session *s, size_t size)
 {
-    const struct span fields = dchan_pad_fields(dchan_pad_size(gap, unit));
+    const struct span fields = dchan_pad_fields(size);
     uint8_t head[DCHAN_TYPE_SIZE];
     be16_put(head, DCHAN_PAD);
     session_put(s, span_of(head, sizeof head), fields);
@@ -35,7 +36,7 @@ void session_pad(struct dchan_session *s, size_t follows)
     const uint64_t at = dchan_rec_stats(s->rec)->bytes_sent - s->pad_from + follows;
     const size_t over = (size_t)(at % DCHAN_PAD_CLASS);
     if (over)
-        put_pad(s, DCHAN_PAD_CLASS - over, DCHAN_PAD_CLASS);
+        put_pad(s, dchan_pad_size(DCHAN_PAD_CLASS - over, DCHAN_PAD_CLASS));
 }
 
 /* --- a constant rate --- */
@@ -54,7 +55,7 @@ static void compose_beat(struct dchan_session *s, struct dchan_rate rate)
         dchan_mux_pump_within(s->mux, rate.bytes - waiting);
     waiting = session_waiting(s);
     if (waiting < rate.bytes)
-        put_pad(s, rate.bytes - waiting, rate.bytes);
+        put_pad(s, dchan_pad_size_or_smallest(rate.bytes - waiting));
     const uint64_t next_ms = s->beat_ms + rate.interval_ms;
     s->beat_left = rate.bytes;
     s->beat_ms = next_ms > s->now_ms ? next_ms : s->now_ms + rate.interval_ms;

@@ -24,6 +24,17 @@ static void the_gap_is_filled_with_the_smallest_pad_or_one_class_later(void **st
         }
 }
 
+static void at_a_rate_the_smallest_pad_may_be_longer_than_the_gap(void **state)
+{
+    (void)state;
+    for (size_t gap = 1; gap <= DCHAN_PAD_UNIT_MAX; gap++) {
+        const size_t packet =
+            dchan_pad_size_or_smallest(gap) + DCHAN_MSG_MIN + DCHAN_PACKET_EXTRA;
+        assert_true(packet >= gap && packet <= gap + DCHAN_PAD_OVER);
+        assert_true(packet == gap || gap <= DCHAN_PAD_OVER);
+    }
+}
+
 /* --- sessions --- */
 
 /* What left one side: each write as the session composed it. */
@@ -287,6 +298,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_gap_is_filled_with_the_smallest_pad_or_one_class_later),
+        cmocka_unit_test(at_a_rate_the_smallest_pad_may_be_longer_than_the_gap),
         cmocka_unit_test(each_write_is_a_multiple_whatever_is_said),
         cmocka_unit_test(each_size_of_one_message_is_rounded_up),
         cmocka_unit_test(without_it_nothing_is_added),

@@ -250,6 +250,33 @@ static void voice_does_not_wait_for_a_transfer(void **state)
     duo_clear(&d);
 }
 
+/* Else what is said next would wait for a write of padding. */
+static void no_padding_waits_beyond_a_write(void **state)
+{
+    struct seen seen = { 0 };
+    struct talk k;
+    struct duo d;
+    size_t small_gaps = 0;
+    (void)state;
+    rate_up(&d);
+    talk_open(&k, &d, 0, &rate);
+    pass(&d, 200, &seen);
+    struct dchan_session *s = d.ends[0].session;
+    for (size_t body = 1; body < BYTES; body++) {
+        say(&d, body);
+        const size_t waiting = session_waiting(s);
+        if (waiting > BYTES) /* its own */
+            pass(&d, INTERVAL_MS, &seen);
+        pass(&d, INTERVAL_MS, &seen);
+        assert_true(session_waiting(s) <= DCHAN_PAD_OVER);
+        small_gaps += waiting < BYTES && BYTES - waiting <= DCHAN_PAD_OVER;
+    }
+    assert_true(small_gaps > 10);
+    assert_int_equal(seen.wrong + seen.off, 0);
+    assert_int_equal(d.ends[0].closes + d.ends[1].closes, 0);
+    duo_clear(&d);
+}
+
 /* Its time comes between the last look into the session and the setting of the timer. */
 static void a_write_whose_time_came_after_the_last_look_is_waited_for(void **state)
 {
@@ -384,6 +411,7 @@ int main(void)
         cmocka_unit_test(it_begins_and_ends_with_the_stream),
         cmocka_unit_test(many_streams_have_the_rate_of_the_greediest),
         cmocka_unit_test(voice_does_not_wait_for_a_transfer),
+        cmocka_unit_test(no_padding_waits_beyond_a_write),
         cmocka_unit_test(a_write_whose_time_came_after_the_last_look_is_waited_for),
         cmocka_unit_test(what_could_not_leave_in_time_is_not_made_up_for),
         cmocka_unit_test(a_session_with_a_rate_ends_in_order_and_with_an_error),
