@@ -414,7 +414,7 @@ const struct option_row node_options[] = {
          "Output that may wait for one session; more ends it."),
     NUMBER("channelbufferslow", "25", 1, 50, "<percent>",
            "Of this, from which on what can wait does."),
-    SIZE("channeldatagrambuffer", "32KiB", 1, 1LL << 30, 1,
+    SIZE("channeldatagrambuffer", "32KiB", 32 << 10, 1LL << 30, 1,
          "Output waiting for a session, above which datagrams are dropped,"),
     NUMBER("channeldatagramtime", "100", 1, 60000, "<ms>", "or how long some of it has waited."),
     { .name = "channelpadding", .type = OPTION_CHOICE, .def = "off", .arg = "off|256",

@@ -7,12 +7,15 @@
 #define PING_REPLY_MAX 64
 #define PING_AGAIN_MS 1000 /* one that was not answered, or ignored as one too many */
 #define DHT_NOT_RESPONSIBLE 4
-/* With one message more it stays below what drops datagrams. */
+/* With one message more it stays below what drops datagrams, the least that may be set. */
 #define PUMP_BELOW 12288
 /* Records for one write, which costs more than the bytes do; they leave in EARLY_MS. */
 #define PUMP_TOGETHER 65536
 #define EARLY_MS 2
 #define BURST_MS 16
+
+_Static_assert(PUMP_BELOW + DCHAN_DATA_MAX + 2 * DCHAN_PACKET_EXTRA < DCHAN_DGRAM_BACKLOG,
+               "bulk data drops no datagrams");
 
 /* --- streams --- */
 

@@ -261,7 +261,7 @@ def dropped_datagrams(t, *options):
 def datagrams_are_dropped_when_so_much_waits_or_so_long(t):
     equal(dropped_datagrams(t, "-channeldatagrambuffer=8MiB", "-channeldatagramtime=60000"), 0)
     some = dropped_datagrams(t, "-channeldatagrambuffer=64KiB", "-channeldatagramtime=60000")
-    more = dropped_datagrams(t, "-channeldatagrambuffer=1", "-channeldatagramtime=60000")
+    more = dropped_datagrams(t, "-channeldatagrambuffer=32KiB", "-channeldatagramtime=60000")
     check(0 < some < more, f"{some} and {more}")
     late = dropped_datagrams(t, "-channeldatagrambuffer=8MiB", "-channeldatagramtime=1")
     check(late > 0, "they waited for too long")

@@ -58,6 +58,22 @@ static void the_help_shows_every_option_for_users(void **state)
     buf_clear(&text);
 }
 
+/* One message of a transfer, sealed before it, must not drop a datagram. */
+static void datagrams_wait_behind_one_message_at_least(void **state)
+{
+    static const struct { const char *text; enum err rc; } sizes[] = {
+        { "channeldatagrambuffer=32767\n", ERR_RANGE },
+        { "channeldatagrambuffer=32KiB\n", OK },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct config *c = config_new(node_options, node_options_count, NULL, NULL);
+        assert_int_equal(config_parse_text(c, "file", sizes[i].text, strlen(sizes[i].text), NULL),
+                         sizes[i].rc);
+        config_free(c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -65,6 +81,7 @@ int main(void)
         cmocka_unit_test(no_name_stands_twice),
         cmocka_unit_test(every_default_is_a_value_the_row_allows),
         cmocka_unit_test(the_help_shows_every_option_for_users),
+        cmocka_unit_test(datagrams_wait_behind_one_message_at_least),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
