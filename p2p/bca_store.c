@@ -368,31 +368,37 @@ static bool merge_same(struct bca_facts *f, const struct bca_facts *known)
     return true;
 }
 
+struct before { bool existed; struct bca_facts was; };
+
 /* Entries that a change touches, as they were: what could not be written is taken back. */
 struct undo {
-    struct bca_facts was[1 + 2 * VICTIMS];
-    bool existed[1 + 2 * VICTIMS];
     size_t n;
+    struct before of[];
 };
+
+static struct undo *undo_new(size_t max)
+{
+    return xcalloc(1, sizeof(struct undo) + max * sizeof(struct before));
+}
 
 /* lock is held, also for undo_all. e NULL: there is none of the key yet. */
 static void undo_note(struct undo *u, const uint8_t record_key[32], const struct bca_entry *e)
 {
-    u->existed[u->n] = e != NULL;
+    struct before *b = &u->of[u->n++];
+    b->existed = e != NULL;
     if (e)
-        u->was[u->n] = e->is;
+        b->was = e->is;
     else
-        memcpy(u->was[u->n].record_key, record_key, 32);
-    u->n++;
+        memcpy(b->was.record_key, record_key, 32);
 }
 
 /* The last change first: an entry may have changed twice. */
 static void undo_all(struct bca_store *s, struct undo *u)
 {
     while (u->n) {
-        const struct bca_facts *was = &u->was[--u->n];
+        const struct bca_facts *was = &u->of[--u->n].was;
         struct bca_entry *e = bca_index_find(s->index, was->record_key);
-        if (u->existed[u->n])
+        if (u->of[u->n].existed)
             bca_index_put(s->index, was, is_contact(s, was->record_key));
         else if (e)
             bca_index_forget(s->index, e);
@@ -437,7 +443,7 @@ static enum err put(struct bca_store *s, struct bca_facts *f, struct span raw, b
                     struct error *e)
 {
     struct kv_batch *b = kv_batch_new(s->kv);
-    struct undo *u = xcalloc(1, sizeof *u);
+    struct undo *u = undo_new(1 + 2 * VICTIMS);
     enum err rc = OK;
     pthread_mutex_lock(&s->lock);
     const struct bca_entry *known = bca_index_find(s->index, f->record_key);
@@ -536,17 +542,18 @@ enum err bca_store_mark_equivocal(struct bca_store *s, const uint8_t record_key[
 /* --- time goes by --- */
 
 /* False: the entry stays as it is. */
-static bool expire_entry(struct bca_store *s, struct kv_batch *b, struct bca_entry *e)
+static bool expire_entry(struct bca_store *s, struct kv_batch *b, struct bca_entry *e,
+                         struct undo *u)
 {
-    if (e->is.size && (e->contact || !has_expired(&e->is)))
+    const bool forget = is_forgettable(&e->is);
+    if (e->is.size ? e->contact || !has_expired(&e->is) : !forget)
         return false;
-    if (is_forgettable(&e->is)) {
+    undo_note(u, e->is.record_key, e);
+    if (forget) {
         bca_row_delete(b, e->is.record_key);
         bca_index_forget(s->index, e);
         return true;
     }
-    if (!e->is.size)
-        return false;
     bca_row_put_seq(b, &e->is);
     bca_index_drop_record(s->index, e);
     return true;
@@ -555,7 +562,7 @@ static bool expire_entry(struct bca_store *s, struct kv_batch *b, struct bca_ent
 enum err bca_store_expire(struct bca_store *s, struct error *e)
 {
     struct kv_batch *b = kv_batch_new(s->kv);
-    bool any = false;
+    struct undo *u = undo_new(SWEEP);
     enum err rc = OK;
     pthread_mutex_lock(&s->writing);
     pthread_mutex_lock(&s->lock);
@@ -563,15 +570,14 @@ enum err bca_store_expire(struct bca_store *s, struct error *e)
         if (s->swept >= bca_index_count(s->index))
             s->swept = 0;
         /* Another one is at its place then. */
-        if (expire_entry(s, b, bca_index_at(s->index, s->swept)))
-            any = true;
-        else
+        if (!expire_entry(s, b, bca_index_at(s->index, s->swept), u))
             s->swept++;
     }
     pthread_mutex_unlock(&s->lock);
-    if (any)
-        rc = kv_write(s->kv, b, KV_NO_SYNC, e);
+    if (u->n)
+        rc = write_or_undo(s, b, u, e);
     pthread_mutex_unlock(&s->writing);
+    free(u);
     kv_batch_free(b);
     return rc;
 }

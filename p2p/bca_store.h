@@ -89,7 +89,8 @@ enum err bca_store_put(struct bca_store *s, const struct bca_record *r, struct s
 /* A second record with the number of the one that is known: neither is given on. */
 enum err bca_store_mark_equivocal(struct bca_store *s, const uint8_t record_key[32],
                                   struct error *e) MUST_CHECK;
-/* Drops what has expired and forgets what cannot be played back; a part of all at each call. */
+/* Drops what has expired and forgets what cannot be played back; a part of all at each call. With
+ * an error nothing of it has happened, and a later call tries again. */
 enum err bca_store_expire(struct bca_store *s, struct error *e) MUST_CHECK;
 
 #endif

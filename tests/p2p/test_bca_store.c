@@ -334,6 +334,40 @@ static void a_write_that_fails_leaves_what_was_there(void **state)
     bca_store_close(s);
 }
 
+static void assert_counts(struct bca_store *s, size_t records, size_t remembered)
+{
+    struct bca_store_counts counts;
+    bca_store_count(s, &counts);
+    assert_int_equal(counts.records, records);
+    assert_int_equal(counts.remembered, remembered);
+}
+
+/* What is still on disk is still known, and goes when the disk takes it. */
+static void what_could_not_be_taken_off_the_disk_has_not_expired(void **state)
+{
+    struct kv *kv;
+    struct bca_store *s = open_mem(&kv);
+    (void)state;
+    for (uint8_t i = 1; i <= 20; i++)
+        assert_true(put_new(s, i, 10, FOR_ALL));
+    clock_set_mock(MAKER_NOW + 10 + DAY + 7200);
+    kv_mem_fail_writes(kv, 1);
+    assert_int_equal(bca_store_expire(s, NULL), ERR_IO);
+    assert_counts(s, 20, 0);
+    kv_mem_fail_writes(kv, 0);
+    assert_int_equal(bca_store_expire(s, NULL), OK);
+    assert_counts(s, 0, 20);
+    clock_set_mock(MAKER_NOW + 10 + 14 * DAY + 7200);
+    kv_mem_fail_writes(kv, 1);
+    assert_int_equal(bca_store_expire(s, NULL), ERR_IO);
+    assert_counts(s, 0, 20);
+    assert_false(put_new(s, 1, 9, FOR_ALL));
+    kv_mem_fail_writes(kv, 0);
+    assert_int_equal(bca_store_expire(s, NULL), OK);
+    assert_counts(s, 0, 0);
+    bca_store_close(s);
+}
+
 /* Neither of the marks counts before it is on disk, so that it is made again. */
 static void a_mark_that_could_not_be_written_is_none(void **state)
 {
@@ -572,6 +606,7 @@ int main(void)
         cmocka_unit_test_setup(a_sample_is_of_public_records, setup),
         cmocka_unit_test_setup(a_write_that_fails_is_no_verdict, setup),
         cmocka_unit_test_setup(a_write_that_fails_leaves_what_was_there, setup),
+        cmocka_unit_test_setup(what_could_not_be_taken_off_the_disk_has_not_expired, setup),
         cmocka_unit_test_setup(a_mark_that_could_not_be_written_is_none, setup),
         cmocka_unit_test_setup(a_failed_write_that_is_there_all_the_same_is_what_counts, setup),
         cmocka_unit_test_setup(what_is_for_us_alone_is_never_read_in_place_of_a_public_one,
