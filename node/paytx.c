@@ -212,6 +212,9 @@ static void up(void *ctx, struct chan_peer *p)
 {
     struct paytx *pt = ctx;
     const struct contact *contact = chan_peer_contact(p);
+    struct error e = { .code = OK };
+    if (paytx_find_heirs(pt, &e))
+        return; /* the tick sends what waits */
     for (size_t i = 0; contact && i < pt->n; i++)
         if (pt->all[i]->row.contact == contact->id) {
             pt->all[i]->sent = false;
@@ -269,7 +272,7 @@ static void on_rewritten(struct pay_item *it, enum err rc)
 }
 
 /* A request whose payment is under way, made or looked at before it expired, may be paid yet. */
-static bool is_being_paid(const struct pay_item *it)
+static bool may_be_paid(const struct pay_item *it)
 {
     if (it->row.kind == PAY_REQUESTED_BY_US)
         return paytx_is_checked(it->pt, it->row.id);
@@ -281,7 +284,7 @@ static void look_at(struct pay_item *it, int64_t now_ms)
 {
     if (it->waiter && now_ms >= it->waiter->until_ms && it->row.state == PAY_PENDING)
         paytx_answer(it, OK, NULL);
-    if (it->busy || is_being_paid(it))
+    if (it->busy || may_be_paid(it))
         return;
     if (it->over)
         paytx_drop(it);
@@ -305,7 +308,10 @@ static void look_at(struct pay_item *it, int64_t now_ms)
 static void tick(void *ctx, uint64_t now)
 {
     struct paytx *pt = ctx;
+    struct error e = { .code = OK };
     (void)now;
+    if (paytx_find_heirs(pt, &e))
+        return;
     for (size_t i = pt->n; i-- > 0;)
         look_at(pt->all[i], clock_mono_ms());
 }
@@ -316,7 +322,8 @@ static void take(void *ctx, const struct dchan_msg *m)
     struct paytx *pt = channels_part(chan_peer_channels(p), paytx_handlers);
     const struct contact *contact = chan_peer_contact(p);
     struct pay_account *a = paytx_account(pt, contact ? contact->id : 0);
-    if (!ratelimit_take(&a->messages, 1, clock_mono_ms()))
+    struct error e = { .code = OK };
+    if (!ratelimit_take(&a->messages, 1, clock_mono_ms()) || paytx_find_heirs(pt, &e))
         return;
     if (m->type == DCHAN_P_REQUEST)
         paytx_take_request(pt, p, &m->p_request);
@@ -407,6 +414,7 @@ void paytx_free(struct paytx *pt)
         free(pt->all[i]);
     free(pt->all);
     free(pt->accounts);
+    free(pt->heirs);
     paytx_free_checks(pt);
     free(pt->dir);
     free(pt);
@@ -415,7 +423,8 @@ void paytx_free(struct paytx *pt)
 uint64_t paytx_memory(const struct paytx *pt)
 {
     return pt ? pt->n * sizeof(struct pay_item) + pt->cap * sizeof(struct pay_item *) +
-                    pt->n_accounts * sizeof *pt->accounts + paytx_checks_bytes(pt)
+                    pt->n_accounts * sizeof *pt->accounts +
+                    pt->n_heirs * sizeof *pt->heirs + paytx_checks_bytes(pt)
               : 0;
 }
 

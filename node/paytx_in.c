@@ -32,7 +32,6 @@ static size_t open_requests(const struct paytx *pt, uint64_t contact)
 
 static bool is_known(struct paytx *pt, const struct pay_row *r)
 {
-    const struct pay_key key = pay_row_key_of(r);
     struct error e = { .code = OK };
     struct pay_row old;
     bool found = false;
@@ -40,8 +39,7 @@ static bool is_known(struct paytx *pt, const struct pay_row *r)
         if (pt->all[i]->row.kind == r->kind && pt->all[i]->row.contact == r->contact &&
             memcmp(pt->all[i]->row.id, r->id, PAY_ID_SIZE) == 0)
             return true;
-    return pay_row_load(dchan_store_kv(channels_store(pt->channels)), &key, &old, &found, &e) ||
-           found;
+    return paytx_load(pt, r, &old, &found, &e) || found;
 }
 
 /* One that could not be written comes again in the next session. */
@@ -489,10 +487,9 @@ static struct pay_check *check_of(struct paytx *pt, const struct pay_row *row,
 /* *done: it was accepted before, with this row. False: the disk could not be read. */
 static bool look_for(struct paytx *pt, const struct pay_row *r, struct pay_row *old, bool *done)
 {
-    const struct pay_key key = pay_row_key_of(r);
     struct error e = { .code = OK };
     *done = false;
-    return !pay_row_load(dchan_store_kv(channels_store(pt->channels)), &key, old, done, &e);
+    return !paytx_load(pt, r, old, done, &e);
 }
 
 void paytx_take_tx(struct paytx *pt, struct chan_peer *p, const struct dchan_p_tx *m)

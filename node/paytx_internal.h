@@ -38,6 +38,7 @@ struct pay_item {
     bool unsure;      /* whether it was made shows when the wallet is read anew: after a restart */
     int64_t sent_ms, retry_ms; /* the last try, and how long until the next */
     struct error why; /* it was not made */
+    uint64_t heir;    /* the contact that it goes to (paytx_heirs.c); 0: none */
     int64_t again_ms; /* that after the last answer that asked for a proof */
 };
 
@@ -47,6 +48,11 @@ struct pay_account {
     int64_t since_ms;
     unsigned failures, requests;
     struct ratelimit messages;
+};
+
+/* Contact to is who was contact from (paytx_heirs.c). */
+struct pay_heir {
+    uint64_t from, to;
 };
 
 struct paytx {
@@ -62,6 +68,9 @@ struct paytx {
     size_t n, cap;
     struct pay_account *accounts;
     size_t n_accounts;
+    struct pay_heir *heirs;
+    size_t n_heirs;
+    uint64_t looked_at;          /* the last contact that rows of removed ones were looked for */
     struct pay_check *checks;    /* waiting, in their order */
     struct pay_check *checking;  /* its result is not on disk yet */
     bool stopping;
@@ -93,6 +102,17 @@ void paytx_tell(struct paytx *pt, enum logged_event type, const struct pay_row *
                 const char *text);
 
 extern const struct dchan_handler paytx_handlers[1];
+
+/* --- paytx_heirs.c --- */
+
+/* Before a contact's rows are looked at: those of its key from before it was removed and added
+ * again become its own. Cheap unless a contact was added since. An error: it is not known, and said
+ * in the log. */
+enum err paytx_find_heirs(struct paytx *pt, struct error *e) MUST_CHECK;
+/* What the disk has of kind, contact, key and id of a row, for a contact that is an heir also where
+ * the write that makes it its own is not done. */
+enum err paytx_load(struct paytx *pt, const struct pay_row *of, struct pay_row *r, bool *found,
+                    struct error *e) MUST_CHECK;
 
 /* --- paytx_out.c: what we ask for and pay --- */
 

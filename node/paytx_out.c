@@ -233,15 +233,15 @@ static void on_payment_written(struct pay_item *it, enum err rc)
 static bool is_being_paid(struct paytx *pt, uint64_t contact, const uint8_t request[PAY_ID_SIZE],
                           bool *tried, struct txid *earlier, struct error *e)
 {
-    const struct pay_key key = pay_row_key(PAY_SENT, contact, NULL, request);
-    struct pay_row r = { .n = 0 };
+    struct pay_row of = { .kind = PAY_SENT, .contact = contact }, r = { .n = 0 };
     bool found = false;
     *tried = false;
     if (paytx_find_of(pt, PAY_SENT, contact, request)) {
         error_set(e, ERR_EXISTS, "the request is being paid: listpayments");
         return true;
     }
-    if (pay_row_load(dchan_store_kv(channels_store(pt->channels)), &key, &r, &found, e))
+    memcpy(of.id, request, sizeof of.id);
+    if (paytx_load(pt, &of, &r, &found, e))
         return true;
     *tried = found;
     *earlier = r.txid;
@@ -306,7 +306,7 @@ void paytx_begin_pay(struct channels *c, void *waiter)
     struct chan_peer *p = NULL;
     if (!c || w->pt->stopping)
         error_set(&e, ERR_CANCELLED, "direct channels have stopped");
-    else
+    else if (!paytx_find_heirs(w->pt, &e))
         p = find_payee(w->pt, w->contact, &e);
     if (p && (new_row(&row, PAY_SENT, p, w->memo, &e) || new_part(&row.output[0].suffix, &e)))
         p = NULL;

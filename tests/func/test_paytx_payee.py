@@ -174,6 +174,59 @@ def coins_of_a_refused_payment_that_are_on_their_way_are_waited_for(t):
     equal(spends(node, first) & spends(node, second), set())
 
 
+def meet_again(node, guest):
+    """The contact is removed and added: the same key with another id."""
+    guest.close()
+    node.rpc.contactremove("mallory")
+    node.rpc.contactadd(guest.key, "mallory")
+    guest.connect()
+
+
+def await_request(t, node, request):
+    t.wait(lambda: (request.hex(), "open") in requests(node))
+
+
+@case()
+def a_request_under_way_is_not_paid_again_by_a_contact_added_again(t):
+    node, guest = payee(t)
+    request = b"r" * 16
+    message = p_request(request, SATOSHIS, int(time.time()) + 600)
+    guest.put(REQUEST, message)
+    await_request(t, node, request)
+    payment = Payment(node, request=request.hex())
+    first = guest.await_payment()
+    meet_again(node, guest)
+    payment.end()
+    guest.put(REQUEST, message)
+    await_request(t, node, request)
+    again = Payment(node, request=request.hex())
+    offered = guest.await_payment()
+    check("is being paid" in str(again.end()), str(again.answer))
+    equal(offered[0], first[0])
+    node.restart()
+    guest.connect()
+    guest.put(RESULT, accept(guest.await_payment()))
+    t.wait(lambda: [p["state"] for p in sent(node)] == ["accepted"])
+    equal(requests(node), [(request.hex(), "paid")])
+
+
+@case()
+def a_payment_taken_back_gives_its_coins_to_that_of_a_contact_added_again(t):
+    node, guest = payee(t)
+    request = b"r" * 16
+    for _ in range(3):
+        node.rpc.sendtoaddress(node.rpc.getnewaddress(), 1)
+    mine(node)
+    first = refused_once(t, node, guest, request)
+    lock = [{"txid": txid, "vout": vout} for txid, vout in spends(node, first)]
+    node.rpc.lockunspent(False, lock)  # others would be chosen now
+    meet_again(node, guest)
+    guest.put(REQUEST, p_request(request, SATOSHIS, int(time.time()) + 600))
+    await_request(t, node, request)
+    second = refuse(node, guest, request)
+    check(first != second and spends(node, first) <= spends(node, second), "its coins")
+
+
 def requests(node):
     return [(p["id"], p["state"]) for p in node.rpc.listpayments() if p["category"] == "request"]
 
