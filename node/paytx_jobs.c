@@ -107,17 +107,36 @@ static enum err fee_of(struct wallet *w, const struct tx *tx, uint64_t *fee, str
     return rc;
 }
 
-/* Its keys are written before its transaction: with that it was made. */
-static enum err find_made(const struct rpc_env *env, struct wallet *w, struct pay_making *m,
-                          bool *made, struct error *e)
+struct earlier {
+    struct tx *tx; /* a reference */
+    bool taken_back;
+};
+
+static bool see_earlier(void *ctx, const struct history_tx *t)
+{
+    struct earlier *x = ctx;
+    x->tx = tx_new(t->tx->raw.data, t->tx->raw.len, NULL); /* outlives the lock */
+    x->taken_back = t->abandoned && !t->in_mempool && t->height == HISTORY_NO_HEIGHT;
+    return false;
+}
+
+/* Its keys are written before its transaction: with that it was made. An error: nobody knows. */
+static enum err find_made(struct wallet *w, struct pay_making *m, bool *made, struct error *e)
 {
     struct finding f = { m, false };
+    struct earlier x = { .tx = NULL };
+    bool found = false;
     enum err rc = payments_each(w, find, &f, e);
-    struct tx *tx = !rc && f.found ? paychan_fund_find(env, wallet_name(w), &m->txid) : NULL;
-    if (tx)
-        rc = fee_of(w, tx, &m->fee, e);
-    *made = tx != NULL;
-    tx_unref(tx);
+    wallet_lock(w);
+    if (!rc && f.found)
+        rc = history_get_tx(wallet_history(w), &m->txid, see_earlier, &x, &found, e);
+    wallet_unlock(w);
+    if (!rc && found && !x.tx)
+        rc = error_set(e, ERR_CORRUPT, "a transaction of the wallet cannot be read");
+    if (!rc && found)
+        rc = fee_of(w, x.tx, &m->fee, e);
+    *made = found;
+    tx_unref(x.tx);
     return rc;
 }
 
@@ -140,19 +159,6 @@ static bool see(void *ctx, const struct history_tx *t)
     else if (!s->confirmed && t->conflict.height != HISTORY_NO_HEIGHT &&
              t->confirmations <= -PAY_DEPTH)
         s->fate = PAY_FATE_LOST;
-    return false;
-}
-
-struct earlier {
-    struct tx *tx; /* a reference */
-    bool taken_back;
-};
-
-static bool see_earlier(void *ctx, const struct history_tx *t)
-{
-    struct earlier *x = ctx;
-    x->tx = tx_new(t->tx->raw.data, t->tx->raw.len, NULL); /* outlives the lock */
-    x->taken_back = t->abandoned && !t->in_mempool && t->height == HISTORY_NO_HEIGHT;
     return false;
 }
 
@@ -254,7 +260,7 @@ enum err paytx_make(const struct rpc_env *env, struct pay_making *m, struct erro
     m->none = !w && !m->resumed;
     if (!w)
         return ERR_NOTFOUND;
-    enum err rc = m->resumed ? find_made(env, w, m, &made, e) : make(env, w, m, e);
+    enum err rc = m->resumed ? find_made(w, m, &made, e) : make(env, w, m, e);
     if (!rc && m->resumed && !made) {
         m->none = true;
         rc = error_set(e, ERR_CANCELLED, "the node ended before it was made");
