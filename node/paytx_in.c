@@ -302,6 +302,7 @@ static void refuse(struct pay_check *k)
     struct paytx *pt = k->pt;
     if (k->j.silent) {
         LOG_LIMITED(LOG_WARN, "payments: one waits that cannot be taken now: %s", k->j.why);
+        paytx_account(pt, k->row.contact)->failures += k->j.counts;
         return;
     }
     log_info("payments: one was not taken (%s): %s", pay_status_name(k->j.status), k->j.why);

@@ -188,6 +188,7 @@ struct pay_judging {
     struct kv *credited;   /* the store, for what was credited before */
     enum pay_status status;
     bool silent;           /* trouble of our own: no answer is given */
+    bool counts;           /* silent, but it may be theirs: among its failures */
     char why[160];
 };
 void paytx_judge(const struct rpc_env *env, struct pay_judging *j);

@@ -158,15 +158,18 @@ static enum err check_theirs(const struct holder *h, const struct pay_parties *p
     return rc;
 }
 
-/* The same of identities that this one follows: who holds the one that it pays takes its place. */
+/* The same of identities that this one follows: who holds the one that it pays takes its place.
+ * ERR_BUSY: it pays none that could be tried, but one could not. */
 static enum err check_former(const struct rpc_env *env, struct pay_judging *j, struct holder *h,
                              struct payment_offer *o, struct error *e)
 {
     enum err rc = ERR_RANGE;
+    bool untried = false;
     for (size_t i = 1; i < j->parties->n_ours && rc == ERR_RANGE; i++) {
         struct error other = { .code = OK };
         struct holder former;
         rc = hold_former(env, j->row->wallet, j->parties->ours[i], &former, &other);
+        untried |= rc == ERR_NOTFOUND;
         if (!rc)
             rc = check_theirs(&former, j->parties, o, &other);
         else if (rc == ERR_NOTFOUND)
@@ -182,6 +185,9 @@ static enum err check_former(const struct rpc_env *env, struct pay_judging *j, s
         secure_wipe(&former, sizeof former);
         memcpy(j->row->ours, j->parties->ours[i], sizeof j->row->ours);
     }
+    if (rc == ERR_RANGE && untried)
+        rc = error_set(e, ERR_BUSY, "it pays no key of ours that is here, and the wallet of an "
+                       "identity of before is not loaded: loadwallet");
     return rc;
 }
 
@@ -195,6 +201,7 @@ static bool check_keys(const struct rpc_env *env, struct pay_judging *j, struct 
         rc = check_former(env, j, h, o, &e);
     if (rc) {
         say_of(j, rc, &e);
+        j->counts = rc == ERR_BUSY;
         return false;
     }
     memcpy(j->row->theirs, o->payment.other, sizeof j->row->theirs);

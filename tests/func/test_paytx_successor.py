@@ -3,7 +3,7 @@ key (channels 2.7), at the keys that it was made for."""
 from channel_guest import SUCCESSOR, make_other_wallet, move_to_other_wallet, statement
 from framework import case, equal, main
 from paychannels import mine
-from paytx_guest import ACCEPTED, RESULT, Payer, Payment, accept, payee
+from paytx_guest import ACCEPTED, RESULT, TX, Payer, Payment, accept, payee
 from wallet_rpc import WalletRpc
 
 SATOSHI = 10**8
@@ -91,6 +91,21 @@ def what_was_paid_to_the_former_key_of_the_payee_is_taken(t):
     node, guest = payee_with_next(t)
     payload, _, tx = guest.payment(50000)
     move_to_other_wallet(t, node, guest)
+    is_taken_once(t, node, guest, payload, tx)
+
+
+@case()
+def what_may_be_for_a_key_of_a_wallet_that_is_not_loaded_waits_for_it(t):
+    node, guest = payee_with_next(t)
+    payload, _, tx = guest.payment(50000)
+    move_to_other_wallet(t, node, guest)
+    guest.close()
+    node.rpc.unloadwallet("default")
+    guest.connect()
+    guest.put(TX, payload)
+    t.wait(lambda: "of before is not loaded" in node.log())
+    equal(guest.answers(), 0)
+    node.rpc.loadwallet("default")
     is_taken_once(t, node, guest, payload, tx)
 
 
