@@ -60,11 +60,12 @@ static bool has_state(const struct held *h)
            (c->state == R_SEEN || c->state == R_OPEN);
 }
 
-/* What is on disk of it: our signature leaves no earlier. False: nothing is, as far as is known. */
+/* What is on disk of it: our signature leaves no earlier, and never when the journal has failed.
+ * False: nothing is, as far as is known. */
 static bool is_safe(const struct held *h, struct paychan *out)
 {
     *out = h->c;
-    if (h->c.role == PAYCHAN_PAYER || !h->first) /* the payer gives none */
+    if (h->c.role == PAYCHAN_PAYER || (!h->first && !*h->pc->trouble)) /* the payer gives none */
         return true;
     out->n = h->safe.n;
     out->paid = h->safe.paid;

@@ -227,6 +227,36 @@ def the_helper_has_nothing_that_is_not_on_the_disk_of_the_payee(t):
 
 
 @case(timeout=120)
+def the_helper_is_given_nothing_that_the_disk_has_refused(t):
+    if not os.path.exists(FAULT):
+        raise Skip("the library that makes writes fail is not built")
+    a, b, c = with_helper(t)
+    id = open_channel(t, a, b, depth=6)
+    equal(a.rpc.pay("bob", 7)["acknowledged"], True)
+    is_kept(t, c, id, 7)
+    a.rpc.peerdisconnect("bob")
+    b.stop()
+    b.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": "pwrite:1:EIO",
+                 "BSVPEER_FAULT_PATH": b.file("paychannels/"),
+                 "BSVPEER_FAULT_AFTER": b.file("fails")})
+    t.wait_same_tip(a, b)
+    connect(t, a, b)
+    t.wait(lambda: channel(a, id).get("limit") and state(a, id) == "open")
+    t.wait(lambda: is_up(b, "carol"))
+    equal(a.rpc.pay("bob", 1)["acknowledged"], True)
+    is_kept(t, c, id, 8)  # it is given what is on disk
+    with open(b.file("fails"), "w", encoding="ascii"):
+        pass
+    payer = threading.Thread(target=pay_until_killed, args=(a, []))
+    payer.start()
+    t.wait(lambda: "the journal has failed" in b.log())
+    time.sleep(3)  # more than one turn of the helper
+    equal(kept(c, id)["paid"], 8)
+    a.kill()
+    payer.join()
+
+
+@case(timeout=120)
 def one_contact_does_not_use_up_the_rate_of_another(t):
     c, key = talker(t, GENESIS)
     flood, other = Payer(c, key), Payer(c, key)
