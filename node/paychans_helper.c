@@ -18,13 +18,16 @@
 
 #define TTL_S 86400
 
-void paychans_say_help(struct chan_peer *p, const struct paychan_help *help,
+bool paychans_say_help(struct chan_peer *p, const struct paychan_help *help,
                        uint8_t id[MESSAGE_ID_SIZE])
 {
     struct dchan_msg m = { .type = DCHAN_M_SEND };
+    struct error e = { .code = OK };
     struct buf body;
-    if (rand_secret(id, MESSAGE_ID_SIZE, NULL))
-        return;
+    if (rand_secret(id, MESSAGE_ID_SIZE, &e)) {
+        LOG_LIMITED(LOG_ERROR, "payment channels: a helper was not told: %s", e.text);
+        return false;
+    }
     buf_init(&body);
     paychan_put_help(&body, help);
     m.m_send = (struct dchan_m_send){
@@ -32,9 +35,11 @@ void paychans_say_help(struct chan_peer *p, const struct paychan_help *help,
         .content_type = span_of(PAYCHAN_HELP_TYPE, sizeof PAYCHAN_HELP_TYPE - 1),
         .body = buf_span(&body) };
     memcpy(m.m_send.id, id, sizeof m.m_send.id);
-    if (chan_peer_send(p, &m))
+    const bool said = !chan_peer_send(p, &m);
+    if (!said)
         log_debug(LOGC_CHANNEL, "payment channels: the helper was not told");
     buf_clear(&body);
+    return said;
 }
 
 static struct chan_peer *helper(struct paychans *pc)
@@ -102,9 +107,11 @@ static void give(struct held *h, const struct paychan *c, struct chan_peer *p)
         memcpy(help.sig, c->sig, sizeof help.sig);
         help.tx = buf_span(&tx);
     }
-    if (c->role == PAYCHAN_PAYER || help.tx.len)
-        paychans_say_help(p, &help, h->help_id);
-    h->help_sent_n = c->n;
+    uint8_t id[MESSAGE_ID_SIZE];
+    if ((c->role == PAYCHAN_PAYER || help.tx.len) && paychans_say_help(p, &help, id)) {
+        memcpy(h->help_id, id, sizeof h->help_id);
+        h->help_sent_n = c->n;
+    }
     buf_clear(&tx);
 }
 
@@ -112,8 +119,7 @@ static void ask(struct held *h, struct chan_peer *p)
 {
     const struct paychan_help help = identify(h);
     uint8_t id[MESSAGE_ID_SIZE];
-    paychans_say_help(p, &help, id);
-    h->asked = true;
+    h->asked = paychans_say_help(p, &help, id);
 }
 
 /* True: something is to be said; p not NULL: it was. */

@@ -300,8 +300,8 @@ enum err paychans_restore(void *ctx, const struct paychan_saved *saved, struct e
 struct paychan_help;
 void paychans_help_tick(struct paychans *pc);
 void paychans_help_up(struct paychans *pc, struct chan_peer *p); /* a session with a contact */
-/* id: of the message. */
-void paychans_say_help(struct chan_peer *p, const struct paychan_help *help, uint8_t id[16]);
+/* id: of the message. False: it was not sent. */
+bool paychans_say_help(struct chan_peer *p, const struct paychan_help *help, uint8_t id[16]);
 /* Our helper gives back what it has of a channel of ours. False: it is none. */
 bool paychans_take_kept(struct paychans *pc, struct chan_peer *p, const struct paychan_help *help);
 

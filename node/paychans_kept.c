@@ -410,7 +410,7 @@ static void give_back(struct paychans *pc, struct chan_peer *p, const struct dch
     answer(p, k ? DCHAN_M_ACK : DCHAN_M_NACK, m->id, k ? 0 : MESSAGE_NACK_REFUSED);
     uint8_t id[MESSAGE_ID_SIZE];
     if (k)
-        paychans_say_help(p, &k->help, id);
+        (void)paychans_say_help(p, &k->help, id); /* asked for again in the next session */
 }
 
 void paychans_take_help(void *ctx, struct chan_peer *p, const struct dchan_m_send *m)
