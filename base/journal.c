@@ -192,11 +192,11 @@ static void put_record(struct buf *batch, const struct entry *entry)
     buf_put(batch, entry->data, entry->len);
 }
 
-/* With what the journal has come to. */
-static void give_back(struct journal *j, struct entry *entry)
+/* With what has come of it. */
+static void give_back(struct journal *j, struct entry *entry, enum err rc, const struct error *e)
 {
-    entry->rc = j->failed;
-    entry->error = j->failure;
+    entry->rc = rc;
+    entry->error = *e;
     if (!queue_push_always(j->done, &entry->node))
         WARN_BUG(true);
 }
@@ -205,7 +205,7 @@ static void finish(struct journal *j, struct entry *list)
 {
     while (list) {
         struct entry *next = (struct entry *)list->node.next;
-        give_back(j, list);
+        give_back(j, list, j->failed, &j->failure);
         list = next;
     }
 }
@@ -234,18 +234,15 @@ static void turn(struct journal *j, struct entry *entry)
 {
     if (!j->failed)
         j->failed = create_file(j, entry->turn, &j->failure);
-    give_back(j, entry);
+    give_back(j, entry, j->failed, &j->failure);
 }
 
 /* What has failed keeps all its files. */
 static void drop(struct journal *j, struct entry *entry)
 {
-    entry->rc = j->failed;
-    entry->error = j->failure;
-    if (!j->failed)
-        entry->rc = remove_before(j->dir, entry->drop, &entry->error);
-    if (!queue_push_always(j->done, &entry->node))
-        WARN_BUG(true);
+    struct error e = j->failure;
+    const enum err rc = j->failed ? j->failed : remove_before(j->dir, entry->drop, &e);
+    give_back(j, entry, rc, &e);
 }
 
 static void obey(struct journal *j, struct entry *order)

@@ -408,7 +408,7 @@ void paychans_ask_for_keys(struct held *h)
     paychan_wallet_do(h->pc->wallet, &job->job);
 }
 
-/* --- --- */
+/* --- what a step asks for --- */
 
 static void watch(struct held *h)
 {

@@ -116,4 +116,5 @@ struct rpc_pay_service {
 struct rpc_call;
 /* Of the node. NULL: the call has failed, as this node has none. */
 const struct rpc_pay_service *rpc_pay_service(struct rpc_call *call);
+
 #endif
