@@ -80,8 +80,9 @@ def try_to_connect(node):
 
 
 def connect(t, a, b):
-    """On both sides: one that does not know yet that the other has ended still has its session."""
-    t.wait(lambda: is_up(a, "bob") and is_up(b, "alice") or try_to_connect(a) and False)
+    """On both sides: one that does not know yet that the other has ended still has its session.
+    Both are asked each time, so that it is noticed when one of them has ended."""
+    t.wait(lambda: is_up(b, "alice") and is_up(a, "bob") or try_to_connect(a) and False)
 
 
 def channel(node, id):
