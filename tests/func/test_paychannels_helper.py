@@ -135,6 +135,33 @@ def what_the_payee_has_lost_comes_back_from_the_helper(t):
     equal(sums(t.wait(lambda: spender(b, id))), [1000, CAPACITY - 1000 - CLOSE_FEE])
 
 
+@case(timeout=120)
+def a_helper_that_could_not_be_asked_is_asked_again(t):
+    if not os.path.exists(FAULT):
+        raise Skip("the library that breaks the random generator is not built")
+    a, b, c = with_helper(t)
+    id = open_channel(t, a, b)
+    equal(a.rpc.pay("bob", 1000)["acknowledged"], True)
+    is_kept(t, c, id, 1000)
+    path, broken = t.path("channels.dat"), b.file("broken")
+    b.rpc.exportchannels(path)
+    a.restart("-channel=0")
+    t.wait_same_tip(a, b, c)
+    b.kill()
+    shutil.rmtree(b.file("paychannels"))
+    b.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT_RANDOM": "EIO",
+                 "BSVPEER_FAULT_RANDOM_WHILE": broken})
+    t.wait_same_tip(a, b)
+    t.wait(lambda: is_up(b, "carol") or b.rpc.peerconnect("carol"))
+    with open(broken, "w", encoding="ascii"):
+        pass
+    b.rpc.importchannels(path)
+    t.wait(lambda: "a helper was not told" in b.log())
+    equal(channel(b, id)["paid"], 0)
+    os.unlink(broken)
+    t.wait(lambda: channel(b, id)["paid"] == 1000)  # in the same session
+
+
 def give_to_keep(guest, body):
     identifier = os.urandom(16)
     guest.put(M_SEND, m_send(identifier, int(time.time() * 1000), body,
