@@ -537,10 +537,12 @@ static int64_t next_try(int64_t last)
 }
 
 /* Who takes another transaction under this id has not taken ours: that spends the same coins, or
- * is none of our payments. */
+ * is none of our payments. Zeros name none, and leave the id to tell. */
 static uint16_t status_of(const struct pay_row *row, const struct dchan_p_result *m)
 {
-    if (m->status != PAY_OK || memcmp(m->txid, row->txid.b, sizeof row->txid.b) == 0)
+    static const uint8_t unnamed[sizeof row->txid.b];
+    if (m->status != PAY_OK || memcmp(m->txid, row->txid.b, sizeof row->txid.b) == 0 ||
+        memcmp(m->txid, unnamed, sizeof unnamed) == 0)
         return m->status;
     log_warn("payments: a payee says that it took another transaction than ours: one refused");
     return PAY_NO;

@@ -91,7 +91,11 @@ def what_a_killed_wallet_knows_is_what_its_phrase_brings_back(t):
     def settled():
         mine(node)
         return not unconfirmed(node.rpc)
-    t.wait(settled, what="all that was sent is confirmed")
+    try:
+        t.wait(settled, what="all that was sent is confirmed")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {unconfirmed(node.rpc)}; in the mempool: "
+                             f"{node.rpc.getrawmempool()}") from error
     node.rpc.createwallet(wallet_name="again", phrase=phrase)
     old, new = WalletRpc(node, "default"), WalletRpc(node, "again")
     height = node.rpc.getblockcount()
