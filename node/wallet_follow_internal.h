@@ -43,6 +43,8 @@ struct followed {
     enum follow_step step; /* what came of the last try to bring it on */
     int32_t behind;      /* blocks to go, at the last look */
     int64_t own_ms;      /* monotonic; when its own transactions are looked for in the mempool */
+    int64_t own_block_ms; /* the same, when there is another tip than own_tip */
+    const struct header_node *own_tip; /* at the last look */
     int64_t again_ms;    /* monotonic; when they are told to peers again, 0: at once */
     int64_t log_ms;      /* monotonic; of the last line about progress, or of the start */
     bool logged;

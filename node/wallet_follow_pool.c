@@ -15,6 +15,7 @@
 #define RESUBMIT_MAX 10000   /* at one time */
 #define OWN_MISSING_MS 60000 /* until those that were not taken are handed over again */
 #define OWN_LOOK_MS 600000   /* until it is looked whether all are there */
+#define OWN_BLOCK_MS 2000    /* the same after a block, which may let in what was refused before */
 #define AGAIN_MIN_MS 600000  /* until all are told again: a random time, so that nobody can tell */
 #define AGAIN_MEAN_MS 1800000.0 /* by the schedule whose they are */
 
@@ -203,6 +204,7 @@ static enum err bring_back(struct wallet_follow *f, struct followed *d, struct e
     if (m->all)
         d->again_ms = now + AGAIN_MIN_MS + (int64_t)rand_exp(AGAIN_MEAN_MS);
     d->own_ms = MIN_OF(now + (m->n_absent ? OWN_MISSING_MS : OWN_LOOK_MS), d->again_ms);
+    d->own_block_ms = clock_mono_ms() + OWN_BLOCK_MS;
     missing_free(m);
     return rc;
 }
@@ -230,11 +232,22 @@ enum err wallet_follow_resend(void *ctx, struct wallet *w, struct buf *ids, stru
     return rc;
 }
 
+static bool is_time_to_look(struct wallet_follow *f, struct followed *d)
+{
+    const int64_t now = clock_mono_ms();
+    struct chain_tip tip;
+    chain_get_tip(f->chain, &tip);
+    if (now < d->own_ms && (now < d->own_block_ms || tip.node == d->own_tip))
+        return false;
+    d->own_tip = tip.node;
+    return true;
+}
+
 void follow_pool(struct wallet_follow *f, struct followed *d, const struct follow_note *notes)
 {
     struct error e = { .code = OK };
     enum err rc = d->pool_known ? tell_notes(d, notes, &e) : tell_all(f, d, &e);
-    if (!rc && (!d->pool_known || clock_mono_ms() >= d->own_ms))
+    if (!rc && (is_time_to_look(f, d) || !d->pool_known))
         rc = bring_back(f, d, &e);
     d->pool_known = !rc;
     if (rc)

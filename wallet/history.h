@@ -10,7 +10,8 @@
  * Of transactions that spend one coin the confirmed one counts. The others and what descends from
  * them are conflicted, with negative confirmations, and count again when a reorganisation takes
  * the confirmed one away. A coin is spent as soon as a transaction that may still confirm
- * (neither conflicted nor abandoned) spends it.
+ * (neither conflicted nor abandoned) spends it. A coinbase whose block was taken back is abandoned,
+ * with all that descends from it, for as long as no block brings it again.
  *
  * Whether a transaction is in the mempool and whether a coin is locked is known in memory only.
  * One thread, or the caller's lock; callbacks must not change the history. Rows: history_rows.c.

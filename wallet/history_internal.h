@@ -57,6 +57,7 @@ struct pending {
     struct txid id;
     size_t n_out;
     bool coinbase, from_us, abandoned, in_mempool, queued;
+    bool orphaned;                    /* worked out: a coinbase, or it descends from such a one */
     struct history_conflict told;     /* by the mempool */
     struct history_conflict conflict; /* worked out */
     struct pending *next_gone;
@@ -83,7 +84,7 @@ struct memory {
     struct map spots, pendings;
     struct coin_item **coins; /* all, for walks */
     size_t n_coins, coins_cap;
-    struct pending **queue;   /* whose conflict is to be worked out */
+    struct pending **queue;   /* whose conflict is to be worked out, and whether orphaned */
     size_t n_queue, queue_cap;
     /* Dropped by the operation that runs; kept until it is done for what only memory knows. */
     struct coin_item *gone_coins;

@@ -189,6 +189,7 @@ static void fill_view(const struct history *h, const struct record *r, const str
     };
     if (p) {
         t->conflict = p->conflict;
+        t->abandoned = t->abandoned || p->orphaned;
         t->in_mempool = p->in_mempool;
     }
 }

@@ -237,7 +237,7 @@ void pending_drop(struct history *h, struct pending *p)
 
 bool pending_may_confirm(const struct pending *p)
 {
-    return !p->abandoned && p->conflict.height == HISTORY_NO_HEIGHT;
+    return !p->abandoned && !p->orphaned && p->conflict.height == HISTORY_NO_HEIGHT;
 }
 
 bool pending_is_trusted(const struct pending *p)
@@ -373,6 +373,17 @@ static struct history_conflict conflict_of(const struct history *h, const struct
     return best;
 }
 
+/* A coinbase without its block can never confirm elsewhere, and nothing that spends it. */
+static bool is_orphaned(const struct history *h, const struct pending *p)
+{
+    bool orphaned = p->coinbase;
+    for (size_t i = 0; i < p->n_claims && !orphaned; i++) {
+        const struct pending *parent = pending_find(h, &p->claims[i].spot->at.txid);
+        orphaned = parent && parent->orphaned;
+    }
+    return orphaned;
+}
+
 static bool conflict_equal(const struct history_conflict *a, const struct history_conflict *b)
 {
     return a->height == b->height &&
@@ -385,9 +396,11 @@ void conflicts_settle(struct history *h)
         struct pending *p = h->m.queue[--h->m.n_queue];
         p->queued = false;
         const struct history_conflict now = conflict_of(h, p);
-        if (conflict_equal(&p->conflict, &now))
+        const bool orphaned = is_orphaned(h, p);
+        if (conflict_equal(&p->conflict, &now) && p->orphaned == orphaned)
             continue;
         p->conflict = now;
+        p->orphaned = orphaned;
         pending_each_child(h, &p->id, p->n_out, conflict_queue);
     }
 }

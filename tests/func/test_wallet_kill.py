@@ -54,8 +54,10 @@ class rpc_node:
 
 
 def unconfirmed(rpc):
-    return [e for e in rpc.listtransactions("*", 100000)
-            if e["confirmations"] == 0 and e["category"] != "orphan" and not e.get("abandoned")]
+    """Those that may still confirm: a coinbase that a crash took is none, nor what spends it."""
+    every = rpc.listtransactions("*", 100000)
+    lost = {e["txid"] for e in every if e["category"] == "orphan" or e.get("abandoned")}
+    return [e for e in every if e["confirmations"] == 0 and e["txid"] not in lost]
 
 
 def facts(rpc):

@@ -3,7 +3,7 @@ sending again; and what each says to wrong calls."""
 from decimal import Decimal
 
 from framework import ADDRESS, case, check, equal, is_in, main, raises_rpc
-from wallets import COIN, REWARD, mine, rich_node
+from wallets import COIN, MATURITY, REWARD, mine, rich_node
 
 OTHER = "mrCDrCybB6J1vRfbwM5hemdJz73FwDBC8r"
 SCRIPT_ADDRESS = "2MzQwSSnBHWHqSAqtTVQ6v47XtaisrJa1Vc"
@@ -207,6 +207,36 @@ def what_a_reorganisation_took_away_is_removed(t):
     new = mine(node, 3)
     equal(since(rpc, top), ({txid, coinbase}, {txid, coinbase}, new[-1]))
     equal(since(rpc, fork), ({txid, coinbase}, set(), new[-1]), "the fork itself is active")
+
+
+@case(timeout=60)
+def a_payment_that_a_block_less_made_impossible_comes_back_with_the_next(t):
+    node = rich_node(t)
+    rpc = node.rpc
+    txid = rpc.sendtoaddress(ADDRESS, 1)
+    rpc.invalidateblock(rpc.getblockhash(MATURITY - 1))
+    equal(rpc.getrawmempool(), [], "the coinbase is not mature yet")
+    t.wait(lambda: mine(node) and rpc.gettransaction(txid)["confirmations"] > 0,
+           what="it is handed over again")
+
+
+@case(timeout=60)
+def a_payment_with_a_coinbase_that_is_no_more_is_abandoned(t):
+    node = rich_node(t)
+    rpc = node.rpc
+    first = rpc.getblockhash(1)
+    txid = rpc.sendtoaddress(ADDRESS, 1)
+    rpc.invalidateblock(first)
+    mine(node)
+    entry = rpc.gettransaction(txid)
+    equal((entry["confirmations"], entry["details"][0]["abandoned"]), (0, True))
+    raises_rpc(-5, lambda: rpc.abandontransaction(txid))
+    rpc.invalidateblock(rpc.getblockhash(1))
+    rpc.reconsiderblock(first)
+    equal(rpc.gettransaction(txid)["details"][0]["abandoned"], False, "the coinbase is back")
+    mine(node)
+    t.wait(lambda: mine(node) and rpc.gettransaction(txid)["confirmations"] > 0,
+           what="it is in a block")
 
 
 @case(timeout=90)

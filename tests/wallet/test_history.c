@@ -82,6 +82,44 @@ static void a_coinbase_is_mature_under_a_hundred_blocks(void **state)
     stop(&f);
 }
 
+/* What was paid with a coinbase is nothing without it, and frees the coins it spent besides. */
+static void what_spends_an_orphaned_coinbase_is_abandoned_with_it(void **state)
+{
+    (void)state;
+    struct fixture f = start();
+    const struct coin_out out = { 50, PAY_MINE }, rest = { 110, PAY_MINE };
+    struct tx *cb = coin_tx(1, NULL, 0, &out, 1), *in = pay(2, strange_out(1), 70, PAY_MINE);
+    const struct outpoint both[] = { out_of(cb, 0), out_of(in, 0) };
+    struct tx *spend = coin_tx(3, both, 2, &rest, 1);
+    struct tx *child = pay(4, out_of(spend, 0), 100, PAY_FOREIGN);
+    block(&f, NULL);
+    block(&f, in);
+    block(&f, cb);
+    assert_int_equal(history_record(f.h, spend, NULL, 9, NULL), OK);
+    assert_int_equal(history_record(f.h, child, NULL, 9, NULL), OK);
+    assert_sums(&f, 0, 0, 0);
+    undo(&f);
+    for (int i = 0; i < 2; i++) {
+        assert_true(view_of(&f, spend).abandoned);
+        assert_true(view_of(&f, child).abandoned);
+        assert_sums(&f, 70, 0, 0);
+        reopen(&f);
+    }
+    assert_int_equal(history_abandon(f.h, &spend->id, NULL), ERR_RANGE); /* it is */
+    block(&f, cb);
+    for (int i = 0; i < 2; i++) {
+        assert_false(view_of(&f, spend).abandoned);
+        assert_false(view_of(&f, child).abandoned);
+        assert_sums(&f, 0, 0, 0);
+        reopen(&f);
+    }
+    tx_unref(child);
+    tx_unref(spend);
+    tx_unref(in);
+    tx_unref(cb);
+    stop(&f);
+}
+
 /* A payment to us whose input somebody spends otherwise, with a child of ours. */
 static void a_double_spend_of_strangers_excludes_what_we_got(void **state)
 {
@@ -496,6 +534,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_the_block_that_follows_is_taken),
         cmocka_unit_test(a_coinbase_is_mature_under_a_hundred_blocks),
+        cmocka_unit_test(what_spends_an_orphaned_coinbase_is_abandoned_with_it),
         cmocka_unit_test(a_double_spend_of_strangers_excludes_what_we_got),
         cmocka_unit_test(a_transaction_confirms_in_spite_of_its_conflict),
         cmocka_unit_test(a_rescan_finds_what_new_scripts_own),

@@ -157,9 +157,24 @@ static struct history_conflict conflict_of(const struct model *m, int i)
     return best;
 }
 
+/* A coinbase that is in no block, or what descends from such a one. */
+static bool is_orphaned(const struct model *m, int i)
+{
+    const struct model_tx *t = &m->tx[i];
+    if (is_confirmed(m, i) || !t->known)
+        return false;
+    for (size_t k = 0; !t->coinbase && k < t->tx->n_in; k++) {
+        const int parent = by_id(m, &t->tx->in[k].prevout.txid);
+        if (parent != NONE && is_orphaned(m, parent))
+            return true;
+    }
+    return t->coinbase;
+}
+
 static bool may_confirm(const struct model *m, int i)
 {
-    return !m->tx[i].abandoned && conflict_of(m, i).height == HISTORY_NO_HEIGHT;
+    return !m->tx[i].abandoned && !is_orphaned(m, i) &&
+           conflict_of(m, i).height == HISTORY_NO_HEIGHT;
 }
 
 static bool is_spent(const struct model *m, const struct outpoint *at)
@@ -251,7 +266,7 @@ static bool tx_agrees(void *ctx, const struct history_tx *t)
         assert_memory_equal(&t->conflict.by, &c.by, 32);
     assert_int_equal(t->coinbase, want->coinbase);
     assert_int_equal(t->from_us, want->from_us);
-    assert_int_equal(t->abandoned, want->abandoned);
+    assert_int_equal(t->abandoned, want->abandoned || is_orphaned(m, i));
     assert_int_equal(t->in_mempool, want->in_mempool && !look->fresh);
     assert_int_equal(t->order, want->order);
     if (t->height != HISTORY_NO_HEIGHT)
