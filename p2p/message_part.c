@@ -4,12 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <event2/event.h>
+
 #include "base/clock.h"
 #include "base/mem.h"
 
 struct message_part {
     struct channels *c;
     struct messages *m;
+    struct event *later_ev; /* what the pace holds back */
     struct message_part_ops ops;
     struct message_diversion other; /* take NULL: none */
 };
@@ -58,6 +61,22 @@ static uint64_t told(void *ctx)
 {
     const struct message_part *part = ctx;
     return part->ops.told(part->ops.ctx);
+}
+
+static void later(void *ctx, uint64_t ms)
+{
+    const struct message_part *part = ctx;
+    const struct timeval after = { (time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000) };
+    if (!event_pending(part->later_ev, EV_TIMEOUT, NULL))
+        event_add(part->later_ev, &after);
+}
+
+static void on_later(evutil_socket_t fd, short what, void *arg)
+{
+    struct message_part *part = arg;
+    (void)fd;
+    (void)what;
+    messages_resume(part->m, channels_now(part->c));
 }
 
 /* --- who is there --- */
@@ -165,8 +184,10 @@ enum err message_part_new(struct message_part **out, struct channels *c,
                           const struct message_part_ops *ops, struct error *e)
 {
     struct message_part *part = xcalloc(1, sizeof *part);
-    const struct messages_ops asks = { send_to, is_slow, dial, unix_now, tell, told, part };
+    const struct messages_ops asks = { send_to, is_slow, dial, unix_now, tell, told, later,
+                                       part };
     *part = (struct message_part){ .c = c, .ops = *ops };
+    part->later_ev = xcheck(event_new(channels_base(c), -1, 0, on_later, part));
     const enum err rc = messages_new(&part->m, channels_store(c), limits, &asks, e);
     if (!rc)
         channels_add_part(c, &(struct channel_part){
@@ -174,7 +195,7 @@ enum err message_part_new(struct message_part **out, struct channels *c,
             .features = { .offered = 1u << DCHAN_MESSAGES },
             .up = up, .down = down, .tick = tick, .contact_gone = contact_gone, .ctx = part });
     else
-        free(part);
+        message_part_free(part);
     *out = rc ? NULL : part;
     return rc;
 }
@@ -191,6 +212,7 @@ void message_part_free(struct message_part *part)
     if (!part)
         return;
     messages_free(part->m);
+    event_free(part->later_ev);
     free(part);
 }
 

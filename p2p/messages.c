@@ -380,6 +380,17 @@ void messages_tick(struct messages *m, uint64_t now_ms)
     clean(m);
 }
 
+void messages_resume(struct messages *m, uint64_t now_ms)
+{
+    m->now_ms = now_ms;
+    for (struct list_link *l = list_first(&m->parties), *next; l; l = next) {
+        struct message_party *p = LIST_ITEM(l, struct message_party, link);
+        next = list_next(&m->parties, l);
+        if (p->n_flight)
+            out_pump(p);
+    }
+}
+
 static size_t memory_of(const struct messages *m)
 {
     size_t sum = map_bytes(&m->by_name);

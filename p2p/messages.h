@@ -4,9 +4,10 @@
  * the two, and whichever side dies when.
  *
  * This is the machine alone, without sockets and clocks: whoever has the sessions (messages_part.h)
- * says who came and went, hands over what arrived, and calls messages_tick every second. What is on
- * disk is in message_rows.h. Nothing is said to the other side before it is on disk here: a message
- * is acknowledged, and one of ours handed to its sender as accepted, when its write is synced.
+ * says who came and went, hands over what arrived, and calls messages_tick every second, and
+ * messages_resume when it was asked to. What is on disk is in message_rows.h. Nothing is said to
+ * the other side before it is on disk here: a message is acknowledged, and one of ours handed to
+ * its sender as accepted, when its write is synced.
  *
  * Memory: for each contact with something in its outbox, and each peer with a session, a struct of
  * less than 2 KiB and at most MESSAGES_IN_FLIGHT heads; bodies are on disk alone.
@@ -74,6 +75,9 @@ struct messages_ops {
     /* False: later. Entries up to told are not handed over any more. */
     bool (*tell)(void *ctx, const struct message_news *news);
     uint64_t (*told)(void *ctx);
+    /* Something waits for the pace at which it may leave: messages_resume in so many milliseconds.
+     * Asked several times before that, the first counts. */
+    void (*later)(void *ctx, uint64_t ms);
     void *ctx;
 };
 
@@ -87,6 +91,8 @@ enum err messages_new(struct messages **out, struct dchan_store *store,
 /* Nothing may wait in the store any more (dchan_store_settle). NULL is fine. */
 void messages_free(struct messages *m);
 void messages_tick(struct messages *m, uint64_t now_ms);
+/* Sends what the pace held back until now. */
+void messages_resume(struct messages *m, uint64_t now_ms);
 
 /* --- who is there --- */
 

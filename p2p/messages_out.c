@@ -314,6 +314,16 @@ static bool may_send(struct message_party *p)
     return p->session && p->m->now_ms >= p->paused_until_ms && !p->m->ops.is_slow(p->session);
 }
 
+/* The tick would find it, too, but up to a second later. */
+static bool has_pace(struct message_party *p)
+{
+    struct messages *m = p->m;
+    if (ratelimit_take(&p->pace, 1, (int64_t)m->now_ms))
+        return true;
+    m->ops.later(m->ops.ctx, (uint64_t)ratelimit_wait_ms(&p->pace, 1, (int64_t)m->now_ms));
+    return false;
+}
+
 void out_pump(struct message_party *p)
 {
     load_more(p);
@@ -321,7 +331,7 @@ void out_pump(struct message_party *p)
         struct flight *f = &p->flight[i];
         if (f->state != FLIGHT_READY)
             continue;
-        if (!ratelimit_take(&p->pace, 1, (int64_t)p->m->now_ms) || !send_one(p, f))
+        if (!has_pace(p) || !send_one(p, f))
             return;
     }
 }

@@ -81,6 +81,7 @@ curve operations of one handshake
 handshake, responder, on an open socket
   ratio to the curve operations
 message, sent until receipt, both on disk
+  those that wait for the pace (18 a second)
 memory of an idle session
 flood of handshakes, connections a second
   contacts that got a session meanwhile

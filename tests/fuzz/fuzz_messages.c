@@ -66,10 +66,16 @@ static bool tell(void *ctx, const struct message_news *news)
 
 static uint64_t told(void *ctx) { return ((struct world *)ctx)->told; }
 
+static void later(void *ctx, uint64_t ms)
+{
+    (void)ctx;
+    require(ms > 0);
+}
+
 static void begin(struct world *w)
 {
     struct messages_limits limits = messages_default_limits();
-    const struct messages_ops ops = { take_message, is_slow, dial, unix_now, tell, told, w };
+    const struct messages_ops ops = { take_message, is_slow, dial, unix_now, tell, told, later, w };
     limits.seen = 20;
     limits.box = limits.box_per_48 = 5;
     limits.inbox_total = 100000;

@@ -115,6 +115,8 @@ static bool tell(void *ctx, const struct message_news *news)
     return true;
 }
 
+static void later(void *ctx, uint64_t ms) { ((struct duo_side *)ctx)->later_ms = ms; }
+
 /* --- life --- */
 
 void duo_init(struct message_duo *d)
@@ -131,7 +133,8 @@ void duo_init(struct message_duo *d)
 
 void duo_revive(struct duo_side *s)
 {
-    const struct messages_ops ops = { send_packet, is_slow, dial, unix_now, tell, told, s };
+    const struct messages_ops ops = { send_packet, is_slow, dial, unix_now, tell, told, later,
+                                      s };
     kv_mem_fail_writes(s->disk, 0);
     atomic_store(&s->lies, 0);
     assert_int_equal(dchan_store_new(&s->store, lend(s), NULL, NULL, NULL), OK);

@@ -35,6 +35,7 @@ struct duo_side {
     bool slow;
     bool glutted;                 /* the next that it sends ends its session */
     size_t dials;
+    uint64_t later_ms;            /* it asked to be called again after so long; 0: it did not */
     bool unknown;                 /* the other side is no contact any more */
     struct message_news news[DUO_NEWS_MAX]; /* as in its event log */
     size_t n_news, sent[128];     /* by type of message */

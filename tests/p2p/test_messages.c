@@ -192,6 +192,27 @@ static void no_more_than_64_are_in_flight(void **state)
     assert_int_equal(duo_count(B, false, 0), 100);
 }
 
+/* Not at the next tick, which comes up to a second later. */
+static void what_the_pace_holds_back_leaves_when_it_may(void **state)
+{
+    enum { BURST = 80, STEP_MS = 56 }; /* four fifths of 100; nine tenths of 20 a second */
+    struct message_duo *d = *state;
+    duo_connect(d);
+    for (int i = 0; i < BURST; i++)
+        assert_int_equal(duo_send(A, "x", NULL), OK);
+    duo_run(d);
+    assert_int_equal(A->later_ms, 0);
+    assert_int_equal(duo_send(A, "one more", NULL), OK);
+    duo_run(d);
+    assert_int_equal(A->sent[DCHAN_M_SEND], BURST);
+    assert_int_equal(A->later_ms, STEP_MS);
+    d->now_ms += A->later_ms;
+    messages_resume(A->m, d->now_ms);
+    duo_run(d);
+    assert_int_equal(A->sent[DCHAN_M_SEND], BURST + 1);
+    assert_int_equal(duo_count(A, true, MESSAGE_STATE_DELIVERED), BURST + 1);
+}
+
 static void what_is_not_acknowledged_is_sent_again(void **state)
 {
     struct message_duo *d = *state;
@@ -921,6 +942,7 @@ int main(void)
         TEST(a_peer_that_is_away_gets_it_once_and_in_order),
         TEST(a_session_may_end_by_a_receipt),
         TEST(no_more_than_64_are_in_flight),
+        TEST(what_the_pace_holds_back_leaves_when_it_may),
         TEST(what_is_not_acknowledged_is_sent_again),
         TEST(one_that_comes_twice_is_acknowledged_twice),
         TEST(receipts_count_for_what_is_in_flight_alone),
