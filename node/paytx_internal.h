@@ -148,6 +148,7 @@ struct pay_making {
     const struct pay_row *row;   /* txid: of an earlier one, which it takes the place of */
     bool resumed;        /* it may have been made before */
     bool none;           /* after a failure: there is none for certain */
+    bool prefix_used;    /* that is why: another payment to them has the prefix of this one */
     struct txid txid;    /* results */
     uint32_t index;
     uint64_t fee;

@@ -162,12 +162,12 @@ static bool see(void *ctx, const struct history_tx *t)
     return false;
 }
 
-/* *fresh: it can be spent; else a block spends it. Neither is an error. */
+/* *fresh: it can be spent; else a block spends it, deep enough to stay. Neither is an error. */
 static enum err look_at_input(struct wallet *w, const struct outpoint *at, bool *fresh,
                               struct error *e)
 {
     struct history_coin coin = { .spent = false };
-    struct seeing by = { .confirmed = false };
+    struct seeing by = { .fate = PAY_FATE_OPEN };
     bool found = false;
     enum err rc = history_get_coin(wallet_history(w), at, &coin, &found, e);
     *fresh = !rc && found && !coin.spent;
@@ -175,10 +175,11 @@ static enum err look_at_input(struct wallet *w, const struct outpoint *at, bool 
         return rc;
     if (found)
         rc = history_get_tx(wallet_history(w), &coin.spent_by, see, &by, &found, e);
-    return rc || (found && by.confirmed)
+    return rc || (found && by.fate == PAY_FATE_SETTLED)
                ? rc
                : error_set(e, ERR_BUSY, "the request was paid before, with coins that another "
-                           "transaction spends now: once that is in a block it can be paid again");
+                           "transaction spends now: once that is %d blocks deep it can be paid "
+                           "again", PAY_DEPTH);
 }
 
 /* The payee still has the transaction of the earlier payment, which was taken back. All its coins
@@ -220,6 +221,16 @@ static enum err find_coins(struct wallet *w, const struct txid *id, struct outpo
     return rc;
 }
 
+static enum err check_prefix(struct wallet *w, struct pay_making *m, struct error *e)
+{
+    const struct pay_row *r = m->row;
+    const enum err rc = payments_prefix_was_sent(w, r->theirs, pay_text_span(&r->prefix),
+                                                 &m->prefix_used, e);
+    return rc || !m->prefix_used
+               ? rc
+               : error_set(e, ERR_EXISTS, "another payment to the payee has its prefix");
+}
+
 static enum err make(const struct rpc_env *env, struct wallet *w, struct pay_making *m,
                      struct error *e)
 {
@@ -231,7 +242,9 @@ static enum err make(const struct rpc_env *env, struct wallet *w, struct pay_mak
                                        pay_text_span(&r->output[0].suffix) };
     struct payment_sent sent = { .tx = NULL };
     uint8_t secret[32];
-    enum err rc = paytx_secret_of(w, r->ours, secret, e);
+    enum err rc = check_prefix(w, m, e);
+    if (!rc)
+        rc = paytx_secret_of(w, r->ours, secret, e);
     if (!rc)
         rc = find_coins(w, &r->txid, &coins, &how.n_coins, e);
     else

@@ -170,6 +170,18 @@ static void leave_unsure(struct pay_item *it, const struct make_job *job)
     paytx_answer(it, job->rc, it->unsure ? &e : &job->e);
 }
 
+static void on_payment_written(struct pay_item *it, enum err rc);
+
+/* That of the request is one which the payee has given to another request. */
+static bool take_new_prefix(struct pay_item *it)
+{
+    struct error e = { .code = OK };
+    if (new_part(&it->row.prefix, &e))
+        return false;
+    paytx_write(it, on_payment_written);
+    return true;
+}
+
 /* Nothing was made: it is over. Or nobody knows yet. */
 static void take_unmade(struct pay_item *it, const struct make_job *job)
 {
@@ -177,6 +189,8 @@ static void take_unmade(struct pay_item *it, const struct make_job *job)
         leave_unsure(it, job);
         return;
     }
+    if (job->m.prefix_used && take_new_prefix(it))
+        return;
     it->why = job->e;
     log_info("payments: one was not made: %s", job->e.text);
     it->row.state = PAY_TAKEN_BACK;

@@ -481,6 +481,21 @@ void payment_sent_clear(struct payment_sent *s)
     *s = (struct payment_sent){ .tx = NULL };
 }
 
+enum err payments_prefix_was_sent(struct wallet *w, const uint8_t payee[EC_PUBKEY_SIZE],
+                                  struct span prefix, bool *sent, struct error *e)
+{
+    struct payment p = { .received = false, .prefix = prefix };
+    struct buf id;
+    buf_init(&id);
+    memcpy(p.other, payee, sizeof p.other);
+    put_id(&id, &p);
+    wallet_lock(w);
+    const enum err rc = keystore_has(w->ks, KEY_RECORD_PAYMENT, buf_span(&id), sent, e);
+    wallet_unlock(w);
+    buf_clear(&id);
+    return rc;
+}
+
 /* --- all of them --- */
 
 struct each {

@@ -76,6 +76,9 @@ enum err payments_send_as(struct wallet *w, const uint8_t identity[32],
                           int64_t amount, const struct wallet_send *how, struct payment_sent *out,
                           struct error *e) MUST_CHECK;
 void payment_sent_clear(struct payment_sent *s);
+/* Whether something was sent to the payee with that prefix: no other payment may have it then. */
+enum err payments_prefix_was_sent(struct wallet *w, const uint8_t payee[EC_PUBKEY_SIZE],
+                                  struct span prefix, bool *sent, struct error *e) MUST_CHECK;
 
 /* All of them, in no useful order. fn runs under the lock; stops at the first error. */
 typedef enum err (*payment_fn)(void *ctx, const struct payment *p, struct error *e);

@@ -103,6 +103,20 @@ def a_request_of_a_contact_is_paid_at_its_prefix(t):
     check("no open request" in str(again.end()), str(again.answer))
 
 
+@case()
+def a_second_request_at_one_prefix_is_paid_at_another(t):
+    node, guest = payee(t)
+    for request in (b"r" * 16, b"s" * 16):
+        guest.put(REQUEST, p_request(request, SATOSHIS, int(time.time()) + 600, prefix=b"cmVx"))
+        await_request(t, node, request)
+        payment = Payment(node, request=request.hex())
+        taken = guest.await_payment()
+        guest.put(RESULT, accept(taken))
+        equal(payment.end()["state"], "accepted")
+        equal((taken[0], taken[1] == b"cmVx"), (request, request == b"r" * 16))
+    equal(len({p["txid"] for p in sent(node)}), 2)
+
+
 def spends(node, txid):
     tx = node.rpc.decoderawtransaction(node.rpc.gettransaction(txid)["hex"])
     return {(i["txid"], i["vout"]) for i in tx["vin"]}
@@ -165,9 +179,11 @@ def coins_of_a_refused_payment_that_are_on_their_way_are_waited_for(t):
     node, guest = payee(t)
     first = refused_once(t, node, guest, b"r" * 16)
     node.rpc.sendtoaddress(node.rpc.getnewaddress(), node.rpc.getbalance(), "", "", True)
-    for _ in range(2):
-        payment = Payment(node, request=(b"r" * 16).hex())
-        check("once that is in a block" in str(payment.end()), str(payment.answer))
+    for blocks in (0, 1, 4):  # fewer than 6 may be replaced by others
+        mine(node, blocks)
+        for _ in range(2):
+            payment = Payment(node, request=(b"r" * 16).hex())
+            check("once that is 6 blocks deep" in str(payment.end()), str(payment.answer))
     mine(node)
     second = refuse(node, guest, b"r" * 16)
     equal(spends(node, first) & spends(node, second), set())

@@ -157,6 +157,13 @@ static void the_keys_of_a_payment_can_be_used(void **state)
     stop(&t);
 }
 
+static bool has_sent(struct rig *r, const uint8_t payee[EC_PUBKEY_SIZE], struct span prefix)
+{
+    bool sent;
+    assert_int_equal(payments_prefix_was_sent(r->w, payee, prefix, &sent, NULL), OK);
+    return sent;
+}
+
 static void both_sides_remember_how_the_keys_were_derived(void **state)
 {
     (void)state;
@@ -174,7 +181,10 @@ static void both_sides_remember_how_the_keys_were_derived(void **state)
         assert_int_equal(l.last.n, OUTPUTS);
         assert_int_equal(strlen(l.prefix), t.got.prefix.len);
         assert_memory_equal(l.prefix, t.got.prefix.data, t.got.prefix.len);
+        assert_int_equal(has_sent(r, t.payee_key, t.got.prefix), !i);
     }
+    assert_false(has_sent(&t.payer, t.got.other, t.got.prefix));
+    assert_false(has_sent(&t.payer, t.payee_key, span_of(t.got.prefix.data, 1)));
     stop(&t);
 }
 
