@@ -61,13 +61,36 @@ bool contact_has_statement(const struct contact *c, const struct dchan_successor
     return false;
 }
 
+/* Of the last one that has no effect and never will have: a key of before says something other than
+ * what was followed. False: there is none. */
+static bool drop_past(struct contact *c)
+{
+    struct contact_heir heir = { .state = CONTACT_HEIR_TAKEN };
+    size_t i = c->n_statements;
+    while (i > 0 && heir.state != CONTACT_HEIR_PAST)
+        contact_heir_get(c, --i, &heir);
+    if (heir.state != CONTACT_HEIR_PAST)
+        return false;
+    memmove(c->statements[i], c->statements[i + 1],
+            (--c->n_statements - i) * sizeof c->statements[0]);
+    return true;
+}
+
+/* Who has a key of before may fill the list; the word of the present key finds a place. */
+static bool has_room(struct contact *c, const struct dchan_successor *s)
+{
+    return c->n_statements < CONTACT_FORMER_MAX ||
+           (is_present(c, s->old_key) && drop_past(c));
+}
+
 enum err contact_add_statement(struct contact *c, const struct dchan_successor *s,
                                struct error *e)
 {
     struct buf b;
-    if (c->n_statements == CONTACT_FORMER_MAX)
-        return error_set(e, ERR_RANGE, "contact \"%s\" has %d statements about its key already",
-                         c->alias, CONTACT_FORMER_MAX);
+    if (!has_room(c, s))
+        return error_set(e, ERR_RANGE, "contact \"%s\" has %d statements about its key already, "
+                         "and one more is not kept: see contactlist, ask it for its key by another "
+                         "way, and add it anew if that is another", c->alias, CONTACT_FORMER_MAX);
     buf_init(&b);
     dchan_successor_write(&b, s);
     memcpy(c->statements[c->n_statements++], b.data, DCHAN_SUCCESSOR_SIZE);

@@ -24,7 +24,8 @@ void contact_heir_get(const struct contact *c, size_t i, struct contact_heir *ou
 
 /* Whether the same content is stored: signatures may differ. */
 bool contact_has_statement(const struct contact *c, const struct dchan_successor *s);
-/* ERR_RANGE: there is no room. */
+/* ERR_RANGE: there is no room. In a full list one of the present key takes the place of the last
+ * one of a key of before that leads nowhere, if there is one. */
 enum err contact_add_statement(struct contact *c, const struct dchan_successor *s,
                                struct error *e) MUST_CHECK;
 /*

@@ -159,6 +159,38 @@ static void both_lists_have_an_end(void **state)
     assert_int_equal(heir.statement.issued, 1790000000);
 }
 
+/* Who has stolen a key of before must not keep the contact at its present one. */
+static void a_key_of_before_does_not_silence_the_present_one(void **state)
+{
+    struct contact c = contact_of(1);
+    (void)state;
+    assert_int_equal(add(&c, 1, 2, 1), OK);
+    assert_int_equal(follow(&c, 2), OK);
+    for (uint8_t i = 1; i < CONTACT_FORMER_MAX; i++)
+        assert_int_equal(add(&c, 1, (uint8_t)(100 + i), 1 + i), OK);
+    assert_int_equal(add(&c, 1, 99, 99), ERR_RANGE);
+    assert_int_equal(add(&c, 2, 3, 1), OK);
+    assert_int_equal(c.n_statements, CONTACT_FORMER_MAX);
+    assert_heir(&c, 0, CONTACT_HEIR_TAKEN, true); /* the first of the theft are still shown */
+    assert_heir(&c, CONTACT_FORMER_MAX - 2, CONTACT_HEIR_PAST, true);
+    assert_heir(&c, CONTACT_FORMER_MAX - 1, CONTACT_HEIR_PROPOSED, false);
+    assert_int_equal(add(&c, 1, 99, 99), ERR_RANGE);
+    assert_int_equal(follow(&c, 3), OK);
+    assert_key(&c, 3);
+}
+
+/* What the present key has said before stays, so that a theft of it shows. */
+static void the_present_key_fills_the_list_once(void **state)
+{
+    struct contact c = contact_of(1);
+    (void)state;
+    for (uint8_t i = 0; i < CONTACT_FORMER_MAX; i++)
+        assert_int_equal(add(&c, 1, (uint8_t)(100 + i), 1 + i), OK);
+    const struct contact full = c;
+    assert_int_equal(add(&c, 1, 99, 99), ERR_RANGE);
+    assert_memory_equal(&c, &full, sizeof c);
+}
+
 static void where_only_an_address_is_known_nothing_is_followed(void **state)
 {
     struct contact c = contact_of(1);
@@ -178,6 +210,8 @@ int main(void)
         cmocka_unit_test(two_successors_of_one_key_are_a_sign_of_theft),
         cmocka_unit_test(what_is_stored_is_known_by_its_content),
         cmocka_unit_test(both_lists_have_an_end),
+        cmocka_unit_test(a_key_of_before_does_not_silence_the_present_one),
+        cmocka_unit_test(the_present_key_fills_the_list_once),
         cmocka_unit_test(where_only_an_address_is_known_nothing_is_followed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
