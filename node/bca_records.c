@@ -405,7 +405,9 @@ static void look_around(struct bca_records *r)
     }
     if (clock_mono_ms() < r->round_at)
         return;
-    if (bca_store_expire(r->store, &e) || bca_intake_retry(r->intake, &e))
+    if (bca_store_expire(r->store, &e))
+        say(r, &e);
+    if (bca_intake_retry(r->intake, &e))
         say(r, &e);
     r->round_at = clock_mono_ms() + pause_ms(r, ROUND_MS);
 }

@@ -174,10 +174,10 @@ static void pipe_closed(void *ctx, const struct stream_ends *ends, unsigned code
     pipe_ended(ctx);
 }
 
-static struct guest *guest_new(struct forward *f, int fd)
+static struct guest *guest_new(struct forward *f, int fd, uint64_t since_ms)
 {
     struct guest *g = xcalloc(1, sizeof *g);
-    *g = (struct guest){ .forward = f, .fd = fd, .since_ms = forward_now(f) };
+    *g = (struct guest){ .forward = f, .fd = fd, .since_ms = since_ms };
     list_append(&f->guests, &g->link);
     return g;
 }
@@ -187,10 +187,11 @@ static void try_later(struct forward *f)
     event_add(f->owner->later, &(struct timeval){ 0, RETRY_MS * 1000 });
 }
 
-/* Its session began to end when it came: the next one has it. */
-static void unserved(void *ctx, const struct stream_ends *ends)
+/* Its session began to end when it came: the next one has it. Its time goes on, or a contact that
+ * ends each session so would have the program wait for ever. */
+static void unserved(void *ctx, const struct stream_ends *ends, uint64_t since_ms)
 {
-    (void)guest_new(ctx, ends->in);
+    (void)guest_new(ctx, ends->in, since_ms);
     try_later(ctx);
 }
 
@@ -202,7 +203,8 @@ static enum err open_stream(struct guest *g, struct chan_peer *peer, struct dcha
         .set = f->owner->streams, .peer = peer, .mux = mux, .service = forward_service(f),
         .ends = { .in = g->fd, .out = g->fd }, .tag = f, .meter = forward_pay_meter(&f->pay),
         .accepted = f->pipe ? pipe_accepted : NULL,
-        .ended = f->pipe ? pipe_closed : NULL, .unserved = unserved, .ctx = f }, f->priority);
+        .ended = f->pipe ? pipe_closed : NULL, .unserved = unserved,
+        .begun_ms = g->since_ms, .ctx = f }, f->priority);
     if (!rc)
         guest_forget(g);
     return rc;
@@ -221,14 +223,16 @@ static void guest_try(struct guest *g)
         guest_refuse(g, e.text);
         return;
     }
-    if (!rc) {
-        rc = open_stream(g, peer, mux);
-        chan_peer_kick(peer);
-        if (rc == ERR_BUSY || rc == ERR_CANCELLED)
-            try_later(f);
-    }
-    if (rc && !in_time)
+    if (!in_time) {
         guest_refuse(g, "the contact did not answer");
+        return;
+    }
+    if (rc)
+        return;
+    rc = open_stream(g, peer, mux);
+    chan_peer_kick(peer);
+    if (rc == ERR_BUSY || rc == ERR_CANCELLED)
+        try_later(f);
 }
 
 static void try_guests(struct forward *f)
@@ -308,7 +312,7 @@ static void enter(struct forward *f, int fd)
         return;
     }
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    struct guest *g = guest_new(f, fd);
+    struct guest *g = guest_new(f, fd, forward_now(f));
     if (f->pipe) {
         g->readable = xcheck(event_new(channels_base(f->owner->streams->channels), fd,
                                        EV_READ | EV_PERSIST, on_token, g));

@@ -208,7 +208,7 @@ static void give_back(struct stream_bridge *b)
     const struct stream_bridge_config config = b->config;
     b->config.ends = (struct stream_ends){ .in = -1, .out = -1 };
     bridge_free(b);
-    config.unserved(config.ctx, &config.ends);
+    config.unserved(config.ctx, &config.ends, config.begun_ms);
 }
 
 static void on_closed(void *ctx, unsigned code)

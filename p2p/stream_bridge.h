@@ -25,8 +25,9 @@ struct stream_bridge_config {
     /* The last call; the ends close after it. May be NULL. */
     void (*ended)(void *ctx, const struct stream_ends *ends, unsigned code, bool was_open);
     /* Instead of it: one of ours came when its session had begun to end, so it was refused. The
-     * ends are the owner's again, for another session. May be NULL. */
-    void (*unserved)(void *ctx, const struct stream_ends *ends);
+     * ends are the owner's again, for another session, with its begun_ms. May be NULL. */
+    void (*unserved)(void *ctx, const struct stream_ends *ends, uint64_t begun_ms);
+    uint64_t begun_ms; /* the owner's */
     void *ctx;
 };
 

@@ -206,6 +206,29 @@ static void nobody_waits_for_ever(void **state)
     close(program);
 }
 
+/* A contact whose sessions all end when something is asked for in them. */
+static void nobody_waits_anew_with_each_session(void **state)
+{
+    enum { ROUNDS = 3 };
+    struct world *w = *state;
+    fake_down(w->f);
+    w->f->peer.state = CHAN_PEER_DIALLING;
+    const struct forward *f = add(w, (struct forward_wish){ .priority = 3 });
+    const int program = program_connect(AF_INET6, SOCK_STREAM, f->port);
+    fake_settle(w->f);
+    for (int i = 0; i < ROUNDS; i++) {
+        assert_int_equal(f->guests.n, 1);
+        fake_up(w->f);
+        assert_int_equal(f->guests.n, 0); /* it has a stream */
+        dchan_mux_take_goaway(w->f->near, 0);
+        fake_down(w->f);
+        fake_tick(w->f, FORWARD_WAIT_MS / ROUNDS);
+    }
+    assert_int_equal(f->guests.n, 0);
+    assert_int_equal(program_await_end(w->f, program), 0);
+    close(program);
+}
+
 static void those_who_wait_have_a_limit(void **state)
 {
     struct world *w = *state;
@@ -642,6 +665,7 @@ int main(void)
         CASE(a_connection_waits_until_the_contact_is_there),
         CASE(a_connection_at_the_end_of_a_session_is_served_in_the_next),
         CASE(nobody_waits_for_ever),
+        CASE(nobody_waits_anew_with_each_session),
         CASE(those_who_wait_have_a_limit),
         CASE(a_lack_of_descriptors_passes),
         CASE(a_contact_that_cannot_be_reached_is_said_at_once),
