@@ -289,8 +289,10 @@ void offers_rehash(struct transfers *t, struct outgoing *o);
 
 void serve_open(struct transfers *t, struct chan_peer *p, struct dchan_mux *mux, uint32_t sid);
 void serve_tick(struct transfers *t, uint64_t now_ms);
-/* o goes away: its streams end. */
+/* o goes away: its streams end, those without an answer with the right one when it changed. */
 void serve_forget(struct transfers *t, struct outgoing *o);
+/* Its file was hashed again and has not changed, or could not be read: who waited may ask anew. */
+void serve_looked(struct transfers *t, const struct outgoing *o);
 void serve_free_all(struct transfers *t);
 
 /* --- transfers_offered.c: offers of others --- */

@@ -410,7 +410,9 @@ static void take_again(struct transfers *t, struct hashing *h, enum err rc)
             outgoing_store(t, o, NULL, NULL);
         } else if (!could_not_look(rc) && is_live(o)) {
             end_offer(t, o, TRANSFER_CHANGED, CANCEL_CHANGED);
+            continue;
         }
+        serve_looked(t, o);
     }
 }
 

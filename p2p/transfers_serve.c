@@ -129,13 +129,16 @@ static void read_on(struct serve *s)
 
 static void read_failed(struct serve *s, struct reading *r)
 {
-    struct outgoing *o = s->o;
-    if (r->changed && o)
-        offers_rehash(s->t, o);
+    if (!s->o)
+        return; /* it has its answer */
+    if (r->changed)
+        offers_rehash(s->t, s->o);
     else
         LOG_LIMITED(LOG_WARN, "files: %s", r->job.error.text);
     if (s->answered)
         dchan_mux_reset(s->mux, s->sid, DCHAN_RESET_LOCAL);
+    else if (r->changed)
+        s->ready = false; /* until its bytes were looked at: serve_looked, serve_forget */
     else
         answer(s, FILE_BUSY);
 }
@@ -396,7 +399,23 @@ void serve_forget(struct transfers *t, struct outgoing *o)
         leave_offer(s);
         if (!s->mux)
             continue;
-        dchan_mux_reset(s->mux, s->sid, DCHAN_RESET_CANCELLED);
+        if (o->state == TRANSFER_CHANGED && !s->answered)
+            answer(s, FILE_CHANGED);
+        else
+            dchan_mux_reset(s->mux, s->sid, DCHAN_RESET_CANCELLED);
+        chan_peer_kick(peer);
+    }
+}
+
+void serve_looked(struct transfers *t, const struct outgoing *o)
+{
+    for (struct list_link *l = list_first(&t->serves), *next; l; l = next) {
+        struct serve *s = LIST_ITEM(l, struct serve, link);
+        next = list_next(&t->serves, l);
+        if (s->o != o || !s->mux || s->ready || s->reading)
+            continue;
+        struct chan_peer *peer = s->peer;
+        answer(s, FILE_BUSY);
         chan_peer_kick(peer);
     }
 }

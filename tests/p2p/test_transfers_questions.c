@@ -148,10 +148,38 @@ static void a_file_that_cannot_be_read_is_not_taken_for_changed(void **state)
     assert_int_equal(o->state, TRANSFER_RUNNING);
     assert_status(c.id, FILE_CHUNKS, 0, 1, FILE_OK);
     assert_int_equal(unlink(path), 0); /* that it is gone does */
-    assert_status(c.id, FILE_CHUNKS, 0, 1, FILE_BUSY);
-    fake_until(rig.fake, has_hashed, NULL);
+    assert_status(c.id, FILE_CHUNKS, 0, 1, FILE_CHANGED);
     assert_int_equal(o->state, TRANSFER_CHANGED);
     assert_status(c.id, FILE_CHUNKS, 0, 1, FILE_CHANGED);
+    free(path);
+}
+
+/* Not with an answer to try again, or a reset: its bytes are looked at first. */
+static void who_asks_for_a_file_that_was_edited_is_told(void **state)
+{
+    struct content c;
+    struct far *both[2];
+    (void)state;
+    char *path = rig_offered(&c);
+    rig_take_id(DCHAN_F_ACCEPT, c.id, 0);
+    assert_status(c.id, FILE_CHUNKS, 0, 1, FILE_OK);
+    assert_int_equal(file_replace(path, c.data, sizeof c.data, NULL), OK);
+    assert_status(c.id, FILE_CHUNKS, 0, 1, FILE_BUSY); /* another file of the same content */
+    assert_status(c.id, FILE_CHUNKS, 0, 1, FILE_OK);
+    c.data[0] ^= 1;
+    assert_int_equal(file_replace(path, c.data, sizeof c.data, NULL), OK);
+    for (size_t i = 0; i < COUNT_OF(both); i++) {
+        both[i] = far_open(rig.fake, "file");
+        ask_for(both[i], c.id, FILE_CHUNKS, 0, 1);
+    }
+    for (size_t i = 0; i < COUNT_OF(both); i++) {
+        fake_until(rig.fake, has_ended, both[i]);
+        assert_int_equal(both[i]->in.len, 1);
+        assert_int_equal(both[i]->in.data[0], FILE_CHANGED);
+        assert_false(both[i]->closed && both[i]->code);
+    }
+    assert_int_equal(rig.sent[rig.n_sent - 1].type, DCHAN_F_CANCEL);
+    assert_int_equal(rig.files->serve_bytes, 0);
     free(path);
 }
 
@@ -240,6 +268,7 @@ int main(void)
         TEST(what_waits_for_a_slow_disk_is_bounded),
         TEST(only_what_was_offered_and_accepted_is_served),
         TEST(a_file_that_cannot_be_read_is_not_taken_for_changed),
+        TEST(who_asks_for_a_file_that_was_edited_is_told),
         TEST(ranges_outside_the_file_are_refused),
         TEST(questions_of_another_length_are_reset),
         TEST(who_does_not_read_has_four_streams_and_a_minute),
