@@ -24,7 +24,7 @@ def the_sdk_judges_all_published_spends_as_they_say(t):
     with open(path, encoding="ascii") as file:
         given = json.load(file)
     answers = judged(given, t.path(""))
-    check(len(given["cases"]) > 100, "cases")
+    check(given["cases"], "cases")
     for one in given["cases"]:
         equal(answers[one["name"]] is True, one["valid"], f"{one['name']}: {answers[one['name']]}")
 

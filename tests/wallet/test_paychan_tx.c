@@ -389,13 +389,40 @@ static const char *text_of(struct json_object *o, const char *name)
     return json_object_get_string(json_object_object_get(o, name));
 }
 
+static uint64_t number_of(struct json_object *o, const char *name)
+{
+    return json_object_get_uint64(json_object_object_get(o, name));
+}
+
+/* The public key of a secret in the file. */
+static void read_key(uint8_t key[EC_PUBKEY_SIZE], struct json_object *all, const char *name)
+{
+    struct buf secret = unhex(text_of(all, name));
+    assert_int_equal(secret.len, 32);
+    assert_true(ec_pubkey_of(key, secret.data));
+    buf_clear(&secret);
+}
+
+/* The channel whose spends a file has, with the lock that the file says it has. */
+static struct channel channel_read(struct json_object *all)
+{
+    struct channel c = { .terms = { .expiry = (uint32_t)number_of(all, "expiry"),
+                                    .capacity = number_of(all, "capacity"),
+                                    .close_fee = number_of(all, "close_fee") } };
+    read_key(c.terms.payer_key, all, "payer_key");
+    read_key(c.terms.payee_key, all, "payee_key");
+    buf_init(&c.lock);
+    paychan_put_lock(&c.lock, &c.terms);
+    assert_hex(c.lock.data, c.lock.len, text_of(all, "lock"));
+    return c;
+}
+
 static void published_spends_end_as_they_say(void **state)
 {
     (void)state;
     struct json_object *all = vector_json("../spec/channels-vectors.json");
     struct json_object *cases = json_object_object_get(all, "cases");
-    struct channel c = channel_make();
-    assert_hex(c.lock.data, c.lock.len, text_of(all, "lock"));
+    struct channel c = channel_read(all);
     const size_t n = json_object_array_length(cases);
     for (size_t i = 0; i < n; i++) {
         struct json_object *row = json_object_array_get_idx(cases, i);
