@@ -240,14 +240,17 @@ static void take_open(struct paychans *pc, struct chan_peer *p, const struct dch
 
 /* --- opening, of the payer --- */
 
+/* *opening: something is being opened, whether or not by this id. */
 static struct held *find_opening(struct paychans *pc, uint64_t contact,
-                                 const struct dchan_chan_accept *m)
+                                 const struct dchan_chan_accept *m, bool *opening)
 {
     uint8_t id[PAYCHAN_ID_SIZE];
+    *opening = false;
     for (size_t i = 0; i < pc->n; i++) {
         struct held *h = pc->all[i];
         if (h->contact != contact || h->c.role != PAYCHAN_PAYER || h->c.state != P_OPENING)
             continue;
+        *opening = true;
         paychan_make_id(id, h->ours, h->theirs, h->c.nonce_a, m->nonce);
         if (memcmp(id, m->id, sizeof id) == 0)
             return h;
@@ -259,10 +262,13 @@ static void take_accept(struct paychans *pc, struct chan_peer *p, const struct d
 {
     const struct dchan_chan_accept *in = &msg->chan_accept;
     const struct contact *contact = chan_peer_contact(p);
-    struct held *h = contact ? find_opening(pc, contact->id, in) : NULL;
+    bool opening = false;
+    struct held *h = contact ? find_opening(pc, contact->id, in, &opening) : NULL;
     struct paychan_event ev = { .kind = PAYCHAN_EV_ACCEPT_MSG };
     if (!h || h->contact != contact->id) {
-        paychans_send_fail(p, in->id, PAYCHAN_UNKNOWN, "no such channel is being opened");
+        paychans_send_fail(p, in->id, opening ? PAYCHAN_BAD_PARAMS : PAYCHAN_UNKNOWN,
+                           opening ? "the id is not that of the channel that is being opened"
+                                   : "no such channel is being opened");
         return;
     }
     const struct paychan_own own = paychans_own(h);

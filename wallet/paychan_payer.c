@@ -87,9 +87,13 @@ static void send_pay(struct step *s, struct span ref)
 static bool sign_sum(struct step *s, uint64_t paid, uint8_t sig[EC_SIG_SIZE])
 {
     const struct paychan *c = s->c;
+    const struct paychan_close close = { paid, c->terms.close_fee };
+    if (!paychan_close_fits(&c->terms, &close)) { /* adopted with a lower fee */
+        step_refuse(s, ERR_RANGE, "what is left does not cover the fee");
+        return false;
+    }
     if (s->ev->secret &&
-        paychan_close_sign(sig, &c->terms, &c->funding,
-                           &(struct paychan_close){ paid, c->terms.close_fee }, s->ev->secret))
+        paychan_close_sign(sig, &c->terms, &c->funding, &close, s->ev->secret))
         return true;
     step_refuse(s, ERR_AUTH, "the key of the channel is locked: unlock the wallet");
     return false;
@@ -255,7 +259,8 @@ static void take_ack(struct step *s)
 {
     struct paychan *c = s->c;
     const struct paychan_ack_msg *m = &s->ev->ack;
-    if (m->n <= c->acked_n || m->n > c->n || m->paid > c->paid || m->paid < c->acked_paid)
+    if (m->n <= c->acked_n || m->n > c->n || m->paid > c->paid || m->paid < c->acked_paid ||
+        (m->n == c->n && m->paid != c->paid))
         return;
     c->acked_n = m->n;
     c->acked_paid = m->paid;
@@ -273,10 +278,9 @@ static void ask_where_it_stands(struct step *s, bool first)
 static void take_fail(struct step *s)
 {
     struct paychan *c = s->c;
-    const unsigned code = s->ev->fail.code;
+    const unsigned said = s->ev->fail.code;
+    const unsigned code = said && said <= PAYCHAN_UNKNOWN ? said : PAYCHAN_REFUSED;
     const bool again = c->stopped == code;
-    if (code == 0 || code > PAYCHAN_UNKNOWN)
-        return;
     if (c->state == P_OPENING) {
         step_alarm(s, s->ev->fail.text);
         step_forget(s);
@@ -459,24 +463,46 @@ static void restore(struct step *s)
     step_send_sync(s);
 }
 
-/* The payee shows a later state: our data is old if we have signed that. */
+/* By us, for the fee of the message: that of a close that was agreed on may be another. */
+static bool is_ours(const struct paychan *c, const struct paychan_sync_msg *m)
+{
+    const struct paychan_close close = { m->paid, m->close_fee };
+    return paychan_close_fits(&c->terms, &close) &&
+           paychan_close_verify(m->sig, &c->terms, &c->funding, &close);
+}
+
+/* The highest sum is now this one. False: its signature has another fee than payments have, and the
+ * key that makes ours is locked. */
+static bool adopt_sum(struct paychan *c, const struct paychan_sync_msg *m, const uint8_t *secret)
+{
+    const struct paychan_close close = { m->paid, c->terms.close_fee };
+    uint8_t sig[EC_SIG_SIZE];
+    memcpy(sig, m->sig, sizeof sig);
+    if (m->close_fee != close.fee && paychan_close_fits(&c->terms, &close) &&
+        (!secret || !paychan_close_sign(sig, &c->terms, &c->funding, &close, secret)))
+        return false;
+    c->paid = m->paid;
+    memcpy(c->sig, sig, sizeof c->sig);
+    return true;
+}
+
+/* The payee shows a later state: our data is old if we have signed that. Of two sums with one n the
+ * higher that we have signed counts. */
 static void adopt(struct step *s)
 {
     struct paychan *c = s->c;
     const struct paychan_sync_msg *m = &s->ev->sync;
-    const struct paychan_close close = { m->paid, m->close_fee };
-    if (m->close_fee != c->terms.close_fee || !paychan_close_fits(&c->terms, &close) ||
-        !paychan_close_verify(m->sig, &c->terms, &c->funding, &close)) {
+    if (!is_ours(c, m)) {
+        if (m->n == c->n)
+            return;
         c->frozen = true;
         step_record(s, PAYCHAN_WHOLE);
         step_alarm(s, "a payee has shown a state of a channel that was never signed");
         return;
     }
+    if (m->paid > c->paid && !adopt_sum(c, m, s->ev->secret))
+        return; /* it is shown again */
     c->n = m->n;
-    if (m->paid > c->paid) {
-        c->paid = m->paid;
-        memcpy(c->sig, m->sig, sizeof c->sig);
-    }
     c->acked_n = m->n;
     c->acked_paid = m->paid;
     step_record(s, PAYCHAN_WHOLE);

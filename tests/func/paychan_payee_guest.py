@@ -8,20 +8,23 @@ import noise
 from blocks import hash160
 from channel_guest import Guest
 from channels import is_up
-from framework import Rpc, wait_until
+from framework import Rpc, RpcError, wait_until
 from paychan_guest import ACCEPT, FUNDED, OPEN, PAY, PAYMENTS, READY, SYNC, FEE, lock
 
 PAYEE = b"\x61" * 32
 
 
 def opening(node, contact, capacity):
-    """openchannel returns when the guest has agreed: in a thread. The guest has seen the session up
-    first."""
+    """openchannel returns when the guest has answered: in a thread. The guest has seen the session
+    up first."""
     result = {}
     wait_until(lambda: is_up(node, contact), what="the session")
 
     def work():
-        result["opened"] = Rpc(node.rpc_port, node.cookie).openchannel(contact, capacity)
+        try:
+            result["opened"] = Rpc(node.rpc_port, node.cookie).openchannel(contact, capacity)
+        except RpcError as error:
+            result["refused"] = str(error)
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -40,9 +43,8 @@ class Payee(Guest):
             if got == kind:
                 return payload
 
-    def open(self, contact, capacity):
-        """Agrees to what the daemon opens; the transaction that funds is on its way then."""
-        thread, result = opening(self.node, contact, capacity)
+    def take_open(self):
+        """The chan_open that comes next, and what the channel is then."""
         m = self.answer(OPEN)
         self.nonce_a, self.nonce_b = m[:32], os.urandom(32)
         _, self.capacity, self.expiry, self.fee = struct.unpack(">HQII", m[32:50])
@@ -50,8 +52,16 @@ class Payee(Guest):
         self.lock = lock(self.payer_key, self.payee_key, self.expiry)
         self.id = noise.tagged(b"bcapeer/chan", self.remote + bytes.fromhex(self.key) +
                                self.nonce_a + self.nonce_b)
-        self.put(ACCEPT, self.id + self.nonce_b + self.payee_key + self.payee_pkh +
-                 struct.pack(">BH", 1, 144))
+
+    def accept(self, id=None, key=None, depth=1, margin=144):
+        self.put(ACCEPT, (id or self.id) + self.nonce_b + (key or self.payee_key) +
+                 self.payee_pkh + struct.pack(">BH", depth, margin))
+
+    def open(self, contact, capacity):
+        """Agrees to what the daemon opens; the transaction that funds is on its way then."""
+        thread, result = opening(self.node, contact, capacity)
+        self.take_open()
+        self.accept()
         self.outpoint = self.answer(FUNDED)[32:68]
         thread.join()
         return result["opened"]

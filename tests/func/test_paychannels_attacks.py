@@ -1,14 +1,17 @@
-"""A payer that means harm: each thing it tries is refused with its code, and changes nothing."""
+"""Payers and payees that mean harm: each thing they try is refused with its code, and changes
+nothing."""
 import os
 import struct
 import time
 
 from blocks import Key, TxOut, display, spend
-from framework import case, equal, main
+from channels import talker
+from framework import case, equal, is_in, main
 from paychan_guest import (ACK, AMOUNT, CAPACITY, CLOSE, CLOSED, DEPTH, FAIL, FUNDED, LIMIT, OPEN,
                            PARAMS, PAY, READY, SCRIPT, SIG, STATE, SYNC, UNKNOWN, FEE, high,
                            open_channel, payee)
-from paychannels import channel, mine, mine_these, spender, state, sums
+from paychan_payee_guest import Payee, opening
+from paychannels import GENESIS, channel, mine, mine_these, spender, state, sums
 
 
 def stands_at(node, payer, n, paid):
@@ -202,6 +205,33 @@ def messages_that_cost_the_disk_or_the_chain_are_limited(t):
     payer.put(PAY, payer.pay(1, 1000))  # payments have their own limit
     equal(payer.answer(ACK), payer.id + struct.pack(">QQ", 1, 1000))
     stands_at(node, payer, 1, 1000)
+
+
+@case()
+def accepts_that_are_none_get_no_money(t):
+    node, key = talker(t, GENESIS)
+    payee_guest = Payee(node, key)
+    t.cleanups.append(payee_guest.close)
+    node.rpc.contactadd(payee_guest.key, "mallory")
+    payee_guest.connect()
+    other = os.urandom(32)
+    for more in ({"depth": 11}, {"margin": 35}, {"margin": 1009}, {"key": b"\2" + b"\xff" * 32}):
+        thread, result = opening(node, "mallory", CAPACITY)
+        payee_guest.take_open()
+        payee_guest.accept(id=other)  # the opening waits for its own
+        equal(payee_guest.answer(FAIL)[:34], other + struct.pack(">H", PARAMS))
+        payee_guest.accept(**more)
+        equal(payee_guest.answer(FAIL)[:34], payee_guest.id + struct.pack(">H", PARAMS))
+        thread.join()
+        is_in("given up", result["refused"])
+    thread, result = opening(node, "mallory", CAPACITY)
+    payee_guest.take_open()
+    payee_guest.put(FAIL, payee_guest.nonce_a + struct.pack(">HH", 77, 4) + b"full")
+    thread.join()  # of whatever code
+    is_in("full", result["refused"])
+    payee_guest.accept()  # too late
+    equal(payee_guest.answer(FAIL)[:34], payee_guest.id + struct.pack(">H", UNKNOWN))
+    equal((node.rpc.listpaychannels(), node.rpc.getrawmempool()), ([], []))
 
 
 @case()

@@ -610,6 +610,115 @@ static void state_that_was_never_signed_freezes_the_channel(void **state)
     assert_int_equal(d->payer.c.state, P_REFUNDING);
 }
 
+/* What a payee that agreed on another fee shows of it, to a payer with an old copy of its data. */
+static struct paychan_event agreed_close_shown(struct duo *d, uint64_t n, uint64_t paid,
+                                               uint64_t fee)
+{
+    const struct paychan_close close = { paid, fee };
+    struct paychan_event ev = { .kind = PAYCHAN_EV_SYNC_MSG };
+    ev.sync = (struct paychan_sync_msg){ .role = PAYCHAN_PAYEE, .state = R_CLOSING, .n = n,
+                                         .paid = paid, .close_fee = fee };
+    assert_true(paychan_close_sign(ev.sync.sig, &d->payer.c.terms, &d->payer.c.funding, &close,
+                                   d->payer.key.secret));
+    return ev;
+}
+
+static bool sum_is_signed(const struct paychan *c)
+{
+    return paychan_close_verify(c->sig, &c->terms, &c->funding,
+                                &(struct paychan_close){ c->paid, c->terms.close_fee });
+}
+
+/* spec channels 8.8: the signature is checked for the fee of the message. */
+static void payer_adopts_what_it_has_signed_for_another_fee(void **state)
+{
+    struct duo *d = *state;
+    duo_open(d, 1);
+    pay_ok(d, 1000);
+    struct paychan_event ev = agreed_close_shown(d, 4, 4000, 400);
+    ev.sync.close_fee = 150; /* not that of the signature */
+    const struct paychan before = d->payer.c;
+    hand(&d->payer, ev);
+    assert_true(d->payer.c.frozen);
+    d->payer.c = before;
+    ev.sync.close_fee = 400;
+    d->payer.locked = true; /* ours cannot be made: it stays as it is, and is shown again */
+    hand(&d->payer, ev);
+    assert_int_equal(d->payer.c.n, 1);
+    assert_false(d->payer.c.frozen);
+    d->payer.locked = false;
+    hand(&d->payer, ev);
+    assert_false(d->payer.c.frozen);
+    assert_int_equal(d->payer.c.n, 4);
+    assert_int_equal(d->payer.c.paid, 4000);
+    assert_true(sum_is_signed(&d->payer.c));
+    duo_kill(&d->payer);
+    assert_int_equal(d->payer.c.paid, 4000);
+}
+
+/* All that is left went into a close with a lower fee: no payment can be signed on top. */
+static void payer_that_adopts_more_than_payments_can_have_pays_no_more(void **state)
+{
+    struct duo *d = *state;
+    duo_open(d, 1);
+    pay_ok(d, 1000);
+    hand(&d->payer, agreed_close_shown(d, 2, 1000000 - 100, 100));
+    assert_int_equal(d->payer.c.paid, 1000000 - 100);
+    assert_int_equal(duo_pay(d, 1), ERR_RANGE);
+    assert_int_equal(duo_close(&d->payer, 0), ERR_RANGE);
+    assert_int_equal(duo_close(&d->payer, 100), OK);
+}
+
+/* spec channels 8.8: the higher with a valid signature counts, what has none is nothing. */
+static void of_two_sums_with_one_number_the_higher_that_was_signed_counts(void **state)
+{
+    struct duo *d = *state;
+    duo_open(d, 1);
+    pay_ok(d, 1000);
+    struct paychan_event ev = agreed_close_shown(d, 1, 1200, 150);
+    ev.sync.sig[40] ^= 1;
+    hand(&d->payer, ev);
+    assert_false(d->payer.c.frozen);
+    assert_int_equal(d->payer.c.paid, 1000);
+    ev.sync.sig[40] ^= 1;
+    hand(&d->payer, ev);
+    assert_int_equal(d->payer.c.n, 1);
+    assert_int_equal(d->payer.c.paid, 1200);
+    assert_true(sum_is_signed(&d->payer.c));
+}
+
+static void ack_of_another_sum_is_none(void **state)
+{
+    struct duo *d = *state;
+    duo_open(d, 1);
+    assert_int_equal(duo_pay(d, 1000), OK);
+    struct paychan_event ev = { .kind = PAYCHAN_EV_ACK_MSG };
+    ev.ack = (struct paychan_ack_msg){ 1, 999 };
+    hand(&d->payer, ev);
+    assert_int_equal(d->payer.c.acked_n, 0);
+    ev.ack.paid = 1000;
+    hand(&d->payer, ev);
+    assert_int_equal(d->payer.c.acked_paid, 1000);
+}
+
+/* No code is left out: whoever sends one does not go on. */
+static void refusal_with_a_code_that_we_do_not_know_is_one(void **state)
+{
+    struct duo *d = *state;
+    struct paychan_event ev = { .kind = PAYCHAN_EV_FAIL_MSG };
+    ev.fail = (struct paychan_fail_msg){ 77, "because", false };
+    duo_open(d, 1);
+    hand(&d->payer, ev);
+    assert_int_equal(d->payer.c.stopped, PAYCHAN_REFUSED);
+    assert_int_equal(duo_pay(d, 1), ERR_BUSY);
+    duo_clear(d);
+    duo_init(d);
+    duo_give(&d->payer, (struct paychan_event){ .kind = PAYCHAN_EV_OPEN });
+    assert_int_equal(d->payer.c.state, P_OPENING);
+    hand(&d->payer, ev);
+    assert_true(d->payer.forgotten);
+}
+
 /* No signature covers n: a payee may name any with a sum that was signed. */
 static void payer_told_of_the_last_number_pays_no_more_and_is_read_back(void **state)
 {
@@ -1029,6 +1138,11 @@ int main(void)
         T(close_before_any_payment_gives_all_back_at_once),
         T(payer_with_an_old_database_adopts_what_it_has_signed),
         T(state_that_was_never_signed_freezes_the_channel),
+        T(payer_adopts_what_it_has_signed_for_another_fee),
+        T(payer_that_adopts_more_than_payments_can_have_pays_no_more),
+        T(of_two_sums_with_one_number_the_higher_that_was_signed_counts),
+        T(ack_of_another_sum_is_none),
+        T(refusal_with_a_code_that_we_do_not_know_is_one),
         T(payer_told_of_the_last_number_pays_no_more_and_is_read_back),
         T(payee_one_state_behind_gets_the_highest_again),
         T(openings_outside_the_limits_are_refused),
