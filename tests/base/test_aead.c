@@ -124,6 +124,70 @@ static void aes_gcm_matches_nist_examples(void **state)
     vector_report(name, cases);
 }
 
+static struct buf hex_of(struct json_object *row, const char *name)
+{
+    return unhex(json_str(row, name));
+}
+
+static void rfc8439_case(struct json_object *row)
+{
+    struct aead_case c = { AEAD_CHACHA20_POLY1305, hex_of(row, "key"), hex_of(row, "nonce"),
+                           hex_of(row, "aad"), hex_of(row, "plaintext"),
+                           hex_of(row, "ciphertext") };
+    struct buf tag = hex_of(row, "tag");
+    assert_int_equal(c.key.len, AEAD_KEY_SIZE);
+    buf_put(&c.sealed, tag.data, tag.len);
+    check_valid(&c);
+    clear_case(&c);
+    buf_clear(&tag);
+}
+
+/* The stream from a block on: what zeros are sealed to. Block 0 is for the tag and is not seen. */
+static bool rfc8439_stream(struct json_object *row, const char *text, const char *cipher)
+{
+    struct buf key = hex_of(row, "key"), iv = hex_of(row, "nonce"), want = hex_of(row, cipher), in;
+    const int64_t counter = json_int(row, "counter", 0);
+    buf_init(&in);
+    if (text)
+        in = hex_of(row, text);
+    const size_t skipped = counter > 0 ? 64 * (size_t)(counter - 1) : 0;
+    uint8_t *out = calloc(1, skipped + want.len + AEAD_TAG_SIZE);
+    assert_non_null(out);
+    assert_true(in.len <= want.len);
+    memcpy(out + skipped, in.data, in.len);
+    assert_int_equal(key.len, AEAD_KEY_SIZE);
+    assert_true(aead_seal(AEAD_CHACHA20_POLY1305, key.data, buf_span(&iv), span_of(NULL, 0),
+                          span_of(out, skipped + want.len), out));
+    if (counter > 0)
+        assert_memory_equal(out + skipped, want.data, want.len);
+    free(out);
+    buf_clear(&key);
+    buf_clear(&iv);
+    buf_clear(&want);
+    buf_clear(&in);
+    return counter > 0;
+}
+
+static void chacha20_poly1305_matches_its_rfc(void **state)
+{
+    (void)state;
+    const char *name = "spec/rfc.json";
+    struct json_object *file = vector_json(name), *rows = json_get(file, "rfc8439_aead");
+    struct json_object *texts = json_get(file, "rfc8439_chacha20_encrypt");
+    struct json_object *blocks = json_get(file, "rfc8439_chacha20_block");
+    const size_t n = json_object_array_length(rows), m = json_object_array_length(texts);
+    size_t streams = 0;
+    for (size_t i = 0; i < n; i++)
+        rfc8439_case(json_object_array_get_idx(rows, i));
+    for (size_t i = 0; i < m; i++)
+        streams += rfc8439_stream(json_object_array_get_idx(texts, i), "plaintext", "ciphertext");
+    for (size_t i = 0; i < json_object_array_length(blocks); i++)
+        streams += rfc8439_stream(json_object_array_get_idx(blocks, i), NULL, "block");
+    json_object_put(file);
+    vector_report("spec/rfc.json ChaCha20-Poly1305", n);
+    vector_report("spec/rfc.json ChaCha20", streams);
+}
+
 /* Every bit of what was sealed, of the IV and of the additional data counts. */
 static void any_changed_bit_is_refused(void **state)
 {
@@ -216,6 +280,7 @@ int main(void)
         cmocka_unit_test(aes_gcm_matches_wycheproof),
         cmocka_unit_test(chacha20_poly1305_matches_wycheproof),
         cmocka_unit_test(aes_gcm_matches_nist_examples),
+        cmocka_unit_test(chacha20_poly1305_matches_its_rfc),
         cmocka_unit_test(any_changed_bit_is_refused),
         cmocka_unit_test(sealing_and_opening_work_in_place),
         cmocka_unit_test(lengths_out_of_range_are_refused),

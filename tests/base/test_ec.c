@@ -699,6 +699,35 @@ static void hashed_agreement_is_the_digest_of_the_point(void **state)
     assert_memory_equal(out, other, 32);
 }
 
+static void rfc6979_case(struct json_object *row)
+{
+    struct buf secret = unhex(json_str(row, "private_key"));
+    struct buf r = unhex(json_str(row, "r")), s = unhex(json_str(row, "s"));
+    const char *message = json_str(row, "message");
+    uint8_t digest[32], sig[EC_SIG_SIZE];
+    assert_int_equal(secret.len, 32);
+    assert_int_equal(r.len + s.len, EC_SIG_SIZE);
+    buf_put(&r, s.data, s.len);
+    sha256(digest, message, strlen(message));
+    assert_true(ec_sign_rs(sig, secret.data, digest));
+    assert_memory_equal(sig, r.data, sizeof sig);
+    buf_clear(&secret);
+    buf_clear(&r);
+    buf_clear(&s);
+}
+
+static void signatures_match_their_rfc(void **state)
+{
+    (void)state;
+    struct json_object *file = vector_json("spec/rfc.json");
+    struct json_object *rows = json_get(file, "rfc6979_secp256k1_sha256");
+    const size_t n = json_object_array_length(rows);
+    for (size_t i = 0; i < n; i++)
+        rfc6979_case(json_object_array_get_idx(rows, i));
+    json_object_put(file);
+    vector_report("spec/rfc.json RFC 6979", n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -706,6 +735,7 @@ int main(void)
         cmocka_unit_test(signatures_match_wycheproof),
         cmocka_unit_test(signatures_match_wycheproof_for_bitcoin),
         cmocka_unit_test(key_agreement_matches_wycheproof),
+        cmocka_unit_test(signatures_match_their_rfc),
         cmocka_unit_test(sums_and_products_agree),
         cmocka_unit_test(sums_that_are_no_keys_are_refused),
         cmocka_unit_test(agreement_refuses_what_is_no_key),

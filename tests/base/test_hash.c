@@ -139,6 +139,22 @@ static void ripemd160_matches_the_sdk(void **state)
     run_sdk("crypto/sdk/ripemd160.json", (hash_fn)ripemd160, NULL, 20, "hash");
 }
 
+static void ripemd160_matches_its_paper(void **state)
+{
+    (void)state;
+    struct json_object *file = vector_json("spec/rfc.json"), *rows = json_get(file, "ripemd160");
+    const size_t n = json_object_array_length(rows);
+    for (size_t i = 0; i < n; i++) {
+        struct json_object *row = json_object_array_get_idx(rows, i);
+        const char *message = json_str(row, "message");
+        uint8_t out[20];
+        ripemd160(out, message, strlen(message));
+        check_hex(out, sizeof out, json_str(row, "digest"));
+    }
+    json_object_put(file);
+    vector_report("spec/rfc.json RIPEMD-160", n);
+}
+
 static void hash160_matches_the_sdk(void **state)
 {
     (void)state;
@@ -310,6 +326,7 @@ int main(void)
         cmocka_unit_test(sha512_matches_nist),
         cmocka_unit_test(sha256_matches_the_sdk),
         cmocka_unit_test(ripemd160_matches_the_sdk),
+        cmocka_unit_test(ripemd160_matches_its_paper),
         cmocka_unit_test(hash160_matches_the_sdk),
         cmocka_unit_test(hmac_matches_the_sdk),
         cmocka_unit_test(hmac_sha256_matches_wycheproof),

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "tests/base/json_text.h"
 #include "tests/test.h"
 
@@ -120,6 +121,37 @@ static void hkdf_matches_wycheproof(void **state)
     vector_report(name, cases);
 }
 
+static void rfc5869_case(struct json_object *row)
+{
+    struct buf ikm = unhex(json_str(row, "ikm")), salt = unhex(json_str(row, "salt"));
+    struct buf info = unhex(json_str(row, "info")), want = unhex(json_str(row, "okm"));
+    uint8_t prk[32];
+    uint8_t *out = malloc(want.len + 1);
+    assert_non_null(out);
+    assert_int_equal(json_int(row, "length", -1), want.len);
+    hmac_sha256(prk, salt.data, salt.len, ikm.data, ikm.len);
+    check_hex(prk, json_str(row, "prk"));
+    assert_true(hkdf_sha256(out, want.len, buf_span(&salt), buf_span(&ikm), buf_span(&info)));
+    assert_memory_equal(out, want.data, want.len);
+    free(out);
+    buf_clear(&ikm);
+    buf_clear(&salt);
+    buf_clear(&info);
+    buf_clear(&want);
+}
+
+static void hkdf_matches_its_rfc(void **state)
+{
+    (void)state;
+    struct json_object *file = vector_json("spec/rfc.json");
+    struct json_object *rows = json_get(file, "rfc5869_hkdf_sha256");
+    const size_t n = json_object_array_length(rows);
+    for (size_t i = 0; i < n; i++)
+        rfc5869_case(json_object_array_get_idx(rows, i));
+    json_object_put(file);
+    vector_report("spec/rfc.json HKDF", n);
+}
+
 /* RFC 5869, A.3: neither salt nor info. */
 static void hkdf_takes_empty_salt_and_info(void **state)
 {
@@ -139,6 +171,7 @@ int main(void)
         cmocka_unit_test(scrypt_parameters_out_of_range_are_refused),
         cmocka_unit_test(memory_that_is_not_to_be_had_is_an_error),
         cmocka_unit_test(hkdf_matches_wycheproof),
+        cmocka_unit_test(hkdf_matches_its_rfc),
         cmocka_unit_test(hkdf_takes_empty_salt_and_info),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

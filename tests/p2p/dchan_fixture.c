@@ -24,12 +24,19 @@ static bool open_sign(void *ctx, uint8_t sig[IDENTITY_SIG_SIZE], const char *tag
     return ec_sign_rs(sig, k->secret, digest);
 }
 
-void open_key_init(struct open_key *k, uint8_t byte)
+void open_key_init_with(struct open_key *k, const uint8_t secret[32])
 {
     *k = (struct open_key){ .key = { .noise_dh = open_noise_dh, .sign = open_sign, .ctx = k } };
-    memset(k->secret, byte, sizeof k->secret);
+    memcpy(k->secret, secret, sizeof k->secret);
     ec_init();
     assert_true(ec_pubkey_of(k->key.pub, k->secret));
+}
+
+void open_key_init(struct open_key *k, uint8_t byte)
+{
+    uint8_t secret[32];
+    memset(secret, byte, sizeof secret);
+    open_key_init_with(k, secret);
 }
 
 void session_pair_make(struct session_pair *p, struct span prologue)

@@ -12,6 +12,7 @@ struct open_key {
     bool locked; /* refuses */
 };
 
+void open_key_init_with(struct open_key *k, const uint8_t secret[32]);
 /* Secret of 32 equal bytes. */
 void open_key_init(struct open_key *k, uint8_t byte);
 

@@ -37,8 +37,8 @@ static enum dchan_hs_fault fault_of(const char *result)
 static void put_key(struct open_key *k, struct json_object *given, const char *name)
 {
     struct buf secret = unhex(json_str(given, name));
-    open_key_init(k, secret.data[0]);
-    assert_memory_equal(k->secret, secret.data, sizeof k->secret);
+    assert_int_equal(secret.len, sizeof k->secret);
+    open_key_init_with(k, secret.data);
     buf_clear(&secret);
 }
 
@@ -85,19 +85,20 @@ static void run_step(struct run *r, struct json_object *step)
         check_result(r, step);
 }
 
-static void run_case(struct json_object *c)
+static void run_case(struct json_object *c, const char *prologue)
 {
     struct json_object *given = json_get(c, "given"), *steps = json_get(c, "steps");
     struct run r = { .out_len = 0 };
     struct open_key own;
     put_key(&own, given, "ls.priv");
+    assert_hex(own.key.pub, IDENTITY_KEY_SIZE, json_str(given, "ls.pub"));
     struct buf e = unhex(json_str(given, "e.priv")), rs = { 0 };
     const bool initiator = strstr(json_str(c, "name"), "initiator") != NULL;
     if (initiator)
         rs = unhex(json_str(given, "rs.pub"));
     const struct dchan_hs_config config = {
         .role = initiator ? DCHAN_INITIATOR : DCHAN_RESPONDER,
-        .prologue = span_of("lightning", 9),
+        .prologue = span_of(prologue, strlen(prologue)),
         .key = &own.key,
         .remote_key = rs.data,
         .ephemeral = e.data,
@@ -116,10 +117,12 @@ static void run_case(struct json_object *c)
 static void the_cases_of_bolt_8_pass(void **state)
 {
     struct json_object *all = vector_json(BOLT8), *cases = json_get(all, "handshake_cases");
+    const char *prologue = json_str(json_get(all, "constants"), "prologue");
     const size_t n = json_object_array_length(cases);
     (void)state;
+    assert_non_null(prologue);
     for (size_t i = 0; i < n; i++)
-        run_case(json_object_array_get_idx(cases, i));
+        run_case(json_object_array_get_idx(cases, i), prologue);
     vector_report(BOLT8 " handshakes", n);
     json_object_put(all);
 }
