@@ -184,7 +184,7 @@ static const struct rpc_command rows[] = {
       .help = "Hands over a block. Blocks too large for a request come by P2P or -loadblock.",
       .result = "null, or a text that says why it was not taken (BIP 22)",
       .example = "0100...",
-      .params = { { "hexdata", RPC_HEX, RPC_REQUIRED, RPC_CLI_TEXT, "The block" },
+      .params = { { "hexdata", RPC_BLOCK, RPC_REQUIRED, RPC_CLI_TEXT, "The block" },
                   { "parameters", RPC_OBJECT, RPC_OPTIONAL, RPC_CLI_JSON, "Not used" } } },
     { .name = "submitheader",
       .category = "mining",

@@ -393,7 +393,7 @@ static const struct rpc_command rows[] = {
               "form (BRC-30).",
       .result = "\"txid\"",
       .example = "0100...",
-      .params = { { "hexstring", RPC_HEX, RPC_REQUIRED, RPC_CLI_TEXT, "The transaction" },
+      .params = { { "hexstring", RPC_TX, RPC_REQUIRED, RPC_CLI_TEXT, "The transaction" },
                   { "allowhighfees", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,
                     "Allow a fee above -maxtxfee (default false)" },
                   { "dontcheckfee", RPC_BOOL, RPC_OPTIONAL, RPC_CLI_JSON,

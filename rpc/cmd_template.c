@@ -332,7 +332,7 @@ static const struct rpc_command rows[] = {
       .help = "Whether a block would be good on the tip, its proof of work aside.",
       .result = "null, or a text that says what is wrong",
       .example = "0100...",
-      .params = { { "hexdata", RPC_HEX, RPC_REQUIRED, RPC_CLI_TEXT, "The block" },
+      .params = { { "hexdata", RPC_BLOCK, RPC_REQUIRED, RPC_CLI_TEXT, "The block" },
                   { "parameters", RPC_OBJECT, RPC_OPTIONAL, RPC_CLI_JSON, "Not used" } } },
 };
 const struct rpc_group rpc_template_commands = { rows, COUNT_OF(rows) };

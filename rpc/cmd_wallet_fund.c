@@ -250,7 +250,7 @@ static const struct rpc_command rows[] = {
               "and the fee. Inputs there are already stay, unsigned as they are.",
       .result = "{hex, changepos (-1: no change), fee}",
       .example = "\"hex\" '{\"changePosition\":0}'",
-      .params = { { "hexstring", RPC_HEX, RPC_REQUIRED, RPC_CLI_TEXT, "The transaction" },
+      .params = { { "hexstring", RPC_TX, RPC_REQUIRED, RPC_CLI_TEXT, "The transaction" },
                   { "options", RPC_OBJECT, RPC_OPTIONAL, RPC_CLI_JSON,
                     "{changeAddress, changePosition, lockUnspents, feeRate (a kilobyte), "
                     "subtractFeeFromOutputs: [positions of outputs]}" } } },

@@ -179,7 +179,8 @@ const struct rpc_command *rpc_table_at(const struct rpc_table *t, size_t i) { re
 
 static bool is_quoted(enum rpc_type type)
 {
-    return type == RPC_TEXT || type == RPC_MESSAGE || type == RPC_HASH || type == RPC_HEX;
+    return type == RPC_TEXT || type == RPC_MESSAGE || type == RPC_HASH || type == RPC_HEX ||
+           type == RPC_TX || type == RPC_BLOCK;
 }
 
 static void put_param_name(const struct rpc_param *p, struct buf *out)
@@ -210,7 +211,7 @@ const char *rpc_type_name(enum rpc_type type)
         [RPC_ANY] = "any", [RPC_TEXT] = "string", [RPC_MESSAGE] = "string",
         [RPC_INT] = "integer", [RPC_NUMBER] = "number", [RPC_BOOL] = "boolean",
         [RPC_AMOUNT] = "amount", [RPC_HASH] = "hash", [RPC_HEX] = "hex",
-        [RPC_OBJECT] = "object", [RPC_ARRAY] = "array",
+        [RPC_TX] = "hex", [RPC_BLOCK] = "hex", [RPC_OBJECT] = "object", [RPC_ARRAY] = "array",
     };
     return words[type];
 }

@@ -112,6 +112,7 @@ enum rpc_type {
     RPC_INT, RPC_NUMBER, RPC_BOOL, RPC_AMOUNT,
     RPC_HASH,   /* 64 hex digits */
     RPC_HEX,    /* any even number of hex digits */
+    RPC_TX, RPC_BLOCK, /* the same: what is no hex is -22, as what does not decode */
     RPC_OBJECT, RPC_ARRAY,
 };
 enum rpc_need { RPC_REQUIRED, RPC_OPTIONAL };

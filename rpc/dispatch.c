@@ -52,16 +52,20 @@ static struct rpc_result fail_with_help(struct rpc_call *call)
     return (struct rpc_result){ RPC_FAILED };
 }
 
-/* Named parameters become positions. */
+/* Named parameters become positions. A parameter with two names is given by one of them. */
 static struct rpc_result take_named(struct rpc_call *call, struct json_object *params)
 {
     struct json_object_iterator it = json_object_iter_begin(params);
     struct json_object_iterator end = json_object_iter_end(params);
+    uint32_t given = 0;
     for (; !json_object_iter_equal(&it, &end); json_object_iter_next(&it)) {
         const char *name = json_object_iter_peek_name(&it);
         size_t at = rpc_param_find(call->command, name);
         if (at == SIZE_MAX)
             return rpc_fail(call, RPC_INVALID_PARAMETER, "Unknown named parameter %.200s", name);
+        if (given & UINT32_C(1) << at)
+            return rpc_fail(call, RPC_INVALID_PARAMETER, "Parameter %.200s is given twice", name);
+        given |= UINT32_C(1) << at;
         call->argv[at] = json_object_iter_peek_value(&it);
         if (at >= call->argc)
             call->argc = at + 1;

@@ -18,6 +18,8 @@ static bool type_matches(enum rpc_type want, enum json_type have)
     case RPC_MESSAGE:
     case RPC_HASH:
     case RPC_HEX:
+    case RPC_TX:
+    case RPC_BLOCK:
         return have == json_type_string;
     case RPC_INT:
         return have == json_type_int;
@@ -41,7 +43,7 @@ static const char *wanted_word(enum rpc_type type)
         [RPC_ANY] = "value", [RPC_TEXT] = "string", [RPC_MESSAGE] = "string",
         [RPC_INT] = "integer", [RPC_NUMBER] = "number", [RPC_BOOL] = "boolean",
         [RPC_AMOUNT] = "number or string", [RPC_HASH] = "string", [RPC_HEX] = "string",
-        [RPC_OBJECT] = "object", [RPC_ARRAY] = "array",
+        [RPC_TX] = "string", [RPC_BLOCK] = "string", [RPC_OBJECT] = "object", [RPC_ARRAY] = "array",
     };
     return words[type];
 }
@@ -64,7 +66,11 @@ static struct rpc_result check_hex(struct rpc_call *call, const char *name, enum
 {
     const char *text = json_object_get_string(v);
     size_t len = (size_t)json_object_get_string_len(v);
-    bool good = type == RPC_HEX ? len % 2 == 0 && (!len || all_hex(text, len)) : all_hex(text, len);
+    bool good = type == RPC_HASH ? all_hex(text, len)
+                                 : len % 2 == 0 && (!len || all_hex(text, len));
+    if (!good && (type == RPC_TX || type == RPC_BLOCK))
+        return rpc_fail(call, RPC_DESERIALIZATION_ERROR, "%s decode failed",
+                        type == RPC_TX ? "TX" : "Block");
     if (!good)
         return rpc_fail(call, RPC_INVALID_PARAMETER,
                         "%s must be hexadecimal string (not '%.100s')", name, text);
@@ -83,7 +89,7 @@ static struct rpc_result check_content(struct rpc_call *call, const char *name, 
         return rpc_fail(call, RPC_MISC_ERROR, "JSON integer out of range");
     if (type == RPC_AMOUNT && !json_get_amount(v, &amount))
         return rpc_fail(call, RPC_TYPE_ERROR, "Invalid amount");
-    if (type == RPC_HASH || type == RPC_HEX)
+    if (type == RPC_HASH || type == RPC_HEX || type == RPC_TX || type == RPC_BLOCK)
         return check_hex(call, name, type, v);
     if (type == RPC_TEXT &&
         strlen(json_object_get_string(v)) != (size_t)json_object_get_string_len(v))

@@ -49,7 +49,8 @@ void jw_put_script(struct json_writer *w, struct span script, const struct chain
     if (hex == JW_SCRIPT_WITH_HEX)
         jw_put_hex(w, "hex", script.data, script.len);
     if (has_addresses)
-        jw_put_i64(w, "reqSigs", m.required);
+        /* The reference says 1 of a script's hash, whatever stands behind it. */
+        jw_put_i64(w, "reqSigs", m.type == SCRIPT_TYPE_SCRIPTHASH ? 1 : m.required);
     jw_put_text(w, "type", script_type_name(m.type));
     if (has_addresses)
         put_addresses(w, &m, p);

@@ -277,7 +277,8 @@ def transactions_are_decoded(t):
     raises_rpc(-22, lambda: node.rpc.decoderawtransaction(extended[:-2]), "TX decode failed")
     script = node.rpc.decodescript("76a914" + "00" * 20 + "88ac")
     equal((script["type"], script["reqSigs"], script["addresses"]), ("pubkeyhash", 1, [ADDRESS]))
-    equal(node.rpc.decodescript("a914" + "11" * 20 + "87")["type"], "scripthash")
+    script = node.rpc.decodescript("a914" + "11" * 20 + "87")
+    equal((script["type"], script["reqSigs"]), ("scripthash", 1))
     equal(node.rpc.decodescript("")["type"], "nonstandard")
 
 
@@ -416,6 +417,7 @@ def named_parameters_and_their_errors(t):
     node = node_with(t, 1)
     equal(node.rpc.getblockhash(height=1), node.tip())
     equal(node.rpc.getblock(blockhash=node.tip(), verbose=False), node.rpc.getblock(node.tip(), 0))
+    raises_rpc(-8, lambda: node.rpc.getblock(blockhash=node.tip(), verbosity=0, verbose=1), "twice")
     raises_rpc(-8, lambda: node.rpc.getblockhash(depth=1), "Unknown named parameter depth")
     equal(node.rpc.gettxout(n=0, txid=ZERO), None)
     error = raises_rpc(-1, lambda: node.rpc.getblockcount(1), "getblockcount")

@@ -97,9 +97,10 @@ def wrong_types_are_refused_before_anything_happens(t):
                 try:
                     result = node.rpc.call(method["name"], *good_until(method, at), bad)
                 except Exception as error:  # pylint: disable=broad-except
-                    is_in(error.code, (-1, -3, -8), what)
+                    is_in(error.code, (-1, -3, -8, -22), what)
                     check(any(word in error.message for word in
-                              ("as expected", "out of range", "must be", "Invalid amount")),
+                              ("as expected", "out of range", "must be", "Invalid amount",
+                               "decode failed")),
                           f"{what}: {error.message[:200]}")
                     tried += 1
                     continue

@@ -630,7 +630,7 @@ static void decoderawtransaction_shows_inputs_and_outputs(void **state)
         json_object_get_string(json_object_array_get_idx(field(script, "addresses"), 0)),
                         "n4YQoLK25P4RsJ2wJEpKnT6q2WGxt149rs");
     call_fails(&f->c, "decoderawtransaction", "[\"00\"]", -22, "TX decode failed");
-    call_fails(&f->c, "decoderawtransaction", "[\"0\"]", -8, "hexadecimal");
+    call_fails(&f->c, "decoderawtransaction", "[\"0\"]", -22, "TX decode failed");
 }
 
 static void decodescript_and_validateaddress_tell_what_they_see(void **state)

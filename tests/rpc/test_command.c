@@ -68,7 +68,7 @@ static void parameters_that_are_not_text_are_sent_as_json(void **state)
         for (size_t p = 0; p < rpc_param_count(c); p++) {
             enum rpc_type type = c->params[p].type;
             bool text = type == RPC_TEXT || type == RPC_MESSAGE || type == RPC_HASH ||
-                        type == RPC_HEX;
+                        type == RPC_HEX || type == RPC_TX || type == RPC_BLOCK;
             if (type != RPC_ANY && text != (c->params[p].cli == RPC_CLI_TEXT))
                 fail_msg("%s parameter %zu: client conversion does not fit its type", c->name, p);
         }
