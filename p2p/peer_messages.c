@@ -86,12 +86,14 @@ enum msg_result on_feefilter(struct peer *p, struct span payload)
     return MSG_DONE;
 }
 
+/* One that cannot be read is not answered: two nodes that did would go on for ever. */
 enum msg_result on_reject(struct peer *p, struct span payload)
 {
     struct msg_reject m;
-    enum err rc = msg_reject_read(&m, payload);
-    if (rc != OK)
-        return result_of(rc);
+    if (msg_reject_read(&m, payload)) {
+        log_debug(LOGC_NET, "peer %llu: cannot read its reject", (unsigned long long)p->id);
+        return MSG_DONE;
+    }
     char command[MSG_NAME_MAX * 4 + 1], reason[111 * 4 + 1];
     log_sanitize(command, sizeof(command), m.command.data, m.command.len);
     log_sanitize(reason, sizeof(reason), m.reason.data, m.reason.len);

@@ -370,7 +370,7 @@ static void broken_payloads_are_rejected_without_a_score(void **state)
         { "headers", "\1short", 6 },       { "getheaders", "\0\0\0\0\5", 5 },
         { "getblocks", "\0", 1 },          { "addr", "\2\0\0\0", 4 },
         { "sendcmpct", "\1", 1 },          { "feefilter", "\1\2\3", 3 },
-        { "reject", "\4ping", 5 },         { "notfound", "\xff\1\0\0\0\0\0\0\0", 9 },
+        { "notfound", "\xff\1\0\0\0\0\0\0\0", 9 },
     };
     struct scene s;
     scene_open(&s);
@@ -386,6 +386,26 @@ static void broken_payloads_are_rejected_without_a_score(void **state)
     }
     assert_int_equal(info_of(&s).ban_score, 0);
     assert_alive(&s);
+    scene_close(&s);
+}
+
+/* Cut off, the command too long, the reason too long: none is answered, none scores. */
+static void a_reject_is_never_rejected(void **state)
+{
+    (void)state;
+    static const char *const heads[] = { "\4ping", "\xd", "\2tx\x10\x70" };
+    struct scene s;
+    scene_open(&s);
+    wire_handshake(&s.w);
+    for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+        uint8_t payload[200] = { 0 };
+        const size_t len = strlen(heads[i]);
+        memcpy(payload, heads[i], len);
+        wire_send(&s.w, "reject", payload, i ? sizeof(payload) : len);
+        wire_send(&s.w, "ping", "12345678", 8);
+        wire_expect(&s.w, "pong");
+    }
+    assert_int_equal(info_of(&s).ban_score, 0);
     scene_close(&s);
 }
 
@@ -898,6 +918,7 @@ int main(void)
         cmocka_unit_test(claimed_sizes_cost_no_memory),
         cmocka_unit_test(a_wrong_checksum_is_ignored_and_a_flood_scores),
         cmocka_unit_test(broken_payloads_are_rejected_without_a_score),
+        cmocka_unit_test(a_reject_is_never_rejected),
         cmocka_unit_test(trailing_bytes_and_unknown_commands_are_ignored),
         cmocka_unit_test(list_limits_score_twenty),
         cmocka_unit_test(at_the_threshold_a_local_peer_is_cut_off_but_not_banned),
