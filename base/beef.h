@@ -8,9 +8,9 @@
  *   V2: 0200beef | the same, but each transaction begins with 00, or 01 and the number of its BUMP;
  *       02 is followed by an id alone: a transaction the receiver is said to have
  *
- * Parents stand before children. Reading looks at the format, beef_check at the structure; whether
- * the roots are those of blocks, and what scripts and amounts say, is for the caller to find out.
- * One thread at a time.
+ * Parents stand before children that have no proof. Reading looks at the format, beef_check at the
+ * structure; whether the roots are those of blocks, and what scripts and amounts say, is for the
+ * caller to find out. One thread at a time.
  */
 #ifndef BASE_BEEF_H
 #define BASE_BEEF_H
@@ -62,10 +62,10 @@ enum err beef_add_proved(struct beef *b, struct span raw, size_t bump, struct er
 const struct beef_tx *beef_subject(const struct beef *b);
 
 /*
- * Structure: there is a subject; no transaction is there twice; parents stand before children; what
- * has no proof spends outputs of what stands before it and no others; what has one is in it, and is
- * not of 64 bytes (attacks A4); proofs of one height lead to one root in one depth; in the atomic
- * form there is nothing but the subject and its ancestors. ERR_PARSE with the reason, ERR_NOMEM.
+ * Structure: there is a subject; no transaction is there twice; what has no proof spends outputs of
+ * what stands before it and no others; what has one is in it, and is not of 64 bytes (attacks A4);
+ * proofs of one height lead to one root in one depth; in the atomic form there is nothing but the
+ * subject and its ancestors. ERR_PARSE with the reason, ERR_NOMEM.
  */
 enum err beef_check(const struct beef *b, struct error *e) MUST_CHECK;
 

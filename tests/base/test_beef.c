@@ -218,6 +218,35 @@ static void parents_stand_before_children(void **state)
     family_clear(&f);
 }
 
+/* Both are parents of the last, which is what the SDKs of BSV write for inputs in that order. */
+static void what_has_a_proof_may_stand_before_what_it_spends(void **state)
+{
+    (void)state;
+    struct family f;
+    struct beef b;
+    make_family(&f);
+    for (int atomic = 0; atomic <= 1; atomic++) {
+        struct tx_in in[2] = { { .prevout = { f.grand_id, 0 }, .sequence = TX_SEQUENCE_FINAL },
+                               { .prevout = { f.parent_id, 0 }, .sequence = TX_SEQUENCE_FINAL } };
+        struct tx_out to = { .value = 5, .script = span_of("Q", 1) };
+        const struct tx last = { .version = 1, .n_in = 2, .n_out = 1, .in = in, .out = &to };
+        struct buf raw;
+        buf_init(&raw);
+        tx_write(&raw, &last);
+        beef_init(&b, BEEF_V1);
+        b.atomic = atomic;
+        size_t bump = add_proof(&b, &f.parent_id, 101, 8);
+        assert_int_equal(beef_add_proved(&b, buf_span(&f.parent), bump, NULL), OK);
+        add_grand(&b, &f);
+        add_tx(&b, &raw);
+        b.subject = b.tx[2].tx.id;
+        assert_good(&b);
+        beef_clear(&b);
+        buf_clear(&raw);
+    }
+    family_clear(&f);
+}
+
 static void what_has_no_proof_spends_what_is_there(void **state)
 {
     (void)state;
@@ -559,6 +588,7 @@ int main(void)
         cmocka_unit_test(the_form_stands_after_or_before_the_transaction),
         cmocka_unit_test(an_id_alone_stands_for_a_known_parent),
         cmocka_unit_test(parents_stand_before_children),
+        cmocka_unit_test(what_has_a_proof_may_stand_before_what_it_spends),
         cmocka_unit_test(what_has_no_proof_spends_what_is_there),
         cmocka_unit_test(no_transaction_is_there_twice),
         cmocka_unit_test(a_proof_is_of_its_transaction),

@@ -2,12 +2,14 @@
 import os
 from decimal import Decimal
 
+from blocks import Tx, TxIn, TxOut, display
 from channels import is_up
 from events import read_events
 from framework import case, check, equal, main, raises_rpc
 from identities import kill_and_start
 from paychannels import (CAPACITY, CLOSE_FEE, channel, connect, mine, open_channel, payers, spender,
                          state, sums)
+from paytx_guest import ACCEPTED, COIN_KEY, p_tx, payee
 
 COIN = 10**8
 
@@ -160,6 +162,28 @@ def a_payment_that_no_message_holds_goes_as_a_file(t):
     equal([i["txid"] for i in a.rpc.getrawtransaction(made["txid"], 1)["vin"]], [large])
     equal(row(b, "payment", "in")["txid"], made["txid"])
     equal(len(os.listdir(a.file("payments"))), 0)  # it is not kept
+
+
+@case()
+def parents_in_blocks_stand_in_any_order(t):
+    """As SDKs write them: in the order of the inputs, also when one spends the other."""
+    node, payer = payee(t)
+    old = payer.spend(payer.coin(), (4000000, COIN_KEY.script), (5000000, COIN_KEY.script))
+    young = Tx([TxIn(old.txid(), 0)], [TxOut(3000000, COIN_KEY.script)])
+    young.sign_input(0, COIN_KEY, 4000000, COIN_KEY.script)
+    bumps = []
+    for tx in (old, young):
+        node.rpc.sendrawtransaction(tx.serialize().hex())
+        mine(node)
+        bumps.append(bytes.fromhex(node.rpc.getbump(display(tx.txid()))))
+    tx = Tx([TxIn(young.txid(), 0), TxIn(old.txid(), 1)], [TxOut(70000, payer.script())])
+    tx.sign_input(0, COIN_KEY, 3000000, COIN_KEY.script)
+    tx.sign_input(1, COIN_KEY, 5000000, COIN_KEY.script)
+    beef = b"\x01\x01\x01\x01" + tx.txid() + b"\x01\x00\xbe\xef\x02" + b"".join(bumps) + \
+        b"\x03" + young.serialize() + b"\x01\x01" + old.serialize() + b"\x01\x00" + \
+        tx.serialize() + b"\x00"
+    equal(payer.hand_over(p_tx(os.urandom(16), beef)), ACCEPTED)
+    equal(node.rpc.getrawmempool(), [display(tx.txid())])
 
 
 def balance(node):
