@@ -508,11 +508,6 @@ struct contacts *channels_contacts(struct channels *c)
     return c->contacts;
 }
 
-const struct channels_config *channels_get_config(const struct channels *c)
-{
-    return &c->config;
-}
-
 struct dchan_features channels_features(const struct channels *c)
 {
     return c->features;

@@ -236,7 +236,6 @@ struct event_base *channels_base(struct channels *c);
 struct dchan_store *channels_store(struct channels *c);
 struct contacts *channels_contacts(struct channels *c);
 uint64_t channels_now(struct channels *c);
-const struct channels_config *channels_get_config(const struct channels *c);
 /* Any thread, once they have started: what sessions offer. */
 struct dchan_features channels_features(const struct channels *c);
 

@@ -443,12 +443,18 @@ static void begin_greeting(struct dchan_session *s)
         greet(s);
 }
 
+static void acts_failed(struct dchan_session *s)
+{
+    const char *fault = dchan_hs_fault_name(s->hs->fault);
+    session_close(s, DCHAN_CLOSED_HANDSHAKE, 0, span_of(fault, strlen(fault)));
+}
+
 static void feed_acts(struct dchan_session *s, struct span *in)
 {
     uint8_t reply[DCHAN_ACT_MAX];
     size_t len = 0;
     if (dchan_hs_feed(s->hs, in, reply, &len)) {
-        session_close(s, DCHAN_CLOSED_HANDSHAKE, 0, nothing);
+        acts_failed(s);
         return;
     }
     if (len) {
@@ -522,8 +528,8 @@ void dchan_session_feed(struct dchan_session *s, struct span in, uint64_t now_ms
 void dchan_session_feed_end(struct dchan_session *s, uint64_t now_ms)
 {
     session_enter(s, now_ms);
-    if (s->state == SESSION_ACTS)
-        session_close(s, DCHAN_CLOSED_HANDSHAKE, 0, nothing);
+    if (s->state == SESSION_ACTS && dchan_hs_end(s->hs))
+        acts_failed(s);
     else if (s->state != SESSION_CLOSED && !dchan_rec_clean_end(s->rec))
         session_close(s, DCHAN_CLOSED_TRUNCATED, 0, nothing);
     session_leave(s); /* what ended in order closes there, when it was consumed */

@@ -60,7 +60,7 @@ enum dchan_closed {
 struct dchan_closing {
     enum dchan_closed why;
     unsigned code;    /* of `error` */
-    struct span text; /* with BY_THEM: not sanitised */
+    struct span text; /* with BY_THEM: theirs, not sanitised; with HANDSHAKE: what was wrong */
 };
 
 /* What is known of the other side once its hello was taken. */

@@ -16,13 +16,6 @@ static struct local_stream *next(const struct local_streams *set, const struct l
     return link ? LIST_ITEM(link, struct local_stream, link) : NULL;
 }
 
-void local_streams_clear(struct local_streams *set)
-{
-    struct local_stream *s;
-    while ((s = first(set)))
-        s->withdraw(s);
-}
-
 void local_stream_add(struct local_streams *set, struct local_stream *s, struct span service)
 {
     const size_t len = MIN_OF(service.len, sizeof s->service - 1);

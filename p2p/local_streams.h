@@ -48,8 +48,6 @@ struct local_streams {
 /* Makes the part that ends those that idle and those of a contact that is removed. */
 void local_streams_init(struct local_streams *set, struct channels *channels, size_t max,
                         uint64_t idle_ms);
-/* What is left is withdrawn; the sessions have ended. */
-void local_streams_clear(struct local_streams *set);
 
 static inline bool local_streams_full(const struct local_streams *set)
 {

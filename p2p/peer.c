@@ -278,7 +278,6 @@ void peer_tick(struct peer *p, int64_t now)
 /* --- what is known of it --- */
 
 uint64_t peer_id(const struct peer *p) { return p->id; }
-struct net *peer_net(const struct peer *p) { return p->net; }
 enum peer_kind peer_kind(const struct peer *p) { return p->kind; }
 enum peer_state peer_state(const struct peer *p) { return p->state; }
 bool peer_is_inbound(const struct peer *p) { return p->kind == PEER_INBOUND; }
@@ -302,7 +301,6 @@ bool peer_wants_compact(const struct peer *p) { return p->compact_high && peer_t
 struct netgroup peer_group(const struct peer *p) { return p->group; }
 bool peer_relays_tx(const struct peer *p) { return p->relay; }
 int64_t peer_fee_filter(const struct peer *p) { return p->fee_filter; }
-int64_t peer_connected_mono_ms(const struct peer *p) { return p->started_ms; }
 uint64_t peer_bytes_received(const struct peer *p) { return p->bytes_received; }
 uint64_t peer_receiving(const struct peer *p, enum msg_id id)
 {

@@ -39,7 +39,6 @@ enum peer_state {
 
 /* --- what we know of it --- */
 uint64_t peer_id(const struct peer *p); /* from 1, never used twice */
-struct net *peer_net(const struct peer *p);
 enum peer_kind peer_kind(const struct peer *p);
 enum peer_state peer_state(const struct peer *p);
 bool peer_is_inbound(const struct peer *p);
@@ -61,7 +60,6 @@ bool peer_takes_compact(const struct peer *p);   /* sent sendcmpct of version 1 
 bool peer_wants_compact(const struct peer *p);   /* announces it: new blocks come so */
 bool peer_relays_tx(const struct peer *p);       /* relay flag of its version */
 int64_t peer_fee_filter(const struct peer *p);   /* satoshi per kB, 0: none */
-int64_t peer_connected_mono_ms(const struct peer *p);
 uint64_t peer_bytes_received(const struct peer *p);
 /* Payload bytes that have come of a message of this kind which is not whole yet; 0: none. */
 uint64_t peer_receiving(const struct peer *p, enum msg_id id);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/intmath.h"
+#include "base/log.h"
 #include "bca/work.h"
 #include "p2p/dchan_session_internal.h"
 #include "tests/test.h"
@@ -53,6 +54,7 @@ static void on_closed(void *ctx, const struct dchan_closing *closing)
     struct duo_end *e = ctx;
     e->closes++;
     e->closing = (struct dchan_closing){ closing->why, closing->code, { NULL, 0 } };
+    log_sanitize(e->closing_text, sizeof e->closing_text, closing->text.data, closing->text.len);
 }
 
 static void on_message(void *ctx, const struct dchan_msg *m)

@@ -26,7 +26,8 @@ struct duo_end {
     bool knows, own_key, holds;      /* what the callbacks answer */
     size_t ups, closes, goings;
     enum dchan_goaway_reason reason; /* of the last going */
-    struct dchan_closing closing;    /* without text */
+    struct dchan_closing closing;    /* its text: */
+    char closing_text[64];
     uint16_t taken[DUO_TAKEN_MAX];   /* types that came to the handler */
     size_t n_taken;
     uint8_t renews[32];

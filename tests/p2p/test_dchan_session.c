@@ -108,6 +108,7 @@ static void a_locked_key_opens_nothing(void **state)
     duo_start(&d);
     duo_settle(&d);
     assert_int_equal(d.ends[1].closing.why, DCHAN_CLOSED_HANDSHAKE);
+    assert_string_equal(d.ends[1].closing_text, "own key not available");
     duo_clear(&d);
 }
 

@@ -68,6 +68,27 @@ static void cuts_are_told_from_ends(void **state)
     }
 }
 
+static void a_handshake_that_fails_says_why(void **state)
+{
+    static const uint8_t junk[DCHAN_ACT_ONE_SIZE] = { 0, 2 };
+    static const struct { struct span in; const char *why; } cases[] = {
+        { { junk, sizeof junk }, "bad public key" },
+        { { junk, 1 }, "ended inside an act" },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct duo d;
+        duo_init(&d);
+        duo_start(&d);
+        dchan_session_feed(d.ends[1].session, cases[i].in, d.now_ms);
+        dchan_session_feed_end(d.ends[1].session, d.now_ms);
+        assert_int_equal(d.ends[1].closes, 1);
+        assert_int_equal(d.ends[1].closing.why, DCHAN_CLOSED_HANDSHAKE);
+        assert_string_equal(d.ends[1].closing_text, cases[i].why);
+        duo_clear(&d);
+    }
+}
+
 static void acts_that_are_wrong_or_late_get_no_answer(void **state)
 {
     static const uint8_t junk[DCHAN_ACT_ONE_SIZE] = { 0, 2 };
@@ -239,6 +260,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(packets_that_were_tampered_with_end_it_in_silence),
         cmocka_unit_test(cuts_are_told_from_ends),
+        cmocka_unit_test(a_handshake_that_fails_says_why),
         cmocka_unit_test(acts_that_are_wrong_or_late_get_no_answer),
         cmocka_unit_test(pings_beyond_ten_are_not_answered),
         cmocka_unit_test(rekeys_in_a_row_are_a_limit),
