@@ -254,9 +254,9 @@ void paychans_look_at_child(struct held *h)
     const uint32_t passed = waited / h->pc->config.child_blocks;
     const uint32_t level = passed < LEVEL_MAX ? passed : LEVEL_MAX;
     const bool another = s->child_level && !txid_equal(&s->child_of, &parent->id);
-    if (level > s->child_level || another) {
+    if (level && (level > s->child_level || another)) { /* 0: a reorganisation took blocks back */
         begin(h, parent, level);
-    } else if (s->child) { /* once more: peers may have come or forgotten */
+    } else if (s->child && !another) { /* once more: peers may have come or forgotten */
         paychans_push(h, parent, 1);
         paychans_push(h, s->child, 2);
     }

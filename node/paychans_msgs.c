@@ -87,6 +87,18 @@ static bool costs_too_much(struct paychans *pc, uint64_t contact, const struct d
     return !o || !ratelimit_take(&o->costly, 1, clock_mono_ms());
 }
 
+/* One about a channel of whoever sends it, or the copy of a channel that is not known here, which
+ * the thread of the jobs looks for in wallets and chain. */
+static bool is_over_limit(struct paychans *pc, const struct held *h, struct chan_peer *p,
+                          const struct dchan_msg *m)
+{
+    const struct contact *contact = chan_peer_contact(p);
+    if (h)
+        return costs_too_much(pc, h->contact, m);
+    return contact && m->type == DCHAN_CHAN_SYNC && m->chan_sync.has_copy &&
+           costs_too_much(pc, contact->id, m);
+}
+
 /* While the disk is behind: what was acknowledged, or will be, is not acknowledged once more. */
 static bool says_nothing_new(const struct held *h, const struct dchan_msg *m)
 {
@@ -540,7 +552,7 @@ static void take(void *ctx, const struct dchan_msg *m)
     struct held *h = find_held(pc, p, m);
     if (h && *pc->trouble && m->type != DCHAN_CHAN_FAIL)
         paychans_send_fail(p, id_of(m), PAYCHAN_REFUSED, "the disk fails");
-    else if (h && costs_too_much(pc, h->contact, m))
+    else if (is_over_limit(pc, h, p, m))
         paychans_send_fail(p, id_of(m), PAYCHAN_LIMIT, "too many messages about channels");
     else if (h && says_nothing_new(h, m))
         return;

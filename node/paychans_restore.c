@@ -188,7 +188,7 @@ static void refuse(struct restore_job *job)
         channels_answer(pc->channels, job->r, job->rc, &job->e);
     if (job->r)
         return;
-    log_info("payment channels: the copy of a channel is not taken: %s", job->e.text);
+    LOG_LIMITED(LOG_INFO, "payment channels: the copy of a channel is not taken: %s", job->e.text);
     if (p)
         paychans_send_fail(p, job->saved.id, PAYCHAN_UNKNOWN, "the copy is not taken");
 }

@@ -305,7 +305,8 @@ static void refuse(struct pay_check *k)
         paytx_account(pt, k->row.contact)->failures += k->j.counts;
         return;
     }
-    log_info("payments: one was not taken (%s): %s", pay_status_name(k->j.status), k->j.why);
+    LOG_LIMITED(LOG_INFO, "payments: one was not taken (%s): %s", pay_status_name(k->j.status),
+                k->j.why);
     if (k->j.status != PAY_PROOF_MISSING) /* it is offered again until it is there */
         paytx_account(pt, k->row.contact)->failures++;
     struct chan_peer *p = paytx_peer(pt, &k->row);

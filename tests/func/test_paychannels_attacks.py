@@ -4,6 +4,7 @@ import os
 import struct
 import time
 
+import noise
 from blocks import Key, TxOut, display, spend
 from channels import talker
 from framework import case, equal, is_in, main
@@ -194,6 +195,16 @@ def ten_bad_signatures_end_the_session(t):
     equal(state(node, payer.id.hex()), "open")
 
 
+def a_copy_of_no_channel(payer):
+    """chan_sync with a copy that its id fits, of keys that nobody has."""
+    nonce = os.urandom(32)
+    id = noise.tagged(b"bcapeer/chan", bytes.fromhex(payer.key) + payer.remote + 2 * nonce)
+    copy = struct.pack(">H", 1) + payer.payer_key + noise.CURVE.public(b"\x72" * 32) + \
+        struct.pack(">IQ", 1000, CAPACITY) + bytes(36) + struct.pack(">I", FEE) + bytes(40) + \
+        2 * nonce
+    return id + payer.sync(0, 0)[32:] + b"\x01\xe0" + copy
+
+
 @case()
 def messages_that_cost_the_disk_or_the_chain_are_limited(t):
     node, payer = payee(t, "-paychannelcount=2")
@@ -202,6 +213,11 @@ def messages_that_cost_the_disk_or_the_chain_are_limited(t):
         payer.put(CLOSE, payer.close_message(2**64 - 1, sig=bytes(64)))
     codes = [struct.unpack(">H", payer.answer(FAIL)[32:34])[0] for _ in range(300)]
     equal((codes[0], set(codes)), (AMOUNT, {AMOUNT, LIMIT}))
+    shown = a_copy_of_no_channel(payer)
+    for _ in range(300):
+        payer.put(SYNC, shown)
+    codes = [struct.unpack(">H", payer.answer(FAIL)[32:34])[0] for _ in range(300)]
+    equal(LIMIT in codes, True)
     payer.put(PAY, payer.pay(1, 1000))  # payments have their own limit
     equal(payer.answer(ACK), payer.id + struct.pack(">QQ", 1, 1000))
     stands_at(node, payer, 1, 1000)
