@@ -23,8 +23,7 @@ struct chan_peer *paychans_find_peer(struct paychans *pc, const char *text,
 {
     *contact = contacts_find(channels_contacts(pc->channels), text);
     if (!*contact) {
-        error_set(e, ERR_NOTFOUND, "no contact \"%.80s\": an alias or a key of contactlist is "
-                  "wanted", text);
+        contact_unknown(text, e);
         return NULL;
     }
     struct chan_peer *p = channels_peer_of(pc->channels, *contact);

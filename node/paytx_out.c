@@ -27,8 +27,7 @@ static struct chan_peer *find_peer(struct paytx *pt, const char *text, struct er
     struct contact *contact = contacts_find(channels_contacts(pt->channels), text);
     struct chan_peer *p = contact ? channels_peer_of(pt->channels, contact) : NULL;
     if (!contact)
-        error_set(e, ERR_NOTFOUND, "no contact \"%.80s\": an alias or a key of contactlist is "
-                  "wanted", text);
+        contact_unknown(text, e);
     else if (!contact->has_key)
         error_set(e, ERR_NOTFOUND, "the key of %s is not known yet: connect to it",
                   contact->alias);

@@ -81,6 +81,12 @@ struct contact *contacts_by_alias(struct contacts *c, const char *alias);
 struct contact *contacts_by_id(struct contacts *c, uint64_t id);
 /* As people give it: an alias, or a key in hex. */
 struct contact *contacts_find(struct contacts *c, const char *text);
+/* For who named somebody that contacts_find does not know. ERR_NOTFOUND. */
+static inline enum err contact_unknown(const char *text, struct error *e)
+{
+    return error_set(e, ERR_NOTFOUND,
+                     "no contact \"%.80s\": an alias or a key of contactlist is wanted", text);
+}
 /* The one with the lowest id above this, to go through all of them bit by bit; NULL at the end. */
 struct contact *contacts_next(struct contacts *c, uint64_t id);
 void contacts_each(struct contacts *c, void (*fn)(struct contact *contact, void *ctx), void *ctx);

@@ -253,7 +253,7 @@ static struct contact *whose(struct channels *c, const char *text, struct error 
 {
     struct contact *contact = contacts_find(channels_contacts(c), text);
     if (!contact)
-        error_set(e, ERR_NOTFOUND, "there is no contact \"%.80s\"", text);
+        contact_unknown(text, e);
     else if (!contact->has_key)
         error_set(e, ERR_NOTFOUND, "the key of \"%.80s\" is not known yet: connect to it", text);
     return contact && contact->has_key ? contact : NULL;

@@ -303,7 +303,8 @@ enum err services_unexpose(struct services *s, const char *name, dchan_store_fn 
 {
     const struct service *v = find(s, name);
     if (!v)
-        return error_set(e, ERR_NOTFOUND, "no such service");
+        return error_set(e, ERR_NOTFOUND, "no service \"%.64s\" is exposed: see listservices",
+                         name);
     if (v->of_option)
         return error_set(e, ERR_EXISTS, "\"%s\" is a -channelservice", v->name);
     commit(s, v->name, NULL, done, ctx);

@@ -466,7 +466,7 @@ static void begin_send(struct channels *c, struct channels_request *r)
     struct contact *contact = contacts_find(channels_contacts(c), s->contact);
     struct error e = { .code = OK };
     if (!contact)
-        error_set(&e, ERR_NOTFOUND, "no such contact");
+        contact_unknown(s->contact, &e);
     else if (s->price && !t->payments)
         error_set(&e, ERR_RANGE, "payment channels are off (-paychannels=0)");
     else if (t->hashing >= HASHES_MAX)

@@ -79,8 +79,7 @@ struct contact *rpc_channel_contact(struct channels *c, struct channels_request 
     struct error e;
     struct contact *contact = contacts_find(channels_contacts(c), text);
     if (!contact) {
-        error_set(&e, ERR_NOTFOUND, "no contact \"%.80s\": an alias or a key of contactlist is "
-                  "wanted", text);
+        contact_unknown(text, &e);
         channels_answer(c, r, ERR_NOTFOUND, &e);
     }
     return contact;

@@ -406,7 +406,7 @@ bool cli_call(struct cli *c, const char *method, const char *const *args, size_t
 static int run_verb(struct cli *c, const struct cli_verb *verb)
 {
     const size_t n = c->n_args - 1;
-    if (n >= verb->min && n <= verb->max)
+    if (n >= verb->min && n <= verb->max && *c->args[1])
         return verb->run(c, c->args + 1, n);
     fprintf(stderr, "error: it is bsvpeer-cli %s %s\n", verb->name, verb->usage);
     return EXIT_FAILURE;

@@ -144,10 +144,11 @@ static struct rpc_result cmd_sendmessage(struct rpc_call *call)
 
 /* --- listmessages --------------------------------------------------------------------------- */
 
+/* Without a type it is of the default one, which is text (spec channels 5). */
 static bool is_text(const struct message_head *h, const struct buf *body)
 {
-    return h->content_type_len >= 5 && memcmp(h->content_type, "text/", 5) == 0 &&
-           utf8_valid(body->data, body->len);
+    const bool said = h->content_type_len >= 5 && memcmp(h->content_type, "text/", 5) == 0;
+    return (said || h->content_type_len == 0) && utf8_valid(body->data, body->len);
 }
 
 static void put_seconds(struct json_writer *w, const char *name, uint64_t ms)
@@ -254,11 +255,14 @@ static bool given_up(void *ctx) { return rpc_given_up(ctx); }
 /* False: call has failed. */
 static bool find_contact(struct rpc_call *call, struct channels *c, struct message_whose *w)
 {
+    struct error e;
     w->contact = rpc_text(call, 0, "");
     if (!channels_call(c, message_part_find, w))
         rpc_fail(call, RPC_MISC_ERROR, "direct channels have stopped");
-    else if (!w->found)
-        rpc_fail(call, RPC_NOT_FOUND, "there is no contact \"%.80s\"", w->contact);
+    else if (!w->found) {
+        contact_unknown(w->contact, &e);
+        rpc_fail(call, RPC_NOT_FOUND, "%s", e.text);
+    }
     return w->found;
 }
 

@@ -109,7 +109,7 @@ static bool parse_record_hex(struct rpc_call *call, const char *hex, struct cont
 {
     uint8_t raw[BCA_RECORD_MAX];
     size_t len;
-    if (hex_decode(raw, sizeof raw, hex, strlen(hex), &len))
+    if (hex_decode(raw, sizeof raw, hex, strlen(hex), &len) && len)
         return parse_record(call, span_of(raw, len), out);
     rpc_fail(call, RPC_INVALID_PARAMETER, "a key (%zu hex digits), key@address, an IPv6 address or "
              "a record in hex is wanted", KEY_HEX);

@@ -98,14 +98,14 @@ def received_raw(node):
 @case()
 def what_a_caller_may_not_do(t):
     a, b = pair(t)
-    raises_rpc(-5, lambda: a.rpc.sendmessage("nobody", "x"), "nobody")
+    raises_rpc(-5, lambda: a.rpc.sendmessage("nobody", "x"), 'no contact "nobody"')
     raises_rpc(-8, lambda: a.rpc.sendmessage("bob", "x" * 60001), "60000")
     raises_rpc(-8, lambda: a.rpc.sendmessage("bob", {"text": "x", "hex": "00"}), "either")
     raises_rpc(-8, lambda: a.rpc.sendmessage("bob", {"hex": "0"}))
     raises_rpc(-8, lambda: a.rpc.sendmessage("bob", "x", {"ttl": 31 * 86400}), "ttl")
     raises_rpc(-8, lambda: a.rpc.sendmessage("bob", "x", {"thread": "00"}), "thread")
     raises_rpc(-3, lambda: a.rpc.sendmessage("bob", 7))
-    raises_rpc(-5, lambda: a.rpc.listmessages("nobody"))
+    raises_rpc(-5, lambda: a.rpc.listmessages("nobody"), 'no contact "nobody"')
     raises_rpc(-8, lambda: a.rpc.listmessages("", 0), "count")
     raises_rpc(-5, lambda: a.rpc.readmessage(999))
     number = a.rpc.sendmessage("bob", "x")["number"]

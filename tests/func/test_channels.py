@@ -143,6 +143,7 @@ def bad_contacts_change_nothing(t):
     add = node.rpc.contactadd
     for bad in BAD_CONTACTS:
         raises_rpc(-8, lambda bad=bad: add(bad))
+    raises_rpc(-8, lambda: add(""), "is wanted")
     add(NOBODY, "bob")
     add("02" + NOBODY[2:], "other")
     before = node.rpc.contactlist()

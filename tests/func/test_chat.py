@@ -120,9 +120,10 @@ def what_is_refused_is_said_and_the_next_line_goes_on(t):
     code, out, err = a.cli("chat", "nobody", stdin="x\n")
     equal((code, out), (5, ""))
     is_in("nobody", err)
-    code, out, err = a.cli("chat")
-    equal((code, out), (1, ""))
-    is_in("chat <contact>", err)
+    for arguments in ([], [""]):
+        code, out, err = a.cli("chat", *arguments)
+        equal((code, out), (1, ""))
+        is_in("chat <contact>", err)
     is_in("chat <contact>", a.cli("-help")[1])
 
 

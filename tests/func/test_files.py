@@ -422,7 +422,7 @@ def the_client_shows_how_a_file_goes(t):
 @case()
 def what_cannot_be_is_said(t):
     a, b = connected_pair(t)
-    raises_rpc(-5, lambda: a.rpc.sendfile("nobody", "/tmp"), "contact")
+    raises_rpc(-5, lambda: a.rpc.sendfile("nobody", "/tmp"), 'no contact "nobody"')
     raises_rpc(-8, lambda: a.rpc.sendfile("bob", "file"), "begin with /")
     raises_rpc(-8, lambda: a.rpc.sendfile("bob", "/tmp"))
     raises_rpc(-5, lambda: a.rpc.sendfile("bob", t.path("nothing")), "no such file")

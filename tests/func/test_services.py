@@ -101,7 +101,7 @@ def only_who_is_allowed_gets_through(t):
     raises_rpc(-8, lambda: b.rpc.exposeservice("web", "[2a00::1]:80"), "this machine")
     raises_rpc(-8, lambda: b.rpc.unexposeservice("config"), "-channelservice")
     raises_rpc(-5, lambda: b.rpc.exposeservice("x", "echo:", ["dave"]), "dave")
-    raises_rpc(-5, lambda: b.rpc.unexposeservice("x"))
+    raises_rpc(-5, lambda: b.rpc.unexposeservice("x"), 'no service "x"')
     raises_rpc(-8, lambda: b.rpc.exposeservice("x", "echo:", [1]), "allow")
     b.restart()
     listed = {s["name"]: (s["target"], s["allow"], s["option"])
