@@ -1,5 +1,5 @@
 /*
- * Whom we connect to, every 500 ms: -connect, addnode, seed nodes, anchors, the address book,
+ * Whom we connect to, at every tick: -connect, addnode, seed nodes, anchors, the address book,
  * feelers, and the first addresses of an empty book (spec p2p 7.1; attacks D1 D2 D6 D9).
  */
 #include "p2p/net_internal.h"
@@ -12,8 +12,10 @@
 #include "base/mem.h"
 #include "base/rand.h"
 
-#define CONNECT_PAUSE_MS 500
+#define CONNECT_PAUSE_MS 500 /* the first, and how much longer each other one is */
 #define CONNECT_PAUSE_MAX_MS 5000
+#define CONNECT_PAUSE_REGTEST_MS 100
+#define CONNECT_PAUSE_MAX_REGTEST_MS 500
 #define ADDNODE_PAUSE_MS 60000
 #define ADDNODE_PAUSE_REGTEST_MS 1000
 #define FEELER_MEAN_MS 120000.0
@@ -127,6 +129,16 @@ bool net_is_local_addr(const struct net *net, const struct netaddr *a)
 
 /* --- what the user named --- */
 
+static int64_t first_pause(const struct net *net)
+{
+    return net->c.chain == SEEDS_REGTEST ? CONNECT_PAUSE_REGTEST_MS : CONNECT_PAUSE_MS;
+}
+
+static int64_t longest_pause(const struct net *net)
+{
+    return net->c.chain == SEEDS_REGTEST ? CONNECT_PAUSE_MAX_REGTEST_MS : CONNECT_PAUSE_MAX_MS;
+}
+
 static void connect_tick(struct net *net, int64_t now)
 {
     for (size_t i = 0; i < net->n_connect; i++) {
@@ -134,14 +146,14 @@ static void connect_tick(struct net *net, int64_t now)
         const struct peer *p = net_peer_by_dest(net, t->name);
         if (p != NULL) {
             if (p->state == PEER_READY)
-                t->pause_ms = CONNECT_PAUSE_MS;
+                t->pause_ms = first_pause(net);
             continue;
         }
         if (now < t->next_try_ms || lookup_is_running(net, t->name))
             continue;
         t->next_try_ms = now + t->pause_ms;
-        if (t->pause_ms < CONNECT_PAUSE_MAX_MS)
-            t->pause_ms += CONNECT_PAUSE_MS;
+        if (t->pause_ms < longest_pause(net))
+            t->pause_ms += first_pause(net);
         struct dial d = { .kind = PEER_OUTBOUND, .dest = t->name, .manual_connect = true };
         outbound_dial_text(net, t->name, &d);
     }
@@ -330,7 +342,7 @@ void outbound_start(struct net *net)
     net->connect = xcalloc(c->connect.n + 1, sizeof(*net->connect));
     for (size_t i = 0; i < c->connect.n; i++)
         net->connect[net->n_connect++] = (struct connect_target){
-            .name = xstrdup(c->connect.v[i]), .pause_ms = CONNECT_PAUSE_MS
+            .name = xstrdup(c->connect.v[i]), .pause_ms = first_pause(net)
         };
     for (size_t i = 0; i < c->seednode.n; i++) {
         struct dial d = { .kind = PEER_ONESHOT };

@@ -15,6 +15,7 @@
 #include "base/state_file.h"
 
 #define TICK_MS 500
+#define TICK_REGTEST_MS 100
 #define READERS 2
 #define STORE_INTERVAL_MS 900000 /* spec p2p 7.3 */
 #define COLLISION_INTERVAL_MS 60000
@@ -463,7 +464,8 @@ enum err net_start(struct net *net, struct error *e)
             local_discover(net);
     }
     outbound_start(net);
-    struct timeval tv = { .tv_usec = TICK_MS * 1000 };
+    const bool regtest = net->c.chain == SEEDS_REGTEST;
+    struct timeval tv = { .tv_usec = 1000 * (regtest ? TICK_REGTEST_MS : TICK_MS) };
     event_add(net->tick_ev, &tv);
     event_active(net->tick_ev, 0, 0);
     return OK;

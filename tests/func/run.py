@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the functional tests: every test_*.py here, two files at a time for each core, since they
+"""Runs the functional tests: every test_*.py here, three files at a time for each core, since they
 wait more than they work; those that take longest first, so that none is left alone at the end.
 
 usage: run.py [--build DIR] [--long] [--jobs N] [--totals FILE] [FILE or part of its name]...
@@ -21,6 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
 sys.path.append(os.path.join(HERE, "..", "..", "contrib"))
 import failures  # pylint: disable=wrong-import-position,import-error
+import scratch   # pylint: disable=wrong-import-position,import-error
 LINE = re.compile(r"^\[  (PASSED|FAILED|SKIPPED) *\] ", re.M)
 FAILED_CASE = re.compile(r"^\[  FAILED  \] (\S+)", re.M)
 
@@ -55,7 +56,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build")
     parser.add_argument("--long", action="store_true")
-    parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1))
+    parser.add_argument("--jobs", type=int, default=3 * (os.cpu_count() or 1))
     parser.add_argument("--timeout", type=float)
     parser.add_argument("--totals")
     parser.add_argument("--label", default="functional tests")
@@ -78,7 +79,8 @@ def main():
     counts = {"PASSED": 0, "FAILED": 0, "SKIPPED": 0}
     failed_names = []
     started = time.monotonic()
-    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as workers:
+    with (scratch.in_memory(environment) as environment,
+          concurrent.futures.ThreadPoolExecutor(arguments.jobs) as workers):
         jobs = {workers.submit(run_file, f, environment, timeout): f for f in files}
         for job in concurrent.futures.as_completed(jobs):
             name = os.path.basename(jobs[job])

@@ -4,7 +4,7 @@ import shutil
 import threading
 
 from events import read_events
-from framework import Skip, case, check, equal, main
+from framework import LONG, Skip, case, check, equal, main
 from identities import FAULT
 from paychannels import (channel, connect, mine, open_channel, pay_until_killed, payers,
                          state)
@@ -80,7 +80,7 @@ def what_is_counted_after_a_kill_is_told_although_the_journal_is_slow(t):
     a, b = payers(t, "-paychanneljournal=1")
     id = open_channel(t, a, b, depth=6)
     counted = []
-    for _ in range(3):
+    for _ in range(3 if LONG else 2):
         b.stop()
         b.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": "pwrite:1:slow",
                      "BSVPEER_FAULT_PATH": b.file("paychannels/")})

@@ -36,12 +36,13 @@ def pay_quietly(node, satoshis):
         pass
 
 
-def gone_meanwhile(node, seconds=4):
-    """Asks it until it does not answer."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+def gone_meanwhile(node, payer):
+    """Asks it until it does not answer, or has answered the payer and had time for what is left."""
+    left = 15
+    while left:
         node.rpc.getblockcount()
         time.sleep(0.02)
+        left -= not payer.is_alive()
 
 
 def under_way(node):
@@ -81,8 +82,9 @@ def crash(t, a, b, who, path, sync):
         if who == "payer":
             pay(a, 1000 + sync)
         else:
-            threading.Thread(target=pay_quietly, args=(a, 1000 + sync)).start()
-            gone_meanwhile(node)
+            payer = threading.Thread(target=pay_quietly, args=(a, 1000 + sync))
+            payer.start()
+            gone_meanwhile(node, payer)
 
     ended = crash_at(node, f"fdatasync:{sync}:exit", node.file(path), act)
     node.kill()  # it may have ended before it could be asked, or not at all

@@ -4,7 +4,7 @@ import os
 import time
 
 from channel_guest import M_ACK, M_SEND, Guest, m_send, receipts
-from channels import talker
+from channels import is_up, talker
 from framework import BUILD, RpcError, Skip, case, check, equal, is_in, main
 from identities import grow
 
@@ -88,6 +88,7 @@ def broken_while_it_runs(t, what):
     guest = Guest(node, key, features=FEATURES)
     node.rpc.contactadd(guest.key, "guest")
     guest.connect()
+    t.wait(lambda: is_up(node, "guest"))
     with open(trigger, "w", encoding="ascii"):
         pass
     expect_no_secrets(node)
@@ -99,6 +100,7 @@ def broken_while_it_runs(t, what):
     node.rpc.createwallet("other")
     node.rpc.sendmessage("guest", "hello")
     guest.read(M_SEND)
+    guest.close()  # else it is asked first whether it is still there
     Guest(node, key, guest.secret, FEATURES).connect()
     check(node.is_alive(), "it goes on")
 

@@ -94,14 +94,21 @@ static void a_file_is_saved_once_whenever_the_process_ends(void **state)
     free(target);
 }
 
+/* Posts end it, too: none is run once it has begun, however quick the disk is. */
 static bool is_finishing(void *ctx)
 {
     (void)ctx;
-    rig_run_posts(&rig.fake->channels);
+    if (!rig_incoming()->finishing)
+        rig_run_posts(&rig.fake->channels);
     return rig_incoming()->finishing;
 }
 
-static bool has_finished(void *ctx) { return !is_finishing(ctx); }
+static bool has_finished(void *ctx)
+{
+    (void)ctx;
+    rig_run_posts(&rig.fake->channels);
+    return !rig_incoming()->finishing;
+}
 
 static void one_that_gets_its_name_may_be_accepted_again(void **state)
 {
