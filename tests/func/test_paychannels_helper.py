@@ -223,22 +223,32 @@ def who_keeps_nothing_says_so_and_what_is_wrong_is_not_kept(t):
     equal(state(b, id), "open")
 
 
-@case(timeout=120)
-def the_helper_has_nothing_that_is_not_on_the_disk_of_the_payee(t):
+def with_helper_and_faults(t, fault, after=None):
+    """The same with a channel that the helper has; writes of the payee's journal are at fault, from
+    when its file after is there on."""
     if not os.path.exists(FAULT):
-        raise Skip("the library that makes writes slow is not built")
+        raise Skip("the library that makes writes slow, or fail, is not built")
     a, b, c = with_helper(t)
     id = open_channel(t, a, b, depth=6)
     equal(a.rpc.pay("bob", 7)["acknowledged"], True)
     is_kept(t, c, id, 7)
     a.rpc.peerdisconnect("bob")
     b.stop()
-    b.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": "pwrite:1:slow",
-                 "BSVPEER_FAULT_PATH": b.file("paychannels/")})
+    env = {"LD_PRELOAD": FAULT, "BSVPEER_FAULT": fault,
+           "BSVPEER_FAULT_PATH": b.file("paychannels/")}
+    if after:
+        env["BSVPEER_FAULT_AFTER"] = b.file(after)
+    b.start(env=env)
     t.wait_same_tip(a, b)
     connect(t, a, b)
     t.wait(lambda: channel(a, id).get("limit") and state(a, id) == "open")
     t.wait(lambda: is_up(b, "carol"))
+    return a, b, c, id
+
+
+@case(timeout=120)
+def the_helper_has_nothing_that_is_not_on_the_disk_of_the_payee(t):
+    a, b, c, id = with_helper_and_faults(t, "pwrite:1:slow")
     payer = threading.Thread(target=pay_until_killed, args=(a, []))
     payer.start()
     for _ in range(3):  # each as soon as it is given
@@ -255,21 +265,7 @@ def the_helper_has_nothing_that_is_not_on_the_disk_of_the_payee(t):
 
 @case(timeout=120)
 def the_helper_is_given_nothing_that_the_disk_has_refused(t):
-    if not os.path.exists(FAULT):
-        raise Skip("the library that makes writes fail is not built")
-    a, b, c = with_helper(t)
-    id = open_channel(t, a, b, depth=6)
-    equal(a.rpc.pay("bob", 7)["acknowledged"], True)
-    is_kept(t, c, id, 7)
-    a.rpc.peerdisconnect("bob")
-    b.stop()
-    b.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": "pwrite:1:EIO",
-                 "BSVPEER_FAULT_PATH": b.file("paychannels/"),
-                 "BSVPEER_FAULT_AFTER": b.file("fails")})
-    t.wait_same_tip(a, b)
-    connect(t, a, b)
-    t.wait(lambda: channel(a, id).get("limit") and state(a, id) == "open")
-    t.wait(lambda: is_up(b, "carol"))
+    a, b, c, id = with_helper_and_faults(t, "pwrite:1:EIO", after="fails")
     equal(a.rpc.pay("bob", 1)["acknowledged"], True)
     is_kept(t, c, id, 8)  # it is given what is on disk
     with open(b.file("fails"), "w", encoding="ascii"):

@@ -149,14 +149,22 @@ static void pass(struct duo *d, uint64_t ms, struct seen *seen)
     }
 }
 
+/* A session up, and for so long a stream in it that asks for the rate and says nothing. */
+static void rate_talk(struct duo *d, struct talk *k, uint64_t ms, struct seen *seen)
+{
+    *seen = (struct seen){ 0 };
+    rate_up(d);
+    talk_open(k, d, 0, &rate);
+    pass(d, ms, seen);
+}
+
 static void writes_are_equal_in_size_and_distance_whatever_is_said(void **state)
 {
-    struct seen seen = { 0 };
+    struct seen seen;
     struct talk k;
     struct duo d;
     (void)state;
-    rate_up(&d);
-    talk_open(&k, &d, 0, &rate);
+    rate_talk(&d, &k, 0, &seen);
     for (int i = 0; i < 3000; i++) {
         if (i % 3 == 0)
             talk_send(&k, (size_t)rand_below(1500));
@@ -253,14 +261,12 @@ static void voice_does_not_wait_for_a_transfer(void **state)
 /* Else what is said next would wait for a write of padding. */
 static void no_padding_waits_beyond_a_write(void **state)
 {
-    struct seen seen = { 0 };
+    struct seen seen;
     struct talk k;
     struct duo d;
     size_t small_gaps = 0;
     (void)state;
-    rate_up(&d);
-    talk_open(&k, &d, 0, &rate);
-    pass(&d, 200, &seen);
+    rate_talk(&d, &k, 200, &seen);
     struct dchan_session *s = d.ends[0].session;
     for (size_t body = 1; body < BYTES; body++) {
         say(&d, body);
@@ -281,14 +287,12 @@ static void no_padding_waits_beyond_a_write(void **state)
 static void a_write_whose_time_came_after_the_last_look_is_waited_for(void **state)
 {
     static struct channels c;
-    struct seen seen = { 0 };
+    struct seen seen;
     struct talk k;
     struct duo d;
     (void)state;
     c.base = event_base_new();
-    rate_up(&d);
-    talk_open(&k, &d, 0, &rate);
-    pass(&d, 200, &seen);
+    rate_talk(&d, &k, 200, &seen);
     struct chan_conn conn = { .c = &c, .session = d.ends[0].session };
     const uint64_t at = dchan_session_beat_ms(conn.session);
     assert_int_equal(conn_output(&conn, at - 1).len, 0);
@@ -308,13 +312,11 @@ static void a_write_whose_time_came_after_the_last_look_is_waited_for(void **sta
 
 static void what_could_not_leave_in_time_is_not_made_up_for(void **state)
 {
-    struct seen seen = { 0 };
+    struct seen seen;
     struct talk k;
     struct duo d;
     (void)state;
-    rate_up(&d);
-    talk_open(&k, &d, 0, &rate);
-    pass(&d, 200, &seen);
+    rate_talk(&d, &k, 200, &seen);
     d.now_ms += 5000; /* the loop stood still */
     seen = (struct seen){ 0 };
     pass(&d, INTERVAL_MS, &seen);
@@ -346,12 +348,10 @@ static void a_session_with_a_rate_ends_in_order_and_with_an_error(void **state)
 {
     (void)state;
     for (int how = 0; how < 3; how++) {
-        struct seen seen = { 0 };
+        struct seen seen;
         struct talk k;
         struct duo d;
-        rate_up(&d);
-        talk_open(&k, &d, 0, &rate);
-        pass(&d, 105, &seen);
+        rate_talk(&d, &k, 105, &seen);
         say(&d, 5000);
         if (how == 0)
             dchan_session_goaway(d.ends[0].session, DCHAN_SHUTDOWN, d.now_ms);
