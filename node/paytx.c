@@ -21,6 +21,7 @@ struct pay_item *paytx_add(struct paytx *pt, const struct pay_row *row)
         pt->cap = 2 * pt->cap + 4;
         pt->all = xrealloc(pt->all, pt->cap * sizeof *pt->all);
     }
+    paytx_note_party(pt, row);
     it->pt = pt;
     it->row = *row;
     pt->all[pt->n++] = it;
@@ -340,6 +341,7 @@ const struct dchan_handler paytx_handlers[1] = { { DCHAN_P_REQUEST, DCHAN_P_RESU
 static enum err load_row(void *ctx, const struct pay_row *r, struct error *e)
 {
     (void)e;
+    paytx_note_party(ctx, r);
     if (r->state == PAY_OPEN || r->state == PAY_MAKING || r->state == PAY_PENDING ||
         (r->kind == PAY_RECEIVED && r->state == PAY_ACCEPTED))
         (void)paytx_add(ctx, r);
@@ -415,6 +417,7 @@ void paytx_free(struct paytx *pt)
     free(pt->all);
     free(pt->accounts);
     free(pt->heirs);
+    free(pt->parties);
     paytx_free_checks(pt);
     free(pt->dir);
     free(pt);
@@ -424,7 +427,8 @@ uint64_t paytx_memory(const struct paytx *pt)
 {
     return pt ? pt->n * sizeof(struct pay_item) + pt->cap * sizeof(struct pay_item *) +
                     pt->n_accounts * sizeof *pt->accounts +
-                    pt->n_heirs * sizeof *pt->heirs + paytx_checks_bytes(pt)
+                    pt->n_heirs * sizeof *pt->heirs +
+                    pt->cap_parties * sizeof *pt->parties + paytx_checks_bytes(pt)
               : 0;
 }
 

@@ -20,8 +20,10 @@
  *
  * Payments of who is no contact are looked at only when they name an open request of ours.
  *
- * Memory: rows of requests that are open and payments that are under way; of what arrives at most
- * PAYTX_CHECKS_MAX messages. Channel thread, but for what says otherwise.
+ * Memory: rows of requests that are open and payments that are under way; whose rows there are on
+ * disk, a key of each contact; of what arrives at most PAYTX_CHECKS_MAX messages. Channel thread,
+ * but for what says otherwise. It reads from the disk single rows that have ended, by their keys:
+ * for ids that are new the filter of the store answers.
  */
 #ifndef NODE_PAYTX_H
 #define NODE_PAYTX_H

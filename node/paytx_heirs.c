@@ -4,7 +4,10 @@
  * whose payment is under way could be paid again, or with other coins than a payment for it that
  * was taken back, and an answer would find no payment.
  *
- * Ids only rise, so that all rows are read once after a contact was added, and once after a start.
+ * Whose rows the disk has, at which keys, is in memory: read at the start with all rows, added to
+ * with each new one. So a contact that is added costs no look at the disk, unless rows of a removed
+ * one have its key: those of that one are read then. Ids only rise, which shows whether one was
+ * added.
  */
 #include <config.h>
 
@@ -13,21 +16,79 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+/* --- whose rows there are --- */
+
+static int compare(const struct pay_party *a, const struct pay_row *r)
+{
+    if (a->contact != r->contact)
+        return a->contact < r->contact ? -1 : 1;
+    return memcmp(a->theirs, r->theirs, sizeof a->theirs);
+}
+
+/* Where it is or would be. */
+static size_t place_of(const struct paytx *pt, const struct pay_row *r)
+{
+    size_t from = 0, to = pt->n_parties;
+    while (from < to) {
+        const size_t mid = from + (to - from) / 2;
+        if (compare(&pt->parties[mid], r) < 0)
+            from = mid + 1;
+        else
+            to = mid;
+    }
+    return from;
+}
+
+static struct pay_party *insert(struct paytx *pt, size_t at, const struct pay_row *r)
+{
+    if (pt->n_parties == pt->cap_parties) {
+        pt->cap_parties = 2 * pt->cap_parties + 4;
+        pt->parties = xrealloc(pt->parties, pt->cap_parties * sizeof *pt->parties);
+    }
+    struct pay_party *p = &pt->parties[at];
+    memmove(p + 1, p, (pt->n_parties++ - at) * sizeof *p);
+    *p = (struct pay_party){ .contact = r->contact };
+    memcpy(p->theirs, r->theirs, sizeof p->theirs);
+    return p;
+}
+
+/* What was being looked at when its contact was removed and added is written as a row of the former
+ * one: it has to be looked for again. */
+void paytx_note_party(struct paytx *pt, const struct pay_row *r)
+{
+    if (!r->contact)
+        return; /* of strangers there are no heirs */
+    const size_t at = place_of(pt, r);
+    struct pay_party *p = at < pt->n_parties && compare(&pt->parties[at], r) == 0
+                              ? &pt->parties[at]
+                              : insert(pt, at, r);
+    p->moved = false;
+    if (!contacts_by_id(channels_contacts(pt->channels), r->contact))
+        pt->looked_at = 0;
+}
+
+static struct contact *heir_at(const struct paytx *pt, uint64_t contact,
+                               const uint8_t theirs[IDENTITY_KEY_SIZE])
+{
+    struct contacts *all = channels_contacts(pt->channels);
+    bool former;
+    return contact && !contacts_by_id(all, contact) ? contacts_by_key(all, theirs, &former)
+                                                    : NULL;
+}
+
+static struct contact *heir_of(const struct paytx *pt, const struct pay_row *r)
+{
+    return heir_at(pt, r->contact, r->theirs);
+}
+
+/* --- making them those of another --- */
+
 struct moving {
     struct paytx *pt;
     struct kv *kv;
     struct dchan_write *w;
     size_t n;
 };
-
-static struct contact *heir_of(const struct paytx *pt, const struct pay_row *r)
-{
-    struct contacts *all = channels_contacts(pt->channels);
-    bool former;
-    return r->contact && !contacts_by_id(all, r->contact)
-               ? contacts_by_key(all, r->theirs, &former)
-               : NULL;
-}
 
 static enum err move_beef(struct moving *m, const struct pay_row *from, const struct pay_row *to,
                           struct error *e)
@@ -89,6 +150,35 @@ static enum err move_one(void *ctx, const struct pay_row *r, struct error *e)
     return rc;
 }
 
+/* Those of each contact that has left some to another one. */
+static enum err move_stored(struct moving *m, struct error *e)
+{
+    const struct paytx *pt = m->pt;
+    uint64_t last = 0;
+    enum err rc = OK;
+    for (size_t i = 0; i < pt->n_parties && !rc; i++) {
+        const struct pay_party *p = &pt->parties[i];
+        if (p->moved || p->contact == last || !heir_at(pt, p->contact, p->theirs))
+            continue;
+        last = p->contact;
+        rc = pay_rows_of(m->kv, last, move_one, m, e);
+    }
+    return rc;
+}
+
+/* An insertion before one that is looked at makes that one be looked at twice, none be missed. */
+static void mark_moved(struct paytx *pt)
+{
+    for (size_t i = 0; i < pt->n_parties; i++) {
+        struct pay_party *p = &pt->parties[i];
+        const struct contact *heir = p->moved ? NULL : heir_at(pt, p->contact, p->theirs);
+        struct pay_row row = { .contact = heir ? heir->id : 0 };
+        p->moved |= heir != NULL;
+        memcpy(row.theirs, p->theirs, sizeof row.theirs);
+        paytx_note_party(pt, &row);
+    }
+}
+
 /* Those of which more is known than the disk says, or will say: a write may be on its way. */
 static enum err move_open(struct moving *m, struct error *e)
 {
@@ -122,6 +212,8 @@ static void on_moved(void *ctx, enum err rc, const struct error *e)
         return;
     LOG_LIMITED(LOG_ERROR, "payments: those of a contact that was removed could not be written "
                 "as its own: %s", e->text);
+    for (size_t i = 0; i < pt->n_parties; i++)
+        pt->parties[i].moved = false;
     pt->looked_at = 0;
 }
 
@@ -131,11 +223,12 @@ static enum err move_all(struct paytx *pt, struct error *e)
     struct moving m = { pt, dchan_store_kv(store), dchan_write_new(store), 0 };
     enum err rc = move_open(&m, e);
     if (!rc)
-        rc = pay_rows_each(m.kv, move_one, &m, e);
+        rc = move_stored(&m, e);
     if (rc || !m.n) {
         dchan_write_free(m.w);
         return rc;
     }
+    mark_moved(pt);
     take_over(pt);
     dchan_store_commit(store, m.w, on_moved, pt);
     log_info("payments: %zu of a contact that was removed are those of its key again", m.n);

@@ -50,6 +50,13 @@ struct pay_account {
     struct ratelimit messages;
 };
 
+/* The disk may have rows of this contact at this key of it (paytx_heirs.c). */
+struct pay_party {
+    uint64_t contact;
+    uint8_t theirs[IDENTITY_KEY_SIZE];
+    bool moved;                 /* they have been made those of another contact */
+};
+
 /* Contact to is who was contact from (paytx_heirs.c). */
 struct pay_heir {
     uint64_t from, to;
@@ -68,6 +75,8 @@ struct paytx {
     size_t n, cap;
     struct pay_account *accounts;
     size_t n_accounts;
+    struct pay_party *parties;   /* by contact and key */
+    size_t n_parties, cap_parties;
     struct pay_heir *heirs;
     size_t n_heirs;
     uint64_t looked_at;          /* the last contact that rows of removed ones were looked for */
@@ -105,9 +114,11 @@ extern const struct dchan_handler paytx_handlers[1];
 
 /* --- paytx_heirs.c --- */
 
+/* There is, or will be, a row like this on disk. */
+void paytx_note_party(struct paytx *pt, const struct pay_row *row);
 /* Before a contact's rows are looked at: those of its key from before it was removed and added
- * again become its own. Cheap unless a contact was added since. An error: it is not known, and said
- * in the log. */
+ * again become its own; the disk is read only when there are some. An error: it is not known, and
+ * said in the log. */
 enum err paytx_find_heirs(struct paytx *pt, struct error *e) MUST_CHECK;
 /* What the disk has of kind, contact, key and id of a row, for a contact that is an heir also where
  * the write that makes it its own is not done. */

@@ -11,13 +11,14 @@
 #define BEEF 'b'
 #define VERSION 1
 #define HAS_REQUEST 1 /* flag */
+#define KEY_HEAD 10   /* table, kind and contact */
 
 /* --- keys --- */
 
 struct pay_key pay_row_key(enum pay_row_kind kind, uint64_t contact,
                            const uint8_t theirs[IDENTITY_KEY_SIZE], const uint8_t id[PAY_ID_SIZE])
 {
-    struct pay_key k = { .len = 10 };
+    struct pay_key k = { .len = KEY_HEAD };
     k.b[0] = TABLE;
     k.b[1] = (uint8_t)kind;
     be64_put(k.b + 2, contact);
@@ -197,17 +198,22 @@ enum err pay_row_load(struct kv *kv, const struct pay_key *key, struct pay_row *
     return rc;
 }
 
-static bool is_row(struct span key) { return key.len > 2 && key.data[0] == TABLE; }
+static bool is_row(struct span key) { return key.data[1] != CREDIT && key.data[1] != BEEF; }
 
-enum err pay_rows_each(struct kv *kv, pay_row_fn fn, void *ctx, struct error *e)
+static bool begins_with(struct span key, struct span start)
 {
-    static const uint8_t from[1] = { TABLE };
+    return key.len > start.len && memcmp(key.data, start.data, start.len) == 0;
+}
+
+static enum err each_from(struct kv *kv, struct span start, pay_row_fn fn, void *ctx,
+                          struct error *e)
+{
     struct kv_iter *it = kv_iter_new(kv);
     enum err rc = OK;
-    for (kv_iter_seek(it, from, sizeof from); !rc && kv_iter_valid(it) && is_row(kv_iter_key(it));
-         kv_iter_next(it)) {
+    for (kv_iter_seek(it, start.data, start.len);
+         !rc && kv_iter_valid(it) && begins_with(kv_iter_key(it), start); kv_iter_next(it)) {
         struct pay_row r;
-        if (kv_iter_key(it).data[1] == CREDIT || kv_iter_key(it).data[1] == BEEF)
+        if (!is_row(kv_iter_key(it)))
             continue;
         rc = pay_row_read(&r, kv_iter_key(it), kv_iter_value(it))
                  ? fn(ctx, &r, e)
@@ -217,5 +223,25 @@ enum err pay_rows_each(struct kv *kv, pay_row_fn fn, void *ctx, struct error *e)
     if (!rc)
         rc = kv_iter_error(it, e);
     kv_iter_free(it);
+    return rc;
+}
+
+enum err pay_rows_each(struct kv *kv, pay_row_fn fn, void *ctx, struct error *e)
+{
+    static const uint8_t start[1] = { TABLE };
+    return each_from(kv, span_of(start, sizeof start), fn, ctx, e);
+}
+
+enum err pay_rows_of(struct kv *kv, uint64_t contact, pay_row_fn fn, void *ctx, struct error *e)
+{
+    static const uint8_t kinds[] = { PAY_RECEIVED, PAY_REQUESTED_BY_US, PAY_REQUESTED_OF_US,
+                                     PAY_SENT };
+    uint8_t start[KEY_HEAD] = { TABLE };
+    enum err rc = OK;
+    be64_put(start + 2, contact);
+    for (size_t i = 0; i < COUNT_OF(kinds) && !rc; i++) {
+        start[1] = kinds[i];
+        rc = each_from(kv, span_of(start, sizeof start), fn, ctx, e);
+    }
     return rc;
 }

@@ -110,5 +110,8 @@ enum err pay_row_load(struct kv *kv, const struct pay_key *key, struct pay_row *
 /* All rows by kind, contact and id. fn may stop with an error. ERR_CORRUPT. */
 typedef enum err (*pay_row_fn)(void *ctx, const struct pay_row *r, struct error *e);
 enum err pay_rows_each(struct kv *kv, pay_row_fn fn, void *ctx, struct error *e) MUST_CHECK;
+/* Those of one contact, which is no stranger: nothing else is read. */
+enum err pay_rows_of(struct kv *kv, uint64_t contact, pay_row_fn fn, void *ctx,
+                     struct error *e) MUST_CHECK;
 
 #endif

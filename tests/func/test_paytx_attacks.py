@@ -262,5 +262,31 @@ def a_request_that_expires_while_its_payment_is_written_down_is_paid(t):
     equal(request_states(node), ["paid"])
 
 
+@case(long_only=True)
+def a_payment_looked_at_while_its_contact_is_removed_and_added_is_credited_once(t):
+    if not os.path.exists(FAULT):
+        raise Skip("the library that makes writes slow is not built")
+    node, payer = payee(t)
+    payload, identifier, _ = payer.payment(50000)
+    node.stop()
+    node.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": "fdatasync:1:slow",
+                    "BSVPEER_FAULT_PATH": node.file("wallets"),
+                    "BSVPEER_FAULT_AFTER": node.file("slow")})
+    payer.connect()
+    with open(node.file("slow"), "w", encoding="ascii"):
+        pass
+    payer.put(TX, payload)
+    t.wait(node.rpc.getrawmempool)  # its keys are being written
+    payer.close()
+    node.rpc.contactremove("mallory")
+    node.rpc.contactadd(payer.key, "mallory")
+    payer.connect()
+    for _ in range(2):
+        equal(payer.hand_over(payload), ACCEPTED)
+    t.wait(lambda: [(p["id"], p.get("contact")) for p in payments(node)] ==
+           [(identifier.hex(), "mallory")])
+    node.kill()
+
+
 if __name__ == "__main__":
     main()

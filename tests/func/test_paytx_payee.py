@@ -189,10 +189,12 @@ def coins_of_a_refused_payment_that_are_on_their_way_are_waited_for(t):
     equal(spends(node, first) & spends(node, second), set())
 
 
-def meet_again(node, guest):
+def meet_again(node, guest, restart=False):
     """The contact is removed and added: the same key with another id."""
     guest.close()
     node.rpc.contactremove("mallory")
+    if restart:
+        node.restart()
     node.rpc.contactadd(guest.key, "mallory")
     guest.connect()
 
@@ -234,12 +236,14 @@ def a_payment_taken_back_gives_its_coins_to_that_of_a_contact_added_again(t):
     mine(node)
     first = refused_once(t, node, guest, request)
     lock = [{"txid": txid, "vout": vout} for txid, vout in spends(node, first)]
-    node.rpc.lockunspent(False, lock)  # others would be chosen now
-    meet_again(node, guest)
-    guest.put(REQUEST, p_request(request, SATOSHIS, int(time.time()) + 600))
-    await_request(t, node, request)
-    second = refuse(node, guest, request)
-    check(first != second and spends(node, first) <= spends(node, second), "its coins")
+    for restart in (False, True, False):  # each time it is the next contact's
+        meet_again(node, guest, restart)
+        node.rpc.lockunspent(False, lock)  # others would be chosen now
+        guest.put(REQUEST, p_request(request, SATOSHIS, int(time.time()) + 600))
+        await_request(t, node, request)
+        second = refuse(node, guest, request)
+        check(first != second and spends(node, first) <= spends(node, second), "its coins")
+        first = second
 
 
 def requests(node):

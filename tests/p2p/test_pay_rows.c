@@ -132,6 +132,33 @@ static void all_rows_are_found_and_nothing_else(void **state)
     kv_close(kv);
 }
 
+/* What is damaged of others is not even read. */
+static void rows_of_a_contact_are_found_and_no_others(void **state)
+{
+    static const enum pay_row_kind kinds[] = { PAY_SENT, PAY_RECEIVED, PAY_REQUESTED_BY_US,
+                                               PAY_REQUESTED_OF_US };
+    (void)state;
+    struct kv *kv = kv_open_mem();
+    unsigned sum = 0;
+    for (uint8_t i = 0; i < COUNT_OF(kinds); i++)
+        for (uint64_t contact = 6; contact <= 8; contact++) {
+            struct pay_row r = payment((uint8_t)(1 << i));
+            r.kind = kinds[i];
+            r.contact = contact;
+            put_row(kv, &r);
+            const struct pay_key key = pay_row_key_of(&r), beef = pay_beef_key(&r);
+            if (contact != 7)
+                put(kv, key.b, key.len, text("damaged"));
+            put(kv, beef.b, beef.len, text("proof"));
+        }
+    assert_int_equal(pay_rows_of(kv, 7, count, &sum, NULL), OK);
+    assert_int_equal(sum, 15);
+    assert_int_equal(pay_rows_of(kv, 9, count, &sum, NULL), OK);
+    assert_int_equal(sum, 15);
+    assert_int_equal(pay_rows_of(kv, 8, count, &sum, NULL), ERR_CORRUPT);
+    kv_close(kv);
+}
+
 static void states_and_answers_have_words(void **state)
 {
     (void)state;
@@ -147,6 +174,7 @@ int main(void)
         cmocka_unit_test(a_row_is_read_as_it_was_written),
         cmocka_unit_test(keys_tell_whose_it_is),
         cmocka_unit_test(all_rows_are_found_and_nothing_else),
+        cmocka_unit_test(rows_of_a_contact_are_found_and_no_others),
         cmocka_unit_test(states_and_answers_have_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
