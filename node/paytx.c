@@ -223,14 +223,20 @@ static void up(void *ctx, struct chan_peer *p)
         }
 }
 
+/* Its contact may have been removed, which ends the session, and added again. */
+static bool was_of(struct chan_peer *p, const struct pay_row *row)
+{
+    const struct contact *contact = chan_peer_contact(p);
+    return (contact && row->contact == contact->id) || is_of(p, row);
+}
+
 static void down(void *ctx, struct chan_peer *p, const struct dchan_closing *closing)
 {
     struct paytx *pt = ctx;
-    const struct contact *contact = chan_peer_contact(p);
     (void)closing;
-    for (size_t i = 0; contact && i < pt->n; i++) {
+    for (size_t i = 0; i < pt->n; i++) {
         struct pay_item *it = pt->all[i];
-        if (it->row.contact != contact->id)
+        if (!was_of(p, &it->row))
             continue;
         it->sent = false;
         if (it->row.state == PAY_PENDING)

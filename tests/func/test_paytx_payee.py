@@ -189,6 +189,17 @@ def coins_of_a_refused_payment_that_are_on_their_way_are_waited_for(t):
     equal(spends(node, first) & spends(node, second), set())
 
 
+@case()
+def a_payment_to_a_contact_that_is_removed_is_not_waited_for(t):
+    node, guest = payee(t)
+    payment = Payment(node)
+    guest.await_payment()
+    node.rpc.contactremove("mallory")
+    guest.close()
+    payment.worker.join(20)  # it waits 30 s for an answer that may come
+    equal(payment.answer and payment.answer["state"], "pending")
+
+
 def meet_again(node, guest, restart=False):
     """The contact is removed and added: the same key with another id."""
     guest.close()
