@@ -19,59 +19,6 @@
 /* Ours come over pushed together, so less than what the other side takes. */
 #define OPENS_SENT_PER_S (DCHAN_OPENS_PER_S / 2)
 
-/* --- shares --- */
-
-static size_t opens_max(const struct dchan_mux *mux)
-{
-    return (size_t)mux_chosen(mux->config.shares->opens_waiting, DCHAN_OPENS_MAX);
-}
-
-static uint64_t windows_left(const struct dchan_mux *mux)
-{
-    const struct dchan_shares *shares = mux->config.shares;
-    const uint64_t sum = mux->config.stranger
-                             ? mux_chosen(shares->windows_stranger, DCHAN_WINDOWS_STRANGER)
-                             : mux_chosen(shares->windows_contact, DCHAN_WINDOWS_CONTACT);
-    uint64_t left = sum - mux->stats.windows, node;
-    if (!sub_u64(shares->granted_max, shares->granted, &node))
-        return 0;
-    left = MIN_OF(left, node);
-    if (!mux->config.stranger)
-        return left;
-    return sub_u64(shares->to_strangers_max, shares->to_strangers, &node) ? MIN_OF(left, node) : 0;
-}
-
-/* What windows_left allows. */
-static void grant(struct dchan_mux *mux, struct mux_stream *s, uint32_t n)
-{
-    s->window += n;
-    mux->stats.windows += n;
-    mux->config.shares->granted += n;
-    if (mux->config.stranger)
-        mux->config.shares->to_strangers += n;
-}
-
-static void give_back(struct dchan_mux *mux, struct mux_stream *s, uint32_t n)
-{
-    s->window -= n;
-    mux->stats.windows -= n;
-    mux->config.shares->granted -= n;
-    if (mux->config.stranger)
-        mux->config.shares->to_strangers -= n;
-}
-
-/* False: less than the least is left. */
-static bool grant_first(struct dchan_mux *mux, struct mux_stream *s, uint64_t now_ms)
-{
-    const uint64_t left = windows_left(mux);
-    if (left < DCHAN_WINDOW_MIN)
-        return false;
-    grant(mux, s, (uint32_t)MIN_OF(left, (uint64_t)DCHAN_WINDOW_START));
-    s->left = s->window;
-    s->credited_ms = now_ms;
-    return true;
-}
-
 /* --- the set of streams --- */
 
 static struct mux_side *side_of(struct dchan_mux *mux, bool ours)
@@ -137,7 +84,7 @@ static void remove_stream(struct dchan_mux *mux, struct mux_stream *s)
     mux->dgrams -= s->ops && s->ops->dgram;
     mux->stats.streams--;
     mux_not_ready(mux, s);
-    give_back(mux, s, s->window);
+    mux_give_back(mux, s, s->window);
     if (s->rate.bytes)
         mux_choose_rate(mux);
 }
@@ -214,7 +161,7 @@ struct dchan_mux *dchan_mux_new(const struct dchan_mux_config *config, uint64_t 
 static void free_side(struct dchan_mux *mux, struct mux_side *side)
 {
     for (size_t i = 0; i < side->n; i++) {
-        give_back(mux, side->v[i], side->v[i]->window);
+        mux_give_back(mux, side->v[i], side->v[i]->window);
         free(side->v[i]);
     }
     free(side->v);
@@ -329,13 +276,6 @@ bool dchan_service_name_ok(struct span name)
     return name.len >= 1 && name.len <= DCHAN_SERVICE_MAX;
 }
 
-static size_t streams_max(const struct dchan_mux *mux)
-{
-    const struct dchan_shares *shares = mux->config.shares;
-    return mux->config.stranger ? mux_chosen(shares->streams_stranger, DCHAN_STREAMS_STRANGER)
-                                : mux_chosen(shares->streams_contact, DCHAN_STREAMS_CONTACT);
-}
-
 static void put_open(struct dchan_mux *mux, const struct mux_stream *s, const struct dchan_open *o)
 {
     const struct dchan_msg m = {
@@ -365,13 +305,13 @@ enum err dchan_mux_open(struct dchan_mux *mux, const struct dchan_open *o,
     if (!dchan_service_name_ok(o->service) || o->priority > DCHAN_PRIORITY_MAX ||
         o->meta.len > DCHAN_META_MAX)
         return ERR_RANGE;
-    if (mux->stats.streams >= streams_max(mux) || mux->mine.waiting >= opens_max(mux) ||
-        mux->mine.highest > UINT32_MAX - 2 || windows_left(mux) < DCHAN_WINDOW_MIN ||
+    if (mux->stats.streams >= mux_streams_max(mux) || mux->mine.waiting >= mux_opens_max(mux) ||
+        mux->mine.highest > UINT32_MAX - 2 || mux_windows_left(mux) < DCHAN_WINDOW_MIN ||
         !ratelimit_take(&mux->opens_sent, 1, (int64_t)now_ms))
         return ERR_BUSY;
     struct mux_stream *s = add(mux, next_sid(mux), o->priority, now_ms);
     set_owner(mux, s, ops, ctx);
-    BUG_ON(!grant_first(mux, s, now_ms));
+    BUG_ON(!mux_grant_first(mux, s, now_ms));
     *sid = s->sid;
     put_open(mux, s, o);
     return OK;
@@ -383,7 +323,7 @@ enum err dchan_mux_accept(struct dchan_mux *mux, uint32_t sid, const struct dcha
     struct mux_stream *s = mux_find(mux, sid);
     if (!s || s->ours || s->open)
         return ERR_NOTFOUND;
-    if (!grant_first(mux, s, now_ms)) {
+    if (!mux_grant_first(mux, s, now_ms)) {
         break_off_for_owner(mux, s, DCHAN_RESET_LIMIT);
         return ERR_BUSY;
     }
@@ -392,7 +332,7 @@ enum err dchan_mux_accept(struct dchan_mux *mux, uint32_t sid, const struct dcha
     mux_put_number(mux, DCHAN_S_ACCEPT, sid, s->window);
     if (!s->fin_received)
         return OK;
-    give_back(mux, s, s->window); /* ended before it was accepted: no data will use it */
+    mux_give_back(mux, s, s->window); /* ended before it was accepted: no data will use it */
     s->left = 0;
     ops->fin(ctx);
     return OK;
@@ -413,7 +353,7 @@ static uint32_t growth(const struct dchan_mux *mux, const struct mux_stream *s, 
     if (mux->rtt_ms == 0 || elapsed_ms * s->window > 2 * mux->rtt_ms * drained)
         return 0;
     const uint64_t wanted = MIN_OF(s->window, DCHAN_WINDOW_MAX - s->window);
-    return (uint32_t)MIN_OF(wanted, windows_left(mux));
+    return (uint32_t)MIN_OF(wanted, mux_windows_left(mux));
 }
 
 static void credit(struct dchan_mux *mux, struct mux_stream *s, uint64_t now_ms)
@@ -422,7 +362,7 @@ static void credit(struct dchan_mux *mux, struct mux_stream *s, uint64_t now_ms)
     if (drained < s->window / 2)
         return;
     const uint32_t more = growth(mux, s, drained, now_ms);
-    grant(mux, s, more);
+    mux_grant(mux, s, more);
     s->left += drained + more;
     s->credited_ms = now_ms;
     mux_put_number(mux, DCHAN_S_WINDOW, s->sid, drained + more);
@@ -439,7 +379,7 @@ void dchan_mux_consumed(struct dchan_mux *mux, uint32_t sid, size_t n, uint64_t 
         credit(mux, s, now_ms);
         return;
     }
-    give_back(mux, s, (uint32_t)n);
+    mux_give_back(mux, s, (uint32_t)n);
     mux_close_if_done(mux, s);
 }
 
@@ -455,8 +395,8 @@ static enum dchan_error refuse(struct dchan_mux *mux, uint32_t sid, enum dchan_r
 static unsigned judge_open(struct dchan_mux *mux, const struct dchan_s_open *m, uint64_t now_ms)
 {
     if (!ratelimit_take(&mux->opens_received, 1, (int64_t)now_ms) ||
-        mux->stats.streams >= streams_max(mux) || mux->theirs.waiting >= opens_max(mux) ||
-        windows_left(mux) < DCHAN_WINDOW_MIN)
+        mux->stats.streams >= mux_streams_max(mux) || mux->theirs.waiting >= mux_opens_max(mux) ||
+        mux_windows_left(mux) < DCHAN_WINDOW_MIN)
         return DCHAN_RESET_LIMIT;
     if (mux->going || mux->peer_going)
         return DCHAN_RESET_REFUSED;
@@ -529,7 +469,7 @@ static void take_fin(struct dchan_mux *mux, struct mux_stream *s)
     s->fin_received = true;
     if (!s->open)
         return;
-    give_back(mux, s, s->window - s->unread);
+    mux_give_back(mux, s, s->window - s->unread);
     s->left = 0;
     s->ops->fin(s->ctx);
     s = mux_find(mux, sid);

@@ -1,4 +1,5 @@
-/* What dchan_mux.c (streams, what arrives) and dchan_mux_send.c (what leaves) share. */
+/* What dchan_mux.c (streams, what arrives), dchan_mux_send.c (what leaves) and dchan_mux_shares.c
+ * (how much of it there may be) share. */
 #ifndef P2P_DCHAN_MUX_INTERNAL_H
 #define P2P_DCHAN_MUX_INTERNAL_H
 
@@ -55,6 +56,15 @@ static inline uint64_t mux_chosen(uint64_t limit, uint64_t otherwise)
 {
     return limit ? limit : otherwise;
 }
+
+size_t mux_streams_max(const struct dchan_mux *mux);
+size_t mux_opens_max(const struct dchan_mux *mux); /* that wait, of one side */
+uint64_t mux_windows_left(const struct dchan_mux *mux); /* bytes that may be granted now */
+/* Bytes of the stream's window: at most what is left; at most what it has. */
+void mux_grant(struct dchan_mux *mux, struct mux_stream *s, uint32_t n);
+void mux_give_back(struct dchan_mux *mux, struct mux_stream *s, uint32_t n);
+/* False: less than the least is left. */
+bool mux_grant_first(struct dchan_mux *mux, struct mux_stream *s, uint64_t now_ms);
 
 /* Removes, gives the window back, tells the owner, frees. */
 void mux_close(struct dchan_mux *mux, struct mux_stream *s, unsigned code);
