@@ -182,6 +182,8 @@ static void take_ready(struct step *s)
     if (c->state != P_FUNDED && c->state != P_OPEN)
         return;
     c->limit = s->ev->ready.has_limit ? s->ev->ready.limit : UINT64_MAX;
+    if (c->stopped == PAYCHAN_BAD_SCRIPT) /* it accepts the funding after all, up to the limit */
+        c->stopped = PAYCHAN_TOO_SHALLOW;
     if (c->stopped == PAYCHAN_TOO_SHALLOW && c->paid <= c->limit)
         resume(s);
     if (c->unsigned_yet && c->n > 0) /* the payee knows of the new funding now, or soon */

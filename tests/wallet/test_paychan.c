@@ -441,6 +441,22 @@ static void funding_that_is_not_as_agreed_is_refused(void **state)
     assert_int_equal(d->payee.c.funding.index, 5);
 }
 
+static void funding_that_is_accepted_after_all_can_be_paid_from(void **state)
+{
+    struct duo *d = *state;
+    duo_open(d, 1);
+    pay_ok(d, 5000);
+    const struct paychan_event refused = { .kind = PAYCHAN_EV_FAIL_MSG,
+                                           .fail = { PAYCHAN_BAD_SCRIPT, "not this", false } };
+    duo_give(&d->payer, refused);
+    assert_int_equal(d->payer.alarms, 1);
+    assert_int_equal(duo_pay(d, 1), ERR_BUSY);
+    duo_mine(d, PAYCHAN_DEPTH_FINAL - 1); /* the payee says how much it takes now */
+    duo_run(d);
+    pay_ok(d, 1);
+    assert_int_equal(d->payer.c.acked_paid, 5001);
+}
+
 static void wallet_that_funds_something_else_is_refused(void **state)
 {
     struct duo *d = *state;
@@ -1129,6 +1145,7 @@ int main(void)
         T(numbers_that_were_taken_are_acknowledged_again),
         T(ten_bad_signatures_end_the_session),
         T(funding_that_is_not_as_agreed_is_refused),
+        T(funding_that_is_accepted_after_all_can_be_paid_from),
         T(wallet_that_funds_something_else_is_refused),
         T(reorganisation_takes_the_close_out_and_it_is_sent_again),
         T(reorganisation_of_any_depth_opens_the_close_again),
