@@ -21,8 +21,8 @@ static const char *why_not_open(const struct paychan_event *ev)
         return "the expiry is too near";
     if (m->expiry - tip > PAYCHAN_LIFE_MAX)
         return "the expiry is too far";
-    if (m->close_fee < p->close_fee_min || m->close_fee > m->capacity)
-        return "the fee of the close is too low, or above the capacity";
+    if (m->close_fee < p->close_fee_min || m->close_fee >= m->capacity)
+        return "the fee of the close is too low, or takes all";
     if (!ec_pubkey_valid(m->payer_key, EC_PUBKEY_SIZE) ||
         same(m->payer_key, ev->own->key, EC_PUBKEY_SIZE))
         return "the key is none";

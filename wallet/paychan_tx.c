@@ -128,7 +128,8 @@ static bool put_signature(struct buf *script, const uint8_t sig[EC_SIG_SIZE])
 
 bool paychan_close_fits(const struct paychan_terms *t, const struct paychan_close *c)
 {
-    return c->fee <= t->capacity && c->paid <= t->capacity - c->fee;
+    return c->fee <= t->capacity && c->paid <= t->capacity - c->fee &&
+           (c->paid > 0 || c->fee < t->capacity);
 }
 
 static void close_make(struct spend *s, const struct paychan_terms *t, const struct outpoint *at,

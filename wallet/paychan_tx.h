@@ -42,7 +42,8 @@ bool paychan_is_funding(const struct tx_out *out, const struct paychan_terms *t)
 struct paychan_close {
     uint64_t paid, fee;
 };
-/* paid + fee <= capacity, by checked addition. */
+/* paid + fee <= capacity, by checked addition, and an output is left: no block takes a transaction
+ * that has none. */
 bool paychan_close_fits(const struct paychan_terms *t, const struct paychan_close *c);
 
 /* The next three: a close that fits. */

@@ -156,6 +156,9 @@ def closes_that_are_wrong_are_refused_and_the_best_one_goes_out(t):
 def a_close_may_pay_more_and_have_another_fee(t):
     node, payer = payee(t)
     open_channel(node, payer)
+    nothing = payer.close_message(0, CAPACITY)  # signed, and without an output
+    payer.refused(CLOSE, nothing, AMOUNT, payer.id)
+    stands_at(node, payer, 0, 0)
     payer.put(PAY, payer.pay(1, 1000))
     payer.answer(ACK)
     payer.put(CLOSE, payer.close_message(1500, FEE + 70))

@@ -221,6 +221,9 @@ static void sums_that_do_not_fit_are_seen(void **state)
     const struct paychan_terms t = { .capacity = 1000 };
     assert_true(paychan_close_fits(&t, &(struct paychan_close){ 900, 100 }));
     assert_false(paychan_close_fits(&t, &(struct paychan_close){ 901, 100 }));
+    assert_true(paychan_close_fits(&t, &(struct paychan_close){ 0, 999 }));
+    assert_true(paychan_close_fits(&t, &(struct paychan_close){ 1, 999 }));
+    assert_false(paychan_close_fits(&t, &(struct paychan_close){ 0, 1000 })); /* no output */
     assert_false(paychan_close_fits(&t, &(struct paychan_close){ UINT64_MAX, 1 }));
     assert_false(paychan_close_fits(&t, &(struct paychan_close){ 1, UINT64_MAX }));
     assert_false(paychan_close_fits(&t, &(struct paychan_close){ UINT64_MAX, UINT64_MAX }));
