@@ -80,8 +80,8 @@ class Payer(Guest):
 
     def connect(self):
         """The session is up at the other end as well: that answers in order."""
-        super().connect()
         self.early = []
+        super().connect()
         self.put(PING, struct.pack(">HH", 1, 0))
         self.early = list(iter(self.next, (PONG, b"\0\1\0")))
         return self
