@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/intmath.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "p2p/channels_internal.h"
@@ -350,14 +351,33 @@ static struct chan_conn *last_up(const struct chan_peer *p)
     return found;
 }
 
+/* What the code of an error says (spec channels 4.2). */
+static const char *code_note(const struct dchan_closing *closing)
+{
+    static const char *const notes[] = {
+        [DCHAN_ERROR_IDENTITY] = " (identity)",
+        [DCHAN_ERROR_UNKNOWN_TYPE] = " (unknown message)",
+        [DCHAN_ERROR_MALFORMED] = " (malformed message)",
+        [DCHAN_ERROR_LIMIT] = " (limit)",
+        [DCHAN_ERROR_INTERNAL] = " (internal)",
+        [DCHAN_ERROR_VERSION] = " (version)",
+        [DCHAN_ERROR_FEATURE] = " (feature)",
+    };
+    const bool is_error =
+        closing->why == DCHAN_CLOSED_BY_US || closing->why == DCHAN_CLOSED_BY_THEM;
+    const char *note = is_error && closing->code < COUNT_OF(notes) ? notes[closing->code] : NULL;
+    return note ? note : "";
+}
+
 static void note_error(struct chan_peer *p, const struct chan_conn *conn,
                        const struct dchan_closing *closing)
 {
     char text[64];
     log_sanitize(text, sizeof text, closing->text.data, closing->text.len);
     if (closing->code)
-        snprintf(p->last_error, sizeof p->last_error, "%s %u%s%s",
-                 chan_closed_name(closing->why), closing->code, *text ? ": " : "", text);
+        snprintf(p->last_error, sizeof p->last_error, "%s %u%s%s%s",
+                 chan_closed_name(closing->why), closing->code, code_note(closing),
+                 *text ? ": " : "", text);
     else
         snprintf(p->last_error, sizeof p->last_error, "%s%s%s", chan_closed_name(closing->why),
                  conn->their_reason ? ": " : "", conn->their_reason ? conn->their_reason : "");

@@ -446,7 +446,7 @@ static bool bob_is_refused(void *ctx)
     struct stage *t = ctx;
     struct chan_peer_info info;
     return channels_side_info(&t->p.sides[1], &t->p.sides[0], &info) &&
-           strcmp(info.last_error, "error received 1") == 0;
+           strcmp(info.last_error, "error received 1 (identity)") == 0;
 }
 
 static void name_successor(struct stage *t)
