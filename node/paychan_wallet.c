@@ -274,17 +274,18 @@ struct tx *paychan_fund_find(const struct rpc_env *env, const char *wallet, cons
 
 /* --- proof --- */
 
-static enum err whole_beef(const struct rpc_env *env, const struct txid *id, size_t most,
-                           struct buf *out, bool *made, struct error *e)
+/* The mempool gets it at about the same time, perhaps later. */
+static enum err whole_beef(const struct rpc_env *env, struct tx *tx, size_t most, struct buf *out,
+                           bool *made, struct error *e)
 {
     struct rpc_call call = { .env = (struct rpc_env *)(uintptr_t)env };
     struct tx_beef b;
     const size_t before = out->len;
     bool found;
-    enum err rc = tx_beef_make(&call, id, BEEF_V1, &b, &found, e);
+    enum err rc = tx_beef_make_unsent(&call, tx, BEEF_V1, &b, &found, e);
     if (!rc && found) {
         b.beef.atomic = true;
-        b.beef.subject = *id;
+        b.beef.subject = tx->id;
         beef_write(out, &b.beef);
     }
     *made = !rc && found && out->len - before <= most;
@@ -321,7 +322,7 @@ enum err paychan_beef_make(const struct rpc_env *env, struct tx *tx, size_t most
 {
     const size_t before = out->len;
     bool made = false;
-    const enum err rc = whole_beef(env, &tx->id, most, out, &made, e);
+    const enum err rc = whole_beef(env, tx, most, out, &made, e);
     if (rc || made)
         return rc;
     short_beef(tx, out);

@@ -78,7 +78,7 @@ struct tx *paychan_fund_find(const struct rpc_env *env, const char *wallet,
                              const struct txid *id);
 
 /* Appends a BEEF of it of at most `most` bytes: with all that proves it, or, where that is larger
- * or cannot be had, with its parents as ids alone. */
+ * or cannot be had, with its parents as ids alone. The mempool need not have it yet. */
 enum err paychan_beef_make(const struct rpc_env *env, struct tx *tx, size_t most, struct buf *out,
                            struct error *e) MUST_CHECK;
 

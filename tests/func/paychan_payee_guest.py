@@ -62,9 +62,13 @@ class Payee(Guest):
         thread, result = opening(self.node, contact, capacity)
         self.take_open()
         self.accept()
-        self.outpoint = self.answer(FUNDED)[32:68]
+        self.take_funded()
         thread.join()
         return result["opened"]
+
+    def take_funded(self):
+        m = self.answer(FUNDED)
+        self.outpoint, self.beef = m[32:68], m[70:]
 
     def ready(self, height, limit=10**8):
         self.put(READY, self.id + struct.pack(">IBBQ", height, 1, 8, limit))

@@ -1,9 +1,12 @@
 """What becomes of closes and refunds on their way into a block: they go to peers at once and whole,
-again with each block, and get a child that pays when miners do not take them."""
+again with each block, and get a child that pays when miners do not take them. And what a payee is
+shown of the funding."""
 from blocks import display, from_display, sha256d, var_bytes
+from channels import talker
 from framework import case, check, equal, is_in, main
 from p2p import Listener, MSG_TX, Peer, inventory, parse_inventory
 from paychan_guest import ACK, CAPACITY, CLOSED, FEE, PAY, changed_push, open_channel, payee
+from paychan_payee_guest import Payee
 from paychannels import GENESIS, channel, mine, mine_these, payers, spender, state, sums
 from paychannels import open_channel as open_between
 
@@ -277,6 +280,31 @@ def a_refund_that_is_not_mined_gets_a_child(t):
     t.wait(lambda: channel(a, id).get("spend_height"))
     mine(a, 5)
     t.wait(lambda: state(a, id) == "refunded")
+
+
+def raw_of(node, txid):
+    return bytes.fromhex(node.rpc.getrawtransaction(txid))
+
+
+@case()
+def the_funding_is_shown_with_what_proves_it(t):
+    """At once with its parents and their proofs, and with its own when a block has it."""
+    node, key = talker(t, GENESIS)
+    payee_guest = Payee(node, key)
+    t.cleanups.append(payee_guest.close)
+    node.rpc.contactadd(payee_guest.key, "mallory")
+    payee_guest.connect()
+    txid = payee_guest.open("mallory", CAPACITY)["txid"]
+    raw, head = raw_of(node, txid), b"\1\1\1\1" + from_display(txid) + b"\1\0\xbe\xef"
+    tx = node.rpc.decoderawtransaction(raw.hex())
+    proved = b"".join(raw_of(node, i["txid"]) + b"\1\0" for i in tx["vin"])
+    bump = bytes.fromhex(node.rpc.getbump(tx["vin"][0]["txid"]))
+    equal((len(tx["vin"]), payee_guest.beef),
+          (1, head + b"\1" + bump + b"\2" + proved + raw + b"\0"))
+    mine(node)
+    payee_guest.take_funded()
+    bump = bytes.fromhex(node.rpc.getbump(txid))
+    equal(payee_guest.beef, head + b"\1" + bump + b"\1" + raw + b"\1\0")
 
 
 if __name__ == "__main__":
