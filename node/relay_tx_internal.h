@@ -85,6 +85,7 @@ struct relay_peer {
     struct mempool_answer answer;
     int64_t fee_sent;        /* in the last feefilter */
     int64_t fee_next_ms;
+    bool fee_while_syncing;  /* that was sent while blocks were fetched */
     int64_t sync_next_ms;    /* the next mempool request to it */
 };
 
@@ -93,6 +94,8 @@ struct own_tx {
     struct list_link link;
     struct txid id;
     int64_t next_ms;         /* when it is told again */
+    int64_t fee_per_kb;
+    bool withheld;           /* every peer asked for higher fees when it was to be told */
 };
 
 /* Our own transactions that a few peers were told of and the others not yet. */

@@ -1,7 +1,8 @@
 /*
  * Our own transactions, submitted through RPC (attacks D12): first a few peers are told, all others
  * a random time later, as if they had come from one of the first. They are told again at random
- * intervals, never on a schedule, until a peer announces them: then they have spread.
+ * intervals, never on a schedule, until a peer announces them: then they have spread. Those that
+ * every peer refused to hear of for their fees are told again when one wants them.
  */
 #include <stdlib.h>
 
@@ -17,7 +18,7 @@
 #define OWN_MAX 10000       /* the oldest are no longer watched over */
 #define AGAIN_MIN_MS 600000
 #define AGAIN_MEAN_MS 1800000.0
-#define AGAIN_SOON_MEAN_MS 2000.0 /* nobody was there to be told */
+#define AGAIN_SOON_MEAN_MS 2000.0 /* nobody was there, or wanted to be told */
 #define LOOK_MS 1000        /* how often it is looked whether any is due */
 
 /* --- those that are watched over --- */
@@ -51,7 +52,18 @@ void own_note_spread(struct relay *r, const struct txid *id)
         forget(r, own);
 }
 
-static void watch_over(struct relay *r, const struct txid *id, int64_t now)
+/* What the least demanding peer wants to be told of (spec p2p 3: feefilter). While all of them
+ * fetch blocks that is nothing. */
+static int64_t least_fee_asked(const struct relay *r)
+{
+    int64_t least = INT64_MAX;
+    for (struct relay_peer *rp = relay_first_peer(r); rp; rp = relay_next_peer(rp))
+        if (peer_relays_tx(rp->peer))
+            least = MIN_OF(least, peer_fee_filter(rp->peer));
+    return least;
+}
+
+static void watch_over(struct relay *r, const struct txid *id, int64_t fee_per_kb, int64_t now)
 {
     struct own_tx *own = find(r, id);
     if (!own) {
@@ -63,6 +75,8 @@ static void watch_over(struct relay *r, const struct txid *id, int64_t now)
         map_put(&r->own_map, siphash_32(&r->key, id->b), own);
     }
     own->next_ms = now + AGAIN_MIN_MS + (int64_t)rand_exp(AGAIN_MEAN_MS);
+    own->fee_per_kb = fee_per_kb;
+    own->withheld = fee_per_kb < least_fee_asked(r);
 }
 
 /* --- telling --- */
@@ -135,7 +149,7 @@ void own_announce(struct relay *r, struct tx *tx, int64_t fee_per_kb, uint64_t s
     const int64_t now = clock_mono_ms();
     const struct tx_ring_entry e = { .id = tx->id, .fee_per_kb = fee_per_kb,
                                      .sequence = sequence };
-    watch_over(r, &tx->id, now);
+    watch_over(r, &tx->id, fee_per_kb, now);
     if (r->held.n == 0) {
         choose_first(r);
         r->held.release_ms = now + (int64_t)rand_exp(HOLD_MEAN_MS);
@@ -183,15 +197,26 @@ static void tell_again(struct relay *r, struct own_tx *own)
         forget(r, own);
 }
 
+/* A peer takes now what none took before: it need not wait as long as one that was told. */
+static void note_fees(struct own_tx *own, int64_t least, int64_t now)
+{
+    if (!own->withheld || own->fee_per_kb < least)
+        return;
+    own->withheld = false;
+    own->next_ms = MIN_OF(own->next_ms, now + (int64_t)rand_exp(AGAIN_SOON_MEAN_MS));
+}
+
 void own_rebroadcast(struct relay *r, int64_t now)
 {
     if (now < r->own_look_ms || !r->peers.n)
         return;
     r->own_look_ms = now + LOOK_MS;
+    const int64_t least = least_fee_asked(r);
     struct list_link *next;
     for (struct list_link *l = list_first(&r->own); l; l = next) {
         struct own_tx *own = LIST_ITEM(l, struct own_tx, link);
         next = list_next(&r->own, l);
+        note_fees(own, least, now);
         if (now >= own->next_ms)
             tell_again(r, own);
     }

@@ -145,11 +145,13 @@ static bool takes_fee_filter(const struct relay_peer *rp)
 static void tick_fee_filter(struct relay_peer *rp, int64_t now)
 {
     const struct relay *r = rp->relay;
+    const bool syncing = chain_is_initial_download(r->chain);
     if (!takes_fee_filter(rp))
         return;
-    const int64_t least = chain_is_initial_download(r->chain)
-                              ? FEE_WHILE_SYNCING
-                              : mempool_min_fee_per_kb(r->mempool, clock_now());
+    const int64_t least = syncing ? FEE_WHILE_SYNCING
+                                  : mempool_min_fee_per_kb(r->mempool, clock_now());
+    if (rp->fee_while_syncing && !syncing)
+        rp->fee_next_ms = now; /* what is told from now on is wanted */
     if (now < rp->fee_next_ms) {
         const bool far = least < rp->fee_sent * 3 / 4 || least > rp->fee_sent * 4 / 3;
         if (far && rp->fee_next_ms > now + FEE_SOON_MS)
@@ -157,6 +159,7 @@ static void tick_fee_filter(struct relay_peer *rp, int64_t now)
         return;
     }
     rp->fee_next_ms = now + (int64_t)rand_exp(FEE_MEAN_MS);
+    rp->fee_while_syncing = syncing;
     const int64_t fee = fee_rounded(least);
     if (fee == rp->fee_sent)
         return;

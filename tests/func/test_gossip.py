@@ -318,10 +318,25 @@ def who_wants_no_transactions_or_higher_fees_is_not_told(t):
 
 
 @case()
+def a_transaction_of_ours_that_nobody_wants_for_its_fee_is_told_when_somebody_does(t):
+    node, chain = node_with_coins(t)
+    peer = t.peer(node)
+    peer.send("feefilter", struct.pack("<q", 10**9))
+    peer.ping()
+    send(node, tx := move(coin(chain, 1)))
+    check(not was_told(peer, tx), "told below its fee filter")
+    peer.send("feefilter", bytes(8))
+    wait_told(peer, tx, 30)
+
+
+@case()
 def ours_is_told_while_syncing_and_not_to_trusted_peers(t):
     syncing = t.node()
-    rate, = struct.unpack("<q", t.peer(syncing).wait_for("feefilter", seen=True))
+    early = t.peer(syncing)
+    rate, = struct.unpack("<q", early.wait_for("feefilter", seen=True))
     check(5_000_000 <= rate <= 11_000_000, f"1 BSV/kB, rounded: {rate}")
+    syncing.rpc.generatetoaddress(1, syncing.rpc.getnewaddress())
+    equal(early.wait_for("feefilter"), bytes(8))  # at once: from now on it wants to be told
     for options in (["-feefilter=0"], ["-whitelist=::1"]):
         peer = t.peer(t.node(*options))
         check(not any(c == "feefilter" for c, _ in peer.collect(QUIET) + peer.seen), str(options))
