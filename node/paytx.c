@@ -71,7 +71,8 @@ static bool follows(const struct paytx *pt, struct chan_peer *p, const struct co
 {
     struct contacts *all = channels_contacts(pt->channels);
     bool former;
-    return contacts_by_key(all, row->theirs, &former) == contact &&
+    const struct contact *holder = contacts_by_key(all, row->theirs, &former);
+    return (!holder || holder == contact) && /* nobody's: it was added again at another key */
            channels_key_leads_to(pt->channels, row->ours, chan_peer_identity(p)->key.pub);
 }
 
@@ -209,11 +210,22 @@ void paytx_tell(struct paytx *pt, enum logged_event type, const struct pay_row *
 
 /* --- the part --- */
 
+/* Rows at its former key are to be found by this one. */
+static void note_key(struct paytx *pt, const struct contact *contact)
+{
+    struct pay_row row = { .contact = contact->id };
+    memcpy(row.theirs, contact->key, sizeof row.theirs);
+    if (contact->n_former)
+        paytx_note_party(pt, &row);
+}
+
 static void up(void *ctx, struct chan_peer *p)
 {
     struct paytx *pt = ctx;
     const struct contact *contact = chan_peer_contact(p);
     struct error e = { .code = OK };
+    if (contact)
+        note_key(pt, contact);
     if (paytx_find_heirs(pt, &e))
         return; /* the tick sends what waits */
     for (size_t i = 0; contact && i < pt->n; i++)

@@ -8,6 +8,10 @@
  * with each new one. So a contact that is added costs no look at the disk, unless rows of a removed
  * one have its key: those of that one are read then. Ids only rise, which shows whether one was
  * added.
+ *
+ * A contact that has changed its key and is added again at the new one gets the rows at the former
+ * one as well, as long as the node runs: only memory knows that both were of the same contact, but
+ * where there are rows at both.
  */
 #include <config.h>
 
@@ -67,13 +71,28 @@ void paytx_note_party(struct paytx *pt, const struct pay_row *r)
         pt->looked_at = 0;
 }
 
+/* Who has another key that the contact had, where nobody has this one: it was a former key, and is
+ * not that of the contact as it was added again. */
+static struct contact *heir_at_any_key(const struct paytx *pt, uint64_t contact)
+{
+    const struct pay_row first = { .contact = contact };
+    struct contact *heir = NULL;
+    bool former;
+    for (size_t i = place_of(pt, &first);
+         i < pt->n_parties && pt->parties[i].contact == contact && !heir; i++)
+        heir = contacts_by_key(channels_contacts(pt->channels), pt->parties[i].theirs, &former);
+    return heir;
+}
+
 static struct contact *heir_at(const struct paytx *pt, uint64_t contact,
                                const uint8_t theirs[IDENTITY_KEY_SIZE])
 {
     struct contacts *all = channels_contacts(pt->channels);
     bool former;
-    return contact && !contacts_by_id(all, contact) ? contacts_by_key(all, theirs, &former)
-                                                    : NULL;
+    if (!contact || contacts_by_id(all, contact))
+        return NULL;
+    struct contact *heir = contacts_by_key(all, theirs, &former);
+    return heir ? heir : heir_at_any_key(pt, contact);
 }
 
 static struct contact *heir_of(const struct paytx *pt, const struct pay_row *r)

@@ -70,6 +70,19 @@ def a_payee_that_has_changed_its_key_is_offered_it_again(t):
 
 
 @case()
+def a_payee_that_is_added_again_at_its_new_key_is_offered_it_again(t):
+    node, guest = payee(t)
+    payment, first = unanswered(node, guest)
+    heir = follow(t, node, guest)
+    payment.end()
+    heir.close()
+    node.rpc.contactremove("mallory")
+    node.rpc.contactadd(heir.key, "mallory")
+    heir.connect()
+    is_offered_again(t, node, heir, first)
+
+
+@case()
 def a_payer_that_has_changed_its_key_offers_it_again(t):
     node, guest = payee_with_next(t)
     payment, first = unanswered(node, guest)
