@@ -116,7 +116,7 @@ static void read_config(const struct settings *s, struct channels_config *out)
         .strangers = config_bool(c, "channelstrangers"),
         .strangers_unbound = config_bool(c, "channelstrangersunbound"),
         .dial_contacts = config_bool(c, "channeldial"),
-        .grace_ms = 1000 * (uint64_t)config_int(c, "channelgrace"),
+        .grace_ms = milliseconds(c, "channelgrace"),
         .padded = strcmp(config_string(c, "channelpadding"), "off") != 0,
     };
     memcpy(out->magic, s->params.wire_magic, sizeof out->magic);

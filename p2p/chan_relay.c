@@ -25,7 +25,8 @@ const uint8_t *chan_relay_asked_key(struct span meta)
 }
 
 enum err chan_relay_open(struct dchan_mux *mux, const uint8_t *key, uint8_t priority,
-                    const struct dchan_stream_ops *ops, void *ctx, uint64_t now_ms, uint32_t *sid)
+                         const struct dchan_stream_ops *ops, void *ctx, uint64_t now_ms,
+                         uint32_t *sid)
 {
     struct buf meta;
     buf_init(&meta);

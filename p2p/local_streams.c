@@ -32,8 +32,9 @@ static void tell_charged(struct stream_meter *m)
         m->counted(m);
 }
 
-/* Time without service is not charged: that of one that waits for money, and before it is open.
- * Who pays does not know of the former, and so pays what its clock is behind. */
+/* Time without service is not charged: before a stream is open, and while it waits for money. The
+ * side that pays cannot tell that it waits. It charges that time too, and what it pays for it
+ * brings the account of the other side back below the credit. */
 static void charge_time(struct local_stream *s, uint64_t now_ms)
 {
     struct stream_meter *m = s->meter;

@@ -338,8 +338,7 @@ static bool open_fetch(struct incoming *in, struct source *s, enum file_what wha
 static bool is_usable(const struct incoming *in, const struct source *s)
 {
     return s->accepted && !s->banned && !s->untold && s->peer && chan_peer_mux(s->peer) &&
-           now_of(in) >= s->retry_ms &&
-           purchase_may_ask(in, s);
+           now_of(in) >= s->retry_ms && purchase_may_ask(in, s);
 }
 
 static bool is_wanted(const struct incoming *in, uint32_t i, unsigned asked)
@@ -373,7 +372,6 @@ static bool ask_new(struct incoming *in, struct source *s)
     const uint32_t n = run_from(in, in->search, range_chunks(in, s), 0);
     return n && open_fetch(in, s, FILE_CHUNKS, in->search, n);
 }
-
 
 /* Chunks that a stream is to bring and nobody else was asked for. */
 static uint32_t count_missing(const struct fetch *f)
@@ -448,8 +446,7 @@ static bool ask(struct incoming *in, struct source *s)
 void fetch_more(struct incoming *in)
 {
     bool usable = false;
-    if (in->state != TRANSFER_RUNNING || in->gone || in->finishing ||
-        in->closing)
+    if (in->state != TRANSFER_RUNNING || in->gone || in->finishing || in->closing)
         return;
     for (struct list_link *l = list_first(&in->sources); l; l = list_next(&in->sources, l)) {
         struct source *s = LIST_ITEM(l, struct source, link);
