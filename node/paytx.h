@@ -42,7 +42,7 @@ enum {
     PAYTX_RESEND_MS = 60000,    /* an unanswered payment in the same session */
     PAYTX_AGAIN_MS = 1000,      /* one whose proof is missing, from then on ever later */
     PAYTX_WAIT_MS = 30000,      /* that a command waits for the answer */
-    PAYTX_EXPIRY_MAX_S = 30 * 86400,
+    PAYTX_EXPIRY_MAX_S = 30 * 86400, /* so long a request is kept */
 };
 
 /* One option for each. */

@@ -70,8 +70,14 @@ static struct pay_row row_of(enum pay_row_kind kind, struct chan_peer *p,
 static bool is_reasonable(const struct dchan_p_request *m)
 {
     const int64_t now = clock_now();
-    return m->satoshis > 0 && m->satoshis <= (uint64_t)MAX_MONEY && m->expires > now &&
-           m->expires <= now + PAYTX_EXPIRY_MAX_S + 7200;
+    return m->satoshis > 0 && m->satoshis <= (uint64_t)MAX_MONEY && m->expires > now;
+}
+
+/* One for longer than we keep any ends for us before it does for them. */
+static uint32_t expiry_of(const struct dchan_p_request *m)
+{
+    const int64_t last = clock_now() + PAYTX_EXPIRY_MAX_S;
+    return m->expires < last ? m->expires : (uint32_t)last;
 }
 
 void paytx_take_request(struct paytx *pt, struct chan_peer *p, const struct dchan_p_request *m)
@@ -91,7 +97,7 @@ void paytx_take_request(struct paytx *pt, struct chan_peer *p, const struct dcha
     a->requests++;
     r.state = PAY_OPEN;
     r.satoshis = m->satoshis;
-    r.expires = m->expires;
+    r.expires = expiry_of(m);
     r.memo_len = m->memo.len;
     if (m->memo.len)
         memcpy(r.memo, m->memo.data, m->memo.len);

@@ -177,8 +177,7 @@ def a_flood_of_payments_is_mostly_ignored(t):
 def requests_are_bounded(t):
     node, payer = payee(t, "-paymentrequests=3", "-paymentrequestrate=5")
     now = int(time.time())
-    for satoshis, expires in ((0, now + 600), (21 * 10**14 + 1, now + 600), (5, now - 1),
-                              (5, now + 31 * 86400), (5, 0)):
+    for satoshis, expires in ((0, now + 600), (21 * 10**14 + 1, now + 600), (5, now - 1), (5, 0)):
         payer.put(REQUEST, p_request(os.urandom(16), satoshis, expires))
     first = p_request(b"a" * 16, 5, now + 600, b"one\x1b[2J")
     for payload in (first, first, p_request(b"a" * 16, 6, now + 600)):
@@ -194,6 +193,16 @@ def requests_are_bounded(t):
     equal(len(payments(node, "request")), 3)
     node.rpc.setmocktime(now + 601)
     t.wait(lambda: not payments(node, "request"))  # they are gone from the disk
+
+
+@case()
+def a_request_for_longer_than_any_is_kept_ends_before(t):
+    node, payer = payee(t)
+    now = int(time.time())
+    node.rpc.setmocktime(now)
+    payer.put(REQUEST, p_request(b"a" * 16, 5, 2**32 - 1))
+    t.wait(lambda: payments(node, "request"))
+    equal([r["expires"] for r in payments(node, "request")], [now + 30 * 86400])
 
 
 @case()
