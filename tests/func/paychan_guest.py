@@ -41,10 +41,11 @@ class Payer(Guest):
         self.payer_key, self.payer_pkh = noise.CURVE.public(PAYER), hash160(b"payout")
 
     def answer(self, kind):
-        """The next message of channels; of that type it must be."""
+        """The next message of channels; of that type it must be. Who was refused for a limit is
+        told of it again at some time."""
         while True:
             got, payload = self.next()
-            if got >= OPEN:
+            if got >= OPEN and (got != READY or kind == READY):
                 assert got == kind, (got, kind, payload)
                 return payload
 

@@ -22,6 +22,9 @@ sys.dont_write_bytecode = True
 sys.path.append(os.path.join(HERE, "..", "..", "contrib"))
 import failures  # pylint: disable=wrong-import-position,import-error
 import scratch   # pylint: disable=wrong-import-position,import-error
+# Those that take longest begin first.
+LONGEST = ["attack_mempool", "bench", "paychannels_recovery", "channel_numbers",
+           "paychannels_helper", "fault", "wallet_keys", "metering", "compact", "files"]
 LINE = re.compile(r"^\[  (PASSED|FAILED|SKIPPED) *\] ", re.M)
 FAILED_CASE = re.compile(r"^\[  FAILED  \] (\S+)", re.M)
 
@@ -42,8 +45,10 @@ def run_file(path, environment, timeout):
 
 
 def slow_first(path):
-    """Scenarios are short texts, played at length; else the longer text takes longer."""
-    return "_steps" not in os.path.basename(path), -os.path.getsize(path)
+    """Then scenarios, which are short texts, played at length; else the longer text takes longer."""
+    name = os.path.basename(path).removeprefix("test_").removesuffix(".py")
+    rank = LONGEST.index(name) if name in LONGEST else len(LONGEST)
+    return rank, not name.startswith("paychannels_steps"), -os.path.getsize(path)
 
 
 def keep_failures(arguments, name, output):

@@ -187,9 +187,11 @@ def what_cannot_be_done_is_refused_and_said(t):
     equal(a.rpc.getpaychannel(id), channel(a, id))
     raises_rpc(-5, lambda: a.rpc.getpaychannel("00" * 32))
     raises_rpc(-5, lambda: a.rpc.closechannel("00" * 32))
-    a.rpc.peerdisconnect("bob")
-    t.wait(lambda: not is_up(b, "alice"))
+    b.stop()  # else it comes back by itself
+    t.wait(lambda: not is_up(a, "bob"))
     raises_rpc(-1, lambda: a.rpc.pay("bob", 1), "no session")
+    b.start()
+    t.wait(lambda: state(b, id) == "open")
     b.rpc.closechannel(id)
     equal(sums(settle(t, b, id, "closed")), [200000 - CLOSE_FEE])
     raises_rpc(-8, lambda: b.rpc.closechannel(id), "not open")
