@@ -160,11 +160,36 @@ void vector_list_free(char **names, size_t n)
     free(names);
 }
 
+char *vector_block_of(const char *name)
+{
+    char **names, *found = NULL;
+    const char *digits = strpbrk(name, "0123456789");
+    const unsigned long height = digits ? strtoul(digits, NULL, 10) : 0;
+    const size_t n = vector_list("blocks", ".block", &names);
+    for (size_t i = 0; i < n && digits && !found; i++) {
+        const char *at = strchr(names[i], '_');
+        char *end = NULL;
+        if (at && strtoul(at + 1, &end, 10) == height && end > at + 1 && *end == '_')
+            found = xasprintf("%s", names[i]);
+    }
+    vector_list_free(names, n);
+    return found;
+}
+
 void vector_report(const char *name, size_t cases)
 {
     print_message("%s: %zu cases\n", name, cases);
     if (cases == 0)
         fail_msg("%s: no cases", name);
+}
+
+void vector_report_part(const char *name, size_t rows, size_t cases)
+{
+    if (rows > cases)
+        print_message("%s: %zu rows are about something else\n", name, rows - cases);
+    if (rows > 0 && cases == 0)
+        skip();
+    vector_report(name, cases);
 }
 
 struct buf unhex(const char *hex)

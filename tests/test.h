@@ -29,8 +29,16 @@ struct json_object *vector_json(const char *name);
  */
 size_t vector_list(const char *folder, const char *suffix, char ***names);
 void vector_list_free(char **names, size_t n);
+/*
+ * The block in blocks/ with the height that stands in another vector's name, as vector_read takes
+ * it (heap); NULL when there is none: "spv/merkleblock300025.raw" is about
+ * "blocks/mainnet_300025_HASH.block".
+ */
+char *vector_block_of(const char *name);
 /* Prints "NAME: n cases" and fails when n is 0: a file that is present must yield cases. */
 void vector_report(const char *name, size_t cases);
+/* The same for a file whose rows are about several things; skips when none is about this one. */
+void vector_report_part(const char *name, size_t rows, size_t cases);
 
 /* Whole content of a file of the sources, named from their top; fails the test when absent. */
 void source_read(const char *name, struct buf *out);

@@ -106,6 +106,21 @@ static void listing_is_sorted_and_names_can_be_read(void **state)
     vector_list_free(names, 0);
 }
 
+static void a_vector_is_about_the_block_of_its_height(void **state)
+{
+    (void)state;
+    char *folder = path_join(root, "blocks");
+    assert_int_equal(mkdir(folder, 0700), 0);
+    add_file("blocks/mainnet_0000300_00ab.block", "a", 1);
+    add_packed("blocks/testnet_x_00300.block.xz", "b", 1);
+    char *found = vector_block_of("spv/proof300.raw");
+    assert_string_equal(found, "blocks/mainnet_0000300_00ab.block");
+    assert_null(vector_block_of("spv/proof301.raw"));
+    assert_null(vector_block_of("spv/proof.raw"));
+    free(found);
+    free(folder);
+}
+
 static void hex_becomes_bytes(void **state)
 {
     (void)state;
@@ -143,6 +158,7 @@ int main(void)
         VECTOR_TEST(absent_file_has_no_path),
         VECTOR_TEST(json_is_parsed),
         VECTOR_TEST(listing_is_sorted_and_names_can_be_read),
+        VECTOR_TEST(a_vector_is_about_the_block_of_its_height),
         cmocka_unit_test(hex_becomes_bytes),
         cmocka_unit_test(test_directory_goes_with_its_content),
     };

@@ -39,25 +39,60 @@ static struct private_key key_of(struct json_object *in)
     return k;
 }
 
-/* What a row says of the digest, of a compact signature made, and of one given. */
+static void assert_bytes(const uint8_t *got, size_t len, const char *want_hex)
+{
+    struct buf want = unhex(want_hex);
+    assert_int_equal(len, want.len);
+    assert_memory_equal(got, want.data, len);
+    buf_clear(&want);
+}
+
+/* The signature made is, in the form the row has it in, the one it expects. */
+static void check_signing(struct json_object *in, struct json_object *expected,
+                          const struct buf *message, const uint8_t digest[32])
+{
+    const char *text = json_str(expected, "base64_compact_sig");
+    const struct private_key k = key_of(in);
+    uint8_t sig[EC_COMPACT_SIZE], want[EC_COMPACT_SIZE], der[72];
+    assert_true(signed_message_sign(sig, &k, message->data, message->len));
+    assert_recovers(message, sig, json_str(in, "pubkey_hex"));
+    if (json_str(expected, "der_hex"))
+        assert_bytes(der, ec_sign_der(der, k.secret, digest), json_str(expected, "der_hex"));
+    if (text) {
+        assert_int_equal(base64_decode(want, sizeof want, text), sizeof want);
+        assert_memory_equal(sig, want, sizeof want);
+    }
+}
+
+static void check_der(struct json_object *in, struct json_object *expected,
+                      const uint8_t digest[32])
+{
+    struct buf key = unhex(json_str(in, "pubkey_hex")), sig = unhex(json_str(in, "der_hex"));
+    const bool good = ec_verify_der(key.data, key.len, sig.data, sig.len, digest);
+    assert_int_equal(good, json_object_get_boolean(json_get(expected, "valid")));
+    buf_clear(&key);
+    buf_clear(&sig);
+}
+
+/* What a row says of the digest, of a signature made, and of one given. */
 static void check_row(struct json_object *in, struct json_object *expected)
 {
     struct buf message = unhex(json_str(in, "message_hex"));
-    uint8_t digest[32], sig[EC_COMPACT_SIZE];
-    if (json_str(expected, "magic_hash_hex")) {
-        struct buf want = unhex(json_str(expected, "magic_hash_hex"));
-        signed_message_digest(digest, message.data, message.len);
-        assert_memory_equal(digest, want.data, 32);
-        buf_clear(&want);
-    }
-    if (json_str(in, "privkey_hex")) {
-        struct private_key k = key_of(in);
-        assert_true(signed_message_sign(sig, &k, message.data, message.len));
-        assert_recovers(&message, sig, json_str(in, "pubkey_hex"));
-    }
+    uint8_t digest[32];
+    signed_message_digest(digest, message.data, message.len);
+    if (json_str(expected, "magic_hash_hex"))
+        assert_bytes(digest, 32, json_str(expected, "magic_hash_hex"));
+    if (json_str(in, "magic_hash_hex"))
+        assert_bytes(digest, 32, json_str(in, "magic_hash_hex"));
+    if (json_str(in, "der_hex"))
+        check_der(in, expected, digest);
+    else if (json_str(in, "privkey_hex"))
+        check_signing(in, expected, &message, digest);
     if (json_str(in, "compact_sig_hex")) {
         struct buf given = unhex(json_str(in, "compact_sig_hex"));
         assert_recovers(&message, given.data, json_str(in, "pubkey_hex"));
+        if (json_str(expected, "recovered_pubkey_hex"))
+            assert_recovers(&message, given.data, json_str(expected, "recovered_pubkey_hex"));
         buf_clear(&given);
     }
     buf_clear(&message);

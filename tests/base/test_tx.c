@@ -207,15 +207,15 @@ static bool run_row(struct json_object *row)
 }
 
 /* Rows in the extended format (BRC-30) and of other operations are counted, not run. */
-static void run_file(const char *name)
+static size_t run_file(const char *name)
 {
     struct json_object *file = vector_json(name), *rows = json_rows(file);
     size_t n = json_object_array_length(rows), run = 0;
     for (size_t i = 0; i < n; i++)
         run += run_row(json_object_array_get_idx(rows, i));
     json_object_put(file);
-    print_message("%s: %zu rows of other forms\n", name, n - run);
-    vector_report(name, run);
+    print_message("%s: %zu cases, %zu rows of other forms\n", name, run, n - run);
+    return run;
 }
 
 static void known_transactions_round_trip(void **state)
@@ -225,9 +225,11 @@ static void known_transactions_round_trip(void **state)
     size_t n = vector_list("transactions", ".json", &names);
     if (n == 0)
         skip();
+    size_t run = 0;
     for (size_t i = 0; i < n; i++)
-        run_file(names[i]);
+        run += run_file(names[i]);
     vector_list_free(names, n);
+    vector_report("transactions", run);
 }
 
 int main(void)

@@ -73,30 +73,81 @@ static void every_valid_text_is_what_it_says(void **state)
     json_object_put(rows);
 }
 
+static void assert_hex(const uint8_t secret[32], const char *want)
+{
+    char got[65];
+    hex_encode(got, secret, 32);
+    if (want)
+        assert_string_equal(got, want);
+}
+
+/* The secret of a row, given as text or in hex; false: another row. */
+static bool secret_of(struct json_object *input, uint8_t secret[32])
+{
+    const char *wif = json_str(input, "wif"), *hex = json_str(input, "privkey_hex");
+    struct private_key k;
+    size_t len;
+    if (wif) {
+        const uint8_t version = params_get(NETWORK_MAIN)->secret_version;
+        assert_int_equal(wif_decode(&k, version, wif), WIF_OK);
+        memcpy(secret, k.secret, 32);
+        return true;
+    }
+    return hex && hex_decode(secret, 32, hex, strlen(hex), &len) && len == 32;
+}
+
 /* Rows about derivation (BRC-42) belong to the wallet. */
 static void secrets_give_their_public_keys(void **state)
 {
     (void)state;
     const char *name = "keys/private-key.json";
     struct json_object *file = vector_json(name), *rows = json_rows(file);
+    const size_t n = json_object_array_length(rows);
     size_t cases = 0;
-    for (size_t i = 0; i < json_object_array_length(rows); i++) {
+    for (size_t i = 0; i < n; i++) {
         struct json_object *row = json_object_array_get_idx(rows, i);
-        struct json_object *input = json_get(row, "input"), *expected = json_get(row, "expected");
-        const char *secret_hex = json_str(input, "privkey_hex") ? json_str(input, "privkey_hex")
-                                                                : json_str(expected, "privkey_hex");
+        struct json_object *expected = json_get(row, "expected");
         const char *key_hex = json_str(expected, "pubkey_hex");
         uint8_t secret[32], key[65];
         char got[131];
-        size_t len;
-        if (!secret_hex || !key_hex ||
-            !hex_decode(secret, sizeof(secret), secret_hex, strlen(secret_hex), &len) || len != 32)
+        if (!key_hex || !secret_of(json_get(row, "input"), secret))
             continue;
+        assert_hex(secret, json_str(expected, "privkey_hex"));
+        assert_hex(secret, json_str(expected, "privkey_hex_roundtrip"));
         hex_encode(got, key, ec_pubkey_create(key, secret, true));
         assert_string_equal(got, key_hex);
         cases++;
     }
-    vector_report(name, cases);
+    json_object_put(file);
+    vector_report_part(name, n, cases);
+}
+
+/* Numbers at or above the order of the curve are no keys here: nothing is reduced. */
+static void numbers_are_keys_below_the_order(void **state)
+{
+    (void)state;
+    const char *name = "keys/regression-modular-reduction.json";
+    struct json_object *file = vector_json(name), *rows = json_rows(file);
+    const uint8_t version = params_get(NETWORK_MAIN)->secret_version;
+    const size_t n = json_object_array_length(rows);
+    for (size_t i = 0; i < n; i++) {
+        struct json_object *row = json_object_array_get_idx(rows, i);
+        const char *want = json_str(json_get(row, "expected"), "wif");
+        struct buf number = unhex(json_str(json_get(row, "input"), "scalar_hex"));
+        struct private_key k = { .compressed = true };
+        char text[WIF_TEXT_MAX];
+        assert_int_equal(number.len, 32);
+        memcpy(k.secret, number.data, 32);
+        wif_encode(text, version, &k);
+        if (ec_seckey_valid(k.secret)) {
+            assert_non_null(want);
+            assert_string_equal(text, want);
+        } else {
+            assert_int_equal(wif_decode(&k, version, text), WIF_BAD_KEY);
+        }
+        buf_clear(&number);
+    }
+    vector_report(name, n);
     json_object_put(file);
 }
 
@@ -172,6 +223,7 @@ int main(void)
         cmocka_unit_test(no_invalid_text_is_an_address_or_key_of_any_network),
         cmocka_unit_test(every_valid_text_is_what_it_says),
         cmocka_unit_test(secrets_give_their_public_keys),
+        cmocka_unit_test(numbers_are_keys_below_the_order),
         cmocka_unit_test(a_block_known_by_its_ids_has_the_root_of_its_header),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);

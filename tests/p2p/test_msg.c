@@ -346,30 +346,71 @@ static const char *member(struct json_object *o, const char *name)
     return json_object_object_get_ex(o, name, &v) ? json_object_get_string(v) : NULL;
 }
 
-/* Decoded and written again; an empty result means that the command has no codec of its own. */
-static void rewrite(struct buf *out, enum msg_id id, struct span payload)
+static void rewrite_headers(struct buf *out, struct span payload)
+{
+    static struct block_header headers[MSG_HEADERS_MAX];
+    size_t n;
+    assert_int_equal(msg_headers_read(headers, &n, payload), OK);
+    msg_headers_write(out, headers, n);
+}
+
+static void rewrite_addr(struct buf *out, struct span payload)
 {
     static struct peer_addr addrs[MSG_ADDR_MAX];
-    struct msg_version v;
+    size_t n;
+    assert_int_equal(msg_addr_read(addrs, &n, payload), OK);
+    msg_addr_write(out, addrs, n);
+}
+
+static void rewrite_inv(struct buf *out, struct span payload)
+{
     struct inv_item *items;
     size_t n;
+    assert_int_equal(msg_inv_read(&items, &n, payload), OK);
+    msg_inv_write(out, items, n);
+    free(items);
+}
+
+static void rewrite_version(struct buf *out, struct span payload)
+{
+    struct msg_version v;
+    assert_int_equal(msg_version_read(&v, payload), OK);
+    msg_version_write(out, &v);
+    if (out->len == payload.len + 1) /* the last field, an empty id, is newer than the vectors */
+        out->len--;
+}
+
+static void rewrite_locator(struct buf *out, struct span payload)
+{
+    struct msg_locator m;
+    assert_int_equal(msg_locator_read(&m, payload), OK);
+    msg_locator_write(out, &m);
+}
+
+static void rewrite_number(struct buf *out, struct span payload)
+{
     uint64_t number;
-    if (id == MSG_VERSION) {
-        assert_int_equal(msg_version_read(&v, payload), OK);
-        msg_version_write(out, &v);
-        if (v.association.len == 0) /* the field is newer than the vectors */
-            out->len--;
-    } else if (id == MSG_INV) {
-        assert_int_equal(msg_inv_read(&items, &n, payload), OK);
-        msg_inv_write(out, items, n);
-        free(items);
-    } else if (id == MSG_ADDR) {
-        assert_int_equal(msg_addr_read(addrs, &n, payload), OK);
-        msg_addr_write(out, addrs, n);
-    } else if (id == MSG_PING || id == MSG_PONG) {
-        assert_int_equal(msg_u64_read(&number, payload), OK);
-        buf_put_le64(out, number);
-    }
+    assert_int_equal(msg_u64_read(&number, payload), OK);
+    buf_put_le64(out, number);
+}
+
+/* Decoded and written again; of a command without such a codec the payload as it is. */
+static void rewrite(struct buf *out, enum msg_id id, struct span payload)
+{
+    if (id == MSG_VERSION)
+        rewrite_version(out, payload);
+    else if (id == MSG_INV || id == MSG_GETDATA || id == MSG_NOTFOUND)
+        rewrite_inv(out, payload);
+    else if (id == MSG_ADDR)
+        rewrite_addr(out, payload);
+    else if (id == MSG_HEADERS)
+        rewrite_headers(out, payload);
+    else if (id == MSG_GETHEADERS || id == MSG_GETBLOCKS)
+        rewrite_locator(out, payload);
+    else if (id == MSG_PING || id == MSG_PONG || id == MSG_FEEFILTER)
+        rewrite_number(out, payload);
+    else
+        buf_put(out, payload.data, payload.len);
 }
 
 static void check_vector(struct json_object *o)

@@ -78,6 +78,11 @@ static bool check_plain_key(struct json_object *in, struct json_object *want)
         unhex_into(secret, 32, hex);
         assert_true(ec_pubkey_of(key, secret));
         assert_int_equal(json_int(want, "pubkey_der_length_bytes", 33), sizeof key);
+        if (json_str(want, "pubkey_der_hex")) {
+            uint8_t want_key[33];
+            unhex_into(want_key, 33, json_str(want, "pubkey_der_hex"));
+            assert_memory_equal(key, want_key, 33);
+        }
         return true;
     }
     if (json_int(in, "pubkey_x", 0) == 0)
@@ -103,17 +108,33 @@ static bool sdk_row(struct json_object *row)
     return true;
 }
 
-static void the_vectors_of_the_sdk_hold(void **state)
+static void run_sdk_file(const char *name)
 {
-    (void)state;
-    const char *name = "brc/key-derivation.json";
     struct json_object *file = vector_json(name), *rows = json_rows(file);
     size_t n = json_object_array_length(rows), run = 0;
     for (size_t i = 0; i < n; i++)
         run += sdk_row(json_object_array_get_idx(rows, i));
     json_object_put(file);
-    print_message("%s: %zu rows about constructors of the SDK\n", name, n - run);
-    vector_report(name, run);
+    vector_report_part(name, n, run);
+}
+
+static void the_vectors_of_the_sdk_hold(void **state)
+{
+    (void)state;
+    run_sdk_file("brc/key-derivation.json");
+}
+
+/* Files about keys that have derived ones too. */
+static void private_keys_derived_by_the_sdk_hold(void **state)
+{
+    (void)state;
+    run_sdk_file("keys/private-key.json");
+}
+
+static void public_keys_derived_by_the_sdk_hold(void **state)
+{
+    (void)state;
+    run_sdk_file("keys/public-key.json");
 }
 
 static void invoice_of(struct buf *out, struct json_object *args)
@@ -249,6 +270,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_vectors_of_the_standard_hold),
         cmocka_unit_test(the_vectors_of_the_sdk_hold),
+        cmocka_unit_test(private_keys_derived_by_the_sdk_hold),
+        cmocka_unit_test(public_keys_derived_by_the_sdk_hold),
         cmocka_unit_test(payment_keys_match_the_sdk),
         cmocka_unit_test(keys_for_oneself_and_for_anyone_are_known),
         cmocka_unit_test(payer_and_payee_derive_the_same_key),
