@@ -361,11 +361,13 @@ static enum paychan_fail check_close(const struct step *s)
     return paychan_close_verify(m->sig, &c->terms, &c->funding, &m->close) ? 0 : PAYCHAN_BAD_SIG;
 }
 
-/* What the payer asks for is taken beside our best one, which is broadcast when it is refused. */
+/* What the payer asks for is taken beside our best one, which is broadcast when it is refused. Also
+ * of a channel that was given up, over which nothing was paid: all of it is the payer's. */
 static void take_close(struct step *s)
 {
     struct paychan *c = s->c;
-    if (c->state != R_OPEN && c->state != R_SEEN && c->state != R_CLOSING) {
+    if (c->state != R_OPEN && c->state != R_SEEN && c->state != R_CLOSING &&
+        c->state != R_ABANDONED) {
         step_fail(s, PAYCHAN_BAD_STATE, "the channel is not open");
         return;
     }

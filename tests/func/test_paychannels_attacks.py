@@ -168,6 +168,22 @@ def a_close_may_pay_more_and_have_another_fee(t):
 
 
 @case()
+def a_channel_that_was_given_up_unpaid_is_closed_for_its_payer(t):
+    node, payer = payee(t)
+    open_channel(node, payer)
+    node.rpc.closechannel(payer.id.hex())
+    equal(state(node, payer.id.hex()), "abandoned")
+    payer.refused(PAY, payer.pay(1, 1000), STATE, payer.id)
+    payer.refused(CLOSE, payer.close_message(0, sig=bytes(64)), SIG, payer.id)
+    equal(state(node, payer.id.hex()), "abandoned")
+    payer.put(CLOSE, payer.close_message(0))
+    payer.answer(CLOSED)
+    equal(sums(t.wait(lambda: spender(node, payer.id.hex()))), [CAPACITY - FEE])
+    mine(node, 6)
+    t.wait(lambda: state(node, payer.id.hex()) == "closed")
+
+
+@case()
 def a_payment_that_is_refused_in_the_middle_stops_those_after_it(t):
     node, payer = payee(t)
     open_channel(node, payer)

@@ -271,6 +271,26 @@ static void nothing_paid_is_nothing_to_close(void **state)
     assert_null(d->pool_spend);
 }
 
+/* spec channels 8.5: before any payment a close gives all back at once, also when the payee has
+ * given the channel up. */
+static void payer_gets_all_back_from_a_channel_that_was_given_up(void **state)
+{
+    struct duo *d = *state;
+    duo_open(d, 1);
+    assert_int_equal(duo_close(&d->payee, 0), OK);
+    assert_int_equal(d->payee.c.state, R_ABANDONED);
+    assert_int_equal(duo_close(&d->payer, 0), OK);
+    duo_run(d);
+    assert_int_equal(d->payee.c.state, R_CLOSING);
+    duo_mine(d, 1);
+    assert_int_equal(d->payer.c.state, P_CLOSED);
+    assert_non_null(d->chain_spend);
+    assert_int_equal(d->chain_spend->n_out, 1);
+    assert_int_equal(d->chain_spend->out[0].value, 1000000 - 150);
+    duo_mine(d, 5);
+    assert_int_equal(d->payee.c.state, R_CLOSED);
+}
+
 /* 6: what is refused changes nothing. */
 struct bad_pay {
     uint64_t n, paid;
@@ -1138,6 +1158,7 @@ int main(void)
         T(stale_tip_takes_no_payment),
         T(blocks_that_are_missing_are_told_and_their_return_too),
         T(nothing_paid_is_nothing_to_close),
+        T(payer_gets_all_back_from_a_channel_that_was_given_up),
         T(payments_that_are_wrong_are_refused_and_change_nothing),
         T(a_number_above_the_sum_is_refused_over_a_gap_too),
         T(gap_in_the_numbers_is_refused_once),
