@@ -1,6 +1,7 @@
 """A peer of direct channels written from the specification alone (noise.py), that dials a daemon
 and does there what it likes. It has a bare key, as regtest allows."""
 import os
+import select
 import socket
 import struct
 import time
@@ -53,7 +54,13 @@ class Guest:
         self.read(HELLO)
         self.read(BOUND)
         self.put(BOUND, self.bound())
+        wait_until(self.is_up, what="the session at the other end")
         return self
+
+    def is_up(self):
+        """Or the other end says something, which may be that there will be none."""
+        return bool(select.select([self.socket], [], [], 0)[0]) or any(
+            p.get("key") == self.key and p["state"] == "up" for p in self.node.rpc.peerlist())
 
     def bound(self):
         nobody = noise.sha256(b"")

@@ -76,19 +76,6 @@ def p_request(identifier, satoshis, expires, memo=b"", prefix=PREFIX):
 class Payer(Guest):
     def __init__(self, node, key):
         super().__init__(node, key, features=PAYMENTS)
-        self.early = []
-
-    def connect(self):
-        """The session is up at the other end as well: that answers in order."""
-        self.early = []
-        super().connect()
-        self.put(PING, struct.pack(">HH", 1, 0))
-        self.early = list(iter(self.next, (PONG, b"\0\1\0")))
-        return self
-
-    def next(self):
-        """What came before the session was known to be up comes first."""
-        return self.early.pop(0) if self.early else super().next()
 
     def script(self, prefix=PREFIX, suffix=SUFFIX):
         shared = noise.CURVE.tweaked("mul", self.remote, self.secret)
