@@ -183,7 +183,7 @@ static struct rpc_result cmd_addnode(struct rpc_call *call)
                        "Error: Node has not been added.", &e);
     if (strcmp(command, "onetry") == 0)
         return done_or(call, net_addnode_onetry(net, node, &e), OK, RPC_MISC_ERROR, "", &e);
-    return rpc_fail(call, RPC_INVALID_PARAMETER, "command must be add, remove or onetry");
+    return rpc_fail(call, RPC_MISC_ERROR, "command must be add, remove or onetry");
 }
 
 static struct rpc_result cmd_disconnectnode(struct rpc_call *call)
@@ -333,7 +333,7 @@ static struct rpc_result cmd_setban(struct rpc_call *call)
         return ban_add(call, subnet);
     if (strcmp(command, "remove") == 0)
         return ban_remove(call, subnet);
-    return rpc_fail(call, RPC_INVALID_PARAMETER, "command must be add or remove");
+    return rpc_fail(call, RPC_MISC_ERROR, "command must be add or remove");
 }
 
 static struct rpc_result cmd_listbanned(struct rpc_call *call)

@@ -194,6 +194,8 @@ static bool run_row(struct json_object *row)
         char text[HASH_HEX_SIZE];
         assert_string_equal(hash_to_hex(text, tx->id.b), txid);
     }
+    if (json_str(want, "raw_hex_roundtrip"))
+        assert_string_equal(json_str(want, "raw_hex_roundtrip"), hex);
     check_count(want, "bytes", raw.len);
     check_count(want, "inputs", tx->n_in);
     check_count(want, "outputs", tx->n_out);

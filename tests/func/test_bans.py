@@ -23,6 +23,7 @@ def bans_are_set_listed_and_removed(t):
     equal(rows["198.51.100.0/24"]["banned_until"], now + 5000)
     raises_rpc(-23, lambda: node.rpc.setban("192.0.2.7", "add"))
     raises_rpc(-30, lambda: node.rpc.setban("hello", "add"))
+    raises_rpc(-1, lambda: node.rpc.setban("192.0.2.8", "nonsense"), "must be add or remove")
     raises_rpc(-1, lambda: node.rpc.setban("192.0.2.8", "remove"), "Unban failed")
     node.rpc.setban("192.0.2.7", "remove")
     equal(len(node.rpc.listbanned()), 2)
