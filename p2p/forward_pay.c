@@ -73,7 +73,8 @@ void forward_pay_tick(struct forward_pay *p, uint64_t now_ms)
         return;
     if (is_silent(p, now_ms))
         (void)spending_go_ahead(&p->meter.spending);
-    if (spending_due(&p->meter.spending, false) || p->trouble[0])
+    const struct spending *s = &p->meter.spending;
+    if (spending_due(s, false) || p->trouble[0] || spending_is_at_limit(s))
         pay_now(p, false);
 }
 

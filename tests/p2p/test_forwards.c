@@ -583,9 +583,12 @@ static void a_forward_pays_for_what_came_and_not_above_its_limit(void **state)
     await_paid(w, 10);
     assert_true(purse.payments <= 10);
     assert_string_equal(f->pay.trouble, "");
-    bring(w, s, program, 20);
+    bring(w, s, program, 15);
     await_paid(w, 25);
-    seconds_pass(w, 10);
+    seconds_pass(w, 1);
+    assert_string_equal(f->pay.trouble, ""); /* all that came is paid */
+    bring(w, s, program, 5);
+    seconds_pass(w, 1);
     assert_string_equal(f->pay.trouble, "max_satoshis are spent");
     assert_int_equal(purse.paid, 25);
     close(program);
