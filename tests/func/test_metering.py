@@ -94,7 +94,7 @@ def agree(t, a, b, port):
 @case()
 def a_web_server_is_paid_for_each_mebibyte(t):
     a, b, content = metered(t)
-    port = a.rpc.forwardservice("bob", "web", 0, budget(100000))["local_port"]
+    port = a.rpc.forwardservice("bob", "web", 0, budget(100000, ahead=0))["local_port"]
     Download(port).end(content)
     paid = agree(t, a, b, port)
     check(4 * PRICE <= paid <= 4 * PRICE + 5, f"{paid} satoshis")
