@@ -187,8 +187,8 @@ static struct rpc_result unlock(struct rpc_call *call, struct wallet *w)
         return rpc_fail(call, RPC_INVALID_PARAMETER, "passphrase can not be empty");
     if (seconds < 0)
         return rpc_fail(call, RPC_INVALID_PARAMETER, "Timeout cannot be negative.");
-    const int64_t until = wallet_params(w)->now() + MIN_OF(seconds, UNLOCK_SECONDS_MAX);
     wallet_lock(w);
+    const int64_t until = wallet_params(w)->now() + MIN_OF(seconds, UNLOCK_SECONDS_MAX);
     const enum err rc = keystore_unlock(wallet_keystore(w), passphrase_of(call), until, &e);
     wallet_unlock(w);
     rpc_wallet_keys_changed(call);

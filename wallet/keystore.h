@@ -67,7 +67,8 @@ enum keystore_state keystore_state(struct keystore *ks, int64_t *until);
  * itself remembers is out of reach). Leaves the wallet locked. ERR_EXISTS when it is encrypted.
  */
 enum err keystore_encrypt(struct keystore *ks, struct span passphrase, struct error *e) MUST_CHECK;
-/* Until the clock says until; ERR_AUTH: wrong passphrase, nothing changes. */
+/* Until the clock says until, and as much longer as it took to stretch the passphrase, so that a
+ * short time is not over before it begins. ERR_AUTH: wrong passphrase, nothing changes. */
 enum err keystore_unlock(struct keystore *ks, struct span passphrase, int64_t until,
                          struct error *e) MUST_CHECK;
 void keystore_lock(struct keystore *ks);

@@ -121,15 +121,17 @@ enum err keystore_unlock(struct keystore *ks, struct span passphrase, int64_t un
                          struct error *e)
 {
     uint8_t *master = secret_alloc(MASTER_KEY_SIZE);
+    const int64_t began = ks->options.now();
     enum err rc = open_master(ks->kv, master, passphrase, e);
     if (rc) {
         secret_free(master);
         return rc;
     }
+    const int64_t took = ks->options.now() - began; /* seconds, where the machine is busy */
     pthread_mutex_lock(&ks->lock);
     forget_master_locked(ks);
     ks->master = master;
-    ks->until = until;
+    ks->until = took > 0 ? until + took : until;
     pthread_mutex_unlock(&ks->lock);
     return OK;
 }

@@ -214,8 +214,9 @@ def a_locked_wallet_takes_a_payment_when_it_is_unlocked(t):
     node.rpc.walletlock()
     payer.close()
     node.restart()
-    node.rpc.walletpassphrase("secret", 8)
+    node.rpc.walletpassphrase("secret", 1000)
     payer.connect()  # the copy of the key of the identity stays
+    node.rpc.walletpassphrase("secret", 1)
     t.wait(lambda: node.rpc.getwalletinfo()["unlocked_until"] == 0)
     payer.put(TX, payload)
     equal(payer.answers(), 0, "no answer")

@@ -17,11 +17,13 @@
 
 enum { KEYS = 5 };
 
-static int64_t time_now;
+static int64_t time_now, time_step; /* step: between two looks at the clock */
 
 static int64_t test_clock(void)
 {
-    return time_now;
+    const int64_t now = time_now;
+    time_now += time_step;
+    return now;
 }
 
 static const struct keystore_options options = {
@@ -407,6 +409,27 @@ static void unlocking_ends_with_its_time_or_on_request(void **state)
     kv_close(kv);
 }
 
+static void the_time_that_stretching_takes_is_not_lost(void **state)
+{
+    int64_t until;
+    (void)state;
+    struct kv *kv = kv_open_mem();
+    struct keystore *ks = create(kv);
+    fill(ks);
+    assert_int_equal(keystore_encrypt(ks, text("pass"), NULL), OK);
+    time_now = 5000;
+    time_step = 30;
+    assert_int_equal(keystore_unlock(ks, text("pass"), 5010, NULL), OK);
+    time_step = 0;
+    time_now = 5039;
+    assert_int_equal(keystore_state(ks, &until), KEYSTORE_UNLOCKED);
+    assert_int_equal(until, 5040);
+    time_now = 5040;
+    assert_int_equal(keystore_state(ks, NULL), KEYSTORE_LOCKED);
+    keystore_close(ks);
+    kv_close(kv);
+}
+
 static void a_new_passphrase_takes_the_place_of_the_old(void **state)
 {
     (void)state;
@@ -771,6 +794,7 @@ int main(void)
         cmocka_unit_test(indices_end_where_hardened_ones_begin),
         cmocka_unit_test(an_encrypted_wallet_gives_secrets_while_unlocked),
         cmocka_unit_test(unlocking_ends_with_its_time_or_on_request),
+        cmocka_unit_test(the_time_that_stretching_takes_is_not_lost),
         cmocka_unit_test(a_new_passphrase_takes_the_place_of_the_old),
         cmocka_unit_test(no_record_of_an_encrypted_wallet_holds_a_plain_secret),
         cmocka_unit_test(a_record_that_does_not_belong_is_refused_by_name),
