@@ -372,15 +372,17 @@ struct sighted {
     struct paychan_sight sight;
 };
 
-/* Blocks are missing, or nobody has the transaction: for the payer it is still on its way. */
+/* Blocks are missing, or nobody has the transaction: for the payer it is still on its way. A payee
+ * that takes payments on it does so while a block or the mempool has it (spec channels 8.5). */
 static enum paychan_funding funding_of(const struct held *h, const struct paychan_sight *s)
 {
+    const bool relied_on = h->c.role == PAYCHAN_PAYEE &&
+                           (h->c.funded == PAYCHAN_CONFIRMED || h->c.state == R_OPEN);
     if (s->place == PAYCHAN_IN_CHAIN)
         return PAYCHAN_CONFIRMED;
     if (s->place == PAYCHAN_IN_POOL)
         return PAYCHAN_UNCONFIRMED;
-    return h->c.role == PAYCHAN_PAYEE && h->c.funded == PAYCHAN_CONFIRMED ? PAYCHAN_REPLACED
-                                                                          : h->c.funded;
+    return relied_on ? PAYCHAN_REPLACED : h->c.funded;
 }
 
 static void take_sight(struct held *h, const struct paychan_sight *s)

@@ -486,7 +486,7 @@ static void take_funding(struct step *s)
     if (!step_take_funding(s) && !first)
         return;
     if (s->c->funded == PAYCHAN_REPLACED && s->c->state == R_OPEN)
-        step_alarm(s, "the transaction that funds the channel left the chain");
+        step_alarm(s, "the transaction that funds the channel is in no block and no mempool");
     look_at_funding(s);
 }
 

@@ -77,6 +77,24 @@ def a_funding_whose_coin_another_transaction_takes_opens_nothing(t):
 
 
 @case()
+def a_funding_that_is_spent_elsewhere_ends_the_credit_before_a_block(t):
+    node, payer = payee(t, "-paychannelunconfirmed=5000", "-paychanneldepth=0")
+    payer.open(CAPACITY, node.rpc.getblockcount() + 1000)
+    payer.funding = payer.fund()
+    coin, key = payer.funding.inputs[0], Key(7)
+    before = bytes.fromhex(node.rpc.getrawtransaction(display(coin.txid)))
+    other = spend(key, coin.txid, coin.index, 10**7, [TxOut(10**7 - 1000, key.script)])
+    payer.put(FUNDED, payer.funded_message(payer.funding))
+    payer.answer(READY)
+    payer.put(PAY, payer.pay(1, 1000))
+    payer.answer(ACK)
+    mine_these(node, before, other.serialize())
+    equal(payer.answer(READY)[32:], bytes(4) + b"\1\x08" + bytes(8))  # nothing more is taken
+    payer.refused(PAY, payer.pay(2, 2000), DEPTH, payer.id)
+    stands_at(node, payer, 1, 1000)
+
+
+@case()
 def a_funding_in_a_stale_block_opens_nothing(t):
     node, payer = payee(t)
     payer.open(CAPACITY, node.rpc.getblockcount() + 1000)
