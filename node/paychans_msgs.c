@@ -391,7 +391,7 @@ static struct tx *tx_of_beef(struct span raw, const struct txid *id)
     reader_init(&r, raw.data, raw.len);
     if (beef_read(&r, &b, &e))
         return NULL;
-    for (size_t i = 0; i < b.n_txs && !tx; i++)
+    for (size_t i = 0; i < b.n_txs && !tx && reader_done(&r); i++)
         if (b.tx[i].form != BEEF_ID_ALONE && txid_equal(&b.tx[i].tx.id, id))
             tx = tx_new(b.tx[i].tx.raw.data, b.tx[i].tx.raw.len, NULL);
     beef_clear(&b);

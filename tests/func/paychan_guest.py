@@ -82,8 +82,8 @@ class Payer(Guest):
         tx.sign_input(0, key, 10**7, key.script)
         return tx
 
-    def funded_message(self, tx, index=0):
-        beef = b"\x01\x00\xbe\xef\x00\x01" + tx.serialize() + b"\x00"
+    def funded_message(self, tx, index=0, tail=b""):
+        beef = b"\x01\x00\xbe\xef\x00\x01" + tx.serialize() + b"\x00" + tail
         return self.id + tx.txid() + struct.pack(">I", index) + struct.pack(">H", len(beef)) + beef
 
     # --- paying ---

@@ -50,6 +50,7 @@ def fundings_that_are_none_are_refused(t):
     payer.funding = payer.fund()
     payer.refused(FUNDED, payer.funded_message(payer.funding, 1), SCRIPT, payer.id)
     payer.refused(FUNDED, payer.id + bytes(36) + b"\0\0", SCRIPT, payer.id)
+    payer.refused(FUNDED, payer.funded_message(payer.funding, tail=b"\0"), SCRIPT, payer.id)
     equal(state(node, payer.id.hex()), "accepted")
     payer.put(FUNDED, payer.funded_message(payer.funding))  # in no block: it waits
     t.wait(lambda: state(node, payer.id.hex()) == "seen")
