@@ -187,10 +187,21 @@ class Harm(Scene):
     # --- paying ---
 
     def pays(self, paid):
-        """That sum in all."""
+        """That sum in all. A payee that has just started looks for the funding first, and says when
+        it has seen it."""
         self.n, self.paid = self.n + 1, paid
         self.payer.put(PAY, self.payer.pay(self.n, paid))
-        equal(self.hears(ACK), self.payer.id + struct.pack(">QQ", self.n, paid))
+        got, payload = self.payer.next()
+        while got not in (ACK, FAIL):
+            got, payload = self.payer.next()
+        if got == FAIL:
+            equal(struct.unpack(">H", payload[32:34])[0], DEPTH)
+            while struct.unpack(">Q", self.hears(READY)[38:])[0] < paid:
+                pass
+            self.says_where_it_stands()
+            self.payer.put(PAY, self.payer.pay(self.n, paid))
+            payload = self.hears(ACK)
+        equal(payload, self.payer.id + struct.pack(">QQ", self.n, paid))
 
     def pays_wrongly(self, paid, code, sig=None, n=None):
         self.is_refused(PAY, self.payer.pay(n or self.n + 1, paid, sig), code)
