@@ -42,7 +42,7 @@ struct journal {
     unsigned gather_us;
     void (*wake)(void *ctx);
     void *ctx;
-    struct queue *todo, *done;
+    struct queue *given, *done;
     pthread_t thread;
     uint64_t number;             /* owner: of the file that new records go to */
     bool has_older;              /* owner */
@@ -220,7 +220,7 @@ static struct entry *gather(struct journal *j, struct entry *first, struct buf *
     (void)buf_extend(batch, BATCH_HEAD);
     put_record(batch, first);
     first->node.next = NULL;
-    while (batch->len < BATCH_MAX && (next = (struct entry *)queue_pop(j->todo)) &&
+    while (batch->len < BATCH_MAX && (next = (struct entry *)queue_pop(j->given)) &&
            !is_order(next)) {
         put_record(batch, next);
         next->node.next = NULL;
@@ -267,7 +267,7 @@ static void *run(void *arg)
     struct queue_node *node;
     bool busy = false;
     buf_init(&batch);
-    while ((node = queue_pop_wait(j->todo, -1))) {
+    while ((node = queue_pop_wait(j->given, -1))) {
         struct entry *first = (struct entry *)node, *after = NULL;
         if (is_order(first)) {
             obey(j, first);
@@ -432,7 +432,7 @@ static void wake_owner(void *ctx)
 static void journal_free(struct journal *j)
 {
     file_close(&j->file);
-    queue_free(j->todo);
+    queue_free(j->given);
     queue_free(j->done);
     free(j->dir);
     free(j);
@@ -447,7 +447,7 @@ enum err journal_open(struct journal **out, const struct journal_options *o,
     j->wake = o->wake;
     j->ctx = o->ctx;
     j->file.fd = -1;
-    j->todo = queue_new(0, 0, NULL, NULL);
+    j->given = queue_new(0, 0, NULL, NULL);
     j->done = queue_new(0, 0, wake_owner, j);
     enum err rc = path_make_dirs(j->dir, e);
     if (!rc)
@@ -471,7 +471,7 @@ void journal_close(struct journal *j)
 {
     if (!j)
         return;
-    queue_close(j->todo);
+    queue_close(j->given);
     pthread_join(j->thread, NULL);
     journal_poll(j);
     journal_free(j);
@@ -480,7 +480,7 @@ void journal_close(struct journal *j)
 static void push(struct journal *j, struct entry *entry)
 {
     entry->node.bytes = entry->len;
-    if (queue_push_always(j->todo, &entry->node))
+    if (queue_push_always(j->given, &entry->node))
         return;
     /* From a completion while it is being closed. */
     const struct error e = { ERR_CANCELLED, "the journal is closed" };
@@ -511,7 +511,7 @@ void journal_poll(struct journal *j)
     }
 }
 
-size_t journal_waiting(struct journal *j) { return queue_bytes(j->todo) + queue_bytes(j->done); }
+size_t journal_waiting(struct journal *j) { return queue_bytes(j->given) + queue_bytes(j->done); }
 
 uint64_t journal_turn(struct journal *j, journal_done_fn done, void *ctx)
 {

@@ -25,7 +25,7 @@ struct dchan_write {
 
 struct dchan_store {
     struct kv *kv;
-    struct queue *todo, *done;
+    struct queue *given, *done;
     size_t n_open, bytes_open; /* handed over, not completed; channel thread */
     pthread_t thread;
     void (*wake)(void *ctx);
@@ -100,7 +100,7 @@ static void write_together(struct dchan_store *s, struct dchan_write *first)
     struct error e = { .code = OK };
     size_t n = 1;
     add_to_batch(b, first);
-    while (n < TOGETHER_MAX && (all[n] = (struct dchan_write *)queue_pop(s->todo)))
+    while (n < TOGETHER_MAX && (all[n] = (struct dchan_write *)queue_pop(s->given)))
         add_to_batch(b, all[n++]);
     const enum err rc = kv_write(s->kv, b, KV_SYNC, &e);
     kv_batch_free(b);
@@ -116,7 +116,7 @@ static void *run(void *arg)
 {
     struct dchan_store *s = arg;
     struct queue_node *node;
-    while ((node = queue_pop_wait(s->todo, -1)))
+    while ((node = queue_pop_wait(s->given, -1)))
         write_together(s, (struct dchan_write *)node);
     return NULL;
 }
@@ -135,14 +135,14 @@ enum err dchan_store_new(struct dchan_store **out, struct kv *kv, void (*wake)(v
 {
     struct dchan_store *s = xcalloc(1, sizeof(*s));
     *s = (struct dchan_store){ .kv = kv, .wake = wake, .ctx = ctx };
-    s->todo = queue_new(0, 0, NULL, NULL);
+    s->given = queue_new(0, 0, NULL, NULL);
     s->done = queue_new(0, 0, wake_owner, s);
     const int failed = pthread_create(&s->thread, NULL, run, s);
     if (!failed) {
         *out = s;
         return OK;
     }
-    queue_free(s->todo);
+    queue_free(s->given);
     queue_free(s->done);
     kv_close(kv);
     free(s);
@@ -160,10 +160,10 @@ void dchan_store_free(struct dchan_store *s)
 {
     if (!s)
         return;
-    queue_close(s->todo);
+    queue_close(s->given);
     pthread_join(s->thread, NULL);
     dchan_store_poll(s);
-    queue_free(s->todo);
+    queue_free(s->given);
     queue_free(s->done);
     kv_close(s->kv);
     free(s);
@@ -178,7 +178,7 @@ void dchan_store_commit(struct dchan_store *s, struct dchan_write *w, dchan_stor
     w->ctx = ctx;
     w->node.bytes = w->ops.cap + sizeof(*w);
     const size_t bytes = w->node.bytes; /* w may be the thread's at once */
-    if (queue_push_always(s->todo, &w->node)) {
+    if (queue_push_always(s->given, &w->node)) {
         s->n_open++;
         s->bytes_open += bytes;
         return;

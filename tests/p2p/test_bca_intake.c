@@ -290,6 +290,16 @@ static void updates_of_a_key_have_a_pause_and_the_newest_waits(void **state)
     finish(&b);
 }
 
+/* A record that waits for its turn, and one that cannot be judged yet. */
+static void offer_two_that_wait(struct bench *b)
+{
+    assert_int_equal(offer(b, 1, 1, BCA_BY_GOSSIP), BCA_TAKEN);
+    assert_int_equal(offer(b, 1, 2, BCA_BY_GOSSIP), BCA_WAITS);
+    b->says = BCA_RECORD_UNDETERMINED;
+    assert_int_equal(offer(b, 2, 5, BCA_BY_GOSSIP), BCA_PARKED);
+    b->says = BCA_RECORD_GOOD;
+}
+
 /* Neither the chain nor the disk: what they keep from being judged is there at the next look. */
 static void what_could_not_be_judged_goes_on_waiting(void **state)
 {
@@ -297,11 +307,7 @@ static void what_could_not_be_judged_goes_on_waiting(void **state)
     struct bca_intake_counts counts;
     (void)state;
     start(&b, (struct bca_intake_config){ 0 });
-    assert_int_equal(offer(&b, 1, 1, BCA_BY_GOSSIP), BCA_TAKEN);
-    assert_int_equal(offer(&b, 1, 2, BCA_BY_GOSSIP), BCA_WAITS);
-    b.says = BCA_RECORD_UNDETERMINED;
-    assert_int_equal(offer(&b, 2, 5, BCA_BY_GOSSIP), BCA_PARKED);
-    b.says = BCA_RECORD_GOOD;
+    offer_two_that_wait(&b);
     clock_set_mock(MAKER_NOW + 3000);
     b.fails = ERR_IO;
     for (int i = 0; i < 3; i++)
@@ -334,11 +340,7 @@ static void one_that_can_never_be_judged_holds_up_no_other(void **state)
     struct error e = { .code = OK };
     (void)state;
     start(&b, (struct bca_intake_config){ 0 });
-    assert_int_equal(offer(&b, 1, 1, BCA_BY_GOSSIP), BCA_TAKEN);
-    assert_int_equal(offer(&b, 1, 2, BCA_BY_GOSSIP), BCA_WAITS);
-    b.says = BCA_RECORD_UNDETERMINED;
-    assert_int_equal(offer(&b, 2, 5, BCA_BY_GOSSIP), BCA_PARKED);
-    b.says = BCA_RECORD_GOOD;
+    offer_two_that_wait(&b);
     b.fails = ERR_IO;
     b.fails_for = 2;
     clock_set_mock(MAKER_NOW + 3000);

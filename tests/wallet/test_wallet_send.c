@@ -191,14 +191,21 @@ static void data_alone_is_sent(void **state)
     rig_stop(&r);
 }
 
+/* Its output 0, of 5000 satoshis, is one of the wallet's. */
+static struct tx *another_coin(struct rig *r)
+{
+    const struct pay_script mine = script_at(r, KEYSTORE_RECEIVE, 1);
+    struct tx *coin = pay_tx(2, 5000, script_span(&mine));
+    next_block(r, &coin, 1);
+    return coin;
+}
+
 static void named_coins_are_spent_and_no_others(void **state)
 {
     (void)state;
     struct rig r = funded(100000);
-    const struct pay_script mine = script_at(&r, KEYSTORE_RECEIVE, 1);
     const struct pay_script there = foreign_script(7);
-    struct tx *coin = pay_tx(2, 5000, script_span(&mine)), *tx;
-    next_block(&r, &coin, 1);
+    struct tx *coin = another_coin(&r), *tx;
     const struct outpoint at = { coin->id, 0 };
     const struct wallet_recipient to = { script_span(&there), 1000, false };
     struct wallet_send s = request(&r, &to, 1);
@@ -226,10 +233,8 @@ static void named_coins_are_spent_in_any_case_and_others_with_them(void **state)
 {
     (void)state;
     struct rig r = funded(100000);
-    const struct pay_script mine = script_at(&r, KEYSTORE_RECEIVE, 1);
     const struct pay_script there = foreign_script(7);
-    struct tx *coin = pay_tx(2, 5000, script_span(&mine)), *tx;
-    next_block(&r, &coin, 1);
+    struct tx *coin = another_coin(&r), *tx;
     const struct outpoint at[] = { { coin->id, 0 }, { coin->id, 0 } };
     const struct wallet_recipient to = { script_span(&there), 20000, false };
     struct wallet_send s = request(&r, &to, 1);
@@ -254,10 +259,8 @@ static void what_somebody_else_makes_is_funded(void **state)
 {
     (void)state;
     struct rig r = funded(100000);
-    const struct pay_script mine = script_at(&r, KEYSTORE_RECEIVE, 1);
     const struct pay_script there = foreign_script(7), back = foreign_script(8);
-    struct tx *coin = pay_tx(2, 5000, script_span(&mine));
-    next_block(&r, &coin, 1);
+    struct tx *coin = another_coin(&r);
     const struct outpoint at[] = { { coin->id, 0 }, { coin->id, 0 } };
     const struct wallet_recipient to = { script_span(&there), 20000, true };
     struct wallet_send s = request(&r, &to, 1);
