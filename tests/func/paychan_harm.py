@@ -186,9 +186,15 @@ class Harm(Scene):
 
     # --- paying ---
 
+    def is_taken_from(self):
+        """A payee that has just started looks for the funding first, and says when it has seen it:
+        until then nothing is looked at further."""
+        self.payer.put(SYNC, self.payer.sync(self.n, self.paid))
+        while struct.unpack(">Q", self.hears(READY)[38:])[0] < max(self.paid, 1):
+            pass
+
     def pays(self, paid):
-        """That sum in all. A payee that has just started looks for the funding first, and says when
-        it has seen it."""
+        """That sum in all."""
         self.n, self.paid = self.n + 1, paid
         self.payer.put(PAY, self.payer.pay(self.n, paid))
         got, payload = self.payer.next()
@@ -196,9 +202,7 @@ class Harm(Scene):
             got, payload = self.payer.next()
         if got == FAIL:
             equal(struct.unpack(">H", payload[32:34])[0], DEPTH)
-            while struct.unpack(">Q", self.hears(READY)[38:])[0] < paid:
-                pass
-            self.says_where_it_stands()
+            self.is_taken_from()
             self.payer.put(PAY, self.payer.pay(self.n, paid))
             payload = self.hears(ACK)
         equal(payload, self.payer.id + struct.pack(">QQ", self.n, paid))
@@ -231,11 +235,13 @@ class Harm(Scene):
 
     def signs_wrongly(self):
         p, more = self.payer, self.paid + 1
+        self.is_taken_from()
         for sig in (bytes(64), p.sign(more + 1), p.sign(more, FEE + 1),
                     p.sign(more, secret=b"\x72" * 32)):
             self.pays_wrongly(more, SIG, sig)
 
     def signs_with_a_high_s(self):
+        self.is_taken_from()
         self.pays_wrongly(self.paid + 1, SIG, high(self.payer.sign(self.paid + 1)))
 
     def pays_into_a_channel_that_is_not_there(self):
@@ -245,6 +251,7 @@ class Harm(Scene):
     def sends_a_wrong_one_amid_others(self):
         """What comes before it is taken, what comes after it when it comes again."""
         p, n, paid = self.payer, self.n, self.paid
+        self.is_taken_from()
         p.socket.sendall(b"".join(
             p.packet(PAY, p.pay(n + i, paid + i, bytes(64) if i == 3 else None))
             for i in range(1, 7)))
@@ -254,7 +261,7 @@ class Harm(Scene):
 
     def sends_the_last_of_them(self):
         self.n, self.paid = self.n + 4, self.paid + 4
-        self.says_where_it_stands()
+        self.is_taken_from()
         self.payer.put(PAY, self.payer.pay(self.n, self.paid))
         equal(self.hears(ACK), self.payer.id + struct.pack(">QQ", self.n, self.paid))
 
