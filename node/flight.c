@@ -101,13 +101,15 @@ void flights_release(struct flights *f, const struct header_node *node, uint64_t
     fl->n_peers--;
     fl->peers[at] = fl->peers[fl->n_peers];
     fl->since[at] = fl->since[fl->n_peers];
-    if (fl->n_peers == 0 && !fl->arrived)
+    if (fl->n_peers == 0 && fl->n_arrived == 0)
         flights_remove(f, node);
 }
 
-void flights_set_arrived(struct flights *f, const struct header_node *node)
+void flights_set_arrived(struct flights *f, const struct header_node *node, bool asked)
 {
-    find_or_add(f, node)->arrived = true;
+    struct flight *fl = find_or_add(f, node);
+    fl->n_arrived++;
+    fl->asked_arrived = fl->asked_arrived || asked;
 }
 
 void flights_clear_arrived(struct flights *f, const struct header_node *node)
@@ -115,8 +117,9 @@ void flights_clear_arrived(struct flights *f, const struct header_node *node)
     struct flight *fl = flights_find(f, node);
     if (!fl)
         return;
-    fl->arrived = false;
-    if (fl->n_peers == 0)
+    fl->n_arrived -= fl->n_arrived > 0;
+    fl->asked_arrived = fl->asked_arrived && fl->n_arrived > 0;
+    if (fl->n_peers == 0 && fl->n_arrived == 0)
         flights_remove(f, node);
 }
 

@@ -20,7 +20,8 @@ struct flight {
     uint64_t peers[FLIGHT_PEERS_MAX];
     int64_t since[FLIGHT_PEERS_MAX]; /* when each was asked, monotonic ms */
     unsigned n_peers;
-    bool arrived; /* all bytes are here; the chain is storing them */
+    unsigned n_arrived; /* copies of which all bytes are here; the chain is storing them */
+    bool asked_arrived; /* one of them is of a peer that was asked */
 };
 
 struct flights *flights_new(void);
@@ -31,8 +32,9 @@ struct flight *flights_find(struct flights *f, const struct header_node *node);
 bool flights_ask(struct flights *f, const struct header_node *node, uint64_t peer, int64_t now);
 /* Forgets that this peer was asked; the entry goes when nobody is left and nothing arrived. */
 void flights_release(struct flights *f, const struct header_node *node, uint64_t peer);
-void flights_set_arrived(struct flights *f, const struct header_node *node);
-/* What arrived could not be used: whoever else was asked still brings it. */
+/* asked: the peer that brought it was. */
+void flights_set_arrived(struct flights *f, const struct header_node *node, bool asked);
+/* A copy could not be used: whoever else was asked still brings it, if none is here. */
 void flights_clear_arrived(struct flights *f, const struct header_node *node);
 void flights_remove(struct flights *f, const struct header_node *node);
 size_t flights_count(const struct flights *f);

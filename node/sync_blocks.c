@@ -126,7 +126,7 @@ static bool consider(struct sync_peer *sp, struct header_node *node, int32_t win
     }
     const struct flight *flight = flights_find(sp->sync->flights, node);
     if (flight) {
-        if (!pick->staller && !flight->arrived)
+        if (!pick->staller && !flight->n_arrived)
             pick->staller = flight->peers[0];
         return true;
     }
@@ -315,7 +315,7 @@ static void refetch_slow(struct sync_peer *sp, int64_t now)
     memcpy(nodes, sp->inflight, n * sizeof(nodes[0])); /* places change on the way */
     for (unsigned i = 0; i < n; i++) {
         const struct flight *fl = flights_find(s->flights, nodes[i]);
-        if (!fl || fl->n_peers == 0 || fl->arrived ||
+        if (!fl || fl->n_peers == 0 || fl->n_arrived ||
             now - (near_tip ? asked_at(fl, sp) : last_asked(fl)) < patience)
             continue;
         if (!near_tip || !makes_progress(s, fl))

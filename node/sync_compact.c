@@ -111,7 +111,7 @@ static bool may_ask(struct sync_peer *sp, const struct header_node *node)
         return false;
     if (!fl)
         return true;
-    if (fl->arrived || fl->n_peers >= most)
+    if (fl->n_arrived || fl->n_peers >= most)
         return false;
     if (fl->n_peers + 1 < most || most < PARALLEL_MAX || is_chosen(sp))
         return true;
@@ -180,14 +180,15 @@ static void hand_over(struct sync_peer *sp, struct sync_rebuild *place)
     const struct flight *fl = flights_find(s->flights, node);
     const uint64_t size = rebuild_block_size(place->rebuild);
     sp->delivered |= blocks_was_asked(sp, node);
-    place->ready = fl && fl->arrived && !is_settled(node);
+    place->ready = fl && fl->n_arrived && !is_settled(node);
     blocks_release(sp, node);
     if (place->ready)
         return;
     if (!is_settled(node) && memory_allows(s, size))
         place->intake = chain_block_begin(s->chain, node, size, NULL, sp->id | SOURCE_COMPACT, &v);
     if (place->intake) {
-        flights_set_arrived(s->flights, node); /* how long storing takes is not the peer's doing */
+        /* From now on: how long storing takes is not the peer's doing. */
+        flights_set_arrived(s->flights, node, true);
         feed(place);
     } else {
         clear_place(place);

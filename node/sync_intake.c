@@ -74,8 +74,8 @@ static enum stream_flow open_intake(struct sync_peer *sp)
         !worth_taking(sp, node))
         return STREAM_STOP;
     const struct flight *fl = flights_find(s->flights, node);
-    if (fl && fl->arrived)
-        return STREAM_STOP;
+    if (fl && fl->n_arrived && (fl->asked_arrived || !blocks_was_asked(sp, node)))
+        return STREAM_STOP; /* but what nobody asked for may be spoilt (attacks C4) */
     sp->intake = chain_block_begin(s->chain, node, sp->stream_size,
                                    sp->has_checksum ? &sp->checksum : NULL, sp->id, &v);
     if (!sp->intake) {
@@ -183,9 +183,10 @@ void sync_stream_end(void *ctx, struct peer *p, enum stream_end how)
         return;
     }
     if (sp->intake && how == STREAM_COMPLETE) {
-        sp->delivered |= blocks_was_asked(sp, sp->arriving);
+        const bool asked = blocks_was_asked(sp, sp->arriving);
+        sp->delivered |= asked;
         if (!sp->intake_ended) /* else no event would ever clear it */
-            flights_set_arrived(s->flights, sp->arriving);
+            flights_set_arrived(s->flights, sp->arriving, asked);
         blocks_release(sp, sp->arriving);
     } else if (sp->intake) {
         intake_abort(sp->intake);

@@ -45,9 +45,9 @@ static void an_arrived_block_stays_until_it_is_stored(void **state)
     (void)state;
     struct flights *f = flights_new();
     assert_true(flights_ask(f, &nodes[0], 1, 0));
-    flights_set_arrived(f, &nodes[0]);
+    flights_set_arrived(f, &nodes[0], true);
     flights_release(f, &nodes[0], 1);
-    assert_true(flights_find(f, &nodes[0])->arrived);
+    assert_int_equal(flights_find(f, &nodes[0])->n_arrived, 1);
     flights_remove(f, &nodes[0]);
     assert_null(flights_find(f, &nodes[0]));
     assert_int_equal(flights_count(f), 0);
@@ -60,16 +60,35 @@ static void a_spoilt_copy_leaves_the_others_who_were_asked(void **state)
     struct flights *f = flights_new();
     assert_true(flights_ask(f, &nodes[0], 1, 0));
     assert_true(flights_ask(f, &nodes[0], 2, 0));
-    flights_set_arrived(f, &nodes[0]);
+    flights_set_arrived(f, &nodes[0], true);
     flights_release(f, &nodes[0], 1);
     flights_clear_arrived(f, &nodes[0]);
     const struct flight *fl = flights_find(f, &nodes[0]);
     assert_non_null(fl);
-    assert_false(fl->arrived);
+    assert_int_equal(fl->n_arrived, 0);
+    assert_false(fl->asked_arrived);
     assert_int_equal(fl->peers[0], 2);
-    flights_set_arrived(f, &nodes[1]);
+    flights_set_arrived(f, &nodes[1], false);
     flights_clear_arrived(f, &nodes[1]);
     assert_null(flights_find(f, &nodes[1]));
+    flights_clear_arrived(f, &nodes[1]);
+    flights_free(f);
+}
+
+static void a_spoilt_copy_leaves_the_one_that_came_meanwhile(void **state)
+{
+    (void)state;
+    struct flights *f = flights_new();
+    assert_true(flights_ask(f, &nodes[0], 1, 0));
+    flights_set_arrived(f, &nodes[0], false);
+    assert_false(flights_find(f, &nodes[0])->asked_arrived);
+    flights_set_arrived(f, &nodes[0], true);
+    flights_release(f, &nodes[0], 1);
+    flights_clear_arrived(f, &nodes[0]);
+    assert_int_equal(flights_find(f, &nodes[0])->n_arrived, 1);
+    assert_true(flights_find(f, &nodes[0])->asked_arrived);
+    flights_clear_arrived(f, &nodes[0]);
+    assert_int_equal(flights_count(f), 0);
     flights_free(f);
 }
 
@@ -102,6 +121,7 @@ int main(void)
         cmocka_unit_test(one_peers_failure_keeps_what_another_does),
         cmocka_unit_test(an_arrived_block_stays_until_it_is_stored),
         cmocka_unit_test(a_spoilt_copy_leaves_the_others_who_were_asked),
+        cmocka_unit_test(a_spoilt_copy_leaves_the_one_that_came_meanwhile),
         cmocka_unit_test(many_entries_are_found_after_removals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
