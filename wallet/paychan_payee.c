@@ -193,10 +193,12 @@ static void take_funded(struct step *s)
     if (other)
         replace(c);
     note_inputs(c, m->tx);
-    c->sighted = true;
     c->funding = m->at;
-    c->funding_height = m->height;
-    c->funded = m->height ? PAYCHAN_CONFIRMED : PAYCHAN_UNCONFIRMED;
+    if (!known || other || !c->sighted) { /* else the watch tells, and this look may be older */
+        c->funding_height = m->height;
+        c->funded = m->height ? PAYCHAN_CONFIRMED : PAYCHAN_UNCONFIRMED;
+    }
+    c->sighted = true;
     step_move(s, known ? c->state : R_SEEN);
     step_do(s, PAYCHAN_DO_WATCH);
     look_at_funding(s);

@@ -461,6 +461,23 @@ static void funding_that_is_not_as_agreed_is_refused(void **state)
     assert_int_equal(d->payee.c.funding.index, 5);
 }
 
+/* The watch has seen the block meanwhile, and says the same thing once. */
+static void a_look_at_the_funding_that_is_older_than_the_watch_changes_nothing(void **state)
+{
+    struct duo *d = *state;
+    duo_open(d, 1);
+    const uint32_t height = d->payee.c.funding_height;
+    const uint64_t limit = d->payee.c.told_limit;
+    assert_true(height > 0 && limit > 0);
+    struct paychan_event ev = { .kind = PAYCHAN_EV_FUNDED_MSG };
+    ev.funded = (struct paychan_funded_msg){ .at = d->payee.c.funding, .tx = d->funding,
+                                             .genuine = true, .unspent = true };
+    hand(&d->payee, ev);
+    assert_int_equal(d->payee.c.funded, PAYCHAN_CONFIRMED);
+    assert_int_equal(d->payee.c.funding_height, height);
+    assert_int_equal(d->payee.c.told_limit, limit);
+}
+
 static void funding_that_is_accepted_after_all_can_be_paid_from(void **state)
 {
     struct duo *d = *state;
@@ -1166,6 +1183,7 @@ int main(void)
         T(numbers_that_were_taken_are_acknowledged_again),
         T(ten_bad_signatures_end_the_session),
         T(funding_that_is_not_as_agreed_is_refused),
+        T(a_look_at_the_funding_that_is_older_than_the_watch_changes_nothing),
         T(funding_that_is_accepted_after_all_can_be_paid_from),
         T(wallet_that_funds_something_else_is_refused),
         T(reorganisation_takes_the_close_out_and_it_is_sent_again),
