@@ -35,8 +35,8 @@ class Case:
         self.count += 1
         return self.bench.node(f"talker{self.count}", *options).start()
 
-    def wait(self, predicate):
-        wait_for(predicate, 60)
+    def wait(self, predicate, what="condition"):
+        wait_for(what, predicate, 60)
 
 
 def make(path, size):
@@ -53,10 +53,10 @@ def row_of(node, id):
 def transfer(sender, receiver, path):
     """Seconds from the acceptance until all is verified, written and synced, and CPU seconds."""
     id = sender.rpc.sendfile("bob", path)
-    wait_for(lambda: row_of(receiver, id)["state"] == "waiting", 60)
+    wait_for("the offer", lambda: row_of(receiver, id)["state"] == "waiting", 60)
     began, before = time.monotonic(), cpu_seconds(sender) + cpu_seconds(receiver)
     receiver.rpc.acceptfile(id)
-    wait_for(lambda: row_of(receiver, id)["state"] == "done", 3600, pause=0.02)
+    wait_for("the file", lambda: row_of(receiver, id)["state"] == "done", 3600, pause=0.02)
     return time.monotonic() - began, cpu_seconds(sender) + cpu_seconds(receiver) - before
 
 

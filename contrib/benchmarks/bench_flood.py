@@ -33,8 +33,8 @@ class Here:
     def path(self, name):
         return self.bench.path("flood-" + name)
 
-    def wait(self, predicate, **_):
-        wait_for(predicate, 120)
+    def wait(self, predicate, what="condition", **_):
+        wait_for(what, predicate, 120)
 
 
 def trips(times):

@@ -87,9 +87,7 @@ class Bench:
     def node_with(self, name, facts, *options):
         """A daemon that has the chain."""
         node = self.node(name, "-loadblock=" + facts["file"], *options)
-        node.start()
-        wait_tip(node, facts["tip"])
-        return node
+        return node.start().wait_import(facts["height"], 600)
 
     def stop(self):
         for node in self.nodes:
@@ -145,16 +143,16 @@ def log_time(log, pattern):
     return datetime.fromisoformat(line.group(1).replace("Z", "+00:00")).timestamp()
 
 
-def wait_for(condition, seconds, pause=0.01):
+def wait_for(what, condition, seconds, pause=0.01):
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
-            raise SystemExit(f"bench: nothing after {seconds} s")
+            raise SystemExit(f"bench: {what} not reached in {seconds} s")
         time.sleep(pause)
 
 
 def wait_tip(node, tip):
-    wait_for(lambda: node.rpc.getbestblockhash() == tip, 600)
+    wait_for("the tip", lambda: node.rpc.getbestblockhash() == tip, 600)
 
 
 def body(method, *params):

@@ -34,7 +34,8 @@ class Place(Case):
         return self.bench.node(name, *options).start()
 
     def wait_same_tip(self, a, b):
-        wait_for(lambda: a.rpc.getbestblockhash() == b.rpc.getbestblockhash(), 60)
+        wait_for("one tip",
+                 lambda: a.rpc.getbestblockhash() == b.rpc.getbestblockhash(), 60)
 
 
 def coins(a, count):
@@ -46,11 +47,12 @@ def coins(a, count):
 def open_channels(case, a, b, count):
     coins(a, count)
     ids = [a.rpc.openchannel("bob", CAPACITY)["id"] for _ in range(count)]
-    wait_for(lambda: len(b.rpc.getrawmempool()) == count, 60)
+    wait_for("all fundings", lambda: len(b.rpc.getrawmempool()) == count, 60)
     mine(b, 6)
     case.wait_same_tip(a, b)
-    wait_for(lambda: all(c["state"] == "open" and c.get("limit", 0) > CAPACITY // 2
-                         for c in a.rpc.listpaychannels()), 60)
+    wait_for("open channels", lambda: all(
+        c["state"] == "open" and c.get("limit", 0) > CAPACITY // 2
+        for c in a.rpc.listpaychannels()), 60)
     return ids
 
 

@@ -3,7 +3,7 @@
 bench_load is the client; its bare server, which answers at once, shows what sockets allow in the
 same run. Targets: twice the reference's rate, for small calls on sixteen connections 1.25 times.
 """
-from bench_frame import MIB, body, connections_text, duration, latencies, wait_for
+from bench_frame import MIB, body, connections_text, duration, latencies
 
 FIRST_BYTE_US = 50_000
 MANY = 16           # connections
@@ -23,7 +23,7 @@ class Calls:
                                "-txindex")
         self.node.start()
         rpc = self.node.rpc
-        wait_for(lambda: rpc.getblockcount() == facts["height"] + 1, 600)
+        self.node.wait_import(facts["height"] + 1, 600)
         self.headers = [rpc.getblockhash(h) for h in range(1, facts["height"] + 1)]
         self.ordinary, self.large = rpc.getblockhash(ORDINARY), rpc.getblockhash(LARGE)
         self.spends = rpc.getbestblockhash()

@@ -82,7 +82,7 @@ def reindex(bench):
     os.remove(node.log_path)
     node.options = [o for o in node.options if not o.startswith("-loadblock")]
     node.start("-reindex", "-assumevalid=0", "-debug=chain", timeout=600)
-    wait_for(lambda: f"tip: height {facts['height']}," in node.log(), 60)
+    wait_for("the tip", lambda: f"tip: height {facts['height']}," in node.log(), 60)
     log = node.log()
     seconds = tip_time(log, facts["height"]) - log_time(log, "bsvpeerd")
     node.stop()
@@ -97,7 +97,7 @@ def headers(bench):
     server = HeaderServer(facts["file"])
     node = bench.node("headers", f"-connect=[::1]:{server.port}")
     node.start()
-    wait_for(lambda: node.rpc.getblockchaininfo()["headers"] == count, 120)
+    wait_for("all headers", lambda: node.rpc.getblockchaininfo()["headers"] == count, 120)
     seconds = time.monotonic() - server.first_request
     peak, cpu = node.memory("VmHWM"), cpu_seconds(node)
     node.kill()

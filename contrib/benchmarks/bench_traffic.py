@@ -111,7 +111,7 @@ class Scene:
     def file(self):
         path = self.bench.path(f"traffic{self.number}.file")
         id = self.a.rpc.sendfile("bob", make(path, self.chance.randint(*FILE_BYTES)))
-        wait_for(lambda: row_of(self.b, id)["state"] == "done", 60)
+        wait_for("the file", lambda: row_of(self.b, id)["state"] == "done", 60)
 
     def voice(self):
         """A packet each 20 ms, as long as one of a voice codec."""

@@ -82,7 +82,8 @@ def send_from_peer(spends, node):
                                         "-messages=" + spends.messages)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as load:
         facts = json.loads(load.stdout.readline())
-        wait_for(lambda: node.rpc.getmempoolinfo()["size"] == spends.n, 120)
+        wait_for("all in the mempool",
+                 lambda: node.rpc.getmempoolinfo()["size"] == spends.n, 120)
         seconds, cpu = time.monotonic() - facts["start"], cpu_seconds(node) - before
     return seconds, cpu
 

@@ -51,7 +51,8 @@ def rescan(bench):
     facts = signed_chain(bench)
     node = bench.node_with("rescanned", facts, "-maxtipage=86400")
     node.rpc.createwallet(wallet_name="w", phrase=PHRASE)
-    wait_for(lambda: node.rpc.getwalletinfo()["height"] == facts["height"], 60)
+    wait_for("the wallet's tip",
+             lambda: node.rpc.getwalletinfo()["height"] == facts["height"], 60)
     pairs = [(seconds_of(node.rpc.rescanblockchain, 0), seconds_of(node.rpc.verifychain, 0, 0))
              for _ in range(3)]
     scan, read = (min(times) for times in zip(*pairs))

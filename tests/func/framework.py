@@ -344,6 +344,14 @@ class Node:
         self.stop()
         return self.start(*more, timeout=timeout)
 
+    def wait_import(self, height, timeout=60):
+        """Until no more blocks are read from files: before that, transactions of peers are not
+        taken, although the tip may be there."""
+        wait_until(lambda: self.rpc.getblockcount() >= height
+                   and "read from files" not in self.rpc.why("sync")["answer"], timeout,
+                   f"import to height {height}")
+        return self
+
     def kill(self):
         self.rpc.close()
         if self.process:
@@ -469,9 +477,7 @@ class Test:
         """A node at the tip of a blocks.Chain, which it has imported; restarts do not again."""
         node = self.make_node(*options)
         node.start("-loadblock=" + chain.write(self.path(f"node{self.n_nodes}.blk")))
-        wait_until(lambda: node.rpc.getblockcount() == chain.height
-                   and "read from files" not in node.rpc.why("sync")["answer"], 60, "import")
-        return node
+        return node.wait_import(chain.height)
 
     def peer(self, node, **options):
         """A scripted peer connected to the node, handshake done."""

@@ -192,7 +192,7 @@ def handshake_that_trickles_ends(t):
 def node_with_chain(t, n, *options):
     chain = Chain(start_time=int(time.time()) - 3 * n - 600).grow(n)
     node = t.node("-loadblock=" + chain.write(t.path("chain.blk")), *options)
-    wait_until(lambda: node.rpc.getblockcount() == n, 60, "import")
+    node.wait_import(n)
     return node, chain
 
 
@@ -332,7 +332,7 @@ def upload_target_spares_recent_blocks(t):
         chain.add(coinbase_tx=big_coinbase(height), step=60)
     chain.add(time=now - 600)
     node = t.node("-loadblock=" + chain.write(t.path("c.blk")), "-maxuploadtarget=1")
-    wait_until(lambda: node.rpc.getblockcount() == 9, 20, "import")
+    node.wait_import(9)
     peer = t.peer(node)
     for height in range(1, 5):
         peer.get_block(chain.at(height).hash_hex)

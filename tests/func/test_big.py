@@ -25,7 +25,7 @@ def generate(t, size):
 def big_block_travels_within_the_memory_ceiling(t):
     path, info = generate(t, SIZE)
     a = t.node("-loadblock=" + path, "-whitelist=::1", "-dbcache=16")
-    wait_until(lambda: a.rpc.getblockcount() == info["height"], 300, "import")
+    a.wait_import(info["height"], 300)
     b = t.make_node("-connect=" + a.p2p, "-dbcache=16")
     b.start()
     before = b.memory()
@@ -48,7 +48,7 @@ def big_block_travels_within_the_memory_ceiling(t):
 def big_block_is_answered_by_rpc_in_a_stream(t):
     path, info = generate(t, SIZE // 4)
     node = t.node("-loadblock=" + path, "-dbcache=16")
-    wait_until(lambda: node.rpc.getblockcount() == info["height"], 300, "import")
+    node.wait_import(info["height"], 300)
     before = node.memory()
     node.reset_peak_memory()
     node.rpc.timeout = 300

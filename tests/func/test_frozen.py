@@ -47,7 +47,7 @@ def mature_chain(t, node, blocks=110):
     chain = Chain(start_time=int(time.time()) - 3600).grow(blocks)  # no initial download
     path = chain.write(t.path("chain.dat"))
     node.start(f"-loadblock={path}")
-    t.wait(lambda: node.rpc.getblockcount() == blocks, what="the chain loaded")
+    node.wait_import(blocks)
     return chain
 
 

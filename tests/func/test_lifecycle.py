@@ -184,7 +184,7 @@ def stop_does_not_wait_for_a_long_command(t):
     subprocess.run([tool, "-out=" + path, "-inputs=60000"], capture_output=True, timeout=60,
                    check=True)
     node = t.node("-loadblock=" + path)
-    wait_until(lambda: node.rpc.getblockcount() == 119, 50, "import")
+    node.wait_import(119)
     answers = []
 
     def verify():

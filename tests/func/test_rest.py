@@ -127,7 +127,7 @@ def headers_upward_from_a_block(t):
 def extended_headers_carry_coinbase_and_proof(t):
     node = t.node("-loadblock=" + vector("blocks/mainnet_0_319.blk"), "-minimumchainwork=00",
                   "-maxtipage=2000000000", "-rest", network="main")
-    t.wait(lambda: node.rpc.getblockcount() == 319, 60, "import of 319 blocks")
+    node.wait_import(319)
     block = node.rpc.getblockhash(170)
     got = get_json(node, f"/rest/headers/extended/1/{block}.json")[0]
     txids = node.rpc.getblock(block)["tx"]
@@ -319,7 +319,7 @@ def large_chain(t):
 
 def node_with_large_block(t, path, *options):
     node = t.node("-rest", "-genesisactivationheight=1", "-loadblock=" + path, *options)
-    t.wait(lambda: node.rpc.getblockcount() == 1, 30, "import of the block")
+    node.wait_import(1)
     node.rpc.getblockchaininfo()
     return node
 

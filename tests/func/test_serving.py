@@ -34,7 +34,7 @@ def headers_follow_the_first_known_hash_of_the_locator(t):
 def at_most_2000_headers_come_at_once(t):
     chain = Chain(start_time=int(time.time()) - 7000).grow(2500)
     node = t.node("-loadblock=" + chain.write(t.path("c.blk")))
-    t.wait(lambda: node.rpc.getblockcount() == 2500, 60, "import")
+    node.wait_import(2500)
     peer = t.peer(node)
     first = peer.get_headers([GENESIS])
     equal(len(first), 2000)
@@ -82,7 +82,7 @@ def stale_blocks_of_the_last_month_are_served_and_unknown_ones_are_not(t):
     base = Chain(start_time=int(time.time()) - 600).grow(4)
     stale, best = base.fork(3).grow(1, extra=b"s"), base.fork(3).grow(2, extra=b"b")
     node = t.node("-loadblock=" + stale.write(t.path("s.blk")))
-    t.wait(lambda: node.tip() == stale.tip_hex, 20, "import")
+    node.wait_import(stale.height)
     for height in (4, 5):
         node.rpc.submitblock(best.at(height).serialize().hex())
     equal(node.tip(), best.tip_hex)

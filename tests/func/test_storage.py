@@ -32,8 +32,7 @@ def generated_chain(t, *options):
 def imported(t, node, path, height, timeout=60):
     node.options = [o for o in node.options if not o.startswith("-loadblock")]
     node.start("-loadblock=" + path)
-    wait_until(lambda: node.rpc.getblockcount() == height, timeout, f"height {height}")
-    return node
+    return node.wait_import(height, timeout)
 
 
 def state(node):

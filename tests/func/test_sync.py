@@ -10,8 +10,8 @@ TIP_319 = 319
 
 
 def import_mainnet(t, *options):
-    node = t.node("-loadblock=" + vector("blocks/mainnet_0_319.blk"), *options, network="main")
-    return node
+    path = vector("blocks/mainnet_0_319.blk")
+    return t.node("-loadblock=" + path, *options, network="main").wait_import(TIP_319)
 
 
 @case()
@@ -96,8 +96,7 @@ def published_branches_reorganise_in_both_directions(t):
     tips, utxos = [], []
     for path in files[1], files[3]:
         node = t.node("-loadblock=" + path)
-        t.wait(lambda: node.rpc.getblockcount() >= 117, 30,  # pylint: disable=cell-var-from-loop
-               "import")
+        node.wait_import(117)
         tips.append(node.tip())
         utxos.append(node.utxo_hash())
         node.stop()
@@ -129,10 +128,10 @@ def published_reorganisation_of_two_nodes(t):
     one = unpacked("regtest-chains/reorg_node1.blk.xz", t.directory)
     two = unpacked("regtest-chains/reorg_node2.blk.xz", t.directory)
     node = t.node("-loadblock=" + one)
-    t.wait(lambda: node.rpc.getblockcount() == 201, 30, "first file")
+    node.wait_import(201)
     lost = node.tip()
     clean = t.node("-loadblock=" + two)
-    t.wait(lambda: clean.rpc.getblockcount() == 202, 30, "second file alone")
+    clean.wait_import(202)
     node.options = ["-loadblock=" + two]
     node.restart()
     t.wait(lambda: node.tip() == clean.tip(), 30, "reorganisation")
@@ -143,7 +142,6 @@ def published_reorganisation_of_two_nodes(t):
 @case(timeout=120)
 def main_network_import_and_sync_over_ipv6(t):
     a = import_mainnet(t, *IMPORT)
-    t.wait(lambda: a.rpc.getblockcount() == TIP_319, 60, "import of 319 blocks")
     b = t.node("-connect=" + a.p2p, *IMPORT, network="main")
     t.wait(lambda: b.rpc.getblockcount() == TIP_319, 60, "sync of 319 blocks")
     equal(b.tip(), a.tip())
@@ -157,7 +155,6 @@ def main_network_import_and_sync_over_ipv6(t):
 @case(timeout=60)
 def main_network_does_not_sync_below_the_minimum_work(t):
     a = import_mainnet(t, "-whitelist=::1")  # it does not serve others while its blocks are old
-    t.wait(lambda: a.rpc.getblockcount() == TIP_319, 60, "import needs no minimum")
     b = t.node("-connect=" + a.p2p, network="main")
     t.wait(lambda: any("headers" in p["bytesrecv_per_msg"] for p in b.rpc.getpeerinfo()), 30,
            "headers")

@@ -17,7 +17,7 @@ def hashes(node, count):
 
 def mainnet_node(t):
     node = t.node("-loadblock=" + vector("blocks/mainnet_0_319.blk"), *IMPORT, network="main")
-    t.wait(lambda: node.rpc.getblockcount() == 319, 60, "import of 319 blocks")
+    node.wait_import(319)
     return node
 
 
