@@ -442,6 +442,12 @@ void out_take_ack(struct message_party *p, const struct dchan_m_receipt *r)
     end_message(p, &f->row, MESSAGE_STATE_DELIVERED, 0);
 }
 
+/* Stamped by a clock that was ahead: refused until its time comes. */
+static bool is_early(const struct messages *m, const struct message_outbox *row)
+{
+    return row->created_ms > messages_unix_ms(m) + MESSAGES_AHEAD_MS;
+}
+
 /* That it is too late is believed when it is so by our clock too (spec channels 5). */
 void out_take_nack(struct message_party *p, const struct dchan_m_receipt *r)
 {
@@ -451,6 +457,8 @@ void out_take_nack(struct message_party *p, const struct dchan_m_receipt *r)
     switch (r->code) {
     case MESSAGE_NACK_FULL:
     case MESSAGE_NACK_BUSY:
+        if (is_early(p->m, &f->row))
+            return; /* it is sent again after a while, and others do not wait for it */
         break;
     case MESSAGE_NACK_EXPIRED:
         if (!is_over(p->m, &f->row))

@@ -65,12 +65,20 @@ static enum err check_room(const struct message_party *p, uint32_t bytes, struct
     return OK;
 }
 
+/* It orders the table. A stamp of a clock that was ahead is not followed: nobody would take what
+ * has one like it (spec channels 5). */
+static uint64_t next_stamp(const struct message_party *p, uint64_t now)
+{
+    const uint64_t next = p->last_created_ms + 1;
+    return next > now && next - now < MESSAGES_AHEAD_MS / 2 ? next : now;
+}
+
 static void fill_head(struct message_party *p, const struct message_draft *d,
                       const uint8_t id[MESSAGE_ID_SIZE], struct message_head *h)
 {
     struct messages *m = p->m;
     const uint64_t now = messages_unix_ms(m);
-    p->last_created_ms = MAX_OF(now, p->last_created_ms + 1); /* it orders the table */
+    p->last_created_ms = next_stamp(p, now);
     const struct span type =
         d->content_type.len ? d->content_type : span_of(default_type, sizeof default_type - 1);
     *h = (struct message_head){

@@ -394,6 +394,46 @@ static void a_clock_that_is_ahead_is_not_refused_for_good(void **state)
     received_is(B, 0, "early");
 }
 
+/* What was sent meanwhile waits for its time, and nothing else waits for it: neither for its stamp,
+ * which the table is ordered by, nor for the pause that a refusal asks for. */
+static void a_clock_that_was_ahead_holds_back_what_it_stamped_alone(void **state)
+{
+    struct message_duo *d = *state;
+    uint64_t number, later, close;
+    A->clock_ms = INT64_C(86400000) * 365;
+    duo_connect(d);
+    assert_int_equal(duo_send(A, "stamped", &number), OK);
+    duo_pass(d, 200);
+    A->clock_ms = 0;
+    duo_pass(d, 61); /* its turn comes once more */
+    const size_t refused = B->sent[DCHAN_M_NACK];
+    assert_int_equal(duo_count(B, false, 0), 0);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(duo_send(A, "after", NULL), OK);
+        duo_run(d);
+        assert_int_equal(duo_count(B, false, 0), i + 1);
+        received_is(B, i, "after");
+    }
+    duo_kill(A); /* it is in the table still */
+    duo_revive(A);
+    duo_connect(d);
+    assert_int_equal(duo_send(A, "later", &later), OK);
+    duo_pass(d, 2);
+    received_is(B, 3, "later");
+    assert_int_equal(duo_head(A, number).state, MESSAGE_STATE_QUEUED);
+    duo_pass(d, 600);
+    assert_in_range(B->sent[DCHAN_M_NACK] - refused, 10, 12); /* each minute */
+    A->clock_ms = -700000; /* a little is not wrong, and they stay in their order */
+    assert_int_equal(duo_send(A, "close", &close), OK);
+    assert_true(duo_head(A, close).created_ms > duo_head(A, later).created_ms);
+    duo_run(d);
+    received_is(B, 4, "close");
+    assert_int_equal(duo_head(A, number).state, MESSAGE_STATE_QUEUED);
+    B->clock_ms = INT64_C(86400000) * 365;
+    duo_pass(d, 61);
+    received_is(B, 5, "stamped");
+}
+
 static void what_is_too_old_expires(void **state)
 {
     struct message_duo *d = *state;
@@ -951,6 +991,7 @@ int main(void)
         TEST(a_busy_peer_is_asked_again_ever_more_slowly),
         TEST(that_it_came_too_late_is_checked_by_our_clock),
         TEST(a_clock_that_is_ahead_is_not_refused_for_good),
+        TEST(a_clock_that_was_ahead_holds_back_what_it_stamped_alone),
         TEST(what_is_too_old_expires),
         TEST(one_that_is_too_old_is_not_taken),
         TEST(the_outbox_has_limits),
