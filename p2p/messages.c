@@ -112,7 +112,8 @@ static struct message_party *party_new(struct messages *m, const struct message_
     if (peer->contact)
         ratelimit_init(&p->rate, 1000 * m->limits.rate, m->limits.burst, m->limits.burst, now);
     else
-        ratelimit_init(&p->rate, m->limits.stranger_per_hour * 1000 / 3600, 1, 1, now);
+        ratelimit_init(&p->rate, UINT64_C(1000) * m->limits.stranger_per_hour, STRANGER_TOKENS,
+                       STRANGER_TOKENS, now);
     ratelimit_init(&p->reads, 1000 * m->limits.rate, m->limits.burst, m->limits.burst, now);
     const uint64_t paced = MAX_OF(m->limits.burst * PACE_BURST_PERCENT / 100u, 1u);
     ratelimit_init(&p->pace, 10 * PACE_PERCENT * m->limits.rate, paced, paced, now);
@@ -132,6 +133,11 @@ struct message_party *party_get(struct messages *m, const struct message_peer *p
     return p;
 }
 
+uint64_t party_tokens(const struct message_party *p)
+{
+    return p->peer.contact ? 1 : STRANGER_TOKENS;
+}
+
 static void party_free(struct message_party *p)
 {
     list_remove(&p->m->parties, &p->link);
@@ -145,7 +151,8 @@ void party_release(struct message_party *p)
 {
     if (p->n_held || p->writes || p->n_out)
         return;
-    if (!p->peer.contact && ratelimit_wait_ms(&p->rate, 1, (int64_t)p->m->now_ms) > 0)
+    if (!p->peer.contact &&
+        ratelimit_wait_ms(&p->rate, party_tokens(p), (int64_t)p->m->now_ms) > 0)
         return;
     map_remove(&p->m->by_name, hash_of(p->m, &p->name), has_name, &p->name);
     party_free(p);

@@ -59,7 +59,7 @@ static uint64_t bytes_of(const struct dchan_m_send *s)
 static uint16_t check_first(struct message_party *p, const struct dchan_m_send *s)
 {
     const struct messages *m = p->m;
-    if (!ratelimit_take(&p->rate, 1, (int64_t)m->now_ms))
+    if (!ratelimit_take(&p->rate, party_tokens(p), (int64_t)m->now_ms))
         return MESSAGE_NACK_BUSY;
     if (p->peer.contact ? p->peer.refused : !m->limits.strangers)
         return MESSAGE_NACK_REFUSED;

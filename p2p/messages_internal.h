@@ -26,6 +26,7 @@ enum {
     PACE_PERCENT = 90, PACE_BURST_PERCENT = 80, /* of what we would take, we send */
     RECEIPTS_AT_ONCE = 256,
     SWEEP_AT_ONCE = 64,
+    STRANGER_TOKENS = 3600,      /* a message of a stranger takes, who gets tokens by the second */
 };
 
 /* One of ours in memory while its peer has a session. */
@@ -110,6 +111,8 @@ static inline uint64_t messages_unix_ms(const struct messages *m)
 struct message_party *party_find(struct messages *m, const struct message_name *n);
 /* Made when there is none. */
 struct message_party *party_get(struct messages *m, const struct message_peer *peer);
+/* Of its rate, for one message. */
+uint64_t party_tokens(const struct message_party *p);
 /* Frees it when nothing keeps it. */
 void party_release(struct message_party *p);
 /* Order and number of ids, from the store. */

@@ -590,6 +590,30 @@ static void a_stranger_that_comes_again_waits_all_the_same(void **state)
     assert_int_equal(duo_count(B, false, 0), 1);
 }
 
+static void a_low_rate_of_strangers_is_kept(void **state)
+{
+    struct message_duo *d = *state;
+    duo_anew(d);
+    B->limits.stranger_per_hour = 1;
+    B->stranger = true;
+    duo_start(d);
+    for (uint64_t i = 1; i <= 60; i++) { /* a minute for each */
+        duo_connect(d);
+        throw(B, i, 0, 10);
+        duo_pass(d, 60);
+        assert_int_equal(duo_count(B, false, 0), 1);
+    }
+    duo_connect(d);
+    throw(B, 100, 0, 10);
+    duo_run(d);
+    assert_int_equal(duo_count(B, false, 0), 2);
+    struct messages_stats stats;
+    duo_cut(d);
+    duo_pass(d, 3601);
+    messages_get_stats(B->m, &stats);
+    assert_int_equal(stats.parties, 0);
+}
+
 /* Who came while the disk was full is forgotten as at other times. */
 static void strangers_are_not_kept_while_the_disk_is_full(void **state)
 {
@@ -999,6 +1023,7 @@ int main(void)
         TEST(a_contact_that_floods_is_slowed_down),
         TEST(strangers_have_a_box),
         TEST(a_stranger_that_comes_again_waits_all_the_same),
+        TEST(a_low_rate_of_strangers_is_kept),
         TEST(strangers_are_not_kept_while_the_disk_is_full),
         TEST(no_stranger_is_heard_when_the_user_wants_none),
         TEST(one_who_becomes_a_contact_is_known),
