@@ -104,7 +104,7 @@ static struct rpc_result cmd_pruneblockchain(struct rpc_call *call)
 static struct rpc_result wait_tip(struct rpc_call *call, int32_t height,
                                   const struct block_hash *not_hash, int64_t timeout_ms)
 {
-    int64_t end = clock_mono_ms() + timeout_ms;
+    const int64_t end = clock_mono_ms() + MIN_OF(timeout_ms, INT64_MAX / 2);
     struct chain_tip tip;
     if (timeout_ms < 0)
         return rpc_fail(call, RPC_INVALID_PARAMETER, "Negative timeout");
@@ -112,8 +112,7 @@ static struct rpc_result wait_tip(struct rpc_call *call, int32_t height,
         int64_t left = timeout_ms ? end - clock_mono_ms() : WAIT_SLICE_MS;
         if (chain_wait_tip(call->env->chain, height, not_hash, MIN_OF(left, (int64_t)WAIT_SLICE_MS),
                            &tip) ||
-            (timeout_ms && left <= WAIT_SLICE_MS) || cancelled(call->env->cancel) ||
-            rpc_client_gone(call))
+            (timeout_ms && left <= WAIT_SLICE_MS) || rpc_wait_is_vain(call))
             break;
     }
     chain_get_tip(call->env->chain, &tip);
@@ -145,7 +144,7 @@ static void count_txs(struct chain *c, void *ctx) { *(size_t *)ctx = chain_txs_u
 static struct rpc_result cmd_waitforptvcompletion(struct rpc_call *call)
 {
     size_t left = 1;
-    while (left && !cancelled(call->env->cancel) && !rpc_client_gone(call)) {
+    while (left && !rpc_wait_is_vain(call)) {
         if (chain_call(call->env->chain, count_txs, &left))
             return rpc_fail(call, RPC_MISC_ERROR, "the node is shutting down");
         if (left)

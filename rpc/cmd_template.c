@@ -100,7 +100,7 @@ static void wait_for_news(struct rpc_call *call, const char *id)
         news = news_count(call);
     }
     while (!chain_wait_tip(call->env->chain, 0, &watched, WAIT_SLICE_MS, &tip) &&
-           !rpc_given_up(call)) {
+           !rpc_wait_is_vain(call)) {
         if (clock_mono_ms() < look_at)
             continue;
         if (news_count(call) != news)

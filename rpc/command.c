@@ -55,6 +55,11 @@ bool rpc_given_up(const struct rpc_call *call)
     return rpc_client_gone(call) || cancelled(call->env->cancel);
 }
 
+bool rpc_wait_is_vain(const struct rpc_call *call)
+{
+    return rpc_given_up(call) || (call->client_ended && call->client_ended(call->client));
+}
+
 bool rpc_has(const struct rpc_call *call, size_t i) { return call->argv[i] != NULL; }
 
 const char *rpc_text(const struct rpc_call *call, size_t i, const char *def)

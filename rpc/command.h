@@ -167,7 +167,8 @@ struct rpc_call {
     size_t argc;              /* given, holes included */
     struct json_object *params; /* as received (array or object), for RPC_ANY_PARAMS */
     struct json_writer *out;  /* NULL: the node calls a helper for itself, there is no client */
-    bool (*client_gone)(void *ctx); /* NULL: not known */
+    bool (*client_gone)(void *ctx); /* NULL: not known, as the next */
+    bool (*client_ended)(void *ctx);
     void *client;
     struct rpc_laters *laters; /* NULL: the handler cannot answer later (later.h) */
     struct rpc_batch *batch;   /* NULL: it is none of a batch */
@@ -191,6 +192,9 @@ struct rpc_result rpc_fail_error(struct rpc_call *call, const struct error *e);
 bool rpc_client_gone(const struct rpc_call *call);
 /* The same, or the node stops. */
 bool rpc_given_up(const struct rpc_call *call);
+/* Any of these, or the client has closed its side, as a program that ends does. It may still read,
+ * but nobody can tell: what could wait for it without an end gives up. */
+bool rpc_wait_is_vain(const struct rpc_call *call);
 
 /* Parameters by position. A null or missing one gives the default. */
 bool rpc_has(const struct rpc_call *call, size_t i);

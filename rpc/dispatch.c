@@ -188,7 +188,8 @@ enum rpc_code rpc_reply_end(struct rpc_call *call, struct rpc_result r,
 enum rpc_code rpc_run(struct rpc_run *run, struct json_object *request)
 {
     struct rpc_call call = { .env = run->env, .out = run->out, .client_gone = run->client_gone,
-                             .client = run->client, .laters = run->laters,
+                             .client_ended = run->client_ended, .client = run->client,
+                             .laters = run->laters,
                              .batch = run->batch, .wallet = run->wallet,
                              .on_http = run->on_http };
     const struct jw_mark start = rpc_reply_begin(&call);
@@ -240,19 +241,8 @@ bool rpc_overlaps(const struct rpc_env *env, struct json_object *request)
     return c && c->flags & RPC_OVERLAPS;
 }
 
-/* Who waits for others does not take a worker. */
-static enum rpc_where place_batch(const struct rpc_env *env, struct json_object *batch)
+static enum rpc_where place_one(const struct rpc_env *env, struct json_object *request)
 {
-    for (size_t i = 0; i < json_object_array_length(batch); i++)
-        if (rpc_overlaps(env, json_object_array_get_idx(batch, i)))
-            return RPC_ON_WAITER;
-    return RPC_ON_WORKER;
-}
-
-enum rpc_where rpc_place(const struct rpc_env *env, struct json_object *request)
-{
-    if (json_object_get_type(request) == json_type_array)
-        return place_batch(env, request);
     const char *name = method_of(request);
     if (!name)
         return RPC_ON_HTTP; /* an error, given at once */
@@ -262,4 +252,19 @@ enum rpc_where rpc_place(const struct rpc_env *env, struct json_object *request)
     struct json_object *params = NULL;
     json_object_object_get_ex(request, "params", &params);
     return c->place(params);
+}
+
+/* Who waits for others does not take a worker. */
+static enum rpc_where place_batch(const struct rpc_env *env, struct json_object *batch)
+{
+    for (size_t i = 0; i < json_object_array_length(batch); i++)
+        if (place_one(env, json_object_array_get_idx(batch, i)) == RPC_ON_WAITER)
+            return RPC_ON_WAITER;
+    return RPC_ON_WORKER;
+}
+
+enum rpc_where rpc_place(const struct rpc_env *env, struct json_object *request)
+{
+    return json_object_get_type(request) == json_type_array ? place_batch(env, request)
+                                                            : place_one(env, request);
 }

@@ -24,7 +24,8 @@ struct rpc_run {
     struct rpc_env *env;
     const char *warmup;
     struct json_writer *out;
-    bool (*client_gone)(void *ctx); /* may be NULL */
+    bool (*client_gone)(void *ctx); /* may be NULL, as the next */
+    bool (*client_ended)(void *ctx);
     void *client;
     const char *wallet;        /* named by the address; NULL: none was */
     bool broken;

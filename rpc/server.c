@@ -99,6 +99,7 @@ static const char *wallet_of(const struct http_request *http)
 }
 
 static bool client_gone(void *ctx) { return http_request_gone(ctx); }
+static bool client_ended(void *ctx) { return http_request_ended(ctx); }
 
 /* One that may answer later. What it says at once has its place behind what others still owe. */
 static void run_overlapping(const struct rpc_run *run, struct rpc_batch *all,
@@ -156,8 +157,8 @@ static bool answer(struct rpc_server *s, struct http_request *http, struct json_
     int status = 200;
     http_json_init(&j, http, out);
     struct rpc_run run = { .env = s->env, .warmup = warmup_text(s, text), .out = &j.w,
-                           .client_gone = client_gone, .client = http,
-                           .wallet = wallet_of(http), .on_http = on_http,
+                           .client_gone = client_gone, .client_ended = client_ended,
+                           .client = http, .wallet = wallet_of(http), .on_http = on_http,
                            .laters = on_http ? &s->laters : NULL };
     if (json_object_get_type(request) == json_type_array)
         run_batch(&run, &s->laters, request);

@@ -214,9 +214,11 @@ class Rpc:
 
     def send_only(self, method, *params):
         """Sends a request on a connection of its own and does not wait for the reply."""
+        self.send_body_only({"method": method, "params": params})
+
+    def send_body_only(self, body):
         self.connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout)
-        self.connection.request("POST", "/", json.dumps({"method": method, "params": params}),
-                                self.headers())
+        self.connection.request("POST", "/", json.dumps(body), self.headers())
 
     def batch(self, calls):
         """calls: (method, params) pairs; the replies in order."""

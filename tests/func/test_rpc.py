@@ -5,9 +5,8 @@ import json
 import threading
 import time
 
-from framework import (ADDRESS, Rpc, case, check, equal, is_in, main, raises_rpc, vector,
-                       wait_until,
-                       within)
+from framework import (ADDRESS, Rpc, RpcError, case, check, equal, is_in, main, raises_rpc, vector,
+                       wait_until, within)
 from blocks import (ANYONE, Block, Chain, Header, Tx, TxIn, TxOut, coinbase, display, from_display,
                     GENESIS_HASH_HEX, sha256d)
 from p2p import headers_payload
@@ -358,6 +357,36 @@ def waiting_for_blocks(t):
         node.rpc.generatetoaddress(1, ADDRESS)
         thread.join(0.2)
     check(4 <= results[-1]["height"] <= node.rpc.getblockcount(), "a new block")
+
+
+def refuses_waiters(node):
+    """Whether every thread for calls that wait is taken."""
+    try:
+        node.rpc.waitforblockheight(0, 1000)
+    except RpcError as error:
+        is_in("Work queue depth exceeded", error.message)
+        return True
+    return False
+
+
+@case()
+def clients_that_go_while_they_wait_make_room(t):
+    """Batches among them too, which leave the workers to others."""
+    node = node_with(t, 1)
+    waiting = [[("waitforblockheight", [999])], [("waitfornewblock", [2**63 - 1])],
+               [("getblocktemplate", [{"longpollid": ""}])],
+               [("getblockcount", []), ("waitforblockheight", [999, 0])]]
+    clients = []
+    while not refuses_waiters(node):
+        check(len(clients) < 200, "all threads for calls that wait are taken")
+        calls = waiting[len(clients) % len(waiting)]
+        clients.append(Rpc(node.rpc_port, node.cookie))
+        body = [{"method": m, "params": p} for m, p in calls]
+        clients[-1].send_body_only(body if len(body) > 1 else body[0])
+    equal(node.rpc.getblockchaininfo()["blocks"], 1, "workers are free")
+    for client in clients:
+        client.close()
+    wait_until(lambda: not refuses_waiters(node), 30, "room for others")
 
 
 @case()

@@ -217,6 +217,9 @@ static void commands_are_placed_by_their_row(void **state)
           RPC_ON_WORKER },
         { "{\"method\":\"getblockheader\",\"params\":{\"verbose\":2}}", RPC_ON_WORKER },
         { "{\"method\":\"getblockheader\"}", RPC_ON_HTTP },
+        { "[]", RPC_ON_WORKER }, { "[{\"method\":\"uptime\"}]", RPC_ON_WORKER },
+        { "[{\"method\":\"uptime\"},{\"method\":\"waitfornewblock\"}]", RPC_ON_WAITER },
+        { "[[{\"method\":\"waitfornewblock\"}],7]", RPC_ON_WORKER },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct json_object *v;
