@@ -255,6 +255,7 @@ void dchan_session_written(struct dchan_session *s, size_t n, uint64_t now_ms)
 
 static void greet(struct dchan_session *s)
 {
+    s->hello_sent = true;
     session_put(s, buf_span(&s->our_hello), nothing);
 }
 
@@ -286,7 +287,7 @@ static void send_bound(struct dchan_session *s)
 {
     struct dchan_msg m = { .type = DCHAN_BOUND_MSG };
     struct dchan_end initiator, responder;
-    if (s->bound_sent || !s->hello_received || s->state != SESSION_GREETING)
+    if (s->bound_sent || !s->hello_sent || !s->hello_received || s->state != SESSION_GREETING)
         return;
     make_ends(s, &initiator, &responder);
     dchan_bound_make(&m.bound, s->session_id, &initiator, &responder);
@@ -298,6 +299,7 @@ static void send_bound(struct dchan_session *s)
 void dchan_session_settled(struct dchan_session *s, uint64_t now_ms)
 {
     session_enter(s, now_ms);
+    s->settled = true; /* within `greeted` our hello is still to leave */
     send_bound(s);
     session_leave(s);
 }
@@ -350,12 +352,13 @@ static void take_hello(struct dchan_session *s, const struct dchan_hello *h)
         return;
     }
     keep_peer(s, h, &standing);
-    const bool settled = s->config.ops->greeted(s->config.ctx, h);
+    if (s->config.ops->greeted(s->config.ctx, h))
+        s->settled = true;
     if (s->doomed || s->state != SESSION_GREETING)
         return;
     if (s->config.role == DCHAN_RESPONDER)
         greet(s);
-    if (settled)
+    if (s->settled)
         send_bound(s);
 }
 

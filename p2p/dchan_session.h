@@ -169,7 +169,7 @@ bool dchan_session_done(const struct dchan_session *s);
 
 /* --- what the owner does --- */
 
-/* After ops.greeted has said false: this session stays. */
+/* After ops.greeted has said false, or in there: this session stays. */
 void dchan_session_settled(struct dchan_session *s, uint64_t now_ms);
 /*
  * ERR_CANCELLED: not up, or ending; ERR_NOTFOUND: the other side does not offer the feature;

@@ -35,7 +35,8 @@ struct dchan_session {
     uint8_t their_address[BCA_ADDRESS_SIZE];
     struct dchan_policy policy;
     struct dchan_peer peer;
-    bool hello_received, bound_sent, bound_received;
+    bool hello_sent, hello_received, bound_sent, bound_received;
+    bool settled;         /* the owner has said that this session stays */
     bool revoked;
     uint64_t provisional_ms, revoked_ms;
 

@@ -233,6 +233,7 @@ static struct dchan_rec *skip_handshake(struct dchan_session *s, enum dchan_role
     s->rec = dchan_rec_new(role, &ours, START_MS);
     s->state = SESSION_GREETING;
     s->greeting_ms = START_MS;
+    s->hello_sent = role == DCHAN_INITIATOR;
     struct dchan_rec *other =
         dchan_rec_new(role == DCHAN_INITIATOR ? DCHAN_RESPONDER : DCHAN_INITIATOR, &theirs,
                       START_MS);

@@ -148,6 +148,30 @@ static void a_second_session_carries_nothing_before_it_is_settled(void **state)
     duo_clear(&d);
 }
 
+static bool settle_at_once(void *ctx, const struct dchan_hello *hello)
+{
+    const struct duo_end *e = ctx;
+    (void)hello;
+    dchan_session_settled(e->session, e->duo->now_ms);
+    return false;
+}
+
+/* What became of the other session is known while this one is being judged. */
+static void what_is_settled_in_the_callback_comes_up(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct duo d;
+        duo_init(&d);
+        d.ends[i].ops.greeted = settle_at_once;
+        duo_start(&d);
+        duo_settle(&d);
+        assert_int_equal(d.ends[0].closes + d.ends[1].closes, 0);
+        assert_int_equal(d.ends[0].ups + d.ends[1].ups, 2);
+        duo_clear(&d);
+    }
+}
+
 static void time_ends_what_does_not_come_up(void **state)
 {
     static const struct {
@@ -565,6 +589,7 @@ int main(void)
         cmocka_unit_test(what_one_requires_the_other_offers),
         cmocka_unit_test(a_locked_key_opens_nothing),
         cmocka_unit_test(a_second_session_carries_nothing_before_it_is_settled),
+        cmocka_unit_test(what_is_settled_in_the_callback_comes_up),
         cmocka_unit_test(time_ends_what_does_not_come_up),
         cmocka_unit_test(who_changes_his_mind_closes_at_once),
         cmocka_unit_test(a_proved_address_is_bound),
