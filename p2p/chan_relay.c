@@ -219,7 +219,7 @@ static bool on_detour(void *part, struct chan_peer *p)
 
 void chan_relay_attempt_failed(struct chan_relay *r, struct chan_relay_attempt *a)
 {
-    if (!try_next(r, a))
+    if (chan_peer_is_quiet(a->target) || !try_next(r, a))
         drop_attempt(r, a->target);
 }
 

@@ -64,10 +64,16 @@ static enum err attach(struct chan_relay_carried *s)
 
 /* --- the stream --- */
 
+/* The user has given up whom the attempt is for. */
+static bool is_unwanted(const struct chan_relay_carried *s)
+{
+    return s->attempt && chan_peer_is_quiet(s->attempt->target);
+}
+
 static void on_accepted(void *ctx)
 {
     struct chan_relay_carried *s = ctx;
-    if (attach(s))
+    if (is_unwanted(s) || attach(s))
         dchan_mux_reset(s->mux, s->sid, DCHAN_RESET_CANCELLED);
 }
 
@@ -112,6 +118,14 @@ static void on_closed(void *ctx, unsigned code)
 {
     (void)code;
     carried_free(ctx);
+}
+
+/* Frees it. */
+static void withdraw(struct chan_relay_carried *s)
+{
+    struct chan_peer *by = s->by;
+    dchan_mux_reset(s->mux, s->sid, DCHAN_RESET_CANCELLED);
+    chan_peer_kick(by);
 }
 
 static const struct dchan_stream_ops carried_ops = { on_accepted, on_data, on_fin, on_pull, NULL,
@@ -178,6 +192,8 @@ bool chan_relay_carry_begin(struct chan_relay *r, struct chan_peer *by,
 void chan_relay_carry_forget(struct chan_relay_carried *s)
 {
     s->attempt = NULL;
+    if (!s->pipe && !s->ended_ms)
+        withdraw(s);
 }
 
 /* --- the set --- */
@@ -186,7 +202,9 @@ static struct chan_relay_carried *overdue(const struct chan_relay *r, uint64_t n
 {
     for (struct list_link *l = list_first(&r->carried); l; l = list_next(&r->carried, l)) {
         struct chan_relay_carried *s = LIST_ITEM(l, struct chan_relay_carried, link);
-        if (s->ended_ms && now_ms - s->ended_ms >= LAST_BYTES_MS)
+        const bool is_over = s->ended_ms ? now_ms - s->ended_ms >= LAST_BYTES_MS
+                                         : !s->pipe && is_unwanted(s);
+        if (is_over)
             return s;
     }
     return NULL;
@@ -195,11 +213,8 @@ static struct chan_relay_carried *overdue(const struct chan_relay *r, uint64_t n
 void chan_relay_carry_tick(struct chan_relay *r, uint64_t now_ms)
 {
     struct chan_relay_carried *s;
-    while ((s = overdue(r, now_ms))) {
-        struct chan_peer *by = s->by;
-        dchan_mux_reset(s->mux, s->sid, DCHAN_RESET_CANCELLED);
-        chan_peer_kick(by);
-    }
+    while ((s = overdue(r, now_ms)))
+        withdraw(s);
 }
 
 void chan_relay_carry_clear(struct chan_relay *r)

@@ -73,7 +73,7 @@ void chan_relay_carry_accept(struct chan_relay *r, struct chan_peer *by, struct 
 /* We ask by for the peer of the attempt. False: not now. */
 bool chan_relay_carry_begin(struct chan_relay *r, struct chan_peer *by,
                             struct chan_relay_attempt *attempt);
-/* The attempt goes away; what it has begun goes on. */
+/* The attempt goes away: a session that has begun goes on, what was only asked for is withdrawn. */
 void chan_relay_carry_forget(struct chan_relay_carried *s);
 void chan_relay_carry_tick(struct chan_relay *r, uint64_t now_ms);
 void chan_relay_carry_clear(struct chan_relay *r);

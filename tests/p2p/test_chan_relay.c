@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/intmath.h"
 #include "base/mem.h"
 #include "p2p/chan_relay.h"
 #include "p2p/channels_internal.h"
@@ -24,7 +25,7 @@ struct world {
     int n;                              /* sides that are there, 0: all but SECOND */
     bool bob_listens;                   /* for the one in the middle */
     bool mute;                          /* the one in the middle never answers who asks it */
-    atomic_uint asked;                  /* how often it was */
+    atomic_uint asked, withdrawn;       /* how often it was, and was told to forget it */
     struct chan_relay *relays[SIDES];
     struct local_streams streams[SIDES];
     struct services *services[SIDES];
@@ -59,8 +60,16 @@ static bool take_in_silence(void *part, struct chan_peer *p, struct dchan_mux *m
     (void)p;
     (void)mux;
     assert_int_equal(m->service.len, 5);
-    atomic_fetch_add((atomic_uint *)part, 1);
+    atomic_fetch_add(&((struct world *)part)->asked, 1);
     return true;
+}
+
+static void forget_it(void *part, struct chan_peer *p, struct dchan_mux *mux, uint32_t sid)
+{
+    (void)p;
+    (void)mux;
+    (void)sid;
+    atomic_fetch_add(&((struct world *)part)->withdrawn, 1);
 }
 
 /* --- contacts --- */
@@ -114,7 +123,7 @@ static void open_side(struct world *w, int i)
     if (i == RELAY && w->mute)
         channels_add_part(s->channels, &(struct channel_part){
             .features = { .offered = 1u << DCHAN_STREAMS | 1u << DCHAN_RELAY },
-            .open = take_in_silence, .ctx = &w->asked });
+            .open = take_in_silence, .withdrawn = forget_it, .ctx = w });
     else
         w->relays[i] = chan_relay_new(s->channels, i == RELAY ? &w->limits : &none);
     channels_add_part(s->channels, &(struct channel_part){
@@ -585,6 +594,32 @@ static void the_next_one_is_asked_when_a_relay_goes(void **state)
     world_close(&w);
 }
 
+static bool was_withdrawn(void *ctx)
+{
+    return atomic_load(&((struct world *)ctx)->withdrawn) == 1;
+}
+
+/* The answer of the relay would make a session with somebody who is wanted no more. */
+static void who_is_given_up_meanwhile_is_asked_for_no_more(void **state)
+{
+    static void (*const give_up[])(struct channels *c, void *ctx) = { remove_bob, disconnect_bob };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(give_up); i++) {
+        struct world w = { .mute = true };
+        world_open(&w);
+        know_all(&w, true, true);
+        want_bob(&w);
+        channels_pair_wait(was_asked, &w);
+        channels_side_freeze(side(&w, ALICE)); /* nor does the time for an answer run out */
+        channels_side_freeze(side(&w, RELAY));
+        assert_true(channels_call(side(&w, ALICE)->channels, give_up[i], NULL));
+        channels_side_skip(side(&w, ALICE), 0);
+        channels_pair_wait(was_withdrawn, &w);
+        assert_int_equal(atomic_load(&w.asked), 1);
+        world_close(&w);
+    }
+}
+
 static void bytes_of_a_day_have_a_limit(void **state)
 {
     struct world w = { .limits = { .bytes_per_day = 100000 } };
@@ -612,6 +647,7 @@ int main(void)
         cmocka_unit_test(only_a_contact_that_may_relay_is_asked),
         cmocka_unit_test(two_whom_we_know_under_two_identities_are_not_joined),
         cmocka_unit_test(the_next_one_is_asked_when_a_relay_goes),
+        cmocka_unit_test(who_is_given_up_meanwhile_is_asked_for_no_more),
         cmocka_unit_test(bytes_of_a_day_have_a_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
