@@ -218,9 +218,15 @@ static enum err find_coin(const struct coin_search *s, struct accept_work *w, si
         if (rc)
             return rc;
     }
-    if (*found && !copy_script(w, coin))
-        return error_set(e, ERR_NOMEM, "out of memory for spent scripts");
     return OK;
+}
+
+/* A few bytes can spend scripts of any length, and others ask for as many copies of them. */
+static bool spends_too_much(const struct accept_env *env, const struct accept_work *w,
+                            size_t script_len, uint64_t *spent)
+{
+    *spent += script_len;
+    return *spent > policy_of(env, w)->max_spent_scripts;
 }
 
 static void note_missing(struct accept_work *w, struct txid *missing, const struct txid *parent)
@@ -255,6 +261,7 @@ static enum err find_coins(const struct coin_search *s, struct accept_work *w, s
 {
     const size_t n = w->tx->n_in;
     struct txid *missing = NULL;
+    uint64_t spent = 0; /* bytes of scripts */
     w->coins = arena_alloc(w->arena, n, sizeof(*w->coins));
     if (!w->coins)
         return error_set(e, ERR_NOMEM, "out of memory for %zu coins", n);
@@ -263,6 +270,12 @@ static enum err find_coins(const struct coin_search *s, struct accept_work *w, s
         const enum err rc = find_coin(s, w, i, &found, e);
         if (rc)
             return rc;
+        if (found && spends_too_much(s->env, w, w->coins[i].script.len, &spent)) {
+            reject(w, REJECT_INVALID, "bad-txns-inputs-too-large");
+            return OK;
+        }
+        if (found && !copy_script(w, &w->coins[i]))
+            return error_set(e, ERR_NOMEM, "out of memory for spent scripts");
         if (found)
             continue;
         if (!missing)

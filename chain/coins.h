@@ -64,7 +64,8 @@ enum err coins_add(struct coins *c, const struct outpoint *o, const struct coin 
 
 /*
  * Reads the coins of the outpoints that are not cached on the pool's threads and puts them in;
- * returns when done. Missing ones are not remembered. Few of them, or pool NULL: on this thread.
+ * returns when done. Missing ones are not remembered, and of long scripts only some are read, lest
+ * they take the memory of all at once. Few of them, or pool NULL: on this thread.
  */
 enum err coins_prefetch(struct coins *c, const struct outpoint *outpoints, size_t n,
                         struct pool *pool, struct error *e) MUST_CHECK;

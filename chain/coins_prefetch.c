@@ -14,6 +14,7 @@
 enum {
     SLICE_MIN = 32,        /* lookups that are worth a job */
     SLICES_PER_WORKER = 4, /* so that slow slices even out */
+    SLICE_BYTES = 4 << 20, /* of coins; what comes after is read when it is asked for */
     MISSING = -1,
 };
 
@@ -21,7 +22,7 @@ struct slice {
     struct job job;
     struct kv *kv;
     const struct outpoint *wanted;
-    size_t n;
+    size_t n;           /* after the job: how many were looked up */
     struct buf values;  /* of the coins found, one after the other */
     struct buf lengths; /* int64_t for each wanted one: length in values, or MISSING */
     enum err err;
@@ -65,7 +66,8 @@ static void run_slice(struct job *job)
     struct slice *s = (struct slice *)job; /* its first member */
     struct buf value;
     buf_init(&value);
-    for (size_t i = 0; i < s->n && !s->err; i++) {
+    size_t i = 0;
+    for (; i < s->n && s->values.len < SLICE_BYTES; i++) {
         uint8_t key[COIN_KEY_MAX];
         bool found;
         buf_reset(&value);
@@ -81,6 +83,7 @@ static void run_slice(struct job *job)
             buf_put(&s->values, value.data, value.len);
         buf_put(&s->lengths, &len, sizeof(len));
     }
+    s->n = i;
     buf_clear(&value);
 }
 

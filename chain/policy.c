@@ -16,6 +16,7 @@
 #define VERSION_MAX 2
 #define MULTISIG_KEYS 3
 #define TX_SIGOPS_UNLIMITED UINT32_MAX
+#define SPENT_SCRIPTS_MAX (UINT64_C(128) << 20)
 
 struct tx_policy tx_policy_default(void)
 {
@@ -23,6 +24,7 @@ struct tx_policy tx_policy_default(void)
         .mining_fee_per_kb = 500,
         .max_fee = COIN / 10,
         .max_tx_size = 10000000,
+        .max_spent_scripts = SPENT_SCRIPTS_MAX,
         .accept_nonstandard_outputs = true,
         .data_carrier = true,
         .data_carrier_size = UINT32_MAX,

@@ -22,6 +22,7 @@ struct tx_policy {
     int64_t max_fee;              /* maxtxfee, of submissions by RPC and wallet; satoshis */
     uint64_t max_tx_size;         /* maxtxsizepolicy after Genesis, 10 MB; 0: consensus */
     uint64_t max_sigops;          /* maxtxsigopscountspolicy after Genesis; 0: 2^32 - 1 */
+    uint64_t max_spent_scripts;   /* bytes of the locking scripts that one spends together */
     bool accept_nonstandard_txs;  /* acceptnonstdtxn */
     bool accept_nonstandard_outputs; /* acceptnonstdoutputs */
     bool data_carrier;            /* datacarrier */

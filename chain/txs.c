@@ -47,6 +47,18 @@ struct tx_offer *tx_list_take(struct tx_list *l)
     return o;
 }
 
+void tx_list_put_first(struct tx_list *l, struct tx_list *first)
+{
+    if (!first->first)
+        return;
+    *first->end = l->first;
+    if (!l->first)
+        l->end = first->end;
+    l->first = first->first;
+    l->n += first->n;
+    tx_list_init(first);
+}
+
 /* --- offers --------------------------------------------------------------------------------- */
 
 struct tx_offer *tx_offer_new(struct tx *tx, uint64_t source)
@@ -387,7 +399,7 @@ static enum err run_batches(struct txs *t, bool *did, struct error *e)
         if (tx_batch_count(batches[at]) == 0)
             break;
         *did = true;
-        rc = tx_batch_begin(batches[at], e);
+        rc = tx_batch_begin(batches[at], &t->again, e);
         at ^= 1;
         tx_batch_end(batches[at]);
     } while (!rc && !turn_is_over(t, end));

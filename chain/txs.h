@@ -54,6 +54,7 @@ struct tx_list {
 void tx_list_init(struct tx_list *l);
 void tx_list_add(struct tx_list *l, struct tx_offer *o);
 struct tx_offer *tx_list_take(struct tx_list *l); /* NULL when empty */
+void tx_list_put_first(struct tx_list *l, struct tx_list *first); /* all of first, then empty */
 
 struct returned_block {
     struct tx **txs; /* references, without the coinbase */
@@ -65,6 +66,7 @@ struct tx_batch;     /* txs_batch.c */
 
 #define TXS_BATCH_MAX 256
 #define TXS_BATCH_BYTES (4u << 20)
+#define TXS_BATCH_SPENT (4 * TXS_BATCH_BYTES) /* copies of what is spent: with more it is full */
 
 struct txs {
     struct chain *chain;
@@ -76,7 +78,8 @@ struct txs {
     struct accept_rules rules;
     struct queue *offers;              /* any thread pushes */
     struct tx_batch *batches[2];       /* the two of a turn */
-    struct tx_list again;              /* slow ones that were good: through a batch once more */
+    struct tx_list again;              /* through a batch once more: slow ones that were good, and
+                                          what a batch had no room for */
     struct map pending;                /* txid -> tx_offer judged but not entered */
     struct siphash_key pending_key;
     struct tx_result results[TXS_BATCH_MAX]; /* of a batch, while they are told */
@@ -126,8 +129,9 @@ void tx_batch_free(struct tx_batch *b);
 /* Owns the offer from now on. False: the batch is full after this one. */
 bool tx_batch_add(struct tx_batch *b, struct tx_offer *o);
 size_t tx_batch_count(const struct tx_batch *b);
-/* Judges what was added and sends scripts to the pool; the last few run in tx_batch_end. */
-enum err tx_batch_begin(struct tx_batch *b, struct error *e) MUST_CHECK;
+/* Judges what was added and sends scripts to the pool; the last few run in tx_batch_end. What would
+ * take too much memory for the coins it spends goes to rest, in order; never all of it. */
+enum err tx_batch_begin(struct tx_batch *b, struct tx_list *rest, struct error *e) MUST_CHECK;
 /* Waits for the scripts, lets enter, tells everybody; the batch is empty again. */
 void tx_batch_end(struct tx_batch *b);
 /* A list through batches, to its end. */

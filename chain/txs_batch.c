@@ -182,15 +182,31 @@ static enum err unless_nomem(enum err rc)
     return rc == ERR_NOMEM ? OK : rc;
 }
 
-enum err tx_batch_begin(struct tx_batch *b, struct error *e)
+/* Those from i on that are not judged yet leave the batch. */
+static void leave_rest(struct tx_batch *b, size_t i, struct tx_list *rest)
 {
+    size_t kept = i;
+    for (; i < b->n; i++) {
+        if (b->v[i]->work.judged)
+            b->v[kept++] = b->v[i];
+        else
+            tx_list_add(rest, b->v[i]);
+    }
+    b->n = kept;
+}
+
+enum err tx_batch_begin(struct tx_batch *b, struct tx_list *rest, struct error *e)
+{
+    size_t judged = 0;
     b->n_slices = 0;
     b->slices[0] = (struct slice){ .n = 0 };
     for (size_t i = 0; i < b->n; i++)
         accept_precheck(&b->txs->env, &b->txs->rules, &b->v[i]->work);
     enum err rc = unless_nomem(read_coins(b, e));
-    for (size_t i = 0; i < b->n && !rc; i++)
-        rc = unless_nomem(judge_one(b, b->v[i], e));
+    for (; judged < b->n && !rc && b->arena.total <= TXS_BATCH_SPENT; judged++)
+        rc = unless_nomem(judge_one(b, b->v[judged], e));
+    if (!rc)
+        leave_rest(b, judged, rest);
     return rc;
 }
 
@@ -324,15 +340,18 @@ void tx_batch_end(struct tx_batch *b)
 enum err txs_run_list(struct txs *t, struct tx_list *l, struct error *e)
 {
     struct tx_batch *b = tx_batch_new(t);
+    struct tx_list rest;
     enum err rc = OK;
+    tx_list_init(&rest);
     txs_refresh_rules(t);
     while (l->n > 0) {
         struct tx_offer *o;
         while ((o = tx_list_take(l)) && tx_batch_add(b, o))
             ;
         if (!rc)
-            rc = tx_batch_begin(b, e);
+            rc = tx_batch_begin(b, &rest, e);
         tx_batch_end(b);
+        tx_list_put_first(l, &rest);
     }
     tx_batch_free(b);
     return rc;

@@ -52,6 +52,7 @@ static struct tx_policy policy(const struct settings *s)
         .max_fee = config_amount(c, "maxtxfee"),
         .max_tx_size = config_size(c, "maxtxsizepolicy"),
         .max_sigops = number(c, "maxtxsigopscountspolicy"),
+        .max_spent_scripts = tx_policy_default().max_spent_scripts,
         .accept_nonstandard_txs = accepts_nonstandard(s),
         .accept_nonstandard_outputs = config_bool(c, "acceptnonstdoutputs"),
         .data_carrier = config_bool(c, "datacarrier"),

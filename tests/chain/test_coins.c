@@ -326,6 +326,37 @@ static void an_empty_database_is_not_asked(void **state)
     world_free(w);
 }
 
+/* Of long scripts only some are read ahead; the others are there when they are asked for. */
+static void long_scripts_are_not_all_prefetched(void **state)
+{
+    (void)state;
+    enum { N = 4, LEN = 3 << 20 };
+    struct world *w = world_new(13, 64 << 20, kv_open_mem());
+    uint8_t *script = xcalloc(LEN, 1);
+    const struct coin long_one = { .value = 1, .height = 1, .script = { script, LEN } };
+    struct outpoint list[N];
+    struct coins_stats s;
+    for (unsigned i = 0; i < N; i++) {
+        list[i] = point(i);
+        assert_int_equal(coins_add(w->c, &list[i], &long_one, COINS_ADD_NEW, NULL), OK);
+    }
+    assert_int_equal(flush(w), OK);
+    coins_set_budget(w->c, 1);
+    coins_set_budget(w->c, 64 << 20);
+    assert_int_equal(coins_prefetch(w->c, list, N, NULL, NULL), OK);
+    coins_get_stats(w->c, &s);
+    assert_int_equal(s.entries, 2);
+    for (unsigned i = 0; i < N; i++) {
+        struct coin coin;
+        bool found;
+        assert_int_equal(coins_get(w->c, &list[i], &coin, &found, NULL), OK);
+        assert_true(found);
+        assert_int_equal(coin.script.len, LEN);
+    }
+    free(script);
+    world_free(w);
+}
+
 static void prefetched_coins_are_hits(void **state)
 {
     (void)state;
@@ -618,6 +649,7 @@ int main(void)
         cmocka_unit_test(a_spent_script_lives_until_the_next_change_and_may_be_added_again),
         cmocka_unit_test(an_empty_database_is_not_asked),
         cmocka_unit_test(prefetched_coins_are_hits),
+        cmocka_unit_test(long_scripts_are_not_all_prefetched),
         cmocka_unit_test(clean_entries_make_way_without_a_flush),
         cmocka_unit_test(dirty_entries_ask_for_a_flush_and_are_never_dropped),
         cmocka_unit_test(a_flush_that_fails_at_any_write_leaves_the_marker_and_can_be_repeated),

@@ -2,6 +2,8 @@
  * reorganisation, kept over a restart. */
 #include <config.h>
 
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -278,6 +280,197 @@ static void of_two_spends_in_one_batch_the_first_enters(void **state)
     built_tx_clear(&b);
     test_chain_close(&t);
 }
+
+/* --- long scripts ---------------------------------------------------------------------------- */
+
+/* The chain thread waits in a command: all that is offered meanwhile is taken up at once. */
+struct gate {
+    struct chain *chain;
+    pthread_t thread;
+    sem_t inside, open;
+};
+
+static void wait_in_gate(struct chain *c, void *ctx)
+{
+    struct gate *g = ctx;
+    (void)c;
+    sem_post(&g->inside);
+    sem_wait(&g->open);
+}
+
+static void *run_gate(void *ctx)
+{
+    struct gate *g = ctx;
+    assert_int_equal(chain_call(g->chain, wait_in_gate, g), OK);
+    return NULL;
+}
+
+static void gate_close(struct gate *g, struct chain *c)
+{
+    g->chain = c;
+    sem_init(&g->inside, 0, 0);
+    sem_init(&g->open, 0, 0);
+    assert_int_equal(pthread_create(&g->thread, NULL, run_gate, g), 0);
+    sem_wait(&g->inside);
+}
+
+static void gate_open(struct gate *g)
+{
+    sem_post(&g->open);
+    pthread_join(g->thread, NULL);
+    sem_destroy(&g->inside);
+    sem_destroy(&g->open);
+}
+
+/* Spends one coinbase into n outputs of equal value and of len bytes, which anyone can spend. */
+static struct built_tx make_long(const struct outpoint *from, size_t n, size_t len, int64_t fee)
+{
+    uint8_t *script = xcalloc(len, 1);
+    struct out_spec *out = xcalloc(n, sizeof(*out));
+    const struct in_spec in = { .prevout = *from, .value = REWARD };
+    struct built_tx tx;
+    script[0] = OP_1;
+    script[1] = OP_RETURN;
+    for (size_t i = 0; i < n; i++)
+        out[i] = (struct out_spec){ .value = (REWARD - fee) / (int64_t)n,
+                                    .script = span_of(script, len) };
+    builder_tx(&(struct tx_spec){ .in = &in, .n_in = 1, .out = out, .n_out = n }, &tx);
+    free(out);
+    free(script);
+    return tx;
+}
+
+#define LONG_FEE (COIN / 50) /* enough for 10 MB */
+
+/* Scripts of any length are taken, and take as long as they want. */
+static void open_for_long_scripts(struct test_chain *t)
+{
+    open_mature(t, 2);
+    t->options.policy.scripts.script_size = 0;
+    t->options.policy.standard_time_ms = 0;
+    test_chain_reopen(t);
+}
+
+static void spenders_of_a_long_script_are_judged_a_few_at_a_time(void **state)
+{
+    (void)state;
+    enum { N = 5, LEN = 9000000 };
+    struct test_chain t;
+    struct gate gate;
+    open_for_long_scripts(&t);
+    const struct outpoint from = coinbase_of(&t, 1);
+    struct built_tx source = make_long(&from, 1, LEN, LONG_FEE), spends[N];
+    const struct outpoint large = output_of(&source);
+    assert_int_equal(submit(&t, &source), TX_ACCEPTED);
+    const int before = t.batches_judged;
+    gate_close(&gate, t.chain);
+    for (int i = 0; i < N; i++) {
+        spends[i] = spend(&large, REWARD - LONG_FEE, (i + 1) * FEE);
+        offer(&t, &spends[i], 7);
+    }
+    gate_open(&gate);
+    wait_for(&t.offered_other, N - 1); /* the first enters, and is in the way of the others */
+    assert_int_equal(t.offered_accepted, 1);
+    assert_true(in_pool(&t, &spends[0]));
+    assert_true(t.batches_judged - before >= 2); /* all five would have filled one otherwise */
+    for (int i = 0; i < N; i++)
+        built_tx_clear(&spends[i]);
+    built_tx_clear(&source);
+    test_chain_close(&t);
+}
+
+static void ask_whether_loaded(struct chain *c, void *ctx)
+{
+    *(bool *)ctx = chain_mempool_is_loaded(c);
+}
+
+/* What is read from mempool.dat, and what a batch has no room for, enters in its order. */
+static void spends_of_long_scripts_are_kept_over_a_restart(void **state)
+{
+    (void)state;
+    enum { N = 3, LEN = 3000000 };
+    struct test_chain t;
+    struct built_tx source[2], spends[2 * N], last;
+    open_for_long_scripts(&t);
+    for (int i = 0; i < 2; i++) {
+        const struct outpoint from = coinbase_of(&t, i + 1);
+        source[i] = make_long(&from, N, LEN, LONG_FEE);
+        assert_int_equal(submit(&t, &source[i]), TX_ACCEPTED);
+    }
+    for (uint32_t i = 0; i < 2 * N; i++) {
+        const struct outpoint from = { .txid = source[i / N].id, .index = i % N };
+        spends[i] = spend(&from, (REWARD - LONG_FEE) / N, FEE);
+        assert_int_equal(submit(&t, &spends[i]), TX_ACCEPTED);
+    }
+    const struct outpoint end = output_of(&spends[2 * N - 1]);
+    last = spend(&end, (REWARD - LONG_FEE) / N - FEE, FEE);
+    assert_int_equal(submit(&t, &last), TX_ACCEPTED);
+    test_chain_reopen(&t);
+    const int64_t until = clock_mono_ms() + 60000;
+    bool loaded = false;
+    while (!loaded && clock_mono_ms() < until) {
+        assert_int_equal(chain_call(t.chain, ask_whether_loaded, &loaded), OK);
+        usleep(1000);
+    }
+    assert_int_equal(pool_count(&t), 2 * N + 3);
+    assert_true(in_pool(&t, &last));
+    for (int i = 0; i < 2; i++)
+        built_tx_clear(&source[i]);
+    for (int i = 0; i < 2 * N; i++)
+        built_tx_clear(&spends[i]);
+    built_tx_clear(&last);
+    test_chain_close(&t);
+}
+
+static void more_than_one_may_spend_of_scripts_is_refused(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    open_mature(&t, 1);
+    t.options.policy.max_spent_scripts = 1; /* those of coinbases have one byte */
+    test_chain_reopen(&t);
+    const struct in_spec in[2] = { { .prevout = coinbase_of(&t, 1), .value = REWARD },
+                                   { .prevout = coinbase_of(&t, 2), .value = REWARD } };
+    const struct out_spec out = { .value = REWARD - FEE, .script = builder_true() };
+    struct built_tx both, one = spend(&in[0].prevout, REWARD, FEE);
+    builder_tx(&(struct tx_spec){ .in = in, .n_in = 2, .out = &out, .n_out = 1 }, &both);
+    assert_refused(&t, &both, REJECT_INVALID, "bad-txns-inputs-too-large");
+    assert_int_equal(submit(&t, &one), TX_ACCEPTED);
+    built_tx_clear(&both);
+    built_tx_clear(&one);
+    test_chain_close(&t);
+}
+
+static struct tx_offer *listed(struct tx_list *l)
+{
+    struct tx_offer *o = xcalloc(1, sizeof(*o));
+    tx_list_add(l, o);
+    return o;
+}
+
+static void a_list_put_first_keeps_both_orders(void **state)
+{
+    (void)state;
+    struct tx_list a, b;
+    tx_list_init(&a);
+    tx_list_init(&b);
+    tx_list_put_first(&a, &b);
+    assert_null(tx_list_take(&a));
+    struct tx_offer *first = listed(&b), *second = listed(&b);
+    tx_list_put_first(&a, &b); /* into an empty one */
+    struct tx_offer *third = listed(&a), *zero = listed(&b);
+    tx_list_put_first(&a, &b);
+    assert_int_equal(a.n, 4);
+    assert_int_equal(b.n, 0);
+    struct tx_offer *const want[] = { zero, first, second, third };
+    for (size_t i = 0; i < 4; i++) {
+        assert_ptr_equal(tx_list_take(&a), want[i]);
+        free(want[i]);
+    }
+    assert_null(tx_list_take(&a));
+}
+
+/* --- rules ----------------------------------------------------------------------------------- */
 
 static void young_coinbases_and_bad_sums_are_refused(void **state)
 {
@@ -869,6 +1062,10 @@ int main(void)
         cmocka_unit_test(many_enter_in_any_order),
         cmocka_unit_test(the_first_spend_stays_and_the_second_names_it),
         cmocka_unit_test(of_two_spends_in_one_batch_the_first_enters),
+        cmocka_unit_test(spenders_of_a_long_script_are_judged_a_few_at_a_time),
+        cmocka_unit_test(spends_of_long_scripts_are_kept_over_a_restart),
+        cmocka_unit_test(more_than_one_may_spend_of_scripts_is_refused),
+        cmocka_unit_test(a_list_put_first_keeps_both_orders),
         cmocka_unit_test(young_coinbases_and_bad_sums_are_refused),
         cmocka_unit_test(a_high_fee_needs_leave),
         cmocka_unit_test(what_peers_offer_comes_back_judged),
