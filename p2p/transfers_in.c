@@ -402,10 +402,15 @@ static void saving_stored(struct transfers *t, void *ctx, enum err rc, const str
     free(s);
 }
 
+/* One that could not be saved lies under its id, as is told now: a later start leaves it there. */
 void incoming_saved(struct incoming *in, struct channels_request *request)
 {
     struct saving *s = xcalloc(1, sizeof *s);
     struct kept *kept = kept_new(in->t, saving_stored, s);
+    if (!in->saved) {
+        free(in->directory);
+        in->directory = NULL;
+    }
     *s = (struct saving){ .request = request, .saved = in->saved != NULL };
     memcpy(s->id, in->id, sizeof s->id);
     if (in->save_due)

@@ -94,6 +94,49 @@ static void a_file_is_saved_once_whenever_the_process_ends(void **state)
     free(target);
 }
 
+static bool is_saved_or_not(void *ctx)
+{
+    (void)ctx;
+    rig_run_posts(&rig.fake->channels);
+    return rig_incoming()->state == TRANSFER_DONE && !rig_incoming()->save_due;
+}
+
+static void what_could_not_be_saved_is_told_once(void **state)
+{
+    struct content c;
+    (void)state;
+    char *target = path_join(rig.dir, "missing");
+    rig.logs = true;
+    rig_restart();
+    fake_up(rig.fake);
+    const size_t before = rig.n_told;
+    content_make(&c);
+    rig_offer(c.id, sizeof c.data, 14);
+    assert_int_equal(transfers_accept(rig.files, c.id, target, 0, NULL), OK);
+    rig_reply(rig_stream(1, FILE_LEAVES, 0, 3), FILE_OK, c.leaves, sizeof c.leaves);
+    rig_reply(rig_stream(2, FILE_CHUNKS, 0, 3), FILE_OK, c.data, sizeof c.data);
+    fake_until(rig.fake, is_saved_or_not, NULL);
+    assert_int_not_equal(rig_incoming()->error[0], 0);
+    dchan_store_settle(rig.fake->channels.store);
+    assert_int_equal(rig.n_told - before, 2); /* that it was offered, and that it is there */
+    rig_restart();
+    fake_tick(rig.fake, 1000);
+    fake_until(rig.fake, is_saved_or_not, NULL);
+    dchan_store_settle(rig.fake->channels.store);
+    fake_tick(rig.fake, 1000);
+    assert_int_equal(rig.n_told - before, 2);
+    assert_int_equal(path_make_dirs(target, NULL), OK);
+    assert_int_equal(transfers_accept(rig.files, c.id, target, 0, NULL), OK);
+    fake_until(rig.fake, has_saved, NULL);
+    dchan_store_settle(rig.fake->channels.store);
+    rig_restart();
+    fake_tick(rig.fake, 1000);
+    rig.logs = false;
+    assert_int_equal(rig.n_told - before, 2);
+    assert_int_equal(files_in(target), 1);
+    free(target);
+}
+
 /* Posts end it, too: none is run once it has begun, however quick the disk is. */
 static bool is_finishing(void *ctx)
 {
@@ -368,6 +411,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(good_answers_make_the_file),
         TEST(a_file_is_saved_once_whenever_the_process_ends),
+        TEST(what_could_not_be_saved_is_told_once),
         TEST(one_that_gets_its_name_may_be_accepted_again),
         TEST(one_that_is_cancelled_at_the_end_is_not_there),
         TEST(what_a_contact_left_goes_with_it_after_a_start),
