@@ -233,11 +233,21 @@ void offers_up(struct transfers *t, struct chan_peer *p)
     tell(t, p);
 }
 
+/* It was withdrawn, and the session in which that was said broke off: a contact that is not told
+ * once more asks for ever. */
+static void tell_withdrawn(struct chan_peer *p, const struct outgoing *o, const uint8_t id[32])
+{
+    if (chan_peer_contact(p) && (!o || (!is_live(o) && o->state != TRANSFER_DONE)))
+        transfers_send_id(p, DCHAN_F_CANCEL, id, o ? o->code : CANCEL_USER);
+}
+
 void offers_accepted(struct transfers *t, struct chan_peer *p, const uint8_t id[32])
 {
     struct outgoing *o = find_of_peer(t, p, id);
-    if (!o || o->state != TRANSFER_WAITING)
+    if (!o || o->state != TRANSFER_WAITING) {
+        tell_withdrawn(p, o, id);
         return;
+    }
     set_state(t, o, TRANSFER_RUNNING, 0);
     tell(t, p);
 }

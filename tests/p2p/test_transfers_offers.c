@@ -1,6 +1,7 @@
 /* Offers of a peer that sends what it should not: which are kept, and for how long. */
 #include <config.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/intmath.h"
@@ -188,11 +189,36 @@ static void a_flood_of_offers_costs_no_more_than_its_share(void **state)
     assert_int_equal(rig_count(), 1);
 }
 
+/* That it was withdrawn was lost with the session it was said in: else it asks for ever. */
+static void who_accepts_what_is_not_on_offer_is_told(void **state)
+{
+    struct content c;
+    (void)state;
+    free(rig_offered(&c));
+    rig_take_id(DCHAN_F_ACCEPT, c.id, 0);
+    assert_int_equal(transfers_cancel(rig.files, c.id, NULL), OK);
+    rig_assert_said(DCHAN_F_CANCEL, CANCEL_USER);
+    fake_down(rig.fake);
+    fake_up(rig.fake);
+    assert_int_equal(rig.n_sent, 0);
+    rig_take_id(DCHAN_F_ACCEPT, c.id, 0);
+    rig_assert_said(DCHAN_F_CANCEL, CANCEL_USER);
+    free(rig_offered(&c));
+    rig.n_sent = 0;
+    rig_take_id(DCHAN_F_ACCEPT, c.id, 0);
+    rig_take_id(DCHAN_F_ACCEPT, c.id, 0); /* it was accepted already */
+    rig_take_id(DCHAN_F_DONE, c.id, 0);
+    rig_take_id(DCHAN_F_ACCEPT, c.id, 0); /* of a session before */
+    assert_int_equal(rig.n_sent, 0);
+    rig.fake->peer.contact = NULL;
+    rig_take_id(DCHAN_F_ACCEPT, c.id, 0);
+    assert_int_equal(rig.n_sent, 0);
+}
+
 static void what_is_said_of_unknown_files_does_nothing(void **state)
 {
     const uint8_t id[32] = { 9 };
     (void)state;
-    rig_take_id(DCHAN_F_ACCEPT, id, 0);
     rig_take_id(DCHAN_F_DONE, id, 0);
     rig_take_id(DCHAN_F_CANCEL, id, 2);
     assert_int_equal(rig_count(), 0);
@@ -212,6 +238,7 @@ int main(void)
         TEST(who_may_not_offer_is_refused),
         TEST(files_within_the_quota_are_taken_unasked),
         TEST(a_flood_of_offers_costs_no_more_than_its_share),
+        TEST(who_accepts_what_is_not_on_offer_is_told),
         TEST(what_is_said_of_unknown_files_does_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
