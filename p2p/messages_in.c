@@ -181,23 +181,35 @@ static void write_unread(struct dchan_write *w, const struct message_party *p)
     dchan_write_put(w, key.b, key.len, bytes, sizeof bytes);
 }
 
-/* One of a contact was read. When its write fails all is loaded again. */
-static enum err lower_unread(struct messages *m, struct dchan_write *w,
-                             const struct message_head *h, struct error *e)
+static struct message_party *party_of(struct messages *m, const struct message_head *h)
 {
-    struct message_party stored = { .m = m };
-    message_head_name(h, &stored.name);
-    struct message_party *p = party_find(m, &stored.name);
+    struct message_peer peer = { .contact = h->contact };
+    struct message_name n;
+    message_head_name(h, &n);
+    struct message_party *p = party_find(m, &n);
+    memcpy(peer.key, h->key, sizeof peer.key);
+    memcpy(peer.ours, h->our_key, sizeof peer.ours);
+    return p ? p : party_get(m, &peer);
+}
+
+/* One of a contact was read. Its party stays until that is written: who looks meanwhile must not
+ * take what the disk still has. When the write fails all is loaded again. */
+static enum err lower_unread(struct messages *m, struct dchan_write *w,
+                             const struct message_head *h, struct message_party **out,
+                             struct error *e)
+{
+    struct message_party *p = party_of(m, h);
     const uint64_t bytes = sizeof *h + h->content_type_len + h->body_len;
-    enum err rc = OK;
-    if (!p || !p->loaded) {
-        p = &stored;
-        rc = unread_load(p, e);
+    const enum err rc = party_load(p, e);
+    if (rc) {
+        party_release(p);
+        return rc;
     }
     p->unread -= MIN_OF(p->unread, bytes);
-    if (!rc)
-        write_unread(w, p);
-    return rc;
+    write_unread(w, p);
+    p->writes++;
+    *out = p;
+    return OK;
 }
 
 static void write_message(struct message_party *p, struct dchan_write *w,
@@ -280,6 +292,7 @@ void in_take(struct message_party *p, const struct dchan_m_send *s)
 struct reading {
     struct messages *m;
     struct message_head head;
+    struct message_party *of; /* a contact; NULL: a stranger */
     bool tell; /* its sender had a session */
     dchan_store_fn done;
     void *ctx;
@@ -297,6 +310,10 @@ static void mark_done(void *ctx, enum err rc, const struct error *e)
         answer(p, DCHAN_M_READ, x->head.id, 0, x->head.read_ms);
     if (x->done)
         x->done(x->ctx, rc, e);
+    if (x->of) {
+        x->of->writes--;
+        party_release(x->of);
+    }
     free(x);
 }
 
@@ -343,13 +360,14 @@ enum err messages_mark_read(struct messages *m, uint64_t number, bool receipt,
         return OK;
     }
     struct dchan_write *w = dchan_write_new(m->store);
-    rc = h.contact ? lower_unread(m, w, &h, e) : OK;
+    struct message_party *of = NULL;
+    rc = h.contact ? lower_unread(m, w, &h, &of, e) : OK;
     if (rc) {
         dchan_write_free(w);
         return rc;
     }
     struct reading *x = xmalloc(sizeof *x);
-    *x = (struct reading){ .m = m, .head = h, .done = done, .ctx = ctx };
+    *x = (struct reading){ .m = m, .head = h, .of = of, .done = done, .ctx = ctx };
     mark(x, w, receipt);
     return OK;
 }

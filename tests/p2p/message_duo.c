@@ -35,7 +35,9 @@ static struct kv_batch *lent_batch_new(struct kv *kv) { return kv_batch_new(disk
 static enum err lent_write(struct kv *kv, struct kv_batch *b, enum kv_sync sync, struct error *e)
 {
     struct duo_side *s = ((struct lent *)(void *)kv)->side;
+    pthread_mutex_lock(&s->busy);
     const enum err rc = s->disk->ops->write(s->disk, b, sync, e);
+    pthread_mutex_unlock(&s->busy);
     if (rc || !atomic_load(&s->lies))
         return rc;
     atomic_fetch_sub(&s->lies, 1);
@@ -127,6 +129,7 @@ void duo_init(struct message_duo *d)
         s->duo = d;
         s->at = i;
         s->disk = kv_open_mem();
+        pthread_mutex_init(&s->busy, NULL);
         s->limits = messages_default_limits();
     }
 }
@@ -173,6 +176,7 @@ void duo_clear(struct message_duo *d)
             end_side(&d->sides[i]);
         drop_packets(&d->sides[i]);
         kv_close(d->sides[i].disk);
+        pthread_mutex_destroy(&d->sides[i].busy);
     }
 }
 

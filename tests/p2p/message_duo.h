@@ -5,6 +5,8 @@
 #ifndef TESTS_P2P_MESSAGE_DUO_H
 #define TESTS_P2P_MESSAGE_DUO_H
 
+#include <pthread.h>
+
 #include "base/kv.h"
 #include "p2p/messages.h"
 
@@ -23,6 +25,7 @@ struct duo_side {
     int at;                       /* 0 or 1 */
     struct kv *disk;              /* survives the machine */
     _Atomic unsigned lies;        /* writes that are said to fail */
+    pthread_mutex_t busy;         /* no write ends while a test has it */
     struct dchan_store *store;    /* NULL: dead */
     struct messages *m;
     struct message_party *party;  /* NULL: no session */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/intmath.h"
 #include "base/mem.h"
 #include "tests/p2p/message_duo.h"
 #include "tests/test.h"
@@ -773,6 +774,42 @@ static void one_contact_does_not_fill_the_inbox(void **state)
     assert_int_equal(duo_count(B, false, 0), left + 1);
 }
 
+/* Nobody has it in memory, and the first is not written when the others are read. */
+static void several_are_read_before_one_is_written(void **state)
+{
+    struct message_duo *d = *state;
+    struct marked x[3];
+    duo_anew(d);
+    B->limits.inbox_total = 100000;
+    duo_start(d);
+    duo_connect(d);
+    for (uint64_t i = 1; i <= 99; i++)
+        throw(B, i, i, 900);
+    duo_settle(B);
+    duo_cut(d);
+    duo_pass(d, 1);
+    const size_t taken = duo_count(B, false, 0);
+    pthread_mutex_lock(&B->busy);
+    for (size_t i = 0; i < COUNT_OF(x); i++)
+        assert_int_equal(messages_mark_read(B->m, B->news[i].number, false, note_marked, &x[i],
+                                            NULL), OK);
+    duo_connect(d);
+    throw(B, 200, 200, 900); /* it is loaded before they are written */
+    pthread_mutex_unlock(&B->busy);
+    duo_settle(B);
+    for (size_t i = 0; i < COUNT_OF(x); i++)
+        assert_int_equal(x[i].rc, OK);
+    for (uint64_t i = 201; i <= 210; i++)
+        throw(B, i, i, 900);
+    duo_settle(B);
+    assert_int_equal(duo_count(B, false, MESSAGE_STATE_UNREAD), taken);
+    struct messages_stats stats;
+    duo_cut(d);
+    duo_pass(d, 1);
+    messages_get_stats(B->m, &stats);
+    assert_int_equal(stats.parties, 0);
+}
+
 /* --- order --- */
 
 static void the_order_is_that_of_the_sender(void **state)
@@ -1030,6 +1067,7 @@ int main(void)
         TEST(old_ids_are_forgotten),
         TEST(a_full_inbox_drops_what_was_read),
         TEST(one_contact_does_not_fill_the_inbox),
+        TEST(several_are_read_before_one_is_written),
         TEST(the_order_is_that_of_the_sender),
         TEST(gaps_are_kept_within_limits),
         TEST(a_full_disk_acknowledges_nothing_and_loses_nothing),
