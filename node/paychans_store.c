@@ -383,6 +383,8 @@ static void compact(struct paychans *pc)
     pc->compacted_from = journal_turn(pc->journal, on_turned, pc);
     pc->drop_entry = pc->next_entry - 1;
     for (size_t i = 0; i < pc->n; i++) {
+        if (pc->all[i]->forgetting) /* it has no state any more that could be read */
+            continue;
         buf_reset(&b);
         put_whole(&b, pc->all[i]);
         make_key(key, pc->all[i]->number);

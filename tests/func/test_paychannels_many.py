@@ -13,7 +13,7 @@ import time
 from channels import is_up
 from framework import LONG, Rpc, Skip, case, check, equal, is_in, main, raises_rpc
 from identities import FAULT
-from paychannels import CLOSE_FEE, mine, payers, try_to_connect
+from paychannels import CLOSE_FEE, connect, mine, payers, spender, try_to_connect
 
 CHANNELS, PAYMENTS, KILLS = (100, 1_000_000, 40) if LONG else (10, 10_000, 3)
 CAPACITY = 5_000_000
@@ -288,6 +288,13 @@ def a_stop_answers_what_waits(t):
     equal([c["paid"] for c in both_agree(t, a, b).values()], [10])
 
 
+def pay_once(node, id):
+    """By a connection of its own."""
+    rpc = Rpc(node.rpc_port, node.cookie)
+    rpc.pay("bob", 1, "", id)
+    rpc.close()
+
+
 def journals(node):
     return len(os.listdir(node.file("paychannels")))
 
@@ -301,6 +308,38 @@ def starts_leave_no_files_behind(t):
         b.restart()
     t.wait(lambda: journals(b) == 1)
     equal(both_agree(t, a, b), state)
+
+
+@case(long_only=True)
+def a_channel_that_ends_while_the_disk_is_behind_does_not_stop_a_later_start(t):
+    """It goes when what was written of it before is on disk; the database is written meanwhile."""
+    if not os.path.exists(FAULT):
+        raise Skip("the library that makes writes fail is not built")
+    a, b = payers(t, "-paychanneljournal=1")
+    over, kept = open_all(t, a, b, 2)
+    a.rpc.pay("bob", 10, "", over)
+    a.rpc.closechannel(over)
+    t.wait(lambda: spender(a, over))
+    slow = t.path("slow")
+    a.stop()
+    a.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": "fdatasync:1:slow",
+                 "BSVPEER_FAULT_AFTER": slow, "BSVPEER_FAULT_PATH": a.file("paychannels")})
+    connect(t, a, b)
+    t.wait(lambda: journals(a) == 1 and channels(a)[kept]["state"] == "open" and channels(a)[kept]["limit"] > 100)
+    for _ in range(2):  # as much as is kept before the database gets it, and one more
+        a.rpc.pay("bob", 1, "", kept)
+    open(slow, "wb").close()
+    payer = threading.Thread(target=pay_once, args=(a, kept))
+    payer.start()
+    t.wait(lambda: channels(a)[kept]["n"] == 3)
+    mine(a, 110)
+    payer.join()
+    t.wait(lambda: over not in channels(a))
+    os.unlink(slow)
+    t.wait(lambda: journals(a) == 1)
+    a.kill()
+    a.start()
+    equal({id: c["n"] for id, c in channels(a).items()}, {kept: 3})
 
 
 @case()
