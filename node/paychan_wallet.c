@@ -215,7 +215,6 @@ static enum err find_made(struct wallet *w, struct paychan_fund *f, struct error
     const enum err rc = history_list(wallet_history(w), 0, look, &l, e);
     wallet_unlock(w);
     f->tx = l.found;
-    f->already = l.found != NULL;
     return rc;
 }
 

@@ -66,7 +66,6 @@ struct paychan_fund {
     int64_t until;       /* unix time: none is made later */
     struct tx *tx;       /* the caller's reference */
     uint32_t index;
-    bool already;        /* it was made before, and may have been sent */
     bool none;           /* after a failure: there is none for certain */
 };
 /* The funding transaction that the wallet has (when resumed), else a new one, which is in the

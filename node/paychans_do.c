@@ -197,7 +197,7 @@ static void take_funding(struct held *h, const struct funding_job *job)
     }
     ev.tx.tx = job->rc ? NULL : job->f.tx;
     ev.tx.index = job->f.index;
-    ev.tx.already = job->f.already;
+    ev.tx.already = true; /* the wallet sends it by itself: also when the clock leapt since */
     paychans_give(h, &ev, NULL);
 }
 

@@ -2,13 +2,14 @@
 import os
 import shutil
 import struct
+import threading
 import time
 
 from blocks import Block, TxOut, coinbase, display, from_display, sha256d
 from channel_guest import SUCCESSOR, make_other_wallet, move_to_other_wallet, statement
 from channels import talker
 from events import read_events
-from framework import RpcError, Skip, case, check, equal, is_in, main, raises_rpc
+from framework import Rpc, RpcError, Skip, case, check, equal, is_in, main, raises_rpc
 from identities import FAULT, crash_at, identity, kill_and_start
 from paychan_guest import (ACK, FAIL, FUNDED, LIMIT, PAY, READY, SCRIPT, STATE, SYNC, UNKNOWN,
                            Payer)
@@ -210,6 +211,38 @@ def a_channel_whose_funding_failed_to_be_written_is_not_given_up(t):
             break
         equal(worth(a), before)
     check(unsure, "one of them was left open")
+
+
+def open_in_thread(node):
+    """By a connection of its own; the clock leaps before it ends."""
+    rpc = Rpc(node.rpc_port, node.cookie)
+    try:
+        rpc.openchannel("bob", CAPACITY)
+    except RpcError:
+        pass  # what counts is what became of the coins
+    rpc.close()
+
+
+@case(long_only=True)
+def a_funding_that_was_made_before_a_leap_of_the_clock_is_not_given_up(t):
+    """The wallet sends it whatever becomes of the channel, and nobody else can take it back."""
+    if not os.path.exists(FAULT):
+        raise Skip("the library that makes writes fail is not built")
+    a, b = payers(t)
+    before = worth(a)
+    a.stop()
+    a.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT": "fdatasync:1:slow",
+                 "BSVPEER_FAULT_AFTER": t.path("slow"), "BSVPEER_FAULT_PATH": a.file("wallets")})
+    connect(t, a, b)
+    open(t.path("slow"), "wb").close()
+    opener = threading.Thread(target=open_in_thread, args=(a,))
+    opener.start()
+    t.wait(b.rpc.listpaychannels)
+    time.sleep(0.3)  # it is being made
+    a.rpc.setmocktime(int(time.time()) + 7200)
+    opener.join()
+    t.wait(lambda: all(c["state"] not in ("opening", "accepted") for c in a.rpc.listpaychannels()))
+    check(a.rpc.listpaychannels() or worth(a) == before, "the coins are gone")
 
 
 @case(timeout=120)
