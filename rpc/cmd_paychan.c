@@ -229,23 +229,21 @@ static void put_sums(struct json_writer *w, const struct pay_channel *c)
 }
 
 /* With channels the other way, too: what the two owe each other. */
-static void put_relation(struct json_writer *w, const struct pay_list *l,
-                         const struct pay_channel *c)
+static void put_relation(struct json_writer *w, const struct pay_relation *r)
 {
-    const struct pay_relation r = pay_relation_of(l, c);
-    if (!r.channels_out || !r.channels_in)
+    if (!r->channels_out || !r->channels_in)
         return;
     jw_key(w, "relation");
     jw_object_open(w);
-    jw_put_u64(w, "channels_out", r.channels_out);
-    jw_put_u64(w, "channels_in", r.channels_in);
-    jw_put_u64(w, "paid", r.paid);
-    jw_put_u64(w, "received", r.received);
-    jw_put_i64(w, "net", (int64_t)(r.received - r.paid));
+    jw_put_u64(w, "channels_out", r->channels_out);
+    jw_put_u64(w, "channels_in", r->channels_in);
+    jw_put_u64(w, "paid", r->paid);
+    jw_put_u64(w, "received", r->received);
+    jw_put_i64(w, "net", (int64_t)(r->received - r->paid));
     jw_object_close(w);
 }
 
-static void put_channel(struct json_writer *w, const struct pay_list *l,
+static void put_channel(struct json_writer *w, const struct pay_relation *r,
                         const struct pay_channel *c)
 {
     jw_object_open(w);
@@ -263,7 +261,7 @@ static void put_channel(struct json_writer *w, const struct pay_list *l,
     jw_put_u64(w, "close_margin", c->close_margin);
     jw_put_u64(w, "min_depth", c->min_depth);
     put_funding(w, c);
-    put_relation(w, l, c);
+    put_relation(w, r);
     jw_put_i64(w, "created", c->created);
     if (c->memo[0])
         jw_put_text(w, "memo", c->memo);
@@ -291,10 +289,12 @@ static struct rpc_result cmd_listpaychannels(struct rpc_call *call)
     struct pay_list l;
     if (!get_list(call, &l))
         return rpc_failed(call);
+    struct pay_relation *relations = pay_relations_of(&l);
     jw_array_open(call->out);
     for (size_t i = 0; i < l.n; i++)
-        put_channel(call->out, &l, &l.v[i]);
+        put_channel(call->out, &relations[i], &l.v[i]);
     jw_array_close(call->out);
+    free(relations);
     free(l.v);
     return rpc_done();
 }
@@ -306,8 +306,10 @@ static struct rpc_result cmd_getpaychannel(struct rpc_call *call)
     if (!rpc_bytes32(call, 0, "the id of a channel", id) || !get_list(call, &l))
         return rpc_failed(call);
     const struct pay_channel *c = find_channel(&l, id);
+    struct pay_relation *relations = pay_relations_of(&l);
     if (c)
-        put_channel(call->out, &l, c);
+        put_channel(call->out, &relations[c - l.v], c);
+    free(relations);
     free(l.v);
     return c ? rpc_done()
                  : rpc_fail(call, RPC_NOT_FOUND, "no such channel: listpaychannels");

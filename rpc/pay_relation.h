@@ -17,7 +17,8 @@ struct pay_relation {
     size_t channels_out, channels_in;
     uint64_t paid, received; /* by us, to us */
 };
-struct pay_relation pay_relation_of(const struct pay_list *l, const struct pay_channel *c);
+/* Of each of the list, in its order: the caller's (free). */
+struct pay_relation *pay_relations_of(const struct pay_list *l);
 
 /* Closes each open channel the other way than c with its contact. The first error, after all were
  * tried. */
