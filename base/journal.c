@@ -382,11 +382,17 @@ static enum err replay_file(const struct replay *r, const struct file *f, uint64
     return rc;
 }
 
-/* One that was being made when the process ended: shorter than its head, and the last. */
+/* One that was being made when the process or the power went, and the last: shorter than its head,
+ * or as long, and the head has not reached the disk. Batches make it longer. */
 static bool is_unfinished(const struct file *f, bool last)
 {
+    static const uint8_t none[SECTOR];
+    uint8_t head[SECTOR];
     uint64_t size;
-    return last && file_size(f, &size, NULL) == OK && size < SECTOR;
+    if (!last || file_size(f, &size, NULL))
+        return false;
+    return size < SECTOR || (size == SECTOR && !file_pread(f, head, sizeof head, 0, NULL) &&
+                             memcmp(head, none, sizeof head) == 0);
 }
 
 static enum err replay_number(const struct replay *r, uint64_t number, bool last,

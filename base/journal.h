@@ -8,8 +8,9 @@
  * is written again: check u32, length u32, records (length u32, bytes), zeros. Little-endian;
  * checks are the low half of SipHash-2-4 with an all-zero key over number, offset and bytes.
  *
- * What a power cut left of the last batch is cut off at the next opening: nobody was told of it. A
- * damaged batch with a good one behind it is damage (ERR_CORRUPT), not a torn end.
+ * What a power cut left of the last batch is cut off at the next opening, and a last file that has
+ * no more than a head of zeros is removed: nobody was told of either. A damaged batch with a good
+ * one behind it is damage (ERR_CORRUPT), not a torn end.
  *
  * One owner thread; the files are written by a thread of the journal's own.
  */

@@ -249,6 +249,34 @@ static void file_that_was_being_made_is_removed(void **state)
     free(name);
 }
 
+static enum err open_with_zeros(struct world *w, unsigned number, size_t n)
+{
+    static const uint8_t zeros[2 * SECTOR];
+    char *name = file_name(w, number);
+    const enum err rc = file_replace(name, zeros, n, NULL);
+    free(name);
+    return rc ? rc : try_open(w);
+}
+
+/* The length of a file may be on disk before what is in it. */
+static void file_whose_head_a_power_cut_kept_from_the_disk_is_removed(void **state)
+{
+    struct world *w = *state;
+    write_one(w, "one");
+    reopen(w);
+    journal_close(w->j);
+    w->j = NULL;
+    assert_int_equal(open_with_zeros(w, 2, 2 * SECTOR), ERR_CORRUPT); /* it was in use */
+    assert_int_equal(open_with_zeros(w, 2, SECTOR), OK);
+    assert_read(w, "one\n");
+    write_one(w, "two");
+    reopen(w);
+    assert_read(w, "one\ntwo\n");
+    journal_close(w->j);
+    w->j = NULL;
+    assert_int_equal(open_with_zeros(w, 2, SECTOR), ERR_CORRUPT); /* it is not the last */
+}
+
 static void failure_stays_and_reaches_everybody(void **state)
 {
     struct world *w = *state;
@@ -304,6 +332,7 @@ int main(void)
         T(damage_before_a_good_batch_is_no_torn_end),
         T(heads_that_are_wrong_are_seen),
         T(file_that_was_being_made_is_removed),
+        T(file_whose_head_a_power_cut_kept_from_the_disk_is_removed),
         T(failure_stays_and_reaches_everybody),
         T(owner_that_does_not_understand_a_record_ends_the_opening),
     };
