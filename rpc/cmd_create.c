@@ -27,7 +27,7 @@ static bool put_input(struct rpc_call *call, struct json_object *v, size_t i, bo
     struct outpoint o;
     int64_t index, sequence = has_lock_time ? TX_SEQUENCE_FINAL - 1 : TX_SEQUENCE_FINAL;
     snprintf(where, sizeof where, "inputs[%zu]", i);
-    if (!rpc_members(call, v, where, members, COUNT_OF(members), m) ||
+    if (!rpc_some_members(call, v, where, members, COUNT_OF(members), m) ||
         !rpc_in_range(call, where, "vout", m[1], 0, UINT32_MAX, &index) ||
         (m[2] && !rpc_in_range(call, where, "sequence", m[2], 0, UINT32_MAX, &sequence)))
         return false;

@@ -174,7 +174,7 @@ static bool take_prevtx(struct work *w, struct json_object *v, size_t k)
     char where[32];
     int64_t index, amount;
     snprintf(where, sizeof where, "prevtxs[%zu]", k);
-    if (!rpc_members(w->call, v, where, members, COUNT_OF(members), m) ||
+    if (!rpc_some_members(w->call, v, where, members, COUNT_OF(members), m) ||
         !rpc_in_range(w->call, where, "vout", m[1], 0, UINT32_MAX, &index) ||
         !keep_hex(w, m[2], &script) || (m[4] && !keep_hex(w, m[4], &w->redeem[w->n_redeem++])))
         return false;

@@ -22,7 +22,7 @@ static bool take_outpoint(struct rpc_call *call, struct json_object *v, size_t i
     char where[40];
     int64_t index;
     snprintf(where, sizeof where, "transactions[%zu]", i);
-    if (!rpc_members(call, v, where, members, COUNT_OF(members), m) ||
+    if (!rpc_some_members(call, v, where, members, COUNT_OF(members), m) ||
         !rpc_in_range(call, where, "vout", m[1], 0, UINT32_MAX, &index))
         return false;
     out->index = (uint32_t)index;

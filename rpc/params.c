@@ -174,15 +174,13 @@ static bool member_good(struct rpc_call *call, const char *where, const struct r
     return false;
 }
 
-bool rpc_members(struct rpc_call *call, struct json_object *o, const char *where,
-                 const struct rpc_member *members, size_t n, struct json_object **out)
+bool rpc_some_members(struct rpc_call *call, struct json_object *o, const char *where,
+                      const struct rpc_member *members, size_t n, struct json_object **out)
 {
     if (json_object_get_type(o) != json_type_object) {
         fail_type(call, RPC_OBJECT);
         return false;
     }
-    if (!names_known(call, o, where, members, n))
-        return false;
     for (size_t i = 0; i < n; i++) {
         out[i] = NULL;
         json_object_object_get_ex(o, members[i].name, &out[i]);
@@ -190,6 +188,14 @@ bool rpc_members(struct rpc_call *call, struct json_object *o, const char *where
             return false;
     }
     return true;
+}
+
+bool rpc_members(struct rpc_call *call, struct json_object *o, const char *where,
+                 const struct rpc_member *members, size_t n, struct json_object **out)
+{
+    if (json_object_get_type(o) == json_type_object && !names_known(call, o, where, members, n))
+        return false;
+    return rpc_some_members(call, o, where, members, n, out);
 }
 
 bool rpc_in_range(struct rpc_call *call, const char *where, const char *name, struct json_object *v,

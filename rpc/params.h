@@ -25,6 +25,11 @@ struct rpc_member {
 bool rpc_members(struct rpc_call *call, struct json_object *o, const char *where,
                  const struct rpc_member *members, size_t n, struct json_object **out);
 
+/* The same of an object that may have more, which is passed over: where the reference does, clients
+ * hand over all they have of an output as listunspent shows it. */
+bool rpc_some_members(struct rpc_call *call, struct json_object *o, const char *where,
+                      const struct rpc_member *members, size_t n, struct json_object **out);
+
 /* An integer in [low, high]; else -8 with name and range. False: call has failed. */
 bool rpc_in_range(struct rpc_call *call, const char *where, const char *name, struct json_object *v,
                   int64_t low, int64_t high, int64_t *out);

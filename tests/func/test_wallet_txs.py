@@ -116,7 +116,7 @@ def locked_coins_are_not_chosen(t):
     coin = rpc.listunspent()[0]
     name = {"txid": coin["txid"], "vout": coin["vout"]}
     equal(rpc.listlockunspent(), [])
-    equal(rpc.lockunspent(False, [name]), True)
+    equal(rpc.lockunspent(False, [coin]), True, "with all that listunspent shows of it")
     equal(rpc.listlockunspent(), [name])
     equal(rpc.listunspent(), [])
     is_in("locked", raises_rpc(-6, lambda: rpc.sendtoaddress(ADDRESS, 1)).message)
@@ -312,6 +312,9 @@ def keys_of_the_wallet_sign(t):
     equal(rpc.signrawtransaction(raw, [], [])["complete"], False, "no key was given")
     signed = rpc.signrawtransaction(raw)
     equal(signed["complete"], True)
+    # An output as it is listed will do, with all that is shown of it.
+    equal(rpc.createrawtransaction([coin], {ADDRESS: REWARD - Decimal("0.001")}), raw)
+    equal(rpc.signrawtransaction(raw, [coin]), signed)
     strange = rpc.createrawtransaction([{"txid": UNKNOWN, "vout": 0}], {ADDRESS: 1})
     equal(rpc.signrawtransaction(strange)["complete"], False, "not known")
     # A multisig of two keys, of which the wallet has one, then both.
