@@ -129,11 +129,24 @@ void conn_goaway(struct chan_conn *conn, enum dchan_goaway_reason reason)
 
 /* --- sockets --- */
 
+static void want_write(struct chan_conn *conn, bool want)
+{
+    if (conn->writing == want)
+        return;
+    conn->writing = want;
+    if (want)
+        event_add(conn->write_ev, NULL);
+    else
+        event_del(conn->write_ev);
+}
+
+/* Nothing more is written; waiting for room would only keep the loop awake. */
 static void take_end(struct chan_conn *conn)
 {
     if (conn->session)
         dchan_session_feed_end(conn->session, channels_now(conn->c));
     conn->finished = true;
+    want_write(conn, false);
     conn_kick(conn);
 }
 
@@ -157,17 +170,6 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
             break;
     }
     conn_kick(conn);
-}
-
-static void want_write(struct chan_conn *conn, bool want)
-{
-    if (conn->writing == want)
-        return;
-    conn->writing = want;
-    if (want)
-        event_add(conn->write_ev, NULL);
-    else
-        event_del(conn->write_ev);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)

@@ -1,7 +1,9 @@
 /* Two nodes with direct channels over [::1]: dialling, messages, how sessions end. */
 #include <string.h>
 
-#include "tests/p2p/channels_pair.h"
+#include "base/clock.h"
+#include "p2p/channels_internal.h"
+#include "tests/p2p/channel_guest.h"
 #include "tests/test.h"
 
 /* A part that counts what it is told. */
@@ -169,6 +171,178 @@ static void a_stop_says_goodbye(void **state)
     close_pair(&t);
 }
 
+/* --- a stream that is whole, and that nobody reads --- */
+
+struct hoard {
+    struct channels_side host;
+    struct guest guest;
+    struct dchan_mux *mux; /* of the host */
+    uint32_t sid;
+    size_t held;
+    bool guest_done, finished, writing;
+};
+
+static void hoard_data(void *ctx, struct span data) { ((struct hoard *)ctx)->held += data.len; }
+
+static void hoard_fin(void *ctx) { (void)ctx; }
+
+static size_t hoard_pull(void *ctx, uint8_t *out, size_t max, bool *end)
+{
+    (void)ctx;
+    (void)out;
+    (void)max;
+    *end = true; /* it has nothing to say */
+    return 0;
+}
+
+static void hoard_closed(void *ctx, unsigned code)
+{
+    (void)ctx;
+    assert_int_equal(code, 0);
+}
+
+static const struct dchan_stream_ops hoard_ops = { NULL, hoard_data, hoard_fin, hoard_pull, NULL,
+                                                   hoard_closed };
+
+static bool hoard_open(void *part, struct chan_peer *p, struct dchan_mux *mux,
+                       const struct dchan_s_open *m)
+{
+    struct hoard *x = part;
+    x->mux = mux;
+    x->sid = m->sid;
+    assert_int_equal(dchan_mux_accept(mux, x->sid, &hoard_ops, x,
+                                      channels_now(chan_peer_channels(p))), OK);
+    dchan_mux_wake(mux, x->sid);
+    return true;
+}
+
+static void guest_data(void *ctx, struct span data)
+{
+    (void)ctx;
+    (void)data;
+}
+
+static void guest_fin(void *ctx) { (void)ctx; }
+
+static size_t guest_pull(void *ctx, uint8_t *out, size_t max, bool *end)
+{
+    (void)ctx;
+    *end = max > 0;
+    if (max)
+        out[0] = 'x';
+    return max > 0;
+}
+
+static void guest_done(void *ctx, unsigned code)
+{
+    ((struct hoard *)ctx)->guest_done = true;
+    assert_int_equal(code, 0);
+}
+
+static const struct dchan_stream_ops guest_ops = { NULL, guest_data, guest_fin, guest_pull, NULL,
+                                                   guest_done };
+
+static bool stream_is_whole(void *ctx)
+{
+    struct hoard *x = ctx;
+    guest_move(&x->guest);
+    return x->guest_done;
+}
+
+static struct chan_conn *only_conn(struct channels *c)
+{
+    assert_int_equal(c->conns.n, 1);
+    return LIST_ITEM(list_first(&c->conns), struct chan_conn, link);
+}
+
+/* More than the kernel takes from the host while the guest reads nothing. */
+static void say_much(struct channels *c, void *ctx)
+{
+    static const uint8_t zeros[60000];
+    const struct dchan_msg m = { .type = DCHAN_PAD, .pad = { zeros, sizeof zeros } };
+    const struct hoard *x = ctx;
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(chan_peer_send(channels_find(c, x->guest.key.key.pub), &m), OK);
+}
+
+static void look(struct channels *c, void *ctx)
+{
+    struct hoard *x = ctx;
+    const struct chan_conn *conn = only_conn(c);
+    x->finished = conn->finished;
+    x->writing = conn->writing;
+}
+
+static bool host_is_stuck(void *ctx)
+{
+    struct hoard *x = ctx;
+    assert_true(channels_call(x->host.channels, look, x));
+    return x->writing;
+}
+
+static bool host_has_the_end(void *ctx)
+{
+    struct hoard *x = ctx;
+    assert_true(channels_call(x->host.channels, look, x));
+    return x->finished;
+}
+
+static void consume(struct channels *c, void *ctx)
+{
+    struct hoard *x = ctx;
+    dchan_mux_consumed(x->mux, x->sid, x->held, channels_now(c));
+    dchan_session_tick(only_conn(c)->session, channels_now(c));
+}
+
+static bool host_is_down(void *ctx) { return ((struct hoard *)ctx)->host.downs == 1; }
+
+static void open_hoard(struct hoard *x)
+{
+    channels_side_init(&x->host);
+    channels_side_open(&x->host, 0x21);
+    channels_side_freeze(&x->host);
+    channels_add_part(x->host.channels, &(struct channel_part){
+        .features = { .offered = 1u << DCHAN_STREAMS }, .open = hoard_open, .ctx = x });
+    channels_side_start(&x->host);
+    x->guest.narrow = true;
+    guest_connect(&x->guest, &x->host, "::1");
+    guest_begin(&x->guest, &x->host, 0x31, NULL);
+    channels_pair_wait(guest_has_come_up, &x->guest);
+}
+
+static void send_whole_stream(struct hoard *x)
+{
+    struct dchan_mux *mux = dchan_session_mux(x->guest.session);
+    const struct dchan_open o = { span_of("hoard", 5), 4, { NULL, 0 } };
+    uint32_t sid;
+    assert_int_equal(dchan_mux_open(mux, &o, &guest_ops, x, (uint64_t)clock_mono_ms(), &sid), OK);
+    dchan_mux_wake(mux, sid);
+    channels_pair_wait(stream_is_whole, x);
+}
+
+/* The guest reads nothing more, says bye and ends its half: what the host has for it stays. */
+static void a_peer_that_reads_nothing_and_ends_is_not_written_to(void **state)
+{
+    static struct hoard x;
+    (void)state;
+    open_hoard(&x);
+    send_whole_stream(&x);
+    assert_true(channels_call(x.host.channels, say_much, &x));
+    channels_pair_wait(host_is_stuck, &x);
+    dchan_session_goaway(x.guest.session, DCHAN_SHUTDOWN, (uint64_t)clock_mono_ms());
+    const struct span last = dchan_session_output(x.guest.session, (uint64_t)clock_mono_ms());
+    guest_send_raw(&x.guest, last.data, last.len);
+    guest_hang_up(&x.guest);
+    channels_pair_wait(host_has_the_end, &x);
+    assert_int_equal(x.held, 1);
+    assert_false(x.writing); /* else the loop is woken by the socket without an end */
+    assert_true(channels_call(x.host.channels, consume, &x));
+    channels_pair_wait(host_is_down, &x);
+    assert_int_equal(x.host.why, DCHAN_CLOSED_CLEAN);
+    guest_leave(&x.guest);
+    channels_side_close(&x.host);
+}
+
 /* Such a configuration is refused, in these words. */
 static void be_refused(const struct channels_limits *limits, const char *bind, const char *words)
 {
@@ -200,6 +374,7 @@ int main(void)
         cmocka_unit_test(two_nodes_meet_and_talk),
         cmocka_unit_test(a_session_ends_in_order_on_both_sides),
         cmocka_unit_test(a_stop_says_goodbye),
+        cmocka_unit_test(a_peer_that_reads_nothing_and_ends_is_not_written_to),
         cmocka_unit_test(what_cannot_be_configured_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
