@@ -217,9 +217,14 @@ static bool on_detour(void *part, struct chan_peer *p)
     return false;
 }
 
+bool chan_relay_attempt_wanted(const struct chan_relay_attempt *a)
+{
+    return chan_peer_contact(a->target) && !chan_peer_is_quiet(a->target);
+}
+
 void chan_relay_attempt_failed(struct chan_relay *r, struct chan_relay_attempt *a)
 {
-    if (chan_peer_is_quiet(a->target) || !try_next(r, a))
+    if (!chan_relay_attempt_wanted(a) || !try_next(r, a))
         drop_attempt(r, a->target);
 }
 

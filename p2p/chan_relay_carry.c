@@ -64,10 +64,9 @@ static enum err attach(struct chan_relay_carried *s)
 
 /* --- the stream --- */
 
-/* The user has given up whom the attempt is for. */
 static bool is_unwanted(const struct chan_relay_carried *s)
 {
-    return s->attempt && chan_peer_is_quiet(s->attempt->target);
+    return s->attempt && !chan_relay_attempt_wanted(s->attempt);
 }
 
 static void on_accepted(void *ctx)

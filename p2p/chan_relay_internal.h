@@ -45,6 +45,8 @@ enum err chan_relay_open(struct dchan_mux *mux, const uint8_t *key, uint8_t prio
 /* So many bytes more of this contact; false: it has had what it may today. */
 bool chan_relay_user_take(struct chan_relay *r, uint64_t contact, uint64_t bytes);
 
+/* False: the user has given up whom it is for, who is no contact any more, or was disconnected. */
+bool chan_relay_attempt_wanted(const struct chan_relay_attempt *a);
 /* What it had begun has ended without a session: the next relay. */
 void chan_relay_attempt_failed(struct chan_relay *r, struct chan_relay_attempt *a);
 

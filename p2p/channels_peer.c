@@ -514,6 +514,15 @@ static bool is_too_bare(const struct chan_peer *p, const struct contact *contact
            dchan_session_peer(p->newest->session)->binding == DCHAN_BARE;
 }
 
+/* It is a contact under another identity of ours: under this one it is dialled no more. */
+static void stop_dialling(struct chan_peer *p)
+{
+    p->wanted = p->renew = false;
+    if (p->dial)
+        conn_goaway(p->dial, DCHAN_SHUTDOWN);
+    peer_check_idle(p);
+}
+
 static void follow_contact(struct chan_peer *p, bool removed, bool former)
 {
     const struct contact *is = chan_peer_contact(p);
@@ -525,6 +534,8 @@ static void follow_contact(struct chan_peer *p, bool removed, bool former)
     } else if (is && !was && p->newest) {
         /* streams and windows of a session are a stranger's or a contact's for its whole life */
         renew_now(p);
+    } else if (!is) {
+        stop_dialling(p);
     }
     for (struct list_link *l = list_first(&p->conns); l; l = list_next(&p->conns, l))
         conn_set_padding(LIST_ITEM(l, struct chan_conn, peer_link));

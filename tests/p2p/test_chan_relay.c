@@ -599,10 +599,21 @@ static bool was_withdrawn(void *ctx)
     return atomic_load(&((struct world *)ctx)->withdrawn) == 1;
 }
 
+static void choose_identity_for_bob(struct channels *c, void *ctx)
+{
+    struct contact contact = *contacts_by_alias(channels_contacts(c), "bob");
+    (void)ctx;
+    memcpy(contact.identity, "work", 5);
+    assert_int_equal(contacts_change(channels_contacts(c), &contact, NULL, NULL, NULL), OK);
+    channels_contact_changed(c, contact.key);
+}
+
 /* The answer of the relay would make a session with somebody who is wanted no more. */
 static void who_is_given_up_meanwhile_is_asked_for_no_more(void **state)
 {
-    static void (*const give_up[])(struct channels *c, void *ctx) = { remove_bob, disconnect_bob };
+    static void (*const give_up[])(struct channels *c, void *ctx) = {
+        remove_bob, disconnect_bob, choose_identity_for_bob
+    };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(give_up); i++) {
         struct world w = { .mute = true };

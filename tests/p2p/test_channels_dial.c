@@ -359,6 +359,43 @@ static void why_a_peer_turned_us_away_is_told(void **state)
     channels_pair_close(&p);
 }
 
+static void choose_identity(struct channels *c, void *ctx)
+{
+    struct one *o = ctx;
+    struct contact contact =
+        *contacts_by_key(channels_contacts(c), o->theirs.key.pub, NULL);
+    memcpy(contact.identity, "work", 5);
+    assert_int_equal(contacts_change(channels_contacts(c), &contact, NULL, NULL, NULL), OK);
+    channels_contact_changed(c, contact.key);
+}
+
+static void count_conns(struct channels *c, void *ctx) { *(size_t *)ctx = c->conns.n; }
+
+static bool is_alone(void *ctx)
+{
+    size_t n = 0;
+    assert_true(channels_call(((struct one *)ctx)->side.channels, count_conns, &n));
+    return n == 0;
+}
+
+/* Else the contact would learn that two identities are of one host. */
+static void a_dial_ends_when_another_identity_is_chosen(void **state)
+{
+    (void)state;
+    const struct guest_port silent = guest_port_open(true);
+    struct one *o = one_new();
+    one_start(o);
+    know(o, silent.number, 0);
+    dial(o);
+    channels_pair_wait(shakes_hands, o);
+    assert_true(channels_call(o->side.channels, choose_identity, o));
+    channels_pair_wait(is_alone, o); /* no time passes that would end it */
+    channels_side_skip(&o->side, 100000);
+    assert_true(is_alone(o));
+    one_free(o);
+    close(silent.fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,6 +408,7 @@ int main(void)
         cmocka_unit_test(contacts_are_kept_unless_the_user_disconnects),
         cmocka_unit_test(why_a_peer_turned_us_away_is_told),
         cmocka_unit_test(somebody_else_at_the_address_gets_no_session),
+        cmocka_unit_test(a_dial_ends_when_another_identity_is_chosen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
