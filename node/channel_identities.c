@@ -51,7 +51,7 @@ struct found {
     char name[IDENTITY_NAME_MAX + 1];
     uint32_t number;
     uint8_t pub[IDENTITY_KEY_SIZE];
-    struct key_copy *secret;
+    struct key_copy *secret; /* NULL: locked */
     struct found_address *addresses; /* best first in the end */
     size_t n_addresses, cap_addresses;
     bool revoked;
@@ -138,11 +138,12 @@ static bool is_ours(const struct identity *id)
 static enum err take_identity(void *ctx, const struct identity *id, struct error *e)
 {
     struct collecting *g = ctx;
-    struct key_copy *own = is_ours(id) ? find_secret(g, id) : NULL;
     (void)e;
-    if (!own)
+    if (!is_ours(id))
         return OK;
-    own->used = true;
+    struct key_copy *own = find_secret(g, id);
+    if (own)
+        own->used = true;
     if (g->n == g->cap) {
         g->cap = 2 * g->cap + 4;
         g->all = xrealloc(g->all, g->cap * sizeof(*g->all));
@@ -255,28 +256,52 @@ static const struct found_address *choose_address(struct channel_identities *ci,
 
 /* --- what is handed over --- */
 
+/* Of one that is not handed over now. */
+struct kept_name {
+    char name[CHANNEL_IDENTITY_NAME_MAX + 1];
+    uint8_t pub[IDENTITY_KEY_SIZE];
+};
+
 struct handing {
     struct channel_identity **ids;
     size_t n;
+    struct kept_name *kept;
+    size_t n_kept;
     struct sha256 told; /* over all that channels may see a change of */
 };
 
-static bool is_named(const struct handing *h, const char *name)
+/* Whether another has the name; pub may be in two wallets, of which one is locked. */
+static bool is_named(const struct handing *h, const char *name, const uint8_t *pub)
 {
     for (size_t i = 0; i < h->n; i++)
         if (strcmp(h->ids[i]->name, name) == 0)
+            return true;
+    for (size_t i = 0; i < h->n_kept; i++)
+        if (strcmp(h->kept[i].name, name) == 0 &&
+            !mem_equal_var(h->kept[i].pub, pub, IDENTITY_KEY_SIZE))
             return true;
     return false;
 }
 
 /* Its own name, or with that of its wallet when another wallet has one of the name. */
-static bool name_it(const struct handing *h, const char *wallet, const char *name,
+static bool name_it(const struct handing *h, const char *wallet, const struct found *f,
                     char out[CHANNEL_IDENTITY_NAME_MAX + 1])
 {
-    int n = snprintf(out, CHANNEL_IDENTITY_NAME_MAX + 1, "%s", name);
-    if (is_named(h, out))
-        n = snprintf(out, CHANNEL_IDENTITY_NAME_MAX + 1, "%s/%s", wallet, name);
-    return n <= CHANNEL_IDENTITY_NAME_MAX && !is_named(h, out);
+    int n = snprintf(out, CHANNEL_IDENTITY_NAME_MAX + 1, "%s", f->name);
+    if (is_named(h, out, f->pub))
+        n = snprintf(out, CHANNEL_IDENTITY_NAME_MAX + 1, "%s/%s", wallet, f->name);
+    return n <= CHANNEL_IDENTITY_NAME_MAX && !is_named(h, out, f->pub);
+}
+
+/* Of one that is locked or revoked: contacts it was chosen for are not shown another meanwhile. */
+static void keep_name(struct handing *h, const char *wallet, const struct found *f)
+{
+    struct kept_name kept;
+    if (!name_it(h, wallet, f, kept.name))
+        return;
+    memcpy(kept.pub, f->pub, sizeof kept.pub);
+    h->kept = xrealloc(h->kept, (h->n_kept + 1) * sizeof(*h->kept));
+    h->kept[h->n_kept++] = kept;
 }
 
 /* Of the record by which others find it; 0: it is private. */
@@ -296,7 +321,7 @@ static void hand(const struct channel_identities *ci, struct handing *h, const c
     const size_t len = a ? a->params.len : 0;
     struct own_identity *own = xcalloc(1, sizeof(*own) + len);
     struct channel_identity *id = &own->id;
-    if (!name_it(h, wallet, f->name, id->name)) {
+    if (!name_it(h, wallet, f, id->name)) {
         log_warn("direct channels: identity %s of wallet \"%s\" is left out: another one has the "
                  "name", f->name, wallet);
         free(own);
@@ -329,11 +354,14 @@ static bool hand_wallet(struct channel_identities *ci, struct handing *h, struct
     if (!collect_wallet(&g))
         return false;
     for (size_t i = 0; i < g.n; i++) {
-        const struct found_address *a = choose_address(ci, &g.all[i]);
-        if (g.all[i].revoked)
-            log_debug(LOGC_CHANNEL, "direct channels: identity %s is revoked", g.all[i].name);
+        struct found *f = &g.all[i];
+        const struct found_address *a = f->secret ? choose_address(ci, f) : NULL;
+        if (f->revoked)
+            log_debug(LOGC_CHANNEL, "direct channels: identity %s is revoked", f->name);
+        if (f->secret && !f->revoked)
+            hand(ci, h, wallet_name(w), f, a);
         else
-            hand(ci, h, wallet_name(w), &g.all[i], a);
+            keep_name(h, wallet_name(w), f);
     }
     clear_found(&g);
     return true;
@@ -368,6 +396,7 @@ static bool collect_locked(struct channel_identities *ci, struct wallet **all, s
             channel_identity_unref(h.ids[i]);
     }
     free(h.ids);
+    free(h.kept);
     if (good)
         drop_unused(ci);
     return good;

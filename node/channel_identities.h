@@ -6,7 +6,8 @@
  * Which ones: those that were sent to the chain, are not with another wallet and not revoked. In
  * order: by the names of wallets, in a wallet as they were registered. The address of one is that
  * which is assigned to an interface, of several the last, else the one formed last; one that the
- * chain denies is left out. Without any it is a bare key.
+ * chain denies is left out. Without any it is a bare key. The first of a name has it, also while it
+ * is locked or revoked; with others stands that of their wallet.
  *
  * The secret of a key is copied when the wallet gives it, into memory for secrets, and stays when
  * the passphrase times out, so that sessions go on. walletlock, encryptwallet and unloadwallet wipe

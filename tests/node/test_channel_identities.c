@@ -191,6 +191,26 @@ static void a_name_that_another_wallet_has_is_told_with_its_wallet(void **state)
     wallet_unref(c);
 }
 
+/* Else a contact for whom "alice" was chosen would be shown another identity meanwhile. */
+static void a_name_stays_with_an_identity_that_is_locked(void **state)
+{
+    struct bench *b = *state;
+    struct wallet *a = make_wallet(b, "a"), *c = make_wallet(b, "c");
+    add(a, "alice");
+    add(c, "alice");
+    encrypt(a);
+    start(b);
+    assert_names(b, 1, (const char *const[]){ "c/alice" });
+    unlock(a);
+    channel_identities_refresh(b->ci);
+    assert_names(b, 2, (const char *const[]){ "alice", "c/alice" });
+    lock(a);
+    channel_identities_lock(b->ci, "a");
+    assert_names(b, 1, (const char *const[]){ "c/alice" });
+    wallet_unref(a);
+    wallet_unref(c);
+}
+
 static void keys_outlive_the_passphrase_and_not_the_users_lock(void **state)
 {
     struct bench *b = *state;
@@ -303,6 +323,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(nothing_is_handed_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(a_name_that_another_wallet_has_is_told_with_its_wallet,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(a_name_stays_with_an_identity_that_is_locked, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(keys_outlive_the_passphrase_and_not_the_users_lock, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_key_that_was_wiped_is_replaced_where_the_rest_is_the_same,
