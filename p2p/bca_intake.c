@@ -352,22 +352,29 @@ static bool step_signature(struct passage *p, enum err *rc, struct error *e)
     return refuse(p, BCA_RECORD_BAD_SIGNATURE);
 }
 
+/* Under an own key one that we never made (spec channels 0). */
+static enum err see_own(const struct passage *p, bool *doubled, struct error *e)
+{
+    *doubled = false;
+    return is_ours(p) ? OK : bca_own_see(p->in->store, &p->r, p->offer->raw, doubled, e);
+}
+
 static bool step_equivocation(struct passage *p, enum err *rc, struct error *e)
 {
+    bool doubled;
     if (p->order != BCA_RECORD_EQUIVOCATION)
         return false;
     blame(p, SCORE_EQUIVOCAL, "two records with one number");
-    *rc = bca_store_mark_equivocal(p->in->store, p->facts.record_key, e);
+    *rc = see_own(p, &doubled, e);
+    if (!*rc)
+        *rc = bca_store_mark_equivocal(p->in->store, p->facts.record_key, e);
     return end(p, BCA_KNOWN);
 }
 
-/* A number under an own key that we never gave (spec channels 0). */
 static bool step_own(struct passage *p, enum err *rc, struct error *e)
 {
-    bool doubled = false;
-    if (is_ours(p))
-        return false;
-    *rc = bca_own_see(p->in->store, p->r.key, p->r.seq, &doubled, e);
+    bool doubled;
+    *rc = see_own(p, &doubled, e);
     return doubled ? end(p, BCA_KNOWN) : false;
 }
 

@@ -215,13 +215,21 @@ bool bca_own_record(struct bca_store *s, const uint8_t key[IDENTITY_KEY_SIZE], s
     return true;
 }
 
-enum err bca_own_see(struct bca_store *s, const uint8_t key[IDENTITY_KEY_SIZE], uint64_t seq,
+/* One content has one form, and nobody else can change a signature so that it stays valid. */
+static bool is_of_another(const struct bca_own *row, const struct bca_record *r, struct span raw)
+{
+    if (r->seq != row->seq || !row->record_len)
+        return r->seq > row->seq;
+    return raw.len != row->record_len || !mem_equal_var(raw.data, row->record, raw.len);
+}
+
+enum err bca_own_see(struct bca_store *s, const struct bca_record *r, struct span raw,
                      bool *doubled, struct error *e)
 {
     enum err rc = OK;
     pthread_mutex_lock(&s->writing);
-    const struct bca_own *row = find_row(s, key);
-    *doubled = row && seq > row->seq;
+    const struct bca_own *row = find_row(s, r->key);
+    *doubled = row && is_of_another(row, r, raw);
     if (*doubled && !row->doubled) {
         struct bca_own own = *row;
         own.doubled = true;

@@ -63,10 +63,11 @@ enum err bca_own_forget(struct bca_store *s, const uint8_t key[IDENTITY_KEY_SIZE
 bool bca_own_record(struct bca_store *s, const uint8_t key[IDENTITY_KEY_SIZE], struct buf *out);
 
 /*
- * A record with a valid signature of `key` was seen. When the key is ours and the number none that
- * we gave, it is marked doubled and *doubled set.
+ * A record with a valid signature of its key was seen. When the key is ours and the number none
+ * that we gave, or that of our last record, which is another one, it is marked doubled and *doubled
+ * set.
  */
-enum err bca_own_see(struct bca_store *s, const uint8_t key[IDENTITY_KEY_SIZE], uint64_t seq,
+enum err bca_own_see(struct bca_store *s, const struct bca_record *r, struct span raw,
                      bool *doubled, struct error *e) MUST_CHECK;
 
 #endif

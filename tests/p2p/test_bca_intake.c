@@ -536,6 +536,29 @@ static void a_number_we_never_gave_is_the_mark_of_a_second_copy(void **state)
     finish(&b);
 }
 
+static void another_record_with_a_number_of_ours_is_one_too(void **state)
+{
+    struct bench b;
+    struct made_record m;
+    struct bca_own own = { .mode = BCA_PUBLIC, .seq = 5, .wallet = "w", .name = "alice" }, got;
+    (void)state;
+    start(&b, (struct bca_intake_config){ 0 });
+    record_make(&m, 1, 5, NULL);
+    memcpy(own.key, m.key, sizeof own.key);
+    memcpy(own.record, m.raw.data, m.raw.len);
+    own.record_len = m.raw.len;
+    assert_int_equal(bca_own_put(b.store, &own, NULL), OK);
+    assert_int_equal(offer(&b, 1, 5, BCA_OF_OURS), BCA_TAKEN);
+    assert_int_equal(offer(&b, 1, 5, BCA_BY_GOSSIP), BCA_KNOWN); /* ours comes back */
+    assert_int_equal(offer_forged(&b, 1, 5, long_alias).outcome, BCA_REFUSED);
+    assert_true(bca_own_get(b.store, m.key, &got) && !got.doubled);
+    assert_int_equal(offer_changed(&b, 1, 5, BCA_BY_GOSSIP, long_alias), BCA_KNOWN);
+    assert_true(bca_own_get(b.store, m.key, &got) && got.doubled);
+    assert_false(may_be_given_on(&b, 1));
+    record_clear(&m);
+    finish(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -557,6 +580,7 @@ int main(void)
         cmocka_unit_test(what_came_for_us_alone_is_not_given_on),
         cmocka_unit_test(tombstones_of_unknown_keys_fill_no_store),
         cmocka_unit_test(a_number_we_never_gave_is_the_mark_of_a_second_copy),
+        cmocka_unit_test(another_record_with_a_number_of_ours_is_one_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
