@@ -19,6 +19,7 @@ static struct wallet_params params_of(const struct settings *s)
         .coin_type = (uint32_t)config_int(s->config, "walletcointype"),
         .gap_limit = (uint32_t)config_int(s->config, "walletgaplimit"),
         .now = clock_now,
+        .mono_ms = clock_mono_ms,
     };
     memcpy(p.magic, c->disk_magic, sizeof p.magic); /* -magicbytes changes the other */
     return p;

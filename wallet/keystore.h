@@ -35,6 +35,7 @@ struct keystore;
 struct keystore_options {
     uint8_t magic[4];            /* of the network; a wallet belongs to one */
     int64_t (*now)(void);        /* the clock of time-outs, in seconds */
+    int64_t (*mono_ms)(void);    /* one that nobody sets, for them too; NULL: none */
     struct scrypt_params scrypt; /* for new passphrases; all zero: 2^17, 8, 1 (128 MiB) */
 };
 
@@ -68,7 +69,8 @@ enum keystore_state keystore_state(struct keystore *ks, int64_t *until);
  */
 enum err keystore_encrypt(struct keystore *ks, struct span passphrase, struct error *e) MUST_CHECK;
 /* Until the clock says until, and as much longer as it took to stretch the passphrase, so that a
- * short time is not over before it begins. ERR_AUTH: wrong passphrase, nothing changes. */
+ * short time is not over before it begins; no longer when that clock is set back meanwhile.
+ * ERR_AUTH: wrong passphrase, nothing changes. */
 enum err keystore_unlock(struct keystore *ks, struct span passphrase, int64_t until,
                          struct error *e) MUST_CHECK;
 void keystore_lock(struct keystore *ks);

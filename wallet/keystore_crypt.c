@@ -1,5 +1,6 @@
 #include <config.h>
 
+#include "base/intmath.h"
 #include "base/kv.h"
 #include "base/mem.h"
 #include "base/rand.h"
@@ -13,6 +14,8 @@ enum {
     SEED_MAX = 64,
 };
 
+#define UNLOCK_MAX_S INT64_C(1000000000000) /* keeps milliseconds within their type */
+
 /* --- encryption --- */
 
 static void forget_master_locked(struct keystore *ks)
@@ -21,11 +24,22 @@ static void forget_master_locked(struct keystore *ks)
     ks->master = NULL;
 }
 
+static int64_t mono_ms(const struct keystore *ks)
+{
+    return ks->options.mono_ms ? ks->options.mono_ms() : INT64_MIN;
+}
+
+/* A wrong clock that is put right must not leave a wallet open for years. */
+static bool is_time_up(const struct keystore *ks)
+{
+    return ks->options.now() >= ks->until || mono_ms(ks) >= ks->mono_until_ms;
+}
+
 static enum keystore_state state_locked(struct keystore *ks)
 {
     if (!ks->encrypted)
         return KEYSTORE_PLAIN;
-    if (ks->master && ks->options.now() >= ks->until)
+    if (ks->master && is_time_up(ks))
         forget_master_locked(ks);
     return ks->master ? KEYSTORE_UNLOCKED : KEYSTORE_LOCKED;
 }
@@ -127,11 +141,12 @@ enum err keystore_unlock(struct keystore *ks, struct span passphrase, int64_t un
         secret_free(master);
         return rc;
     }
-    const int64_t took = ks->options.now() - began; /* seconds, where the machine is busy */
+    const int64_t now = ks->options.now(), took = now - began; /* seconds, of a busy machine */
     pthread_mutex_lock(&ks->lock);
     forget_master_locked(ks);
     ks->master = master;
     ks->until = took > 0 ? until + took : until;
+    ks->mono_until_ms = mono_ms(ks) + 1000 * MIN_OF(MAX_OF(ks->until - now, 0), UNLOCK_MAX_S);
     pthread_mutex_unlock(&ks->lock);
     return OK;
 }

@@ -18,6 +18,7 @@ struct keystore {
     bool encrypted;
     uint8_t *master; /* secret memory; NULL: locked or not encrypted */
     int64_t until;   /* of the unlocking */
+    int64_t mono_until_ms; /* the same by the clock that nobody sets */
 };
 
 /* A record with the memory it lies in. */

@@ -32,7 +32,8 @@ enum {
 
 static struct keystore_options options_of(const struct wallet_params *p)
 {
-    struct keystore_options o = { .now = p->now, .scrypt = p->scrypt };
+    struct keystore_options o = { .now = p->now, .mono_ms = p->mono_ms,
+                                  .scrypt = p->scrypt };
     memcpy(o.magic, p->magic, sizeof o.magic);
     return o;
 }

@@ -44,6 +44,7 @@ struct wallet_params {
     uint32_t coin_type;          /* BIP44 */
     uint32_t gap_limit;
     int64_t (*now)(void);        /* seconds since 1970 */
+    int64_t (*mono_ms)(void);    /* as of the key store */
     struct scrypt_params scrypt; /* all zero: the key store's default */
 };
 

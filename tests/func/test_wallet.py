@@ -335,8 +335,11 @@ def a_passphrase_locks_keys_and_nothing_else(t):
     raises_rpc(-13, lambda: rpc.sendtoaddress(ADDRESS, 1))
     mine(node)
     equal(rpc.gettransaction(txid)["confirmations"], 1)
+    rpc.setmocktime(int(time.time()))
     rpc.walletpassphrase("correct horse", 1)
+    rpc.setmocktime(int(time.time()) - 86400)  # a clock that was wrong
     t.wait(lambda: rpc.getwalletinfo()["unlocked_until"] == 0, what="locked again by time")
+    rpc.setmocktime(0)
     rpc.createwallet("sealed", False, False, "other words")
     raises_rpc(-13, lambda: WalletRpc(node, "sealed").dumpprivkey(
         WalletRpc(node, "sealed").getnewaddress()))

@@ -26,6 +26,12 @@ static int64_t test_clock(void)
     return now;
 }
 
+static int64_t mono_now;
+static int64_t test_mono(void)
+{
+    return mono_now;
+}
+
 static const struct keystore_options options = {
     .magic = { 0xfa, 0xbf, 0xb5, 0xda }, .now = test_clock, .scrypt = { 2, 1, 1 },
 };
@@ -405,6 +411,35 @@ static void unlocking_ends_with_its_time_or_on_request(void **state)
     assert_int_equal(check_key(ks, 1, NULL), OK);
     keystore_lock(ks);
     assert_int_equal(check_key(ks, 1, NULL), ERR_AUTH);
+    keystore_close(ks);
+    kv_close(kv);
+}
+
+static void a_clock_that_is_set_back_leaves_nothing_open_for_longer(void **state)
+{
+    struct keystore_options o = options;
+    struct keystore *ks;
+    (void)state;
+    struct kv *kv = kv_open_mem();
+    o.mono_ms = test_mono;
+    assert_int_equal(keystore_create(&ks, kv, &o, NULL), OK);
+    fill(ks);
+    assert_int_equal(keystore_encrypt(ks, text("pass"), NULL), OK);
+    time_now = 5000;
+    mono_now = 700;
+    assert_int_equal(keystore_unlock(ks, text("pass"), 5010, NULL), OK);
+    time_now = 1000;
+    mono_now = 10699;
+    assert_int_equal(check_key(ks, 1, NULL), OK);
+    mono_now = 10700;
+    assert_int_equal(check_key(ks, 1, NULL), ERR_AUTH);
+    assert_int_equal(keystore_state(ks, NULL), KEYSTORE_LOCKED);
+    assert_int_equal(keystore_unlock(ks, text("pass"), INT64_MAX, NULL), OK);
+    assert_int_equal(check_key(ks, 1, NULL), OK);
+    /* Nor is one that is asleep with the machine. */
+    assert_int_equal(keystore_unlock(ks, text("pass"), 1010, NULL), OK);
+    time_now = 1010;
+    assert_int_equal(keystore_state(ks, NULL), KEYSTORE_LOCKED);
     keystore_close(ks);
     kv_close(kv);
 }
@@ -794,6 +829,7 @@ int main(void)
         cmocka_unit_test(indices_end_where_hardened_ones_begin),
         cmocka_unit_test(an_encrypted_wallet_gives_secrets_while_unlocked),
         cmocka_unit_test(unlocking_ends_with_its_time_or_on_request),
+        cmocka_unit_test(a_clock_that_is_set_back_leaves_nothing_open_for_longer),
         cmocka_unit_test(the_time_that_stretching_takes_is_not_lost),
         cmocka_unit_test(a_new_passphrase_takes_the_place_of_the_old),
         cmocka_unit_test(no_record_of_an_encrypted_wallet_holds_a_plain_secret),
