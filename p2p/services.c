@@ -96,14 +96,16 @@ const struct local_streams *services_streams(const struct services *s)
     return s->streams;
 }
 
-/* Streams of services that are not there or not allowed any more. */
+/* Streams of services that are not there or not allowed any more, or that cost something now and
+ * did not when they were opened: nothing counts what they carry. */
 static bool is_forbidden(const struct local_stream *stream, const void *ctx)
 {
     const struct services *s = ctx;
     if (stream->ours)
         return false;
     const struct service *v = find(s, stream->service);
-    return !v || !is_allowed(s, v, stream->peer);
+    return !v || !is_allowed(s, v, stream->peer) ||
+           (!stream->meter && !bill_price_is_zero(&v->price));
 }
 
 static void end_forbidden(struct services *s)

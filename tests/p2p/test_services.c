@@ -565,6 +565,34 @@ static void who_cannot_pay_is_refused(void **state)
     assert_int_equal(refusal(w, "priced"), DCHAN_RESET_REFUSED);
 }
 
+/* One that was opened before would be free for as long as it lasts. */
+static void streams_from_before_a_price_end(void **state)
+{
+    struct world *w = *state;
+    const uint64_t bob = 1;
+    assert_int_equal(expose(w, "priced", &bob, 1), OK);
+    assert_int_equal(expose(w, "other", &bob, 1), OK);
+    struct far *s = far_open(w->f, "priced"), *other = far_open(w->f, "other");
+    fake_settle(w->f);
+    assert_true(s->accepted && other->accepted);
+    expose_priced(w, "echo:", false);
+    far_await_closed(s);
+    assert_int_equal(s->code, DCHAN_RESET_CANCELLED);
+    struct far *charged = far_open(w->f, "priced");
+    fake_settle(w->f);
+    expose_priced(w, "echo:", true); /* another price */
+    fake_settle(w->f);
+    assert_true(charged->accepted && !charged->closed && !other->closed);
+    assert_int_equal(expose(w, "priced", &bob, 1), OK); /* none */
+    far_send(charged, "x", 1);
+    far_await(charged, 1);
+    assert_int_equal(bill_of(w).charged, 0);
+    expose_priced(w, "echo:", true);
+    assert_false(charged->closed);
+    fake_tick(w->f, 6000);
+    assert_in_range(bill_of(w).charged, 10, 11);
+}
+
 /* What comes counts, too: it is not handed on, and gives no window, before it is paid. */
 static void a_stream_stops_at_the_credit_and_goes_on(void **state)
 {
@@ -854,6 +882,7 @@ int main(void)
         CASE(what_a_removed_contact_owes_lasts_as_long_as_its_streams),
         CASE(what_cannot_be_written_changes_nothing),
         CASE(who_cannot_pay_is_refused),
+        CASE(streams_from_before_a_price_end),
         CASE(a_stream_stops_at_the_credit_and_goes_on),
         CASE(minutes_are_charged_but_while_it_waits),
         CASE(an_account_outlives_sessions_and_the_process),
