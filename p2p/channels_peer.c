@@ -473,6 +473,29 @@ static void take_identity(struct chan_peer *p, struct channel_identity *id)
         renew_now(p);
 }
 
+/* It is a contact under another identity of ours: under this one it is dialled no more. */
+static void stop_dialling(struct chan_peer *p)
+{
+    p->wanted = p->renew = false;
+    if (p->dial)
+        conn_goaway(p->dial, DCHAN_SHUTDOWN);
+    peer_check_idle(p);
+}
+
+/* Another identity may be the default, or have the name that was chosen: who is a contact under
+ * that one must not learn that both are of one host. */
+static void leave_if_no_contact(struct chan_peer *p)
+{
+    if (chan_peer_contact(p))
+        return;
+    if (!p->newest) {
+        stop_dialling(p);
+    } else if (p->newest->contact) {
+        p->wanted = p->renew = false;
+        peer_end_all(p, DCHAN_SHUTDOWN);
+    }
+}
+
 /* Those whose peer is not known yet; the others follow their peer. */
 static void end_handshakes(struct channels *c)
 {
@@ -491,6 +514,7 @@ void peers_take_identities(struct channels *c)
         struct channel_identity *id = channels_identity_of(c, p->identity->key.pub);
         if (id) {
             take_identity(p, id);
+            leave_if_no_contact(p);
         } else {
             p->orphan = true;
             p->wanted = p->renew = false;
@@ -512,15 +536,6 @@ static bool is_too_bare(const struct chan_peer *p, const struct contact *contact
 {
     return p->newest && !p->c->config.regtest && !contact->policy.bare &&
            dchan_session_peer(p->newest->session)->binding == DCHAN_BARE;
-}
-
-/* It is a contact under another identity of ours: under this one it is dialled no more. */
-static void stop_dialling(struct chan_peer *p)
-{
-    p->wanted = p->renew = false;
-    if (p->dial)
-        conn_goaway(p->dial, DCHAN_SHUTDOWN);
-    peer_check_idle(p);
 }
 
 static void follow_contact(struct chan_peer *p, bool removed, bool former)

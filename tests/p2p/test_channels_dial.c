@@ -396,6 +396,45 @@ static void a_dial_ends_when_another_identity_is_chosen(void **state)
     close(silent.fd);
 }
 
+/* One that comes before the one of the fixture. */
+struct other_identity {
+    struct open_key key;
+    struct channel_identity id;
+};
+
+static void keep_it(struct channel_identity *id) { (void)id; }
+
+static void put_before(struct channels_side *s, struct other_identity *other)
+{
+    open_key_init(&other->key, 0x77);
+    other->id = (struct channel_identity){ .key = other->key.key, .name = "first", .refs = 1,
+                                           .release = keep_it };
+    struct channel_identity *both[] = { &other->id, channel_identity_ref(&s->identity) };
+    channels_set_identities(s->channels, both, 2);
+}
+
+static bool both_are_down(void *ctx)
+{
+    struct channels_pair *p = ctx;
+    return p->sides[0].downs && p->sides[1].downs;
+}
+
+/* As of a wallet that is loaded or unlocked later: from then on it is the default. */
+static void a_session_ends_when_another_identity_is_the_default(void **state)
+{
+    static struct other_identity other;
+    struct channels_pair p;
+    (void)state;
+    channels_pair_init(&p);
+    channels_pair_open(&p);
+    channels_pair_start(&p);
+    channels_pair_connect(&p);
+    put_before(&p.sides[0], &other);
+    channels_pair_wait(both_are_down, &p);
+    assert_int_equal(p.sides[1].why, DCHAN_CLOSED_CLEAN);
+    channels_pair_close(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -409,6 +448,7 @@ int main(void)
         cmocka_unit_test(why_a_peer_turned_us_away_is_told),
         cmocka_unit_test(somebody_else_at_the_address_gets_no_session),
         cmocka_unit_test(a_dial_ends_when_another_identity_is_chosen),
+        cmocka_unit_test(a_session_ends_when_another_identity_is_the_default),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
