@@ -315,6 +315,7 @@ static void conn_take_head(struct http_conn *c, size_t size)
     struct http_request *r = http_request_new(c);
     c->request = r;
     r->head_text = xmalloc(size + 1);
+    r->head_size = size;
     memcpy(r->head_text, c->in.data + c->in_at, size);
     r->head_text[size] = 0;
     c->in_at += size;

@@ -60,7 +60,8 @@ struct http_request {
     struct http_server *server;
     struct http_conn *conn;    /* loop only; NULL when gone */
     struct sockaddr_storage peer;
-    char *head_text;
+    char *head_text;           /* its parts end with zero characters once it is parsed */
+    size_t head_size;
     struct http_head head;
     const char *extra_fields;
     struct buf body;           /* or a mapped file: */

@@ -52,7 +52,7 @@ void http_request_unref(struct http_request *r)
         evbuffer_free(r->pending);
     buf_clear(&r->body);
     if (r->head_text)
-        secure_wipe(r->head_text, strlen(r->head_text));
+        secure_wipe(r->head_text, r->head_size);
     free(r->head_text);
     pthread_mutex_destroy(&r->lock);
     pthread_cond_destroy(&r->room);

@@ -1,6 +1,7 @@
 #include "rpc/http.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -8,6 +9,24 @@
 #include "base/intmath.h"
 #include "rpc/http_parse.h"
 #include "tests/rpc/http_client.h"
+
+/* --- memory that is given back ---------------------------------------------------------------- */
+
+#define CREDENTIALS "c2VjcmV0OmNyZWRlbnRpYWxz"
+static atomic_bool watching;
+static atomic_uint given_away; /* pieces of memory with the credentials in them */
+
+void __real_free(void *p);
+void __wrap_free(void *p);
+void __wrap_free(void *p)
+{
+    if (p && atomic_load(&watching) &&
+        memmem(p, malloc_usable_size(p), CREDENTIALS, sizeof CREDENTIALS - 1))
+        atomic_fetch_add(&given_away, 1);
+    __real_free(p);
+}
+
+/* --- the server ------------------------------------------------------------------------------- */
 
 /* A server that knows a few paths; see on_request. */
 struct fixture {
@@ -541,12 +560,33 @@ static void an_adopted_socket_pair_is_served(void **state)
     http_server_free(s);
 }
 
+/* What was freed is anybody's: it may lie in the answer to somebody else. */
+static void credentials_are_wiped_with_their_request(void **state)
+{
+    struct fixture *f = *state;
+    struct client_reply r;
+    int fd = client_connect(f->port);
+    atomic_store(&watching, true);
+    for (int i = 0; i < 2; i++) {
+        client_say(fd, "GET /echo HTTP/1.1\r\nHost: x\r\nAuthorization: Basic " CREDENTIALS
+                       "\r\n\r\n");
+        assert_true(client_read(fd, &r));
+        assert_int_equal(r.status, 200);
+        free(r.body);
+    }
+    close(fd);
+    http_server_stop(f->server, 0);
+    atomic_store(&watching, false);
+    assert_int_equal(atomic_load(&given_away), 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(requests_on_one_connection_are_answered_in_turn),
+        T(credentials_are_wiped_with_their_request),
         T(pipelined_requests_are_answered_in_order),
         T(a_request_in_single_bytes_is_understood),
         T(a_refusal_comes_before_the_body_is_sent),
