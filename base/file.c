@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/intmath.h"
@@ -255,15 +254,6 @@ enum err path_remove(const char *path, struct error *e)
 {
     if (unlink(path) != 0 && errno != ENOENT)
         return error_set_errno(e, errno, "%s: cannot remove", path);
-    return OK;
-}
-
-enum err path_free_space(const char *path, uint64_t *bytes, struct error *e)
-{
-    struct statvfs st;
-    if (statvfs(path, &st) != 0)
-        return error_set_errno(e, errno, "%s: cannot look at the free space", path);
-    *bytes = (uint64_t)st.f_bavail * st.f_frsize;
     return OK;
 }
 

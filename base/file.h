@@ -50,7 +50,6 @@ char *path_join(const char *dir, const char *name); /* heap */
 enum err path_make_dirs(const char *path, struct error *e) MUST_CHECK;   /* mode 0700 */
 enum err path_sync_dir(const char *dir, struct error *e) MUST_CHECK;
 enum err path_remove(const char *path, struct error *e) MUST_CHECK;      /* missing: OK */
-enum err path_free_space(const char *path, uint64_t *bytes, struct error *e) MUST_CHECK;
 /* Calls fn for each name in dir ("." and ".." left out). */
 enum err path_list(const char *dir, void (*fn)(void *ctx, const char *name), void *ctx,
                    struct error *e) MUST_CHECK;

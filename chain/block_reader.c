@@ -12,8 +12,6 @@
 
 enum {
     TXS_FIRST = 64,
-    HASH_SLICE = 256 << 10, /* bytes of transactions that are worth a job */
-    SLICES_MAX = 16,
     HEAD_MAX = BLOCK_HEADER_SIZE + 9,
 };
 
@@ -67,7 +65,6 @@ struct block_reader {
     struct blockfiles *bf;
     struct block_pos pos;
     struct block_bytes *bytes; /* or NULL: read from pos */
-    struct pool *pool;
     size_t target;
     uint64_t most; /* bytes of one transaction */
     uint64_t size; /* of the block */
@@ -123,11 +120,6 @@ enum err block_reader_open(struct block_reader **out, struct blockfiles *bf,
     else
         *out = r;
     return rc;
-}
-
-void block_reader_set_pool(struct block_reader *r, struct pool *pool)
-{
-    r->pool = pool;
 }
 
 void block_reader_set_most(struct block_reader *r, uint64_t tx_bytes)
@@ -197,39 +189,10 @@ static enum err parse_txs(struct block_reader *r, struct block_segment *s, const
     return OK;
 }
 
-/* --- ids --- */
-
-struct hash_job {
-    struct job job;
-    struct tx *txs;
-    size_t n;
-};
-
-static void hash_txs(struct job *job)
+static void compute_ids(struct block_segment *s)
 {
-    struct hash_job *h = (struct hash_job *)job; /* its first member */
-    for (size_t i = 0; i < h->n; i++)
-        tx_compute_id(&h->txs[i]);
-}
-
-static void compute_ids(struct block_segment *s, size_t bytes, struct pool *pool)
-{
-    size_t slices = pool ? MIN_OF(bytes / HASH_SLICE, SLICES_MAX) : 0;
-    if (slices < 2 || pool_workers(pool) == 0) {
-        hash_txs(&(struct hash_job){ .txs = s->txs, .n = s->n_txs }.job);
-        return;
-    }
-    struct hash_job jobs[SLICES_MAX];
-    struct job_group group;
-    job_group_init(&group, pool);
-    for (size_t i = 0; i < slices; i++) {
-        size_t from = s->n_txs * i / slices, to = s->n_txs * (i + 1) / slices;
-        jobs[i] = (struct hash_job){ .job = { .run = hash_txs, .group = &group },
-                                     .txs = s->txs + from,
-                                     .n = to - from };
-        pool_submit(pool, JOB_BLOCK, &jobs[i].job);
-    }
-    job_group_wait(&group);
+    for (size_t i = 0; i < s->n_txs; i++)
+        tx_compute_id(&s->txs[i]);
 }
 
 /* --- segments --- */
@@ -305,7 +268,7 @@ enum err block_segment_parse(struct block_segment **out, struct block_bytes *byt
         block_segment_unref(s);
         return rc;
     }
-    compute_ids(s, used, NULL);
+    compute_ids(s);
     s->last = true;
     *header = r.header;
     *extra = bytes->len - (size_t)r.offset - used;
@@ -328,7 +291,7 @@ enum err block_reader_next(struct block_reader *r, struct block_segment **out, s
         block_segment_unref(s);
         return rc;
     }
-    compute_ids(s, used, r->pool);
+    compute_ids(s);
     s->last = last;
     r->txs_done += s->n_txs;
     r->offset += used;

@@ -17,7 +17,6 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "base/pool.h"
 #include "base/tx.h"
 #include "chain/blockfile.h"
 
@@ -61,9 +60,6 @@ struct block_reader;
 enum err block_reader_open(struct block_reader **out, struct blockfiles *bf,
                            const struct block_pos *pos, struct block_bytes *bytes,
                            size_t target_bytes, struct error *e) MUST_CHECK;
-/* Transaction ids are then computed in slices on the pool as well; NULL: on the caller's thread
- * alone. */
-void block_reader_set_pool(struct block_reader *r, struct pool *pool);
 /* From disk, a transaction of more bytes than this and than the target is then ERR_RANGE: no more
  * of it is read. */
 void block_reader_set_most(struct block_reader *r, uint64_t tx_bytes);

@@ -98,12 +98,6 @@ static size_t clean_bytes(const struct coins *c)
     return c->map.count * sizeof(struct coin_entry) + c->map.heap_bytes - c->dirty_bytes;
 }
 
-void coins_set_budget(struct coins *c, size_t bytes)
-{
-    c->budget = bytes;
-    coins_before_change(c);
-}
-
 /* While clean entries take more than a quarter, the next change drops them and no flush is needed.
  */
 bool coins_over_budget(const struct coins *c)

@@ -43,7 +43,6 @@ struct coins_stats {
 enum err coins_open(struct coins **out, struct kv *kv, size_t budget_bytes,
                     struct coins_state *state, struct error *e) MUST_CHECK;
 void coins_close(struct coins *c); /* without a flush; NULL is fine */
-void coins_set_budget(struct coins *c, size_t bytes);
 /* Time to flush: dirty entries fill the cache. (Clean ones make way by themselves.) */
 bool coins_over_budget(const struct coins *c);
 void coins_get_stats(const struct coins *c, struct coins_stats *out);

@@ -162,11 +162,6 @@ uint16_t net_listen_port(const struct net *net)
     return net->n_listeners > 0 ? net->listeners[0].addr.port : 0;
 }
 
-uint64_t net_send_queue_total(const struct net *net)
-{
-    return net->send_memory + net->send_files;
-}
-
 void net_count_sent(struct net *net, size_t n)
 {
     int64_t now = clock_now();

@@ -172,8 +172,6 @@ void net_request_extra_outbound(struct net *net);
 void net_release_extra_outbound(struct net *net);
 /* Port of the first listening socket, 0: none (tests bind port 0). */
 uint16_t net_listen_port(const struct net *net);
-/* Total bytes in all send queues, file parts included (spec p2p 5, factormaxsendqueuesbytes). */
-uint64_t net_send_queue_total(const struct net *net);
 bool net_upload_target_reached(const struct net *net);
 uint64_t net_services(const struct net *net); /* what we offer */
 

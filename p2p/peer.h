@@ -102,8 +102,7 @@ void peer_send_reject(struct peer *p, enum msg_id about, enum reject_code code, 
 
 /* Payload of a message of common kinds that the peer takes (protoconf, spec p2p 3). */
 uint32_t peer_payload_limit(const struct peer *p);
-/* Bytes queued and not yet given to the system; file bytes included in total only. */
-uint64_t peer_send_queue_memory(const struct peer *p);
+/* Bytes queued and not yet given to the system, file bytes included. */
 uint64_t peer_send_queue_total(const struct peer *p);
 /* False: stop producing answers, on_send_room will tell when to go on. */
 bool peer_has_send_room(struct peer *p);

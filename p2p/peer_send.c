@@ -290,11 +290,6 @@ void peer_on_writable(evutil_socket_t fd, short what, void *arg)
         dial_finish(p);
 }
 
-uint64_t peer_send_queue_memory(const struct peer *p)
-{
-    return p->out.memory;
-}
-
 uint64_t peer_send_queue_total(const struct peer *p)
 {
     return p->out.memory + p->out.file_bytes;

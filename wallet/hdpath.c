@@ -27,7 +27,7 @@ static bool parse_step(const char **text, uint32_t *step)
     return true;
 }
 
-enum err hdpath_append(struct hdpath *p, uint32_t step, struct error *e)
+static enum err append(struct hdpath *p, uint32_t step, struct error *e)
 {
     if (p->n == HDPATH_MAX)
         return error_set(e, ERR_RANGE, "a path has at most %d steps", HDPATH_MAX);
@@ -51,7 +51,7 @@ enum err hdpath_parse(struct hdpath *p, const char *text, struct error *e)
             return error_set(e, ERR_PARSE,
                              "step %zu of the path is not a number below 2^31, maybe with \"'\" or "
                              "\"h\" behind it", p->n + 1);
-        if (hdpath_append(p, step, e))
+        if (append(p, step, e))
             return ERR_RANGE;
         if (*text == '\0')
             return OK;

@@ -27,9 +27,7 @@ struct hdpath {
 enum err hdpath_parse(struct hdpath *p, const char *text, struct error *e) MUST_CHECK;
 /* Appends the text with "m" and '. */
 void hdpath_format(struct buf *out, const struct hdpath *p);
-/* Behind the steps that are there; ERR_RANGE when there is no room. */
-enum err hdpath_append(struct hdpath *p, uint32_t step, struct error *e) MUST_CHECK;
-/* m/44'/coin'/account' (BIP44); a wallet appends change and index. ERR_RANGE from 2^31 on. */
+/* m/44'/coin'/account' (BIP44); change and index come behind it. ERR_RANGE from 2^31 on. */
 enum err hdpath_account(struct hdpath *p, uint32_t coin, uint32_t account,
                         struct error *e) MUST_CHECK;
 

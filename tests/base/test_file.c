@@ -215,14 +215,10 @@ static void removing_what_is_missing_is_fine(void **state)
     assert_false(path_exists(f->path));
 }
 
-static void free_space_and_names_of_a_missing_directory_are_errors(void **state)
+static void names_of_a_missing_directory_are_an_error(void **state)
 {
     struct fixture *f = (struct fixture *)*state;
-    uint64_t bytes = 0;
     size_t n = 0;
-    assert_int_equal(path_free_space(f->dir, &bytes, &f->e), OK);
-    assert_true(bytes > 0);
-    assert_int_equal(path_free_space(f->path, &bytes, &f->e), ERR_IO);
     assert_int_equal(path_list(f->path, count_name, &n, &f->e), ERR_NOTFOUND);
     assert_int_equal(n, 0);
 }
@@ -376,7 +372,7 @@ int main(void)
         FILE_TEST(directories_are_made_with_their_parents_for_the_owner_alone),
         FILE_TEST(a_file_in_the_way_of_a_directory_is_an_error),
         FILE_TEST(removing_what_is_missing_is_fine),
-        FILE_TEST(free_space_and_names_of_a_missing_directory_are_errors),
+        FILE_TEST(names_of_a_missing_directory_are_an_error),
         FILE_TEST(whole_file_is_read_up_to_the_limit),
         FILE_TEST(a_pipe_or_directory_is_no_regular_file),
         FILE_TEST(replace_puts_new_content_and_leaves_no_temporary_file),

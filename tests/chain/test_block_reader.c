@@ -116,21 +116,6 @@ static void segments_from_memory_cover_the_block_for_every_target(void **state)
     made_block_clear(&m);
 }
 
-static void ids_computed_on_a_pool_are_the_same(void **state)
-{
-    struct fixture *f = *state;
-    struct pool *pool = pool_new(2, "test");
-    struct made_block m = made_block_new(3000, 1000, 3);
-    struct block_pos pos = store(f, &m.raw);
-    struct block_reader *r;
-    assert_int_equal(block_reader_open(&r, f->files, &pos, NULL, 2 << 20, NULL), OK);
-    block_reader_set_pool(r, pool);
-    assert_in_range(walk(r, &m, 3000), 2, 3);
-    block_reader_close(r);
-    pool_free(pool);
-    made_block_clear(&m);
-}
-
 static void a_segment_outlives_its_reader(void **state)
 {
     struct fixture *f = *state;
@@ -258,7 +243,6 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(segments_from_memory_cover_the_block_for_every_target,
                                         set_up, tear_down),
-        cmocka_unit_test_setup_teardown(ids_computed_on_a_pool_are_the_same, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_segment_outlives_its_reader, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_more_is_read_of_a_transaction_than_allowed, set_up,
                                         tear_down),

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "p2p/net_internal.h"
 
 static bool got_headers(void *ctx) { return ((struct side *)ctx)->header_messages > 0; }
 static bool got_items(void *ctx) { return ((struct side *)ctx)->n_items > 0; }
@@ -129,12 +130,12 @@ static void a_block_streams_from_a_file_while_memory_stays_flat(void **state)
     size_t size = 40u << 20;
     int fd = make_file(88, size, sum);
     peer_send_file(p.a.peer, MSG_BLOCK, fd, 88, size, sum);
-    assert_true(peer_send_queue_memory(p.a.peer) < 100);
+    assert_true(p.a.peer->out.memory < 100);
     assert_true(peer_send_queue_total(p.a.peer) > size);
     assert_true(run_until(p.base, stream_done, &p.b, 10000));
     assert_stream_is(&p.b, size, sum);
     assert_int_equal(peer_send_queue_total(p.a.peer), 0);
-    assert_int_equal(net_send_queue_total(p.a.net), 0);
+    assert_int_equal(p.a.net->send_memory + p.a.net->send_files, 0);
     pair_close(&p);
 }
 
