@@ -115,5 +115,31 @@ def of_many_failures_each_gets_a_few_lines(t):
     equal(shown[-5:], ["-- case29", "   line11", "   line12", "   line13", "   line14"])
 
 
+KILLED = """import os, signal, sys
+sys.path.append(sys.argv[1])
+import scratch
+directory, _ = scratch._made(sys.argv[2])
+open(os.path.join(directory, "left"), "w").close()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@case()
+def what_a_killed_run_left_in_memory_is_removed_by_the_next(t):
+    sys.path.append(CONTRIB)
+    import scratch  # pylint: disable=import-error,import-outside-toplevel
+    place = t.path("memory")
+    os.mkdir(place)
+    living, lock = scratch._made(place)  # pylint: disable=protected-access
+    killed = subprocess.run([sys.executable, "-c", KILLED, CONTRIB, place], timeout=60, check=False)
+    equal((killed.returncode, len(os.listdir(place))), (-9, 2))
+    for _ in range(2):
+        scratch.remove_stale(place)
+        equal(os.listdir(place), [os.path.basename(living)], "that of a run that goes on stays")
+    os.close(lock)
+    scratch.remove_stale(place)
+    equal(os.listdir(place), [])
+
+
 if __name__ == "__main__":
     main()
