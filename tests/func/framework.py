@@ -11,7 +11,7 @@ A test file holds functions marked @case(); each gets a Test object `t`:
 
 Everything a case starts is stopped when it ends. Only Python's standard library is used. Paths come
 from the environment: BSVPEER_BUILD (default build/ of the sources), BSVPEER_VECTORS (default
-../shared/vectors), BSVPEER_LONG=1 for the long variants.
+../shared/vectors), BSVPEER_LONG=1 for the long variants, BSVPEER_SEED for other choices by chance.
 """
 import base64
 import decimal
@@ -35,6 +35,9 @@ VECTORS = os.environ.get("BSVPEER_VECTORS") or os.path.join(TOP, "..", "shared",
 DAEMON = os.path.join(BUILD, "bsvpeerd")
 CLIENT = os.path.join(BUILD, "bsvpeer-cli")
 LONG = os.environ.get("BSVPEER_LONG") == "1"
+# What cases choose by chance: the same in each ordinary run, something else in each long one.
+SEED = os.environ.get("BSVPEER_SEED") or (
+    str(random.SystemRandom().randrange(1 << 30)) if LONG else "1")
 SCALE = float(os.environ.get("BSVPEER_TIMEOUT_SCALE", "1"))  # how much slower the build is
 
 # An address of regtest and testnet whose key nobody needs: hash160 of twenty zero bytes.
@@ -111,6 +114,17 @@ def steady(value, seconds=0.3):
         if now != seen:
             seen, since = now, time.monotonic()
     return seen
+
+
+def bytes_of(paths):
+    """Together; a daemon that runs may delete files meanwhile."""
+    total = 0
+    for path in paths:
+        try:
+            total += os.path.getsize(path)
+        except FileNotFoundError:
+            pass
+    return total
 
 
 def vector(name):
@@ -540,6 +554,7 @@ def _run_case(name, function, timeout):
     started = time.monotonic()
     timeout = int(within(timeout))
     outcome, detail = "PASSED", ""
+    random.seed(SEED + name)
     signal.signal(signal.SIGALRM, _on_alarm)
     signal.signal(signal.SIGTERM, _on_alarm)
     signal.alarm(timeout)
@@ -554,6 +569,7 @@ def _run_case(name, function, timeout):
     finally:
         signal.alarm(0)
     if outcome == "FAILED":
+        print(f"--- BSVPEER_SEED={SEED}")
         print(detail.rstrip())
         test.explain()
     test.clean()

@@ -111,6 +111,15 @@ def kill_and_start(t, node, other):
     t.wait_same_tip(node, other)
 
 
+def is_handed_over_again(t, node, txid):
+    """After a kill; what it spends may have come back later than the wallet looked."""
+    def is_there():
+        if txid not in node.rpc.getrawmempool():
+            node.rpc.resendwallettransactions()
+        return txid in node.rpc.getrawmempool()
+    t.wait(is_there, what="it in the mempool")
+
+
 def crash_at(node, setting, path, act):
     """Starts it so that it ends at a write and acts; True: it ended in between."""
     node.stop()

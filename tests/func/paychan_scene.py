@@ -8,11 +8,10 @@ import os
 import random
 import shutil
 
-from framework import LONG, Skip, case
+from framework import LONG, SEED, Skip, case
 from identities import FAULT
 from paychannels import copy_parts, put_back_parts
 
-SEED = os.environ.get("BSVPEER_SEED", "1")  # of what an ordinary run chooses
 KILLS = 2  # in it
 
 

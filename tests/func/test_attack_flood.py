@@ -163,8 +163,8 @@ def half_open_sockets_disturb_nobody(t):
             except OSError:
                 pass  # made room for another already
     for friend in friends:
-        check(seconds(friend.ping) < within(1), "pings of peers")
-    check(seconds(node.rpc.getpeerinfo) < within(1), "RPC")
+        check(seconds(friend.ping) < within(3), "pings of peers")
+    check(seconds(node.rpc.getpeerinfo) < within(3), "RPC")
     wait_until(lambda: descriptors(node) - before <= 40, 5, "few sockets are kept")
     check(seconds(lambda: t.peer(node).ping()) < within(2), "a newcomer enters")
     for s in sockets:
@@ -174,9 +174,9 @@ def half_open_sockets_disturb_nobody(t):
 @case()
 def handshake_that_trickles_ends(t):
     node = t.node("-p2phandshaketimeout=2")
-    peer = t.peer(node, handshake=False)
     data = frame("version", version_payload())
     started = time.monotonic()
+    peer = t.peer(node, handshake=False)
     try:
         for byte in data:
             peer.send_raw(bytes([byte]))
@@ -219,7 +219,7 @@ def peers_that_do_not_read_hold_little_memory(t):
             pass
         check(resident_growth(node, before) < 8 * MIB,
               f"{command}: grew by {resident_growth(node, before) >> 10} KiB")
-        check(seconds(other.ping) < within(1), "others are served")
+        check(seconds(other.ping) < within(3), "others are served")
         mine = peer.info(node)
         check(mine is None or mine["sendsize"] < 2 * MIB,
               f"{command}: send queue {mine and mine['sendsize']}")
@@ -290,7 +290,7 @@ def any_payload_of_any_message_is_survived(t):
                     f"{command} {payload[:20].hex()}: no answer any more") from None
         if peer:
             peer.close()
-        check(seconds(other.ping) < within(1), command)
+        check(seconds(other.ping) < within(3), command)
         before = before or start_measuring(node)  # the first round warms up
     check(resident_growth(node, before) < 16 * MIB, f"grew by {(node.memory() - before) >> 10} KiB")
     slow = re.findall(r"peer \d+: (\w+) took (\d+) ms", node.log())

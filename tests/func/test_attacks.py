@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 
-from framework import ADDRESS, LONG, case, check, equal, is_in, main, wait_until, within
+from framework import ADDRESS, LONG, bytes_of, case, check, equal, is_in, main, wait_until, within
 from blocks import Chain, Header, compact, from_display, display, GENESIS_HASH_HEX, GENESIS_TIME
 from p2p import (MSG_BLOCK, ChainServer, Closed, Peer, Silence, extended_frame, frame,
                  headers_payload, inventory, locator_payload, parse_locator, version_payload)
@@ -164,8 +164,8 @@ def c6_claimed_lengths_cost_no_memory(t):
                 pass
     grown = node.memory_rise(before)
     check(grown < 64 * MIB, f"memory rose by {grown >> 20} MiB")
-    size = sum(os.path.getsize(os.path.join(d, f)) for d, _, files in os.walk(node.directory)
-               for f in files if not f.endswith(".log") and "blk" not in f and "rev" not in f)
+    size = bytes_of(os.path.join(d, f) for d, _, files in os.walk(node.directory)
+                    for f in files if not f.endswith(".log") and "blk" not in f and "rev" not in f)
     check(size < 64 * MIB, f"{size} bytes on disk")
     other = t.peer(node)
     other.ping(timeout=3)
@@ -190,7 +190,7 @@ def c7_half_open_connections_leave_room_for_others(t):
     good.ping(timeout=3)
     started = time.monotonic()
     node.rpc.getnetworkinfo()
-    check(time.monotonic() - started < within(1), "RPC answers meanwhile")
+    check(time.monotonic() - started < within(3), "RPC answers meanwhile")
     wait_until(lambda: node.rpc.getconnectioncount() <= 2, 20, "half-open ones are gone")
     t.peer(node).ping()
     for s in sockets:

@@ -9,9 +9,9 @@ from decimal import Decimal
 from blocks import ANYONE, Block, Chain, TxOut, coinbase, from_display
 from framework import RpcError, Skip, case, check, equal, free_port, is_in, main, raises_rpc
 from guide import commands_of, shell
-from identities import (FAULT, MARKER, PREFIX, crash_at, form, grow, identity, kill_and_start,
-                        registration, result, revocation_of, revoked, states, submit, tool,
-                        two_nodes, wallet_node)
+from identities import (FAULT, MARKER, PREFIX, crash_at, form, grow, identity,
+                        is_handed_over_again, kill_and_start, registration, result, revocation_of,
+                        revoked, states, submit, tool, two_nodes, wallet_node)
 from p2p import ChainServer, headers_payload
 from txs import KEY, coin, id_of, mine, move, node_with_coins, send
 from wallet_rpc import WalletRpc
@@ -270,8 +270,7 @@ def a_kill_forgets_nothing_and_uses_no_modifier_twice(t):
     txid = node.rpc.bcaregister("alice")["txid"]
     kill_and_start(t, node, other)
     equal((identity(node)["txid"], identity(node)["state"]), (txid, "pending"))
-    if txid not in node.rpc.getrawmempool():
-        node.rpc.sendrawtransaction(node.rpc.gettransaction(txid)["hex"])
+    is_handed_over_again(t, node, txid)
     grow(node)
     made = []
     for _ in range(3):

@@ -4,7 +4,8 @@ import os
 
 from framework import ADDRESS, Skip, case, check, equal, is_in, main, raises_rpc
 from identities import (FAULT, MARKER, PREFIX, confirmed_identity, crash_at, grow, identity,
-                        kill_and_start, result, revoked, states, tool, wallet_node)
+                        is_handed_over_again, kill_and_start, result, revoked, states, tool,
+                        wallet_node)
 from wallet_rpc import WalletRpc
 
 
@@ -73,8 +74,7 @@ def a_crash_forgets_no_revocation(t):
     txid = node.rpc.bcarevoke("alice")["txid"]
     kill_and_start(t, node, other)
     equal((identity(node)["state"], identity(node)["revoked_by"]), ("revoking", txid))
-    if txid not in node.rpc.getrawmempool():
-        equal(node.rpc.resendwallettransactions(), [txid])
+    is_handed_over_again(t, node, txid)
     grow(node)
     equal(identity(node)["state"], "revoked")
 

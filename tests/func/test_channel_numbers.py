@@ -375,7 +375,7 @@ def a_session_is_renewed_at_its_age_or_size(t):
                     left -= len(s.recv(left))
         t.wait(lambda: "direct channel ended" in a.log(),
                what="the end of the session that was replaced")
-        check(is_up(a, "bob") and is_up(b, "alice"), option)
+        t.wait(lambda x=a, y=b: is_up(x, "bob") and is_up(y, "alice"), what="the next: " + option)
         for node in (a, b):
             node.stop()
 

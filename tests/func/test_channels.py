@@ -57,6 +57,7 @@ def contacts_and_sessions_are_there_after_a_restart(t):
     check(after[0]["seen"] > 0)
     t.wait(lambda: not session(a, "bob"))
     equal(b.rpc.peerconnect("alice")["state"], "up")
+    t.wait(lambda: is_up(a, "bob"), what="the session at the other end")
     equal(a.rpc.peerconnect("bob")["inbound"], True)
 
 

@@ -180,9 +180,9 @@ def several_requests_share_a_connection(t):
 @case()
 def idle_connections_are_closed(t):
     node = t.node("-rpcservertimeout=1")
+    started = time.monotonic()
     with socket.create_connection(("::1", node.rpc_port), timeout=10) as s:
         s.sendall(b"POST / HTTP/1.1\r\n")
-        started = time.monotonic()
         s.settimeout(within(8))
         while s.recv(4096):  # a time-out here is a failure
             pass

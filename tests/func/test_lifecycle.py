@@ -8,13 +8,21 @@ import threading
 import time
 
 from framework import (ADDRESS, BUILD, CLIENT, DAEMON, Rpc, RpcError, Skip, case, check, equal,
-                       free_port, is_in, main, vector, wait_until)
+                       free_port, is_in, main, vector, wait_until, within)
 
 
 def one_line(text):
     lines = [line for line in text.splitlines() if line.strip()]
     equal(len(lines), 1, "lines of the message: " + text)
     return lines[0]
+
+
+def has_ended(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            return file.read().split()[2] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 @case()
@@ -92,9 +100,7 @@ def daemon_option_returns_when_the_node_answers(t):
     code, out, _ = node.cli("stop")
     equal(code, 0)
     check(out.strip().endswith("stopping"), out)
-    wait_until(lambda: not os.path.exists(f"/proc/{pid}") or
-               open(f"/proc/{pid}/stat", encoding="ascii").read().split()[2] == "Z",
-               20, "end of the process")
+    wait_until(lambda: has_ended(pid), 20, "end of the process")
     check(not os.path.exists(node.file("bsvpeerd.pid")), "pid file removed")
 
 
@@ -158,7 +164,7 @@ def start_without_any_settings_works(t):
     equal(process.poll(), None, "it runs")
     time.sleep(0.3)
     process.send_signal(signal.SIGTERM)
-    equal(process.wait(20), 0)
+    equal(process.wait(within(20)), 0)
 
 
 @case()

@@ -160,8 +160,8 @@ def own_nonce_means_a_connection_to_ourselves(t):
 @case()
 def handshake_must_end_in_time(t):
     node = t.node("-p2phandshaketimeout=1")
-    peer = t.peer(node, handshake=False)
     started = time.monotonic()
+    peer = t.peer(node, handshake=False)
     check(peer.is_closed(8), "closed")
     check(time.monotonic() - started > 0.8, "not at once")
 

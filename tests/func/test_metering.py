@@ -8,7 +8,7 @@ import struct
 import threading
 import urllib.request
 
-from channels import is_up, talker
+from channels import talker
 from framework import Skip, case, check, equal, is_in, main, raises_rpc
 from identities import FAULT
 from paychan_guest import PAY, Payer
@@ -135,8 +135,7 @@ def who_does_not_pay_gets_the_credit_once(t):
     for _ in range(2):  # another stream, another session: the same account
         Download(port)
         a.rpc.peerdisconnect("bob")
-        t.wait(lambda: not is_up(b, "alice"))
-        connect(t, a, b)
+        connect(t, a, b)  # a stream that came after that has perhaps dialled already
         Download(port)
     t.wait(lambda: any(s["direction"] == "in" and s["received"] for s in streams(b)))
     equal((account(b)["paid"], account(b)["owed"] - CREDIT in range(1, 3)), (0, True))
@@ -213,14 +212,17 @@ def minutes_are_charged_while_it_serves_and_not_while_it_waits(t):
 @case()
 def a_crash_of_either_side_costs_one_unit_at_most(t):
     a, b, content = metered(t, size=8 * MIB)
-    spent = 0
-    for node, other in ((a, b), (b, a)):
+    spent, killed = 0, []
+    for node in (a, b, a, b, a, b):  # on a busy machine all may have come before it is noticed
+        if node in killed:
+            continue
         port = a.rpc.forwardservice("bob", "web", 0, budget(100000))["local_port"]
         download, before = Download(port), spent
         t.wait(lambda: service(b)["earned"] > before + 3 * PRICE)
         node.kill()
         download.thread.join()
-        check(download.error is not None or len(download.data) < len(content), "it broke off")
+        if download.error is not None or len(download.data) < len(content):
+            killed.append(node)
         node.start()
         t.wait_same_tip(a, b)
         connect(t, a, b)
@@ -232,6 +234,7 @@ def a_crash_of_either_side_costs_one_unit_at_most(t):
         # What came was paid, and nothing else but a unit.
         floor = len(download.data) * PRICE // MIB
         check(spent - before >= floor - CREDIT - 1, f"{spent - before} of {floor} satoshis")
+    equal(set(killed), {a, b}, "both broke one off")
     port = a.rpc.forwardservice("bob", "web", 0, budget(100000))["local_port"]
     Download(port).end(content)  # what a crash left owed does not stop it
     t.wait(lambda: forward(a, port)["paid"] >= forward(a, port)["charged"])

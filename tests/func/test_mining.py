@@ -339,14 +339,17 @@ def a_long_poll_ends_with_the_next_block(t):
         thread.start()
     time.sleep(1)
     equal(answers, [], "they wait")
-    block, = node.rpc.generatetoaddress(1, ADDRESS)
-    for thread in waiting:
-        thread.join(60)
-    equal([a["previousblockhash"] for a in answers], [block] * 3)
+    blocks = []
+    while any(thread.is_alive() for thread in waiting):  # one may begin later than a block comes
+        blocks += node.rpc.generatetoaddress(1, ADDRESS)
+        for thread in waiting:
+            thread.join(0.2)
+    equal(len(answers), 3)
+    check({a["previousblockhash"] for a in answers} <= set(blocks), "the next block")
     # One of an older tip is answered at once.
     start = time.monotonic()
-    equal(node.rpc.getblocktemplate({"longpollid": poll})["previousblockhash"], block)
-    check(time.monotonic() - start < within(1), "no wait")
+    equal(node.rpc.getblocktemplate({"longpollid": poll})["previousblockhash"], blocks[-1])
+    check(time.monotonic() - start < within(10), "no wait, which would be of a minute")
 
 
 @case(timeout=150, long_only=True)
@@ -382,7 +385,7 @@ def many_may_poll_and_a_stop_ends_them(t):
     time.sleep(0.5)
     start = time.monotonic()
     node.rpc.getblockcount()
-    check(time.monotonic() - start < within(0.5), "workers are free")
+    check(time.monotonic() - start < within(10), "workers are free: a poll takes a minute")
     node.stop(timeout=20)
     for thread in threads:
         thread.join(60)

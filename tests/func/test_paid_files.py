@@ -103,8 +103,8 @@ def without_a_channel_nothing_is_sent(t):
 def one_that_is_accepted_while_the_seller_is_away_is_bought_later(t):
     a, b, _, id = for_sale(t, 3 * MIB)
     a.rpc.peerdisconnect("bob")
-    a.rpc.acceptfile(id, None, 3 * PRICE)
     t.wait(lambda: not is_up(b, "alice"))
+    a.rpc.acceptfile(id, None, 3 * PRICE)
     connect(t, a, b)
     t.wait(lambda: state(b, id) == "done")
     equal(spent(a), 3 * PRICE)

@@ -4,7 +4,7 @@ import shutil
 import threading
 
 from events import read_events
-from framework import LONG, Skip, case, check, equal, main
+from framework import LONG, Skip, bytes_of, case, check, equal, main
 from identities import FAULT
 from paychannels import (channel, connect, mine, open_channel, pay_until_killed, payers,
                          state)
@@ -69,7 +69,7 @@ def each_payment_is_told_once_however_often_the_payee_is_killed(t):
 def stored(node):
     """Bytes that the database has written."""
     logs = [node.file("channels", f) for f in os.listdir(node.file("channels"))]
-    return sum(os.path.getsize(f) for f in logs if f.endswith(".log"))
+    return bytes_of(f for f in logs if f.endswith(".log"))
 
 
 @case(timeout=120)

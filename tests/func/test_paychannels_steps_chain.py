@@ -2,9 +2,9 @@
 late ones, forks, and the bounds of the sum."""
 import random
 
-from framework import LONG, case, main
+from framework import LONG, SEED, case, main
 from paychan_pair import Pair
-from paychan_scene import SEED, scenarios
+from paychan_scene import scenarios
 from paychannels import channel, in_pool, mine, spender, state
 
 SCENARIOS = {

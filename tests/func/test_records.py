@@ -271,6 +271,8 @@ def limits_are_options(t):
 def rates_and_waits_are_options(t):
     node, _, (alice, bob) = registered(t, 2, "-recordburst=2", "-recordrate=1", "-recordpause=2",
                                        "-recordswaiting=1")
+    start = now()
+    node.rpc.setmocktime(start)  # that the pause does not end before its time
     peer = friend(t, node)
     peer.send("bcarec", bcarec([b"\x01\x00"] * 2 + [alice.record(4, now())]))
     judged(node, peer)
@@ -280,6 +282,7 @@ def rates_and_waits_are_options(t):
         other.send("bcarec", bcarec([alice.record(seq, now()), bob.record(seq, now())]))
         judged(node, other)
         equal((known(node, alice), known(node, bob)), (5, 5))
+    node.rpc.setmocktime(start + 2)
     t.wait(lambda: sorted((known(node, alice), known(node, bob))) == [5, 6],
            what="the end of the pause of the one that has found a place")
     new = t.node("-genesisactivationheight=1", "-recordparktime=1")

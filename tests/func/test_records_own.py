@@ -219,7 +219,7 @@ def set_or_none(node, *args):
     try:
         return node.rpc.setpublication("alice", *args)
     except RpcError as error:
-        is_in("disk is full", str(error))
+        is_in("No space left on device", str(error))
         return None
 
 

@@ -186,8 +186,11 @@ def kill_during_reorganisations_loses_nothing(t):
         thread.join()
         node.kill()
         node.start()
-        wait_until(lambda: node.tip() in hashes, 30, "a tip of the two branches")
-        equal(node.utxo_hash(), hashes[node.tip()])
+        def coins(node=node):  # it may be on its way from one branch to the other
+            found = node.rpc.gettxoutsetinfo()
+            return found["bestblock"] in hashes and found
+        found = wait_until(coins, 30, "a tip of the two branches")
+        equal(found["hash_serialized"], hashes[found["bestblock"]])
         node.rpc.reconsiderblock(b.at(106).hash_hex)
         wait_until(lambda: node.tip() == b.tip_hex, 30, "the longer branch")
         if i % 2 == 0:

@@ -104,8 +104,8 @@ def published_branches_reorganise_in_both_directions(t):
     check(utxos[0] != utxos[1], "different coins")
 
     both = t.node("-loadblock=" + files[1], "-loadblock=" + files[3])
-    t.wait(lambda: len(both.rpc.getchaintips()) == 2 and both.rpc.getblockcount() == 117, 30,
-           "both")
+    both.wait_import(117)
+    equal(len(both.rpc.getchaintips()), 2)
     here = tips.index(both.tip())
     equal(both.utxo_hash(), utxos[here])
     other = tips[1 - here]

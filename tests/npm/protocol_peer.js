@@ -84,6 +84,6 @@ module.exports = function connect (port, magicText, steps, rawCommands = []) {
   })
   for (const stream of [socket, encoder, decoder]) stream.on('error', peer.fail)
   socket.on('end', () => peer.fail('closed by the node'))
-  setTimeout(() => peer.fail('no end in time'), 40000)
+  setTimeout(() => peer.fail('no end in time'), 600000) // who runs it has less patience
   return peer
 }

@@ -7,7 +7,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "func"))
 
-from framework import BUILD, Skip, equal  # noqa: E402
+from framework import BUILD, Skip, equal, within  # noqa: E402
 
 PLACE = os.path.join(BUILD, "npm")
 
@@ -17,6 +17,6 @@ def run_script(name, *args):
     if not os.path.isdir(os.path.join(PLACE, "node_modules")):
         raise Skip("npm packages are not installed: tests/npm/run installs them")
     done = subprocess.run(["node", "--no-deprecation", name] + [str(a) for a in args], cwd=PLACE,
-                          capture_output=True, text=True, timeout=60, check=False)
+                          capture_output=True, text=True, timeout=within(60), check=False)
     equal(done.returncode, 0, f"exit code of {name}; {done.stderr[-600:]} {done.stdout[-600:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])

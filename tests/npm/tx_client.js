@@ -13,7 +13,7 @@ async function main () {
   const rejects = []
   peer.on('reject', message => rejects.push(message.reason))
   const fetched = new Promise((resolve, reject) => {
-    setTimeout(() => reject(new Error('the awaited transaction did not come')), 30000)
+    setTimeout(() => reject(new Error('the awaited transaction did not come')), 600000)
     peer.on('tx_mempool', ({ tx }) => { if (tx.getTxid() === awaited) resolve(tx.toHex()) })
   })
   peer.fetchMempoolTxs(txids => txids)
