@@ -86,11 +86,26 @@ static enum err activate_all(struct chain *c, struct error *e)
     return rc;
 }
 
+/* Whether all blocks of the active chain down to node can be taken back: once begun there is no way
+ * to stop in the middle. */
+static enum err check_way_back(struct chain *c, const struct header_node *node, struct error *e)
+{
+    const uint32_t needed = HS_HAVE_DATA | HS_HAVE_UNDO;
+    for (const struct header_node *at = c->tip; at->height >= node->height; at = at->prev)
+        if ((atomic_load(&at->status) & needed) != needed)
+            return error_set(e, ERR_NOTFOUND,
+                             "the chain cannot go back below height %d, which was pruned",
+                             at->height);
+    return OK;
+}
+
 static enum err do_invalidate(struct chain *c, struct chain_job *job)
 {
     enum err rc = OK;
     if (!job->node->prev)
         return error_set(&job->error, ERR_RANGE, "the genesis block cannot be invalidated");
+    if (header_ancestor(c->tip, job->node->height) == job->node)
+        rc = check_way_back(c, job->node, &job->error);
     while (!rc && header_ancestor(c->tip, job->node->height) == job->node)
         rc = activate_disconnect_tip(c, &job->error);
     activate_publish(c);
@@ -173,6 +188,7 @@ enum err chain_flush(struct chain *c, struct error *e)
 static void set_max_block_size(struct chain *c, void *ctx)
 {
     atomic_store(&c->max_block_size, *(const uint64_t *)ctx);
+    ahead_clear(c); /* those were opened under the old one */
     chain_forget_limits(c);
 }
 

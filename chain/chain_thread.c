@@ -66,7 +66,8 @@ static void block_refused(struct chain *c, const struct intake_result *r)
     causes_note_hash(c->o.causes, CAUSE_BLOCK, r->node->hash.b,
                      "a copy was refused: %s (its bytes, which says nothing about the block)",
                      r->verdict.reason);
-    submit_judged(c, r->node, &r->verdict);
+    if (r->source == SOURCE_SUBMIT) /* else who waits has handed over another copy */
+        submit_judged(c, r->node, &r->verdict);
     if (c->h.block_judged)
         c->h.block_judged(c->h.ctx, &r->node->hash, &r->verdict, r->source);
     tell_arrived(c, r, false);

@@ -4,12 +4,14 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/ec.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/tx.h"
 #include "bca/registration.h"
+#include "chain/chain_internal.h"
 #include "chain/pow.h"
 #include "script/sighash.h"
 #include "script/template.h"
@@ -465,4 +467,44 @@ bool test_chain_has_coin(struct test_chain *t, const struct outpoint *o, struct 
     if (coin && q.found)
         *coin = q.coin;
     return q.found;
+}
+
+/* --- the chain thread waits --- */
+
+static void wait_in_gate(struct chain *c, void *ctx)
+{
+    struct test_gate *g = ctx;
+    (void)c;
+    sem_post(&g->inside);
+    sem_wait(&g->open);
+}
+
+static void *run_gate(void *ctx)
+{
+    struct test_gate *g = ctx;
+    assert_int_equal(chain_call(g->chain, wait_in_gate, g), OK);
+    return NULL;
+}
+
+void test_gate_close(struct test_gate *g, struct chain *c)
+{
+    g->chain = c;
+    sem_init(&g->inside, 0, 0);
+    sem_init(&g->open, 0, 0);
+    assert_int_equal(pthread_create(&g->thread, NULL, run_gate, g), 0);
+    sem_wait(&g->inside);
+}
+
+void test_gate_wait(struct test_gate *g, size_t commands)
+{
+    while (queue_items(g->chain->queue) < commands)
+        usleep(1000);
+}
+
+void test_gate_open(struct test_gate *g)
+{
+    sem_post(&g->open);
+    pthread_join(g->thread, NULL);
+    sem_destroy(&g->inside);
+    sem_destroy(&g->open);
 }

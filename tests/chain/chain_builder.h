@@ -6,6 +6,9 @@
 #ifndef TESTS_CHAIN_CHAIN_BUILDER_H
 #define TESTS_CHAIN_CHAIN_BUILDER_H
 
+#include <pthread.h>
+#include <semaphore.h>
+
 #include "chain/chain.h"
 #include "tests/test.h"
 
@@ -117,6 +120,17 @@ int32_t test_chain_tip_height(struct test_chain *t);
 /* Hash over all coins. */
 struct hash256 test_chain_coins(struct test_chain *t);
 bool test_chain_has_coin(struct test_chain *t, const struct outpoint *o, struct coin *coin);
+/* Closed, the chain thread waits in a command: what comes meanwhile is taken up at once and in its
+ * order when the gate opens. */
+struct test_gate {
+    struct chain *chain;
+    pthread_t thread;
+    sem_t inside, open;
+};
+void test_gate_close(struct test_gate *g, struct chain *c);
+/* Waits until that many commands stand behind it. */
+void test_gate_wait(struct test_gate *g, size_t commands);
+void test_gate_open(struct test_gate *g);
 /* Makes the block after the last grown one with these transactions and submits it; not kept. */
 const char *test_chain_try(struct test_chain *t, const struct built_tx *txs, size_t n,
                            int64_t fees);

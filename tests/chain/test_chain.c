@@ -1,11 +1,14 @@
 /* The chain as a whole: opening, choosing the tip, reorganising, coming back after a stop. */
 #include <config.h>
 
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/mem.h"
 #include "chain/chain_internal.h"
 #include "tests/chain/chain_builder.h"
 
@@ -325,6 +328,112 @@ static void a_block_above_the_size_limit_connects_once_the_limit_is_raised(void 
     test_chain_close(&t);
 }
 
+/* Raises the limit from another thread, between two blocks that are connected. */
+struct raiser {
+    struct chain *chain;
+    sem_t go;
+};
+
+static void raise_after_first(void *ctx, struct header_node *node)
+{
+    struct raiser *r = ctx;
+    if (node->height != 1)
+        return;
+    sem_post(&r->go);
+    while (queue_items(r->chain->queue) == 0)
+        usleep(100);
+}
+
+static void *raise_limit(void *ctx)
+{
+    struct raiser *r = ctx;
+    sem_wait(&r->go);
+    assert_int_equal(chain_set_max_block_size(r->chain, 2000), OK);
+    return NULL;
+}
+
+/* Blocks after the tip are read ahead, and judged with it. */
+static void a_limit_that_is_raised_holds_for_blocks_read_ahead(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    struct chain_params p = test_params(1);
+    struct built_block big;
+    struct chain_tip tip;
+    struct error e;
+    uint8_t script[1000] = { 0x00, 0x6a };
+    pthread_t thread;
+    test_chain_open(&t, &p, 1);
+    test_chain_grow(&t, 2);
+    builder_block(&p, &(struct block_spec){ .prev = &t.blocks[2],
+                                            .script = span_of(script, sizeof(script)) }, &big);
+    assert_string_equal(test_chain_submit(&t, &big), "");
+    assert_int_equal(chain_invalidate(t.chain, test_chain_node(&t, &t.blocks[1]), &e), OK);
+    assert_int_equal(chain_close(t.chain, &e), OK);
+    struct raiser r = { .chain = NULL };
+    const struct chain_handlers h = { .ctx = &r, .block_connected = raise_after_first };
+    sem_init(&r.go, 0, 0);
+    t.options.max_block_size = 1000;
+    assert_int_equal(chain_open(&r.chain, &t.options, &h, &e), OK);
+    t.chain = r.chain;
+    assert_int_equal(chain_reconsider(t.chain, test_chain_node(&t, &t.blocks[1]), &e), OK);
+    assert_int_equal(pthread_create(&thread, NULL, raise_limit, &r), 0);
+    chain_start(t.chain, NULL);
+    assert_true(chain_wait_tip(t.chain, 3, NULL, 20000, &tip));
+    pthread_join(thread, NULL);
+    sem_destroy(&r.go);
+    built_block_clear(&big);
+    test_chain_close(&t);
+}
+
+struct handing_over {
+    struct test_chain *t;
+    const struct built_block *block;
+    const char *answer;
+};
+
+static void *hand_over(void *ctx)
+{
+    struct handing_over *h = ctx;
+    h->answer = test_chain_submit(h->t, h->block);
+    return NULL;
+}
+
+/* Somebody sends one with the same header while a block is handed over. */
+static void a_spoilt_copy_of_a_peer_is_no_answer_to_who_hands_the_block_over(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    struct test_gate gate;
+    struct chain_params p = test_params(1);
+    struct built_block b;
+    struct verdict v;
+    pthread_t thread;
+    test_chain_open(&t, &p, 1);
+    builder_block(&p, &(struct block_spec){ .prev = &t.blocks[0] }, &b);
+    struct handing_over h = { .t = &t, .block = &b };
+    test_gate_close(&gate, t.chain);
+    assert_int_equal(pthread_create(&thread, NULL, hand_over, &h), 0);
+    test_gate_wait(&gate, 1); /* it waits for its turn to wait for the block */
+    struct block_intake *in =
+        chain_block_begin(t.chain, test_chain_node(&t, &b), b.raw.len, NULL, 7, &v);
+    assert_non_null(in);
+    uint8_t *spoilt = xmalloc(b.raw.len);
+    memcpy(spoilt, b.raw.data, b.raw.len);
+    spoilt[b.raw.len - 1] ^= 1;
+    intake_feed(in, spoilt, b.raw.len);
+    test_gate_wait(&gate, 2);
+    test_gate_open(&gate);
+    pthread_join(thread, NULL);
+    assert_string_equal(h.answer, "");
+    assert_int_equal(t.judged, 1); /* the copy, for who sent it */
+    assert_string_equal(t.last_judged.reason, "bad-txnmrklroot");
+    assert_int_equal(test_chain_tip_height(&t), 1);
+    free(spoilt);
+    built_block_clear(&b);
+    test_chain_close(&t);
+}
+
 static void waiting_for_a_tip_ends_with_it_or_with_the_time(void **state)
 {
     (void)state;
@@ -437,6 +546,15 @@ static void pruning_keeps_what_a_reorganisation_may_need(void **state)
     test_chain_reopen(&t);
     assert_int_equal(test_chain_tip_height(&t), 400);
     test_chain_grow(&t, 1);
+    /* To go back further is refused before anything is done. */
+    struct header_node *gone = test_chain_node(&t, &t.blocks[last]);
+    assert_int_equal(chain_invalidate(t.chain, gone, &e), ERR_NOTFOUND);
+    assert_non_null(strstr(e.text, "pruned"));
+    assert_false(atomic_load(&gone->status) & HS_FAILED_MASK);
+    assert_int_equal(t.fatal, 0);
+    assert_int_equal(test_chain_tip_height(&t), 401);
+    test_chain_grow(&t, 1);
+    assert_int_equal(chain_invalidate(t.chain, test_chain_node(&t, &t.blocks[402]), &e), OK);
     test_chain_close(&t);
 }
 
@@ -540,6 +658,8 @@ int main(void)
         cmocka_unit_test(a_reorganisation_larger_than_the_cache_goes_in_steps),
         cmocka_unit_test(blocks_that_arrive_before_their_parents_connect_with_them),
         cmocka_unit_test(a_block_above_the_size_limit_connects_once_the_limit_is_raised),
+        cmocka_unit_test(a_limit_that_is_raised_holds_for_blocks_read_ahead),
+        cmocka_unit_test(a_spoilt_copy_of_a_peer_is_no_answer_to_who_hands_the_block_over),
         cmocka_unit_test(waiting_for_a_tip_ends_with_it_or_with_the_time),
         cmocka_unit_test(verifying_finds_a_good_chain_good_at_every_level),
         cmocka_unit_test(reindex_finds_the_same_chain_in_the_block_files),
