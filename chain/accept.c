@@ -446,7 +446,8 @@ static bool parents_are_there(const struct accept_env *env, const struct accept_
 static void park(const struct accept_env *env, const struct accept_rules *r, struct accept_work *w)
 {
     struct verdict v = { 0 };
-    if (nonfinal_add(env->nonfinal, w->tx, w->replaces ? &w->replaces->id : NULL, r->now, &v))
+    const int64_t time = w->time ? w->time : r->now;
+    if (nonfinal_add(env->nonfinal, w->tx, w->replaces ? &w->replaces->id : NULL, time, &v))
         end(w, TX_PARKED);
     else if (verdict_ok(&v))
         end(w, TX_NOT_JUDGED); /* no memory */

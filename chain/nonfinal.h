@@ -40,9 +40,10 @@ enum nonfinal_relation {
 enum nonfinal_relation nonfinal_relate(const struct nonfinal *nf, const struct tx *tx, bool final,
                                        struct tx **held, struct verdict *v);
 /*
- * Takes it in, in the place of `replaced` when that is not NULL. A reference is taken. False with a
- * verdict: non-final-pool-full, non-final-txn-replacement-rate, txn-mempool-conflict when another
- * one spends the same outputs; without one when memory is short. Then the pool is as before.
+ * Takes it in, in the place of `replaced` when that is not NULL; its age counts from now, in
+ * seconds. A reference is taken. False with a verdict: non-final-pool-full,
+ * non-final-txn-replacement-rate, txn-mempool-conflict when another one spends the same outputs;
+ * without one when memory is short. Then the pool is as before.
  */
 bool nonfinal_add(struct nonfinal *nf, struct tx *tx, const struct txid *replaced, int64_t now,
                   struct verdict *v);

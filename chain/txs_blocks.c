@@ -32,8 +32,11 @@ static void stage(struct txs *t, struct tx *tx)
     t->staged[t->n_staged++] = tx;
 }
 
-static bool conflicts(const struct txs *t, const struct tx *tx)
+/* The pools have to be told of it: it conflicts with them, or its fee was changed. */
+static bool concerns(const struct txs *t, const struct tx *tx)
 {
+    if (mempool_fee_delta(t->pool, &tx->id) != 0)
+        return true;
     for (size_t i = 0; i < tx->n_in; i++)
         if (mempool_spender(t->pool, &tx->in[i].prevout))
             return true;
@@ -45,7 +48,7 @@ void txs_block_tx(struct txs *t, const struct tx *tx)
     const struct mempool_entry *entry = mempool_find(t->pool, &tx->id);
     if (entry) {
         stage(t, tx_ref(entry->tx));
-    } else if (conflicts(t, tx)) {
+    } else if (concerns(t, tx)) {
         struct tx *copy = tx_new(tx->raw.data, tx->raw.len, NULL);
         if (copy)
             stage(t, copy);

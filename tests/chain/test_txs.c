@@ -2,8 +2,6 @@
  * reorganisation, kept over a restart. */
 #include <config.h>
 
-#include <pthread.h>
-#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -283,45 +281,6 @@ static void of_two_spends_in_one_batch_the_first_enters(void **state)
 
 /* --- long scripts ---------------------------------------------------------------------------- */
 
-/* The chain thread waits in a command: all that is offered meanwhile is taken up at once. */
-struct gate {
-    struct chain *chain;
-    pthread_t thread;
-    sem_t inside, open;
-};
-
-static void wait_in_gate(struct chain *c, void *ctx)
-{
-    struct gate *g = ctx;
-    (void)c;
-    sem_post(&g->inside);
-    sem_wait(&g->open);
-}
-
-static void *run_gate(void *ctx)
-{
-    struct gate *g = ctx;
-    assert_int_equal(chain_call(g->chain, wait_in_gate, g), OK);
-    return NULL;
-}
-
-static void gate_close(struct gate *g, struct chain *c)
-{
-    g->chain = c;
-    sem_init(&g->inside, 0, 0);
-    sem_init(&g->open, 0, 0);
-    assert_int_equal(pthread_create(&g->thread, NULL, run_gate, g), 0);
-    sem_wait(&g->inside);
-}
-
-static void gate_open(struct gate *g)
-{
-    sem_post(&g->open);
-    pthread_join(g->thread, NULL);
-    sem_destroy(&g->inside);
-    sem_destroy(&g->open);
-}
-
 /* Spends one coinbase into n outputs of equal value and of len bytes, which anyone can spend. */
 static struct built_tx make_long(const struct outpoint *from, size_t n, size_t len, int64_t fee)
 {
@@ -356,19 +315,19 @@ static void spenders_of_a_long_script_are_judged_a_few_at_a_time(void **state)
     (void)state;
     enum { N = 5, LEN = 9000000 };
     struct test_chain t;
-    struct gate gate;
+    struct test_gate gate;
     open_for_long_scripts(&t);
     const struct outpoint from = coinbase_of(&t, 1);
     struct built_tx source = make_long(&from, 1, LEN, LONG_FEE), spends[N];
     const struct outpoint large = output_of(&source);
     assert_int_equal(submit(&t, &source), TX_ACCEPTED);
     const int before = t.batches_judged;
-    gate_close(&gate, t.chain);
+    test_gate_close(&gate, t.chain);
     for (int i = 0; i < N; i++) {
         spends[i] = spend(&large, REWARD - LONG_FEE, (i + 1) * FEE);
         offer(&t, &spends[i], 7);
     }
-    gate_open(&gate);
+    test_gate_open(&gate);
     wait_for(&t.offered_other, N - 1); /* the first enters, and is in the way of the others */
     assert_int_equal(t.offered_accepted, 1);
     assert_true(in_pool(&t, &spends[0]));
@@ -803,10 +762,49 @@ static void crossing_an_era_line_empties_the_pool(void **state)
 /* --- restart, limits, the non-final pool
  * ------------------------------------------------------- */
 
+struct delta_question {
+    struct txid id;
+    int64_t add, now;
+};
+
+static void add_delta(struct chain *c, void *ctx)
+{
+    struct delta_question *q = ctx;
+    if (q->add)
+        mempool_prioritise(chain_mempool(c), &q->id, q->add);
+    q->now = mempool_fee_delta(chain_mempool(c), &q->id);
+}
+
+static void a_fee_change_goes_with_the_block_that_has_the_transaction(void **state)
+{
+    (void)state;
+    struct test_chain t;
+    open_mature(&t, 1);
+    const struct outpoint from = coinbase_of(&t, 1);
+    struct built_tx tx = spend(&from, REWARD, FEE);
+    struct delta_question q = { .id = tx.id, .add = 5 };
+    assert_int_equal(chain_call(t.chain, add_delta, &q), OK);
+    assert_int_equal(q.now, 5);
+    test_chain_add(&t, &tx, 1); /* it never was in the pool */
+    q.add = 0;
+    assert_int_equal(chain_call(t.chain, add_delta, &q), OK);
+    assert_int_equal(q.now, 0);
+    built_tx_clear(&tx);
+    test_chain_close(&t);
+}
+
+static void note_time(void *ctx, struct tx *tx, int64_t time)
+{
+    (void)tx;
+    *(int64_t *)ctx = time;
+}
+
 static void the_pools_are_kept_over_a_restart(void **state)
 {
     (void)state;
     struct test_chain t;
+    const int64_t begin = clock_now();
+    int64_t held_since = 0;
     open_mature(&t, 2);
     const struct outpoint one = coinbase_of(&t, 1), two = coinbase_of(&t, 2);
     struct built_tx a = spend(&one, REWARD, FEE);
@@ -818,7 +816,9 @@ static void the_pools_are_kept_over_a_restart(void **state)
                                   .lock_time = 100000 }, &held);
     assert_int_equal(submit(&t, &a), TX_ACCEPTED);
     assert_int_equal(submit(&t, &b), TX_ACCEPTED);
+    clock_set_mock(begin);
     assert_int_equal(submit(&t, &held), TX_PARKED);
+    clock_set_mock(begin + 1000);
     test_chain_reopen(&t);
     const int64_t end = clock_mono_ms() + 60000;
     while ((!in_pool(&t, &b) || !nonfinal_contains(chain_nonfinal(t.chain), &held.id)) &&
@@ -827,6 +827,9 @@ static void the_pools_are_kept_over_a_restart(void **state)
     assert_true(in_pool(&t, &a));
     assert_true(in_pool(&t, &b));
     assert_true(nonfinal_contains(chain_nonfinal(t.chain), &held.id));
+    nonfinal_each(chain_nonfinal(t.chain), note_time, &held_since);
+    assert_int_equal(held_since, begin); /* a restart makes it no younger */
+    clock_set_mock(0);
     built_tx_clear(&a);
     built_tx_clear(&b);
     built_tx_clear(&held);
@@ -1079,6 +1082,7 @@ int main(void)
         cmocka_unit_test(a_long_chain_with_lock_times_comes_through_a_reorganisation),
         cmocka_unit_test(children_of_what_a_reorganisation_has_no_room_for_leave),
         cmocka_unit_test(crossing_an_era_line_empties_the_pool),
+        cmocka_unit_test(a_fee_change_goes_with_the_block_that_has_the_transaction),
         cmocka_unit_test(the_pools_are_kept_over_a_restart),
         cmocka_unit_test(a_damaged_file_is_set_aside),
         cmocka_unit_test(a_file_is_not_written_before_it_is_read),
