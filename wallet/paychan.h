@@ -130,6 +130,7 @@ struct paychan {
     unsigned in_flight;           /* payee: payments taken since the last ack left */
     uint64_t limit;               /* payer: what the payee takes for now */
     enum paychan_fail stopped;    /* payer: why no payment is sent; 0: it may */
+    uint16_t alarmed;             /* payer: codes the user was told of in this session, as bits */
     bool gap_allowed;             /* payee: the first n above ours counts after a chan_sync */
     bool failed;                  /* payee: a chan_fail went out since */
     unsigned bad_sigs;

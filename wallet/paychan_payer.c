@@ -277,6 +277,16 @@ static void ask_where_it_stands(struct step *s, bool first)
         step_send_sync(s);
 }
 
+/* Once in a session for each code, whatever the payee says in turn; 0: of none. */
+static void alarm_once(struct step *s, unsigned code, const char *text)
+{
+    const uint16_t bit = (uint16_t)(1u << code);
+    if (s->c->alarmed & bit)
+        return;
+    s->c->alarmed |= bit;
+    step_alarm(s, text);
+}
+
 static void take_fail(struct step *s)
 {
     struct paychan *c = s->c;
@@ -296,7 +306,7 @@ static void take_fail(struct step *s)
             ask_where_it_stands(s, !again);
         if (code == PAYCHAN_BAD_AMOUNT || code == PAYCHAN_BAD_SIG || code == PAYCHAN_LATE ||
             code == PAYCHAN_BAD_SCRIPT || code == PAYCHAN_UNKNOWN)
-            step_alarm(s, stopped_texts[code]);
+            alarm_once(s, code, stopped_texts[code]);
     }
 }
 
@@ -447,6 +457,7 @@ static void come_up(struct step *s)
     c->sync_open = 0;
     c->copy_sent = false;
     c->stopped = 0;
+    c->alarmed = 0;
     if (c->state == P_OPENING)
         step_do(s, PAYCHAN_DO_SEND_OPEN);
     else if (c->state >= P_FUNDED && c->state != P_CLOSED && c->state != P_REFUNDED)
@@ -497,9 +508,10 @@ static void adopt(struct step *s)
     if (!is_ours(c, m)) {
         if (m->n == c->n)
             return;
+        if (!c->frozen)
+            step_record(s, PAYCHAN_WHOLE);
         c->frozen = true;
-        step_record(s, PAYCHAN_WHOLE);
-        step_alarm(s, "a payee has shown a state of a channel that was never signed");
+        alarm_once(s, 0, "a payee has shown a state of a channel that was never signed");
         return;
     }
     if (m->paid > c->paid && !adopt_sum(c, m, s->ev->secret))

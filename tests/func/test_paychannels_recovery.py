@@ -11,8 +11,8 @@ from channels import talker
 from events import read_events
 from framework import Rpc, RpcError, Skip, case, check, equal, is_in, main, raises_rpc
 from identities import FAULT, crash_at, identity, kill_and_start
-from paychan_guest import (ACK, FAIL, FUNDED, LIMIT, PAY, READY, SCRIPT, STATE, SYNC, UNKNOWN,
-                           Payer)
+from paychan_guest import (ACK, AMOUNT, FAIL, FUNDED, LATE, LIMIT, PAY, READY, SCRIPT, SIG, STATE,
+                           SYNC, UNKNOWN, Payer)
 from paychan_guest import payee as payee_of
 from paychan_payee_guest import Payee
 from paychannels import (CAPACITY, CLOSE_FEE, GENESIS, channel, connect, copy_parts, mine,
@@ -527,9 +527,17 @@ def a_copy_of_before_a_change_of_our_key_is_taken_too(t):
 def a_state_that_was_never_signed_freezes_the_channel_until_the_refund(t):
     node, payee = payer_of(t)
     paid_to(t, node, payee)
-    payee.sync(5, 5000, b"\1" * 64)
+    for i in range(300):  # what it says again and again is told to the user once
+        payee.put(FAIL, payee.id + struct.pack(">HH", (AMOUNT, SIG, LATE)[i % 3], 0))
+    for _ in range(2):
+        payee.sync(5, 5000, b"\1" * 64)
     id = payee.id.hex()
     t.wait(lambda: "never signed" in channel(node, id).get("alarm", ""))
+    payee.put(FAIL, payee.id + struct.pack(">HH", LATE, 0))
+    payee.put(FAIL, payee.id + struct.pack(">HH", UNKNOWN, 0))
+    while len(payee.answer(SYNC)) < 200:
+        pass  # that with the copy answers the last one
+    equal(node.log().count("payment channel 1: "), 4)
     raises_rpc(-8, lambda: node.rpc.pay("mallory", 1), "never signed")
     node.restart()  # it stays so
     raises_rpc(-1, lambda: node.rpc.pay("mallory", 1))
