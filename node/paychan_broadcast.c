@@ -230,9 +230,9 @@ static void on_shown(struct channels *c, void *ctx)
 static void sign_if_due(struct held *h)
 {
     struct paychan_sending *s = &h->sending;
-    if (!s->again_at || clock_now() < s->again_at)
+    if (!s->again_ms || clock_mono_ms() < s->again_ms)
         return;
-    s->again_at = 0;
+    s->again_ms = 0;
     paychans_give(h, &(struct paychan_event){ .kind = PAYCHAN_EV_RACED }, NULL);
 }
 
@@ -241,14 +241,14 @@ static void on_raced(struct channels *c, void *ctx)
 {
     struct held *h = held_of(c, ctx);
     free(ctx);
-    if (!h || h->c.role != PAYCHAN_PAYEE || h->sending.again_at)
+    if (!h || h->c.role != PAYCHAN_PAYEE || h->sending.again_ms)
         return;
     struct paychan_sending *s = &h->sending;
     if (s->raced_tip != h->pc->view.tip)
         s->raced = 0;
     s->raced_tip = h->pc->view.tip;
     if (s->raced++ < RACES_MAX)
-        s->again_at = clock_now() + (int64_t)h->pc->config.retry_s;
+        s->again_ms = clock_mono_ms() + 1000 * (int64_t)h->pc->config.retry_s;
     sign_if_due(h);
 }
 

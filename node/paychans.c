@@ -461,7 +461,7 @@ static void tick(void *ctx, uint64_t now_ms)
     (void)now_ms;
     for (size_t i = 0; i < pc->n; i++) {
         paychans_ask_for_keys(pc->all[i]);
-        paychans_seek(pc->all[i], (uint64_t)clock_now());
+        paychans_seek(pc->all[i]);
     }
     tell_all_of_tip(pc);
     paychans_help_tick(pc);

@@ -17,7 +17,7 @@
 #include "chain/chain.h"
 #include "wallet/paychan_file.h"
 
-#define RETRY_S 60
+#define RETRY_MS 60000
 
 static struct paychan_saved save(const struct held *h)
 {
@@ -102,7 +102,7 @@ static void done_export(struct channels *c, struct paychan_job *j)
     struct paychans *pc = job->pc;
     if (c) {
         pc->exporting = false;
-        pc->export_after = (uint64_t)clock_now() + (job->rc ? RETRY_S : 0);
+        pc->export_after_ms = clock_mono_ms() + (job->rc ? RETRY_MS : 0);
         pc->export_due |= job->rc != OK;
         if (!job->rc)
             forget_over(pc, job->n_over);
@@ -118,7 +118,7 @@ static void done_export(struct channels *c, struct paychan_job *j)
 void paychans_export_if_due(struct paychans *pc)
 {
     if (!pc->export_due || pc->exporting || !pc->export_path ||
-        (uint64_t)clock_now() < pc->export_after)
+        clock_mono_ms() < pc->export_after_ms)
         return;
     struct export_job *job = xcalloc(1, sizeof *job);
     pc->exporting = true;

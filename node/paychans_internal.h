@@ -52,7 +52,7 @@ struct paychan_sending {
     uint32_t seen_tip;
     unsigned raced;              /* times in the block after raced_tip that it lost a race */
     uint32_t raced_tip;
-    int64_t again_at;            /* unix seconds; 0: it is not to be signed anew */
+    int64_t again_ms;            /* monotonic; 0: it is not to be signed anew */
     struct tx *child;            /* the last one that pays for it; a reference, or NULL */
     struct txid child_of;        /* for this one */
     uint32_t child_level;        /* times that child_blocks have passed, of the last child */
@@ -90,7 +90,7 @@ struct held {
     uint8_t help_id[16];
     bool asked;                  /* the helper, for a state that is lost */
     bool lost, seeking;          /* payer: the funding is nowhere; a job looks for another */
-    uint64_t sought;             /* when it was looked for last */
+    int64_t sought_ms;           /* when it was looked for last, monotonic */
     uint8_t told_state;
     uint64_t second, in_second;  /* payments that came */
     struct pay_fifo waits;       /* signed, in the order of n */
@@ -134,7 +134,6 @@ struct paychans {
     struct map ids;              /* of those that have an id */
     struct siphash_key key;
     struct paychan_view view;
-    uint64_t last_tick;          /* unix seconds */
     struct opens *opens;
     size_t n_opens;
 
@@ -148,7 +147,7 @@ struct paychans {
     char trouble[PAY_TEXT_MAX];  /* the journal has failed; "" not */
     char *export_path;           /* of what channels are brought back from; NULL: none is kept */
     bool export_due, exporting;
-    uint64_t export_after;       /* unix seconds */
+    int64_t export_after_ms;     /* monotonic */
     uint8_t (*over)[PAYCHAN_ID_SIZE]; /* forgotten since the start */
     size_t n_over;
     char *helper;                /* a contact, or NULL */
@@ -325,8 +324,7 @@ void paychans_note_over(struct held *h); /* it is forgotten, as nothing can come
 
 /* Where the funding is now. */
 void paychans_note_sight(struct held *h, const struct paychan_sight *s);
-/* Each second; now: unix time. */
-void paychans_seek(struct held *h, uint64_t now);
+void paychans_seek(struct held *h); /* each second */
 
 /* --- paychans_tell.c: the event log --- */
 

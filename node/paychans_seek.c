@@ -11,11 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "rpc/wallet_call.h"
 #include "wallet/history.h"
 
-#define SEEK_S 5 /* the wallet may learn of the block after the chain */
+#define SEEK_MS 5000 /* the wallet may learn of the block after the chain */
 
 struct seek_job {
     struct paychan_job job; /* first */
@@ -111,14 +112,15 @@ void paychans_note_sight(struct held *h, const struct paychan_sight *s)
     h->lost = h->c.role == PAYCHAN_PAYER && s->place == PAYCHAN_NOWHERE;
 }
 
-void paychans_seek(struct held *h, uint64_t now)
+void paychans_seek(struct held *h)
 {
+    const int64_t now = clock_mono_ms();
     if (!h->lost || h->seeking || h->c.state < P_FUNDED || h->c.state > P_EXPIRED ||
-        h->c.state == P_CLOSED || now < h->sought + SEEK_S)
+        h->c.state == P_CLOSED || (h->sought_ms && now < h->sought_ms + SEEK_MS))
         return;
     struct seek_job *job = xcalloc(1, sizeof *job);
     h->seeking = true;
-    h->sought = now;
+    h->sought_ms = now;
     job->job = (struct paychan_job){ .work = work_seek, .done = done_seek };
     job->pc = h->pc;
     job->number = h->number;

@@ -108,6 +108,12 @@ void step_send_sync(struct step *s)
     put_sync(s, false);
 }
 
+bool step_sync_is_late(const struct step *s)
+{
+    const uint64_t since = s->c->sync_since, now = s->ev->view.now;
+    return now < since || now - since >= PAYCHAN_SYNC_S;
+}
+
 bool step_send_copy(struct step *s)
 {
     if (s->c->copy_sent)

@@ -23,6 +23,8 @@ void step_fail(struct step *s, enum paychan_fail code, const char *text); /* to 
 void step_alarm(struct step *s, const char *text);
 void step_forget(struct step *s);
 void step_send_sync(struct step *s); /* of our own accord */
+/* One should have been answered by now; also when the clock was set back since. */
+bool step_sync_is_late(const struct step *s);
 /* With a copy of the channel, once in a session: the other side seems to have lost it. False: it
  * was sent before. */
 bool step_send_copy(struct step *s);

@@ -464,8 +464,7 @@ static void take_tip(struct step *s)
     struct paychan *c = s->c;
     const bool new_tip = step_new_tip(s);
     const uint64_t age = s->ev->view.now > c->since ? s->ev->view.now - c->since : 0;
-    if (c->sync_open && s->ev->view.now >= c->sync_since + PAYCHAN_SYNC_S &&
-        c->state >= R_SEEN && c->state <= R_CLOSING)
+    if (c->sync_open && step_sync_is_late(s) && c->state >= R_SEEN && c->state <= R_CLOSING)
         (void)step_send_copy(s); /* the payer says nothing of the channel */
     if (c->state == R_ACCEPTED && age > PAYCHAN_ABANDON_S) {
         step_forget(s);

@@ -273,7 +273,7 @@ static void take_ack(struct step *s)
 static void ask_where_it_stands(struct step *s, bool first)
 {
     const struct paychan *c = s->c;
-    if (c->state == P_OPEN && (first || s->ev->view.now >= c->sync_since + PAYCHAN_SYNC_S))
+    if (c->state == P_OPEN && (first || step_sync_is_late(s)))
         step_send_sync(s);
 }
 

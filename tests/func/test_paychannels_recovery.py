@@ -334,6 +334,22 @@ def the_file_that_the_node_keeps_has_channels_that_it_has_lost(t):
         equal(damaged.read(1), b"x")
 
 
+@case(long_only=True)
+def a_clock_that_is_set_back_keeps_no_channel_from_the_file(t):
+    a, b = payers(t)
+    file = a.file("paychannels.export")
+
+    def open_and_save():
+        id = a.rpc.openchannel("bob", CAPACITY // 4)["id"]
+        t.wait(lambda: os.path.exists(file) and id in saved(file))
+
+    a.rpc.setmocktime(int(time.time()) + 3600)
+    open_and_save()
+    open_and_save()  # what came of the one before is known by now
+    a.rpc.setmocktime(0)
+    open_and_save()
+
+
 @case()
 def files_that_are_not_sound_change_nothing(t):
     a, b, id = paid_channel(t, amounts=())

@@ -163,7 +163,10 @@ static void a_payer_that_lost_its_database_goes_on(void **state)
     duo_run(d);
     assert_int_equal(d->payer.c.state, PAYCHAN_NEW);
     struct paychan_event tick = { .kind = PAYCHAN_EV_TIP };
-    d->view.now += PAYCHAN_SYNC_S;
+    d->view.now += PAYCHAN_SYNC_S - 1;
+    duo_give(&d->payee, tick);
+    assert_int_equal(d->payee.last.n, 0);
+    d->view.now -= 3600; /* the clock was set back: nobody knows how long it has been */
     duo_give(&d->payee, tick);
     assert_true(d->payee.last.n == 1 && d->payee.last.actions[0].sync.copy);
     duo_give(&d->payee, tick);
