@@ -277,7 +277,10 @@ static void ask_where_it_stands(struct step *s, bool first)
         step_send_sync(s);
 }
 
-/* Once in a session for each code, whatever the payee says in turn; 0: of none. */
+#define NEVER_SIGNED 0 /* places in `alarmed` beside those of the codes */
+#define CLOSE_REFUSED (PAYCHAN_UNKNOWN + 1)
+
+/* Once in a session each, whatever the payee says in turn. */
 static void alarm_once(struct step *s, unsigned code, const char *text)
 {
     const uint16_t bit = (uint16_t)(1u << code);
@@ -307,6 +310,11 @@ static void take_fail(struct step *s)
         if (code == PAYCHAN_BAD_AMOUNT || code == PAYCHAN_BAD_SIG || code == PAYCHAN_LATE ||
             code == PAYCHAN_BAD_SCRIPT || code == PAYCHAN_UNKNOWN)
             alarm_once(s, code, stopped_texts[code]);
+    } else if (c->state == P_CLOSING && c->n == 0 && c->spend == PAYCHAN_UNSPENT &&
+               (code == PAYCHAN_BAD_AMOUNT || code == PAYCHAN_BAD_SIG)) {
+        /* else the payee publishes its best one */
+        alarm_once(s, CLOSE_REFUSED, "the payee does not take this close: closechannel with "
+                                     "another fee_rate, or wait for the expiry");
     }
 }
 
@@ -511,7 +519,7 @@ static void adopt(struct step *s)
         if (!c->frozen)
             step_record(s, PAYCHAN_WHOLE);
         c->frozen = true;
-        alarm_once(s, 0, "a payee has shown a state of a channel that was never signed");
+        alarm_once(s, NEVER_SIGNED, "a payee has shown a state of a channel that was never signed");
         return;
     }
     if (m->paid > c->paid && !adopt_sum(c, m, s->ev->secret))

@@ -940,6 +940,26 @@ static void closes_that_are_not_sound_leave_the_best_one(void **state)
     }
 }
 
+/* Nothing was paid: nobody else publishes anything. */
+static void payer_whose_close_is_refused_is_told_so_once(void **state)
+{
+    struct duo *d = *state;
+    duo_open(d, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(duo_close(&d->payer, 1), OK);
+        duo_run(d);
+        assert_int_equal(d->payer.last_fail, PAYCHAN_BAD_AMOUNT);
+        assert_int_equal(d->payer.c.state, P_CLOSING);
+        assert_null(d->pool_spend);
+        assert_int_equal(d->payer.alarms, 1);
+    }
+    assert_int_equal(duo_close(&d->payer, 0), OK);
+    duo_run(d);
+    duo_mine(d, 1);
+    assert_int_equal(d->payer.c.state, P_CLOSED);
+    assert_int_equal(d->payer.alarms, 1);
+}
+
 static void close_with_another_fee_is_taken(void **state)
 {
     struct duo *d = *state;
@@ -1206,6 +1226,7 @@ int main(void)
         T(accepts_that_are_not_sound_get_no_money),
         T(another_transaction_that_funds_takes_what_was_paid_along),
         T(closes_that_are_not_sound_leave_the_best_one),
+        T(payer_whose_close_is_refused_is_told_so_once),
         T(close_with_another_fee_is_taken),
         T(close_that_pays_less_than_one_before_is_refused),
         T(payments_in_flight_have_a_limit),
