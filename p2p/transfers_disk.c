@@ -2,7 +2,9 @@
  * The files that arrive: <hex id>.part while chunks come, <hex id> when all are there and synced. A
  * bit is stored after the chunk is on disk, so it is true after any crash. Chunks that were written
  * and have no bit, since the process was killed, are looked for when the file is opened again: the
- * file system knows where data are, and the leaves know whether they are good.
+ * file system knows where data are, and the leaves know whether they are good. Not so after a sync
+ * that failed: the kernel tells of it once and keeps the pages, which would be read as good, while
+ * a second sync would succeed and write nothing. What has no bit is fetched and written again then.
  */
 #include <config.h>
 
@@ -52,6 +54,7 @@ struct opening {
     struct file file;
     struct buf leaves, bits;
     bool there;          /* under its own name already */
+    bool unsure;         /* as of the file */
 };
 
 static void opening_free(struct disk_job *j)
@@ -161,7 +164,7 @@ static enum err open_file(struct opening *o, struct error *e)
         rc = reserve(o, e);
     if (!rc)
         rc = read_store(o, fresh, e);
-    if (!rc && !fresh && o->leaves.len)
+    if (!rc && !fresh && o->leaves.len && !o->unsure)
         find_lost(o);
     return rc;
 }
@@ -243,6 +246,7 @@ void disk_open(struct incoming *in)
     }
     struct opening *o = xcalloc(1, sizeof *o);
     o->in = in;
+    o->unsure = in->unsure;
     o->part = disk_path(in->t, in->id, true);
     o->whole = disk_path(in->t, in->id, false);
     o->kv = dchan_store_kv(in->t->store);
@@ -428,6 +432,7 @@ static void sync_done(struct disk_job *j)
     struct syncing *s = (struct syncing *)(void *)j;
     struct incoming *in = s->in;
     in->syncing = false;
+    in->unsure |= j->rc != OK;
     if (j->rc && in->open && !in->closing) {
         incoming_pause(in, &j->error);
     } else if (!j->rc && in->open) {

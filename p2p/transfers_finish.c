@@ -77,6 +77,7 @@ static void finish_done(struct disk_job *j)
     struct incoming *in = f->in;
     const bool runs = !in->gone && in->state == TRANSFER_RUNNING;
     in->finishing = false;
+    in->unsure |= j->rc != OK;
     if (!runs) /* it was ended meanwhile, and has a name that nobody knew of */
         disk_remove(in->t, in->id);
     else if (j->rc)

@@ -144,6 +144,7 @@ struct incoming {
 
     bool whole;             /* all chunks are there: it needs no source to be opened */
     bool save_due;          /* it is there, and is to be saved under its name */
+    bool unsure;            /* a sync has failed: bytes without a bit need not be on the disk */
     bool open;              /* file, leaves and bits are ready */
     bool opening, syncing, finishing, closing, gone, has_leaves;
     bool counted;           /* has a place of those that run */

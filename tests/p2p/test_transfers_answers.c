@@ -2,6 +2,7 @@
 #include <config.h>
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -406,6 +407,42 @@ static void a_disk_that_fails_pauses(void **state)
     free(path);
 }
 
+static bool has_a_chunk(void *ctx)
+{
+    (void)ctx;
+    rig_run_posts(&rig.fake->channels);
+    return rig_incoming()->n_have == 1;
+}
+
+static bool is_paused(void *ctx)
+{
+    (void)ctx;
+    rig_run_posts(&rig.fake->channels);
+    return rig_incoming()->pause == TRANSFER_DISK_ERROR && !rig_incoming()->open;
+}
+
+/* The kernel tells of it once: what is read after that and synced again may not be on the disk. */
+static void what_a_sync_lost_is_fetched_again(void **state)
+{
+    struct content c;
+    const uint8_t good = FILE_OK;
+    (void)state;
+    struct far *s = rig_with_leaves(&c);
+    far_send(s, &good, 1);
+    far_send(s, c.data, CHUNK);
+    fake_until(rig.fake, has_a_chunk, NULL);
+    const int writes_but_cannot_sync = open("/dev/null", O_RDWR | O_CLOEXEC);
+    assert_true(writes_but_cannot_sync >= 0);
+    assert_true(dup3(writes_but_cannot_sync, rig_incoming()->file.fd, O_CLOEXEC) >= 0);
+    close(writes_but_cannot_sync);
+    fake_tick(rig.fake, TRANSFERS_SYNC_MS);
+    fake_until(rig.fake, is_paused, NULL);
+    fake_tick(rig.fake, 60000);
+    rig_reply(rig_stream(3, FILE_CHUNKS, 0, 3), FILE_OK, c.data, sizeof c.data);
+    fake_until(rig.fake, rig_is_done, NULL);
+    assert_int_equal(rig.score, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -426,6 +463,7 @@ int main(void)
         TEST(a_silent_source_is_reset_after_a_minute),
         TEST(a_source_that_withdraws_ends_what_nobody_else_has),
         TEST(a_disk_that_fails_pauses),
+        TEST(what_a_sync_lost_is_fetched_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
