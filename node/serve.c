@@ -234,6 +234,13 @@ void serve_getdata(void *ctx, struct peer *p, const struct inv_item *items, size
     work_off(sp);
 }
 
+void serve_in_place(struct sync_peer *sp, const struct header_node *node)
+{
+    struct inv_item item = { .type = INV_BLOCK };
+    memcpy(item.hash.b, node->hash.b, sizeof(item.hash.b));
+    serve_getdata(sp->sync, sp->peer, &item, 1);
+}
+
 void serve_continue(struct sync_peer *sp)
 {
     work_off(sp);

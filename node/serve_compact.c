@@ -202,12 +202,14 @@ static void send_answer(struct sync_work *w)
     struct peer *p = net_peer_by_id(w->sync->net, a->peer);
     if (!p || !sync_peer_of(p))
         return;
-    if (a->failed)
-        serve_whole_block(sync_peer_of(p), a->form->node);
-    else
-        peer_send_buf(p, MSG_BLOCKTXN, &a->payload);
-    close_request(sync_peer_of(p));
-    serve_continue(sync_peer_of(p));
+    struct sync_peer *sp = sync_peer_of(p);
+    close_request(sp);
+    if (a->failed) {
+        serve_in_place(sp, a->form->node);
+        return;
+    }
+    peer_send_buf(p, MSG_BLOCKTXN, &a->payload);
+    serve_continue(sp);
 }
 
 static void start_answer(struct sync_peer *sp, struct compact_form *f)
@@ -232,15 +234,20 @@ static void serve_waiting(struct sync_peer *sp, void *ctx)
     const struct making *m = ctx;
     if (sp->form_wanted != m->node)
         return;
-    if (m->form && sp->txn_indices) {
+    const bool of_txns = sp->txn_indices != NULL;
+    if (m->form && of_txns) {
         start_answer(sp, m->form);
+        return;
+    }
+    close_request(sp);
+    if (of_txns) {
+        serve_in_place(sp, m->node);
         return;
     }
     if (m->form)
         send_form(sp, m->form);
     else
-        serve_whole_block(sp, m->node);
-    close_request(sp);
+        serve_whole_block(sp, m->node); /* the room for it was there when its turn came */
     serve_continue(sp);
 }
 
@@ -291,7 +298,7 @@ void serve_getblocktxn(void *ctx, struct peer *p, const struct msg_getblocktxn *
         return;
     }
     if (is_asked_for_as_a_whole(s, node, m->n, data.tx_count) || !take_indices(sp, m)) {
-        serve_whole_block(sp, node);
+        serve_in_place(sp, node);
         return;
     }
     sp->form_wanted = node;

@@ -429,7 +429,7 @@ void compact_too_large(struct sync_peer *sp, enum msg_id id, const uint8_t *head
     } else {
         struct header_node *node = header_index_find(sp->sync->headers, &hash);
         if (node && serve_may(sp->sync, node))
-            serve_whole_block(sp, node);
+            serve_in_place(sp, node);
     }
     blocks_plan(sp->sync);
 }

@@ -152,6 +152,8 @@ size_t serve_collect_headers(struct sync *s, const struct msg_locator *m,
                              struct header_node **nodes);
 bool serve_may(struct sync *s, struct header_node *node);
 void serve_whole_block(struct sync_peer *sp, struct header_node *node);
+/* As if getdata had asked for it: in its turn, with the room and the upload target looked at. */
+void serve_in_place(struct sync_peer *sp, const struct header_node *node);
 void serve_continue(struct sync_peer *sp); /* the requests that wait */
 
 /* serve_compact.c */

@@ -218,6 +218,12 @@ def coinbase(height, script=ANYONE, value=None, extra=b""):
               [TxOut(subsidy(height) if value is None else value, script)])
 
 
+def big_coinbase(height, size=300000):
+    tx = coinbase(height)
+    tx.outputs.append(TxOut(0, b"\x00\x6a\x4e" + struct.pack("<I", size) + bytes(size)))
+    return tx
+
+
 # --- blocks --------------------------------------------------------------------------------------
 
 EASY_BITS = 0x207fffff

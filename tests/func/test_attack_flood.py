@@ -10,10 +10,10 @@ import threading
 import time
 
 from framework import LONG, case, check, equal, free_port, main, wait_until, within
-from blocks import Chain, GENESIS_HASH_HEX, TxOut, coinbase, compact, from_display
+from blocks import Chain, GENESIS_HASH_HEX, big_coinbase, coinbase, compact, from_display
 from p2p import (MAGIC, ChainServer, Closed, MSG_BLOCK, Peer, Silence, addr_payload, extended_frame,
-                 frame, headers_payload, inventory, ipv4_mapped, locator_payload, parse_inventory,
-                 version_payload)
+                 frame, getblocktxn_payload, headers_payload, inventory, ipv4_mapped, locator_payload,
+                 parse_inventory, version_payload)
 
 GENESIS = from_display(GENESIS_HASH_HEX)
 MIB = 1 << 20
@@ -337,17 +337,14 @@ def upload_target_spares_recent_blocks(t):
     for height in range(1, 5):
         peer.get_block(chain.at(height).hash_hex)
     peer.get_block(chain.tip_hex)
-    peer.send("getdata", inventory((MSG_BLOCK, chain.hash_at(5))))
-    check(peer.is_closed(), "an old block past the target")
+    for command, payload in (("getdata", inventory((MSG_BLOCK, chain.hash_at(5)))),
+                             ("getblocktxn", getblocktxn_payload(chain.hash_at(6), [0]))):
+        peer = t.peer(node)
+        peer.send(command, payload)
+        check(peer.is_closed(), f"an old block past the target, by {command}")
     equal(node.rpc.listbanned(), [])
     equal(node.rpc.getnettotals()["uploadtarget"]["target_reached"], True)
     t.peer(node).get_block(chain.tip_hex)
-
-
-def big_coinbase(height):
-    tx = coinbase(height)
-    tx.outputs.append(TxOut(0, b"\x00\x6a\x4e" + struct.pack("<I", 300000) + bytes(300000)))
-    return tx
 
 
 # --- C13: logs -----------------------------------------------------------------------------------

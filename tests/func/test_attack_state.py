@@ -6,8 +6,9 @@ import struct
 import time
 
 from framework import ADDRESS, case, check, equal, main, steady, wait_until, within
-from blocks import Chain, GENESIS_HASH_HEX, coinbase, from_display
-from p2p import (ChainServer, Closed, MSG_BLOCK, frame, headers_payload, inventory, locator_payload)
+from blocks import Chain, GENESIS_HASH_HEX, big_coinbase, coinbase, from_display
+from p2p import (ChainServer, Closed, MSG_BLOCK, frame, getblocktxn_payload, headers_payload, inventory,
+                 locator_payload)
 
 GENESIS = from_display(GENESIS_HASH_HEX)
 
@@ -41,21 +42,47 @@ def requests_of_a_peer_that_does_not_read_hold_few_files(t):
     """C8: fifty thousand small blocks asked for at once, with room for 200 descriptors."""
     node = t.node()
     hashes = [from_display(h) for h in node.rpc.generatetoaddress(10, ADDRESS)]
+    peer, held = ask_for_more_than_is_read(
+        t, node, frame("getdata", inventory(*[(MSG_BLOCK, hashes[i % 10]) for i in range(50000)])))
+    check(held < 40, f"{held} descriptors held")
+    gets_blocks(peer, 50000)
+    equal(node.log().count("cannot be served"), 0)
+
+
+@case()
+def blocks_in_place_of_their_transactions_hold_few_files(t):
+    """C8: the answer to each request is the whole block, and one message follows the other."""
+    chain = Chain(start_time=int(time.time()) - 600)
+    chain.add(coinbase_tx=big_coinbase(1, 150000))
+    node = t.node_at(chain)
+    peer, held = ask_for_more_than_is_read(
+        t, node, frame("getblocktxn", getblocktxn_payload(chain.tip, [0])) * 400)
+    check(held < 40, f"{held} descriptors held")
+    gets_blocks(peer, 400)
+    equal(node.log().count("cannot be served"), 0)
+
+
+def ask_for_more_than_is_read(t, node, requests):
+    """Of a node that has room for 200 descriptors; the peer, and how many it makes the node hold
+    while others are served."""
     resource.prlimit(node.process.pid, resource.RLIMIT_NOFILE, (200, 200))
     before = len(os.listdir(f"/proc/{node.process.pid}/fd"))
     peer = t.peer(node)
-    peer.send("getdata", inventory(*[(MSG_BLOCK, hashes[i % 10]) for i in range(50000)]))
+    peer.send_raw(requests)
     steady(lambda: peer.info(node)["bytessent"])
     held = len(os.listdir(f"/proc/{node.process.pid}/fd")) - before
-    check(held < 40, f"{held} descriptors held")
     other = t.peer(node)
     other.ping(timeout=3)
     other.get_block(node.tip())
+    return peer, held
+
+
+def gets_blocks(peer, n):
+    """Nothing of what was asked for is lost."""
     got = 0
-    while got < 50000:  # and nothing of what was asked for is lost
+    while got < n:
         command, _ = peer.receive()
         got += command == "block"
-    equal(node.log().count("cannot be served"), 0)
 
 
 def near_tip(t, *options):
