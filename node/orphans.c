@@ -205,6 +205,22 @@ static struct orphan_owner *largest_owner(const struct orphans *o)
     return largest;
 }
 
+static void free_owner(struct orphan_owner *owner)
+{
+    free(owner->v);
+    free(owner);
+}
+
+static void step_leaving(struct orphans *o, struct orphan_owner *owner)
+{
+    if (owner->n) {
+        drop(o, owner->v[owner->n - 1]);
+        return;
+    }
+    list_remove(&o->leaving, &owner->link);
+    free_owner(owner);
+}
+
 /* Room for this much more of the owner's. */
 static void make_room(struct orphans *o, struct orphan_owner *owner, size_t bytes)
 {
@@ -212,11 +228,13 @@ static void make_room(struct orphans *o, struct orphan_owner *owner, size_t byte
         drop_any(o, owner);
     while (o->bytes + bytes > o->o.max_bytes) {
         struct list_link *leaving = list_first(&o->leaving);
-        struct orphan_owner *victim = leaving ? LIST_ITEM(leaving, struct orphan_owner, link)
-                                              : largest_owner(o);
-        if (!victim->n)
+        struct orphan_owner *victim = leaving ? NULL : largest_owner(o);
+        if (leaving)
+            step_leaving(o, LIST_ITEM(leaving, struct orphan_owner, link));
+        else if (victim->n)
+            drop_any(o, victim);
+        else
             break; /* nothing is left that could go */
-        drop_any(o, victim);
     }
 }
 
@@ -252,22 +270,6 @@ struct tx *orphans_take_ready(struct orphans *o, struct orphan_owner *owner)
 }
 
 /* --- work in portions --- */
-
-static void free_owner(struct orphan_owner *owner)
-{
-    free(owner->v);
-    free(owner);
-}
-
-static void step_leaving(struct orphans *o, struct orphan_owner *owner)
-{
-    if (owner->n) {
-        drop(o, owner->v[owner->n - 1]);
-        return;
-    }
-    list_remove(&o->leaving, &owner->link);
-    free_owner(owner);
-}
 
 /* One link of a parent whose fate is known. */
 static void step_settled(struct orphans *o, struct parent *p)

@@ -196,6 +196,27 @@ static void attack_B1_many_floods_stay_within_the_whole_and_spare_who_holds_litt
     orphans_free(o);
 }
 
+/* Who has gone, with orphans or without any, is worked off later, but takes no room until then. */
+static void attack_B1_those_who_leave_do_not_widen_the_whole(void **state)
+{
+    (void)state;
+    struct orphans *o = new_orphans(40000, 40000);
+    struct orphan_owner *owner = orphans_add_peer(o), *empty = orphans_add_peer(o);
+    struct orphan_owner *full = orphans_add_peer(o);
+    struct orphans_stats s;
+    for (uint32_t i = 0; i < 10; i++)
+        add_child(o, full, i, id_of(1));
+    orphans_remove_peer(o, empty);
+    orphans_remove_peer(o, full);
+    for (uint32_t i = 0; i < 1000; i++) {
+        add_child(o, owner, 1000 + i, id_of(2));
+        orphans_get_stats(o, &s);
+        assert_true(s.bytes <= 40000);
+    }
+    assert_int_equal(orphans_owned_bytes(owner), s.bytes);
+    orphans_free(o);
+}
+
 static void attack_B1_one_parent_of_very_many_is_worked_off_in_portions(void **state)
 {
     (void)state;
@@ -315,6 +336,7 @@ int main(void)
         cmocka_unit_test(what_is_known_or_too_large_is_not_kept),
         cmocka_unit_test(attack_B1_a_flood_stays_within_its_share_and_spares_others),
         cmocka_unit_test(attack_B1_many_floods_stay_within_the_whole_and_spare_who_holds_little),
+        cmocka_unit_test(attack_B1_those_who_leave_do_not_widen_the_whole),
         cmocka_unit_test(attack_B1_one_parent_of_very_many_is_worked_off_in_portions),
         cmocka_unit_test(any_order_of_events_gives_what_a_plain_list_gives),
     };
