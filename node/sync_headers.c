@@ -105,9 +105,17 @@ void headers_check_timeout(struct sync_peer *sp, int64_t now)
 
 /* --- knowing what a peer has --- */
 
+static bool breaks_rules(const struct header_node *node)
+{
+    return atomic_load(&node->status) & HS_FAILED_MASK;
+}
+
+/* An invalid block that the peer announced before it was judged does not stand in the way of the
+ * next one of the same height. */
 void headers_note(struct sync_peer *sp, struct header_node *node)
 {
-    if (!sp->best_known || u256_cmp(&node->work, &sp->best_known->work) > 0)
+    if (!sp->best_known || u256_cmp(&node->work, &sp->best_known->work) > 0 ||
+        (breaks_rules(sp->best_known) && !breaks_rules(node)))
         sp->best_known = node;
 }
 

@@ -163,6 +163,28 @@ def premature_spend_of_a_coinbase_is_invalid(t):
 
 
 @case()
+def a_peer_that_announced_an_invalid_block_is_asked_for_the_next_one(t):
+    """Honest peers announce before they validate; what follows may have the same height."""
+    node = t.node()
+    chain = fresh_chain(3)
+    bad, good = chain.fork(3), chain.fork(3)
+    bad.add(coinbase_tx=coinbase(4, value=50 * 10**8 + 1))
+    good.grow(1, extra=b"g")
+    serve(t, node, chain)
+    t.wait(lambda: node.rpc.getblockcount() == 3, 30, "blocks before it")
+    sender, honest = t.peer(node), t.peer(node)
+    for peer in sender, honest:
+        peer.send("headers", headers_payload([bad.at(4).header]))
+        peer.ping()
+    sender.send("block", bad.at(4).serialize())
+    t.wait(lambda: "invalid" in [r["status"] for r in node.rpc.getchaintips()], 10, "verdict")
+    honest.send("headers", headers_payload([good.at(4).header]))
+    honest.wait_for("getdata", match=lambda p: good.tip in p)
+    honest.send("block", good.at(4).serialize())
+    t.wait(lambda: node.tip() == good.tip_hex, 10, "tip")
+
+
+@case()
 def withheld_parent_data_is_no_verdict(t):
     """Attack A7: the block above a missing one connects as soon as the gap is filled."""
     node = t.node()
