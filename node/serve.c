@@ -174,10 +174,12 @@ static bool is_waiting(const struct sync_peer *sp)
     return sp->form_wanted || sp->answering;
 }
 
-/* False: the peer may not have it, or nobody does. */
+/* False: the peer may not have it, or nobody does; of INV_DATAREF_TX nothing is kept. */
 static bool serve_tx(struct sync_peer *sp, const struct inv_item *item)
 {
     struct txid id;
+    if (item->type != INV_TX)
+        return false;
     memcpy(id.b, item->hash.b, sizeof(id.b));
     struct tx *tx = relay_find_for(sp->relay, &id);
     if (!tx)
@@ -185,6 +187,11 @@ static bool serve_tx(struct sync_peer *sp, const struct inv_item *item)
     peer_send(sp->peer, MSG_TX, tx->raw.data, tx->raw.len);
     tx_unref(tx);
     return true;
+}
+
+static bool is_tx(const struct inv_item *item)
+{
+    return item->type == INV_TX || item->type == INV_DATAREF_TX;
 }
 
 /* Answers in order until the send queue is full; then the peer is not read until it has drained. */
@@ -197,7 +204,7 @@ static void work_off(struct sync_peer *sp)
         const struct inv_item *item = &sp->getdata[sp->getdata_at++];
         if (item->type >= INV_BLOCK && item->type <= INV_CMPCT_BLOCK) {
             serve_block(sp, item);
-        } else if (item->type == INV_TX && !serve_tx(sp, item)) {
+        } else if (is_tx(item) && !serve_tx(sp, item)) {
             if (!missing)
                 missing = xmalloc((sp->getdata_n - sp->getdata_at + 1) * sizeof(*missing));
             missing[n_missing++] = *item;

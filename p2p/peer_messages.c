@@ -133,17 +133,15 @@ enum msg_result on_blocktxn(struct peer *p, struct span payload)
 
 typedef void (*inv_fn)(void *ctx, struct peer *p, const struct inv_item *items, size_t n);
 
-static bool items_are(const struct inv_item *items, size_t n, uint32_t last_type)
+static bool may_be_announced(const struct inv_item *items, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (items[i].type < INV_TX || items[i].type > last_type)
+        if (items[i].type != INV_TX && items[i].type != INV_BLOCK)
             return false;
     return true;
 }
 
-/* spec p2p 1.9: which types a message may carry; any other disconnects */
-static enum msg_result take_items(struct peer *p, struct span payload, enum inv_type last,
-                                  inv_fn fn)
+static enum msg_result take_items(struct peer *p, struct span payload, inv_fn fn)
 {
     struct inv_item *items;
     size_t n;
@@ -154,7 +152,8 @@ static enum msg_result take_items(struct peer *p, struct span payload, enum inv_
     }
     if (rc != OK)
         return result_of(rc);
-    if (!items_are(items, n, last))
+    /* spec p2p 1.9, 6; in other lists an unknown type is nobody's matter, as in the reference */
+    if (p->row->id == MSG_INV && !may_be_announced(items, n))
         peer_disconnect(p, "illegal inventory type");
     else if (n > 0 && fn != NULL)
         fn(p->net->h.ctx, p, items, n);
@@ -164,17 +163,17 @@ static enum msg_result take_items(struct peer *p, struct span payload, enum inv_
 
 enum msg_result on_inv(struct peer *p, struct span payload)
 {
-    return take_items(p, payload, INV_BLOCK, p->net->h.on_inv);
+    return take_items(p, payload, p->net->h.on_inv);
 }
 
 enum msg_result on_getdata(struct peer *p, struct span payload)
 {
-    return take_items(p, payload, INV_DATAREF_TX, p->net->h.on_getdata);
+    return take_items(p, payload, p->net->h.on_getdata);
 }
 
 enum msg_result on_notfound(struct peer *p, struct span payload)
 {
-    return take_items(p, payload, INV_DATAREF_TX, p->net->h.on_notfound);
+    return take_items(p, payload, p->net->h.on_notfound);
 }
 
 static enum msg_result take_locator(struct peer *p, struct span payload,

@@ -3,11 +3,11 @@ import os
 import struct
 import time
 
-from framework import case, check, equal, is_in, main, wait_until
-from blocks import compact, from_display, GENESIS_HASH_HEX
+from framework import ADDRESS, case, check, equal, is_in, main, wait_until
+from blocks import compact, from_display, sha256d, GENESIS_HASH_HEX
 from p2p import (Closed, MSG_BLOCK, Peer, addr_payload, frame, headers_payload, inventory,
-                 ipv4_mapped, locator_payload, parse_reject, parse_version, protoconf_payload,
-                 version_payload)
+                 ipv4_mapped, locator_payload, parse_inventory, parse_reject, parse_version,
+                 protoconf_payload, version_payload)
 
 GENESIS = from_display(GENESIS_HASH_HEX)
 
@@ -316,6 +316,23 @@ def illegal_inventory_type_disconnects(t):
         peer.send("inv", inventory((kind, bytes(32))))
         check(peer.is_closed(), f"type {kind}")
     equal(banned(node), [])
+
+
+@case()
+def unknown_types_are_passed_over_in_requests(t):
+    """As by the reference: what a later protocol asks for is neither had nor refused."""
+    node = t.node()
+    peer = t.peer(node)
+    tip = from_display(node.rpc.generatetoaddress(1, ADDRESS)[0])
+    for kind in (0, 6, 0x40000002, 2**32 - 1):
+        for command in ("getdata", "notfound"):
+            peer.send(command, inventory((kind, tip), (kind, bytes(32))))
+        check("notfound" not in [c for c, _ in peer.ping().seen], f"type {kind}")
+        peer.send("getdata", inventory((kind, tip), (2, tip)))
+        equal(sha256d(peer.wait_for("block")[:80]), tip)
+    peer.send("getdata", inventory((5, tip)))  # a type that is known, and of which nothing is kept
+    equal(parse_inventory(peer.wait_for("notfound")), [(5, tip)])
+    equal(peer.score(node), 0)
 
 
 @case()

@@ -481,7 +481,6 @@ static void some_messages_only_disconnect(void **state)
     (void)state;
     static const struct { const char *command; const char *payload; size_t len; } last[] = {
         { "inv", "\1\3\0\0\0aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 37 },
-        { "getdata", "\1\0\0\0\0aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 37 },
         { "protoconf", "\0", 1 },
         { "protoconf", "\1\xff\xff\x0f\0", 5 },
         { "createstrm", "", 0 },
@@ -495,6 +494,19 @@ static void some_messages_only_disconnect(void **state)
         assert_int_equal(ban_count(&s), 0);
         scene_close(&s);
     }
+}
+
+static void requests_of_unknown_types_are_heard(void **state)
+{
+    (void)state;
+    struct scene s;
+    scene_open(&s);
+    wire_handshake(&s.w);
+    wire_send(&s.w, "getdata", "\1\0\0\0\0aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 37);
+    wire_send(&s.w, "notfound", "\1\6\0\0\0aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 37);
+    assert_alive(&s);
+    assert_score(&s, 0);
+    scene_close(&s);
 }
 
 static void a_second_protoconf_disconnects(void **state)
@@ -924,6 +936,7 @@ int main(void)
         cmocka_unit_test(at_the_threshold_a_local_peer_is_cut_off_but_not_banned),
         cmocka_unit_test(a_whitelisted_peer_keeps_its_connection),
         cmocka_unit_test(some_messages_only_disconnect),
+        cmocka_unit_test(requests_of_unknown_types_are_heard),
         cmocka_unit_test(a_second_protoconf_disconnects),
         cmocka_unit_test(bloom_filters_are_punished),
         cmocka_unit_test(pongs_count_only_when_they_answer),
