@@ -38,6 +38,15 @@ bool serve_gives_headers(struct sync *s, const struct peer *p)
     return false;
 }
 
+/* Who asks from our tip on has it, though there is nothing to send. */
+void serve_note_sent(struct sync_peer *sp, const struct msg_locator *m, struct header_node *last)
+{
+    if (last)
+        sp->best_sent = last;
+    else if (m->n)
+        sp->best_sent = header_index_tip(sp->sync->headers);
+}
+
 size_t serve_collect_headers(struct sync *s, const struct msg_locator *m,
                              struct header_node **nodes)
 {
@@ -62,8 +71,7 @@ void serve_getheaders(void *ctx, struct peer *p, const struct msg_locator *m)
     struct block_header *headers = xmalloc((n + 1) * sizeof(*headers));
     for (size_t i = 0; i < n; i++)
         header_of_node(&headers[i], nodes[i]);
-    if (n)
-        sync_peer_of(p)->best_sent = nodes[n - 1];
+    serve_note_sent(sync_peer_of(p), m, n ? nodes[n - 1] : NULL);
     peer_send_headers(p, headers, n);
     free(headers);
 }

@@ -99,6 +99,8 @@ void serve_gethdrsen(void *ctx, struct peer *p, const struct msg_locator *m)
         return;
     struct answer *a = answer_new(sp);
     a->n = serve_collect_headers(s, m, a->nodes);
+    if (a->n == 0)
+        serve_note_sent(sp, m, NULL);
     a->to_tip = a->n && a->nodes[a->n - 1] == header_index_tip(s->headers);
     sp->answering = true;
     peer_pause_reading(p);

@@ -150,6 +150,8 @@ bool serve_gives_headers(struct sync *s, const struct peer *p);
 /* What a locator asks for, at most MSG_HEADERS_MAX. */
 size_t serve_collect_headers(struct sync *s, const struct msg_locator *m,
                              struct header_node **nodes);
+/* last: of the headers that answer the locator, NULL when there are none. */
+void serve_note_sent(struct sync_peer *sp, const struct msg_locator *m, struct header_node *last);
 bool serve_may(struct sync *s, struct header_node *node);
 void serve_whole_block(struct sync_peer *sp, struct header_node *node);
 /* As if getdata had asked for it: in its turn, with the room and the upload target looked at. */

@@ -95,14 +95,18 @@ def stale_blocks_of_the_last_month_are_served_and_unknown_ones_are_not(t):
 
 @case()
 def new_tips_are_announced_by_headers_or_inventory(t):
-    node, _ = node_with_blocks(t, 2)
-    plain, modern = t.peer(node, height=2), t.peer(node, height=2)
+    node, hashes = node_with_blocks(t, 2)
+    plain, modern, level = (t.peer(node, height=2) for _ in range(3))
     modern.get_headers([GENESIS])
     plain.get_headers([GENESIS])
-    modern.send("sendheaders")
-    modern.ping()
+    equal(level.get_headers([hashes[2]]), [], "it has our tip, as we know then")
+    for peer in modern, level:
+        peer.send("sendheaders")
+        peer.ping()
     tip = from_display(node.rpc.generatetoaddress(1, ADDRESS)[0])
-    modern.wait_for("headers", match=lambda p: parse_headers(p)[-1].hash() == tip)
+    for peer in modern, level:
+        peer.wait_for("headers", match=lambda p: parse_headers(p)[-1].hash() == tip)
+        equal(peer.count("inv"), 0)
     plain.wait_for("inv", match=lambda p: (MSG_BLOCK, tip) in parse_inventory(p))
 
 
