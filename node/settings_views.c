@@ -81,6 +81,13 @@ static bool has_value(const struct config *c, const char *name, const char *valu
     return false;
 }
 
+/* 0 is a number like others for the user, and the default for the network. */
+static unsigned connections(const struct config *c, const char *name)
+{
+    const int64_t n = config_int(c, name);
+    return n ? (unsigned)n : NET_NONE;
+}
+
 static enum seed_net seeds_of(const struct settings *s)
 {
     static const enum seed_net seeds[] = {
@@ -119,9 +126,9 @@ void settings_net(const struct settings *s, struct net_config *n)
         .forcednsseed = config_bool(c, "forcednsseed"),
         .fixedseeds = config_bool(c, "fixedseeds"),
         .discover = config_bool(c, "discover"),
-        .max_connections = (unsigned)config_int(c, "maxconnections"),
-        .max_outbound = (unsigned)config_int(c, "maxoutboundconnections"),
-        .max_addnode = (unsigned)config_int(c, "maxaddnodeconnections"),
+        .max_connections = connections(c, "maxconnections"),
+        .max_outbound = connections(c, "maxoutboundconnections"),
+        .max_addnode = connections(c, "maxaddnodeconnections"),
         .max_from_addr = (unsigned)config_int(c, "maxconnectionsfromaddr"),
         .connect_timeout_ms = config_int(c, "timeout"),
         .handshake_timeout_s = config_int(c, "p2phandshaketimeout"),

@@ -239,6 +239,8 @@ static void dial_from_book(struct net *net, enum peer_kind kind, bool extra)
 
 static void automatic_tick(struct net *net, int64_t now)
 {
+    if (net->c.max_outbound == 0)
+        return; /* no feeler either: it would be a connection that nobody asked for */
     size_t n = net_count_kind(net, PEER_OUTBOUND);
     if (n < net->c.max_outbound + net->extra_outbound) {
         bool extra = n >= net->c.max_outbound;

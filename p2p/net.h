@@ -11,6 +11,7 @@
 #ifndef P2P_NET_H
 #define P2P_NET_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,6 +33,8 @@ struct net_strings {
     const char *const *v;
     size_t n;
 };
+
+#define NET_NONE UINT_MAX /* no connections of a kind, where 0 means the default */
 
 /* Copied by net_new; a zero in a field with a default (in brackets) means the default. */
 struct net_config {
@@ -56,8 +59,8 @@ struct net_config {
     const char *proxy;                   /* SOCKS5 "host:port", NULL: none */
     bool dns, dnsseed, forcednsseed, fixedseeds, discover;
 
-    unsigned max_connections;            /* [125] */
-    unsigned max_outbound;               /* [8] */
+    unsigned max_connections;            /* [125]; NET_NONE: none, as of the next two */
+    unsigned max_outbound;               /* [8], of max_connections */
     unsigned max_addnode;                /* [8] */
     unsigned max_from_addr;              /* 0: no limit */
     int64_t connect_timeout_ms;          /* [5000] */

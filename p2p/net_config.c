@@ -2,6 +2,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "base/intmath.h"
 #include "base/mem.h"
 #include "p2p/net_internal.h"
 
@@ -37,14 +38,15 @@ static struct net_strings *string_list(struct net_config *c, size_t i)
 
 static void default_u64(uint64_t *v, uint64_t d) { *v = *v == 0 ? d : *v; }
 static void default_i64(int64_t *v, int64_t d) { *v = *v == 0 ? d : *v; }
-static void default_uint(unsigned *v, unsigned d) { *v = *v == 0 ? d : *v; }
+static void default_number(unsigned *v, unsigned d) { *v = *v == 0 ? d : *v == NET_NONE ? 0 : *v; }
 
 static void fill_defaults(struct net_config *c)
 {
     c->port = c->port == 0 ? c->default_port : c->port;
-    default_uint(&c->max_connections, 125);
-    default_uint(&c->max_outbound, 8);
-    default_uint(&c->max_addnode, 8);
+    default_number(&c->max_connections, 125);
+    default_number(&c->max_outbound, 8);
+    default_number(&c->max_addnode, 8);
+    c->max_outbound = MIN_OF(c->max_outbound, c->max_connections);
     default_i64(&c->connect_timeout_ms, 5000);
     default_i64(&c->handshake_timeout_s, 60);
     default_i64(&c->inactivity_timeout_s, 1200);

@@ -2,12 +2,14 @@
 import http.client
 import os
 import re
+import select
 import stat
 import struct
 import subprocess
 import time
 
 from framework import ADDRESS, DAEMON, case, check, equal, is_in, main
+from p2p import Closed
 
 
 @case()
@@ -85,6 +87,21 @@ def bantime_is_how_long_a_ban_lasts(t):
 def blocksonly_asks_for_no_transactions(t):
     equal(t.peer(t.node("-blocksonly=1")).their_version["relay"], 0)
     equal(t.peer(t.node()).their_version["relay"], 1)
+
+
+@case()
+def a_limit_of_no_connections_is_none_and_not_the_default(t):
+    node = t.node("-maxconnections=0")
+    try:
+        t.peer(node)
+    except Closed:
+        pass
+    equal(node.rpc.getconnectioncount(), 0, "nobody is let in")
+    added, connected = t.listener(), t.listener()
+    node = t.node("-maxaddnodeconnections=0", "-addnode=" + added.address,
+                  "-connect=" + connected.address)
+    connected.accept()  # in a turn of which -addnode was the first part
+    equal(select.select([added.socket], [], [], 0)[0], [])
 
 
 @case()

@@ -264,6 +264,21 @@ static void a_stale_tip_gets_one_more_peer_for_a_while(void **state)
     world_stop(&w);
 }
 
+static void without_outbound_connections_none_is_made(void **state)
+{
+    (void)state;
+    static struct world w;
+    struct net_config c = world_start(&w);
+    c.max_outbound = NET_NONE;
+    side_open(&w.side, w.base, &c);
+    w.side.net->next_feeler_ms = 0;
+    net_request_extra_outbound(w.side.net);
+    know_groups(&w, 6, 4);
+    play(&w, 700);
+    assert_int_equal(w.n_calls, 0);
+    world_stop(&w);
+}
+
 static void a_feeler_leaves_after_the_version(void **state)
 {
     (void)state;
@@ -486,6 +501,7 @@ int main(void)
         cmocka_unit_test(outbound_peers_are_of_different_groups),
         cmocka_unit_test(one_group_gives_one_outbound_peer),
         cmocka_unit_test(a_stale_tip_gets_one_more_peer_for_a_while),
+        cmocka_unit_test(without_outbound_connections_none_is_made),
         cmocka_unit_test(a_feeler_leaves_after_the_version),
         cmocka_unit_test(a_peer_without_the_promised_service_is_dropped),
         cmocka_unit_test(names_are_left_to_the_proxy),
