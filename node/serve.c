@@ -15,7 +15,6 @@
 #define GETBLOCKS_MAX 500
 #define OLD_BRANCH_S (30 * 24 * 3600) /* a side branch is served this far behind the best header */
 #define HISTORICAL_S (7 * 24 * 3600)  /* past this a block counts as history */
-#define GETDATA_QUEUE_MAX 65536       /* requests a peer may have open */
 
 /* --- headers and inventories --- */
 
@@ -205,7 +204,6 @@ static bool is_tx(const struct inv_item *item)
 /* Answers in order until the send queue is full; then the peer is not read until it has drained. */
 static void work_off(struct sync_peer *sp)
 {
-    struct inv_item *missing = NULL;
     size_t n_missing = 0;
     while (sp->getdata_at < sp->getdata_n && !is_waiting(sp) && peer_has_send_room(sp->peer) &&
            peer_state(sp->peer) == PEER_READY) {
@@ -213,14 +211,11 @@ static void work_off(struct sync_peer *sp)
         if (item->type >= INV_BLOCK && item->type <= INV_CMPCT_BLOCK) {
             serve_block(sp, item);
         } else if (is_tx(item) && !serve_tx(sp, item)) {
-            if (!missing)
-                missing = xmalloc((sp->getdata_n - sp->getdata_at + 1) * sizeof(*missing));
-            missing[n_missing++] = *item;
+            sp->getdata[n_missing++] = *item; /* in the place of one that was worked off */
         }
     }
     if (n_missing)
-        peer_send_inv(sp->peer, MSG_NOTFOUND, missing, n_missing);
-    free(missing);
+        peer_send_inv(sp->peer, MSG_NOTFOUND, sp->getdata, n_missing);
     if (sp->getdata_at == sp->getdata_n && !is_waiting(sp)) {
         drop_requests(sp);
         sync_resume_reading(sp);
@@ -229,16 +224,17 @@ static void work_off(struct sync_peer *sp)
     }
 }
 
+/* No more can wait than one message holds: the peer is not heard until they are worked off. */
 void serve_getdata(void *ctx, struct peer *p, const struct inv_item *items, size_t n)
 {
     (void)ctx;
     struct sync_peer *sp = sync_peer_of(p);
     const size_t open = sp->getdata_n - sp->getdata_at;
-    if (open + n > GETDATA_QUEUE_MAX) {
-        peer_misbehave(p, 20, "too many requests at once");
+    struct inv_item *all = try_alloc(open + n + 1, sizeof(*all));
+    if (!all) {
+        peer_disconnect(p, "no memory for its requests");
         return;
     }
-    struct inv_item *all = xmalloc((open + n) * sizeof(*all) + 1);
     if (open)
         memcpy(all, sp->getdata + sp->getdata_at, open * sizeof(*all));
     if (n)

@@ -3,7 +3,7 @@ import time
 
 from framework import ADDRESS, case, check, equal, main, steady, wait_until
 from blocks import Chain, display, from_display, sha256d, GENESIS_HASH_HEX
-from p2p import (MSG_BLOCK, Closed, inventory, locator_payload, parse_headers, parse_inventory)
+from p2p import (MSG_BLOCK, MSG_TX, Closed, inventory, locator_payload, parse_headers, parse_inventory)
 
 GENESIS = from_display(GENESIS_HASH_HEX)
 
@@ -151,6 +151,19 @@ def reader_that_does_not_read_stops_being_served(t):
     other.ping(timeout=2)
     peer.close()
     wait_until(lambda: node.rpc.getconnectioncount() == 1, 10, "the peer is gone")
+
+
+@case()
+def as_much_may_be_asked_for_at_once_as_a_message_holds(t):
+    node = t.node("-maxprotocolrecvpayloadlength=4000000")
+    peer = t.peer(node)
+    wanted = [(MSG_TX, i.to_bytes(32, "little")) for i in range(100000)]
+    peer.send("getdata", inventory(*wanted))
+    missing = []
+    while len(missing) < len(wanted):
+        missing += parse_inventory(peer.wait_for("notfound"))
+    equal(missing, wanted)
+    equal(peer.score(node), 0)
 
 
 @case()
