@@ -4,8 +4,9 @@
  * (json_tree.h).
  *
  * Refused: control characters and lone surrogates in strings, U+0000 in names, NaN and Infinity,
- * integers outside -2^63 .. 2^64-1, nesting beyond JSON_READ_DEPTH, anything after the value. Of
- * equal names in an object the last one counts. Any thread.
+ * nesting beyond JSON_READ_DEPTH, anything after the value. Of equal names in an object the last
+ * one counts. An integer outside -2^63 .. 2^64-1 is a double which, as each does, keeps its text:
+ * whoever wants an integer refuses it, and an id comes back as it was. Any thread.
  */
 #ifndef RPC_JSON_READ_H
 #define RPC_JSON_READ_H

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/intmath.h"
 #include "base/mem.h"
 
 #define NAME_INLINE 64
@@ -128,19 +129,8 @@ static struct span read_string(struct build *b)
 
 /* --- numbers -------------------------------------------------------------------------------- */
 
-static struct json_object *new_integer(const char *p, size_t len)
-{
-    const bool negative = *p == '-';
-    uint64_t v = 0;
-    for (size_t i = negative; i < len; i++)
-        v = 10 * v + (uint64_t)(p[i] - '0');
-    if (v > INT64_MAX && !negative)
-        return json_object_new_uint64(v);
-    return json_object_new_int64((int64_t)(negative ? 0 - v : v));
-}
-
 /* It keeps its text, since a double does not tell amounts exactly. */
-static struct json_object *new_fraction(struct build *b, const char *p, size_t len)
+static struct json_object *new_double(struct build *b, const char *p, size_t len)
 {
     buf_reset(&b->text);
     if (!buf_try_reserve(&b->text, len + 1))
@@ -151,6 +141,27 @@ static struct json_object *new_fraction(struct build *b, const char *p, size_t l
     return json_object_new_double_s(strtod(text, NULL), text);
 }
 
+/* Without its sign; false beyond 64 bits, and below -2^63. */
+static bool integer_of(const char *p, size_t len, bool negative, uint64_t *v)
+{
+    *v = 0;
+    for (size_t i = negative; i < len; i++)
+        if (!mul_u64(*v, 10, v) || !add_u64(*v, (uint64_t)(p[i] - '0'), v))
+            return false;
+    return !negative || *v <= UINT64_C(1) << 63;
+}
+
+static struct json_object *new_integer(struct build *b, const char *p, size_t len)
+{
+    const bool negative = *p == '-';
+    uint64_t v;
+    if (!integer_of(p, len, negative, &v))
+        return new_double(b, p, len);
+    if (v > INT64_MAX && !negative)
+        return json_object_new_uint64(v);
+    return json_object_new_int64((int64_t)(negative ? 0 - v : v));
+}
+
 static struct json_object *read_number(struct build *b)
 {
     const char *start = b->p;
@@ -159,7 +170,7 @@ static struct json_object *read_number(struct build *b)
                              *b->p == 'E' || (*b->p >= '0' && *b->p <= '9')); b->p++)
         fraction = fraction || *b->p == '.' || *b->p == 'e' || *b->p == 'E';
     const size_t len = (size_t)(b->p - start);
-    return fraction ? new_fraction(b, start, len) : new_integer(start, len);
+    return fraction ? new_double(b, start, len) : new_integer(b, start, len);
 }
 
 /* --- the rest ------------------------------------------------------------------------------- */

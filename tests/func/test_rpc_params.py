@@ -8,7 +8,7 @@ from framework import ADDRESS, case, check, equal, is_in, main, raises_rpc
 # A value each type takes, and one it does not; a parameter of type "any" is its method's business.
 GOOD = {"string": "x", "integer": 1, "number": 1.5, "boolean": True, "amount": "0.1",
         "hash": "00" * 32, "hex": "00", "object": {}, "array": [], "any": 1}
-BAD = {"string": [7, True, {}, []], "integer": ["1", True, {}, 1.5, 2**63, 1e300],
+BAD = {"string": [7, True, {}, []], "integer": ["1", True, {}, 1.5, 2**63, 10**30, 1e300],
        "number": ["1", True, {}], "boolean": [1, "true", {}], "amount": [True, {}, "1.123456789"],
        "hash": [7, "00", "zz" * 32, "00" * 33], "hex": [7, "0", "0g", {}], "object": [7, "{}", []],
        "array": [7, "[]", {}]}
@@ -143,7 +143,7 @@ EXTREME = {"string": ["", "x" * 5000, "ä€\U0001f600", "\0", "-1", "[::1]:1", 
            "amount": [0, -1, "21000000.00000001", "1e9", 92233720368.54775807],
            "hash": ["00" * 32, "ff" * 32], "hex": ["", "00", "ff" * 3000, "01" * 81],
            "object": [{}, {"x": {"y": [None]}}, {"": 0}, {"data": 7}],
-           "array": [[], [[]], [{}], [None] * 50, ["x"], [2**63], [{"x": 1}], [[[[[[]]]]]]]}
+           "array": [[], [[]], [{}], [None] * 50, ["x"], [2**63], [10**400], [{"x": 1}], [[[[[[]]]]]]]}
 EXTREME["any"] = [v for values in list(EXTREME.values()) for v in values]
 LEFT_ALONE = {"stop", "generate", "generatetoaddress"}
 

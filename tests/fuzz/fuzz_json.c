@@ -1,5 +1,5 @@
-/* What our pass takes json-c takes too, with the same tree; written and read again it is the same
- * text. */
+/* What our pass takes json-c takes too, with the same tree but for integers beyond 64 bits, which
+ * it clamps; written and read again it is the same text. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +15,23 @@ static void write_value(struct json_object *v, struct buf *out)
     struct json_writer w;
     jw_init(&w, out, NULL, NULL);
     jw_value(&w, v);
+}
+
+static bool has_clamped(struct json_object *v)
+{
+    if (json_object_get_type(v) == json_type_double)
+        return !strpbrk(json_object_get_string(v), ".eE");
+    bool found = false;
+    if (json_object_get_type(v) == json_type_array)
+        for (size_t i = 0; i < json_object_array_length(v) && !found; i++)
+            found = has_clamped(json_object_array_get_idx(v, i));
+    if (json_object_get_type(v) == json_type_object) {
+        json_object_object_foreach(v, name, member) {
+            (void)name;
+            found = found || has_clamped(member);
+        }
+    }
+    return found;
 }
 
 static void compare_with_json_c(const char *text, size_t size, struct json_object *v)
@@ -42,7 +59,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     if (rc)
         return 0;
-    compare_with_json_c((const char *)data, size, v);
+    if (!has_clamped(v))
+        compare_with_json_c((const char *)data, size, v);
     (void)json_get_amount(v, &amount);
     buf_init(&first);
     buf_init(&second);

@@ -130,6 +130,10 @@ static void wrong_types_name_what_was_expected(void **state)
     assert_int_equal(f->code, RPC_MISC_ERROR);
     assert_non_null(strstr(run(f, "{\"method\":\"setmocktime\",\"params\":[1.5]}"),
                            "JSON integer out of range"));
+    assert_non_null(strstr(run(f, "{\"method\":\"setmocktime\",\"params\":[18446744073709551616],"
+                                  "\"id\":340282366920938463463374607431768211456}"),
+                           "JSON integer out of range\"},"
+                           "\"id\":340282366920938463463374607431768211456}"));
     assert_non_null(strstr(run(f, "{\"method\":\"setmocktime\",\"params\":[null]}"),
                            "JSON value is not an integer as expected"));
     assert_non_null(strstr(run(f, "{\"method\":\"help\",\"params\":[5]}"),
