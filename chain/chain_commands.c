@@ -93,7 +93,7 @@ static enum err check_way_back(struct chain *c, const struct header_node *node, 
     const uint32_t needed = HS_HAVE_DATA | HS_HAVE_UNDO;
     for (const struct header_node *at = c->tip; at->height >= node->height; at = at->prev)
         if ((atomic_load(&at->status) & needed) != needed)
-            return error_set(e, ERR_NOTFOUND,
+            return error_set(e, ERR_RANGE,
                              "the chain cannot go back below height %d, which was pruned",
                              at->height);
     return OK;

@@ -191,7 +191,8 @@ static const struct rpc_command rows[] = {
       .where = RPC_ON_WORKER,
       .flags = RPC_HIDDEN,
       .fn = cmd_invalidateblock,
-      .help = "Marks a block invalid, as if it broke a rule.",
+      .help = "Marks a block invalid, as if it broke a rule. Not one below what was pruned: the "
+              "chain cannot go back that far.",
       .result = "null",
       .example = EXAMPLE_HASH,
       .params = BLOCK_PARAM },
