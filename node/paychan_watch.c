@@ -193,17 +193,28 @@ static enum err read_tx(void *ctx, const struct tx *tx, uint64_t offset, struct 
     return OK;
 }
 
-/* What a reorganisation took away is forgotten, and looked for anew. */
+static void forget_spend(struct watched *one)
+{
+    one->spent_in = NULL;
+    tx_unref(one->block_spend);
+    one->block_spend = NULL;
+}
+
+/* What a reorganisation took away is forgotten, and looked for from where the branches part, which
+ * may be below where all began. What lies in blocks that were not read nobody knows: all anew. */
 static void drop_stale(struct watched *one, struct header_index *index)
 {
-    if (one->scanned && !header_index_is_active(index, one->scanned)) {
-        one->scanned = NULL;
-        one->gap = false;
+    if (!one->scanned || header_index_is_active(index, one->scanned))
+        return;
+    if (one->gap)
+        one->scanned = one->in_block = one->spent_in = NULL;
+    while (one->scanned && !header_index_is_active(index, one->scanned))
+        one->scanned = one->scanned->prev;
+    if (one->in_block && !header_index_is_active(index, one->in_block))
         one->in_block = NULL;
-        one->spent_in = NULL;
-        tx_unref(one->block_spend);
-        one->block_spend = NULL;
-    }
+    if (!one->spent_in || !header_index_is_active(index, one->spent_in))
+        forget_spend(one);
+    one->gap = false;
 }
 
 static void read_blocks(struct look *l, struct watched *one)
@@ -232,8 +243,13 @@ static void read_blocks(struct look *l, struct watched *one)
 static void take_from_blocks(struct look *l, struct watched *one)
 {
     drop_stale(one, chain_headers(l->w->chain));
-    if (one->coin || !l->tip.node)
+    if (!l->tip.node)
         return;
+    if (one->coin) { /* no block up to this one spends it, read or not */
+        one->scanned = l->tip.node;
+        one->gap = false;
+        return;
+    }
     if (one->now.place == PAYCHAN_IN_POOL)
         return;
     read_blocks(l, one);

@@ -35,7 +35,7 @@ enum err paychan_watch_new(struct paychan_watch **out, struct chain *chain, payc
 void paychan_watch_free(struct paychan_watch *w);
 
 /* Any thread. number: the caller's; one that is there gets another outpoint. from: no block below
- * this height has to do with it. */
+ * this height has to do with it, until a reorganisation goes deeper. */
 void paychan_watch_add(struct paychan_watch *w, uint64_t number, const struct outpoint *at,
                        uint32_t from);
 void paychan_watch_remove(struct paychan_watch *w, uint64_t number);

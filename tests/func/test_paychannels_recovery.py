@@ -15,7 +15,7 @@ from paychan_guest import (ACK, AMOUNT, FAIL, FUNDED, LATE, LIMIT, PAY, READY, S
                            SYNC, UNKNOWN, Payer)
 from paychan_guest import payee as payee_of
 from paychan_payee_guest import Payee
-from paychannels import (CAPACITY, CLOSE_FEE, GENESIS, channel, connect, copy_parts, mine,
+from paychannels import (CAPACITY, CLOSE_FEE, GENESIS, channel, connect, copy_parts, in_pool, mine,
                          mine_these, open_channel, paid_channel, payers, put_back_parts, spender,
                          state, sums, with_a_longer_push)
 from wallet_rpc import WalletRpc
@@ -697,6 +697,37 @@ def a_payee_with_an_old_copy_is_shown_a_funding_that_is_spent(t):
     payer.connect()
     payer.refused(FUNDED, payer.funded_message(payer.funding), SCRIPT, payer.id)
     equal((state(node, id), channel(node, id)["funding"]), ("accepted", "none"))
+
+
+@case()
+def a_close_that_a_reorganisation_puts_below_the_funding_is_found(t):
+    """Both in one block, lower than where the funding was when the node was started."""
+    a, b = payers(t)
+    mine(b, 3)
+    t.wait_same_tip(a, b)
+    id = open_channel(t, a, b)
+    equal(a.rpc.pay("bob", 1000)["acknowledged"], True)
+    height = channel(a, id)["height"]
+    for node in (a, b):
+        node.restart()
+    connect(t, a, b)
+    t.wait_same_tip(a, b)
+    b.rpc.closechannel(id)
+    txids = [channel(a, id)["txid"], t.wait(lambda: spender(b, id))["txid"]]
+    in_pool(t, a, txids[1])
+    mine(b)
+    t.wait_same_tip(a, b)
+    equal(b.rpc.getrawtransaction(txids[1], 1)["confirmations"], 1)
+    t.wait(lambda: all(channel(node, id).get("spend_height") == height + 1 for node in (a, b)))
+    below = b.rpc.getblockhash(height - 1)
+    for node in (a, b):
+        node.rpc.invalidateblock(below)
+    t.wait(lambda: all(set(txids) <= set(node.rpc.getrawmempool()) for node in (a, b)))
+    mine(b, 6)
+    t.wait_same_tip(a, b)
+    equal(b.rpc.getrawtransaction(txids[1], 1)["confirmations"], 6)
+    t.wait(lambda: all((state(node, id), channel(node, id).get("spend_height")) ==
+                       ("closed", height - 1) for node in (a, b)))
 
 
 @case()
