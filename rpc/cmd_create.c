@@ -71,6 +71,7 @@ static const struct rpc_command rows[] = {
     { .name = "createrawtransaction",
       .category = "rawtransactions",
       .where = RPC_ON_WORKER,
+      .flags = RPC_TYPES_FIRST,
       .fn = cmd_createrawtransaction,
       .help = "Makes an unsigned transaction from what it spends and what it pays.",
       .result = "\"hex\" (string) The transaction",

@@ -387,6 +387,7 @@ static const struct rpc_command rows[] = {
     { .name = "sendrawtransaction",
       .category = "rawtransactions",
       .where = RPC_ON_WORKER,
+      .flags = RPC_TYPES_FIRST,
       .fn = cmd_sendrawtransaction,
       .place = place_tx_call,
       .help = "Puts a transaction into the mempool and sends it to peers. It may be in extended "

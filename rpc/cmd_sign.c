@@ -444,7 +444,7 @@ static const struct rpc_command rows[] = {
     { .name = "signrawtransaction",
       .category = "rawtransactions",
       .where = RPC_ON_WORKER,
-      .flags = RPC_SECRET,
+      .flags = RPC_SECRET | RPC_TYPES_FIRST,
       .fn = cmd_signrawtransaction,
       .help = "Signs inputs of a transaction with keys that are given, or those of the wallet. "
               "Versions of it signed by others may follow each other; their signatures are brought "

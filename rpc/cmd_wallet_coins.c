@@ -174,6 +174,7 @@ static const struct rpc_command rows[] = {
     { .name = "listunspent",
       .category = "wallet",
       .where = RPC_ON_WORKER,
+      .flags = RPC_TYPES_FIRST,
       .fn = cmd_listunspent,
       .help = "Coins that a transaction could spend.",
       .result = "[{txid, vout, address?, account, scriptPubKey, amount, confirmations, spendable, "

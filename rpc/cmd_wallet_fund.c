@@ -245,6 +245,7 @@ static const struct rpc_command rows[] = {
     { .name = "fundrawtransaction",
       .category = "rawtransactions",
       .where = RPC_ON_WORKER,
+      .flags = RPC_TYPES_FIRST,
       .fn = cmd_fundrawtransaction,
       .help = "Adds coins of the wallet to a transaction, and change, so that it pays its outputs "
               "and the fee. Inputs there are already stay, unsigned as they are.",

@@ -471,7 +471,7 @@ static const struct rpc_command rows[] = {
     { .name = "importmulti",
       .category = "wallet",
       .where = RPC_ON_WAITER,
-      .flags = RPC_SECRET,
+      .flags = RPC_SECRET | RPC_TYPES_FIRST,
       .fn = cmd_importmulti,
       .help = "Adds keys, and watches addresses and scripts, with one rescan from the earliest "
               "timestamp on. What cannot be added is told with its place, the rest is.",

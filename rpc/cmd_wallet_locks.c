@@ -168,6 +168,7 @@ static const struct rpc_command rows[] = {
     { .name = "lockunspent",
       .category = "wallet",
       .where = RPC_ON_WORKER,
+      .flags = RPC_TYPES_FIRST,
       .fn = cmd_lockunspent,
       .help = "Keeps coins from being chosen, or lets them be chosen again: all or none of those "
               "that are named. Locks are gone when the wallet is loaded the next time.",

@@ -141,6 +141,8 @@ enum rpc_flag {
                                 or in the result: no copy stays when the call has ended */
     RPC_OVERLAPS = 16,       /* waits for others and answers later (later.h); in a batch the next
                                 call begins meanwhile */
+    RPC_TYPES_FIRST = 32,    /* the reference looks at the types of the parameters before all else:
+                                a wrong one is -3, elsewhere -1 */
 };
 
 #define RPC_PARAMS_MAX 8

@@ -50,6 +50,8 @@ static const char *wanted_word(enum rpc_type type)
 
 static struct rpc_result fail_type(struct rpc_call *call, enum rpc_type want)
 {
+    if (want == RPC_AMOUNT)
+        return rpc_fail(call, RPC_TYPE_ERROR, "Amount is not a number or string");
     const char *article = want == RPC_INT || want == RPC_OBJECT || want == RPC_ARRAY ? "an" : "a";
     return rpc_fail(call, RPC_MISC_ERROR, "JSON value is not %s %s as expected", article,
                     wanted_word(want));
@@ -97,29 +99,6 @@ static struct rpc_result check_content(struct rpc_call *call, const char *name, 
     return rpc_done();
 }
 
-struct rpc_result rpc_check_param(struct rpc_call *call, const struct rpc_param *p,
-                                  struct json_object *v)
-{
-    char name[NAME_MAX_SHOWN];
-    if (!v)
-        return p->need == RPC_REQUIRED && p->type != RPC_ANY ? fail_type(call, p->type)
-                                                             : rpc_done();
-    if (!type_matches(p->type, json_object_get_type(v))) {
-        if (p->type == RPC_INT && json_object_get_type(v) == json_type_double)
-            return rpc_fail(call, RPC_MISC_ERROR, "JSON integer out of range");
-        return fail_type(call, p->type);
-    }
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(p->name, "|"), p->name);
-    return check_content(call, name, p->type, v);
-}
-
-/* --- members of objects --------------------------------------------------------------------- */
-
-static void member_name(char out[NAME_MAX_SHOWN], const char *where, const char *name)
-{
-    snprintf(out, NAME_MAX_SHOWN, "%.70s%s%.40s", where, *where ? "." : "", name);
-}
-
 static const char *kind_word(struct json_object *v)
 {
     switch (json_object_get_type(v)) {
@@ -139,6 +118,39 @@ static const char *kind_word(struct json_object *v)
         return "array";
     }
     return "unknown";
+}
+
+/* Of a parameter, NULL: null. */
+static struct rpc_result fail_param(struct rpc_call *call, enum rpc_type want,
+                                    struct json_object *v)
+{
+    if (!(call->command->flags & RPC_TYPES_FIRST) || want == RPC_AMOUNT)
+        return fail_type(call, want);
+    return rpc_fail(call, RPC_TYPE_ERROR, "Expected type %s, got %s", wanted_word(want),
+                    kind_word(v));
+}
+
+struct rpc_result rpc_check_param(struct rpc_call *call, const struct rpc_param *p,
+                                  struct json_object *v)
+{
+    char name[NAME_MAX_SHOWN];
+    if (!v)
+        return p->need == RPC_REQUIRED && p->type != RPC_ANY ? fail_param(call, p->type, v)
+                                                             : rpc_done();
+    if (!type_matches(p->type, json_object_get_type(v))) {
+        if (p->type == RPC_INT && json_object_get_type(v) == json_type_double)
+            return rpc_fail(call, RPC_MISC_ERROR, "JSON integer out of range");
+        return fail_param(call, p->type, v);
+    }
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(p->name, "|"), p->name);
+    return check_content(call, name, p->type, v);
+}
+
+/* --- members of objects --------------------------------------------------------------------- */
+
+static void member_name(char out[NAME_MAX_SHOWN], const char *where, const char *name)
+{
+    snprintf(out, NAME_MAX_SHOWN, "%.70s%s%.40s", where, *where ? "." : "", name);
 }
 
 static bool names_known(struct rpc_call *call, struct json_object *o, const char *where,

@@ -7,7 +7,7 @@
 
 #include "rpc/command.h"
 
-/* v: NULL when null or not given. */
+/* v: NULL when null or not given. A wrong type is -1; -3 for an amount and with RPC_TYPES_FIRST. */
 struct rpc_result rpc_check_param(struct rpc_call *call, const struct rpc_param *p,
                                   struct json_object *v);
 

@@ -102,9 +102,10 @@ def parts_that_are_wrong(t):
                "Invalid Bitcoin address")
     for amount in (-1, 21000001, "0.000000001", "x"):
         raises_rpc(-3, lambda: make(good, {ADDRESS: amount}), "mount")
-    raises_rpc(-1, lambda: make(good, {ADDRESS: True}), "number or string")
+    raises_rpc(-3, lambda: make(good, {ADDRESS: True}), "Amount is not a number or string")
+    raises_rpc(-3, lambda: make("x", {}), "Expected type array, got string")
     raises_rpc(-8, lambda: make(good, {"data": "0"}), "hexadecimal")
-    raises_rpc(-1, lambda: make(good, {"data": 7}), "string")
+    raises_rpc(-3, lambda: make(good, {"data": 7}), "string")
     raises_rpc(-8, lambda: make(good, [{ADDRESS: 1}, {ADDRESS: 1}]), "duplicated address")
     raises_rpc(-8, lambda: make(good, [{ADDRESS: 1, "data": "00"}]), "one member")
     raises_rpc(-8, lambda: make(good, [7]), "outputs[0]")

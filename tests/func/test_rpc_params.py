@@ -3,7 +3,7 @@ so a method that is added is tested here without a line more (spec rpc 1.3)."""
 import json
 import random
 
-from framework import ADDRESS, case, check, equal, is_in, main, raises_rpc
+from framework import ADDRESS, RpcError, case, check, equal, is_in, main, raises_rpc
 
 # A value each type takes, and one it does not; a parameter of type "any" is its method's business.
 GOOD = {"string": "x", "integer": 1, "number": 1.5, "boolean": True, "amount": "0.1",
@@ -99,7 +99,7 @@ def wrong_types_are_refused_before_anything_happens(t):
                 except Exception as error:  # pylint: disable=broad-except
                     is_in(error.code, (-1, -3, -8, -22), what)
                     check(any(word in error.message for word in
-                              ("as expected", "out of range", "must be", "Invalid amount",
+                              ("as expected", "out of range", "Expected type", "Amount is not", "must be", "Invalid amount",
                                "decode failed")),
                           f"{what}: {error.message[:200]}")
                     tried += 1
@@ -107,6 +107,31 @@ def wrong_types_are_refused_before_anything_happens(t):
                 raise AssertionError(f"{what} gave {str(result)[:200]}")
     check(tried > 200, f"only {tried} tried")
     check(node.is_alive(), "the node runs on")
+
+
+def fails_for_its_type(call):
+    """With the code that the reference has: -3 where it looks at types first, else -1."""
+    try:
+        call()
+    except RpcError as error:
+        is_in(error.code, (-1, -3))
+        return error
+    raise AssertionError("no error")
+
+
+@case()
+def types_that_are_looked_at_first_have_a_code_of_their_own(t):
+    node = t.node()
+    for method, params in (("decoderawtransaction", [7]), ("decodescript", [7]),
+                           ("sendrawtransaction", [True]), ("sendrawtransaction", ["00", "true"]),
+                           ("signrawtransaction", [{}]), ("fundrawtransaction", [7]),
+                           ("createrawtransaction", [{}, {}]), ("listunspent", ["1"]),
+                           ("lockunspent", ["true"]), ("importmulti", ["x"]),
+                           ("setmocktime", ["1"]), ("setmocktime", [None])):
+        raises_rpc(-3, lambda: node.rpc.call(method, *params), "Expected type")
+    for amount in (True, {}, None):
+        raises_rpc(-3, lambda: node.rpc.settxfee(amount), "Amount is not a number or string")
+    raises_rpc(-1, lambda: node.rpc.getblockhash("1"), "not an integer as expected")
 
 
 @case()
@@ -119,7 +144,7 @@ def unknown_names_are_named(t):
         for param in method["params"]:
             bad = BAD.get(param["type"])
             for name in [param["name"]] + param["aliases"] if bad else []:
-                error = raises_rpc(-1, lambda: node.rpc.call(method["name"], **{name: bad[0]}))
+                error = fails_for_its_type(lambda: node.rpc.call(method["name"], **{name: bad[0]}))
                 check("Unknown" not in error.message, f"{method['name']} knows {name}")
 
 
@@ -130,8 +155,8 @@ def null_is_no_value(t):
     for method in described(node):
         for at, param in enumerate(method["params"]):
             if param["required"] and param["type"] != "any":
-                raises_rpc(-1, lambda: node.rpc.call(method["name"], *good_until(method, at), None),
-                           "as expected")
+                fails_for_its_type(
+                    lambda: node.rpc.call(method["name"], *good_until(method, at), None))
     equal(node.rpc.getblockheader(node.tip(), None), node.rpc.getblockheader(node.tip()))
     equal(node.rpc.help(None), node.rpc.help())
 

@@ -126,8 +126,8 @@ static void wrong_types_name_what_was_expected(void **state)
 {
     struct fixture *f = *state;
     assert_non_null(strstr(run(f, "{\"method\":\"setmocktime\",\"params\":[\"1\"]}"),
-                           "JSON value is not an integer as expected"));
-    assert_int_equal(f->code, RPC_MISC_ERROR);
+                           "Expected type integer, got string"));
+    assert_int_equal(f->code, RPC_TYPE_ERROR);
     assert_non_null(strstr(run(f, "{\"method\":\"setmocktime\",\"params\":[1.5]}"),
                            "JSON integer out of range"));
     assert_non_null(strstr(run(f, "{\"method\":\"setmocktime\",\"params\":[18446744073709551616],"
@@ -135,7 +135,7 @@ static void wrong_types_name_what_was_expected(void **state)
                            "JSON integer out of range\"},"
                            "\"id\":340282366920938463463374607431768211456}"));
     assert_non_null(strstr(run(f, "{\"method\":\"setmocktime\",\"params\":[null]}"),
-                           "JSON value is not an integer as expected"));
+                           "Expected type integer, got null"));
     assert_non_null(strstr(run(f, "{\"method\":\"help\",\"params\":[5]}"),
                            "JSON value is not a string as expected"));
     assert_non_null(strstr(run(f, "{\"method\":\"logging\",\"params\":[{}]}"),
