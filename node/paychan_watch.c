@@ -17,6 +17,7 @@
 
 #define POLL_MS 100     /* whether the mempool has changed: numbers alone are compared */
 #define LOOK_MS 30000   /* also when nothing seems to have happened */
+#define SLACK 6         /* blocks that the coins may be behind: a reorganisation that has failed */
 
 /* One output. Fields below the line belong to the thread. */
 struct watched {
@@ -242,11 +243,12 @@ static void read_blocks(struct look *l, struct watched *one)
 
 static void take_from_blocks(struct look *l, struct watched *one)
 {
-    drop_stale(one, chain_headers(l->w->chain));
+    struct header_index *index = chain_headers(l->w->chain);
+    drop_stale(one, index);
     if (!l->tip.node)
         return;
-    if (one->coin) { /* no block up to this one spends it, read or not */
-        one->scanned = l->tip.node;
+    if (one->coin) { /* no block below spends it, read or not */
+        one->scanned = header_index_at(index, l->tip.height - SLACK);
         one->gap = false;
         return;
     }
