@@ -29,12 +29,6 @@ def seconds(call):
     return time.monotonic() - started
 
 
-def resident_growth(node, before):
-    if node.memory("VmSize") > 1 << 40:
-        return 0  # a sanitizer's build: its shadow memory is no measure
-    return max(node.memory(), node.memory("VmHWM")) - before
-
-
 def start_measuring(node):
     node.reset_peak_memory()
     return node.memory()
@@ -86,8 +80,8 @@ def a_hundred_peers_claim_gigabytes_and_trickle(t):
             except Closed:
                 pass  # left for stalling
         time.sleep(1)
-    check(resident_growth(node, before) < 64 * MIB,
-          f"grew by {resident_growth(node, before) >> 10} KiB")
+    check(node.memory_rise(before) < 64 * MIB,
+          f"grew by {node.memory_rise(before) >> 10} KiB")
     check(node.memory("VmSize") - space < 1 << 30, "nor is address space taken for it")
     equal([x for x in os.listdir(node.file("blocks")) if x.endswith(".tmp")], [])
     check(seconds(node.rpc.getpeerinfo) < within(2), "RPC answers")
@@ -106,8 +100,8 @@ def half_received_messages_share_one_budget(t):
         except (Closed, Silence):
             pass
     honest.ping(10)
-    check(resident_growth(node, before) < 112 * MIB,
-          f"grew by {resident_growth(node, before) >> 20} MiB")
+    check(node.memory_rise(before) < 112 * MIB,
+          f"grew by {node.memory_rise(before) >> 20} MiB")
     check(node.rpc.getconnectioncount() < 60, f"{node.rpc.getconnectioncount()} connections stay")
 
 
@@ -135,8 +129,8 @@ def beginnings_of_blocks_share_one_budget(t):
             peer.send_raw(frame("block", b"", length=26 * MIB) + header + body)
         except Closed:
             pass
-    check(resident_growth(node, before) < 224 * MIB,
-          f"grew by {resident_growth(node, before) >> 20} MiB")
+    check(node.memory_rise(before) < 224 * MIB,
+          f"grew by {node.memory_rise(before) >> 20} MiB")
     wait_until(lambda: node.rpc.getmemoryinfo()["ledger"].get("blocks", 0) < 80 * MIB, 20,
                "memory is given back")
     honest = ChainServer(t.peer(node), chain, announce=True)
@@ -217,8 +211,8 @@ def peers_that_do_not_read_hold_little_memory(t):
                 peer.socket.sendall(data)
         except (TimeoutError, OSError):
             pass
-        check(resident_growth(node, before) < 8 * MIB,
-              f"{command}: grew by {resident_growth(node, before) >> 10} KiB")
+        check(node.memory_rise(before) < 8 * MIB,
+              f"{command}: grew by {node.memory_rise(before) >> 10} KiB")
         check(seconds(other.ping) < within(3), "others are served")
         mine = peer.info(node)
         check(mine is None or mine["sendsize"] < 2 * MIB,
@@ -292,7 +286,7 @@ def any_payload_of_any_message_is_survived(t):
             peer.close()
         check(seconds(other.ping) < within(3), command)
         before = before or start_measuring(node)  # the first round warms up
-    check(resident_growth(node, before) < 16 * MIB, f"grew by {(node.memory() - before) >> 10} KiB")
+    check(node.memory_rise(before) < 16 * MIB, f"grew by {node.memory_rise(before) >> 10} KiB")
     slow = re.findall(r"peer \d+: (\w+) took (\d+) ms", node.log())
     check(all(int(ms) < within(500) for _, ms in slow), f"slow handlers: {slow}")
     check(node.is_alive(), "alive")
@@ -518,7 +512,7 @@ def addresses_beyond_the_answer_are_rationed(t):
     for i in range(200 if not LONG else 20000):
         source.send("addr", flood[i % len(flood)])
     source.ping(600)
-    check(resident_growth(node, before) < 4 * MIB, "memory flat")
+    check(node.memory_rise(before) < 4 * MIB, "memory flat")
     equal(source.score(node), 0)
     known, _ = known_addresses(node)
     allowed = 1010 + (time.monotonic() - started) / 10

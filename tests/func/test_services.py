@@ -8,7 +8,8 @@ import time
 import urllib.error
 
 from channels import connected_pair, pair
-from framework import (ADDRESS, LONG, Skip, case, check, equal, free_port, is_in, main, raises_rpc)
+from framework import (ADDRESS, LONG, SCALE, Skip, case, check, equal, free_port, is_in, main,
+                       raises_rpc)
 from identities import grow, identity
 from netns import host_node, two_hosts
 from services import connects, get, pipe, streams, web_server
@@ -259,7 +260,7 @@ def slow_pair(t):
     return a, b
 
 
-ADDED_MS = 30  # about 14 are; without the pace of bulk 80 and more
+ADDED_MS = 30 * SCALE  # about 14 are; without the pace of bulk 80 and more
 
 
 @case(long_only=True)
