@@ -30,7 +30,6 @@ struct connecting {
     struct verify_run run;
     struct verify_batch *batch; /* of the present segment, NULL when scripts are skipped */
     bool bip30;
-    enum script_era era;        /* of the block */
     uint64_t sigops;
     uint64_t block_size;
     int64_t coinbase_out;
