@@ -34,7 +34,6 @@ enum {
     CHANNELS_BACKOFF_MAX_MS = 1800000,
     CHANNELS_STEADY_MS = 60000,       /* a session that lasted so long resets the back-off */
     CHANNELS_SCORE_MAX = 100,
-    CHANNELS_OLD_MAX = 4,             /* sessions of a peer that end while a newer one is up */
 };
 #define CHANNELS_KNOWN_MS (UINT64_C(30) * 24 * 3600 * 1000)
 

@@ -277,22 +277,6 @@ static void retire(struct chan_peer *p, struct chan_conn *old, bool renewed)
     p->silent = false;
 }
 
-/* Each keeps a place and windows until its streams have ended: of the old ones only the latest. */
-static void cut_oldest(struct chan_peer *p)
-{
-    struct chan_conn *oldest = NULL;
-    size_t n = 0;
-    for (struct list_link *l = list_first(&p->conns); l; l = list_next(&p->conns, l)) {
-        struct chan_conn *conn = LIST_ITEM(l, struct chan_conn, peer_link);
-        if (conn->state != CONN_UP || conn == p->newest)
-            continue;
-        oldest = oldest ? oldest : conn;
-        n++;
-    }
-    if (n > CHANNELS_OLD_MAX)
-        conn_abort(oldest, DCHAN_NO_ERROR);
-}
-
 /* NULL: nowhere that could be dialled. */
 static const struct contact_address *reached_at(const struct chan_conn *conn,
                                                 struct contact_address *out)
@@ -330,7 +314,6 @@ void peer_up(struct chan_peer *p, struct chan_conn *conn)
     dial_stop(p);
     if (old)
         retire(p, old, conn->renews);
-    cut_oldest(p);
     note_seen(p, conn);
     tell_up(p);
 }

@@ -17,7 +17,7 @@
 
 struct house {
     struct channels_side host;
-    struct guest guests[CHANNELS_OLD_MAX + 3]; /* all with one key */
+    struct guest guests[3]; /* all with one key */
     size_t n;
     struct guest *first;
     uint8_t session_id[32]; /* of the first */
@@ -445,30 +445,6 @@ static void why_a_session_ends_arrives_though_more_was_said(void **state)
     house_free(h);
 }
 
-/* Else one contact would have all places, and the memory for streams of all. */
-static void who_renews_again_and_again_has_few_sessions(void **state)
-{
-    struct house *h = house_make(true);
-    bool bare = true;
-    (void)state;
-    assert_true(channels_call(h->host.channels, set_bare, &bare));
-    first_comes(h);
-    struct guest *last = h->first;
-    while (h->n < COUNT_OF(h->guests)) {
-        last->deaf = true; /* so the old one does not end in order */
-        last = come(h, dchan_session_peer(last->session)->session_id);
-        channels_pair_wait(guest_has_come_up, last);
-    }
-    wait_sessions(h, 1 + CHANNELS_OLD_MAX);
-    h->first->deaf = h->guests[1].deaf = false; /* the newer ones would end now */
-    channels_pair_wait(guest_was_cut, h->first);
-    channels_pair_wait(guest_was_cut, &h->guests[1]);
-    assert_false(last->closed);
-    assert_int_equal(h->host.ups, 1);
-    assert_int_equal(h->host.downs, 0);
-    house_free(h);
-}
-
 static void move_contact(struct channels *c, void *ctx)
 {
     struct guest *g = ctx;
@@ -572,7 +548,6 @@ int main(void)
         cmocka_unit_test(of_two_dialled_at_a_time_that_of_the_smaller_key_stays),
         cmocka_unit_test(a_dial_ends_when_the_peer_comes),
         cmocka_unit_test(why_a_session_ends_arrives_though_more_was_said),
-        cmocka_unit_test(who_renews_again_and_again_has_few_sessions),
         cmocka_unit_test(a_key_that_has_a_successor_gets_no_session),
         cmocka_unit_test(a_contact_is_a_stranger_under_other_identities),
         cmocka_unit_test(an_identity_that_goes_ends_handshakes_with_it),
