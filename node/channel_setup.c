@@ -62,6 +62,7 @@ static void read_limits(const struct config *c, struct channels_limits *l)
     *l = (struct channels_limits){
         .sessions = number(c, "channelsessions"),
         .reserved_contacts = number(c, "channelsessionsreserved"),
+        .sessions_old = number(c, "channelsessionsold"),
         .strangers_per_48 = number(c, "channelstrangersper48"),
         .handshakes = number(c, "channelhandshakes"),
         .handshakes_reserved = number(c, "channelhandshakesreserved"),

@@ -378,6 +378,8 @@ const struct option_row node_options[] = {
     NUMBER("channelsessions", "128", 1, 100000, "<n>", "Sessions at most."),
     NUMBER("channelsessionsreserved", "16", 1, 100000, "<n>",
            "Sessions of these that are kept for contacts."),
+    NUMBER("channelsessionsold", "32", 1, 100000, "<n>",
+           "Sessions of one peer that may go on, until their streams end, beside a newer one."),
     NUMBER("channelstrangersper48", "4", 1, 100000, "<n>",
            "Sessions of strangers from one /48 network."),
     NUMBER("channelhandshakes", "64", 1, 100000, "<n>", "Handshakes in progress at most."),

@@ -229,6 +229,7 @@ static enum err fill_limits(struct channels_limits *l, struct error *e)
 {
     set_default(&l->sessions, 128);
     set_default(&l->reserved_contacts, 16);
+    set_default(&l->sessions_old, 32);
     set_default(&l->strangers_per_48, 4);
     set_default(&l->handshakes, 64);
     set_default(&l->handshakes_reserved, 16);
@@ -251,6 +252,8 @@ static enum err fill_limits(struct channels_limits *l, struct error *e)
         l->windows = DCHAN_SHARES_MAX;
     if (l->windows_strangers == 0)
         l->windows_strangers = DCHAN_SHARES_STRANGERS_MAX;
+    if (l->windows_each == 0)
+        l->windows_each = DCHAN_WINDOWS_CONTACT;
     if (l->reserved_contacts > l->sessions)
         return error_set(e, ERR_RANGE, "-channelsessionsreserved is above -channelsessions");
     if (l->handshakes_reserved > l->handshakes)

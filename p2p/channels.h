@@ -52,6 +52,7 @@ void channel_identity_unref(struct channel_identity *id); /* NULL is fine */
 struct channels_limits {
     unsigned sessions;             /* [128] */
     unsigned reserved_contacts;    /* [16] of them */
+    unsigned sessions_old;         /* [32] of one peer, that end while a newer one is up */
     unsigned strangers_per_48;     /* [4] */
     unsigned handshakes;           /* [64] in progress */
     unsigned handshakes_reserved;  /* [16] of them, for /64s from which contacts came */

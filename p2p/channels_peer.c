@@ -277,6 +277,46 @@ static void retire(struct chan_peer *p, struct chan_conn *old, bool renewed)
     p->silent = false;
 }
 
+static bool is_old(const struct chan_peer *p, const struct chan_conn *conn)
+{
+    return conn->state == CONN_UP && conn != p->newest;
+}
+
+static uint64_t windows_of(const struct chan_conn *conn)
+{
+    return conn->mux ? dchan_mux_stats(conn->mux)->windows : 0;
+}
+
+/*
+ * Each session keeps its place and windows until its streams have ended. A peer that renews again
+ * and again shall not have those of all: of its old ones the newest stay, as far as they are few
+ * and their windows are not above those of two (attacks E12).
+ */
+static void cut_oldest(struct chan_peer *p)
+{
+    const struct channels_limits *limits = &p->c->config.limits;
+    uint64_t windows = 0;
+    size_t n = 0;
+    for (struct list_link *l = list_first(&p->conns); l; l = list_next(&p->conns, l)) {
+        const struct chan_conn *conn = LIST_ITEM(l, struct chan_conn, peer_link);
+        if (!is_old(p, conn))
+            continue;
+        windows += windows_of(conn);
+        n++;
+    }
+    for (struct list_link *l = list_first(&p->conns), *next; l; l = next) {
+        struct chan_conn *conn = LIST_ITEM(l, struct chan_conn, peer_link);
+        next = list_next(&p->conns, l);
+        if (n <= limits->sessions_old && windows <= 2 * limits->windows_each)
+            return;
+        if (!is_old(p, conn))
+            continue;
+        windows -= windows_of(conn);
+        n--;
+        conn_abort(conn, DCHAN_NO_ERROR);
+    }
+}
+
 /* NULL: nowhere that could be dialled. */
 static const struct contact_address *reached_at(const struct chan_conn *conn,
                                                 struct contact_address *out)
@@ -314,6 +354,7 @@ void peer_up(struct chan_peer *p, struct chan_conn *conn)
     dial_stop(p);
     if (old)
         retire(p, old, conn->renews);
+    cut_oldest(p);
     note_seen(p, conn);
     tell_up(p);
 }

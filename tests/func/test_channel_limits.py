@@ -11,7 +11,7 @@ from channels import is_up, pair, session, talker
 from framework import case, check, equal, main, raises_rpc
 from identities import PREFIX, grow, identity, wallet_node
 
-GOAWAY, BUSY = 20, 3
+GOAWAY, BUSY, RENEW = 20, 3, 2
 PATIENT = "-channelacttime=3600"  # nobody is cut for its silence however slow the machine is
 ROOM = [PATIENT, "-channelhandshakesper64=100", "-channelhandshakesper48=100",
         "-channelacceptburst=1000"]
@@ -141,7 +141,11 @@ def strangers_have_few_sessions(t):
     equal(answer(node, key), None, "no place is left")
 
 
-S_OPEN, S_ACCEPT, S_RESET, LIMIT = 64, 66, 74, 4
+S_OPEN, S_ACCEPT, S_DATA, S_RESET, LIMIT = 64, 66, 68, 74, 4
+
+
+def s_open(sid, service=b"back"):
+    return struct.pack(">IB", sid, len(service)) + service + struct.pack(">BI", 3, 1 << 18)
 
 
 def windows(node, key, secret, n):
@@ -149,7 +153,7 @@ def windows(node, key, secret, n):
     guest = Guest(node, key, secret, features=b"\x02").connect()
     granted = []
     for sid in range(1, 2 * n, 2):
-        guest.put(S_OPEN, struct.pack(">IB", sid, 4) + b"back" + struct.pack(">BI", 3, 1 << 18))
+        guest.put(S_OPEN, s_open(sid))
         kind, payload = guest.next()
         if kind == S_ACCEPT:
             granted.append(struct.unpack(">II", payload)[1])
@@ -174,12 +178,60 @@ def windows_of_all_streams_have_a_limit(t):
     equal(windows(node, key, friend.secret, 6), [quarter] * 6)
 
 
+def renewals(node, key, secret, n):
+    """Sessions with a stream each, one after the other has said that it goes."""
+    guests = []
+    for _ in range(n):
+        guest = Guest(node, key, secret, features=b"\x02").connect()
+        guest.put(S_OPEN, s_open(1))
+        guest.read(S_ACCEPT)
+        guest.put(GOAWAY, struct.pack(">HI", RENEW, 0))
+        guests.append(guest)
+    return guests
+
+
+def echoes(guest):
+    guest.put(S_DATA, struct.pack(">I", 1) + b"hello")
+    while (said := guest.next())[0] != S_DATA:
+        pass
+    return said[1][4:] == b"hello"
+
+
+def is_over(guest):
+    try:
+        while True:
+            guest.next()
+    except TimeoutError:
+        return False
+    except (EOFError, OSError):
+        return True
+
+
+@case()
+def old_sessions_of_one_peer_have_a_limit(t):
+    """E12: sessions that were renewed go on while their streams do, the newest of them."""
+    node, key = host(t, "-channelservice=back,echo:,*", *ROOM, "-channelsessionsold=2")
+    friend = Guest(node, key)
+    node.rpc.contactadd(friend.key, "friend")
+    two_old_ones_stay(node, key, friend.secret)
+    restart(t, node, "-channelsessionsold=32", "-channelwindow=256KiB")  # windows of two
+    two_old_ones_stay(node, key, friend.secret)
+
+
+def two_old_ones_stay(node, key, secret):
+    guests = renewals(node, key, secret, 4)
+    check(is_over(guests[0]), "the oldest is cut")
+    check(all(echoes(guest) for guest in guests[1:]), "the others go on")
+    for guest in guests:
+        guest.close()
+
+
 def reads(node, key, n):
     """Streams for reading files, which strangers may open: the windows that were granted."""
     guest = Guest(node, key, features=b"\x02").connect()
     granted = []
     for sid in range(1, 2 * n, 2):
-        guest.put(S_OPEN, struct.pack(">IB", sid, 4) + b"file" + struct.pack(">BI", 3, 1 << 18))
+        guest.put(S_OPEN, s_open(sid, b"file"))
         kind, payload = guest.next()
         granted.append(struct.unpack(">II", payload)[1] if kind == S_ACCEPT else payload[-1])
     return guest, granted

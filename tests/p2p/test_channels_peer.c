@@ -17,7 +17,7 @@
 
 struct house {
     struct channels_side host;
-    struct guest guests[3]; /* all with one key */
+    struct guest guests[4]; /* all with one key */
     size_t n;
     struct guest *first;
     uint8_t session_id[32]; /* of the first */
@@ -37,16 +37,22 @@ static bool host_is_up(void *ctx)
     return ((struct house *)ctx)->host.ups == 1;
 }
 
-static struct house *house_make(bool regtest)
+static struct house *house_limited(bool regtest, unsigned sessions_old)
 {
     struct house *h = xcalloc(1, sizeof *h);
     channels_side_init(&h->host);
     h->host.config.regtest = regtest;
+    h->host.config.limits.sessions_old = sessions_old;
     channels_side_open(&h->host, 0x21);
     channels_side_freeze(&h->host);
     channels_side_start(&h->host);
     guests_welcome(&h->host);
     return h;
+}
+
+static struct house *house_make(bool regtest)
+{
+    return house_limited(regtest, 0);
 }
 
 static void first_comes(struct house *h)
@@ -445,6 +451,38 @@ static void why_a_session_ends_arrives_though_more_was_said(void **state)
     house_free(h);
 }
 
+/* Each names the last one as what it renews, and the old ones do not end. */
+static struct house *house_of_renewals(unsigned sessions_old)
+{
+    struct house *h = house_limited(true, sessions_old);
+    bool bare = true;
+    assert_true(channels_call(h->host.channels, set_bare, &bare));
+    first_comes(h);
+    for (struct guest *last = h->first; h->n < COUNT_OF(h->guests);) {
+        last->deaf = true;
+        last = come(h, dchan_session_peer(last->session)->session_id);
+        channels_pair_wait(guest_has_come_up, last);
+    }
+    return h;
+}
+
+/* Else one contact would have all places, and the memory for streams of all (attacks E12). */
+static void who_renews_again_and_again_has_few_sessions(void **state)
+{
+    struct house *h = house_of_renewals(2);
+    (void)state;
+    wait_sessions(h, 3);
+    h->first->deaf = false; /* it is not one that would end now */
+    channels_pair_wait(guest_was_cut, h->first);
+    assert_false(h->guests[3].closed);
+    assert_int_equal(h->host.ups, 1);
+    assert_int_equal(h->host.downs, 0);
+    house_free(h);
+    h = house_of_renewals(3);
+    wait_sessions(h, 4);
+    house_free(h);
+}
+
 static void move_contact(struct channels *c, void *ctx)
 {
     struct guest *g = ctx;
@@ -548,6 +586,7 @@ int main(void)
         cmocka_unit_test(of_two_dialled_at_a_time_that_of_the_smaller_key_stays),
         cmocka_unit_test(a_dial_ends_when_the_peer_comes),
         cmocka_unit_test(why_a_session_ends_arrives_though_more_was_said),
+        cmocka_unit_test(who_renews_again_and_again_has_few_sessions),
         cmocka_unit_test(a_key_that_has_a_successor_gets_no_session),
         cmocka_unit_test(a_contact_is_a_stranger_under_other_identities),
         cmocka_unit_test(an_identity_that_goes_ends_handshakes_with_it),
