@@ -516,16 +516,27 @@ static void tombstones_of_unknown_keys_fill_no_store(void **state)
 
 /* --- own keys --- */
 
+/* Key 1 is ours, with number 5; its record is known too, or not. */
+static void start_with_own(struct bench *b, struct made_record *m, bool with_record)
+{
+    struct bca_own own = { .mode = BCA_PUBLIC, .seq = 5, .wallet = "w", .name = "alice" };
+    start(b, (struct bca_intake_config){ 0 });
+    record_make(m, 1, 5, NULL);
+    memcpy(own.key, m->key, sizeof own.key);
+    if (with_record) {
+        memcpy(own.record, m->raw.data, m->raw.len);
+        own.record_len = m->raw.len;
+    }
+    assert_int_equal(bca_own_put(b->store, &own, NULL), OK);
+}
+
 static void a_number_we_never_gave_is_the_mark_of_a_second_copy(void **state)
 {
     struct bench b;
     struct made_record m;
-    struct bca_own own = { .mode = BCA_PUBLIC, .seq = 5, .wallet = "w", .name = "alice" }, got;
+    struct bca_own got;
     (void)state;
-    start(&b, (struct bca_intake_config){ 0 });
-    record_make(&m, 1, 5, NULL);
-    memcpy(own.key, m.key, sizeof own.key);
-    assert_int_equal(bca_own_put(b.store, &own, NULL), OK);
+    start_with_own(&b, &m, false);
     assert_int_equal(offer(&b, 1, 5, BCA_OF_OURS), BCA_TAKEN);
     assert_int_equal(offer_forged(&b, 1, 8, NULL).outcome, BCA_REFUSED);
     assert_true(bca_own_get(b.store, m.key, &got) && !got.doubled);
@@ -540,14 +551,9 @@ static void another_record_with_a_number_of_ours_is_one_too(void **state)
 {
     struct bench b;
     struct made_record m;
-    struct bca_own own = { .mode = BCA_PUBLIC, .seq = 5, .wallet = "w", .name = "alice" }, got;
+    struct bca_own got;
     (void)state;
-    start(&b, (struct bca_intake_config){ 0 });
-    record_make(&m, 1, 5, NULL);
-    memcpy(own.key, m.key, sizeof own.key);
-    memcpy(own.record, m.raw.data, m.raw.len);
-    own.record_len = m.raw.len;
-    assert_int_equal(bca_own_put(b.store, &own, NULL), OK);
+    start_with_own(&b, &m, true);
     assert_int_equal(offer(&b, 1, 5, BCA_OF_OURS), BCA_TAKEN);
     assert_int_equal(offer(&b, 1, 5, BCA_BY_GOSSIP), BCA_KNOWN); /* ours comes back */
     assert_int_equal(offer_forged(&b, 1, 5, long_alias).outcome, BCA_REFUSED);

@@ -151,15 +151,23 @@ static void a_pause_is_kept_unless_the_user_asks(void **state)
 
 /* --- places --- */
 
+/* Its act 1 is not answered. */
+static struct one *one_shaking_hands(struct guest_port *silent)
+{
+    struct one *o = one_new();
+    *silent = guest_port_open(true);
+    one_start(o);
+    know(o, silent->number, 0);
+    dial(o);
+    channels_pair_wait(shakes_hands, o);
+    return o;
+}
+
 static void an_answer_that_does_not_come_is_waited_for_five_seconds(void **state)
 {
     (void)state;
-    const struct guest_port silent = guest_port_open(true);
-    struct one *o = one_new();
-    one_start(o);
-    know(o, silent.number, 0);
-    dial(o);
-    channels_pair_wait(shakes_hands, o);
+    struct guest_port silent;
+    struct one *o = one_shaking_hands(&silent);
     channels_side_skip(&o->side, 4900);
     assert_int_equal(look(o)->state, CHAN_PEER_HANDSHAKE);
     channels_side_skip(&o->side, 200);
@@ -382,12 +390,8 @@ static bool is_alone(void *ctx)
 static void a_dial_ends_when_another_identity_is_chosen(void **state)
 {
     (void)state;
-    const struct guest_port silent = guest_port_open(true);
-    struct one *o = one_new();
-    one_start(o);
-    know(o, silent.number, 0);
-    dial(o);
-    channels_pair_wait(shakes_hands, o);
+    struct guest_port silent;
+    struct one *o = one_shaking_hands(&silent);
     assert_true(channels_call(o->side.channels, choose_identity, o));
     channels_pair_wait(is_alone, o); /* no time passes that would end it */
     channels_side_skip(&o->side, 100000);

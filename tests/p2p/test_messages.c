@@ -712,17 +712,23 @@ static void old_ids_are_forgotten(void **state)
     assert_int_equal(duo_rows(B, "sc"), 2 * 5 + 1);
 }
 
-static void a_full_inbox_drops_what_was_read(void **state)
+/* More than it holds. */
+static void fill_inbox(struct message_duo *d, uint64_t n, size_t size)
 {
-    struct message_duo *d = *state;
-    struct messages_stats stats;
     duo_anew(d);
     B->limits.inbox_total = 100000;
     duo_start(d);
     duo_connect(d);
-    for (uint64_t i = 1; i <= 20; i++)
-        throw(B, i, i, 9000);
+    for (uint64_t i = 1; i <= n; i++)
+        throw(B, i, i, size);
     duo_settle(B);
+}
+
+static void a_full_inbox_drops_what_was_read(void **state)
+{
+    struct message_duo *d = *state;
+    struct messages_stats stats;
+    fill_inbox(d, 20, 9000);
     const size_t taken = duo_count(B, false, 0);
     assert_int_equal(taken, 9);
     assert_int_equal(B->sent[DCHAN_M_ACK], taken);
@@ -742,13 +748,7 @@ static void one_contact_does_not_fill_the_inbox(void **state)
 {
     struct message_duo *d = *state;
     struct messages_stats stats;
-    duo_anew(d);
-    B->limits.inbox_total = 100000;
-    duo_start(d);
-    duo_connect(d);
-    for (uint64_t i = 1; i <= 99; i++)
-        throw(B, i, i, 900);
-    duo_settle(B);
+    fill_inbox(d, 99, 900);
     messages_get_stats(B->m, &stats);
     assert_in_range(stats.kept_bytes, 80000, 87500);
     const size_t taken = duo_count(B, false, 0);
@@ -779,13 +779,7 @@ static void several_are_read_before_one_is_written(void **state)
 {
     struct message_duo *d = *state;
     struct marked x[3];
-    duo_anew(d);
-    B->limits.inbox_total = 100000;
-    duo_start(d);
-    duo_connect(d);
-    for (uint64_t i = 1; i <= 99; i++)
-        throw(B, i, i, 900);
-    duo_settle(B);
+    fill_inbox(d, 99, 900);
     duo_cut(d);
     duo_pass(d, 1);
     const size_t taken = duo_count(B, false, 0);
