@@ -31,7 +31,9 @@ def fits(digest):
 
 
 def forbidden(payer, expiry):
-    """Refunds that the script forbids, and why."""
+    """Refunds that the script forbids, and why. It adds 1 to a digest taken as a little-endian
+    number, and the first byte comes first in its S: where the last byte makes the number negative
+    the first one falls, so at the ends of its range the reason would be the other one."""
     right = next(p for p in (payer.preimage(CAPACITY - 320 - k, expiry, 0xfffffffe)
                              for k in range(1000)) if fits(sha256d(p)))
     return [
@@ -44,8 +46,9 @@ def forbidden(payer, expiry):
         (VERIFY, {"lock_time": expiry - 1, "version": 2}),
         (NULLFAIL, {"lock_time": expiry, "secret": b"\x72" * 32}),
         (NULLFAIL, {"lock_time": 0, "sequence": 0xffffffff, "preimage": right}),
-        (DER, {"lock_time": expiry, "fits": lambda e: e[0] > 0x7e}),
-        (NULLFAIL, {"lock_time": expiry, "fits": lambda e: e[0] <= 0x7e and e[31] > 0x7f}),
+        (DER, {"lock_time": expiry, "fits": lambda e: e[0] == 0x7f and e[31] <= 0x7f}),
+        (DER, {"lock_time": expiry, "fits": lambda e: 0x80 < e[0] < 0xff}),
+        (NULLFAIL, {"lock_time": expiry, "fits": lambda e: 1 < e[0] <= 0x7e and e[31] > 0x7f}),
     ]
 
 
