@@ -427,11 +427,12 @@ static bool too_fast(struct held *h)
     return ++h->in_second > h->pc->config.pays_per_s;
 }
 
-static void take_pay(struct held *h, const struct dchan_msg *msg)
+static void take_pay(struct held *h, const struct dchan_msg *msg, bool old)
 {
     const struct dchan_chan_pay *in = &msg->chan_pay;
     struct paychan_event ev = { .kind = PAYCHAN_EV_PAY_MSG };
-    ev.pay = (struct paychan_pay_msg){ .n = in->n, .paid = in->paid, .ref = in->ref };
+    ev.pay = (struct paychan_pay_msg){ .n = in->n, .paid = in->paid, .ref = in->ref,
+                                      .old = old };
     memcpy(ev.pay.sig, in->sig, sizeof ev.pay.sig);
     ev.pay.too_fast = too_fast(h) || paychans_is_behind(h->pc) ||
                       h->pc->n_untold - h->pc->untold_first >= PAYCHANS_UNTOLD_MAX;
@@ -481,6 +482,9 @@ void paychans_take_sync(struct held *h, const struct dchan_chan_sync *in)
                                          .tip = in->tip };
     memcpy(ev.sync.sig, in->sig, sizeof ev.sync.sig);
     paychans_give(h, &ev, NULL);
+    if (h->c.role == PAYCHAN_PAYER && h->c.stopped == PAYCHAN_BAD_STATE &&
+        !paychan_is_asking(&h->c))
+        paychans_end_pays(h, OK); /* it is not open there */
     paychans_answer_pays(h);
 }
 
@@ -493,7 +497,8 @@ static void take_fail(struct held *h, const struct dchan_msg *msg)
     ev.fail = (struct paychan_fail_msg){ .code = msg->chan_fail.code, .text = text };
     log_debug(LOGC_CHANNEL, "payment channels: the other side refuses (%s): %s",
               paychan_fail_name(msg->chan_fail.code), text);
-    if (h->c.role == PAYCHAN_PAYER)
+    const bool asks = h->c.state == P_OPEN && ev.fail.code == PAYCHAN_BAD_STATE;
+    if (h->c.role == PAYCHAN_PAYER && !asks) /* else the chan_syncs tell, soon */
         paychans_end_pays(h, OK);
     paychans_give(h, &ev, NULL);
 }
@@ -522,12 +527,12 @@ static struct held *find_held(struct paychans *pc, struct chan_peer *p, const st
     return h && h->contact == party && paychans_peer(h) == p ? h : NULL;
 }
 
-static void take_known(struct held *h, const struct dchan_msg *m)
+static void take_known(struct held *h, const struct chan_peer *p, const struct dchan_msg *m)
 {
     switch (m->type) {
     case DCHAN_CHAN_FUNDED: take_funded(h, m); break;
     case DCHAN_CHAN_READY: take_ready(h, m); break;
-    case DCHAN_CHAN_PAY: take_pay(h, m); break;
+    case DCHAN_CHAN_PAY: take_pay(h, m, chan_peer_hears_old(p)); break;
     case DCHAN_CHAN_ACK: take_ack(h, m); break;
     case DCHAN_CHAN_CLOSE: take_close(h, m); break;
     case DCHAN_CHAN_CLOSED: take_closed(h, m); break;
@@ -557,7 +562,7 @@ static void take(void *ctx, const struct dchan_msg *m)
     else if (h && says_nothing_new(h, m))
         return;
     else if (h)
-        take_known(h, m);
+        take_known(h, p, m);
     else if (m->type == DCHAN_CHAN_SYNC && !paychans_by_id(pc, id_of(m)) &&
              paychans_restore_from(pc, p, &m->chan_sync))
         return; /* answered when it was looked at */

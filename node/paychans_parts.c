@@ -47,7 +47,7 @@ static enum err pay_over(struct held *h, uint64_t amount, const char *ref, struc
     if (!p || !chan_peer_is_up(p))
         return error_set(e, ERR_BUSY, "there is no session");
     if (!paychans_has_room(h, p))
-        return error_set(e, ERR_BUSY, "too much waits to be sent");
+        return error_set(e, ERR_BUSY, "too much is under way");
     ev.amount.amount = amount;
     ev.amount.ref = span_of(ref, strlen(ref));
     return paychans_try(h, &ev, NULL, e);

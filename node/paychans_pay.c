@@ -2,7 +2,8 @@
  * Payments that commands ask for. Nobody waits on a thread of his own: a payment is asked for, made
  * when the channel may have one more in flight, and answered when it is acknowledged. What makes it
  * wait is what bounds memory: the window of the channel (PAYCHAN_UNACKED_MAX), records that are not
- * on disk, and bytes that the session has not sent.
+ * on disk, and bytes that the session has not sent; and, when one was missing at the payee, the
+ * question where it stands.
  */
 #include <config.h>
 
@@ -88,7 +89,7 @@ void paychans_end_pays(struct held *h, enum err rc)
 bool paychans_has_room(const struct held *h, const struct chan_peer *p)
 {
     return h->c.n - h->c.acked_n < PAYCHAN_UNACKED_MAX && h->pc->unsent < UNSENT_MAX &&
-           !chan_peer_is_slow(p);
+           !paychan_is_asking(&h->c) && !chan_peer_is_slow(p);
 }
 
 /* True: it is signed, or the reason why not is in e. */

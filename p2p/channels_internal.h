@@ -173,6 +173,7 @@ struct chan_peer {
     struct list conns;
     struct chan_conn *newest;        /* up */
     struct chan_conn *fresh;         /* greeted, waits for what comes of the newest */
+    bool hears_old;                  /* what is being handled did not come in the newest */
     bool silent;                     /* the newest did not answer */
     uint64_t asked_ms, asked_pongs;
     bool announced;                  /* parts know it is up */

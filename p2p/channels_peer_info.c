@@ -87,6 +87,8 @@ bool chan_peer_is_slow(const struct chan_peer *p)
     return !p->newest || dchan_session_slow(p->newest->session);
 }
 
+bool chan_peer_hears_old(const struct chan_peer *p) { return p->hears_old; }
+
 struct dchan_mux *chan_peer_mux(struct chan_peer *p)
 {
     return p->newest ? dchan_session_mux(p->newest->session) : NULL;

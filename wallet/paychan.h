@@ -190,6 +190,7 @@ struct paychan_pay_msg {
     uint8_t sig[EC_SIG_SIZE];
     struct span ref;
     bool too_fast;   /* of one that came: more than so many a second are not taken */
+    bool old;        /* of one that came: in a session that another has taken the place of */
 };
 struct paychan_ack_msg { uint64_t n, paid; };
 struct paychan_close_msg {
@@ -337,6 +338,9 @@ bool paychan_make_close(const struct paychan *c, const uint8_t payee_secret[32],
 /* Payer. */
 bool paychan_make_refund(const struct paychan *c, const uint8_t payer_secret[32],
                          struct buf *out);
+/* A payer whose payment was refused for the state of the channel, and whose chan_sync is not
+ * answered yet: for now it is not known whether it may pay. */
+bool paychan_is_asking(const struct paychan *c);
 /* What the payee takes for now in all: nothing while blocks are missing. */
 uint64_t paychan_limit(const struct paychan *c, const struct paychan_policy *p,
                        const struct paychan_view *v);

@@ -238,12 +238,13 @@ static void send_ack(struct step *s)
     step_do(s, PAYCHAN_DO_SEND_ACK)->ack = (struct paychan_ack_msg){ s->c->n, s->c->paid };
 }
 
-/* The next one, or after a chan_sync the first that is higher, or the same for another funding. */
-static bool is_expected(const struct paychan *c, uint64_t n)
+/* The next one, or after a chan_sync the first in its session that is higher, or the same for
+ * another funding. */
+static bool is_expected(const struct paychan *c, const struct paychan_pay_msg *m)
 {
-    if (c->unsigned_yet && n == c->n)
+    if (c->unsigned_yet && m->n == c->n)
         return true;
-    return c->gap_allowed ? n > c->n : n == c->n + 1;
+    return c->gap_allowed && !m->old ? m->n > c->n : m->n == c->n + 1;
 }
 
 /* Everything but the signature, cheap things first; 0: it may be taken. No signature covers n: over
@@ -290,7 +291,9 @@ static void store_pay(struct step *s)
     c->paid = m->paid;
     memcpy(c->sig, m->sig, sizeof c->sig);
     step_record(s, c->unsigned_yet ? PAYCHAN_WHOLE : PAYCHAN_NUMBERS);
-    c->unsigned_yet = c->gap_allowed = c->regained = false;
+    c->unsigned_yet = c->regained = false;
+    if (!m->old) /* else the one that the chan_sync of the session announces is still to come */
+        c->gap_allowed = false;
     c->in_flight++;
     send_ack(s);
     step_do(s, PAYCHAN_DO_SERVE)->pay = *m;
@@ -311,8 +314,8 @@ static void take_pay(struct step *s)
         send_ack(s);
         return;
     }
-    if (!is_expected(c, m->n)) {
-        if (!c->failed) /* else it was under way when we refused one before it */
+    if (!is_expected(c, m)) {
+        if (!c->failed && !m->old) /* else it was under way when one was refused, or lost */
             fail_pay(s, PAYCHAN_BAD_STATE, "a payment is missing before this one");
         return;
     }

@@ -277,6 +277,12 @@ static void ask_where_it_stands(struct step *s, bool first)
         step_send_sync(s);
 }
 
+bool paychan_is_asking(const struct paychan *c)
+{
+    return c->role == PAYCHAN_PAYER && c->state == P_OPEN && c->stopped == PAYCHAN_BAD_STATE &&
+           c->sync_open > 0;
+}
+
 #define NEVER_SIGNED 0 /* places in `alarmed` beside those of the codes */
 #define CLOSE_REFUSED (PAYCHAN_UNKNOWN + 1)
 

@@ -7,9 +7,10 @@ import threading
 import noise
 from blocks import hash160
 from channel_guest import Guest
-from channels import is_up
+from channels import is_up, talker
 from framework import Rpc, RpcError, wait_until
 from paychan_guest import ACCEPT, FUNDED, OPEN, PAY, PAYMENTS, READY, SYNC, FEE, lock
+from paychannels import CAPACITY, GENESIS, mine, state
 
 PAYEE = b"\x61" * 32
 
@@ -84,6 +85,25 @@ class Payee(Guest):
             struct.pack(">I", self.fee) + self.payer_pkh + self.payee_pkh + self.nonce_a + \
             self.nonce_b
 
-    def sync(self, n, paid, sig, copy=None):
-        self.put(SYNC, self.id + struct.pack(">BBQQI", 2, 3, n, paid, FEE) + sig + bytes(4) +
+    def sync(self, n, paid, sig, copy=None, state=3):
+        self.put(SYNC, self.id + struct.pack(">BBQQI", 2, state, n, paid, FEE) + sig + bytes(4) +
                  (b"\x01\xe0" + copy if copy else b""))
+
+
+def payer_of(t, *options):
+    """A daemon with an identity, and a session with a payee who is its contact."""
+    node, key = talker(t, GENESIS, *options)
+    payee = Payee(node, key)
+    t.cleanups.append(payee.close)
+    node.rpc.contactadd(payee.key, "mallory")
+    payee.connect()
+    return node, payee
+
+
+def open_to(t, node, payee):
+    """A channel over which nothing was paid yet."""
+    payee.open("mallory", CAPACITY)
+    mine(node)
+    payee.ready(node.rpc.getblockcount())
+    t.wait(lambda: state(node, payee.id.hex()) == "open")
+    return payee

@@ -14,7 +14,7 @@ from identities import FAULT, crash_at, identity, kill_and_start
 from paychan_guest import (ACK, AMOUNT, FAIL, FUNDED, LATE, LIMIT, PAY, READY, SCRIPT, SIG, STATE,
                            SYNC, UNKNOWN, Payer)
 from paychan_guest import payee as payee_of
-from paychan_payee_guest import Payee
+from paychan_payee_guest import open_to, payer_of
 from paychannels import (CAPACITY, CLOSE_FEE, GENESIS, channel, connect, copy_parts, in_pool, mine,
                          mine_these, open_channel, paid_channel, payers, put_back_parts, spender,
                          state, sums, with_a_longer_push)
@@ -469,24 +469,6 @@ def a_spend_in_a_block_that_is_pruned_is_not_taken_for_none(t):
 
 # --- a payee that says what it likes --------------------------------------------------------------
 
-def payer_of(t, *options):
-    node, key = talker(t, GENESIS, *options)
-    payee = Payee(node, key)
-    t.cleanups.append(payee.close)
-    node.rpc.contactadd(payee.key, "mallory")
-    payee.connect()
-    return node, payee
-
-
-def paid_to(t, node, payee):
-    """An open channel over which one payment went, and its signature."""
-    payee.open("mallory", CAPACITY)
-    mine(node)
-    payee.ready(node.rpc.getblockcount())
-    t.wait(lambda: state(node, payee.id.hex()) == "open")
-    return payee
-
-
 def refused(payee, code):
     answer = payee.answer(FAIL)
     equal(answer[:34], payee.id + struct.pack(">H", code))
@@ -495,7 +477,7 @@ def refused(payee, code):
 @case()
 def copies_that_are_wrong_or_forged_change_nothing(t):
     node, payee = payer_of(t)
-    paid_to(t, node, payee)
+    open_to(t, node, payee)
     node.stop()  # nobody else has its blocks
     shutil.rmtree(node.file("paychannels"))
     node.start()
@@ -522,7 +504,7 @@ def copies_that_are_wrong_or_forged_change_nothing(t):
 @case()
 def a_copy_of_before_a_change_of_our_key_is_taken_too(t):
     node, payee = payer_of(t)
-    paid_to(t, node, payee)
+    open_to(t, node, payee)
     make_other_wallet(node)
     move_to_other_wallet(t, node, payee)
     t.wait(lambda: channel(node, payee.id.hex())["connected"])
@@ -542,7 +524,7 @@ def a_copy_of_before_a_change_of_our_key_is_taken_too(t):
 @case()
 def a_state_that_was_never_signed_freezes_the_channel_until_the_refund(t):
     node, payee = payer_of(t)
-    paid_to(t, node, payee)
+    open_to(t, node, payee)
     for i in range(300):  # what it says again and again is told to the user once
         payee.put(FAIL, payee.id + struct.pack(">HH", (AMOUNT, SIG, LATE)[i % 3], 0))
     for _ in range(2):
@@ -593,7 +575,7 @@ def what_the_disk_did_not_take_does_not_leave_later(t):
     if not os.path.exists(FAULT):
         raise Skip("the library that makes writes fail is not built")
     node, payee = payer_of(t, "-paychannelwait=1")
-    paid_to(t, node, payee)
+    open_to(t, node, payee)
     node.stop()
     node.start(env={"LD_PRELOAD": FAULT, "BSVPEER_FAULT_PATH": node.file("paychannels/"),
                     "BSVPEER_FAULT": "fdatasync:5:EIO"})

@@ -331,9 +331,10 @@ static void payments_that_are_wrong_are_refused_and_change_nothing(void **state)
     }
 }
 
-static void hand_pay(struct duo *d, uint64_t n, uint64_t paid, struct paychan_result *r)
+static void hand_pay(struct duo *d, uint64_t n, uint64_t paid, bool old, struct paychan_result *r)
 {
-    struct paychan_event ev = { .kind = PAYCHAN_EV_PAY_MSG, .pay = { .n = n, .paid = paid } };
+    struct paychan_event ev = { .kind = PAYCHAN_EV_PAY_MSG,
+                                .pay = { .n = n, .paid = paid, .old = old } };
     const struct paychan_close close = { paid, d->close_fee };
     assert_true(paychan_close_sign(ev.pay.sig, &d->payee.c.terms, &d->payee.c.funding, &close,
                                    d->payer.key.secret));
@@ -350,15 +351,15 @@ static void a_number_above_the_sum_is_refused_over_a_gap_too(void **state)
     const uint64_t bad[] = { 6001, UINT64_MAX };
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         d->payee.c.gap_allowed = true; /* as after a chan_sync */
-        hand_pay(d, bad[i], 6000, &r);
+        hand_pay(d, bad[i], 6000, false, &r);
         assert_failed_with(&r, PAYCHAN_BAD_AMOUNT);
         assert_int_equal(d->payee.c.n, 1);
         assert_int_equal(d->payee.c.paid, 5000);
     }
-    hand_pay(d, 6000, 6000, &r);
+    hand_pay(d, 6000, 6000, false, &r);
     assert_int_equal(d->payee.c.n, 6000);
     d->payee.c.unsigned_yet = true; /* the same again for another funding */
-    hand_pay(d, 6000, 6000, &r);
+    hand_pay(d, 6000, 6000, false, &r);
     assert_false(d->payee.c.unsigned_yet);
 }
 
@@ -376,6 +377,45 @@ static void gap_in_the_numbers_is_refused_once(void **state)
     r = hand(&d->payee, ev);
     assert_int_equal(r.n, 0);
     assert_int_equal(d->payee.c.n, 1);
+}
+
+/* The one that the chan_sync of the new session announces is still to come. */
+static void what_comes_of_an_old_session_after_the_sync_is_the_next_one_or_nothing(void **state)
+{
+    struct duo *d = *state;
+    struct paychan_result r;
+    duo_open(d, 1);
+    pay_ok(d, 5000);
+    struct paychan_event sync = { .kind = PAYCHAN_EV_SYNC_MSG, .sync = { .role = PAYCHAN_PAYER,
+                                  .state = P_OPEN, .n = 4, .paid = 8000 } };
+    hand(&d->payee, sync);
+    hand_pay(d, 2, 6000, true, &r);
+    assert_int_equal(d->payee.c.n, 2);
+    hand_pay(d, 6, 9000, true, &r);
+    assert_int_equal(r.n, 0);
+    assert_int_equal(d->payee.c.n, 2);
+    hand_pay(d, 4, 8000, false, &r);
+    assert_int_equal(d->payee.c.n, 4);
+    hand_pay(d, 6, 9000, false, &r);
+    assert_failed_with(&r, PAYCHAN_BAD_STATE);
+}
+
+static void a_payer_asks_until_the_payee_says_where_it_stands(void **state)
+{
+    struct duo *d = *state;
+    duo_open(d, 1);
+    pay_ok(d, 5000);
+    struct paychan *c = &d->payer.c;
+    assert_false(paychan_is_asking(c));
+    struct paychan_event refusal = { .kind = PAYCHAN_EV_FAIL_MSG,
+                                     .fail = { PAYCHAN_BAD_STATE, "" } };
+    hand(&d->payer, refusal);
+    assert_true(paychan_is_asking(c));
+    struct paychan_event sync = { .kind = PAYCHAN_EV_SYNC_MSG, .sync = { .role = PAYCHAN_PAYEE,
+                                  .state = R_CLOSING, .n = c->n, .paid = c->paid } };
+    hand(&d->payer, sync); /* now it knows: it may not pay */
+    assert_false(paychan_is_asking(c));
+    assert_int_equal(c->stopped, PAYCHAN_BAD_STATE);
 }
 
 /* What was signed in one session and is on disk in the next one leaves before the payee knows that
@@ -1199,6 +1239,8 @@ int main(void)
         T(payments_that_are_wrong_are_refused_and_change_nothing),
         T(a_number_above_the_sum_is_refused_over_a_gap_too),
         T(gap_in_the_numbers_is_refused_once),
+        T(what_comes_of_an_old_session_after_the_sync_is_the_next_one_or_nothing),
+        T(a_payer_asks_until_the_payee_says_where_it_stands),
         T(a_gap_between_two_sessions_ends_with_the_syncs),
         T(numbers_that_were_taken_are_acknowledged_again),
         T(ten_bad_signatures_end_the_session),
