@@ -11,10 +11,13 @@ OUT, BACK = "out", "back"  # from who dials, and to it
 
 
 class Wiretap:
-    """Listens on a port for whoever dials it, and dials the channel port of a node for them."""
+    """Listens on a port for whoever dials it, and dials a port of a node for them: that of its
+    channels, if not said otherwise. While `passes` is cleared what comes is held back."""
 
-    def __init__(self, t, node):
-        self.where = channel_of(node)
+    def __init__(self, t, node, where=None):
+        self.where = where or channel_of(node)
+        self.passes = threading.Event()
+        self.passes.set()
         self.seen = []  # (seconds, side, bytes), in the order of arrival
         self.sockets = []
         self.port = free_port()
@@ -41,6 +44,7 @@ class Wiretap:
         try:
             while piece := source.recv(1 << 18):
                 self.seen.append((time.monotonic(), side, len(piece)))
+                self.passes.wait()
                 target.sendall(piece)
             target.shutdown(socket.SHUT_WR)
         except OSError:
