@@ -225,7 +225,7 @@ def peers_that_do_not_read_hold_little_memory(t):
 def one_inventory_of_unknown_blocks_brings_one_request(t):
     node, _ = node_with_chain(t, 3)
     peer = t.peer(node)
-    peer.collect(0.5)
+    peer.wait_for("getheaders", seen=True)  # the first thing that it does
     before = sum(c == "getheaders" for c, _ in peer.seen)
     for _ in range(5):
         peer.send("inv", inventory(*[(MSG_BLOCK, os.urandom(32)) for _ in range(50000)]))

@@ -206,7 +206,7 @@ def gap_is_asked_once_and_counted(t):
     banned."""
     node = t.node()
     peer = t.peer(node)
-    peer.collect(0.5)
+    peer.wait_for("getheaders", seen=True)  # the first thing that it does
     before = sum(c == "getheaders" for c, _ in peer.seen)
     stray = Header(os.urandom(32), bytes(32), int(time.time())).solve()
     for i in range(1, 31):
