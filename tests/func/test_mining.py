@@ -415,7 +415,7 @@ def proposals_are_judged_and_not_kept(t):
     for judge in judges:
         equal(judge(raw), None)
         equal(judge(changed(76, nonce)), None)  # proof of work is not asked for
-        equal(judge(changed(40, b"\0\0")), "bad-txnmrklroot")
+        equal(judge(changed(40, bytes([raw[40] ^ 1]))), "bad-txnmrklroot")
         equal(judge(changed(72, b"\xff\xff\0\x1d")), "bad-diffbits")
         equal(judge(changed(4, from_display(chain.at(5).hash_hex))),
               "inconclusive-not-best-prevblk")
