@@ -224,7 +224,8 @@ def the_oldest_are_deleted_and_slow_clients_cut_off(t):
 
 
 def numbers_in(chunk):
-    return [line.split(b",", 1)[0].split(b":")[1] for line in chunk.split(b"\n")
+    """Of its whole lines: the connection may have ended within the last one."""
+    return [line.split(b",", 1)[0].split(b":")[1] for line in chunk.split(b"\n")[:-1]
             if line.startswith(b'{"number"')]
 
 
