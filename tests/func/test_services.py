@@ -53,7 +53,8 @@ def forwards_are_there_after_a_restart(t):
     b.rpc.contactadd(NOBODY, "carol")
     a.rpc.contactadd(NOBODY, "carol")
     b.rpc.exposeservice("echo", "echo:", ["alice"])
-    port = a.rpc.forwardservice("bob", "echo")["local_port"]
+    # Nobody takes this one while the daemon is away; those that the system chooses may be taken.
+    port = a.rpc.forwardservice("bob", "echo", free_port())["local_port"]
     voice = a.rpc.forwardservice("bob", "voice", 0, {"protocol": "udp", "priority": 3})
     hers = a.rpc.forwardservice("carol", "echo")["local_port"]
     other = a.rpc.forwardservice("bob", "other")["local_port"]
