@@ -225,10 +225,12 @@ static void read_some(struct load *l)
         conn_read(l, ev[i].data.ptr);
 }
 
+/* At least one request, however late it begins. */
 static void run_load(struct load *l, int64_t end_us)
 {
     for (;;) {
-        bool more = clock_mono_us() < end_us && (!l->limit || l->sent < l->limit);
+        bool in_time = !l->sent || clock_mono_us() < end_us;
+        bool more = in_time && (!l->limit || l->sent < l->limit);
         for (size_t i = 0; more && i < l->n_conns; i++)
             if (!l->conns[i].busy && (!l->limit || l->sent < l->limit))
                 conn_send(l, &l->conns[i]);
