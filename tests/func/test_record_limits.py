@@ -73,9 +73,11 @@ def so_many_keys_are_remembered(t):
 @case()
 def new_records_are_collected_for_a_time(t):
     node, _, (alice,) = registered(t, 1, "-recordflush=86400", "-recordpause=1")
-    listener = friend(t, node)
+    listeners = [friend(t, node) for _ in range(2)]
     offer(t, node, alice.record(5, now()))
-    check("bcainv" not in [c for c, _ in listener.collect(1)], "its day is not over")
+    # The first day of each ends at a moment of its own, which for one of them may be now.
+    told = ["bcainv" in [c for c, _ in listener.collect(1)] for listener in listeners]
+    check(not all(told), "their days are not over")
     node.restart("-recordflush=1")
     listener = friend(t, node)
     offer(t, node, alice.record(6, now()))
