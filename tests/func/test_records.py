@@ -285,7 +285,7 @@ def rates_and_waits_are_options(t):
     node.rpc.setmocktime(start + 2)
     t.wait(lambda: sorted((known(node, alice), known(node, bob))) == [5, 6],
            what="the end of the pause of the one that has found a place")
-    new = t.node("-genesisactivationheight=1", "-recordparktime=1")
+    new = t.node("-genesisactivationheight=1", "-recordparktime=3")
     peer = friend(t, new)
     peer.send("bcarec", bcarec([alice.record(5, now())]))
     judged(new, peer)
