@@ -20,6 +20,7 @@
 #include "p2p/addrman.h"
 #include "p2p/dns_seed.h"
 #include "p2p/netgroup.h"
+#include "tests/fixed_rand.h"
 
 #define START INT64_C(1700000000)
 #define DAY INT64_C(86400)
@@ -31,20 +32,6 @@ enum {
     FEELERS_A_DAY = 720,
     DEFAULT_TRIALS = 3000,
 };
-
-static uint64_t state_word;
-
-/* splitmix64 */
-static void fixed_random(void *out, size_t len)
-{
-    uint8_t *p = out;
-    for (size_t i = 0; i < len; i++) {
-        uint64_t z = state_word += UINT64_C(0x9e3779b97f4a7c15);
-        z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-        z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-        p[i] = (uint8_t)(z >> 56);
-    }
-}
 
 /* The first bytes tell who it is: 2a = honest, 2b = attacker. */
 static struct netaddr node(uint8_t side, uint32_t group, uint32_t i)
@@ -238,28 +225,13 @@ static void one_honest_seed_of_three_gives_its_share_of_peers(void **state)
     assert_true(eclipsed < n / 3);
 }
 
-static int fix_random(void **state)
-{
-    (void)state;
-    state_word = 20200101;
-    rand_set_source(fixed_random);
-    return 0;
-}
-
-static int free_random(void **state)
-{
-    (void)state;
-    rand_set_source(NULL);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_flooded_book_does_not_isolate_a_restarted_node,
-                                        fix_random, free_random),
+                                        fixed_rand_begin, fixed_rand_end),
         cmocka_unit_test_setup_teardown(one_honest_seed_of_three_gives_its_share_of_peers,
-                                        fix_random, free_random),
+                                        fixed_rand_begin, fixed_rand_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
