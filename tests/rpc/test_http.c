@@ -35,7 +35,7 @@ struct fixture {
     char *dir;
     atomic_uint heads, requests, cancelled_writes;
     pthread_t thread;
-    bool thread_used;
+    atomic_bool thread_used; /* set when thread is */
 };
 
 static struct http_decision on_head(void *ctx, const struct http_request *r)
@@ -79,8 +79,8 @@ static void on_thread(struct fixture *f, void *(*run)(void *), struct http_reque
 {
     if (f->thread_used)
         pthread_join(f->thread, NULL);
-    f->thread_used = true;
     pthread_create(&f->thread, NULL, run, r);
+    f->thread_used = true;
 }
 
 static void *abort_main(void *arg)
@@ -469,7 +469,8 @@ static void a_client_that_leaves_ends_the_stream(void **state)
     int fd = client_connect(f->port);
     void *result = NULL;
     client_say(fd, "POST /stream HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
-    usleep(50000);
+    while (!f->thread_used)
+        usleep(1000);
     struct linger reset = { 1, 0 };
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     close(fd);
