@@ -393,6 +393,13 @@ static void a_source_that_withdraws_ends_what_nobody_else_has(void **state)
     assert_int_equal(rig_incoming()->state, TRANSFER_WAITING);
 }
 
+static bool is_paused(void *ctx)
+{
+    (void)ctx;
+    rig_run_posts(&rig.fake->channels);
+    return rig_incoming()->pause == TRANSFER_DISK_ERROR && !rig_incoming()->open;
+}
+
 /* The directory takes no new file: nothing is asked for, and a minute later it is tried again. */
 static void a_disk_that_fails_pauses(void **state)
 {
@@ -406,11 +413,7 @@ static void a_disk_that_fails_pauses(void **state)
     assert_int_equal(path_make_dirs(path, NULL), OK);
     rig_offer(c.id, sizeof c.data, 14);
     assert_int_equal(transfers_accept(rig.files, c.id, NULL, 0, NULL), OK);
-    for (int i = 0; i < 20000 && rig_incoming()->pause != TRANSFER_DISK_ERROR; i++) {
-        rig_run_posts(&rig.fake->channels);
-        fake_settle(rig.fake);
-    }
-    assert_int_equal(rig_incoming()->pause, TRANSFER_DISK_ERROR);
+    fake_until(rig.fake, is_paused, NULL);
     assert_int_not_equal(rig_incoming()->error[0], 0);
     assert_int_equal(rig.fake->n_streams, 0);
     assert_int_equal(rmdir(path), 0);
@@ -427,13 +430,6 @@ static bool has_a_chunk(void *ctx)
     (void)ctx;
     rig_run_posts(&rig.fake->channels);
     return rig_incoming()->n_have == 1;
-}
-
-static bool is_paused(void *ctx)
-{
-    (void)ctx;
-    rig_run_posts(&rig.fake->channels);
-    return rig_incoming()->pause == TRANSFER_DISK_ERROR && !rig_incoming()->open;
 }
 
 /* The kernel tells of it once: what is read after that and synced again may not be on the disk. */
