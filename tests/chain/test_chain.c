@@ -505,10 +505,11 @@ static void the_transaction_index_follows_the_chain_and_can_be_added_later(void 
     test_chain_reopen(&t);
     test_chain_grow(&t, 2);
     for (int32_t h = 1; h <= 7; h++) {
-        for (int i = 0; i < 500 && !found; i++) {
+        for (int i = 0; i < 10000 && !found; i++) { /* by a thread of its own */
             assert_int_equal(chain_flush(t.chain, &e), OK);
             assert_int_equal(index_db_find_tx(chain_index_db(t.chain), &t.blocks[h].coinbase.txid,
                                               &loc, &found, &e), OK);
+            usleep(found ? 0 : 1000);
         }
         assert_true(found);
         found = false;
