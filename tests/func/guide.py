@@ -61,9 +61,8 @@ class TwoNodes(Shell):
             self.type(command.replace("mkdir alice bob", "mkdir bob"))
 
     def type(self, line):
-        for port, free in self.ports.items():
-            line = line.replace(port, free)
-        return super().type(line)
+        """With its ports, of which a free one may be another's of the guide."""
+        return super().type(re.sub("|".join(self.ports), lambda m: self.ports[m[0]], line))
 
     def end(self):
         shell("$A stop; $B stop", self.home, **self.variables)
