@@ -86,7 +86,7 @@ int main(int argc, char **argv)
         pthread_join(ids[t], NULL);
     double seconds = seconds_of(CLOCK_MONOTONIC) - start;
     cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-    printf("{\"signatures\": %zu, \"bad\": %zu, \"threads\": %ld, \"seconds\": %.3f, "
-           "\"cpu\": %.3f}\n", n_records, atomic_load(&n_bad), threads, seconds, cpu);
+    printf("{\"signatures\": %zu, \"bad\": %zu, \"threads\": %ld, \"seconds\": %.6f, "
+           "\"cpu\": %.6f}\n", n_records, atomic_load(&n_bad), threads, seconds, cpu);
     return atomic_load(&n_bad) ? 1 : 0;
 }
