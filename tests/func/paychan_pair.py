@@ -10,8 +10,8 @@ from events import read_events
 from framework import Rpc, check, equal, raises_rpc, within
 from identities import identity
 from paychan_scene import Scene
-from paychannels import (CAPACITY, CLOSE_FEE, Raw, channel, connect, in_pool, mine, payers, spender,
-                         state, sums, with_a_longer_push)
+from paychannels import (CAPACITY, CLOSE_FEE, Raw, channel, connect, in_pool, may_pay, mine, payers,
+                         spender, state, sums, with_a_longer_push)
 
 MARGIN = 36
 LIFE = MARGIN + 145
@@ -161,8 +161,7 @@ class Pair(Scene):
     # --- paying ---
 
     def may_pay(self):
-        self.t.wait(lambda: state(self.a, self.id) == "open" and
-                    channel(self.a, self.id)["limit"] > self.paid and
+        self.t.wait(lambda: may_pay(self.a, self.b, self.id, self.paid) and
                     channel(self.a, self.id)["acknowledged"] == self.paid,
                     what=f"payments beyond {self.paid}, not {channel(self.a, self.id)}")
 
@@ -198,7 +197,9 @@ class Pair(Scene):
         self.both_have(self.paid)
 
     def quietly_pays(self, amount=7):
-        """One of the two ends meanwhile: nobody tells that it has arrived."""
+        """One of the two, which has just started, ends meanwhile: nobody tells that it has
+        arrived."""
+        self.may_pay()
         future = self.in_thread(lambda rpc: rpc.pay("bob", amount))
         error = future.exception(within(60))
         check(error or not future.result()["acknowledged"], "it is not acknowledged")
@@ -254,6 +255,7 @@ class Pair(Scene):
 
     def sends(self, times):
         """So many of a satoshi, of which not all are acknowledged."""
+        self.may_pay()
         answers = self.in_thread(lambda rpc: rpc.batch([("pay", ["bob", 1])] * times)).result(within(60))
         made = [r["result"] for r in answers if not r["error"]]
         check(not all(r["acknowledged"] for r in made), "some are under way")
@@ -284,6 +286,7 @@ class Pair(Scene):
         self.b.rpc.closechannel(self.id)
 
     def quietly_closes(self):
+        self.t.wait(lambda: not channel(self.a, self.id)["locked"], what="the key of the payer")
         self.in_thread(lambda rpc: rpc.closechannel(self.id)).exception(within(60))
 
     def payer_dies_as_it_stores_the_close(self):

@@ -94,6 +94,14 @@ def state(node, id):
     return found and found["state"]
 
 
+def may_pay(a, b, id, paid=0):
+    """More than that sum. The payee was asked itself: one that has just started takes nothing until
+    it has seen the funding, and the payer may hold what was said before for true."""
+    ours, theirs = channel(a, id), channel(b, id)
+    return bool(ours and theirs) and ours["state"] == theirs["state"] == "open" and \
+        not ours["locked"] and min(c.get("limit", 0) for c in (ours, theirs)) > paid
+
+
 def open_channel(t, a, b, capacity=CAPACITY, depth=1, **more):
     """Funded in a block of that depth, and open on both sides: its id."""
     opened = a.rpc.openchannel(contact="bob", satoshis=capacity, **more)

@@ -6,8 +6,8 @@ from channels import is_up
 from events import read_events
 from framework import LONG, Rpc, Skip, case, check, equal, is_in, main, raises_rpc
 from identities import FAULT, crash_at, kill_and_start
-from paychannels import (CAPACITY, CLOSE_FEE, channel, connect, in_pool, mine, open_channel,
-                         pay_until_killed, payers, spender, state, sums)
+from paychannels import (CAPACITY, CLOSE_FEE, channel, connect, in_pool, may_pay, mine,
+                         open_channel, pay_until_killed, payers, spender, state, sums)
 
 
 def pay_from_threads(node, count, amount, threads=10):
@@ -141,6 +141,7 @@ def nothing_is_lost_when_both_are_killed_between_steps(t):
     paid = 0
     for node in (a, b) * (10 if LONG else 1):
         answers = []
+        t.wait(lambda: may_pay(a, b, id, paid))
         payer = threading.Thread(target=pay_until_killed, args=(a, answers))
         payer.start()
         t.wait(lambda: len(answers) > 20)
@@ -279,7 +280,7 @@ def a_journal_that_is_begun_anew_loses_nothing(t):
         kill_and_start(t, node, other)
         equal((channel(node, id)["paid"], channel(node, id)["n"]), (1000, 20))
         connect(t, a, b)
-    t.wait(lambda: channel(a, id).get("limit") and state(a, id) == "open")
+    t.wait(lambda: may_pay(a, b, id))
     equal(a.rpc.pay("bob", 1)["n"], 21)
     a.rpc.closechannel(id)
     equal(sums(settle(t, b, id, "closed")), [1001, CAPACITY - 1001 - CLOSE_FEE])

@@ -6,8 +6,8 @@ import threading
 from events import read_events
 from framework import LONG, Skip, bytes_of, case, check, equal, main
 from identities import FAULT
-from paychannels import (channel, connect, mine, open_channel, pay_until_killed, payers,
-                         state)
+from paychannels import (channel, connect, may_pay, mine, open_channel, pay_until_killed,
+                         payers)
 
 
 def received(node):
@@ -56,6 +56,7 @@ def each_payment_is_told_once_however_often_the_payee_is_killed(t):
         b.start()
         t.wait_same_tip(a, b)
         connect(t, a, b)
+        t.wait(lambda: may_pay(a, b, id))
         t.wait(lambda: channel(a, id)["acknowledged"] == channel(a, id)["paid"])
         t.wait(lambda: told(b) == channel(b, id)["paid"])
         in_order(b)
@@ -86,7 +87,7 @@ def what_is_counted_after_a_kill_is_told_although_the_journal_is_slow(t):
                      "BSVPEER_FAULT_PATH": b.file("paychannels/")})
         t.wait_same_tip(a, b)
         connect(t, a, b)
-        t.wait(lambda: channel(a, id).get("limit") and state(a, id) == "open")
+        t.wait(lambda: may_pay(a, b, id))
         answers = []
         payer = threading.Thread(target=pay_until_killed, args=(a, answers))
         payer.start()
@@ -128,7 +129,7 @@ def what_a_killed_log_lacks_is_told_from_the_journal(t):
     b.restart("-paychanneljournal=1")
     t.wait_same_tip(a, b)
     connect(t, a, b)
-    t.wait(lambda: channel(a, id).get("limit") and state(a, id) == "open")
+    t.wait(lambda: may_pay(a, b, id))
     for _ in range(20):
         a.rpc.pay("bob", 1)
     b.restart()

@@ -11,8 +11,8 @@ from framework import Skip, case, check, equal, main, wait_until
 from identities import FAULT, identity, kill_and_start
 from paychan_guest import ACK, FEE, PAY, Payer, payee
 from paychan_guest import open_channel as open_guest
-from paychannels import (CAPACITY, CLOSE_FEE, GENESIS, channel, connect, mine, mine_to,
-                         open_channel, pay_until_killed, payers, spender, state, sums)
+from paychannels import (CAPACITY, CLOSE_FEE, GENESIS, channel, connect, may_pay, mine,
+                         mine_to, open_channel, pay_until_killed, payers, spender, state, sums)
 
 
 def with_helper(t, *options):
@@ -107,7 +107,7 @@ def the_helper_is_told_before_a_planned_stop(t):
     b.restart("-paychannelhelperinterval=3600")
     connect(t, a, b)
     t.wait(lambda: is_up(b, "carol") or b.rpc.peerconnect("carol"))
-    t.wait(lambda: channel(a, id).get("limit") and state(a, id) == "open")
+    t.wait(lambda: may_pay(a, b, id))
     for i in range(1, 4):
         equal(a.rpc.pay("bob", 10)["acknowledged"], True)
     b.stop()
@@ -241,7 +241,7 @@ def with_helper_and_faults(t, fault, after=None):
     b.start(env=env)
     t.wait_same_tip(a, b)
     connect(t, a, b)
-    t.wait(lambda: channel(a, id).get("limit") and state(a, id) == "open")
+    t.wait(lambda: may_pay(a, b, id))
     t.wait(lambda: is_up(b, "carol"))
     return a, b, c, id
 

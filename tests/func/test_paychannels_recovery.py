@@ -15,9 +15,9 @@ from paychan_guest import (ACK, AMOUNT, FAIL, FUNDED, LATE, LIMIT, PAY, READY, S
                            SYNC, UNKNOWN, Payer)
 from paychan_guest import payee as payee_of
 from paychan_payee_guest import open_to, payer_of
-from paychannels import (CAPACITY, CLOSE_FEE, GENESIS, channel, connect, copy_parts, in_pool, mine,
-                         mine_these, open_channel, paid_channel, payers, put_back_parts, spender,
-                         state, sums, with_a_longer_push)
+from paychannels import (CAPACITY, CLOSE_FEE, GENESIS, channel, connect, copy_parts, in_pool,
+                         may_pay, mine, mine_these, open_channel, paid_channel, payers,
+                         put_back_parts, spender, state, sums, with_a_longer_push)
 from wallet_rpc import WalletRpc
 
 
@@ -48,7 +48,7 @@ def pays_again(t, a, b, id, paid):
     """Both are where they were, and go on."""
     t.wait(lambda: channel(a, id) and channel(b, id))
     t.wait(lambda: channel(a, id)["paid"] == paid and channel(b, id)["paid"] == paid)
-    t.wait(lambda: state(a, id) == "open" and channel(a, id).get("limit", 0) > paid)
+    t.wait(lambda: may_pay(a, b, id, paid))
     answer = a.rpc.pay("bob", 10)
     equal((answer["paid"], answer["acknowledged"]), (paid + 10, True))
 
