@@ -326,9 +326,10 @@ def the_file_that_the_node_keeps_has_channels_that_it_has_lost(t):
     t.wait(lambda: state(a, second) == "open" and state(b, second) == "open")
     b.rpc.closechannel(second)
     t.wait(lambda: state(b, second) in ("abandoned", "closing"))
+    a.stop()  # which may be about to write it
     with open(file, "r+b") as damaged:
         damaged.write(b"x")
-    a.restart()
+    a.start()
     t.wait(lambda: "paychannels.export is not written" in a.log())
     with open(file, "rb") as damaged:
         equal(damaged.read(1), b"x")
