@@ -338,7 +338,8 @@ static void a_full_queue_is_answered_with_the_references_text(void **state)
     buf_clear(&b);
 }
 
-/* 20 MB for a client that does not read must not hold up the end. */
+/* 20 MB for a client that does not read must not hold up the end: it has the 2 s of grace and what
+ * the worker is at, not the 30 s that an idle one has. */
 static void stopping_does_not_wait_for_a_client_that_does_not_read(void **state)
 {
     struct fixture *f = *state;
@@ -357,7 +358,7 @@ static void stopping_does_not_wait_for_a_client_that_does_not_read(void **state)
     usleep(200000);
     double start = client_now();
     rpc_server_stop(f->server);
-    assert_true(client_now() - start < 5);
+    assert_true(client_now() - start < 20);
     buf_clear(&b);
     close(fd);
 }
