@@ -23,6 +23,38 @@ int program_listen(int type, uint16_t *port)
     return fd;
 }
 
+static int hold(const struct sockaddr *a, socklen_t len)
+{
+    const int fd = socket(a->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one), 0);
+    if (bind(fd, a, len) == 0)
+        return fd;
+    assert_int_equal(errno, EADDRINUSE);
+    close(fd);
+    return -1;
+}
+
+uint16_t program_reserve(int held[2])
+{
+    for (int i = 0; i < 100; i++) {
+        struct sockaddr_in four = { .sin_family = AF_INET,
+                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        struct sockaddr_in6 six = { .sin6_family = AF_INET6,
+                                    .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+        socklen_t len = sizeof four;
+        held[0] = hold((struct sockaddr *)&four, sizeof four);
+        assert_true(held[0] >= 0);
+        assert_int_equal(getsockname(held[0], (struct sockaddr *)&four, &len), 0);
+        six.sin6_port = four.sin_port;
+        held[1] = hold((struct sockaddr *)&six, sizeof six);
+        if (held[1] >= 0)
+            return ntohs(four.sin_port);
+        close(held[0]);
+    }
+    fail_msg("no port is free in both families");
+    return 0;
+}
+
 int program_listen_unix(const char *path)
 {
     struct sockaddr_un a = { .sun_family = AF_UNIX };

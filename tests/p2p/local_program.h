@@ -6,6 +6,9 @@
 
 /* A listening socket of the type on a free port of ::1. */
 int program_listen(int type, uint16_t *port);
+/* A port of loopback that the system gives to nobody while both are open: who asks for it by its
+ * number, with SO_REUSEADDR, can still listen there. */
+uint16_t program_reserve(int held[2]);
 /* One that listens at a path. */
 int program_listen_unix(const char *path);
 /* A connection to a port of loopback; family AF_INET or AF_INET6. */

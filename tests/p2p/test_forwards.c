@@ -296,8 +296,9 @@ static void a_forward_that_is_taken_away_ends_its_streams(void **state)
 {
     struct world *w = *state;
     struct error e;
-    const struct forward *f = add(w, (struct forward_wish){ .priority = 3 });
-    const uint16_t port = f->port;
+    int held[2]; /* nobody else gets the port while no forward listens */
+    const uint16_t port = program_reserve(held);
+    const struct forward *f = add(w, (struct forward_wish){ .port = port, .priority = 3 });
     const int program = program_connect(AF_INET6, SOCK_STREAM, port);
     struct far *s = arrived(w, 1);
     fake_settle(w->f);
@@ -314,6 +315,8 @@ static void a_forward_that_is_taken_away_ends_its_streams(void **state)
     close(program);
     f = add(w, (struct forward_wish){ .port = port }); /* the port is free again */
     assert_int_equal(f->port, port);
+    close(held[0]);
+    close(held[1]);
 }
 
 static void a_contact_that_is_removed_loses_its_forwards(void **state)

@@ -119,9 +119,10 @@ static void what_is_written_is_set_up_again(void **state)
 {
     struct world w;
     struct error e;
+    int held[2]; /* nobody else gets the port while no forward listens */
     (void)state;
     world_init(&w);
-    const uint16_t port = add(&w, 0);
+    const uint16_t port = add(&w, program_reserve(held));
     assert_int_equal(await(&w), OK);
     again(&w);
     assert_int_equal(look(&w).port, port);
@@ -136,6 +137,8 @@ static void what_is_written_is_set_up_again(void **state)
     again(&w);
     assert_int_equal(look(&w).n, 0);
     world_clear(&w);
+    close(held[0]);
+    close(held[1]);
 }
 
 static void what_the_disk_refuses_is_taken_away(void **state)
@@ -155,15 +158,16 @@ static void what_the_disk_refuses_is_taken_away(void **state)
 static void a_busy_port_is_tried_again(void **state)
 {
     struct world w;
-    uint16_t port;
+    int held[2], one = 1;
     (void)state;
     world_init(&w);
-    port = add(&w, 0);
+    const uint16_t port = add(&w, program_reserve(held));
     assert_int_equal(await(&w), OK);
     world_end(&w);
     const int holder = socket(AF_INET6, SOCK_STREAM, 0);
     struct sockaddr_in6 at = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT,
                                .sin6_port = htons(port) };
+    assert_int_equal(setsockopt(holder, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one), 0);
     assert_int_equal(bind(holder, (struct sockaddr *)&at, sizeof at), 0);
     assert_int_equal(listen(holder, 1), 0);
     world_begin(&w);
@@ -179,6 +183,8 @@ static void a_busy_port_is_tried_again(void **state)
     assert_int_equal(waiting(&w).n, 0);
     assert_int_equal(look(&w).port, port);
     world_clear(&w);
+    close(held[0]);
+    close(held[1]);
 }
 
 static void put_raw(struct world *w, const void *value, size_t len)
