@@ -258,6 +258,12 @@ static uint64_t new_amount(struct held *h, const struct paychan *before)
     return 0;
 }
 
+static bool has_older_session(const struct held *h)
+{
+    const struct chan_peer *p = paychans_peer(h);
+    return p && chan_peer_has_older(p);
+}
+
 enum err paychans_try(struct held *h, struct paychan_event *ev, struct channels_request *r,
                       struct error *e)
 {
@@ -267,6 +273,7 @@ enum err paychans_try(struct held *h, struct paychan_event *ev, struct channels_
         return error_set(e, ERR_NOTFOUND, "the channel has been given up");
     ev->view = pc->view;
     ev->view.now = (uint64_t)clock_now();
+    ev->view.older = h->c.moves && has_older_session(h);
     ev->policy = &pc->config.policy;
     ev->secret = h->secret;
     const struct paychan before = { .paid = h->c.paid, .regained = h->c.regained };

@@ -266,6 +266,8 @@ void **chan_peer_slot(struct chan_peer *p, const void *part_ctx);
 bool chan_peer_is_up(const struct chan_peer *p);
 /* As dchan_session_send; ERR_NOTFOUND also when no session is up. */
 enum err chan_peer_send(struct chan_peer *p, const struct dchan_msg *m) MUST_CHECK;
+/* A session from before is still up beside the newest. */
+bool chan_peer_has_older(const struct chan_peer *p);
 /* For handlers: what they were called for came in a session that another has taken the place of. */
 bool chan_peer_hears_old(const struct chan_peer *p);
 bool chan_peer_is_slow(const struct chan_peer *p); /* dchan_session_slow; true when not up */

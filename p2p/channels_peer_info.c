@@ -87,6 +87,16 @@ bool chan_peer_is_slow(const struct chan_peer *p)
     return !p->newest || dchan_session_slow(p->newest->session);
 }
 
+bool chan_peer_has_older(const struct chan_peer *p)
+{
+    for (const struct list_link *l = list_first(&p->conns); l; l = list_next(&p->conns, l)) {
+        const struct chan_conn *conn = LIST_ITEM(l, struct chan_conn, peer_link);
+        if (conn != p->newest && conn->state == CONN_UP)
+            return true;
+    }
+    return false;
+}
+
 bool chan_peer_hears_old(const struct chan_peer *p) { return p->hears_old; }
 
 struct dchan_mux *chan_peer_mux(struct chan_peer *p)

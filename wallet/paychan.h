@@ -14,13 +14,13 @@
  * by the payee alone.
  *
  * What is lost with a session or a process is repeated without anybody's help. When a session comes
- * up both send chan_sync; the payer, when the payee shows less, its highest state, and what the
- * payee may not have seen of opening, funding and close; the payee chan_ready, or the close. A
- * payer that was refused (`stopped`) goes on: after a limit with the next chan_ready that covers
- * its sum, which the payee sends when the limit changes, and at its next look after each such
- * refusal; after PAYCHAN_LIMIT in a second; after PAYCHAN_BAD_STATE when the payee says in a
- * chan_sync that the channel is open, for which it is asked at once and each PAYCHAN_SYNC_S; else
- * in the next session.
+ * up both send chan_sync; the payer, when the payee shows less and nothing may come of the session
+ * before any more, its highest state, and what the payee may not have seen of opening, funding and
+ * close; the payee chan_ready, or the close. A payer that was refused (`stopped`) goes on: after a
+ * limit with the next chan_ready that covers its sum, which the payee sends when the limit changes,
+ * and at its next look after each such refusal; after PAYCHAN_LIMIT in a second; after
+ * PAYCHAN_BAD_STATE when the payee says in a chan_sync that the channel is open, for which it is
+ * asked at once and each PAYCHAN_SYNC_S; else in the next session.
  *
  * Amounts are satoshis, times unix seconds, heights those of the active chain. Pure functions, any
  * thread; ec_init must have been called.
@@ -38,6 +38,7 @@ enum {
     PAYCHAN_UNACKED_MAX = 4096,     /* payments in flight */
     PAYCHAN_INPUTS_MAX = 16,        /* of the funding that are remembered */
     PAYCHAN_SYNC_S = 10,            /* in which a chan_sync is answered */
+    PAYCHAN_MOVE_S = 5,             /* in which what an old session carries has arrived */
     PAYCHAN_BAD_SIGS_MAX = 10,      /* then the session is ended */
     PAYCHAN_DEPTH_FINAL = 6,
     PAYCHAN_DEPTH_KEPT = 100,
@@ -129,6 +130,8 @@ struct paychan {
     uint64_t acked_n, acked_paid; /* payer: by the payee */
     unsigned in_flight;           /* payee: payments taken since the last ack left */
     uint64_t limit;               /* payer: what the payee takes for now */
+    uint64_t moves;               /* payer: since when a session has come up while payments of the
+                                     last one may still arrive; 0: none may */
     enum paychan_fail stopped;    /* payer: why no payment is sent; 0: it may */
     uint16_t alarmed;             /* payer: codes the user was told of in this session, as bits */
     bool gap_allowed;             /* payee: the first n above ours counts after a chan_sync */
@@ -153,6 +156,7 @@ struct paychan_view {
     uint32_t tip;
     uint64_t tip_time, now;
     bool synced; /* headers and blocks */
+    bool older;  /* a session from before is still up beside the newest */
 };
 
 /* --- messages (spec channels 8.5); those of a channel without its id --- */
@@ -338,8 +342,10 @@ bool paychan_make_close(const struct paychan *c, const uint8_t payee_secret[32],
 /* Payer. */
 bool paychan_make_refund(const struct paychan *c, const uint8_t payer_secret[32],
                          struct buf *out);
-/* A payer whose payment was refused for the state of the channel, and whose chan_sync is not
- * answered yet: for now it is not known whether it may pay. */
+/* A payer that does not know for now what the payee has: its payment was refused for the state of
+ * the channel, and its chan_sync is not answered yet; or what it paid in the last session may still
+ * arrive. One that waits so long leaves no gap, over which the payee cannot tell what each of the
+ * payments was for. */
 bool paychan_is_asking(const struct paychan *c);
 /* What the payee takes for now in all: nothing while blocks are missing. */
 uint64_t paychan_limit(const struct paychan *c, const struct paychan_policy *p,

@@ -266,6 +266,8 @@ static void take_ack(struct step *s)
         return;
     c->acked_n = m->n;
     c->acked_paid = m->paid;
+    if (m->n == c->n)
+        c->moves = 0;
 }
 
 /* It misses a payment, which was lost with a session, or does not hold the channel for open: the
@@ -279,8 +281,8 @@ static void ask_where_it_stands(struct step *s, bool first)
 
 bool paychan_is_asking(const struct paychan *c)
 {
-    return c->role == PAYCHAN_PAYER && c->state == P_OPEN && c->stopped == PAYCHAN_BAD_STATE &&
-           c->sync_open > 0;
+    return c->role == PAYCHAN_PAYER && c->state == P_OPEN &&
+           (c->moves || (c->stopped == PAYCHAN_BAD_STATE && c->sync_open > 0));
 }
 
 #define NEVER_SIGNED 0 /* places in `alarmed` beside those of the codes */
@@ -432,6 +434,24 @@ static bool is_to_be_taken_back(const struct step *s)
            c->state >= P_FUNDED && c->state <= P_EXPIRED && c->state != P_CLOSED;
 }
 
+/* Nothing comes of the session before any more, or the payee does not say where it stands. */
+static bool is_moved(const struct step *s)
+{
+    const struct paychan *c = s->c;
+    const uint64_t now = s->ev->view.now;
+    return c->moves && c->state == P_OPEN &&
+           ((!s->ev->view.older && !c->sync_open) || now < c->moves ||
+            now - c->moves >= PAYCHAN_MOVE_S);
+}
+
+/* The highest state stands for all that the payee may not have. */
+static void move(struct step *s)
+{
+    s->c->moves = 0;
+    if (s->c->n > s->c->acked_n)
+        send_pay(s, span_of(NULL, 0));
+}
+
 static void take_tip(struct step *s)
 {
     struct paychan *c = s->c;
@@ -444,6 +464,8 @@ static void take_tip(struct step *s)
         step_forget(s);
     } else if (is_to_be_taken_back(s)) {
         take_back(s);
+    } else if (is_moved(s)) {
+        move(s);
     } else if (c->stopped == PAYCHAN_LIMIT && c->state == P_OPEN) {
         resume(s);
     } else if (c->stopped == PAYCHAN_BAD_STATE && c->state == P_OPEN) {
@@ -472,6 +494,7 @@ static void come_up(struct step *s)
     c->copy_sent = false;
     c->stopped = 0;
     c->alarmed = 0;
+    c->moves = c->state == P_OPEN && c->n > c->acked_n ? s->ev->view.now : 0;
     if (c->state == P_OPENING)
         step_do(s, PAYCHAN_DO_SEND_OPEN);
     else if (c->state >= P_FUNDED && c->state != P_CLOSED && c->state != P_REFUNDED)
@@ -548,6 +571,8 @@ static void take_sync(struct step *s)
         return;
     if (c->stopped == PAYCHAN_UNKNOWN || (c->stopped == PAYCHAN_BAD_STATE && m->state == R_OPEN))
         c->stopped = 0; /* it knows the channel again; takes its payments again */
+    if (m->n >= c->n || !s->ev->view.older)
+        c->moves = 0; /* else it may still come of the session before, payment by payment */
     if (m->n > c->n || (m->n == c->n && m->paid > c->paid)) {
         adopt(s);
     } else {
@@ -555,7 +580,7 @@ static void take_sync(struct step *s)
             c->acked_n = m->n;
             c->acked_paid = m->paid;
         }
-        if (c->n > m->n && c->state == P_OPEN)
+        if (c->n > m->n && c->state == P_OPEN && !c->moves)
             send_pay(s, span_of(NULL, 0));
     }
     step_answer_sync(s);

@@ -3,6 +3,7 @@ import copy
 import struct
 from concurrent.futures import ThreadPoolExecutor, wait
 
+from channel_guest import PING, PONG
 from framework import Rpc, RpcError, case, equal, main
 from paychan_guest import ACK, FAIL, PAY, READY, STATE, SYNC, open_channel, payee
 from paychan_payee_guest import open_to, payer_of
@@ -42,10 +43,10 @@ def what_still_comes_of_the_old_session_is_not_the_one_after_the_sync(t):
     equal(new.answer(FAIL)[:34], new.id + struct.pack(">H", STATE))
 
 
-def pay(node, amount):
+def pay(node, amount, ref=""):
     """Acknowledged, or why it was not made."""
     try:
-        return Rpc(node.rpc_port, node.cookie).pay("mallory", amount)["acknowledged"]
+        return Rpc(node.rpc_port, node.cookie).pay("mallory", amount, ref)["acknowledged"]
     except RpcError as error:
         return str(error)
 
@@ -81,6 +82,44 @@ def a_payment_is_answered_when_the_payee_says_that_it_closes(t):
         guest.sync(0, 0, bytes(64), state=CLOSING)
         equal(first.result(), False, "acknowledged")
         equal("not made" in second.result(), True)
+
+
+def amid_a_payment(t, pool):
+    """A session that takes the place of one in which a payment is under way, and another payment."""
+    node, old = payer_of(t)
+    open_to(t, node, old)
+    first = pool.submit(pay, node, 1000, "tea")
+    equal(old.take_payment()[:2], (1, 1000))
+    new = next_session(old)
+    t.cleanups.append(new.close)
+    new.answer(SYNC)
+    second = pool.submit(pay, node, 500, "coffee")
+    new.sync(0, 0, bytes(64))
+    equal(wait([first, second], IN_THE_WAY).done, set(), "answers")
+    new.put(PING, struct.pack(">HH", 1, 0))
+    equal(PAY in iter(lambda: new.next()[0], PONG), False, "a payment that is under way is repeated")
+    return old, new, first, second
+
+
+@case()
+def what_the_old_session_carries_arrives_with_what_it_was_for(t):
+    with ThreadPoolExecutor() as pool:
+        _, new, first, second = amid_a_payment(t, pool)
+        new.put(ACK, new.id + struct.pack(">QQ", 1, 1000))
+        found = new.answer(PAY)
+        equal((found[32:48], found[113:]), (struct.pack(">QQ", 2, 1500), b"coffee"))
+        new.put(ACK, new.id + struct.pack(">QQ", 2, 1500))
+        equal((first.result(), second.result()), (True, True))
+
+
+@case()
+def what_the_old_session_lost_is_sent_again_when_it_has_ended(t):
+    with ThreadPoolExecutor() as pool:
+        old, new, first, second = amid_a_payment(t, pool)
+        old.close()
+        equal([new.take_payment()[:2] for _ in range(2)], [(1, 1000), (2, 1500)])
+        new.put(ACK, new.id + struct.pack(">QQ", 2, 1500))
+        equal((first.result(), second.result()), (True, True))
 
 
 if __name__ == "__main__":

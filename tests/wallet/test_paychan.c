@@ -418,6 +418,67 @@ static void a_payer_asks_until_the_payee_says_where_it_stands(void **state)
     assert_int_equal(c->stopped, PAYCHAN_BAD_STATE);
 }
 
+static bool sends_pay(const struct paychan_result *r)
+{
+    for (size_t i = 0; i < r->n; i++)
+        if (r->actions[i].what == PAYCHAN_DO_SEND_PAY)
+            return true;
+    return false;
+}
+
+/* A payment that has not arrived when another session takes the place of the one it is in, and what
+ * the payee says first. */
+static struct paychan_result move_amid_a_payment(struct duo *d)
+{
+    duo_open(d, 1);
+    pay_ok(d, 5000);
+    d->session = false;
+    assert_int_equal(duo_pay(d, 10), OK);
+    d->view.older = true;
+    (void)hand(&d->payer, (struct paychan_event){ .kind = PAYCHAN_EV_UP });
+    assert_true(paychan_is_asking(&d->payer.c));
+    return hand(&d->payer, (struct paychan_event){ .kind = PAYCHAN_EV_SYNC_MSG, .sync = {
+        .role = PAYCHAN_PAYEE, .state = R_OPEN, .n = 1, .paid = 5000 } });
+}
+
+static void what_the_old_session_still_carries_is_not_sent_again(void **state)
+{
+    struct duo *d = *state;
+    struct paychan_result r = move_amid_a_payment(d);
+    assert_false(sends_pay(&r));
+    r = hand(&d->payer, (struct paychan_event){ .kind = PAYCHAN_EV_TIP });
+    assert_false(sends_pay(&r));
+    assert_true(paychan_is_asking(&d->payer.c));
+    r = hand(&d->payer, (struct paychan_event){ .kind = PAYCHAN_EV_ACK_MSG, .ack = { 2, 5010 } });
+    assert_false(paychan_is_asking(&d->payer.c));
+    r = hand(&d->payer, (struct paychan_event){ .kind = PAYCHAN_EV_TIP });
+    assert_false(sends_pay(&r));
+}
+
+static void what_the_old_session_lost_is_sent_when_it_has_ended(void **state)
+{
+    struct duo *d = *state;
+    (void)move_amid_a_payment(d);
+    d->view.older = false;
+    const struct paychan_result r = hand(&d->payer,
+                                         (struct paychan_event){ .kind = PAYCHAN_EV_TIP });
+    assert_true(sends_pay(&r));
+    assert_false(paychan_is_asking(&d->payer.c));
+}
+
+static void an_old_session_that_brings_nothing_is_not_waited_for_long(void **state)
+{
+    struct duo *d = *state;
+    struct paychan_result r = move_amid_a_payment(d);
+    d->view.now += PAYCHAN_MOVE_S - 1;
+    r = hand(&d->payer, (struct paychan_event){ .kind = PAYCHAN_EV_TIP });
+    assert_false(sends_pay(&r));
+    d->view.now++;
+    r = hand(&d->payer, (struct paychan_event){ .kind = PAYCHAN_EV_TIP });
+    assert_true(sends_pay(&r));
+    assert_false(paychan_is_asking(&d->payer.c));
+}
+
 /* What was signed in one session and is on disk in the next one leaves before the payee knows that
  * there is a gap. */
 static void a_gap_between_two_sessions_ends_with_the_syncs(void **state)
@@ -1241,6 +1302,9 @@ int main(void)
         T(gap_in_the_numbers_is_refused_once),
         T(what_comes_of_an_old_session_after_the_sync_is_the_next_one_or_nothing),
         T(a_payer_asks_until_the_payee_says_where_it_stands),
+        T(what_the_old_session_still_carries_is_not_sent_again),
+        T(what_the_old_session_lost_is_sent_when_it_has_ended),
+        T(an_old_session_that_brings_nothing_is_not_waited_for_long),
         T(a_gap_between_two_sessions_ends_with_the_syncs),
         T(numbers_that_were_taken_are_acknowledged_again),
         T(ten_bad_signatures_end_the_session),
