@@ -273,7 +273,7 @@ enum err paychans_try(struct held *h, struct paychan_event *ev, struct channels_
         return error_set(e, ERR_NOTFOUND, "the channel has been given up");
     ev->view = pc->view;
     ev->view.now = (uint64_t)clock_now();
-    ev->view.older = h->c.moves && has_older_session(h);
+    ev->view.older = (h->c.moves || ev->kind == PAYCHAN_EV_UP) && has_older_session(h);
     ev->policy = &pc->config.policy;
     ev->secret = h->secret;
     const struct paychan before = { .paid = h->c.paid, .regained = h->c.regained };

@@ -482,8 +482,7 @@ void paychans_take_sync(struct held *h, const struct dchan_chan_sync *in)
                                          .tip = in->tip };
     memcpy(ev.sync.sig, in->sig, sizeof ev.sync.sig);
     paychans_give(h, &ev, NULL);
-    if (h->c.role == PAYCHAN_PAYER && h->c.stopped == PAYCHAN_BAD_STATE &&
-        !paychan_is_asking(&h->c))
+    if (h->c.role == PAYCHAN_PAYER && h->c.stopped == PAYCHAN_BAD_STATE)
         paychans_end_pays(h, OK); /* it is not open there */
     paychans_answer_pays(h);
 }

@@ -2,8 +2,8 @@
  * Payments that commands ask for. Nobody waits on a thread of his own: a payment is asked for, made
  * when the channel may have one more in flight, and answered when it is acknowledged. What makes it
  * wait is what bounds memory: the window of the channel (PAYCHAN_UNACKED_MAX), records that are not
- * on disk, and bytes that the session has not sent; and, when one was missing at the payee, the
- * question where it stands.
+ * on disk, and bytes that the session has not sent; and, when one was missing at the payee or may
+ * still be in an old session, the question where it stands.
  */
 #include <config.h>
 
@@ -123,7 +123,7 @@ static bool pay_or_queue(struct held *h, const struct chan_peer *p, struct pay_w
     return true;
 }
 
-/* The first channel that takes it. */
+/* The first channel that takes it, and one that does not have to ask before others. */
 static bool pay_over_any(struct paychans *pc, const struct contact *contact,
                          const struct chan_peer *p, struct pay_wait *w, struct error *e)
 {
@@ -131,9 +131,11 @@ static bool pay_over_any(struct paychans *pc, const struct contact *contact,
         struct held *h = paychans_by_id(pc, w->channel);
         return h && takes(h, contact, w) && pay_or_queue(h, p, w, e);
     }
-    for (size_t i = 0; i < pc->n; i++)
-        if (takes(pc->all[i], contact, w) && pay_or_queue(pc->all[i], p, w, e))
-            return true;
+    for (int asks = 0; asks <= 1; asks++)
+        for (size_t i = 0; i < pc->n; i++)
+            if (paychan_is_asking(&pc->all[i]->c) == asks && takes(pc->all[i], contact, w) &&
+                pay_or_queue(pc->all[i], p, w, e))
+                return true;
     return false;
 }
 

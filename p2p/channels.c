@@ -254,6 +254,8 @@ static enum err fill_limits(struct channels_limits *l, struct error *e)
         l->windows_strangers = DCHAN_SHARES_STRANGERS_MAX;
     if (l->windows_each == 0)
         l->windows_each = DCHAN_WINDOWS_CONTACT;
+    if (l->windows_each_stranger == 0)
+        l->windows_each_stranger = DCHAN_WINDOWS_STRANGER;
     if (l->reserved_contacts > l->sessions)
         return error_set(e, ERR_RANGE, "-channelsessionsreserved is above -channelsessions");
     if (l->handshakes_reserved > l->handshakes)

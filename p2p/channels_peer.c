@@ -288,13 +288,15 @@ static uint64_t windows_of(const struct chan_conn *conn)
 }
 
 /*
- * Each session keeps its place and windows until its streams have ended. A peer that renews again
- * and again shall not have those of all: of its old ones the newest stay, as far as they are few
- * and their windows are not above those of two (attacks E12).
+ * Each session keeps its place and windows, which grow, until its streams have ended. A peer that
+ * renews again and again shall not have those of all: of its old ones the newest stay, as far as
+ * they are few and their windows are not above those of two (attacks E12).
  */
 static void cut_oldest(struct chan_peer *p)
 {
     const struct channels_limits *limits = &p->c->config.limits;
+    const uint64_t most = 2 * (chan_peer_contact(p) ? limits->windows_each
+                                                    : limits->windows_each_stranger);
     uint64_t windows = 0;
     size_t n = 0;
     for (struct list_link *l = list_first(&p->conns); l; l = list_next(&p->conns, l)) {
@@ -307,7 +309,7 @@ static void cut_oldest(struct chan_peer *p)
     for (struct list_link *l = list_first(&p->conns), *next; l; l = next) {
         struct chan_conn *conn = LIST_ITEM(l, struct chan_conn, peer_link);
         next = list_next(&p->conns, l);
-        if (n <= limits->sessions_old && windows <= 2 * limits->windows_each)
+        if (n <= limits->sessions_old && windows <= most)
             return;
         if (!is_old(p, conn))
             continue;
@@ -462,6 +464,7 @@ void chan_peer_tick(struct chan_peer *p, uint64_t now_ms)
 {
     const struct chan_conn *live = live_one(p);
     peer_settle(p);
+    cut_oldest(p);
     if (live && (dchan_session_renewal_due(live->session, now_ms) || (live->pipe && keeps(p))))
         p->renew = true; /* one that somebody carries is better had directly */
     if (live && peer_has_left(p, live))

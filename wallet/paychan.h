@@ -39,6 +39,7 @@ enum {
     PAYCHAN_INPUTS_MAX = 16,        /* of the funding that are remembered */
     PAYCHAN_SYNC_S = 10,            /* in which a chan_sync is answered */
     PAYCHAN_MOVE_S = 5,             /* in which what an old session carries has arrived */
+    PAYCHAN_MOVE_MIN_S = 2,         /* also when that has ended meanwhile */
     PAYCHAN_BAD_SIGS_MAX = 10,      /* then the session is ended */
     PAYCHAN_DEPTH_FINAL = 6,
     PAYCHAN_DEPTH_KEPT = 100,
@@ -132,6 +133,7 @@ struct paychan {
     uint64_t limit;               /* payer: what the payee takes for now */
     uint64_t moves;               /* payer: since when a session has come up while payments of the
                                      last one may still arrive; 0: none may */
+    bool carried;                 /* payer: the last one was up then */
     enum paychan_fail stopped;    /* payer: why no payment is sent; 0: it may */
     uint16_t alarmed;             /* payer: codes the user was told of in this session, as bits */
     bool gap_allowed;             /* payee: the first n above ours counts after a chan_sync */

@@ -172,7 +172,7 @@ static void resume(struct step *s)
     struct paychan *c = s->c;
     c->stopped = 0;
     step_send_sync(s);
-    if (c->n > c->acked_n)
+    if (c->n > c->acked_n && !c->moves)
         send_pay(s, span_of(NULL, 0));
 }
 
@@ -434,21 +434,30 @@ static bool is_to_be_taken_back(const struct step *s)
            c->state >= P_FUNDED && c->state <= P_EXPIRED && c->state != P_CLOSED;
 }
 
+/* What was paid in the session before: while that is up, and a moment after, as it ends at our side
+ * before all of it was read at the other. */
+static bool is_on_its_way(const struct step *s)
+{
+    const struct paychan *c = s->c;
+    const uint64_t now = s->ev->view.now;
+    return c->carried && now >= c->moves &&
+           now - c->moves < (s->ev->view.older ? PAYCHAN_MOVE_S : PAYCHAN_MOVE_MIN_S);
+}
+
 /* Nothing comes of the session before any more, or the payee does not say where it stands. */
 static bool is_moved(const struct step *s)
 {
     const struct paychan *c = s->c;
     const uint64_t now = s->ev->view.now;
-    return c->moves && c->state == P_OPEN &&
-           ((!s->ev->view.older && !c->sync_open) || now < c->moves ||
-            now - c->moves >= PAYCHAN_MOVE_S);
+    const bool late = now < c->moves || now - c->moves >= PAYCHAN_MOVE_S;
+    return c->moves && c->state == P_OPEN && (late || (!c->sync_open && !is_on_its_way(s)));
 }
 
 /* The highest state stands for all that the payee may not have. */
 static void move(struct step *s)
 {
     s->c->moves = 0;
-    if (s->c->n > s->c->acked_n)
+    if (s->c->n > s->c->acked_n && !s->c->stopped)
         send_pay(s, span_of(NULL, 0));
 }
 
@@ -495,6 +504,7 @@ static void come_up(struct step *s)
     c->stopped = 0;
     c->alarmed = 0;
     c->moves = c->state == P_OPEN && c->n > c->acked_n ? s->ev->view.now : 0;
+    c->carried = s->ev->view.older;
     if (c->state == P_OPENING)
         step_do(s, PAYCHAN_DO_SEND_OPEN);
     else if (c->state >= P_FUNDED && c->state != P_CLOSED && c->state != P_REFUNDED)
@@ -571,8 +581,8 @@ static void take_sync(struct step *s)
         return;
     if (c->stopped == PAYCHAN_UNKNOWN || (c->stopped == PAYCHAN_BAD_STATE && m->state == R_OPEN))
         c->stopped = 0; /* it knows the channel again; takes its payments again */
-    if (m->n >= c->n || !s->ev->view.older)
-        c->moves = 0; /* else it may still come of the session before, payment by payment */
+    if (m->n >= c->n || m->n < c->acked_n || !is_on_its_way(s))
+        c->moves = 0; /* else it may still come, payment by payment */
     if (m->n > c->n || (m->n == c->n && m->paid > c->paid)) {
         adopt(s);
     } else {

@@ -1,5 +1,6 @@
 """Limits of direct channels, each option at the socket of a daemon: who may begin a handshake, who
 may keep a session, what streams may take; and who dials."""
+import os
 import select
 import socket
 import struct
@@ -178,12 +179,12 @@ def windows_of_all_streams_have_a_limit(t):
     equal(windows(node, key, friend.secret, 6), [quarter] * 6)
 
 
-def renewals(node, key, secret, n):
+def renewals(node, key, secret, n, service):
     """Sessions with a stream each, one after the other has said that it goes."""
     guests = []
     for _ in range(n):
         guest = Guest(node, key, secret, features=b"\x02").connect()
-        guest.put(S_OPEN, s_open(1))
+        guest.put(S_OPEN, s_open(1, service))
         guest.read(S_ACCEPT)
         guest.put(GOAWAY, struct.pack(">HI", RENEW, 0))
         guests.append(guest)
@@ -195,6 +196,13 @@ def echoes(guest):
     while (said := guest.next())[0] != S_DATA:
         pass
     return said[1][4:] == b"hello"
+
+
+def answers(guest):
+    guest.put(PING, struct.pack(">HH", 1, 0))
+    while guest.next()[0] != PONG:
+        pass
+    return True
 
 
 def is_over(guest):
@@ -216,12 +224,14 @@ def old_sessions_of_one_peer_have_a_limit(t):
     two_old_ones_stay(node, key, friend.secret)
     restart(t, node, "-channelsessionsold=32", "-channelwindow=256KiB")  # windows of two
     two_old_ones_stay(node, key, friend.secret)
+    restart(t, node, "-channelsessionsold=32", "-channelstrangers", "-channelwindowstranger=256KiB")
+    two_old_ones_stay(node, key, os.urandom(32), b"file", answers)
 
 
-def two_old_ones_stay(node, key, secret):
-    guests = renewals(node, key, secret, 4)
+def two_old_ones_stay(node, key, secret, service=b"back", goes_on=echoes):
+    guests = renewals(node, key, secret, 4, service)
     check(is_over(guests[0]), "the oldest is cut")
-    check(all(echoes(guest) for guest in guests[1:]), "the others go on")
+    check(all(goes_on(guest) for guest in guests[1:]), "the others go on")
     for guest in guests:
         guest.close()
 

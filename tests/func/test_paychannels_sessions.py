@@ -76,6 +76,21 @@ def a_payment_waits_while_the_payee_is_asked_where_it_stands(t):
 
 
 @case()
+def a_channel_whose_payee_is_asked_does_not_hold_up_another(t):
+    with ThreadPoolExecutor() as pool:
+        guest, _, second = while_it_is_asked(t, pool)
+        asked = guest.id
+        open_to(t, guest.node, guest)
+        third = pool.submit(pay, guest.node, 100)
+        equal(guest.take_payment()[:2], (1, 100))
+        guest.put(ACK, guest.id + struct.pack(">QQ", 1, 100))
+        equal((third.result(), second.done()), (True, False))
+        guest.id = asked
+        guest.sync(0, 0, bytes(64), state=CLOSING)
+        equal("not made" in second.result(), True)
+
+
+@case()
 def a_payment_is_answered_when_the_payee_says_that_it_closes(t):
     with ThreadPoolExecutor() as pool:
         guest, first, second = while_it_is_asked(t, pool)

@@ -455,15 +455,40 @@ static void what_the_old_session_still_carries_is_not_sent_again(void **state)
     assert_false(sends_pay(&r));
 }
 
-static void what_the_old_session_lost_is_sent_when_it_has_ended(void **state)
+/* It may end at our side before all of it was read at the other. */
+static void what_the_old_session_lost_is_sent_a_moment_after_it_has_ended(void **state)
+{
+    struct duo *d = *state;
+    struct paychan_result r = move_amid_a_payment(d);
+    d->view.older = false;
+    d->view.now += PAYCHAN_MOVE_MIN_S - 1;
+    r = hand(&d->payer, (struct paychan_event){ .kind = PAYCHAN_EV_TIP });
+    assert_false(sends_pay(&r));
+    d->view.now++;
+    r = hand(&d->payer, (struct paychan_event){ .kind = PAYCHAN_EV_TIP });
+    assert_true(sends_pay(&r));
+    assert_false(paychan_is_asking(&d->payer.c));
+}
+
+static void a_payee_that_has_less_than_it_acknowledged_gets_the_highest_state_at_once(void **state)
 {
     struct duo *d = *state;
     (void)move_amid_a_payment(d);
-    d->view.older = false;
+    const struct paychan_result r = hand(&d->payer, (struct paychan_event){
+        .kind = PAYCHAN_EV_SYNC_MSG, .sync = { .role = PAYCHAN_PAYEE, .state = R_OPEN } });
+    assert_true(sends_pay(&r));
+}
+
+static void a_payer_that_was_refused_does_not_pay_because_a_session_has_ended(void **state)
+{
+    struct duo *d = *state;
+    (void)move_amid_a_payment(d);
+    (void)hand(&d->payer, (struct paychan_event){ .kind = PAYCHAN_EV_FAIL_MSG,
+                                                  .fail = { PAYCHAN_BAD_SIG, "" } });
+    d->view.now += PAYCHAN_MOVE_S;
     const struct paychan_result r = hand(&d->payer,
                                          (struct paychan_event){ .kind = PAYCHAN_EV_TIP });
-    assert_true(sends_pay(&r));
-    assert_false(paychan_is_asking(&d->payer.c));
+    assert_false(sends_pay(&r));
 }
 
 static void an_old_session_that_brings_nothing_is_not_waited_for_long(void **state)
@@ -1303,7 +1328,9 @@ int main(void)
         T(what_comes_of_an_old_session_after_the_sync_is_the_next_one_or_nothing),
         T(a_payer_asks_until_the_payee_says_where_it_stands),
         T(what_the_old_session_still_carries_is_not_sent_again),
-        T(what_the_old_session_lost_is_sent_when_it_has_ended),
+        T(what_the_old_session_lost_is_sent_a_moment_after_it_has_ended),
+        T(a_payee_that_has_less_than_it_acknowledged_gets_the_highest_state_at_once),
+        T(a_payer_that_was_refused_does_not_pay_because_a_session_has_ended),
         T(an_old_session_that_brings_nothing_is_not_waited_for_long),
         T(a_gap_between_two_sessions_ends_with_the_syncs),
         T(numbers_that_were_taken_are_acknowledged_again),
