@@ -154,6 +154,13 @@ static void a_file_that_cannot_be_read_is_not_taken_for_changed(void **state)
     free(path);
 }
 
+static bool holds_nothing(void *ctx)
+{
+    (void)ctx;
+    rig_run_posts(&rig.fake->channels);
+    return rig.files->serve_bytes == 0;
+}
+
 /* Not with an answer to try again, or a reset: its bytes are looked at first. */
 static void who_asks_for_a_file_that_was_edited_is_told(void **state)
 {
@@ -179,7 +186,7 @@ static void who_asks_for_a_file_that_was_edited_is_told(void **state)
         assert_false(both[i]->closed && both[i]->code);
     }
     assert_int_equal(rig.sent[rig.n_sent - 1].type, DCHAN_F_CANCEL);
-    assert_int_equal(rig.files->serve_bytes, 0);
+    fake_until(rig.fake, holds_nothing, NULL); /* a worker may still read for one of them */
     free(path);
 }
 
