@@ -246,7 +246,7 @@ static void a_script_over_the_operators_memory_limit_is_no_final_verdict(void **
     f.t.options.max_stack_memory = 0;
     test_chain_reopen(&f.t);
     struct chain_tip tip;
-    assert_true(chain_wait_tip(f.t.chain, 104, NULL, 5000, &tip));
+    assert_true(chain_wait_tip(f.t.chain, 104, NULL, 60000, &tip));
     built_tx_clear(&make);
     built_tx_clear(&spend);
     built_block_clear(&b1);
