@@ -295,6 +295,14 @@ static bool is_up(void *ctx)
 
 static bool is_not_up(void *ctx) { return !is_up(ctx); }
 
+static bool has_gone(void *ctx)
+{
+    struct channels_pair *p = ctx;
+    struct chan_peer_info info;
+    return !channels_side_info(&p->sides[0], &p->sides[1], &info) ||
+           info.state != CHAN_PEER_GOING;
+}
+
 static void disconnect_call(struct channels *c, void *ctx)
 {
     struct channels_side *other = ctx;
@@ -315,6 +323,7 @@ static void contacts_are_kept_unless_the_user_disconnects(void **state)
     channels_pair_wait(is_up, &p);
     assert_true(channels_call(p.sides[1].channels, disconnect_call, &p.sides[0]));
     channels_pair_wait(is_not_up, &p);
+    channels_pair_wait(has_gone, &p); /* the pause begins at its end */
     channels_side_skip(&p.sides[0], 12000); /* it had not lasted */
     channels_pair_wait(is_up, &p);
     assert_true(channels_call(p.sides[0].channels, disconnect_call, &p.sides[1]));
