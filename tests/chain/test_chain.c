@@ -315,7 +315,7 @@ static void a_block_above_the_size_limit_connects_once_the_limit_is_raised(void 
     t.options.max_block_size = 0;
     test_chain_reopen(&t);
     struct chain_tip tip;
-    assert_true(chain_wait_tip(t.chain, 1, NULL, 5000, &tip));
+    assert_true(chain_wait_tip(t.chain, 1, NULL, 60000, &tip));
     /* The same while it runs. */
     assert_int_equal(chain_invalidate(t.chain, test_chain_node(&t, &big), &e), OK);
     assert_int_equal(chain_set_max_block_size(t.chain, 1000), OK);
@@ -323,7 +323,7 @@ static void a_block_above_the_size_limit_connects_once_the_limit_is_raised(void 
     assert_int_equal(chain_reconsider(t.chain, test_chain_node(&t, &big), &e), OK);
     assert_int_equal(test_chain_tip_height(&t), 0);
     assert_int_equal(chain_set_max_block_size(t.chain, 2000), OK);
-    assert_true(chain_wait_tip(t.chain, 1, NULL, 5000, &tip));
+    assert_true(chain_wait_tip(t.chain, 1, NULL, 60000, &tip));
     built_block_clear(&big);
     test_chain_close(&t);
 }
