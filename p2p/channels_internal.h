@@ -207,6 +207,11 @@ void peer_check_idle(struct chan_peer *p);
 struct contact *peer_contact(struct channels *c, const struct channel_identity *id,
                              const uint8_t key[IDENTITY_KEY_SIZE], bool *former);
 
+/* Up, beside a newer one. */
+static inline bool peer_is_old(const struct chan_peer *p, const struct chan_conn *conn)
+{
+    return conn->state == CONN_UP && conn != p->newest;
+}
 /* One that was greeted and is not up; at most one is, beside `but`. */
 struct chan_conn *peer_greeted_conn(const struct chan_peer *p, const struct chan_conn *but);
 void peer_end_all(struct chan_peer *p, enum dchan_goaway_reason reason);

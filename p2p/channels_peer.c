@@ -277,11 +277,6 @@ static void retire(struct chan_peer *p, struct chan_conn *old, bool renewed)
     p->silent = false;
 }
 
-static bool is_old(const struct chan_peer *p, const struct chan_conn *conn)
-{
-    return conn->state == CONN_UP && conn != p->newest;
-}
-
 static uint64_t windows_of(const struct chan_conn *conn)
 {
     return conn->mux ? dchan_mux_stats(conn->mux)->windows : 0;
@@ -301,7 +296,7 @@ static void cut_oldest(struct chan_peer *p)
     size_t n = 0;
     for (struct list_link *l = list_first(&p->conns); l; l = list_next(&p->conns, l)) {
         const struct chan_conn *conn = LIST_ITEM(l, struct chan_conn, peer_link);
-        if (!is_old(p, conn))
+        if (!peer_is_old(p, conn))
             continue;
         windows += windows_of(conn);
         n++;
@@ -311,7 +306,7 @@ static void cut_oldest(struct chan_peer *p)
         next = list_next(&p->conns, l);
         if (n <= limits->sessions_old && windows <= most)
             return;
-        if (!is_old(p, conn))
+        if (!peer_is_old(p, conn))
             continue;
         windows -= windows_of(conn);
         n--;

@@ -89,11 +89,9 @@ bool chan_peer_is_slow(const struct chan_peer *p)
 
 bool chan_peer_has_older(const struct chan_peer *p)
 {
-    for (const struct list_link *l = list_first(&p->conns); l; l = list_next(&p->conns, l)) {
-        const struct chan_conn *conn = LIST_ITEM(l, struct chan_conn, peer_link);
-        if (conn != p->newest && conn->state == CONN_UP)
+    for (const struct list_link *l = list_first(&p->conns); l; l = list_next(&p->conns, l))
+        if (peer_is_old(p, LIST_ITEM(l, struct chan_conn, peer_link)))
             return true;
-    }
     return false;
 }
 

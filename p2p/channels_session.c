@@ -182,7 +182,7 @@ static void take(void *ctx, const struct dchan_msg *m)
         for (size_t j = 0; j < c->parts[i].n_handlers; j++) {
             const struct dchan_handler *h = &c->parts[i].handlers[j];
             if (m->type >= h->first && m->type <= h->last) {
-                conn->peer->hears_old = conn->peer->newest && conn->peer->newest != conn;
+                conn->peer->hears_old = conn->peer->newest && peer_is_old(conn->peer, conn);
                 h->take(conn->peer, m);
                 return;
             }
